@@ -1,0 +1,155 @@
+//! Image configs: what an image is made of and how it is meant to run.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{DiffId, Platform};
+
+/// The largest config, in bytes; the same bound as for manifests.
+pub const MAX_CONFIG_SIZE: u64 = 4 << 20;
+/// The most layers of an image: dockerd's layer store refuses more (`max depth exceeded`).
+pub const MAX_LAYERS: usize = 125;
+
+/// The config of an image, as far as Longshore reads it. The bytes are kept beside it (see [`crate::Raw`]).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImageConfig {
+    /// CPU architecture in Go's words.
+    #[serde(default)]
+    pub architecture: String,
+    /// Variant of the CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// Operating system in Go's words.
+    #[serde(default)]
+    pub os: String,
+    /// Version of the operating system; Windows only.
+    #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
+    /// Features that the operating system must have.
+    #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty")]
+    pub os_features: Vec<String>,
+    /// When the image was made, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// Who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// What the maker said; written by `docker commit` and `import`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Version of the Docker that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docker_version: Option<String>,
+    /// How a container of it runs (`Cmd`, `Env` …), as it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Value>,
+    /// The layers.
+    pub rootfs: RootFs,
+    /// How the layers came to be, the first step first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_empty")]
+    pub history: Vec<History>,
+}
+
+/// The layers of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootFs {
+    /// Always `layers`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The layers' diff IDs, the bottom one first.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub diff_ids: Vec<DiffId>,
+}
+
+/// One step of how an image came to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// When, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// The command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+    /// Who.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// A note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Whether the step made no layer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub empty_layer: bool,
+}
+
+fn null_is_empty<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+impl ImageConfig {
+    /// Parses a config.
+    pub fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        let config: Self = serde_json::from_slice(bytes)?;
+        if config.rootfs.kind != "layers" {
+            return Err(serde::de::Error::custom(format!(
+                "rootfs has type `{}`, only `layers` is supported",
+                config.rootfs.kind
+            )));
+        }
+        if config.rootfs.diff_ids.len() > MAX_LAYERS {
+            return Err(serde::de::Error::custom("max depth exceeded"));
+        }
+        Ok(config)
+    }
+
+    /// Returns what the image runs on.
+    pub fn platform(&self) -> Platform {
+        Platform {
+            architecture: self.architecture.clone(),
+            os: self.os.clone(),
+            os_version: self.os_version.clone(),
+            os_features: self.os_features.clone(),
+            variant: self.variant.clone(),
+        }
+    }
+
+    /// Returns the labels, or `None` if the config has no such object.
+    pub fn labels(&self) -> Option<BTreeMap<String, String>> {
+        let labels = self.config.as_ref()?.get("Labels")?.as_object()?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Some(labels.iter().map(|(key, value)| (key.clone(), text(value))).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_docker_writes_and_refuses_what_it_could_not_use() {
+        let good = r#"{"architecture":"amd64","config":{"Labels":{"a":"b"}},"container_config":{},"os":"linux",
+            "rootfs":{"type":"layers","diff_ids":null},"history":null,"unknown":1}"#;
+        let config = ImageConfig::parse(good.as_bytes()).unwrap();
+        assert_eq!(config.platform().to_string(), "linux/amd64");
+        assert_eq!(config.labels().unwrap()["a"], "b");
+        assert!(config.rootfs.diff_ids.is_empty() && config.history.is_empty());
+
+        let hash = "0".repeat(64);
+        let deep = vec![format!("\"sha256:{hash}\""); MAX_LAYERS + 1].join(",");
+        for (bad, part) in [
+            ("{}", "missing field `rootfs`"),
+            (r#"{"rootfs":{"type":"layers+base"}}"#, "`layers+base`"),
+            (r#"{"rootfs":{"type":"layers","diff_ids":["x"]}}"#, "invalid checksum"),
+            (
+                &format!(r#"{{"rootfs":{{"type":"layers","diff_ids":[{deep}]}}}}"#),
+                "max depth exceeded",
+            ),
+        ] {
+            let error = ImageConfig::parse(bad.as_bytes()).expect_err(bad).to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The values of the image world: references, digests, media types, descriptors, manifests, configs, platforms.
+//!
+//! Every type here is checked when it is built and cannot be wrong afterwards: a [`Digest`] is a known algorithm with
+//! the right number of bytes, a [`Reference`] follows Docker's grammar, a [`Raw`] holds bytes that hash to its digest.
+//! What arrives as text from a registry, an archive or a user becomes one of these types first, or an error; nothing
+//! else may reach a path or a URL. No I/O and no async happens here.
+
+mod config;
+mod digest;
+mod manifest;
+mod media_type;
+mod platform;
+mod raw;
+mod reference;
+
+pub use config::{History, ImageConfig, MAX_CONFIG_SIZE, MAX_LAYERS, RootFs};
+pub use digest::{Algorithm, ChainId, DiffId, Digest, DigestError, Hasher, ImageId};
+pub use manifest::{
+    Descriptor, ImageManifest, Index, MAX_INDEX_ENTRIES, MAX_MANIFEST_SIZE, Manifest, ManifestError,
+};
+pub use media_type::{LayerCompression, MediaType};
+pub use platform::{Platform, PlatformError};
+pub use raw::Raw;
+pub use reference::{Reference, ReferenceError, Repository, Tag};

@@ -1,0 +1,351 @@
+//! Image manifests and indexes, in Docker's and in OCI's form.
+//!
+//! A document that another reader could take for something else is refused: fields of two types in one, a `mediaType`
+//! that contradicts the registry's `Content-Type`, a field spelt in other case (Go's decoder would accept it).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{Digest, MediaType, Platform};
+
+/// The largest manifest or index, in bytes: what registries accept (4 MiB) and a bound on what is held in memory.
+pub const MAX_MANIFEST_SIZE: u64 = 4 << 20;
+/// The most entries of an index. Real ones have some dozens; the bound keeps a hostile one from costing requests.
+pub const MAX_INDEX_ENTRIES: usize = 1000;
+/// The most layers of a manifest; dockerd's layer store takes 125.
+const MAX_MANIFEST_LAYERS: usize = 1000;
+/// The largest blob that is believed, in bytes. No layer is this large, and sums of sizes cannot overflow.
+const MAX_BLOB_SIZE: u64 = 1 << 50;
+
+/// What is said of a blob or manifest by whoever refers to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// What the bytes are.
+    pub media_type: MediaType,
+    /// What the bytes hash to.
+    pub digest: Digest,
+    /// How many bytes there are.
+    pub size: u64,
+    /// Where else the bytes can be had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<String>,
+    /// Notes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// In an index: what the image runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+}
+
+impl Descriptor {
+    /// Describes bytes with nothing but the necessary.
+    pub fn new(media_type: MediaType, digest: Digest, size: u64) -> Self {
+        Self {
+            media_type,
+            digest,
+            size,
+            urls: Vec::new(),
+            annotations: BTreeMap::new(),
+            platform: None,
+        }
+    }
+}
+
+/// Why some bytes are no manifest.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// Not JSON, or a field is missing or wrong.
+    #[error("manifest is not valid: {0}")]
+    Json(#[from] serde_json::Error),
+    /// More bytes than [`MAX_MANIFEST_SIZE`].
+    #[error("manifest of {0} bytes is larger than the {MAX_MANIFEST_SIZE} that are allowed")]
+    TooLarge(u64),
+    /// The schema version is not 2.
+    #[error("manifest has schema version {0}, only version 2 is supported")]
+    SchemaVersion(u64),
+    /// Docker's old signed manifests.
+    #[error(
+        "media type \"{0}\" is no longer supported: the image must be pushed again as Docker Image Format v2, Schema 2 or OCI"
+    )]
+    Schema1(MediaType),
+    /// A media type that is no manifest, or one that is not known.
+    #[error("unsupported manifest media type \"{0}\"")]
+    MediaType(MediaType),
+    /// The document says another media type than its sender.
+    #[error("manifest says media type \"{inner}\", but was sent as \"{outer}\"")]
+    Contradiction {
+        /// What the sender said.
+        outer: MediaType,
+        /// What the document says.
+        inner: MediaType,
+    },
+    /// The document can be read in two ways.
+    #[error("manifest is ambiguous: {0}")]
+    Ambiguous(String),
+    /// More layers or entries than are believed.
+    #[error("manifest lists {count} {what}, more than the {limit} that are allowed")]
+    TooMany {
+        /// Layers or entries.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// A size that no blob has.
+    #[error("manifest gives blob {0} an absurd size")]
+    Size(Digest),
+}
+
+/// A manifest of either kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Manifest {
+    /// One image.
+    Image(ImageManifest),
+    /// Images for several platforms.
+    Index(Index),
+}
+
+/// The manifest of one image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageManifest {
+    /// Docker's or OCI's.
+    pub media_type: MediaType,
+    /// The config.
+    pub config: Descriptor,
+    /// The layers, the bottom one first.
+    pub layers: Vec<Descriptor>,
+}
+
+/// A list of manifests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// Docker's or OCI's.
+    pub media_type: MediaType,
+    /// The manifests.
+    pub manifests: Vec<Descriptor>,
+}
+
+/// Every field that decides what a document is.
+const FIELDS: [&str; 8] = [
+    "schemaVersion",
+    "mediaType",
+    "config",
+    "layers",
+    "manifests",
+    "fsLayers",
+    "history",
+    "signatures",
+];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    schema_version: u64,
+    media_type: Option<MediaType>,
+    config: Option<Descriptor>,
+    layers: Option<Vec<Descriptor>>,
+    manifests: Option<Vec<Descriptor>>,
+    #[serde(borrow)]
+    fs_layers: Option<&'a RawValue>,
+}
+
+impl Manifest {
+    /// Parses a manifest that its sender called `outer` (a registry's `Content-Type`, or the descriptor's media type).
+    pub fn parse(outer: Option<&MediaType>, bytes: &[u8]) -> Result<Self, ManifestError> {
+        if bytes.len() as u64 > MAX_MANIFEST_SIZE {
+            return Err(ManifestError::TooLarge(bytes.len() as u64));
+        }
+        let outer = outer.filter(|media_type| !is_generic(media_type));
+        check_spelling(bytes)?;
+        let document: Document<'_> = serde_json::from_slice(bytes)?;
+        let inner = document.media_type.as_ref();
+        for media_type in [outer, inner].into_iter().flatten() {
+            match media_type {
+                MediaType::DockerManifestV1 | MediaType::DockerManifestV1Signed => {
+                    return Err(ManifestError::Schema1(media_type.clone()));
+                }
+                known if known.is_manifest() || known.is_index() => {}
+                unknown => return Err(ManifestError::MediaType(unknown.clone())),
+            }
+        }
+        if document.schema_version != 2 {
+            return Err(ManifestError::SchemaVersion(document.schema_version));
+        }
+        if let (Some(outer), Some(inner)) = (outer, inner)
+            && outer != inner
+        {
+            return Err(ManifestError::Contradiction {
+                outer: outer.clone(),
+                inner: inner.clone(),
+            });
+        }
+        let media_type = inner.or(outer).cloned();
+        document.into_manifest(media_type)
+    }
+
+    /// Returns the media type.
+    pub fn media_type(&self) -> &MediaType {
+        match self {
+            Self::Image(image) => &image.media_type,
+            Self::Index(index) => &index.media_type,
+        }
+    }
+}
+
+impl Document<'_> {
+    fn into_manifest(self, media_type: Option<MediaType>) -> Result<Manifest, ManifestError> {
+        let ambiguous = |what: &str| Err(ManifestError::Ambiguous(what.to_owned()));
+        let is_index = match &media_type {
+            Some(media_type) => media_type.is_index(),
+            None => self.manifests.is_some(),
+        };
+        if self.fs_layers.is_some() {
+            return ambiguous("it has the field `fsLayers` of schema version 1");
+        }
+        let check = |descriptors: &[Descriptor]| match descriptors
+            .iter()
+            .find(|descriptor| descriptor.size > MAX_BLOB_SIZE)
+        {
+            Some(absurd) => Err(ManifestError::Size(absurd.digest.clone())),
+            None => Ok(()),
+        };
+        if is_index {
+            if self.config.is_some() || self.layers.is_some() {
+                return ambiguous("an index with the fields of an image manifest");
+            }
+            let manifests = self.manifests.unwrap_or_default();
+            limit("manifests", manifests.len(), MAX_INDEX_ENTRIES)?;
+            check(&manifests)?;
+            let media_type = media_type.unwrap_or(MediaType::OciIndex);
+            return Ok(Manifest::Index(Index { media_type, manifests }));
+        }
+        if self.manifests.is_some() {
+            return ambiguous("an image manifest with the field `manifests` of an index");
+        }
+        let Some(config) = self.config else {
+            return Err(serde::de::Error::missing_field("config")).map_err(ManifestError::Json);
+        };
+        let layers = self.layers.unwrap_or_default();
+        limit("layers", layers.len(), MAX_MANIFEST_LAYERS)?;
+        check(&layers)?;
+        check(std::slice::from_ref(&config))?;
+        let media_type = media_type.unwrap_or(match config.media_type {
+            MediaType::DockerConfig => MediaType::DockerManifest,
+            _ => MediaType::OciManifest,
+        });
+        Ok(Manifest::Image(ImageManifest { media_type, config, layers }))
+    }
+}
+
+/// Senders that do not know better use these for any JSON or any bytes.
+fn is_generic(media_type: &MediaType) -> bool {
+    matches!(
+        media_type.as_str(),
+        "" | "application/json" | "application/octet-stream" | "text/plain"
+    )
+}
+
+fn limit(what: &'static str, count: usize, limit: usize) -> Result<(), ManifestError> {
+    if count > limit { Err(ManifestError::TooMany { what, count, limit }) } else { Ok(()) }
+}
+
+/// Refuses a field that differs from a known one in case only: readers disagree on whether it is that field.
+fn check_spelling(bytes: &[u8]) -> Result<(), ManifestError> {
+    let keys: BTreeMap<String, &RawValue> = serde_json::from_slice(bytes)?;
+    let misspelt = keys.keys().find(|key| {
+        FIELDS.iter().any(|field| key.eq_ignore_ascii_case(field) && key.as_str() != *field)
+    });
+    match misspelt {
+        Some(key) => Err(ManifestError::Ambiguous(format!("its field `{key}` has unusual case"))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const D: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn descriptor(media_type: &str) -> String {
+        format!(r#"{{"mediaType":"{media_type}","digest":"{D}","size":3}}"#)
+    }
+
+    fn image(fields: &str) -> String {
+        let config = descriptor("application/vnd.oci.image.config.v1+json");
+        let layer = descriptor("application/vnd.oci.image.layer.v1.tar+gzip");
+        format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layer}]{fields}}}"#)
+    }
+
+    fn index(fields: &str) -> String {
+        let entry = descriptor("application/vnd.oci.image.manifest.v1+json");
+        format!(r#"{{"schemaVersion":2,"manifests":[{entry}]{fields}}}"#)
+    }
+
+    #[test]
+    fn reads_both_kinds_of_both_schools() {
+        let docker = r#","mediaType":"application/vnd.docker.distribution.manifest.v2+json""#;
+        let list = r#","mediaType":"application/vnd.docker.distribution.manifest.list.v2+json""#;
+        for (outer, text, expected) in [
+            (None, image(""), MediaType::OciManifest),
+            (Some(MediaType::OciManifest), image(""), MediaType::OciManifest),
+            (Some(MediaType::DockerManifest), image(docker), MediaType::DockerManifest),
+            (Some(MediaType::from("application/json")), image(docker), MediaType::DockerManifest),
+            (None, index(""), MediaType::OciIndex),
+            (Some(MediaType::DockerManifestList), index(list), MediaType::DockerManifestList),
+        ] {
+            let manifest = Manifest::parse(outer.as_ref(), text.as_bytes()).unwrap();
+            assert_eq!(*manifest.media_type(), expected);
+            assert_eq!(matches!(manifest, Manifest::Index(_)), expected.is_index());
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_wrong_or_could_be_two_things() {
+        let oci = Some(MediaType::OciManifest);
+        let many = format!(
+            r#"{{"schemaVersion":2,"manifests":[{}]}}"#,
+            vec![descriptor("x"); MAX_INDEX_ENTRIES + 1].join(",")
+        );
+        let v1 = r#"{"schemaVersion":1,"mediaType":"application/vnd.docker.distribution.manifest.v1+json","fsLayers":[]}"#;
+        for (outer, text, part) in [
+            (None, String::new(), "not valid"),
+            (None, "[]".to_owned(), "not valid"),
+            (None, "{}".to_owned(), "missing field `schemaVersion`"),
+            (None, r#"{"schemaVersion":2}"#.to_owned(), "missing field `config`"),
+            (None, r#"{"schemaVersion":3,"manifests":[]}"#.to_owned(), "schema version 3"),
+            (None, v1.to_owned(), "no longer supported"),
+            (oci.clone(), image(r#","manifests":[]"#), "ambiguous"),
+            (None, index(r#","layers":[]"#), "ambiguous"),
+            (None, image(r#","Manifests":[]"#), "unusual case"),
+            (None, image(r#","fsLayers":[]"#), "ambiguous"),
+            (None, image(r#","layers":[]"#), "duplicate field"),
+            (oci.clone(), index(""), "ambiguous"),
+            (Some(MediaType::OciIndex), image(""), "ambiguous"),
+            (
+                oci,
+                image(r#","mediaType":"application/vnd.docker.distribution.manifest.v2+json""#),
+                "but was sent as",
+            ),
+            (
+                Some(MediaType::from("application/x-y")),
+                image(""),
+                "unsupported manifest media type \"application/x-y\"",
+            ),
+            (None, image(r#","mediaType":"application/x-y""#), "\"application/x-y\""),
+            (None, image("").replace(r#""size":3"#, r#""size":-3"#), "not valid"),
+            (None, image("").replace(r#""size":3"#, r#""size":9999999999999999"#), "absurd size"),
+            (None, image("").replace(D, "sha256:../../etc/passwd"), "not valid"),
+            (None, many, "1001 manifests"),
+        ] {
+            let error =
+                Manifest::parse(outer.as_ref(), text.as_bytes()).expect_err(&text).to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}

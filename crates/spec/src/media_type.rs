@@ -1,0 +1,200 @@
+//! Media types of manifests, configs and layers.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// How a layer blob is compressed, as far as its media type tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerCompression {
+    /// A plain tar.
+    None,
+    /// gzip (RFC 1952).
+    Gzip,
+    /// Zstandard (RFC 8878).
+    Zstd,
+}
+
+macro_rules! media_types {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// What some bytes are, by their registered name.
+        ///
+        /// A name that is not known is kept, so that an error can show it and a manifest can carry it on.
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum MediaType {
+            $($(#[$doc])* $name,)*
+            /// A name that Longshore does not know.
+            Other(String),
+        }
+
+        impl MediaType {
+            /// Returns the registered name.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$name => $text,)*
+                    Self::Other(text) => text,
+                }
+            }
+        }
+
+        impl From<&str> for MediaType {
+            fn from(text: &str) -> Self {
+                match text {
+                    $($text => Self::$name,)*
+                    _ => Self::Other(text.to_owned()),
+                }
+            }
+        }
+    };
+}
+
+media_types! {
+    /// Docker's "schema 2" image manifest.
+    DockerManifest = "application/vnd.docker.distribution.manifest.v2+json",
+    /// Docker's manifest list.
+    DockerManifestList = "application/vnd.docker.distribution.manifest.list.v2+json",
+    /// Docker's "schema 1" manifest, unsigned; recognised to be refused by name.
+    DockerManifestV1 = "application/vnd.docker.distribution.manifest.v1+json",
+    /// Docker's "schema 1" manifest, signed; recognised to be refused by name.
+    DockerManifestV1Signed = "application/vnd.docker.distribution.manifest.v1+prettyjws",
+    /// The OCI image manifest.
+    OciManifest = "application/vnd.oci.image.manifest.v1+json",
+    /// The OCI image index.
+    OciIndex = "application/vnd.oci.image.index.v1+json",
+    /// Docker's image config.
+    DockerConfig = "application/vnd.docker.container.image.v1+json",
+    /// The OCI image config.
+    OciConfig = "application/vnd.oci.image.config.v1+json",
+    /// The config of a Docker plugin; recognised to be refused by name.
+    DockerPluginConfig = "application/vnd.docker.plugin.v1+json",
+    /// A Docker layer, uncompressed.
+    DockerLayer = "application/vnd.docker.image.rootfs.diff.tar",
+    /// A Docker layer, gzip.
+    DockerLayerGzip = "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    /// A Docker layer, Zstandard.
+    DockerLayerZstd = "application/vnd.docker.image.rootfs.diff.tar.zstd",
+    /// A Docker layer that registries may not redistribute, uncompressed.
+    DockerForeignLayer = "application/vnd.docker.image.rootfs.foreign.diff.tar",
+    /// A Docker layer that registries may not redistribute, gzip.
+    DockerForeignLayerGzip = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+    /// An OCI layer, uncompressed.
+    OciLayer = "application/vnd.oci.image.layer.v1.tar",
+    /// An OCI layer, gzip.
+    OciLayerGzip = "application/vnd.oci.image.layer.v1.tar+gzip",
+    /// An OCI layer, Zstandard.
+    OciLayerZstd = "application/vnd.oci.image.layer.v1.tar+zstd",
+    /// An OCI layer that registries may not redistribute, uncompressed (deprecated).
+    OciForeignLayer = "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    /// An OCI layer that registries may not redistribute, gzip (deprecated).
+    OciForeignLayerGzip = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    /// An OCI layer that registries may not redistribute, Zstandard (deprecated).
+    OciForeignLayerZstd = "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+}
+
+impl MediaType {
+    /// Says whether this is an image manifest that Longshore reads.
+    pub fn is_manifest(&self) -> bool {
+        matches!(self, Self::DockerManifest | Self::OciManifest)
+    }
+
+    /// Says whether this is a manifest list or an image index.
+    pub fn is_index(&self) -> bool {
+        matches!(self, Self::DockerManifestList | Self::OciIndex)
+    }
+
+    /// Says whether this is the config of an image.
+    pub fn is_config(&self) -> bool {
+        matches!(self, Self::DockerConfig | Self::OciConfig)
+    }
+
+    /// Says whether this is a layer of any kind.
+    pub fn is_layer(&self) -> bool {
+        self.layer_compression().is_some()
+    }
+
+    /// Says whether this is a layer that registries may not redistribute.
+    pub fn is_foreign_layer(&self) -> bool {
+        matches!(
+            self,
+            Self::DockerForeignLayer
+                | Self::DockerForeignLayerGzip
+                | Self::OciForeignLayer
+                | Self::OciForeignLayerGzip
+                | Self::OciForeignLayerZstd
+        )
+    }
+
+    /// Returns a layer's compression, or `None` for what is no layer.
+    pub fn layer_compression(&self) -> Option<LayerCompression> {
+        match self {
+            Self::DockerLayer
+            | Self::DockerForeignLayer
+            | Self::OciLayer
+            | Self::OciForeignLayer => Some(LayerCompression::None),
+            Self::DockerLayerGzip
+            | Self::DockerForeignLayerGzip
+            | Self::OciLayerGzip
+            | Self::OciForeignLayerGzip => Some(LayerCompression::Gzip),
+            Self::DockerLayerZstd | Self::OciLayerZstd | Self::OciForeignLayerZstd => {
+                Some(LayerCompression::Zstd)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl FromStr for MediaType {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self::from(text))
+    }
+}
+
+impl fmt::Display for MediaType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for MediaType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for MediaType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::from(&*std::borrow::Cow::<'_, str>::deserialize(deserializer)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_unknown_ones_are_kept() {
+        for text in ["application/vnd.oci.image.index.v1+json", "application/x-helm", ""] {
+            assert_eq!(MediaType::from(text).as_str(), text);
+        }
+        assert_eq!(MediaType::from("text/plain"), MediaType::Other("text/plain".to_owned()));
+    }
+
+    #[test]
+    fn every_layer_type_tells_its_compression() {
+        for (text, compression) in [
+            ("application/vnd.oci.image.layer.v1.tar", Some(LayerCompression::None)),
+            ("application/vnd.docker.image.rootfs.diff.tar.gzip", Some(LayerCompression::Gzip)),
+            (
+                "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+                Some(LayerCompression::Zstd),
+            ),
+            ("application/vnd.oci.image.config.v1+json", None),
+        ] {
+            assert_eq!(MediaType::from(text).layer_compression(), compression, "{text}");
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Platforms, and which of an index's entries runs on one: the rules of containerd's `platforms` package, as dockerd uses them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What an image runs on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Platform {
+    /// CPU architecture in Go's words: `amd64`, `arm64`, `arm`, `386` …
+    #[serde(default)]
+    pub architecture: String,
+    /// Operating system in Go's words: `linux`, `windows` …
+    #[serde(default)]
+    pub os: String,
+    /// Version of the operating system; Windows only.
+    #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
+    /// Features that the operating system must have.
+    #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty")]
+    pub os_features: Vec<String>,
+    /// Variant of the CPU: `v7` of `arm`, `v3` of `amd64` …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+}
+
+/// Why a text is no platform, in containerd's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlatformError {
+    /// A word between the slashes has a foreign character, or is empty.
+    #[error(
+        "\"{component}\" is an invalid component of \"{input}\": platform specifier component must match \"{pattern}\": invalid argument"
+    )]
+    Component {
+        /// The word.
+        component: String,
+        /// What the user typed.
+        input: String,
+        /// The pattern that the word does not match.
+        pattern: &'static str,
+    },
+    /// A single word that names neither an operating system nor an architecture.
+    #[error("\"{0}\": unknown operating system or architecture: invalid argument")]
+    Unknown(String),
+    /// More than three words.
+    #[error("\"{0}\": cannot parse platform specifier: invalid argument")]
+    TooMany(String),
+}
+
+const OS_PATTERN: &str = r"^([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.-]*)((?:\+[A-Za-z0-9_.-]+)*)\))?$";
+const PATTERN: &str = "^[A-Za-z0-9_-]+$";
+
+impl Platform {
+    /// Parses `os`, `architecture`, `os/architecture` or `os/architecture/variant`; what is not said is the host's.
+    pub fn parse(input: &str) -> Result<Self, PlatformError> {
+        let words: Vec<&str> = input.split('/').collect();
+        for (index, word) in words.iter().enumerate() {
+            let valid = !word.is_empty()
+                && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+            if !valid {
+                return Err(PlatformError::Component {
+                    component: (*word).to_owned(),
+                    input: input.to_owned(),
+                    pattern: if index == 0 { OS_PATTERN } else { PATTERN },
+                });
+            }
+        }
+        let platform = match *words.as_slice() {
+            [word] if is_known_os(&word.to_lowercase()) => {
+                Self::of(word, &Self::host().architecture, None)
+            }
+            [word] => {
+                let platform = Self::of(&Self::host().os, word, None).normalized();
+                if !is_known_architecture(&platform.architecture) {
+                    return Err(PlatformError::Unknown(input.to_owned()));
+                }
+                platform
+            }
+            [os, architecture] => Self::of(os, architecture, None),
+            [os, architecture, variant] => Self::of(os, architecture, Some(variant)),
+            _ => return Err(PlatformError::TooMany(input.to_owned())),
+        };
+        Ok(platform.normalized())
+    }
+
+    fn of(os: &str, architecture: &str, variant: Option<&str>) -> Self {
+        Self {
+            os: os.to_owned(),
+            architecture: architecture.to_owned(),
+            variant: variant.map(str::to_owned),
+            ..Self::default()
+        }
+    }
+
+    /// Returns the platform of this machine. Images for other systems are not run here, so the system is always Linux.
+    pub fn host() -> Self {
+        let (architecture, variant) = match std::env::consts::ARCH {
+            "x86_64" => ("amd64", None),
+            "x86" => ("386", None),
+            "aarch64" => ("arm64", None),
+            "arm" => ("arm", Some("v7")),
+            "powerpc64" => ("ppc64le", None),
+            "loongarch64" => ("loong64", None),
+            other => (other, None),
+        };
+        Self::of("linux", architecture, variant)
+    }
+
+    /// Returns the one spelling of what has several: `x86_64` is `amd64`, `linux/aarch64/v8` is `linux/arm64`.
+    #[must_use]
+    pub fn normalized(mut self) -> Self {
+        self.os = match self.os.to_lowercase().as_str() {
+            "macos" => "darwin".to_owned(),
+            os => os.to_owned(),
+        };
+        let variant = self.variant.take().unwrap_or_default().to_lowercase();
+        let (architecture, variant) =
+            match (self.architecture.to_lowercase().as_str(), variant.as_str()) {
+                ("i386", _) => ("386".to_owned(), String::new()),
+                ("x86_64" | "x86-64" | "amd64", "" | "v1") => ("amd64".to_owned(), String::new()),
+                ("x86_64" | "x86-64" | "amd64", variant) => {
+                    ("amd64".to_owned(), variant.to_owned())
+                }
+                ("aarch64" | "arm64", "" | "8" | "v8") => ("arm64".to_owned(), String::new()),
+                ("aarch64" | "arm64", variant) => ("arm64".to_owned(), variant.to_owned()),
+                ("armhf", _) | ("arm", "" | "7") => ("arm".to_owned(), "v7".to_owned()),
+                ("armel", _) => ("arm".to_owned(), "v6".to_owned()),
+                ("arm", variant @ ("5" | "6" | "8")) => ("arm".to_owned(), format!("v{variant}")),
+                (architecture, variant) => (architecture.to_owned(), variant.to_owned()),
+            };
+        self.architecture = architecture;
+        self.variant = (!variant.is_empty()).then_some(variant);
+        self
+    }
+
+    /// Returns how well an image for `offered` runs on this platform: 0 is best, `None` means that it does not.
+    ///
+    /// An `arm` of a higher version runs lower ones, `arm64` runs 32-bit `arm`, `amd64` runs its lower versions and `386`.
+    pub fn preference(&self, offered: &Self) -> Option<usize> {
+        let offered = offered.clone().normalized();
+        let matches = |wanted: &Self| {
+            wanted.os == offered.os
+                && wanted.architecture == offered.architecture
+                && wanted.variant == offered.variant
+                && (wanted.os_version.is_none() || wanted.os_version == offered.os_version)
+        };
+        self.clone().normalized().runs().iter().position(matches)
+    }
+
+    /// Lists what runs on this (normalised) platform, the best first.
+    fn runs(&self) -> Vec<Self> {
+        let version = |default: u8| {
+            let variant = self.variant.as_deref().unwrap_or_default();
+            variant.strip_prefix('v').unwrap_or(variant).parse().unwrap_or(default)
+        };
+        let like = |architecture: &str, variant: Option<String>| {
+            Self { architecture: architecture.to_owned(), variant, ..self.clone() }.normalized()
+        };
+        let mut runs = vec![self.clone()];
+        match self.architecture.as_str() {
+            "amd64" => {
+                runs.extend((1..version(1)).rev().map(|v| like("amd64", Some(format!("v{v}")))));
+                runs.push(like("386", None));
+            }
+            "arm" => runs.extend((5..version(7)).rev().map(|v| like("arm", Some(format!("v{v}"))))),
+            "arm64" => {
+                if self.variant.is_some() {
+                    runs.push(like("arm64", None));
+                }
+                runs.extend((5..=8).rev().map(|v| like("arm", Some(format!("v{v}")))));
+            }
+            _ => {}
+        }
+        runs
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let or_unknown =
+            |word: &str| if word.is_empty() { "unknown".to_owned() } else { word.to_owned() };
+        write!(f, "{}/{}", or_unknown(&self.os), or_unknown(&self.architecture))?;
+        match &self.variant {
+            Some(variant) if !variant.is_empty() => write!(f, "/{variant}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_known_os(os: &str) -> bool {
+    matches!(
+        os,
+        "aix"
+            | "android"
+            | "darwin"
+            | "dragonfly"
+            | "freebsd"
+            | "hurd"
+            | "illumos"
+            | "ios"
+            | "js"
+            | "linux"
+            | "macos"
+            | "nacl"
+            | "netbsd"
+            | "openbsd"
+            | "plan9"
+            | "solaris"
+            | "wasip1"
+            | "windows"
+            | "zos"
+    )
+}
+
+fn is_known_architecture(architecture: &str) -> bool {
+    matches!(
+        architecture,
+        "386"
+            | "amd64"
+            | "amd64p32"
+            | "arm"
+            | "armbe"
+            | "arm64"
+            | "arm64be"
+            | "loong64"
+            | "mips"
+            | "mips64"
+            | "mips64le"
+            | "mips64p32"
+            | "mips64p32le"
+            | "mipsle"
+            | "ppc"
+            | "ppc64"
+            | "ppc64le"
+            | "riscv"
+            | "riscv64"
+            | "s390"
+            | "s390x"
+            | "sparc"
+            | "sparc64"
+            | "wasm"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn platform(text: &str) -> Platform {
+        Platform::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn has_one_spelling_for_each_platform() {
+        let host = Platform::host().architecture;
+        for (input, printed) in [
+            ("linux/amd64", "linux/amd64"),
+            ("Linux/x86_64", "linux/amd64"),
+            ("linux/amd64/v1", "linux/amd64"),
+            ("linux/amd64/v3", "linux/amd64/v3"),
+            ("aarch64", "linux/arm64"),
+            ("linux/arm64/v8", "linux/arm64"),
+            ("linux/arm", "linux/arm/v7"),
+            ("linux/armel", "linux/arm/v6"),
+            ("linux/arm/6", "linux/arm/v6"),
+            ("windows/amd64", "windows/amd64"),
+            ("linux", &format!("linux/{host}")),
+        ] {
+            assert_eq!(platform(input).to_string(), printed, "{input}");
+        }
+    }
+
+    #[test]
+    fn refuses_with_containerds_sentences() {
+        for (input, part) in [
+            ("foobar", "\"foobar\": unknown operating system or architecture: invalid argument"),
+            ("", "\"\" is an invalid component of \"\""),
+            ("linux/", "\"\" is an invalid component of \"linux/\""),
+            (
+                "linux/a.b",
+                "\"a.b\" is an invalid component of \"linux/a.b\": platform specifier component must match \"^[A-Za-z0-9_-]+$\"",
+            ),
+            ("a/b/c/d", "cannot parse platform specifier"),
+        ] {
+            let error = Platform::parse(input).expect_err(input).to_string();
+            assert!(error.contains(part), "{input}: {error}");
+        }
+    }
+
+    #[test]
+    fn prefers_the_nearest_that_runs() {
+        for (host, offers, best) in [
+            ("linux/amd64", &["linux/arm64", "linux/amd64"][..], Some("linux/amd64")),
+            ("linux/amd64", &["linux/386"], Some("linux/386")),
+            ("linux/amd64", &["linux/386", "linux/amd64"], Some("linux/amd64")),
+            ("linux/amd64", &["linux/amd64/v2"], None),
+            ("linux/amd64/v3", &["linux/amd64", "linux/amd64/v2"], Some("linux/amd64/v2")),
+            ("linux/arm/v7", &["linux/arm/v5", "linux/arm/v6"], Some("linux/arm/v6")),
+            ("linux/arm/v6", &["linux/arm/v7"], None),
+            ("linux/arm64", &["linux/arm/v6", "linux/arm/v7"], Some("linux/arm/v7")),
+            ("linux/arm/v7", &["linux/arm64"], None),
+            ("linux/s390x", &["linux/amd64", "windows/s390x"], None),
+        ] {
+            let host = platform(host);
+            let found = offers
+                .iter()
+                .filter_map(|offer| Some((host.preference(&platform(offer))?, *offer)))
+                .min()
+                .map(|(_, offer)| offer);
+            assert_eq!(found, best, "{host} {offers:?}");
+        }
+        let unknown = Platform {
+            os: "unknown".into(),
+            architecture: "unknown".into(),
+            ..Platform::default()
+        };
+        assert_eq!(Platform::host().preference(&unknown), None);
+    }
+}
