@@ -105,7 +105,7 @@ pub enum ManifestError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Manifest {
     /// One image.
-    Image(ImageManifest),
+    Image(Box<ImageManifest>),
     /// Images for several platforms.
     Index(Index),
 }
@@ -228,7 +228,7 @@ impl Document<'_> {
             return ambiguous("an image manifest with the field `manifests` of an index");
         }
         let Some(config) = self.config else {
-            return Err(serde::de::Error::missing_field("config")).map_err(ManifestError::Json);
+            return Err(ManifestError::Json(serde::de::Error::missing_field("config")));
         };
         let layers = self.layers.unwrap_or_default();
         limit("layers", layers.len(), MAX_MANIFEST_LAYERS)?;
@@ -238,7 +238,7 @@ impl Document<'_> {
             MediaType::DockerConfig => MediaType::DockerManifest,
             _ => MediaType::OciManifest,
         });
-        Ok(Manifest::Image(ImageManifest { media_type, config, layers }))
+        Ok(Manifest::Image(Box::new(ImageManifest { media_type, config, layers })))
     }
 }
 
