@@ -1,0 +1,95 @@
+//! Paths within the layer to descriptors of directories.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::rc::Rc;
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::io::Errno;
+
+use crate::ArchiveError;
+
+use super::failed;
+
+/// Directories that are kept open: entries come in the order of a walk, so few are enough.
+const KEPT: usize = 32;
+/// How often a resolution is retried that a rename somewhere on the system interrupted.
+const RETRIES: usize = 128;
+
+/// A layer's root and the directories of it that were used last.
+///
+/// A path keeps its meaning until a directory or symlink is removed; [`forget`](Self::forget) must be called then.
+#[derive(Debug)]
+pub(crate) struct Directories {
+    root: Rc<OwnedFd>,
+    // The one used last comes first.
+    kept: Vec<(Vec<u8>, Rc<OwnedFd>)>,
+}
+
+impl Directories {
+    pub(crate) fn open(root: &Path) -> Result<Self, ArchiveError> {
+        // Not `O_PATH`: the root itself may get an attribute.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = openat(CWD, root, flags, Mode::empty()).map_err(|errno| ArchiveError::Io {
+            action: "open",
+            path: root.to_owned(),
+            source: io::Error::from(errno),
+        })?;
+        Ok(Self { root: Rc::new(root), kept: Vec::with_capacity(KEPT) })
+    }
+
+    pub(crate) fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
+    /// Opens a directory by its path from the root (empty: the root itself). `None` if a part of it does not exist.
+    pub(crate) fn find(&mut self, path: &[u8]) -> Result<Option<Rc<OwnedFd>>, ArchiveError> {
+        if path.is_empty() {
+            return Ok(Some(Rc::clone(&self.root)));
+        }
+        if let Some(index) = self.kept.iter().position(|(kept, _)| kept == path) {
+            self.kept[..=index].rotate_right(1);
+            return Ok(Some(Rc::clone(&self.kept[0].1)));
+        }
+        match self.resolve(path, OFlags::PATH) {
+            Ok(directory) => Ok(Some(self.keep(path, directory))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(failed("open the directory", path)(errno)),
+        }
+    }
+
+    /// Opens a directory so that its attributes can be set.
+    pub(super) fn open_to_write(&self, path: &[u8]) -> Result<OwnedFd, ArchiveError> {
+        let path = if path.is_empty() { b"." } else { path };
+        self.resolve(path, OFlags::RDONLY).map_err(failed("open the directory", path))
+    }
+
+    /// Closes what is kept, as paths may mean something else now.
+    pub(super) fn forget(&mut self) {
+        self.kept.clear();
+    }
+
+    fn keep(&mut self, path: &[u8], directory: OwnedFd) -> Rc<OwnedFd> {
+        let directory = Rc::new(directory);
+        let mut slot = if self.kept.len() == KEPT { self.kept.pop() } else { None };
+        let mut name = slot.take().map(|(name, _)| name).unwrap_or_default();
+        name.clear();
+        name.extend_from_slice(path);
+        self.kept.insert(0, (name, Rc::clone(&directory)));
+        directory
+    }
+
+    fn resolve(&self, path: &[u8], mode: OFlags) -> Result<OwnedFd, Errno> {
+        let flags = mode | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let confined = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let mut last = Errno::AGAIN;
+        for _ in 0..RETRIES {
+            match openat2(&self.root, path, flags, Mode::empty(), confined) {
+                Err(errno @ (Errno::AGAIN | Errno::INTR)) => last = errno,
+                answer => return answer,
+            }
+        }
+        Err(last)
+    }
+}

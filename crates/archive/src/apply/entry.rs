@@ -1,0 +1,272 @@
+//! Creating what an entry describes. Each is tried as if nothing were there; only if something is, it is removed.
+
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, ftruncate, linkat, makedev,
+    mkdirat, mknodat, openat, readlinkat, statat, symlinkat,
+};
+use rustix::io::Errno;
+
+use crate::ArchiveError;
+use crate::error::printable;
+use crate::path::{clean, split};
+use crate::tar::{Chunks, Header, Kind};
+use crate::walk::Content;
+
+use super::metadata::{Defaults, change_mode, set_times};
+use super::{Extractor, NO_FOLLOW, Place, failed};
+
+/// The mode of parents that the tar leaves out; their owner is root.
+const IMPLIED_MODE: u32 = 0o755;
+/// How many symlinks to what does not exist yet are followed for a parent: the kernel's own bound for symlinks.
+const MAX_LINKS: usize = 40;
+
+impl Extractor<'_> {
+    pub(super) fn regular<C: Chunks, W: Write>(
+        &mut self,
+        place: &Place<'_>,
+        header: &Header,
+        content: &mut Content<'_, C, W>,
+    ) -> Result<(), ArchiveError> {
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = self.create(place, "create", || {
+            openat(place, place.name, flags, Defaults::creation_mode(header.mode))
+        })?;
+        if header.sparse.is_some() {
+            write_sparse(&file, place, header, content)?;
+        } else {
+            content.copy(|bytes| write_all(&file, bytes).map_err(place.failed("write")))?;
+        }
+        self.size = self.size.saturating_add(u64::try_from(header.size).unwrap_or(0));
+        self.finish_file(&file, place, header)
+    }
+
+    pub(super) fn directory(
+        &mut self,
+        place: &Place<'_>,
+        header: &Header,
+    ) -> Result<(), ArchiveError> {
+        let mut mode = Defaults::creation_mode(header.mode);
+        if !self.options.owners {
+            mode |= Mode::RWXU;
+        }
+        let is_new = match mkdirat(place, place.name, mode) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => {
+                let stat = statat(place, place.name, NO_FOLLOW).map_err(place.failed("look up"))?;
+                let exists = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+                if !exists {
+                    self.remove(place)?;
+                    mkdirat(place, place.name, mode).map_err(place.failed("create"))?;
+                }
+                !exists
+            }
+            Err(errno) => return Err(place.failed("create")(errno)),
+        };
+        self.finish_directory(place, header, is_new)
+    }
+
+    pub(super) fn symlink(
+        &mut self,
+        place: &Place<'_>,
+        header: &Header,
+    ) -> Result<(), ArchiveError> {
+        self.create(place, "create", || symlinkat(&*header.link, place, place.name))?;
+        self.size = self.size.saturating_add(header.link.len() as u64);
+        self.finish_unopened(place, header)?;
+        set_times(place, header)
+    }
+
+    pub(super) fn hard_link(
+        &mut self,
+        place: &Place<'_>,
+        header: &Header,
+    ) -> Result<(), ArchiveError> {
+        let mut target = std::mem::take(&mut self.target);
+        let answer = self.link_to(place, header, &mut target);
+        self.target = target;
+        answer
+    }
+
+    fn link_to(
+        &mut self,
+        place: &Place<'_>,
+        header: &Header,
+        target: &mut Vec<u8>,
+    ) -> Result<(), ArchiveError> {
+        clean(&header.link, target)?;
+        if target.is_empty() {
+            return Err(ArchiveError::Breakout { name: printable(&header.link) });
+        }
+        let (parent, name) = split(target);
+        let missing = |errno| failed("link to", target)(errno);
+        let directory = self.directories.find(parent)?.ok_or_else(|| missing(Errno::NOENT))?;
+        // Without `AT_SYMLINK_FOLLOW`: a link to a symlink is one more name of the symlink.
+        let link = || linkat(&directory, name, place, place.name, AtFlags::empty());
+        self.create(place, "link", link)?;
+        let shared = statat(place, place.name, NO_FOLLOW).map_err(place.failed("look up"))?;
+        self.finish_hard_link(place, header, &shared)
+    }
+
+    pub(super) fn node(&mut self, place: &Place<'_>, header: &Header) -> Result<(), ArchiveError> {
+        let kind = match header.kind {
+            Kind::Block => FileType::BlockDevice,
+            Kind::Character => FileType::CharacterDevice,
+            _ => FileType::Fifo,
+        };
+        if kind != FileType::Fifo && !self.options.owners {
+            return self.remove_if_present(place);
+        }
+        let number = u32::try_from(header.major)
+            .and_then(|major| u32::try_from(header.minor).map(|minor| makedev(major, minor)));
+        let number = number.map_err(|_| ArchiveError::Device {
+            name: printable(&header.name),
+            major: header.major,
+            minor: header.minor,
+        })?;
+        let mode = Defaults::creation_mode(header.mode);
+        self.create(place, "create", || mknodat(place, place.name, kind, mode, number))?;
+        self.finish_unopened(place, header)?;
+        if self.defaults.mode_differs(header.mode) || !header.xattrs.is_empty() {
+            change_mode(place, header)?;
+        }
+        set_times(place, header)
+    }
+
+    /// Creates something at `place`, in the stead of what is there.
+    fn create<T>(
+        &mut self,
+        place: &Place<'_>,
+        action: &'static str,
+        create: impl Fn() -> Result<T, Errno>,
+    ) -> Result<T, ArchiveError> {
+        match create() {
+            Err(Errno::EXIST) => {
+                self.remove(place)?;
+                create().map_err(place.failed(action))
+            }
+            answer => answer.map_err(place.failed(action)),
+        }
+    }
+
+    /// Creates the directories of `path` that do not exist.
+    pub(super) fn create_parents(&mut self, path: &[u8]) -> Result<Rc<OwnedFd>, ArchiveError> {
+        self.create_directories(path, MAX_LINKS)
+    }
+
+    fn create_directories(
+        &mut self,
+        path: &[u8],
+        links: usize,
+    ) -> Result<Rc<OwnedFd>, ArchiveError> {
+        // Not by recursion over the components: a path may have two thousand of them.
+        let mut end = 0;
+        let mut parent = self.find_existing(b"")?;
+        while end < path.len() {
+            let start = if end == 0 { 0 } else { end + 1 };
+            end = path[start..].iter().position(|b| *b == b'/').map_or(path.len(), |at| start + at);
+            let (so_far, name) = (&path[..end], &path[start..end]);
+            parent = match self.directories.find(so_far)? {
+                Some(directory) => directory,
+                None => match mkdirat(&parent, name, Mode::from_raw_mode(IMPLIED_MODE)) {
+                    Ok(()) => {
+                        let directory = self.find_existing(so_far)?;
+                        self.finish_implied(&directory, so_far)?;
+                        directory
+                    }
+                    // A symlink to what does not exist yet.
+                    Err(Errno::EXIST) if links > 0 => {
+                        let target = readlinkat(&parent, name, Vec::new())
+                            .map_err(failed("read the link", so_far))?;
+                        let target = join(&path[..start], target.as_bytes());
+                        self.create_directories(&target, links - 1)?;
+                        self.find_existing(so_far)?
+                    }
+                    Err(errno) => return Err(failed("create the directory", so_far)(errno)),
+                },
+            };
+        }
+        Ok(parent)
+    }
+
+    fn find_existing(&mut self, path: &[u8]) -> Result<Rc<OwnedFd>, ArchiveError> {
+        self.directories.find(path)?.ok_or_else(|| failed("open the directory", path)(Errno::NOENT))
+    }
+
+    fn finish_implied(&self, directory: &OwnedFd, path: &[u8]) -> Result<(), ArchiveError> {
+        let stat = fstat(directory).map_err(failed("look up", path))?;
+        let owners = self.options.owners && (stat.st_uid, stat.st_gid) != (0, 0);
+        if !owners && stat.st_mode & 0o7777 == IMPLIED_MODE {
+            return Ok(());
+        }
+        let opened = self.directories.open_to_write(path)?;
+        if owners {
+            fchown(&opened, Some(Uid::ROOT), Some(Gid::ROOT))
+                .map_err(failed("change the owner of", path))?;
+        }
+        fchmod(&opened, Mode::from_raw_mode(IMPLIED_MODE))
+            .map_err(failed("change the mode of", path))
+    }
+}
+
+/// The target of a symlink in `directory` (which ends in a slash, or is empty), for resolution from the root.
+fn join(directory: &[u8], target: &[u8]) -> Vec<u8> {
+    let base = if target.starts_with(b"/") { &[][..] } else { directory };
+    let parts = target.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
+    let mut path = base.to_vec();
+    for part in parts {
+        path.extend_from_slice(part);
+        path.push(b'/');
+    }
+    path.pop();
+    path
+}
+
+fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match rustix::io::write(file, bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Writes a sparse file's fragments where they belong and leaves the rest a hole.
+fn write_sparse<C: Chunks, W: Write>(
+    file: &OwnedFd,
+    place: &Place<'_>,
+    header: &Header,
+    content: &mut Content<'_, C, W>,
+) -> Result<(), ArchiveError> {
+    let mut fragments = header.sparse.iter().flatten().filter(|fragment| fragment.length > 0);
+    let mut offset = 0;
+    let mut left = 0;
+    content.copy(|mut bytes| {
+        while !bytes.is_empty() {
+            if left == 0 {
+                // The map was checked to cover all of the content.
+                let Some(fragment) = fragments.next() else { return Ok(()) };
+                (offset, left) = (fragment.offset, fragment.length);
+            }
+            let length = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+            match rustix::io::pwrite(file, &bytes[..length], offset) {
+                Ok(written) => {
+                    bytes = &bytes[written..];
+                    offset += written as u64;
+                    left -= written as u64;
+                }
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(place.failed("write")(errno)),
+            }
+        }
+        Ok(())
+    })?;
+    let size = u64::try_from(header.size).unwrap_or(0);
+    ftruncate(file, size).map_err(place.failed("write"))
+}

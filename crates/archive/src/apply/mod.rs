@@ -1,0 +1,180 @@
+//! Unpacking a layer as dockerd's overlay2 driver does, confined to the layer's directory by the kernel.
+//!
+//! # Confinement
+//! Only [`Directories`] turns a path into a descriptor, and it does so by `openat2` with `RESOLVE_IN_ROOT`: symlinks on
+//! the way, absolute ones too, resolve within the layer as in a chroot. Every other system call names a single component
+//! relative to such a descriptor and does not follow it. The layer's directory must not be open to others meanwhile.
+//!
+//! # Compatibility
+//! The order of owner, extended attributes, mode and times, the treatment of what exists, and the bounds of times are
+//! those of `github.com/moby/go-archive` (`Unpack` with the overlay whiteout format). Beyond dockerd, old GNU sparse
+//! files are unpacked, and holes are left as holes.
+
+mod directories;
+mod entry;
+mod metadata;
+mod remove;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use rustix::fs::{AtFlags, FileType, Mode, XattrFlags, fsetxattr, makedev, mknodat};
+
+use crate::ArchiveError;
+use crate::error::printable;
+use crate::options::{ApplyOptions, Whiteouts};
+use crate::path::split;
+use crate::tar::{Chunks, Header, Kind};
+use crate::walk::{Content, OPAQUE, Visitor, WHITEOUT_PREFIX};
+
+pub(crate) use directories::Directories;
+use metadata::{Defaults, Finals, change_owner};
+
+/// Unpacks entries into a directory.
+#[derive(Debug)]
+pub(crate) struct Extractor<'a> {
+    options: &'a ApplyOptions,
+    directories: Directories,
+    defaults: Defaults,
+    finals: Finals,
+    size: u64,
+    target: Vec<u8>,
+}
+
+/// Where an entry goes: a directory and a name in it that is never followed.
+#[derive(Clone, Debug)]
+struct Place<'a> {
+    directory: Rc<OwnedFd>,
+    name: &'a [u8],
+    path: &'a [u8],
+}
+
+impl AsFd for Place<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+}
+
+impl Place<'_> {
+    /// Turns a system call's answer into an error that names the entry.
+    fn failed(&self, action: &'static str) -> impl FnOnce(rustix::io::Errno) -> ArchiveError {
+        failed(action, self.path)
+    }
+}
+
+/// Turns a system call's answer into an error that names a path in the layer.
+fn failed(action: &'static str, path: &[u8]) -> impl FnOnce(rustix::io::Errno) -> ArchiveError {
+    let path = path_buf(path);
+    move |errno| ArchiveError::Io { action, path, source: io::Error::from(errno) }
+}
+
+fn path_buf(path: &[u8]) -> PathBuf {
+    PathBuf::from(std::ffi::OsStr::from_bytes(path))
+}
+
+impl<'a> Extractor<'a> {
+    pub(crate) fn open(root: &Path, options: &'a ApplyOptions) -> Result<Self, ArchiveError> {
+        let directories = Directories::open(root)?;
+        let defaults = Defaults::probe(directories.root(), root)?;
+        Ok(Self {
+            options,
+            directories,
+            defaults,
+            finals: Finals::default(),
+            size: 0,
+            target: Vec::new(),
+        })
+    }
+
+    /// Sets what had to wait for the last entry; returns the layer's size as dockerd counts it.
+    pub(crate) fn finish(mut self) -> Result<u64, ArchiveError> {
+        self.finals.apply(&mut self.directories)?;
+        Ok(self.size)
+    }
+
+    /// Finds the place of an entry; creates the parents that the tar leaves out.
+    fn place<'p>(&mut self, path: &'p [u8]) -> Result<Place<'p>, ArchiveError> {
+        let (parent, name) = split(path);
+        let directory = match self.directories.find(parent)? {
+            Some(directory) => directory,
+            None => self.create_parents(parent)?,
+        };
+        Ok(Place { directory, name, path })
+    }
+
+    fn whiteout(
+        &mut self,
+        place: &Place<'_>,
+        header: &Header,
+        hidden: &[u8],
+    ) -> Result<(), ArchiveError> {
+        let invalid = |problem| ArchiveError::Whiteout { name: printable(&header.name), problem };
+        let Whiteouts::Overlay { namespace } = self.options.whiteouts else {
+            return Err(invalid("whiteouts are not allowed here"));
+        };
+        if matches!(hidden, b"" | b"." | b"..") {
+            return Err(invalid("it names nothing"));
+        }
+        if place.name == OPAQUE {
+            let attribute = namespace.opaque_attribute();
+            let (parent, _) = split(place.path);
+            let directory = self.directories.open_to_write(parent)?;
+            return fsetxattr(&directory, attribute, b"y", XattrFlags::empty())
+                .map_err(failed("mark as opaque", parent));
+        }
+        // What stands where the whiteout's own name is goes, as for any entry.
+        self.remove_if_present(place)?;
+        let target = Place { name: hidden, ..place.clone() };
+        match mknodat(&target, hidden, FileType::CharacterDevice, Mode::empty(), makedev(0, 0)) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::EXIST) => {
+                return Err(invalid("the same layer has the file that it hides"));
+            }
+            Err(errno) => return Err(place.failed("create the whiteout")(errno)),
+        }
+        if self.options.owners && (header.uid, header.gid) != (0, 0) {
+            change_owner(&target, header)?;
+        }
+        Ok(())
+    }
+}
+
+impl Visitor for Extractor<'_> {
+    fn entry<C: Chunks, W: io::Write>(
+        &mut self,
+        path: &[u8],
+        header: &Header,
+        content: &mut Content<'_, C, W>,
+    ) -> Result<(), ArchiveError> {
+        if path.is_empty() {
+            return Ok(());
+        }
+        let place = self.place(path)?;
+        if let Some(hidden) = place.name.strip_prefix(WHITEOUT_PREFIX) {
+            return self.whiteout(&place, header, hidden);
+        }
+        match header.kind {
+            Kind::Regular => self.regular(&place, header, content),
+            Kind::Directory => self.directory(&place, header),
+            Kind::Symlink => self.symlink(&place, header),
+            Kind::HardLink => self.hard_link(&place, header),
+            Kind::Character | Kind::Block | Kind::Fifo => self.node(&place, header),
+            other => Err(unsupported(header, other)),
+        }
+    }
+}
+
+/// The error for an entry of a kind that dockerd does not unpack either.
+pub(crate) fn unsupported(header: &Header, kind: Kind) -> ArchiveError {
+    let kind = match kind {
+        Kind::Other(flag) => flag.escape_ascii().to_string(),
+        other => format!("{other:?}"),
+    };
+    ArchiveError::UnsupportedType { name: printable(&header.name), kind }
+}
+
+/// Does not follow the last component.
+const NO_FOLLOW: AtFlags = AtFlags::SYMLINK_NOFOLLOW;

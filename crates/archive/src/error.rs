@@ -1,0 +1,143 @@
+//! What can go wrong with a layer's archive.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::Compression;
+
+/// Why a layer could not be read, unpacked or rebuilt.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArchiveError {
+    /// The source of the layer's bytes failed: network, disk, or the caller cancelled.
+    #[error("failed to read the layer")]
+    Read(#[source] io::Error),
+    /// The compressed stream is damaged, cut off, or followed by bytes that are no further member.
+    #[error("failed to decompress the layer as {compression}")]
+    Decompress {
+        /// The codec in use.
+        compression: Compression,
+        /// The codec's complaint.
+        #[source]
+        source: io::Error,
+    },
+    /// The tar ends inside a header or a file.
+    #[error("the tar ends unexpectedly at offset {offset}")]
+    Truncated {
+        /// Bytes into the uncompressed tar.
+        offset: u64,
+    },
+    /// A tar header breaks the format.
+    #[error("invalid tar header at offset {offset}: {problem}")]
+    Header {
+        /// Bytes into the uncompressed tar, at the end of the header.
+        offset: u64,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A header field or extended header is longer than its bound.
+    #[error("{field} of the tar entry at offset {offset} is longer than {limit} bytes")]
+    FieldTooLong {
+        /// Bytes into the uncompressed tar.
+        offset: u64,
+        /// The field.
+        field: &'static str,
+        /// The bound in bytes.
+        limit: u64,
+    },
+    /// The tar has more entries than any layer may have.
+    #[error("the tar has more than {limit} entries")]
+    TooManyEntries {
+        /// The bound.
+        limit: u64,
+    },
+    /// The uncompressed tar exceeds what the caller allows (a decompression bomb, or a full disk ahead).
+    #[error("the uncompressed layer is larger than the {limit} bytes allowed")]
+    TarTooLarge {
+        /// The caller's bound in bytes.
+        limit: u64,
+    },
+    /// An entry of a type that dockerd does not unpack either.
+    #[error("tar entry `{name}` has the unsupported type `{kind}`")]
+    UnsupportedType {
+        /// The entry's name.
+        name: String,
+        /// The type flag, escaped where it is no printable character.
+        kind: String,
+    },
+    /// An entry or a hard link's target lies outside the layer.
+    #[error("tar entry `{name}` points outside the layer")]
+    Breakout {
+        /// The entry's name, or the link's target.
+        name: String,
+    },
+    /// Two entries of one path of which the first had content, so that the tar could not be rebuilt.
+    #[error("tar entry `{name}` occurs twice")]
+    Duplicate {
+        /// The path.
+        name: String,
+    },
+    /// A whiteout that hides nothing, or hides a file of the same layer, or where none is allowed.
+    #[error("invalid whiteout `{name}`: {problem}")]
+    Whiteout {
+        /// The whiteout's name in the tar.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A device number that no device can have.
+    #[error("device number {major}:{minor} of tar entry `{name}` is out of range")]
+    Device {
+        /// The entry's name.
+        name: String,
+        /// Major number as the header has it.
+        major: i64,
+        /// Minor number as the header has it.
+        minor: i64,
+    },
+    /// A system call on a file of the layer failed.
+    #[error("failed to {action} `{}`", path.display())]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// The path within the layer, or of the layer's root.
+        path: PathBuf,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The tar-split could not be written.
+    #[error("failed to write the tar-split")]
+    SplitWrite(#[source] io::Error),
+    /// The tar-split could not be read.
+    #[error("failed to read the tar-split")]
+    SplitRead(#[source] io::Error),
+    /// The tar-split is no tar-split.
+    #[error("invalid tar-split in line {line}: {problem}")]
+    Split {
+        /// Counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A file of the layer is not what it was when it was unpacked.
+    #[error("layer file `{name}` is damaged: {problem}")]
+    Damaged {
+        /// The file's name in the tar.
+        name: String,
+        /// What differs.
+        problem: &'static str,
+    },
+    /// The receiver of a rebuilt tar failed.
+    #[error("failed to write the rebuilt tar")]
+    Sink(#[source] io::Error),
+}
+
+/// Renders a name from a tar for a message: lossy, and cut so that a hostile name cannot flood a log.
+pub(crate) fn printable(name: &[u8]) -> String {
+    const SHOWN: usize = 512;
+    let text = String::from_utf8_lossy(&name[..name.len().min(SHOWN)]);
+    text.chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
+        .collect()
+}

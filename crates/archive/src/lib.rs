@@ -1,0 +1,34 @@
+//! Layers as archives: decompressed and hashed, unpacked safely, rebuilt to the byte, compressed.
+//!
+//! A layer is a tar, mostly compressed, that is hostile until its digests are checked, which can only be after all of it
+//! was read. It is therefore unpacked while it is read, confined by the kernel to a directory that nobody uses before
+//! the caller has compared the digests that come back.
+//!
+//! # Flow
+//! [`unpack`]: source → digest → decompress → diff ID → tar entries → files in the layer's directory, and the tar-split.
+//! [`rebuild`]: tar-split and directory → the same tar → [`GzipEncoder`] for a push.
+//!
+//! # Limits
+//! Memory per layer is flat, some 3 MiB plus what a hostile stream can make of it within its bounds: a zstd window of up
+//! to 128 MiB, extended headers of 8 MiB, and 10 to 20 bytes for each of at most ten million entries.
+//!
+//! # Compatibility
+//! Directories and tar-splits are dockerd's (overlay2 driver), so that either can go on with what the other unpacked.
+
+mod apply;
+mod codec;
+mod error;
+mod options;
+mod path;
+mod rebuild;
+mod source;
+mod split;
+mod tar;
+mod unpack;
+mod walk;
+
+pub use codec::{Compression, GzipEncoder, compress_gzip, decoder};
+pub use error::ArchiveError;
+pub use options::{Applied, ApplyOptions, StreamOptions, Unpacked, Whiteouts, XattrNamespace};
+pub use rebuild::rebuild;
+pub use unpack::{apply, inspect, inspect_compressed, unpack};

@@ -1,0 +1,93 @@
+//! What callers choose and what they get.
+
+use spec::{Algorithm, DiffId, Digest};
+
+use crate::Compression;
+
+/// Whose extended attributes mark an opaque directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum XattrNamespace {
+    /// `trusted.overlay.*`: what the kernel reads for a privileged mount.
+    #[default]
+    Trusted,
+    /// `user.overlay.*`: what it reads for one with `userxattr`, in a user namespace.
+    User,
+}
+
+impl XattrNamespace {
+    pub(crate) fn opaque_attribute(self) -> &'static str {
+        match self {
+            Self::Trusted => "trusted.overlay.opaque",
+            Self::User => "user.overlay.opaque",
+        }
+    }
+}
+
+/// What to make of the `.wh.` entries by which a layer removes files of the layers below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whiteouts {
+    /// Overlay's own form: a character device 0:0 for a file, an attribute for an opaque directory.
+    Overlay {
+        /// Where the attribute lives.
+        namespace: XattrNamespace,
+    },
+    /// An error: the tar should have none.
+    Refuse,
+}
+
+/// How a layer is unpacked.
+#[derive(Clone, Debug)]
+pub struct ApplyOptions {
+    /// The form of whiteouts.
+    pub whiteouts: Whiteouts,
+    /// Whether to set owners, create devices and insist on extended attributes; needs root.
+    ///
+    /// Without, devices are left out and attributes are set where the kernel lets us, as dockerd does in a user
+    /// namespace, and directories stay writable until the end.
+    pub owners: bool,
+    /// The most bytes that the uncompressed tar may have, for example the free disk space.
+    pub max_tar_size: Option<u64>,
+}
+
+impl Default for ApplyOptions {
+    /// Overlay whiteouts in `trusted.`, with owners: what dockerd does as root.
+    fn default() -> Self {
+        let whiteouts = Whiteouts::Overlay { namespace: XattrNamespace::Trusted };
+        Self { whiteouts, owners: true, max_tar_size: None }
+    }
+}
+
+/// What a layer turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Digest of the uncompressed tar.
+    pub diff_id: DiffId,
+    /// Bytes of the unpacked files and symlinks, each inode once: dockerd's size of the layer.
+    pub size: u64,
+    /// Bytes of the uncompressed tar.
+    pub tar_size: u64,
+    /// Number of entries.
+    pub entries: u64,
+}
+
+/// How a compressed layer is read.
+#[derive(Clone, Debug, Default)]
+pub struct StreamOptions {
+    /// The compression; detected by the first bytes if `None`.
+    pub compression: Option<Compression>,
+    /// The algorithm of the compressed digest; none is computed if `None`.
+    pub digest: Option<Algorithm>,
+}
+
+/// What a compressed layer turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpacked {
+    /// Digest of the bytes as they were read, if it was asked for.
+    pub digest: Option<Digest>,
+    /// Number of bytes as they were read.
+    pub compressed_size: u64,
+    /// The compression that was in use.
+    pub compression: Compression,
+    /// The tar inside.
+    pub applied: Applied,
+}

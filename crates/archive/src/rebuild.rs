@@ -1,0 +1,121 @@
+//! A layer's tar from its directory and its tar-split.
+
+use std::io::{Read, Write};
+use std::path::Path;
+
+use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
+use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
+use spec::{DiffId, Digest};
+
+use crate::ArchiveError;
+use crate::apply::Directories;
+use crate::error::printable;
+use crate::path::{clean, split};
+use crate::split::{Checksum, SplitEntry, SplitReader};
+
+/// File content that is read at once.
+const BUFFER_SIZE: usize = 256 << 10;
+
+/// Writes the exact tar of the layer that was unpacked into `root`, and returns its diff ID.
+///
+/// `tar_split_gz` is what [`apply`](crate::apply) wrote, or a dockerd. A file that is gone or differs is an error; the
+/// sink has got the bytes up to it then. The caller compares the diff ID.
+pub fn rebuild<R: Read, W: Write>(
+    tar_split_gz: R,
+    root: &Path,
+    sink: W,
+) -> Result<DiffId, ArchiveError> {
+    let mut directories = Directories::open(root)?;
+    let mut entries = SplitReader::new(tar_split_gz);
+    let mut output = Output { sink, hasher: Sha256::new() };
+    let mut buffer = vec![0; BUFFER_SIZE];
+    while let Some(entry) = entries.advance()? {
+        match entry {
+            SplitEntry::Segment(bytes) => output.write(bytes)?,
+            SplitEntry::File { name, size, checksum } => {
+                let expected = Expected { name: &name, size, checksum };
+                copy_file(&mut directories, &expected, &mut buffer, &mut output)?;
+            }
+        }
+    }
+    output.sink.flush().map_err(ArchiveError::Sink)?;
+    Ok(DiffId::new(Digest::from_sha256(output.hasher.finalize().into())))
+}
+
+struct Output<W> {
+    sink: W,
+    hasher: Sha256,
+}
+
+impl<W: Write> Output<W> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
+        self.hasher.update(bytes);
+        self.sink.write_all(bytes).map_err(ArchiveError::Sink)
+    }
+}
+
+/// What the tar-split says of a file.
+struct Expected<'a> {
+    name: &'a [u8],
+    size: u64,
+    checksum: [u8; 8],
+}
+
+impl Expected<'_> {
+    fn damaged(&self, problem: &'static str) -> ArchiveError {
+        ArchiveError::Damaged { name: printable(self.name), problem }
+    }
+
+    fn failed(&self, errno: Errno) -> ArchiveError {
+        match errno {
+            Errno::NOENT | Errno::NOTDIR => self.damaged("it is gone"),
+            Errno::LOOP => self.damaged("it has become a symlink"),
+            _ => ArchiveError::Io {
+                action: "read",
+                path: printable(self.name).into(),
+                source: errno.into(),
+            },
+        }
+    }
+}
+
+fn copy_file<W: Write>(
+    directories: &mut Directories,
+    expected: &Expected<'_>,
+    buffer: &mut [u8],
+    output: &mut Output<W>,
+) -> Result<(), ArchiveError> {
+    let mut path = Vec::new();
+    clean(expected.name, &mut path)?;
+    let (parent, name) = split(&path);
+    let parent = directories.find(parent)?.ok_or_else(|| expected.damaged("it is gone"))?;
+    // Not blocking, should a FIFO have taken its place.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = openat(&parent, name, flags, Mode::empty()).map_err(|e| expected.failed(e))?;
+    let stat = fstat(&file).map_err(|errno| expected.failed(errno))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(expected.damaged("it is no regular file"));
+    }
+    if u64::try_from(stat.st_size) != Ok(expected.size) {
+        return Err(expected.damaged("its size differs"));
+    }
+    let mut checksum = Checksum::new();
+    let mut left = expected.size;
+    while left > 0 {
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let read = match rustix::io::read(&file, &mut buffer[..wanted]) {
+            Ok(0) => return Err(expected.damaged("its size differs")),
+            Ok(read) => read,
+            Err(Errno::INTR) => continue,
+            Err(errno) => return Err(expected.failed(errno)),
+        };
+        checksum.update(&buffer[..read]);
+        output.write(&buffer[..read])?;
+        left -= read as u64;
+    }
+    if checksum.finish() != expected.checksum {
+        return Err(expected.damaged("its content differs"));
+    }
+    Ok(())
+}

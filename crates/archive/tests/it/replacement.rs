@@ -1,0 +1,140 @@
+//! Entries in the place of others.
+
+use std::os::unix::fs::MetadataExt;
+
+use archive::ArchiveError;
+
+use crate::builder::{Entry, directory, file, hard_link, symlink, tar};
+use crate::fixture::Fixture;
+
+/// Unpacks `entries` after a directory `d` and a symlink `l` to it: two names for whatever is in it.
+fn apply(entries: impl IntoIterator<Item = Entry>) -> (Fixture, u64) {
+    let fixture = Fixture::new();
+    let both = [directory("d"), symlink("l", "d")].into_iter().chain(entries);
+    let layer = fixture.apply(&tar(both)).unwrap();
+    assert_eq!(layer.applied.size, fixture.walked_size(), "the size is that of what is there");
+    (fixture, layer.applied.size)
+}
+
+#[test]
+fn anything_replaces_anything() {
+    let olds = || {
+        [
+            vec![file("d/x", "old content")],
+            vec![symlink("d/x", "../somewhere/else")],
+            vec![directory("d/x"), file("d/x/y", "old content"), symlink("d/x/z", "y")],
+            vec![file("d/other", "shared"), hard_link("d/x", "d/other")],
+            vec![Entry::new(b"d/x", b'6')],
+        ]
+    };
+    let news =
+        || [file("l/x", "new"), symlink("l/x", "new"), directory("l/x"), Entry::new(b"l/x", b'6')];
+    for old in olds() {
+        for new in news() {
+            let (fixture, _) = apply(old.clone().into_iter().chain([new.clone()]));
+            let stat = fixture.stat("d/x");
+            let expected = new.block[156];
+            assert_eq!(stat.is_file(), expected == b'0');
+            assert_eq!(stat.is_symlink(), expected == b'2');
+            assert_eq!(stat.is_dir(), expected == b'5');
+            if stat.is_file() {
+                assert_eq!(fixture.read("d/x"), "new");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_directory_is_merged_with_one() {
+    let (fixture, _) = apply([
+        directory("d/x").mode(0o700).modified(5),
+        file("d/x/kept", "kept"),
+        directory("l/x").mode(0o1750).modified(6),
+    ]);
+    assert_eq!(fixture.read("d/x/kept"), "kept");
+    assert_eq!((fixture.mode("d/x"), fixture.stat("d/x").mtime()), (0o1750, 6));
+}
+
+#[test]
+fn an_open_directory_that_is_replaced_is_not_written_to() {
+    // `d/x` is open from the file before; then the name means `e`.
+    let (fixture, _) = apply([
+        directory("e"),
+        file("d/x/before", "before"),
+        symlink("l/x", "../e"),
+        file("d/x/after", "after"),
+        file("d/x/sub/after", "after"),
+    ]);
+    assert_eq!(fixture.read("e/after"), "after");
+    assert_eq!(fixture.read("e/sub/after"), "after");
+    assert!(fixture.stat("d/x").is_symlink());
+}
+
+#[test]
+fn a_symlink_that_is_replaced_is_not_followed() {
+    let (fixture, _) = apply([
+        directory("e"),
+        symlink("d/x", "../e"),
+        file("d/x/first", "in e"),
+        directory("l/x"),
+        file("d/x/second", "in d/x"),
+    ]);
+    assert_eq!(fixture.read("e/first"), "in e");
+    assert_eq!(fixture.read("d/x/second"), "in d/x");
+    assert!(!fixture.exists("e/second"));
+}
+
+#[test]
+fn replacing_one_name_of_a_hard_link_leaves_the_other() {
+    let (fixture, size) =
+        apply([file("d/a", "shared"), hard_link("d/b", "d/a"), file("l/a", "new")]);
+    assert_eq!((fixture.read("d/a"), fixture.read("d/b")), ("new".into(), "shared".into()));
+    assert_eq!(size, 1 + 3 + 6);
+}
+
+#[test]
+fn a_hard_link_sets_what_it_says() {
+    let fixture = Fixture::new();
+    let entries = [file("a", "x").mode(0o644), hard_link("b", "a").mode(0o600).modified(9)];
+    fixture.apply(&tar(entries)).unwrap();
+    assert_eq!((fixture.mode("a"), fixture.stat("a").mtime()), (0o600, 9));
+}
+
+#[test]
+fn hard_links_to_nothing() {
+    for target in ["missing", "missing/a", "self", ""] {
+        let fixture = Fixture::new();
+        let result = fixture.apply(&tar([hard_link("self", target)]));
+        let expected =
+            matches!(result, Err(ArchiveError::Io { .. } | ArchiveError::Breakout { .. }));
+        assert!(expected, "{target}");
+        assert!(!fixture.exists("self"), "{target}");
+    }
+}
+
+#[test]
+fn an_entry_without_content_may_come_twice() {
+    let fixture = Fixture::new();
+    let tar = tar([
+        directory("d").modified(1),
+        file("d/f", "x"),
+        directory("./d/").modified(2),
+        file("e", ""),
+        file("e", "content"),
+    ]);
+    let layer = fixture.apply(&tar).unwrap();
+    assert_eq!(layer.names(), ["d", "d/f", "e"], "each name once, as dockerd wants it");
+    assert_eq!(fixture.read("e"), "content");
+    let mut rebuilt = Vec::new();
+    archive::rebuild(&layer.tar_split[..], &fixture.root(), &mut rebuilt).unwrap();
+    assert!(rebuilt == tar);
+}
+
+#[test]
+fn trees_too_deep_to_remove_are_an_error() {
+    let fixture = Fixture::new();
+    let deep = format!("d/x/{}f", "n/".repeat(200));
+    let entries =
+        [directory("d"), symlink("l", "d"), file("short", "x").pax("path", deep), file("l/x", "y")];
+    assert!(matches!(fixture.apply(&tar(entries)), Err(ArchiveError::Io { .. })));
+}

@@ -1,0 +1,108 @@
+//! Files that a layer removes from those below.
+
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+
+use archive::{ApplyOptions, ArchiveError, Whiteouts};
+
+use crate::builder::{directory, file, symlink, tar};
+use crate::fixture::{Fixture, is_root, options};
+
+#[test]
+fn whiteouts_become_overlay_s() {
+    if !is_root() {
+        return;
+    }
+    let fixture = Fixture::new();
+    let layer = fixture
+        .apply(&tar([
+            file("d/.wh.gone", "").owner(0, 0),
+            file("d/.wh.owned", "").owner(3, 4),
+            file(".wh.top", ""),
+            directory("d/.wh.directory"),
+            file("d/.wh.with content", "whatever"),
+            symlink("l", "d"),
+            file("l/.wh.through", ""),
+        ]))
+        .unwrap();
+    let names = ["d/gone", "d/owned", "top", "d/directory", "d/with content", "d/through"];
+    for name in names {
+        let stat = fixture.stat(name);
+        assert!(stat.file_type().is_char_device(), "{name}");
+        assert_eq!(stat.rdev(), 0, "{name}");
+    }
+    assert_eq!((fixture.stat("d/owned").uid(), fixture.stat("d/owned").gid()), (3, 4));
+    assert_eq!(layer.applied.size, 1, "the symlink's");
+    let mut rebuilt = Vec::new();
+    let diff_id = archive::rebuild(&layer.tar_split[..], &fixture.root(), &mut rebuilt).unwrap();
+    assert_eq!(diff_id, layer.applied.diff_id, "a whiteout's content is in the tar-split");
+}
+
+#[test]
+fn opaque_directories_get_the_attribute() {
+    let fixture = Fixture::new();
+    let entries = [
+        directory("d"),
+        file("d/before", "x"),
+        file("d/.wh..wh..opq", ""),
+        file("implied/.wh..wh..opq", ""),
+    ];
+    if let Err(error) = fixture.apply(&tar(entries)) {
+        assert!(!is_root(), "{error}");
+        return;
+    }
+    let attribute = if is_root() { "trusted.overlay.opaque" } else { "user.overlay.opaque" };
+    for name in ["d", "implied"] {
+        let mut value = [0; 8];
+        let length = rustix::fs::getxattr(fixture.path(name), attribute, &mut value).unwrap();
+        assert_eq!(&value[..length], b"y", "{name}");
+    }
+    assert_eq!(fixture.read("d/before"), "x");
+    assert!(!fixture.exists("d/.wh..wh..opq"));
+}
+
+#[test]
+fn the_root_can_be_opaque() {
+    if !is_root() {
+        return;
+    }
+    let fixture = Fixture::new();
+    fixture.apply(&tar([file(".wh..wh..opq", "")])).unwrap();
+    let mut value = [0; 8];
+    let length = rustix::fs::getxattr(fixture.root(), "trusted.overlay.opaque", &mut value);
+    assert_eq!(length, Ok(1));
+}
+
+#[test]
+fn refuses_whiteouts_of_nothing_and_of_its_own() {
+    let cases = [
+        tar([file(".wh.", "")]),
+        tar([file(".wh..", "")]),
+        tar([file(".wh...", "")]),
+        tar([file("d/.wh...", "")]),
+        tar([file("d/f", "x"), file("d/.wh.f", "")]),
+        tar([directory("d/e"), file("d/.wh.e", "")]),
+    ];
+    for tar in cases {
+        let result = Fixture::new().apply(&tar);
+        assert!(matches!(result, Err(ArchiveError::Whiteout { .. })));
+    }
+}
+
+#[test]
+fn a_file_may_follow_its_whiteout() {
+    if !is_root() {
+        return;
+    }
+    let fixture = Fixture::new();
+    fixture.apply(&tar([file(".wh.f", ""), file("f", "new")])).unwrap();
+    assert_eq!(fixture.read("f"), "new");
+}
+
+#[test]
+fn whiteouts_can_be_refused() {
+    let options = ApplyOptions { whiteouts: Whiteouts::Refuse, ..options() };
+    for name in ["d/.wh.f", ".wh..wh..opq"] {
+        let result = Fixture::new().apply_with(&tar([file(name, "")]), &options);
+        assert!(matches!(result, Err(ArchiveError::Whiteout { .. })), "{name}");
+    }
+}
