@@ -1,0 +1,247 @@
+//! Synthetic images, made in memory or on disk, pushed to a registry or written as an OCI layout.
+
+mod layer;
+mod layout;
+mod push;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use spec::{DiffId, Digest, ImageId, MediaType, Platform};
+
+pub use layer::{Compression, Layer, LayerWriter};
+
+/// A piece of an image: a layer, a config or a manifest.
+#[derive(Clone, Debug)]
+pub struct Blob {
+    /// What it is.
+    pub media_type: MediaType,
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// How many bytes it has.
+    pub size: u64,
+    /// Where they are.
+    pub source: Source,
+}
+
+/// Where the bytes of a blob are.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// In memory.
+    Memory(Bytes),
+    /// In a file.
+    File(PathBuf),
+}
+
+impl Blob {
+    fn json(media_type: MediaType, document: &Value) -> Blob {
+        let bytes = Bytes::from(document.to_string());
+        Blob {
+            media_type,
+            digest: Digest::sha256(&bytes),
+            size: bytes.len() as u64,
+            source: Source::Memory(bytes),
+        }
+    }
+
+    /// Opens the blob for reading.
+    pub fn open(&self) -> io::Result<Box<dyn Read>> {
+        Ok(match &self.source {
+            Source::Memory(bytes) => Box::new(io::Cursor::new(bytes.clone())),
+            Source::File(path) => Box::new(File::open(path)?),
+        })
+    }
+
+    /// Reads the whole blob.
+    pub fn read(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.open()?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn descriptor(&self) -> Value {
+        json!({
+            "mediaType": self.media_type.as_str(),
+            "digest": self.digest.to_string(),
+            "size": self.size,
+        })
+    }
+}
+
+/// Whose media types an image has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Format {
+    /// Docker schema 2.
+    #[default]
+    Docker,
+    /// OCI.
+    Oci,
+}
+
+/// An image for one platform.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The manifest.
+    pub manifest: Blob,
+    /// The config.
+    pub config: Blob,
+    /// The layers, the bottom one first.
+    pub layers: Vec<Layer>,
+    platform: Platform,
+}
+
+impl Image {
+    /// Begins an image without layers, for this machine's platform, with Docker's media types.
+    pub fn builder() -> ImageBuilder {
+        ImageBuilder {
+            format: Format::default(),
+            platform: Platform::host(),
+            layers: Vec::new(),
+            labels: BTreeMap::new(),
+            created: "2024-01-01T00:00:00Z".to_owned(),
+        }
+    }
+
+    /// Returns the image's ID: the digest of its config.
+    pub fn id(&self) -> ImageId {
+        ImageId::new(self.config.digest.clone())
+    }
+
+    /// Returns the diff IDs of the layers.
+    pub fn diff_ids(&self) -> Vec<DiffId> {
+        self.layers.iter().map(|layer| layer.diff_id.clone()).collect()
+    }
+
+    /// Returns config and layers: what a registry must have before the manifest.
+    pub fn blobs(&self) -> impl Iterator<Item = &Blob> {
+        self.layers.iter().map(|layer| &layer.blob).chain([&self.config])
+    }
+}
+
+/// Puts an [`Image`] together.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ImageBuilder {
+    format: Format,
+    platform: Platform,
+    layers: Vec<Layer>,
+    labels: BTreeMap<String, String>,
+    created: String,
+}
+
+impl ImageBuilder {
+    /// Sets whose media types the image has.
+    pub fn format(mut self, format: Format) -> ImageBuilder {
+        self.format = format;
+        self
+    }
+
+    /// Sets the platform.
+    pub fn platform(mut self, platform: Platform) -> ImageBuilder {
+        self.platform = platform;
+        self
+    }
+
+    /// Adds a layer on top.
+    pub fn layer(mut self, layer: Layer) -> ImageBuilder {
+        self.layers.push(layer);
+        self
+    }
+
+    /// Adds a label.
+    pub fn label(mut self, key: &str, value: &str) -> ImageBuilder {
+        self.labels.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Sets the time of creation, as RFC 3339 has it.
+    pub fn created(mut self, created: &str) -> ImageBuilder {
+        created.clone_into(&mut self.created);
+        self
+    }
+
+    /// Writes config and manifest.
+    pub fn build(self) -> Image {
+        let history: Vec<Value> = (1..=self.layers.len())
+            .map(|number| json!({ "created": self.created, "created_by": format!("layer {number}") }))
+            .collect();
+        let diff_ids: Vec<String> =
+            self.layers.iter().map(|layer| layer.diff_id.to_string()).collect();
+        let mut config = json!({
+            "architecture": self.platform.architecture,
+            "os": self.platform.os,
+            "created": self.created,
+            "config": { "Env": ["PATH=/usr/bin:/bin"], "Cmd": ["/bin/sh"], "Labels": self.labels },
+            "history": history,
+            "rootfs": { "type": "layers", "diff_ids": diff_ids },
+        });
+        if let Some(variant) = &self.platform.variant {
+            config["variant"] = json!(variant);
+        }
+        let (manifest_type, config_type) = match self.format {
+            Format::Docker => (MediaType::DockerManifest, MediaType::DockerConfig),
+            Format::Oci => (MediaType::OciManifest, MediaType::OciConfig),
+        };
+        let layers: Vec<Layer> = self
+            .layers
+            .into_iter()
+            .map(|mut layer| {
+                layer.blob.media_type = layer.compression.media_type(self.format);
+                layer
+            })
+            .collect();
+        let config = Blob::json(config_type, &config);
+        let manifest = Blob::json(
+            manifest_type.clone(),
+            &json!({
+                "schemaVersion": 2,
+                "mediaType": manifest_type.as_str(),
+                "config": config.descriptor(),
+                "layers": layers.iter().map(|layer| layer.blob.descriptor()).collect::<Vec<_>>(),
+            }),
+        );
+        Image { manifest, config, layers, platform: self.platform }
+    }
+}
+
+/// Images of several platforms under one name.
+#[derive(Clone, Debug)]
+pub struct Index {
+    /// The manifest list or image index.
+    pub manifest: Blob,
+    /// The images.
+    pub images: Vec<Image>,
+}
+
+impl Index {
+    /// Lists `images`, in this order.
+    pub fn new(format: Format, images: Vec<Image>) -> Index {
+        let media_type = match format {
+            Format::Docker => MediaType::DockerManifestList,
+            Format::Oci => MediaType::OciIndex,
+        };
+        let manifests: Vec<Value> = images
+            .iter()
+            .map(|image| {
+                let mut descriptor = image.manifest.descriptor();
+                let platform = &image.platform;
+                descriptor["platform"] =
+                    json!({ "architecture": platform.architecture, "os": platform.os });
+                if let Some(variant) = &platform.variant {
+                    descriptor["platform"]["variant"] = json!(variant);
+                }
+                descriptor
+            })
+            .collect();
+        let document = json!({
+            "schemaVersion": 2,
+            "mediaType": media_type.as_str(),
+            "manifests": manifests,
+        });
+        Index { manifest: Blob::json(media_type, &document), images }
+    }
+}
