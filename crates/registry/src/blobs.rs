@@ -1,0 +1,314 @@
+//! Blobs: whole, in ranges, or their sizes only.
+
+use std::{
+    fmt,
+    ops::Range,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use http::{StatusCode, header};
+use reqwest::{Method, Url};
+use spec::{Descriptor, Digest};
+use tokio::time::{Instant, Sleep};
+
+use crate::{
+    RegistryError, Remote,
+    endpoint::{Call, Redirects},
+    fault::body_words,
+    manifests::hash,
+    remote::Source,
+    session::Session,
+    transport::Answer,
+};
+
+/// A blob on its way. It ends with an error, and not just ends, where bytes are missing; it never has more bytes than
+/// were asked for. Whether they are the right ones is for the reader to check.
+pub struct BlobStream {
+    /// Whether the stream begins where the range does. If not, the registry does not know ranges, and the stream is
+    /// the whole blob.
+    pub ranged: bool,
+    /// The whole blob's size, if the registry says it.
+    pub size_total: Option<u64>,
+    /// Who sends it.
+    pub source: Source,
+    body: Body,
+}
+
+impl fmt::Debug for BlobStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlobStream")
+            .field("ranged", &self.ranged)
+            .field("size_total", &self.size_total)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Stream for BlobStream {
+    type Item = Result<Bytes, RegistryError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.body.poll(context)
+    }
+}
+
+impl Remote {
+    /// Asks for the bytes of a blob in `range`, and returns once they begin to arrive.
+    ///
+    /// # Panics
+    ///
+    /// If the range is empty or ends behind the blob.
+    pub async fn blob(
+        &self,
+        blob: &Descriptor,
+        range: Range<u64>,
+    ) -> Result<BlobStream, RegistryError> {
+        assert!(range.start < range.end && range.end <= blob.size, "{range:?} of {blob:?}");
+        let mut walk = self.walk();
+        loop {
+            let session = walk.next().await?;
+            match self.blob_at(&session, blob, &range).await {
+                Ok((ranged, size_total, body)) => {
+                    let source = walk.answered();
+                    return Ok(BlobStream { ranged, size_total, source, body });
+                }
+                Err(error) => walk.failed(error)?,
+            }
+        }
+    }
+
+    async fn blob_at(
+        &self,
+        session: &Session,
+        blob: &Descriptor,
+        range: &Range<u64>,
+    ) -> Result<(bool, Option<u64>, Body), RegistryError> {
+        let mut call = Call::new(Method::GET, self.blob_url(session, &blob.digest))
+            .redirects(Redirects::Anywhere);
+        let whole = *range == (0..blob.size);
+        if !whole {
+            let bytes = format!("bytes={}-{}", range.start, range.end - 1);
+            call = call.header(header::RANGE, &bytes);
+        }
+        let wanted = [StatusCode::OK, StatusCode::PARTIAL_CONTENT];
+        let answer = session.send(call).await?.expect(&wanted).await?;
+        let ranged = answer.status() == StatusCode::PARTIAL_CONTENT;
+        let (total, length) = if ranged {
+            let header =
+                || RegistryError::Header { name: "Content-Range", url: answer.url.clone() };
+            let (part, total) = content_range(&answer).ok_or_else(header)?;
+            if part.start != range.start || part.end > range.end {
+                return Err(header());
+            }
+            (total, range.end - range.start)
+        } else {
+            (answer.length(), blob.size)
+        };
+        if let Some(actual) = total.filter(|&total| total != blob.size) {
+            let (digest, expected) = (blob.digest.clone(), blob.size);
+            return Err(RegistryError::SizeMismatch { digest, expected, actual });
+        }
+        Ok((ranged || whole, total, Body::new(answer, length)))
+    }
+
+    /// Fetches a small blob, such as a config, checks it and returns its bytes. One larger than `max` is an error.
+    pub async fn blob_bytes(&self, blob: &Descriptor, max: u64) -> Result<Bytes, RegistryError> {
+        let mut walk = self.walk();
+        loop {
+            let session = walk.next().await?;
+            match self.blob_bytes_at(&session, blob, max).await {
+                Ok(bytes) => {
+                    walk.answered();
+                    return Ok(bytes);
+                }
+                Err(error) => walk.failed(error)?,
+            }
+        }
+    }
+
+    async fn blob_bytes_at(
+        &self,
+        session: &Session,
+        blob: &Descriptor,
+        max: u64,
+    ) -> Result<Bytes, RegistryError> {
+        let url = self.blob_url(session, &blob.digest);
+        if blob.size > max {
+            let url = session.endpoint.shown(&url);
+            return Err(RegistryError::TooLarge { what: "blob", url, limit: max });
+        }
+        let call = Call::new(Method::GET, url).redirects(Redirects::Anywhere);
+        let answer = session.send(call).await?.expect(&[StatusCode::OK]).await?;
+        let bytes = answer.collect("blob", max).await?;
+        let actual = hash(&blob.digest, &bytes);
+        if actual != blob.digest {
+            let expected = blob.digest.clone();
+            return Err(RegistryError::DigestMismatch { what: "blob", expected, actual });
+        }
+        if bytes.len() as u64 != blob.size {
+            return Err(RegistryError::SizeMismatch {
+                digest: blob.digest.clone(),
+                expected: blob.size,
+                actual: bytes.len() as u64,
+            });
+        }
+        Ok(bytes)
+    }
+
+    /// Returns a blob's size, or nothing if the repository does not have it.
+    pub async fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, RegistryError> {
+        let mut walk = self.walk();
+        loop {
+            let session = walk.next().await?;
+            match self.blob_size_at(&session, digest).await {
+                Ok(size) => {
+                    walk.answered();
+                    return Ok(Some(size));
+                }
+                Err(error) => match walk.failed(error) {
+                    Ok(()) => {}
+                    Err(error) if error.is_not_found() => return Ok(None),
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+    }
+
+    pub(crate) async fn blob_size_at(
+        &self,
+        session: &Session,
+        digest: &Digest,
+    ) -> Result<u64, RegistryError> {
+        let call =
+            Call::new(Method::HEAD, self.blob_url(session, digest)).redirects(Redirects::Anywhere);
+        let answer = session.send(call).await?.expect(&[StatusCode::OK]).await?;
+        let header = RegistryError::Header { name: "Content-Length", url: answer.url.clone() };
+        answer.length().ok_or(header)
+    }
+
+    pub(crate) fn blob_url(&self, session: &Session, digest: &Digest) -> Url {
+        session.endpoint.url(&format!("{}/blobs/{digest}", self.repository().path()))
+    }
+}
+
+/// Reads `Content-Range: bytes 0-99/1000`; the total may be `*`.
+fn content_range(answer: &Answer) -> Option<(Range<u64>, Option<u64>)> {
+    parse_content_range(answer.header(&header::CONTENT_RANGE)?)
+}
+
+fn parse_content_range(value: &str) -> Option<(Range<u64>, Option<u64>)> {
+    let (part, total) = value.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = part.trim().split_once('-')?;
+    let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+    let total = match total.trim() {
+        "*" => None,
+        total => Some(total.parse().ok()?),
+    };
+    let end = last.checked_add(1)?;
+    (first < end && total.is_none_or(|total| end <= total)).then_some((first..end, total))
+}
+
+/// A body with a known length that notices when nothing comes.
+struct Body {
+    chunks: stream::BoxStream<'static, reqwest::Result<Bytes>>,
+    url: String,
+    length: u64,
+    received: u64,
+    stall: Duration,
+    /// Runs only while bytes are waited for: a reader may take its time.
+    timer: Pin<Box<Sleep>>,
+    waiting: bool,
+    ended: bool,
+}
+
+impl Body {
+    fn new(answer: Answer, length: u64) -> Self {
+        let (url, stall) = (answer.url.clone(), answer.stall());
+        Self {
+            chunks: answer.into_response().bytes_stream().boxed(),
+            url,
+            length,
+            received: 0,
+            stall,
+            timer: Box::pin(tokio::time::sleep(stall)),
+            waiting: false,
+            ended: false,
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, RegistryError>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let item = match self.chunks.poll_next_unpin(context) {
+            Poll::Ready(item) => {
+                self.waiting = false;
+                self.judge(item)
+            }
+            Poll::Pending => {
+                if !self.waiting {
+                    self.waiting = true;
+                    self.timer.as_mut().reset(Instant::now() + self.stall);
+                }
+                if self.timer.as_mut().poll(context).is_pending() {
+                    return Poll::Pending;
+                }
+                Some(Err(RegistryError::Stalled { url: self.url.clone(), after: self.stall }))
+            }
+        };
+        self.ended = !matches!(item, Some(Ok(_)));
+        Poll::Ready(item)
+    }
+
+    fn judge(
+        &mut self,
+        item: Option<reqwest::Result<Bytes>>,
+    ) -> Option<Result<Bytes, RegistryError>> {
+        let url = || self.url.clone();
+        match item {
+            Some(Ok(bytes)) => {
+                self.received += bytes.len() as u64;
+                if self.received > self.length {
+                    let limit = self.length;
+                    return Some(Err(RegistryError::TooLarge { what: "blob", url: url(), limit }));
+                }
+                Some(Ok(bytes))
+            }
+            Some(Err(error)) => {
+                Some(Err(RegistryError::Interrupted { url: url(), reason: body_words(&error) }))
+            }
+            None if self.received < self.length => Some(Err(RegistryError::Truncated {
+                url: url(),
+                received: self.received,
+                expected: self.length,
+            })),
+            None => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_ranges_are_read_strictly() {
+        for (value, expected) in [
+            ("bytes 0-99/1000", Some((0..100, Some(1000)))),
+            ("bytes 5-5/*", Some((5..6, None))),
+            ("bytes 0-99/99", None),
+            ("bytes 9-5/100", None),
+            ("bytes */100", None),
+            ("bytes 0-18446744073709551615/*", None),
+            ("0-99/1000", None),
+            ("items 0-99/1000", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_content_range(value), expected, "{value}");
+        }
+    }
+}

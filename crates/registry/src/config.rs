@@ -1,0 +1,193 @@
+//! What the front end sets, and its checks.
+
+use std::{path::PathBuf, time::Duration};
+
+use reqwest::Url;
+
+use crate::{
+    RegistryError,
+    insecure::Insecure,
+    proxy::{Proxies, ProxyConfig},
+};
+
+/// Docker Hub's registry; the name `docker.io` stands for it.
+const HUB: &str = "https://registry-1.docker.io";
+
+/// Settings of a [`crate::Client`]. `Default` is what dockerd does without a configuration, except for the certificate
+/// directories, which only the front end knows.
+#[derive(Clone, Debug)]
+pub struct RegistryConfig {
+    /// Mirrors of Docker Hub, asked before it (`registry-mirrors`): URLs.
+    pub mirrors: Vec<String>,
+    /// Registries that may speak plain HTTP or have any certificate (`insecure-registries`): `host[:port]` or CIDR.
+    /// `127.0.0.0/8` and `::1` always are.
+    pub insecure: Vec<String>,
+    /// Directories with one directory of certificates for each registry, like `/etc/docker/certs.d`.
+    pub certs_dirs: Vec<PathBuf>,
+    /// The `User-Agent` of all requests.
+    pub user_agent: String,
+    /// The proxies. The environment is not read here.
+    pub proxy: ProxyConfig,
+    /// How long a body may bring nothing before it counts as stalled.
+    pub stall_timeout: Duration,
+    /// How long connecting may take, TLS included.
+    pub connect_timeout: Duration,
+    /// How long a registry may think before it answers.
+    pub response_timeout: Duration,
+    /// How often a request is tried that can be repeated, the first time included.
+    pub attempts: u32,
+    /// The pause before the second try; it doubles from there.
+    pub retry_delay: Duration,
+    /// The URL of the registry that `docker.io` stands for, in place of Docker Hub's own. For tests and for
+    /// appliances without a way to the internet.
+    pub hub_endpoint: Option<String>,
+}
+
+impl Default for RegistryConfig {
+    fn default() -> Self {
+        Self {
+            mirrors: Vec::new(),
+            insecure: Vec::new(),
+            certs_dirs: Vec::new(),
+            user_agent: concat!("longshore/", env!("CARGO_PKG_VERSION")).to_owned(),
+            proxy: ProxyConfig::default(),
+            stall_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(30),
+            response_timeout: Duration::from_mins(1),
+            attempts: 3,
+            retry_delay: Duration::from_millis(500),
+            hub_endpoint: None,
+        }
+    }
+}
+
+impl RegistryConfig {
+    /// Checks all settings, with dockerd's messages.
+    pub fn validate(&self) -> Result<(), RegistryError> {
+        Rules::new(self).map(drop)
+    }
+}
+
+/// The settings that decide whom to ask, parsed.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) mirrors: Vec<Url>,
+    pub(crate) hub: Url,
+    pub(crate) insecure: Insecure,
+    pub(crate) proxies: Proxies,
+}
+
+impl Rules {
+    pub(crate) fn new(config: &RegistryConfig) -> Result<Self, RegistryError> {
+        let mut mirrors = Vec::new();
+        for mirror in &config.mirrors {
+            let url = parse_mirror(mirror)?;
+            if !mirrors.contains(&url) {
+                mirrors.push(url);
+            }
+        }
+        let hub = config.hub_endpoint.as_deref().unwrap_or(HUB);
+        Ok(Self {
+            mirrors,
+            hub: parse_mirror(hub)?,
+            insecure: Insecure::new(&config.insecure)?,
+            proxies: Proxies::new(&config.proxy)?,
+        })
+    }
+}
+
+/// Parses a mirror; its path ends with a slash afterwards.
+fn parse_mirror(mirror: &str) -> Result<Url, RegistryError> {
+    let mirror = mirror.to_owned();
+    // First, as `host:port` would parse as a scheme and a path.
+    if mirror.split_once("://").is_none_or(|(scheme, _)| scheme.is_empty()) {
+        return Err(RegistryError::MirrorWithoutScheme { mirror });
+    }
+    let mut url = match Url::parse(&mirror) {
+        Ok(url) => url,
+        Err(error) => {
+            return Err(RegistryError::MirrorSyntax { mirror, reason: error.to_string() });
+        }
+    };
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(RegistryError::MirrorScheme { scheme: url.scheme().to_owned(), mirror });
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(RegistryError::MirrorQuery { mirror });
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        // Cannot fail: the URL has a host.
+        let _ = url.set_password(Some("xxxxx"));
+        return Err(RegistryError::MirrorUser { mirror: url.to_string() });
+    }
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mirrors_are_checked_with_dockerds_messages() {
+        for (mirror, expected) in [
+            ("https://mirror.corp", "https://mirror.corp/"),
+            ("http://mirror.corp:5000/hub", "http://mirror.corp:5000/hub/"),
+            ("https://[::1]:5000/", "https://[::1]:5000/"),
+            (
+                "mirror.corp:5000",
+                r#"invalid mirror: no scheme specified for "mirror.corp:5000": must use either 'https://' or 'http://'"#,
+            ),
+            (
+                "://x",
+                r#"invalid mirror: no scheme specified for "://x": must use either 'https://' or 'http://'"#,
+            ),
+            (
+                "ftp://mirror",
+                r#"invalid mirror: unsupported scheme "ftp" in "ftp://mirror": must use either 'https://' or 'http://'"#,
+            ),
+            (
+                "https://mirror?x=1",
+                r#"invalid mirror: query or fragment at end of the URI "https://mirror?x=1""#,
+            ),
+            (
+                "https://mirror#x",
+                r#"invalid mirror: query or fragment at end of the URI "https://mirror#x""#,
+            ),
+            (
+                "https://ann:s3cret@mirror",
+                r#"invalid mirror: username/password not allowed in URI "https://ann:xxxxx@mirror/""#,
+            ),
+            ("https://", r#"invalid mirror: "https://" is not a valid URI: empty host"#),
+        ] {
+            let shown =
+                parse_mirror(mirror).map_or_else(|error| error.to_string(), |url| url.to_string());
+            assert_eq!(shown, expected, "{mirror}");
+        }
+    }
+
+    #[test]
+    fn a_bad_setting_is_named() {
+        let with = |change: fn(&mut RegistryConfig)| {
+            let mut config = RegistryConfig::default();
+            change(&mut config);
+            config.validate().map_or_else(|error| error.to_string(), |()| "good".to_owned())
+        };
+        assert_eq!(with(|_| ()), "good");
+        assert!(with(|config| config.mirrors.push("x".into())).starts_with("invalid mirror"));
+        assert!(with(|config| config.insecure.push("-x".into())).contains("hyphen"));
+        assert!(with(|config| config.hub_endpoint = Some("x".into())).contains("no scheme"));
+        assert!(with(|config| config.proxy.http = Some("ftp://x".into())).contains("proxy"));
+    }
+
+    #[test]
+    fn mirrors_are_asked_once() {
+        let config = RegistryConfig {
+            mirrors: vec!["https://a".into(), "https://b/".into(), "https://a/".into()],
+            ..RegistryConfig::default()
+        };
+        assert_eq!(Rules::new(&config).unwrap().mirrors.len(), 2);
+    }
+}

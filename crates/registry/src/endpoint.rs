@@ -1,0 +1,283 @@
+//! One place where a registry, or a mirror of it, can be asked.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use reqwest::{Method, Url};
+
+use crate::{
+    Recovery, RegistryError,
+    error::MAX_RETRY_AFTER,
+    fault::{RequestFailed, RequestFault},
+    proxy::Proxies,
+    redact,
+    transport::{Answer, Payload, Timeouts, Upload},
+};
+
+/// Docker follows as many.
+const MAX_REDIRECTS: usize = 10;
+
+/// Which redirects are followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Redirects {
+    /// None: credentials are in the request itself.
+    Never,
+    /// All but from https to http.
+    Follow,
+    /// All: what comes is checked against its digest.
+    Anywhere,
+}
+
+/// A request before authorization.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) payload: Payload,
+    pub(crate) redirects: Redirects,
+    /// How often it is tried; 1 for what cannot be repeated.
+    pub(crate) tries: Option<u32>,
+    /// Whether the answer is allowed to take as long as storing a large blob takes.
+    pub(crate) slow: bool,
+}
+
+impl Call {
+    pub(crate) fn new(method: Method, url: Url) -> Self {
+        Self {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            payload: Payload::Empty,
+            redirects: Redirects::Follow,
+            tries: None,
+            slow: false,
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn header(mut self, name: header::HeaderName, value: &str) -> Self {
+        // All values here are made of checked parts: media types, numbers.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn payload(mut self, payload: Payload) -> Self {
+        self.payload = payload;
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn redirects(mut self, redirects: Redirects) -> Self {
+        self.redirects = redirects;
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn once(mut self) -> Self {
+        self.tries = Some(1);
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn slow(mut self) -> Self {
+        self.slow = true;
+        self
+    }
+}
+
+/// An endpoint with the connections to it.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    /// Its URL; the path ends with a slash.
+    pub(crate) base: Url,
+    /// The host as the user wrote it.
+    pub(crate) written: String,
+    pub(crate) mirror: bool,
+    /// Whether plain HTTP and any certificate are allowed.
+    pub(crate) insecure: bool,
+    pub(crate) client: reqwest::Client,
+    pub(crate) proxies: Arc<Proxies>,
+    pub(crate) timeouts: Timeouts,
+}
+
+impl Endpoint {
+    /// Returns the URL of a path below `/v2/`.
+    pub(crate) fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}v2/{path}", self.base.path()));
+        url
+    }
+
+    /// Returns a URL for messages, with the host as the user wrote it.
+    pub(crate) fn shown(&self, url: &Url) -> String {
+        let text = redact::shown(url);
+        let host = self.base.host_str().unwrap_or_default();
+        match text.strip_prefix(&format!("{}://{host}", self.base.scheme())) {
+            Some(rest) if rest.starts_with(['/', ':']) => {
+                let port = self.base.port().map(|port| format!(":{port}")).unwrap_or_default();
+                let bare = self.written.strip_suffix(&port).unwrap_or(&self.written);
+                format!("{}://{bare}{rest}", self.base.scheme())
+            }
+            _ => text,
+        }
+    }
+
+    /// Tells whether a URL is this endpoint's own, so that it may see the credentials.
+    pub(crate) fn owns(&self, url: &Url) -> bool {
+        url.origin() == self.base.origin()
+    }
+
+    pub(crate) fn failed(
+        &self,
+        (method, url): (&Method, &Url),
+        fault: RequestFault,
+        established: bool,
+    ) -> RegistryError {
+        let url = self.shown(url);
+        let method = method.clone();
+        RegistryError::Request(Box::new(RequestFailed { method, url, fault, established }))
+    }
+
+    /// Sends a request, again if that may help, and returns whatever is answered in the end.
+    pub(crate) async fn exchange(
+        &self,
+        call: &mut Call,
+        authorization: Option<&HeaderValue>,
+        established: bool,
+    ) -> Result<Answer, RegistryError> {
+        let tries = if call.payload.is_repeatable() {
+            call.tries.unwrap_or(self.timeouts.attempts).max(1)
+        } else {
+            1
+        };
+        for tried in 1.. {
+            let outcome = self.follow(call, authorization, established).await;
+            let recovery = match &outcome {
+                Ok(answer) => Recovery::of_status(answer.status().as_u16(), answer.retry_after()),
+                Err(error) => error.recovery(),
+            };
+            let Recovery::Retry { after } = recovery else { return outcome };
+            if tried >= tries || after.is_some_and(|after| after > MAX_RETRY_AFTER) {
+                return outcome;
+            }
+            let pause =
+                after.unwrap_or_else(|| crate::backoff::delay(self.timeouts.retry_delay, tried));
+            let url = self.shown(&call.url);
+            match outcome {
+                Ok(answer) => {
+                    tracing::debug!(%url, status = %answer.status(), ?pause, "trying again");
+                    answer.discard().await;
+                }
+                Err(error) => tracing::debug!(%url, %error, ?pause, "trying again"),
+            }
+            tokio::time::sleep(pause).await;
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    /// Sends a request once and follows its redirects.
+    async fn follow(
+        &self,
+        call: &mut Call,
+        mut authorization: Option<&HeaderValue>,
+        established: bool,
+    ) -> Result<Answer, RegistryError> {
+        let mut url = call.url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let answer = self.send(call, &url, authorization, established).await?;
+            let Some(location) = redirection(call, &answer) else { return Ok(answer) };
+            let target = url.join(&location).ok();
+            let next = target.filter(|next| matches!(next.scheme(), "http" | "https"));
+            let Some(next) = next else {
+                let url = self.shown(&url);
+                return Err(RegistryError::Header { name: "Location", url });
+            };
+            let reason = match call.redirects {
+                Redirects::Never => Some("tokens are not fetched by redirects"),
+                Redirects::Follow
+                    if url.scheme() == "https" && next.scheme() == "http" && !self.insecure =>
+                {
+                    Some("it leads from https to http")
+                }
+                _ => None,
+            };
+            if let Some(reason) = reason {
+                let location = redact::shown(&next);
+                let fault = RequestFault::Redirect { location, reason };
+                return Err(self.failed((&call.method, &url), fault, established));
+            }
+            if next.origin() != url.origin() {
+                // For good: what another host redirects to is that host's idea, even if it leads back.
+                authorization = None;
+            }
+            answer.discard().await;
+            url = next;
+        }
+        Err(self.failed((&call.method, &call.url), RequestFault::TooManyRedirects, established))
+    }
+
+    async fn send(
+        &self,
+        call: &mut Call,
+        url: &Url,
+        authorization: Option<&HeaderValue>,
+        established: bool,
+    ) -> Result<Answer, RegistryError> {
+        let mut request = reqwest::Request::new(call.method.clone(), url.clone());
+        request.headers_mut().clone_from(&call.headers);
+        if let Some(authorization) = authorization {
+            request.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
+        }
+        let watch = call.payload.attach(&mut request);
+        let sending = self.client.execute(request);
+        let patience = if call.slow { self.timeouts.commit } else { self.timeouts.response };
+        let outcome = match &watch {
+            Some(watch) => {
+                Upload { watch, patience, stall: self.timeouts.stall }.wait(sending).await
+            }
+            None => tokio::time::timeout(patience, sending)
+                .await
+                .map_err(|_| RequestFault::ResponseTimeout),
+        };
+        // An answer, even to half a body, is of more interest than why the other half failed.
+        let fault = match outcome {
+            Ok(Ok(response)) => {
+                let shown = self.shown(url);
+                return Ok(Answer::new(call.method.clone(), shown, response, self.timeouts.stall));
+            }
+            Ok(Err(error)) => {
+                if let Some(source) = watch.and_then(|watch| watch.source_error()) {
+                    return Err(RegistryError::Source { source });
+                }
+                crate::fault::classify(&error, (url, self.host()), self.proxies.proxy(url)).await
+            }
+            Err(fault) => fault,
+        };
+        Err(self.failed((&call.method, url), fault, established))
+    }
+
+    /// Returns the host as the user wrote it, without the port.
+    fn host(&self) -> &str {
+        let length = self.base.host_str().unwrap_or_default().len();
+        self.written.get(..length).unwrap_or(&self.written)
+    }
+}
+
+/// Returns where an answer redirects to, if it is one that this request can follow: only 307 and 308 keep method
+/// and body.
+fn redirection(call: &Call, answer: &Answer) -> Option<String> {
+    let reads = matches!(call.method, Method::GET | Method::HEAD);
+    let follows = match answer.status() {
+        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER => reads,
+        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => {
+            reads || call.payload.is_repeatable()
+        }
+        _ => false,
+    };
+    // Without a `Location` the status is the answer.
+    follows.then(|| answer.header(&header::LOCATION).map(ToOwned::to_owned)).flatten()
+}

@@ -1,0 +1,376 @@
+//! What can go wrong, in Docker's words, and what is to be done then.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use spec::{Digest, ReferenceError};
+
+use crate::{fault::RequestFailed, redact::quoted, refusal::Refusal};
+pub use crate::{fault::RequestFault, refusal::ApiError};
+
+/// The longest wait that a registry can ask for and get. Who asks for more is not waited for.
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_mins(1);
+
+/// What this crate's operations fail with. `Display` is dockerd's sentence where it has one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// A mirror is not a URL.
+    #[error("invalid mirror: no scheme specified for {}: must use either 'https://' or 'http://'", quoted(.mirror))]
+    MirrorWithoutScheme {
+        /// The mirror as configured.
+        mirror: String,
+    },
+    /// A mirror's URL cannot be parsed.
+    #[error("invalid mirror: {} is not a valid URI: {reason}", quoted(.mirror))]
+    MirrorSyntax {
+        /// The mirror as configured.
+        mirror: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A mirror has a scheme that registries do not speak.
+    #[error("invalid mirror: unsupported scheme {} in {}: must use either 'https://' or 'http://'", quoted(.scheme), quoted(.mirror))]
+    MirrorScheme {
+        /// The scheme.
+        scheme: String,
+        /// The mirror as configured.
+        mirror: String,
+    },
+    /// A mirror has a query or a fragment.
+    #[error("invalid mirror: query or fragment at end of the URI {}", quoted(.mirror))]
+    MirrorQuery {
+        /// The mirror as configured.
+        mirror: String,
+    },
+    /// A mirror has a user name.
+    #[error("invalid mirror: username/password not allowed in URI {}", quoted(.mirror))]
+    MirrorUser {
+        /// The mirror without the password.
+        mirror: String,
+    },
+    /// An insecure registry begins or ends with a hyphen.
+    #[error("invalid index name ({name}). Cannot begin or end with a hyphen")]
+    InsecureHyphen {
+        /// The entry as configured.
+        name: String,
+    },
+    /// An insecure registry has a scheme other than HTTP's.
+    #[error("insecure registry {name} should not contain '://'")]
+    InsecureScheme {
+        /// The entry as configured.
+        name: String,
+    },
+    /// An insecure registry is neither a host nor a network.
+    #[error("insecure registry {name} is not valid: invalid host {}", quoted(.host))]
+    InsecureHost {
+        /// The entry as configured.
+        name: String,
+        /// The part that is wrong.
+        host: String,
+    },
+    /// An insecure registry has a port that does not exist.
+    #[error("insecure registry {name} is not valid: invalid port {}", quoted(.port))]
+    InsecurePort {
+        /// The entry as configured.
+        name: String,
+        /// The part that is wrong.
+        port: String,
+    },
+    /// A proxy's address cannot be used.
+    #[error("invalid proxy address `{address}`: {reason}")]
+    Proxy {
+        /// The address without user name and password.
+        address: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The address given to a login is no URL.
+    #[error("unable to parse server address: `{address}`: {reason}")]
+    ServerAddress {
+        /// The address.
+        address: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A certificate directory or file could not be read.
+    #[error("read `{path}`: {source}", path = path.display())]
+    ReadCertificates {
+        /// The directory or file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A client certificate without its key.
+    #[error(
+        "missing key {key} for client certificate {certificate}. CA certificates must use the extension .crt"
+    )]
+    MissingKey {
+        /// Name of the key file.
+        key: String,
+        /// Name of the certificate file.
+        certificate: String,
+    },
+    /// A client key without its certificate.
+    #[error("missing client certificate {certificate} for key {key}")]
+    MissingCertificate {
+        /// Name of the certificate file.
+        certificate: String,
+        /// Name of the key file.
+        key: String,
+    },
+    /// A file that should hold a certificate or a key does not.
+    #[error("tls: `{path}`: {reason}", path = path.display())]
+    BadCertificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The HTTP client could not be set up.
+    #[error("cannot set up the HTTP client")]
+    Client {
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// A request got no answer: no connection, no credentials to show, no end of redirects.
+    #[error(transparent)]
+    Request(Box<RequestFailed>),
+    /// The registry answered with an error.
+    #[error(transparent)]
+    Refused(Box<Refusal>),
+    /// Nothing arrived for the stall timeout.
+    #[error("read `{url}`: no data for {} ms", after.as_millis())]
+    Stalled {
+        /// The URL without its secrets.
+        url: String,
+        /// The stall timeout.
+        after: Duration,
+    },
+    /// An answer's body ended in the middle.
+    #[error("read `{url}`: {reason}")]
+    Interrupted {
+        /// The URL without its secrets.
+        url: String,
+        /// Go's words for it: `unexpected EOF`, `read: connection reset by peer`.
+        reason: String,
+    },
+    /// An answer ended properly, but short of what was asked for.
+    #[error("read `{url}`: received {received} bytes of {expected}")]
+    Truncated {
+        /// The URL without its secrets.
+        url: String,
+        /// Bytes received.
+        received: u64,
+        /// Bytes asked for.
+        expected: u64,
+    },
+    /// An answer is larger than what it may be.
+    #[error("{what} of `{url}` is larger than {limit} bytes")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// The URL without its secrets.
+        url: String,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// Content hashes to something else than its digest.
+    #[error("{what} verification failed for digest {expected}")]
+    DigestMismatch {
+        /// `manifest`, `config` or `blob`.
+        what: &'static str,
+        /// The digest asked for.
+        expected: Digest,
+        /// The digest of what came, or what the registry said it is.
+        actual: Digest,
+    },
+    /// A blob has another size than its descriptor says.
+    #[error("size of {digest} is {actual} bytes, its descriptor says {expected}")]
+    SizeMismatch {
+        /// The blob.
+        digest: Digest,
+        /// The descriptor's size in bytes.
+        expected: u64,
+        /// The registry's size in bytes.
+        actual: u64,
+    },
+    /// A header that the protocol demands is missing or makes no sense.
+    #[error("missing or malformed `{name}` header in the answer of `{url}`")]
+    Header {
+        /// The header's name.
+        name: &'static str,
+        /// The URL without its secrets.
+        url: String,
+    },
+    /// An answer's JSON is not what it should be.
+    #[error("error parsing the answer of `{url}`: {source}")]
+    Json {
+        /// The URL without its secrets.
+        url: String,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// The list of tags is longer than any registry's.
+    #[error("list of tags `{url}` has more than {limit} {what}")]
+    TooManyTags {
+        /// The URL without its secrets.
+        url: String,
+        /// `pages` or `tags`.
+        what: &'static str,
+        /// How many are read.
+        limit: usize,
+    },
+    /// The list of tags leads in a circle or to another host.
+    #[error("refusing to follow the list of tags to `{link}`")]
+    Link {
+        /// The link without its secrets.
+        link: String,
+    },
+    /// The list of tags holds something that is no tag.
+    #[error("invalid tag {} in `{url}`: {source}", quoted(.tag))]
+    Tag {
+        /// What the registry sent.
+        tag: String,
+        /// The URL without its secrets.
+        url: String,
+        /// What is wrong.
+        source: ReferenceError,
+    },
+    /// The body of an upload could not be produced; the registry is not to blame.
+    #[error("cannot read what is to be uploaded: {source}")]
+    Source {
+        /// What the source said.
+        source: io::Error,
+    },
+    /// The registry no longer knows the upload: it has to be started again.
+    #[error("blob upload unknown")]
+    UploadUnknown,
+    /// The registry takes whole blobs only: the upload has to be started again, and will be one `PUT`.
+    #[error("the registry does not take blobs in parts (status {status})")]
+    PartsRefused {
+        /// What it answered to `PATCH`.
+        status: u16,
+    },
+    /// The registry no longer took the token; there is a new one, but the body was on its way.
+    #[error("the token for `{url}` was renewed in the middle of an upload")]
+    TokenRenewed {
+        /// The URL without its secrets.
+        url: String,
+    },
+    /// A login was answered, but not with 200.
+    #[error("login attempt to {url} failed with status: {status}")]
+    Login {
+        /// The `/v2/` URL.
+        url: String,
+        /// Code and words, `401 Unauthorized`.
+        status: String,
+    },
+    /// There is nobody to ask.
+    #[error("no endpoint for registry `{host}`")]
+    NoEndpoint {
+        /// The registry.
+        host: String,
+    },
+}
+
+/// What is to be done about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// The same again may work, once `after` has passed (or a moment, if there is none).
+    Retry {
+        /// What the registry asked for; never longer than a minute.
+        after: Option<Duration>,
+    },
+    /// This endpoint cannot help, another one may. [`crate::Remote`] has tried all others by the
+    /// time its caller sees this: for the caller it means stop.
+    NextEndpoint,
+    /// Neither will help.
+    Fail,
+}
+
+impl Recovery {
+    pub(crate) fn of_status(status: u16, retry_after: Option<Duration>) -> Self {
+        match (status, retry_after) {
+            // A rate limit of hours: waiting for a minute is no help.
+            (429 | 503, Some(after)) if after > MAX_RETRY_AFTER => Self::Fail,
+            (408 | 429 | 500 | 502 | 503 | 504, after) => Self::Retry { after },
+            _ => Self::Fail,
+        }
+    }
+}
+
+impl RegistryError {
+    /// Decides whether an error is worth a retry. This is the only place that does.
+    ///
+    /// It says nothing about mirrors: whatever a mirror fails with, the next endpoint is asked.
+    pub fn recovery(&self) -> Recovery {
+        const RETRY: Recovery = Recovery::Retry { after: None };
+        match self {
+            Self::Request(failed) => failed.recovery(),
+            Self::Refused(refusal) => Recovery::of_status(refusal.status, refusal.retry_after),
+            Self::Stalled { .. }
+            | Self::Interrupted { .. }
+            | Self::Truncated { .. }
+            | Self::TokenRenewed { .. }
+            | Self::PartsRefused { .. }
+            | Self::UploadUnknown => RETRY,
+            // Wrong content: this endpoint is broken or lies.
+            Self::DigestMismatch { .. }
+            | Self::SizeMismatch { .. }
+            | Self::TooLarge { .. }
+            | Self::Header { .. }
+            | Self::Json { .. } => Recovery::NextEndpoint,
+            _ => Recovery::Fail,
+        }
+    }
+
+    /// Tells whether the registry says that repository, manifest, blob or upload does not exist.
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.is_not_found(),
+            Self::UploadUnknown => true,
+            _ => false,
+        }
+    }
+
+    /// Tells whether registry or token server did not accept who asks: code `UNAUTHORIZED`, or status 401
+    /// without a code.
+    pub fn is_unauthorized(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.is_unauthorized(),
+            Self::Request(failed) => failed.refusal().is_some_and(Self::is_unauthorized),
+            _ => false,
+        }
+    }
+
+    /// Tells whether registry or token server knows who asks and says no: code `DENIED`, or status 403
+    /// without a code.
+    pub fn is_denied(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.is_denied(),
+            Self::Request(failed) => failed.refusal().is_some_and(Self::is_denied),
+            _ => false,
+        }
+    }
+
+    /// Tells whether the registry asked for a user name and password and there were none.
+    pub fn lacks_credentials(&self) -> bool {
+        matches!(self, Self::Request(failed) if matches!(failed.fault, RequestFault::NoBasicCredentials))
+    }
+
+    /// Returns the registry's own errors, the first of which is what Docker goes by.
+    ///
+    /// Empty for everything but an answer of the registry itself: a refusal by its token server is a failed
+    /// request, as it is to dockerd.
+    pub fn api_errors(&self) -> &[ApiError] {
+        match self {
+            Self::Refused(refusal) => &refusal.errors,
+            _ => &[],
+        }
+    }
+
+    /// Tells whether the failure is that nobody answered at all, as dialling, TLS or a timeout fails.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Request(failed) if failed.fault.is_unreachable())
+    }
+}

@@ -1,0 +1,72 @@
+//! The client's side of the distribution protocol: what a registry has, sent and received.
+//!
+//! ```text
+//! Client ─ remote() ─► Remote ─ walk ─► Session ─ authority ─► Endpoint ─ retries, redirects ─► HTTP
+//!   connections,         one            one endpoint's           one URL: TLS, proxy, timeouts
+//!   tokens               repository     challenges, token
+//! ```
+//!
+//! # Flow
+//!
+//! An operation of [`Remote`] asks the endpoints in turn: mirrors (Docker Hub only, reading only), HTTPS, and
+//! HTTP for insecure registries. The first request to an endpoint is `GET /v2/`, as Docker's is, and tells what
+//! authority it wants. Requests that can be repeated are, within bounds, until headers arrive; what then happens to a
+//! blob's body is its reader's to deal with, who asks for the rest by range.
+//!
+//! # Trust
+//!
+//! A registry is believed in nothing that can be checked. Manifests and small blobs are checked here, blob streams by
+//! their reader. Credentials are shown to the registry that they were given for and to the token server it names (see
+//! the `token` module), never to a mirror, the target of a redirect, or an upload's location on another host.
+//!
+//! # Limits
+//!
+//! Every body, list and wait has a bound; each constant says why it has its value.
+//!
+//! # Errors
+//!
+//! [`RegistryError`] speaks dockerd's words, as the engine shows them to users. [`RegistryError::recovery`] is the one
+//! place that decides what is worth another try.
+//!
+//! # Cancellation
+//!
+//! Every future may be dropped at any await. A dropped upload leaves its session at the registry, and
+//! [`UploadSession::status`] tells what became of it.
+
+mod backoff;
+mod blobs;
+mod challenge;
+mod client;
+mod config;
+mod credentials;
+mod dns;
+mod endpoint;
+mod error;
+mod fault;
+mod insecure;
+mod login;
+mod manifests;
+mod proxy;
+mod redact;
+mod refusal;
+mod remote;
+mod session;
+mod tags;
+mod tls;
+mod token;
+mod transport;
+mod uploads;
+
+pub use blobs::BlobStream;
+pub use client::{Access, Client};
+pub use config::RegistryConfig;
+pub use credentials::Credentials;
+pub use dns::LookupFailed;
+pub use error::{ApiError, Recovery, RegistryError, RequestFault};
+pub use fault::RequestFailed;
+pub use login::Login;
+pub use manifests::{FetchedManifest, Target};
+pub use proxy::ProxyConfig;
+pub use refusal::Refusal;
+pub use remote::{Remote, Source};
+pub use uploads::{Mounted, UploadSession};

@@ -1,0 +1,260 @@
+//! Manifests: resolving a tag, fetching, storing.
+
+use bytes::Bytes;
+use http::{HeaderName, StatusCode, header};
+use reqwest::Method;
+use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, MediaType, Tag};
+
+use crate::{
+    RegistryError, Remote,
+    endpoint::Call,
+    remote::Source,
+    session::Session,
+    transport::{Answer, Payload},
+};
+
+pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// Every type that can be the answer to "what is this tag"; without the newer ones old registries convert.
+const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, \
+    application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
+
+/// What to look for in a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Whatever the registry says that the tag means.
+    Tag(Tag),
+    /// Content with this digest and no other.
+    Digest(Digest),
+}
+
+impl From<Tag> for Target {
+    fn from(tag: Tag) -> Self {
+        Self::Tag(tag)
+    }
+}
+
+impl From<Digest> for Target {
+    fn from(digest: Digest) -> Self {
+        Self::Digest(digest)
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tag(tag) => tag.fmt(f),
+            Self::Digest(digest) => digest.fmt(f),
+        }
+    }
+}
+
+impl Target {
+    /// Fails if it is a digest and `actual` is another.
+    fn check(&self, actual: &Digest) -> Result<(), RegistryError> {
+        match self {
+            Self::Digest(expected) if expected != actual => Err(RegistryError::DigestMismatch {
+                what: "manifest",
+                expected: expected.clone(),
+                actual: actual.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Hashes content with the algorithm that this target is known by.
+    fn digest(&self, bytes: &[u8]) -> Digest {
+        match self {
+            Self::Tag(_) => Digest::sha256(bytes),
+            Self::Digest(digest) => hash(digest, bytes),
+        }
+    }
+}
+
+/// Hashes content with the algorithm of `like`.
+pub(crate) fn hash(like: &Digest, bytes: &[u8]) -> Digest {
+    let mut hasher = like.hasher();
+    hasher.update(bytes);
+    hasher.finish()
+}
+
+/// A manifest as it was received.
+#[derive(Clone, Debug)]
+pub struct FetchedManifest {
+    /// The bytes, at most [`MAX_MANIFEST_SIZE`].
+    pub bytes: Bytes,
+    /// What the registry says it is; nothing if it says nothing of use.
+    pub media_type: Option<MediaType>,
+    /// The digest of the bytes.
+    pub digest: Digest,
+    /// Who sent it.
+    pub source: Source,
+}
+
+impl Remote {
+    /// Finds out what a target is, with a `HEAD` request where the registry can.
+    ///
+    /// A tag's digest is the registry's word, good for looking things up: what is fetched by it is checked then.
+    pub async fn resolve(&self, target: &Target) -> Result<Descriptor, RegistryError> {
+        let mut walk = self.walk();
+        loop {
+            let session = walk.next().await?;
+            match self.resolve_at(&session, target).await {
+                Ok(found) => {
+                    walk.answered();
+                    return Ok(found);
+                }
+                Err(error) => walk.failed(error)?,
+            }
+        }
+    }
+
+    async fn resolve_at(
+        &self,
+        session: &Session,
+        target: &Target,
+    ) -> Result<Descriptor, RegistryError> {
+        let answer = session.send(self.manifest_call(session, Method::HEAD, target)).await?;
+        let throttled = answer.status() == StatusCode::TOO_MANY_REQUESTS;
+        if answer.status() == StatusCode::OK
+            && let Some(found) = described(&answer)
+        {
+            target.check(&found.digest)?;
+            if found.size > MAX_MANIFEST_SIZE {
+                let url = answer.url;
+                return Err(RegistryError::TooLarge {
+                    what: "manifest",
+                    url,
+                    limit: MAX_MANIFEST_SIZE,
+                });
+            }
+            return Ok(found);
+        }
+        // A registry that does not do HEAD well, or an error, the words of which are in a body.
+        let mut call = self.manifest_call(session, Method::GET, target);
+        if throttled {
+            call = call.once();
+        }
+        let answer = session.send(call).await?;
+        let (bytes, media_type) = receive(answer).await?;
+        let digest = target.digest(&bytes);
+        target.check(&digest)?;
+        let media_type = media_type.unwrap_or_else(|| MediaType::from(""));
+        Ok(descriptor(media_type, digest, bytes.len() as u64))
+    }
+
+    /// Fetches a manifest. Asked by digest, anything else than what it names is an error.
+    pub async fn manifest(&self, target: &Target) -> Result<FetchedManifest, RegistryError> {
+        let mut walk = self.walk();
+        loop {
+            let session = walk.next().await?;
+            match self.manifest_at(&session, target).await {
+                Ok((bytes, media_type)) => {
+                    let digest = target.digest(&bytes);
+                    match target.check(&digest) {
+                        Ok(()) => {
+                            let source = walk.answered();
+                            return Ok(FetchedManifest { bytes, media_type, digest, source });
+                        }
+                        Err(error) => walk.failed(error)?,
+                    }
+                }
+                Err(error) => walk.failed(error)?,
+            }
+        }
+    }
+
+    async fn manifest_at(
+        &self,
+        session: &Session,
+        target: &Target,
+    ) -> Result<(Bytes, Option<MediaType>), RegistryError> {
+        receive(session.send(self.manifest_call(session, Method::GET, target)).await?).await
+    }
+
+    /// Stores a manifest under a tag or its digest, and returns its digest.
+    pub async fn put_manifest(
+        &self,
+        target: &Target,
+        media_type: &MediaType,
+        bytes: Bytes,
+    ) -> Result<Digest, RegistryError> {
+        let digest = target.digest(&bytes);
+        target.check(&digest)?;
+        let mut walk = self.walk();
+        loop {
+            let session = walk.next().await?;
+            let call = Call::new(Method::PUT, self.manifest_url(&session, target))
+                .header(header::CONTENT_TYPE, media_type.as_str())
+                .payload(Payload::Bytes(bytes.clone()))
+                .slow();
+            let stored = async {
+                let wanted = [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED];
+                let answer = session.send(call).await?.expect(&wanted).await?;
+                let said = content_digest(&answer);
+                answer.discard().await;
+                // Another algorithm says nothing about these bytes.
+                match said.filter(|said| said.algorithm() == digest.algorithm()) {
+                    Some(actual) if actual != digest => Err(RegistryError::DigestMismatch {
+                        what: "manifest",
+                        expected: digest.clone(),
+                        actual,
+                    }),
+                    _ => Ok(()),
+                }
+            };
+            match stored.await {
+                Ok(()) => {
+                    walk.answered();
+                    return Ok(digest);
+                }
+                Err(error) => walk.failed(error)?,
+            }
+        }
+    }
+
+    fn manifest_url(&self, session: &Session, target: &Target) -> reqwest::Url {
+        session.endpoint.url(&format!("{}/manifests/{target}", self.repository().path()))
+    }
+
+    fn manifest_call(&self, session: &Session, method: Method, target: &Target) -> Call {
+        Call::new(method, self.manifest_url(session, target)).header(header::ACCEPT, ACCEPT)
+    }
+}
+
+async fn receive(answer: Answer) -> Result<(Bytes, Option<MediaType>), RegistryError> {
+    let answer = answer.expect(&[StatusCode::OK]).await?;
+    let media_type = media_type(&answer);
+    Ok((answer.collect("manifest", MAX_MANIFEST_SIZE).await?, media_type))
+}
+
+/// Reads what `HEAD` says, if it says all.
+fn described(answer: &Answer) -> Option<Descriptor> {
+    Some(descriptor(media_type(answer)?, content_digest(answer)?, answer.length()?))
+}
+
+fn descriptor(media_type: MediaType, digest: Digest, size: u64) -> Descriptor {
+    Descriptor {
+        media_type,
+        digest,
+        size,
+        platform: None,
+        urls: Vec::new(),
+        annotations: std::collections::BTreeMap::new(),
+    }
+}
+
+pub(crate) fn content_digest(answer: &Answer) -> Option<Digest> {
+    answer.header(&CONTENT_DIGEST)?.trim().parse().ok()
+}
+
+/// Returns the type that an answer gives its body; not one that means "something".
+fn media_type(answer: &Answer) -> Option<MediaType> {
+    let value = answer.header(&header::CONTENT_TYPE)?;
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "" | "application/json" | "application/octet-stream" | "text/plain" | "text/html" => None,
+        _ => Some(MediaType::from(essence.as_str())),
+    }
+}

@@ -1,0 +1,370 @@
+//! Error answers of registries and token servers, read as Docker reads them.
+
+use std::{fmt, time::Duration};
+
+use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    challenge::challenges,
+    redact::{clean, quoted},
+};
+
+/// The most that is read of an error's body.
+pub(crate) const MAX_ERROR_BODY: usize = 64 << 10;
+/// The most of one message that is kept: it goes to a terminal.
+const MAX_MESSAGE: usize = 4 << 10;
+/// The most errors of one answer that are kept.
+const MAX_ERRORS: usize = 16;
+
+/// Code and default message (distribution specification, "Error Codes", and Docker's additions).
+/// A code that is not here is shown as `unknown`, as Docker does.
+const CODES: &[(&str, &str)] = &[
+    ("BLOB_UNKNOWN", "blob unknown to registry"),
+    ("BLOB_UPLOAD_INVALID", "blob upload invalid"),
+    ("BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry"),
+    ("DENIED", "requested access to the resource is denied"),
+    ("DIGEST_INVALID", "provided digest did not match uploaded content"),
+    ("MANIFEST_BLOB_UNKNOWN", "blob unknown to registry"),
+    ("MANIFEST_INVALID", "manifest invalid"),
+    ("MANIFEST_UNKNOWN", "manifest unknown"),
+    ("MANIFEST_UNVERIFIED", "manifest failed signature verification"),
+    ("NAME_INVALID", "invalid repository name"),
+    ("NAME_UNKNOWN", "repository name not known to registry"),
+    ("PAGINATION_NUMBER_INVALID", "invalid number of results requested"),
+    ("SIZE_INVALID", "provided length did not match content length"),
+    ("TAG_INVALID", "manifest tag did not match URI"),
+    ("TOOMANYREQUESTS", "too many requests"),
+    ("UNAUTHORIZED", "authentication required"),
+    ("UNAVAILABLE", "service unavailable"),
+    ("UNKNOWN", "unknown error"),
+    ("UNSUPPORTED", "The operation is unsupported."),
+];
+
+/// One error of a registry's list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    /// The code in the specification's spelling, `MANIFEST_UNKNOWN`; `UNKNOWN` for all it does not have.
+    pub code: &'static str,
+    /// The registry's message, or the code's own.
+    pub message: String,
+    /// Whether the registry said more than the bare code. If not, Docker shows the code alone, and does not
+    /// take it for one of the errors that it has sentences for.
+    pub detailed: bool,
+}
+
+impl ApiError {
+    fn new(code: &str, message: Option<&str>) -> Self {
+        let known = CODES.iter().find(|(known, _)| *known == code);
+        let (code, default) = known.copied().unwrap_or(("UNKNOWN", "unknown error"));
+        let message = message.map_or_else(|| default.to_owned(), |text| clean(text, MAX_MESSAGE));
+        Self { code, message, detailed: true }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.code.to_ascii_lowercase().replace('_', " "))?;
+        if self.detailed { write!(f, ": {}", self.message) } else { Ok(()) }
+    }
+}
+
+/// An error answer.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The method, `GET`.
+    pub method: http::Method,
+    /// The URL without its secrets.
+    pub url: String,
+    /// The status.
+    pub status: u16,
+    /// The errors that it lists; empty if it lists none.
+    pub errors: Vec<ApiError>,
+    /// How long the registry asks to be left alone, as it said it.
+    pub retry_after: Option<Duration>,
+    /// What is said where there is no list.
+    unlisted: String,
+}
+
+impl std::error::Error for Refusal {}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.errors.as_slice() {
+            [] => f.write_str(&self.unlisted),
+            [one] => one.fmt(f),
+            several => {
+                f.write_str("errors:\n")?;
+                several.iter().try_for_each(|error| writeln!(f, "{error}"))
+            }
+        }
+    }
+}
+
+impl Refusal {
+    /// Reads an answer whose status is not what was wanted.
+    pub(crate) fn new(
+        (method, url): (http::Method, String),
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Self {
+        let mut refusal = Self {
+            method,
+            url,
+            status: status.as_u16(),
+            errors: Vec::new(),
+            retry_after: crate::backoff::retry_after(headers),
+            unlisted: format!("received unexpected HTTP status: {}", status_line(status)),
+        };
+        if status.is_client_error() {
+            refusal.errors.extend(token_error(headers));
+            match listed(status, headers, body) {
+                Ok(errors) => refusal.errors.extend(errors),
+                Err(_) if status == StatusCode::UNAUTHORIZED => {
+                    refusal.errors.push(ApiError::new("UNAUTHORIZED", None));
+                }
+                Err(reason) => {
+                    let body = clean(&String::from_utf8_lossy(body), MAX_MESSAGE);
+                    refusal.unlisted = format!(
+                        "error parsing HTTP {} response body: {reason}: {}",
+                        status.as_u16(),
+                        quoted(&body)
+                    );
+                }
+            }
+        }
+        refusal
+    }
+
+    fn code(&self) -> Option<&'static str> {
+        self.errors.first().map(|error| error.code)
+    }
+
+    pub(crate) fn is_not_found(&self) -> bool {
+        match self.code() {
+            Some("UNKNOWN") | None => self.status == 404,
+            Some(code) => matches!(
+                code,
+                "NAME_UNKNOWN" | "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN" | "BLOB_UPLOAD_UNKNOWN"
+            ),
+        }
+    }
+
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        self.code().map_or(self.status == 401, |code| code == "UNAUTHORIZED")
+    }
+
+    pub(crate) fn is_denied(&self) -> bool {
+        self.code().map_or(self.status == 403, |code| code == "DENIED")
+    }
+}
+
+/// Returns a status as Go prints it, `404 Not Found`.
+pub(crate) fn status_line(status: StatusCode) -> String {
+    format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default())
+        .trim_end()
+        .to_owned()
+}
+
+/// Reads the error of a challenge (RFC 6750, section 3), which goes before the body's.
+fn token_error(headers: &HeaderMap) -> Option<ApiError> {
+    challenges(headers).iter().filter(|challenge| challenge.scheme == "bearer").find_map(
+        |challenge| {
+            let code = match challenge.parameter("error")? {
+                "invalid_token" => "UNAUTHORIZED",
+                "insufficient_scope" => "DENIED",
+                _ => return None,
+            };
+            let description = challenge.parameter("error_description");
+            Some(ApiError::new(code, description.filter(|text| !text.is_empty())))
+        },
+    )
+}
+
+/// Reads the body of an answer with a status of 4xx, or says why it cannot be read.
+fn listed(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Vec<ApiError>, String> {
+    let plain = |text: &str| {
+        let code = match status {
+            StatusCode::UNAUTHORIZED => "UNAUTHORIZED",
+            StatusCode::FORBIDDEN => "DENIED",
+            StatusCode::TOO_MANY_REQUESTS => "TOOMANYREQUESTS",
+            _ => "UNKNOWN",
+        };
+        vec![ApiError::new(code, Some(text))]
+    };
+    let text = String::from_utf8_lossy(body);
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if !matches!(
+        essence.to_ascii_lowercase().as_str(),
+        "application/json" | "application/vnd.api+json"
+    ) {
+        return Ok(plain(&text));
+    }
+    let answer: Listed = match serde_json::from_slice(body) {
+        Ok(answer) => answer,
+        Err(_) if body.is_empty() => return Err("unexpected end of JSON input".to_owned()),
+        Err(error) => return Err(error.to_string()),
+    };
+    // Docker Hub's token server has this form.
+    if let Some(Value::String(details)) = answer.details.filter(|details| details != "") {
+        return Ok(plain(&details));
+    }
+    let errors = answer.errors.unwrap_or_default();
+    if errors.is_empty() {
+        return Err("no error details found in HTTP response body".to_owned());
+    }
+    Ok(errors.iter().take(MAX_ERRORS).map(Listing::error).collect())
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(default)]
+    errors: Option<Vec<Listing>>,
+    #[serde(default)]
+    details: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Listing {
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    message: Option<String>,
+    #[serde(default)]
+    detail: Option<Value>,
+}
+
+impl Listing {
+    fn error(&self) -> ApiError {
+        let code = self.code.as_deref().unwrap_or_default();
+        let message = self.message.as_deref().unwrap_or_default();
+        let bare = ApiError::new(code, None);
+        // Docker drops what repeats the code, and then shows the code alone.
+        if self.detail.is_none() && (message.is_empty() || message == bare.message) {
+            return ApiError { detailed: false, ..bare };
+        }
+        ApiError::new(code, Some(message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(status: u16, headers: &[(&'static str, &str)], body: &str) -> Refusal {
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
+        let status = StatusCode::from_u16(status).unwrap();
+        Refusal::new(
+            (http::Method::GET, "https://h/v2/".to_owned()),
+            status,
+            &headers,
+            body.as_bytes(),
+        )
+    }
+
+    const JSON: (&str, &str) = ("content-type", "application/json; charset=utf-8");
+
+    #[test]
+    fn speaks_as_docker_does() {
+        for (status, headers, body, expected) in [
+            (
+                404,
+                vec![JSON],
+                r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown","detail":{"Tag":"x"}}]}"#,
+                "manifest unknown: manifest unknown",
+            ),
+            (
+                404,
+                vec![JSON],
+                r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#,
+                "manifest unknown",
+            ),
+            (
+                401,
+                vec![JSON],
+                r#"{"errors":[{"code":"DENIED","message":"requested access to the resource is denied","detail":[]}]}"#,
+                "denied: requested access to the resource is denied",
+            ),
+            (
+                401,
+                vec![JSON],
+                r#"{"details":"incorrect username or password"}"#,
+                "unauthorized: incorrect username or password",
+            ),
+            (401, vec![JSON], "", "unauthorized: authentication required"),
+            (401, vec![JSON], "<html>", "unauthorized: authentication required"),
+            (403, vec![("content-type", "text/plain")], "go away", "denied: go away"),
+            (429, vec![], "slow", "toomanyrequests: slow"),
+            (404, vec![], "404 page not found", "unknown: 404 page not found"),
+            (
+                400,
+                vec![JSON],
+                r#"{"errors":[{"code":"NEW_CODE","message":"odd"},{"code":"UNSUPPORTED"}]}"#,
+                "errors:\nunknown: odd\nunsupported\n",
+            ),
+            (
+                401,
+                vec![JSON, ("www-authenticate", r#"Bearer realm="r",error="insufficient_scope""#)],
+                r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required","detail":1}]}"#,
+                "errors:\ndenied: requested access to the resource is denied\nunauthorized: authentication required\n",
+            ),
+            (
+                404,
+                vec![JSON],
+                "{}",
+                r#"error parsing HTTP 404 response body: no error details found in HTTP response body: "{}""#,
+            ),
+            (
+                404,
+                vec![JSON],
+                "",
+                r#"error parsing HTTP 404 response body: unexpected end of JSON input: """#,
+            ),
+            (
+                503,
+                vec![JSON],
+                r#"{"errors":[]}"#,
+                "received unexpected HTTP status: 503 Service Unavailable",
+            ),
+            (302, vec![], "", "received unexpected HTTP status: 302 Found"),
+            (418, vec![], "\u{1b}[2Jteapot", "unknown: [2Jteapot"),
+        ] {
+            assert_eq!(refusal(status, &headers, body).to_string(), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn kinds_go_by_the_first_code_and_else_by_the_status() {
+        let kinds = |refusal: &Refusal| {
+            (refusal.is_not_found(), refusal.is_unauthorized(), refusal.is_denied())
+        };
+        let coded =
+            |code: &str| format!(r#"{{"errors":[{{"code":"{code}","message":"m","detail":1}}]}}"#);
+        for (status, body, expected) in [
+            (404, coded("NAME_UNKNOWN"), (true, false, false)),
+            (404, coded("BLOB_UNKNOWN"), (true, false, false)),
+            (404, "{}".to_owned(), (true, false, false)),
+            (404, coded("DENIED"), (false, false, true)),
+            (401, coded("DENIED"), (false, false, true)),
+            (401, String::new(), (false, true, false)),
+            (403, "{}".to_owned(), (false, false, true)),
+            (400, coded("MANIFEST_INVALID"), (false, false, false)),
+        ] {
+            assert_eq!(kinds(&refusal(status, &[JSON], &body)), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn what_a_registry_says_is_bounded() {
+        let long = "x".repeat(MAX_MESSAGE * 2);
+        assert!(refusal(400, &[], &long).to_string().len() < MAX_MESSAGE + 20);
+        let many = format!(r#"{{"errors":[{}]}}"#, vec![r#"{"code":"DENIED"}"#; 1000].join(","));
+        assert_eq!(refusal(403, &[JSON], &many).errors.len(), MAX_ERRORS);
+    }
+}

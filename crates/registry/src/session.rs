@@ -1,0 +1,217 @@
+//! What one [`crate::Remote`] knows of one endpoint: what it asks for, and how to ask with authority.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use http::{HeaderValue, StatusCode};
+use reqwest::{Method, Url};
+
+use crate::{
+    RegistryError,
+    challenge::{Challenge, challenges},
+    credentials::{Credentials, basic_header},
+    endpoint::{Call, Endpoint},
+    fault::RequestFault,
+    token::{self, TokenCache, TokenKey},
+    transport::Answer,
+};
+
+/// An endpoint that has answered.
+pub(crate) struct Session {
+    pub(crate) endpoint: Arc<Endpoint>,
+    credentials: Credentials,
+    /// The scope of ordinary requests, `repository:library/alpine:pull`; a login has none.
+    scope: Option<String>,
+    tokens: Arc<TokenCache>,
+    challenges: Mutex<Vec<Challenge>>,
+    whole_blobs: AtomicBool,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("endpoint", &self.endpoint.base.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the next request shows.
+struct Authorization {
+    header: HeaderValue,
+    /// Whether a new one can be had.
+    renewable: bool,
+}
+
+impl Session {
+    /// Asks `/v2/` what the endpoint wants to see. Whatever it answers, short of being broken, it is a registry.
+    pub(crate) async fn open(
+        endpoint: Arc<Endpoint>,
+        credentials: Credentials,
+        scope: Option<String>,
+        tokens: Arc<TokenCache>,
+    ) -> Result<Self, RegistryError> {
+        let mut call = Call::new(Method::GET, endpoint.url(""));
+        let answer = endpoint.exchange(&mut call, None, false).await?;
+        let status = answer.status();
+        // A port with TLS answers so to plain HTTP.
+        let wrong_port = status == StatusCode::BAD_REQUEST && endpoint.base.scheme() == "http";
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS || wrong_port {
+            return Err(answer.refuse().await);
+        }
+        let asked = if status == StatusCode::UNAUTHORIZED {
+            challenges(answer.headers())
+        } else {
+            Vec::new()
+        };
+        answer.discard().await;
+        Ok(Self {
+            endpoint,
+            credentials,
+            scope,
+            tokens,
+            challenges: Mutex::new(asked),
+            whole_blobs: AtomicBool::new(false),
+        })
+    }
+
+    /// Sends a request with authority.
+    pub(crate) async fn send(&self, call: Call) -> Result<Answer, RegistryError> {
+        self.send_scoped(call, &[]).await
+    }
+
+    /// Sends a request with authority also for the scopes in `extra`.
+    ///
+    /// Credentials are shown to the endpoint itself only: a request to another host goes without.
+    pub(crate) async fn send_scoped(
+        &self,
+        mut call: Call,
+        extra: &[String],
+    ) -> Result<Answer, RegistryError> {
+        let asked = (call.method.clone(), call.url.clone());
+        let fail = |fault| self.endpoint.failed((&asked.0, &asked.1), fault, true);
+        if !self.endpoint.owns(&call.url) {
+            return self.endpoint.exchange(&mut call, None, true).await;
+        }
+        let shown = self.authorization(extra, None).await.map_err(fail)?;
+        let header = shown.as_ref().map(|shown| &shown.header);
+        let answer = self.endpoint.exchange(&mut call, header, true).await?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        // The token expired, or this request needs what `/v2/` did not ask for: once more, with what it asks for.
+        let again = match &shown {
+            Some(shown) => shown.renewable,
+            None => self.adopt(challenges(answer.headers())),
+        };
+        // An answer of another host, after a redirect, is not this registry's.
+        if !again || !self.endpoint.owns(answer.location()) {
+            return Ok(answer);
+        }
+        let renewed = self.authorization(extra, header).await.map_err(fail)?;
+        if renewed.is_none() {
+            return Ok(answer);
+        }
+        if !call.payload.is_repeatable() {
+            return Err(RegistryError::TokenRenewed { url: answer.url });
+        }
+        answer.discard().await;
+        let header = renewed.as_ref().map(|renewed| &renewed.header);
+        self.endpoint.exchange(&mut call, header, true).await
+    }
+
+    /// Remembers that blobs are not taken in parts here.
+    pub(crate) fn want_whole_blobs(&self) {
+        self.whole_blobs.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn wants_whole_blobs(&self) -> bool {
+        self.whole_blobs.load(Ordering::Relaxed)
+    }
+
+    /// Takes over what an answer asks for, and tells whether it asks for anything.
+    fn adopt(&self, asked: Vec<Challenge>) -> bool {
+        let any = !asked.is_empty();
+        if any {
+            *self.asked() = asked;
+        }
+        any
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Vec<Challenge>> {
+        self.challenges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn challenge(&self, scheme: &str) -> Option<Challenge> {
+        self.asked().iter().find(|challenge| challenge.scheme == scheme).cloned()
+    }
+
+    /// Makes what the endpoint asked for, a token rather than a password if it takes both. Nothing if it asked for
+    /// nothing, or for what Docker does not know: it will say so itself.
+    async fn authorization(
+        &self,
+        extra: &[String],
+        refused: Option<&HeaderValue>,
+    ) -> Result<Option<Authorization>, RequestFault> {
+        if let Some(challenge) = self.challenge("bearer") {
+            return self.bearer(&challenge, extra, refused).await.map(Some);
+        }
+        if self.challenge("basic").is_none() {
+            return Ok(None);
+        }
+        let (username, password) =
+            self.credentials.basic().ok_or(RequestFault::NoBasicCredentials)?;
+        let mut header = HeaderValue::from_str(&basic_header(username, password))
+            .map_err(|_| RequestFault::NoBasicCredentials)?;
+        header.set_sensitive(true);
+        Ok(Some(Authorization { header, renewable: false }))
+    }
+
+    async fn bearer(
+        &self,
+        challenge: &Challenge,
+        extra: &[String],
+        refused: Option<&HeaderValue>,
+    ) -> Result<Authorization, RequestFault> {
+        if let Credentials::RegistryToken(token) = &self.credentials {
+            let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
+                .map_err(|_| RequestFault::NoToken)?;
+            header.set_sensitive(true);
+            return Ok(Authorization { header, renewable: false });
+        }
+        let key = self.token_key(challenge, extra)?;
+        let header = self.tokens.get(&self.endpoint, key, refused).await?;
+        Ok(Authorization { header, renewable: true })
+    }
+
+    fn token_key(&self, challenge: &Challenge, extra: &[String]) -> Result<TokenKey, RequestFault> {
+        let realm = challenge.parameter("realm").ok_or(RequestFault::NoRealm)?.to_owned();
+        let service = challenge.parameter("service").map(ToOwned::to_owned);
+        let scopes = self.scope.iter().chain(extra).cloned().collect();
+        let registry = self.endpoint.base.origin().ascii_serialization();
+        let credentials = self.credentials.clone();
+        Ok(TokenKey { registry, realm, service, scopes, credentials })
+    }
+
+    /// Asks `/v2/` with the credentials, as a login does. Returns the answer, and the refresh token if the token
+    /// server gave one.
+    pub(crate) async fn log_in(&self) -> Result<(Answer, Option<String>), RegistryError> {
+        let url: Url = self.endpoint.url("");
+        let fail = |fault| self.endpoint.failed((&Method::GET, &url), fault, true);
+        let mut identity = None;
+        let header = match self.challenge("bearer") {
+            Some(challenge) if !matches!(self.credentials, Credentials::RegistryToken(_)) => {
+                // Not from the cache: it is the credentials that are on trial, and the refresh token is wanted.
+                let key = self.token_key(&challenge, &[]).map_err(fail)?;
+                let token = token::fetch(&self.endpoint, &key, true).await.map_err(fail)?;
+                identity = token.identity;
+                Some(token.header)
+            }
+            _ => self.authorization(&[], None).await.map_err(fail)?.map(|shown| shown.header),
+        };
+        let mut call = Call::new(Method::GET, url.clone());
+        let answer = self.endpoint.exchange(&mut call, header.as_ref(), true).await?;
+        Ok((answer, identity))
+    }
+}

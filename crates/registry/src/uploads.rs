@@ -1,0 +1,321 @@
+//! Uploads of blobs, and mounts that spare them.
+
+use std::{io, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use http::{StatusCode, header};
+use reqwest::{Method, Url};
+use spec::{Digest, Repository};
+
+use crate::{
+    RegistryError, Remote,
+    endpoint::{Call, Redirects},
+    session::Session,
+    transport::{Answer, Payload, UploadBody},
+};
+
+const OCTETS: &str = "application/octet-stream";
+
+/// What became of a mount.
+#[derive(Debug)]
+pub enum Mounted {
+    /// The blob is in the repository now.
+    Yes,
+    /// The registry would not, and has begun an upload.
+    Started(UploadSession),
+}
+
+/// An upload that the registry has begun.
+///
+/// Dropping it leaves it at the registry, which forgets it some day; [`UploadSession::cancel`] is kinder.
+#[derive(Debug)]
+pub struct UploadSession {
+    remote: Remote,
+    session: Arc<Session>,
+    /// Where it goes on. The registry's choice, renewed by every answer; it may carry secrets and is never shown.
+    location: Url,
+    offset: u64,
+}
+
+impl Remote {
+    /// Begins an upload.
+    pub async fn start_upload(&self) -> Result<UploadSession, RegistryError> {
+        match self.post_upload(None).await? {
+            Mounted::Started(upload) => Ok(upload),
+            // 201 answers nothing but a mount.
+            Mounted::Yes => Err(RegistryError::UploadUnknown),
+        }
+    }
+
+    /// Asks the registry to take a blob over from another of its repositories. From another registry's repository
+    /// there is nothing to take over: that just begins an upload.
+    pub async fn mount(
+        &self,
+        digest: &Digest,
+        from: &Repository,
+    ) -> Result<Mounted, RegistryError> {
+        if from.domain() != self.repository().domain() {
+            return self.start_upload().await.map(Mounted::Started);
+        }
+        match self.post_upload(Some((digest, from))).await {
+            // A token server may refuse a token for both repositories where it gives one for this.
+            Err(error) if error.is_denied() || error.is_unauthorized() => {
+                tracing::debug!(%error, %from, "mount refused, uploading instead");
+                self.start_upload().await.map(Mounted::Started)
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn post_upload(
+        &self,
+        mount: Option<(&Digest, &Repository)>,
+    ) -> Result<Mounted, RegistryError> {
+        let mut walk = self.walk();
+        loop {
+            let session = walk.next().await?;
+            match self.post_upload_at(session, mount).await {
+                Ok(outcome) => {
+                    walk.answered();
+                    return Ok(outcome);
+                }
+                Err(error) => walk.failed(error)?,
+            }
+        }
+    }
+
+    async fn post_upload_at(
+        &self,
+        session: Arc<Session>,
+        mount: Option<(&Digest, &Repository)>,
+    ) -> Result<Mounted, RegistryError> {
+        let mut url = session.endpoint.url(&format!("{}/blobs/uploads/", self.repository().path()));
+        let mut scopes = Vec::new();
+        if let Some((digest, from)) = mount {
+            url.query_pairs_mut()
+                .append_pair("mount", &digest.to_string())
+                .append_pair("from", from.path());
+            scopes.push(format!("repository:{}:pull", from.path()));
+        }
+        let call = Call::new(Method::POST, url.clone());
+        let answer = session.send_scoped(call, &scopes).await?;
+        let mut wanted = vec![StatusCode::ACCEPTED];
+        if mount.is_some() {
+            wanted.push(StatusCode::CREATED);
+        }
+        let answer = answer.expect(&wanted).await?;
+        if answer.status() == StatusCode::CREATED {
+            answer.discard().await;
+            return Ok(Mounted::Yes);
+        }
+        let location =
+            location(&session, &url, &answer)?.ok_or_else(|| malformed("Location", &answer))?;
+        answer.discard().await;
+        Ok(Mounted::Started(UploadSession { remote: self.clone(), session, location, offset: 0 }))
+    }
+}
+
+impl UploadSession {
+    /// Returns how many bytes the registry is known to have.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Uploads what is left of a blob and finishes the upload: one `PATCH` and one `PUT`, as Docker does.
+    ///
+    /// `body` begins at [`Self::offset`], and `length` is its own length, if that is known. With
+    /// [`RegistryError::PartsRefused`] the caller begins again with a new upload, and that is done with a single `PUT`.
+    pub async fn send(
+        &mut self,
+        body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+        length: Option<u64>,
+        digest: &Digest,
+    ) -> Result<(), RegistryError> {
+        if self.session.wants_whole_blobs() && self.offset == 0 {
+            return self.send_whole(body, length, digest).await;
+        }
+        self.append(body, length).await?;
+        self.finish(digest).await
+    }
+
+    /// Uploads more of a blob, beginning at [`Self::offset`], for a blob whose digest is known only when all is sent.
+    ///
+    /// After an error, [`Self::status`] finds out how much of it arrived.
+    pub async fn append(
+        &mut self,
+        body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+        length: Option<u64>,
+    ) -> Result<(), RegistryError> {
+        if length == Some(0) {
+            return Ok(());
+        }
+        let body = UploadBody::new(body, length);
+        let watch = body.watch();
+        let mut call = Call::new(Method::PATCH, self.location.clone())
+            .header(header::CONTENT_TYPE, OCTETS)
+            .payload(Payload::Upload(Some(body)))
+            .redirects(Redirects::Never)
+            .slow();
+        if let Some(length) = length
+            && self.offset > 0
+        {
+            let range = format!("{}-{}", self.offset, self.offset + length - 1);
+            call = call.header(header::CONTENT_RANGE, &range);
+        }
+        let answer = self.session.send(call).await?;
+        let status = answer.status();
+        if matches!(status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED) {
+            self.session.want_whole_blobs();
+            return Err(RegistryError::PartsRefused { status: status.as_u16() });
+        }
+        let wanted = [StatusCode::ACCEPTED, StatusCode::NO_CONTENT, StatusCode::CREATED];
+        let answer = self.expect(answer, &wanted).await?;
+        self.offset = uploaded(&answer).unwrap_or(self.offset + watch.sent());
+        self.relocate(&answer)?;
+        answer.discard().await;
+        Ok(())
+    }
+
+    async fn send_whole(
+        &mut self,
+        body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+        length: Option<u64>,
+        digest: &Digest,
+    ) -> Result<(), RegistryError> {
+        let call = self
+            .put(digest)
+            .header(header::CONTENT_TYPE, OCTETS)
+            .payload(Payload::Upload(Some(UploadBody::new(body, length))));
+        let answer = self.session.send(call).await?;
+        let answer = self.expect(answer, &[StatusCode::CREATED, StatusCode::NO_CONTENT]).await?;
+        finished(answer, digest).await
+    }
+
+    /// Asks the registry how much it has, and goes on from there. Returns the offset.
+    pub async fn status(&mut self) -> Result<u64, RegistryError> {
+        let call = Call::new(Method::GET, self.location.clone()).redirects(Redirects::Never);
+        let answer = self.session.send(call).await?;
+        let wanted = [StatusCode::NO_CONTENT, StatusCode::OK, StatusCode::ACCEPTED];
+        let answer = self.expect(answer, &wanted).await?;
+        self.offset = uploaded(&answer).ok_or_else(|| malformed("Range", &answer))?;
+        self.relocate(&answer)?;
+        answer.discard().await;
+        Ok(self.offset)
+    }
+
+    /// Tells the registry that all was sent, and what it must hash to.
+    pub async fn finish(&mut self, digest: &Digest) -> Result<(), RegistryError> {
+        let answer = self.session.send(self.put(digest)).await?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            // The answer to an earlier try may have been lost, and the blob be there.
+            let refused = self.expect(answer, &[]).await;
+            return match self.remote.blob_size_at(&self.session, digest).await {
+                Ok(_) => Ok(()),
+                Err(_) => refused.map(drop),
+            };
+        }
+        let answer = self.expect(answer, &[StatusCode::CREATED, StatusCode::NO_CONTENT]).await?;
+        finished(answer, digest).await
+    }
+
+    /// Tells the registry to forget the upload.
+    pub async fn cancel(self) -> Result<(), RegistryError> {
+        let call =
+            Call::new(Method::DELETE, self.location.clone()).redirects(Redirects::Never).once();
+        let answer = self.session.send(call).await?;
+        match answer.status() {
+            // Gone already, or a registry that only forgets by itself.
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {}
+            status if status.is_success() => {}
+            _ => return Err(answer.refuse().await),
+        }
+        answer.discard().await;
+        Ok(())
+    }
+
+    fn put(&self, digest: &Digest) -> Call {
+        let mut url = self.location.clone();
+        url.query_pairs_mut().append_pair("digest", &digest.to_string());
+        Call::new(Method::PUT, url).redirects(Redirects::Never).slow()
+    }
+
+    async fn expect(&self, answer: Answer, wanted: &[StatusCode]) -> Result<Answer, RegistryError> {
+        if answer.status() == StatusCode::NOT_FOUND {
+            answer.discard().await;
+            return Err(RegistryError::UploadUnknown);
+        }
+        answer.expect(wanted).await
+    }
+
+    fn relocate(&mut self, answer: &Answer) -> Result<(), RegistryError> {
+        if let Some(location) = location(&self.session, &self.location, answer)? {
+            self.location = location;
+        }
+        Ok(())
+    }
+}
+
+async fn finished(answer: Answer, digest: &Digest) -> Result<(), RegistryError> {
+    let said = crate::manifests::content_digest(&answer);
+    answer.discard().await;
+    match said.filter(|said| said.algorithm() == digest.algorithm()) {
+        Some(actual) if actual != *digest => {
+            let expected = digest.clone();
+            Err(RegistryError::DigestMismatch { what: "blob", expected, actual })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn malformed(name: &'static str, answer: &Answer) -> RegistryError {
+    RegistryError::Header { name, url: answer.url.clone() }
+}
+
+/// Returns where an upload goes on: anywhere by HTTP, but not from TLS to plain text, as it carries the layer.
+fn location(session: &Session, base: &Url, answer: &Answer) -> Result<Option<Url>, RegistryError> {
+    let Some(location) = answer.header(&header::LOCATION) else { return Ok(None) };
+    let next = base.join(location).map_err(|_| malformed("Location", answer))?;
+    let plain = next.scheme() == "http" && base.scheme() == "https" && !session.endpoint.insecure;
+    let known = matches!(next.scheme(), "http" | "https");
+    let named = !next.username().is_empty() || next.password().is_some();
+    if !known || plain || named { Err(malformed("Location", answer)) } else { Ok(Some(next)) }
+}
+
+/// Reads how much a registry has from `Range: 0-99` (or `bytes=0-99`). `0-0` is nothing: registries say it of a new
+/// upload, and an upload that stopped after one byte is none to care for.
+fn uploaded(answer: &Answer) -> Option<u64> {
+    parse_uploaded(answer.header(&header::RANGE)?)
+}
+
+fn parse_uploaded(value: &str) -> Option<u64> {
+    let value = value.trim();
+    let (first, last) = value.strip_prefix("bytes=").unwrap_or(value).split_once('-')?;
+    match (first, last.parse::<u64>().ok()?) {
+        ("0", 0) => Some(0),
+        ("0", last) => last.checked_add(1),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_are_read_strictly() {
+        for (value, expected) in [
+            ("0-99", Some(100)),
+            ("bytes=0-99", Some(100)),
+            ("0-0", Some(0)),
+            ("0-1", Some(2)),
+            ("5-99", None),
+            ("0-18446744073709551615", None),
+            ("0--1", None),
+            ("99", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_uploaded(value), expected, "{value}");
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Blobs: ranges, redirects, and bodies that do not end as they should.
+
+use std::ops::Range;
+
+use registry::{Recovery, RegistryError, Remote};
+use spec::Descriptor;
+use test_support::scripted::{Answer, Received, Scripted};
+
+use crate::support::{ANN, ann, blob_path, client, content, descriptor, drain, remote, remote_of};
+
+const RETRY: Recovery = Recovery::Retry { after: None };
+
+/// Serves a blob as a registry does that knows ranges.
+fn ranged(bytes: &[u8], request: &Received) -> Answer {
+    let Some(range) = request.header("range") else {
+        return Answer::status(200).body(bytes.to_vec());
+    };
+    let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+    let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
+    Answer::status(206)
+        .header("content-range", format!("bytes {first}-{last}/{}", bytes.len()))
+        .body(bytes[first..=last].to_vec())
+}
+
+async fn read(
+    remote: &Remote,
+    blob: &Descriptor,
+    range: Range<u64>,
+) -> Result<(bool, Vec<u8>, Option<RegistryError>), RegistryError> {
+    let stream = remote.blob(blob, range).await?;
+    let ranged = stream.ranged;
+    let (bytes, error) = drain(stream).await;
+    Ok((ranged, bytes, error))
+}
+
+#[tokio::test]
+async fn ranges_are_what_was_asked_for() {
+    let server = Scripted::start().await.unwrap();
+    let bytes = content(100_000);
+    let blob = descriptor(&bytes);
+    let served = bytes.clone();
+    server.reply("GET", &blob_path(&blob), move |request| ranged(&served, request));
+    let remote = remote(&server).await;
+    for range in [0..100_000, 0..1, 99_999..100_000, 40_000..70_000, 1..100_000] {
+        let part = bytes[range.start as usize..range.end as usize].to_vec();
+        let (ranged, received, error) = read(&remote, &blob, range.clone()).await.unwrap();
+        assert!(ranged && error.is_none(), "{range:?} {error:?}");
+        assert_eq!(received, part, "{range:?}");
+    }
+    let asked: Vec<_> =
+        server.received().iter().map(|r| r.header("range").map(ToOwned::to_owned)).collect();
+    assert_eq!(asked[1], None, "a whole blob is no range");
+    assert_eq!(asked[2].as_deref(), Some("bytes=0-0"));
+    assert_eq!(asked[4].as_deref(), Some("bytes=40000-69999"));
+}
+
+#[tokio::test]
+async fn a_registry_without_ranges_sends_all_and_says_so() {
+    let server = Scripted::start().await.unwrap();
+    let bytes = content(50_000);
+    let blob = descriptor(&bytes);
+    server.on("GET", &blob_path(&blob), [Answer::status(200).body(bytes.clone())]);
+    let (ranged, received, error) = read(&remote(&server).await, &blob, 100..200).await.unwrap();
+    assert!(!ranged && error.is_none());
+    assert_eq!(received, bytes);
+}
+
+#[tokio::test]
+async fn other_ranges_and_sizes_are_refused() {
+    let server = Scripted::start().await.unwrap();
+    let bytes = content(1000);
+    let blob = descriptor(&bytes);
+    let part =
+        |header: &str| Answer::status(206).header("content-range", header).body(vec![0; 100]);
+    for (name, answer, expected) in [
+        ("another start", part("bytes 0-99/1000"), "Content-Range"),
+        ("another end", part("bytes 100-299/1000"), "Content-Range"),
+        ("no header", Answer::status(206).body(vec![0; 100]), "Content-Range"),
+        ("nonsense", part("100-199"), "Content-Range"),
+        ("another size", part("bytes 100-199/2000"), "is 2000 bytes, its descriptor says 1000"),
+        ("a shorter blob", Answer::status(200).body(vec![0; 999]), "is 999 bytes"),
+        ("a longer blob", Answer::status(200).body(vec![0; 1001]), "is 1001 bytes"),
+        ("no such range", Answer::status(416), "unknown: "),
+    ] {
+        server.on("GET", &blob_path(&blob), [answer]);
+        let error = read(&remote(&server).await, &blob, 100..200).await.unwrap_err();
+        assert!(error.to_string().contains(expected), "{name}: {error}");
+        assert_ne!(error.recovery(), RETRY, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_goes_wrong_ends_with_an_error() {
+    let server = Scripted::start().await.unwrap();
+    let bytes = content(100_000);
+    let blob = descriptor(&bytes);
+    let whole = Answer::status(200).body(bytes.clone());
+    for (name, answer, received, expected, recovery) in [
+        ("cut", whole.clone().cut_after(40_000), 40_000, "unexpected EOF", RETRY),
+        ("stalled", whole.clone().stall_after(40_000), 40_000, "no data for 100 ms", RETRY),
+        (
+            "short",
+            Answer::status(200).body(bytes[..5000].to_vec()).chunked(),
+            5000,
+            "received 5000 bytes of 100000",
+            RETRY,
+        ),
+        (
+            "long",
+            Answer::status(200).body(content(100_001)).chunked(),
+            100_000,
+            "larger than 100000 bytes",
+            Recovery::NextEndpoint,
+        ),
+        (
+            "endless",
+            Answer::status(200).body(vec![0; 30_000]).endless(),
+            100_000,
+            "larger than 100000 bytes",
+            Recovery::NextEndpoint,
+        ),
+    ] {
+        server.on("GET", &blob_path(&blob), [answer]);
+        let (_, got, error) = read(&remote(&server).await, &blob, 0..100_000).await.unwrap();
+        let error = error.expect(name);
+        assert!(error.to_string().contains(expected), "{name}: {error}");
+        assert_eq!(error.recovery(), recovery, "{name}");
+        assert!(got.len() <= received, "{name}: {}", got.len());
+    }
+}
+
+#[tokio::test]
+async fn a_cut_download_goes_on_where_it_ended() {
+    let server = Scripted::start().await.unwrap();
+    let bytes = content(100_000);
+    let blob = descriptor(&bytes);
+    let served = bytes.clone();
+    server.reply("GET", &blob_path(&blob), move |request| {
+        let answer = ranged(&served, request);
+        if request.header("range").is_none() { answer.cut_after(60_000) } else { answer }
+    });
+    let remote = remote(&server).await;
+    let (mut received, error) = drain(remote.blob(&blob, 0..100_000).await.unwrap()).await;
+    assert_eq!(error.unwrap().recovery(), RETRY);
+    assert!(!received.is_empty());
+    let offset = received.len() as u64;
+    let (_, rest, error) = read(&remote, &blob, offset..100_000).await.unwrap();
+    assert!(error.is_none(), "{error:?}");
+    received.extend(rest);
+    assert_eq!(received, bytes);
+}
+
+#[tokio::test]
+async fn credentials_stay_at_home_after_a_redirect() {
+    let store = Scripted::start().await.unwrap();
+    let server = Scripted::start().await.unwrap();
+    let (challenge, value) = test_support::scripted::challenge_basic();
+    server.on("GET", "/v2/", [Answer::status(401).header(challenge, value)]);
+    let bytes = content(1000);
+    let blob = descriptor(&bytes);
+    let target = format!("{}/store/x?X-Signature=abc", store.url());
+    server.on("GET", &blob_path(&blob), [Answer::redirect(307, "/inner?x=1")]).on(
+        "GET",
+        "/inner",
+        [Answer::redirect(302, &target)],
+    );
+    let served = bytes.clone();
+    store.reply("GET", "/store/x", move |request| ranged(&served, request));
+
+    let remote = remote_of(&client(), &server, &ann()).await;
+    let (ranged, received, error) = read(&remote, &blob, 10..20).await.unwrap();
+    assert!(ranged && error.is_none());
+    assert_eq!(received, bytes[10..20]);
+
+    let at_home = server.received();
+    assert_eq!(at_home[1].header("authorization"), Some(ANN), "the registry itself");
+    assert_eq!(at_home[2].header("authorization"), Some(ANN), "the same host");
+    let away = &store.received()[0];
+    assert_eq!(away.header("authorization"), None);
+    assert_eq!(away.header("range"), Some("bytes=10-19"));
+}
+
+#[tokio::test]
+async fn a_host_that_sends_us_back_gets_no_credentials_used() {
+    let store = Scripted::start().await.unwrap();
+    let server = Scripted::start().await.unwrap();
+    let (challenge, value) = test_support::scripted::challenge_basic();
+    server.on("GET", "/v2/", [Answer::status(401).header(challenge, value)]);
+    let blob = descriptor(b"x");
+    server.on("GET", &blob_path(&blob), [Answer::redirect(307, &format!("{}/a", store.url()))]);
+    store.on("GET", "/a", [Answer::redirect(307, &format!("{}/secret", server.url()))]);
+    server.on("GET", "/secret", [Answer::status(200).body("x")]);
+    let remote = remote_of(&client(), &server, &ann()).await;
+    read(&remote, &blob, 0..1).await.unwrap();
+    let last = server.received().pop().unwrap();
+    assert_eq!((last.path(), last.header("authorization")), ("/secret", None));
+}
+
+#[tokio::test]
+async fn redirects_end() {
+    let server = Scripted::start().await.unwrap();
+    let blob = descriptor(b"x");
+    let path = blob_path(&blob);
+    server.on("GET", &path, [Answer::redirect(307, &path)]);
+    let error = read(&remote(&server).await, &blob, 0..1).await.unwrap_err();
+    assert!(error.to_string().ends_with("stopped after 10 redirects"), "{error}");
+    assert_eq!(server.count("GET", &path), 11);
+    assert_eq!(error.recovery(), Recovery::Fail);
+
+    for location in ["file:///etc/passwd", "http://[", "ftp://x/"] {
+        server.on("GET", &path, [Answer::redirect(307, location)]);
+        let error = read(&remote(&server).await, &blob, 0..1).await.unwrap_err();
+        assert!(error.to_string().contains("`Location`"), "{location}: {error}");
+    }
+    // A redirect to nowhere is an answer like another.
+    server.on("GET", &path, [Answer::status(307)]);
+    let error = read(&remote(&server).await, &blob, 0..1).await.unwrap_err();
+    assert_eq!(error.to_string(), "received unexpected HTTP status: 307 Temporary Redirect");
+}
+
+#[tokio::test]
+async fn signatures_are_not_in_messages() {
+    let store = Scripted::start().await.unwrap();
+    let server = Scripted::start().await.unwrap();
+    let blob = descriptor(&content(100));
+    let target = format!("{}/x?X-Signature=s3cret", store.url());
+    server.on("GET", &blob_path(&blob), [Answer::redirect(307, &target)]);
+    store.on("GET", "/x", [Answer::status(200).body(content(100)).cut_after(10)]);
+    let (_, _, error) = read(&remote(&server).await, &blob, 0..100).await.unwrap();
+    let error = error.unwrap().to_string();
+    assert!(error.contains("X-Signature=REDACTED") && !error.contains("s3cret"), "{error}");
+}
+
+#[tokio::test]
+async fn small_blobs_are_checked() {
+    let server = Scripted::start().await.unwrap();
+    let blob = descriptor(b"config");
+    let path = blob_path(&blob);
+    for (name, answer, expected) in [
+        ("good", Answer::status(200).body("config"), "config"),
+        (
+            "another",
+            Answer::status(200).body("confiG"),
+            "blob verification failed for digest sha256:",
+        ),
+        ("longer", Answer::status(200).body("config "), "blob verification failed"),
+        ("too long", Answer::status(200).body(vec![0; 101]), "larger than 100 bytes"),
+        ("endless", Answer::status(200).body("config").endless(), "larger than 100 bytes"),
+        (
+            "missing",
+            Answer::error(404, "BLOB_UNKNOWN", "blob unknown to registry"),
+            "blob unknown: blob",
+        ),
+    ] {
+        server.on("GET", &path, [answer]);
+        let shown = match remote(&server).await.blob_bytes(&blob, 100).await {
+            Ok(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+            Err(error) => error.to_string(),
+        };
+        assert!(shown.contains(expected), "{name}: {shown}");
+    }
+    // What says of itself that it is too large is not asked for.
+    server.forget();
+    let error = remote(&server).await.blob_bytes(&blob, 5).await.unwrap_err();
+    assert!(matches!(error, RegistryError::TooLarge { limit: 5, .. }), "{error}");
+    assert_eq!(server.count("GET", &path), 0);
+    // Right bytes, wrong size in the descriptor.
+    server.on("GET", &path, [Answer::status(200).body("config")]);
+    let wrong = Descriptor { size: 7, ..blob };
+    let error = remote(&server).await.blob_bytes(&wrong, 100).await.unwrap_err();
+    assert!(matches!(error, RegistryError::SizeMismatch { expected: 7, actual: 6, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn sizes_are_asked_for_by_head() {
+    let server = Scripted::start().await.unwrap();
+    let blob = descriptor(b"config");
+    let path = blob_path(&blob);
+    server.on("HEAD", &path, [Answer::status(200).body("config")]);
+    assert_eq!(remote(&server).await.blob_size(&blob.digest).await.unwrap(), Some(6));
+    server.on("HEAD", &path, [Answer::status(404)]);
+    assert_eq!(remote(&server).await.blob_size(&blob.digest).await.unwrap(), None);
+    server.on("HEAD", &path, [Answer::status(403)]);
+    let error = remote(&server).await.blob_size(&blob.digest).await.unwrap_err();
+    assert!(error.is_denied(), "{error}");
+}
+
+#[tokio::test]
+async fn blobs_are_tried_again_until_headers_come() {
+    let server = Scripted::start().await.unwrap();
+    let bytes = content(1000);
+    let blob = descriptor(&bytes);
+    let path = blob_path(&blob);
+    let limited = Answer::status(429).header("retry-after", "0");
+    let good = Answer::status(200).body(bytes.clone());
+    server.on("GET", &path, [limited, Answer::hang_up(), good]);
+    let (_, received, _) = read(&remote(&server).await, &blob, 0..1000).await.unwrap();
+    assert_eq!(received, bytes);
+    assert_eq!(server.count("GET", &path), 3);
+}

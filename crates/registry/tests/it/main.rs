@@ -1,0 +1,23 @@
+//! The registry client against registries that do what a test tells them to.
+
+mod auth;
+mod blobs;
+mod endpoints;
+mod login;
+mod manifests;
+mod support;
+mod tags;
+mod tls;
+mod uploads;
+
+/// A file that nobody lists is a test that nobody runs.
+#[test]
+fn every_file_is_listed() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it");
+    let listed = include_str!("main.rs");
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let module = name.strip_suffix(".rs").unwrap();
+        assert!(module == "main" || listed.contains(&format!("mod {module};")), "{name}");
+    }
+}

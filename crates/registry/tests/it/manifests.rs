@@ -1,0 +1,266 @@
+//! Manifests: found, checked, bounded, tried again.
+
+use registry::{Recovery, RegistryError, Target};
+use spec::{Digest, MAX_MANIFEST_SIZE, MediaType, Tag};
+use test_support::scripted::{Answer, Scripted};
+
+use crate::support::{MANIFEST, manifest, pushing, remote};
+
+const BODY: &[u8] = br#"{"schemaVersion":2}"#;
+const PATH: &str = "/v2/me/app/manifests/1";
+
+fn tag() -> Target {
+    Target::Tag("1".parse::<Tag>().unwrap())
+}
+
+fn digest() -> Target {
+    Target::Digest(Digest::sha256(BODY))
+}
+
+#[tokio::test]
+async fn a_tag_is_resolved_by_head_and_fetched_by_get() {
+    let server = Scripted::start().await.unwrap();
+    server.on("HEAD", PATH, [manifest(BODY)]).on("GET", PATH, [manifest(BODY)]);
+    let remote = remote(&server).await;
+
+    let found = remote.resolve(&tag()).await.unwrap();
+    assert_eq!(found.digest, Digest::sha256(BODY));
+    assert_eq!(found.size, BODY.len() as u64);
+    assert_eq!(found.media_type, MediaType::DockerManifest);
+
+    let fetched = remote.manifest(&tag()).await.unwrap();
+    assert_eq!(fetched.bytes, BODY);
+    assert_eq!(fetched.digest, found.digest);
+    assert_eq!(fetched.media_type, Some(MediaType::DockerManifest));
+    assert!(!fetched.source.mirror);
+
+    let expected = ["GET /v2/", "HEAD /v2/me/app/manifests/1", "GET /v2/me/app/manifests/1"];
+    assert_eq!(server.lines(), expected);
+    for received in &server.received()[1..] {
+        let accept = received.header("accept").unwrap();
+        for kind in
+            ["manifest.v2+json", "manifest.list.v2", "oci.image.manifest", "oci.image.index"]
+        {
+            assert!(accept.contains(kind), "{accept}");
+        }
+        assert_eq!(received.header("user-agent"), Some("longshore-test/1"));
+        assert_eq!(received.header("accept-encoding"), None);
+    }
+}
+
+#[tokio::test]
+async fn without_a_digest_header_the_body_decides() {
+    let server = Scripted::start().await.unwrap();
+    let silent = Answer::status(200).header("content-type", MANIFEST).body(BODY);
+    let wrong = silent.clone().header("docker-content-digest", "sha256:xyz");
+    for head in [silent.clone(), wrong, Answer::status(405), Answer::status(200).chunked()] {
+        server.on("HEAD", PATH, [head.clone()]).on("GET", PATH, [silent.clone()]);
+        let found = remote(&server).await.resolve(&tag()).await.unwrap();
+        assert_eq!(found.digest, Digest::sha256(BODY), "{head:?}");
+        assert_eq!(found.size, BODY.len() as u64, "{head:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_for_by_digest_is_checked() {
+    let server = Scripted::start().await.unwrap();
+    let path = format!("/v2/me/app/manifests/{}", Digest::sha256(BODY));
+    let lie = manifest(b"{}");
+    server.on("HEAD", &path, [lie.clone()]).on("GET", &path, [lie]);
+    let remote = remote(&server).await;
+    let expected = format!("manifest verification failed for digest {}", Digest::sha256(BODY));
+
+    let error = remote.manifest(&digest()).await.unwrap_err();
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(error.recovery(), Recovery::NextEndpoint);
+    assert_eq!(remote.resolve(&digest()).await.unwrap_err().to_string(), expected);
+
+    // The header may say what it wants if the bytes are right.
+    let odd = Answer::status(200)
+        .header("docker-content-digest", Digest::sha256(b"").to_string())
+        .body(BODY);
+    server.on("GET", &path, [odd]);
+    let fetched = remote.manifest(&digest()).await.unwrap();
+    assert_eq!(fetched.media_type, None);
+}
+
+#[tokio::test]
+async fn sha512_is_hashed_with_sha512() {
+    let server = Scripted::start().await.unwrap();
+    let mut hasher = spec::Hasher::new(spec::Algorithm::Sha512);
+    hasher.update(BODY);
+    let digest = hasher.finish();
+    server.on("GET", &format!("/v2/me/app/manifests/{digest}"), [manifest(BODY)]);
+    let fetched = remote(&server).await.manifest(&Target::Digest(digest.clone())).await.unwrap();
+    assert_eq!(fetched.digest, digest);
+}
+
+#[tokio::test]
+async fn manifests_are_bounded() {
+    let server = Scripted::start().await.unwrap();
+    let size = usize::try_from(MAX_MANIFEST_SIZE).unwrap();
+    let large = Answer::status(200).body(vec![b' '; size + 1]);
+    let largest = Answer::status(200).body(vec![b' '; size]);
+    let endless = Answer::status(200).body(vec![b' '; 4096]).endless();
+    for answer in [large.clone(), large.clone().chunked(), endless] {
+        server.on("GET", PATH, [answer]);
+        let error = remote(&server).await.manifest(&tag()).await.unwrap_err();
+        assert!(
+            matches!(error, RegistryError::TooLarge { limit: MAX_MANIFEST_SIZE, .. }),
+            "{error}"
+        );
+    }
+    server.on("GET", PATH, [largest]);
+    assert_eq!(remote(&server).await.manifest(&tag()).await.unwrap().bytes.len(), size);
+
+    // HEAD is believed enough not to go on.
+    let announced = Answer::status(200)
+        .header("content-type", MANIFEST)
+        .header("docker-content-digest", Digest::sha256(BODY).to_string())
+        .body(vec![b' '; size + 1]);
+    server.on("HEAD", PATH, [announced]);
+    let error = remote(&server).await.resolve(&tag()).await.unwrap_err();
+    assert!(matches!(error, RegistryError::TooLarge { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn errors_have_dockers_words() {
+    let server = Scripted::start().await.unwrap();
+    let missing = Answer::error(404, "MANIFEST_UNKNOWN", "manifest unknown");
+    let denied = Answer::error(403, "DENIED", "requested access to the resource is denied");
+    let limited = Answer::error(429, "TOOMANYREQUESTS", "You have reached your pull rate limit.");
+    for (answer, expected) in [
+        (missing, "manifest unknown: manifest unknown"),
+        (denied, "denied: requested access to the resource is denied"),
+        (limited, "toomanyrequests: You have reached your pull rate limit."),
+        (Answer::status(500), "received unexpected HTTP status: 500 Internal Server Error"),
+    ] {
+        server.on("HEAD", PATH, [answer.clone()]).on("GET", PATH, [answer]);
+        let remote = remote(&server).await;
+        assert_eq!(remote.resolve(&tag()).await.unwrap_err().to_string(), expected);
+        assert_eq!(remote.manifest(&tag()).await.unwrap_err().to_string(), expected);
+    }
+}
+
+#[tokio::test]
+async fn an_error_knows_its_kind_and_its_request() {
+    let server = Scripted::start().await.unwrap();
+    let missing = Answer::error(404, "MANIFEST_UNKNOWN", "manifest unknown");
+    server.on("GET", PATH, [missing]);
+    let error = remote(&server).await.manifest(&tag()).await.unwrap_err();
+    assert!(error.is_not_found() && !error.is_denied() && !error.is_unauthorized());
+    assert_eq!(error.recovery(), Recovery::Fail);
+    assert_eq!(error.api_errors()[0].code, "MANIFEST_UNKNOWN");
+    assert!(error.api_errors()[0].detailed);
+    let RegistryError::Refused(refusal) = error else { panic!("{error}") };
+    assert_eq!((refusal.method.as_str(), refusal.status), ("GET", 404));
+    assert_eq!(refusal.url, format!("{}{PATH}", server.url()));
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again() {
+    let soon = |status| Answer::status(status).header("retry-after", "0");
+    for (name, bad) in [
+        ("503", Answer::status(503)),
+        ("500", Answer::status(500)),
+        ("429", soon(429)),
+        ("hang up", Answer::hang_up()),
+        ("a date", Answer::status(503).header("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")),
+    ] {
+        let server = Scripted::start().await.unwrap();
+        server.on("GET", PATH, [bad.clone(), bad, manifest(BODY)]);
+        let fetched = remote(&server).await.manifest(&tag()).await;
+        assert_eq!(fetched.expect(name).bytes, BODY, "{name}");
+        assert_eq!(server.count("GET", PATH), 3, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn tries_end() {
+    for (name, bad, tries) in [
+        ("503", Answer::status(503), 3),
+        ("404", Answer::status(404), 1),
+        ("hang up", Answer::hang_up(), 3),
+        // An hour is no pause between tries.
+        ("a rate limit", Answer::status(429).header("retry-after", "3600"), 1),
+    ] {
+        let server = Scripted::start().await.unwrap();
+        server.on("GET", PATH, [bad]);
+        let error = remote(&server).await.manifest(&tag()).await.unwrap_err();
+        assert_eq!(server.count("GET", PATH), tries, "{name}: {error}");
+        let again = matches!(error.recovery(), Recovery::Retry { .. });
+        assert_eq!(again, tries > 1, "{name}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn silence_ends() {
+    let server = Scripted::start().await.unwrap();
+    let stalled = manifest(BODY).stall_after(3);
+    server.on("GET", PATH, [stalled]);
+    let error = remote(&server).await.manifest(&tag()).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Stalled { .. }), "{error}");
+    assert_eq!(error.recovery(), Recovery::Retry { after: None });
+
+    server.on("GET", PATH, [Answer::silence()]);
+    let impatient = registry::RegistryConfig {
+        response_timeout: std::time::Duration::from_millis(100),
+        attempts: 1,
+        ..crate::support::config()
+    };
+    let client = registry::Client::new(impatient).unwrap();
+    let remote = crate::support::remote_of(&client, &server, &crate::support::ann()).await;
+    let error = remote.manifest(&tag()).await.unwrap_err();
+    let url = format!("{}{PATH}", server.url());
+    let expected = format!(r#"Get "{url}": net/http: timeout awaiting response headers"#);
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(error.recovery(), Recovery::Retry { after: None });
+}
+
+#[tokio::test]
+async fn a_cut_manifest_is_none() {
+    let server = Scripted::start().await.unwrap();
+    server.on("GET", PATH, [manifest(BODY).cut_after(5)]);
+    let error = remote(&server).await.manifest(&tag()).await.unwrap_err();
+    assert!(error.to_string().ends_with("unexpected EOF"), "{error}");
+    assert_eq!(error.recovery(), Recovery::Retry { after: None });
+}
+
+#[tokio::test]
+async fn a_manifest_is_stored_as_it_is() {
+    let server = Scripted::start().await.unwrap();
+    let stored =
+        Answer::status(201).header("docker-content-digest", Digest::sha256(BODY).to_string());
+    server.on("PUT", PATH, [Answer::status(503), stored]);
+    let remote = pushing(&server).await;
+    let digest =
+        remote.put_manifest(&tag(), &MediaType::DockerManifest, BODY.into()).await.unwrap();
+    assert_eq!(digest, Digest::sha256(BODY));
+    let put = server.received().pop().unwrap();
+    assert_eq!(put.body, BODY);
+    assert_eq!(put.header("content-type"), Some(MANIFEST));
+
+    // A registry that stored something else, and one that says why it does not.
+    let other =
+        Answer::status(201).header("docker-content-digest", Digest::sha256(b"").to_string());
+    server.on("PUT", PATH, [other]);
+    let error =
+        remote.put_manifest(&tag(), &MediaType::DockerManifest, BODY.into()).await.unwrap_err();
+    assert!(matches!(error, RegistryError::DigestMismatch { .. }), "{error}");
+    server.on(
+        "PUT",
+        PATH,
+        [Answer::error(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")],
+    );
+    let error =
+        remote.put_manifest(&tag(), &MediaType::DockerManifest, BODY.into()).await.unwrap_err();
+    assert_eq!(error.to_string(), "manifest blob unknown: blob unknown to registry");
+
+    // Under a digest that is not its own it is not even sent.
+    server.forget();
+    let wrong = Target::Digest(Digest::sha256(b"x"));
+    let error =
+        remote.put_manifest(&wrong, &MediaType::DockerManifest, BODY.into()).await.unwrap_err();
+    assert!(matches!(error, RegistryError::DigestMismatch { .. }), "{error}");
+    assert_eq!(server.lines(), [""; 0]);
+}
