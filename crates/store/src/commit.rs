@@ -1,0 +1,423 @@
+//! Publishing what an operation has prepared: all of it or nothing.
+//!
+//! ```text
+//! outside the lock   check, write aside what is still in memory, note it in the lease, one sync of the file system
+//! under the lock     blobs → layer directories → layer entries → config → manifests → sources → references
+//! ```
+//!
+//! Directories are synced between the stages, so that also after a power cut what is there has all that it needs. A crash
+//! before the references leaves blobs, layers and perhaps an image that nothing points to, all noted in the lease, which
+//! the next start ends. The files of an unpublished layer or blob are never found by anybody.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use spec::{ChainId, Descriptor, DiffId, Digest, ImageConfig, ImageId, Reference};
+
+use crate::distribution::Note;
+use crate::lease::{Entry, Item};
+use crate::lock::Transaction;
+use crate::overlay2::Stack;
+use crate::{
+    DriverKind, Lease, Source, StagedLayer, Store, StoreError, VerifiedIngest, files, overlay2,
+    packed,
+};
+
+/// What is to be published.
+#[derive(Debug, Default)]
+pub struct Commit {
+    /// Downloads of layers. They are kept if the store keeps blobs, and deleted after the commit if not.
+    pub blobs: Vec<VerifiedIngest>,
+    /// Manifests, indexes and configs, which are always kept.
+    pub small_blobs: Vec<SmallBlob>,
+    /// New layers; each one's parent comes before it or is in the store already.
+    pub layers: Vec<(StagedLayer, LayerRecord)>,
+    /// The image that these make, if they make one. Layers without an image are removed at the end of the lease.
+    pub image: Option<NewImage>,
+    /// Where layers came from.
+    pub sources: Vec<(DiffId, Source)>,
+    /// References to set, to this image or to one in the store.
+    pub references: Vec<(Reference, ImageId)>,
+}
+
+/// A blob that fits into memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SmallBlob {
+    /// Its digest, which is checked.
+    pub digest: Digest,
+    /// Its content.
+    pub bytes: Bytes,
+}
+
+/// What is known of a layer after it was unpacked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerRecord {
+    /// The hash of its uncompressed tar.
+    pub diff_id: DiffId,
+    /// The layer right below.
+    pub parent: Option<ChainId>,
+    /// The size of its files in bytes.
+    pub size: u64,
+    /// The compressed layer; the driver `packed` needs it.
+    pub blob: Option<Digest>,
+}
+
+/// An image to be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewImage {
+    /// Its ID, which is checked.
+    pub id: ImageId,
+    /// Its config.
+    pub config: Bytes,
+    /// The manifest that it came with and the indexes through which that was found; all among the small blobs, of this
+    /// commit or an earlier one.
+    pub manifests: Vec<Descriptor>,
+}
+
+/// What a commit changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// The references in the order that they were given in.
+    pub moved: Vec<Moved>,
+}
+
+/// A reference that was set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The reference.
+    pub reference: Reference,
+    /// What it meant before.
+    pub before: Option<ImageId>,
+}
+
+/// A commit whose files are all written, if not yet synced.
+struct Prepared {
+    blobs: Vec<VerifiedIngest>,
+    small_blobs: Vec<(PathBuf, Digest)>,
+    layers: Vec<PreparedLayer>,
+    config: Option<(PathBuf, NewImage)>,
+    notes: Vec<(PathBuf, DiffId, Vec<Source>, Note)>,
+    references: Vec<(Reference, ImageId)>,
+}
+
+struct PreparedLayer {
+    chain: ChainId,
+    staged: StagedLayer,
+    record: LayerRecord,
+}
+
+impl Store {
+    /// Publishes everything in `commit`, the references last.
+    ///
+    /// A layer or blob that somebody else has published meanwhile is no error: ours is dropped. On an error the downloads
+    /// stay for the next try, and what has been published is removed at the end of the lease unless something uses it.
+    pub fn commit(&self, lease: &Lease, commit: Commit) -> Result<Committed, StoreError> {
+        check(&commit)?;
+        let is_image = commit.image.is_some();
+        let prepared = self.prepare(lease, commit)?;
+        lease.note(&self.pending(&prepared)?)?;
+        step("prepared");
+        self.sync()?;
+        step("synced");
+        let transaction = self.transaction()?;
+        self.publish_blobs(&prepared)?;
+        let all_ours = self.publish_layers(&prepared)?;
+        self.publish_image(&transaction, &prepared)?;
+        self.publish_sources(&prepared)?;
+        step("sources published");
+        let moved = self.change_references(&transaction, |references| {
+            let set = |(reference, id): &(Reference, ImageId)| {
+                let before = references.set(reference, id)?;
+                Ok(Moved { reference: reference.clone(), before })
+            };
+            prepared.references.iter().map(set).collect()
+        })?;
+        step("references published");
+        // A blob of a layer that somebody was faster with may have no use: the end of the lease finds out.
+        if is_image && all_ours {
+            lease.settle();
+        }
+        drop(transaction);
+        if !self.keep_blobs() {
+            prepared.blobs.iter().for_each(VerifiedIngest::discard);
+        }
+        Ok(Committed { moved })
+    }
+
+    /// Writes all files of a commit aside.
+    fn prepare(&self, lease: &Lease, commit: Commit) -> Result<Prepared, StoreError> {
+        let scratch =
+            self.paths().staging().join(format!("{}.{}", lease.id(), files::random_hex(8)?));
+        files::make_dir(&scratch, 0o700)?;
+        let mut small_blobs = Vec::new();
+        for (number, blob) in commit.small_blobs.into_iter().enumerate() {
+            if self.blob(&blob.digest)?.is_none() {
+                let path = scratch.join(format!("blob-{number}"));
+                files::write_new(&path, &blob.bytes, 0o600)?;
+                small_blobs.push((path, blob.digest));
+            }
+        }
+        let layers = self.prepare_layers(commit.layers)?;
+        let config = match commit.image {
+            None => None,
+            Some(image) => {
+                let path = scratch.join("config");
+                files::write_new(&path, &image.config, 0o600)?;
+                Some((path, image))
+            }
+        };
+        let mut by_layer: BTreeMap<DiffId, Vec<Source>> = BTreeMap::new();
+        for (diff_id, source) in commit.sources {
+            by_layer.entry(diff_id).or_default().push(source);
+        }
+        let mut notes = Vec::new();
+        for (diff_id, sources) in by_layer {
+            for note in self.source_notes(&diff_id, &sources)? {
+                let path = scratch.join(format!("note-{}", notes.len()));
+                files::write_new(&path, &note.bytes, 0o644)?;
+                note.make_directory()?;
+                notes.push((path, diff_id.clone(), sources.clone(), note));
+            }
+        }
+        let references = commit.references;
+        Ok(Prepared { blobs: commit.blobs, small_blobs, layers, config, notes, references })
+    }
+
+    fn prepare_layers(
+        &self,
+        layers: Vec<(StagedLayer, LayerRecord)>,
+    ) -> Result<Vec<PreparedLayer>, StoreError> {
+        let mut stacks: HashMap<ChainId, (Stack, PathBuf)> = HashMap::new();
+        let mut prepared = Vec::with_capacity(layers.len());
+        for (staged, record) in layers {
+            let chain = ChainId::extend(record.parent.as_ref(), &record.diff_id);
+            write_entry(&staged, &record)?;
+            match self.driver() {
+                DriverKind::Packed => {
+                    let blob =
+                        record.blob.as_ref().ok_or_else(|| StoreError::NoLayer(chain.clone()))?;
+                    packed::prepare(&staged, blob)?;
+                }
+                DriverKind::Overlay2 => {
+                    let below = match &record.parent {
+                        None => None,
+                        Some(parent) => match stacks.get(parent) {
+                            Some((stack, directory)) => {
+                                overlay2::mark_committed(directory)?;
+                                Some(stack.clone())
+                            }
+                            None => Some(self.stack(parent)?),
+                        },
+                    };
+                    overlay2::prepare(&staged, below.as_ref())?;
+                    let directory = staged.layer();
+                    stacks.insert(chain.clone(), (Stack::of(&directory)?, directory));
+                }
+            }
+            prepared.push(PreparedLayer { chain, staged, record });
+        }
+        Ok(prepared)
+    }
+
+    fn stack(&self, chain: &ChainId) -> Result<Stack, StoreError> {
+        let layer = self.layer(chain)?.ok_or_else(|| StoreError::NoLayer(chain.clone()))?;
+        Stack::of(&self.paths().overlay_layer(&layer.cache_id))
+    }
+
+    /// Lists what will be there without anything that points to it, until the references are written.
+    fn pending(&self, prepared: &Prepared) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::new();
+        let blobs = prepared.blobs.iter().map(VerifiedIngest::digest);
+        let blobs = blobs.chain(prepared.small_blobs.iter().map(|(_, digest)| digest));
+        entries.extend(blobs.map(|digest| Entry::Pending(Item::Blob(digest.clone()))));
+        entries.extend(prepared.layers.iter().map(|layer| {
+            Entry::PendingLayer(layer.chain.clone(), layer.staged.cache_id().to_owned())
+        }));
+        if let Some((_, image)) = &prepared.config {
+            let is_new = !files::exists(&self.paths().config(&image.id))?;
+            // An image that is loaded without a name is meant to stay without one.
+            let is_named = prepared.references.iter().any(|(_, id)| *id == image.id);
+            if is_new && is_named {
+                entries.push(Entry::Pending(Item::Image(image.id.clone())));
+            }
+        }
+        Ok(entries)
+    }
+
+    fn publish_blobs(&self, prepared: &Prepared) -> Result<(), StoreError> {
+        let mut algorithms = Vec::new();
+        if self.keep_blobs() {
+            for ingest in &prepared.blobs {
+                algorithms.push(ingest.digest().algorithm());
+                match self.blob(ingest.digest())? {
+                    Some(_) => ingest.discard(),
+                    None => ingest.publish(&self.paths().blob(ingest.digest()))?,
+                }
+            }
+        }
+        for (path, digest) in &prepared.small_blobs {
+            algorithms.push(digest.algorithm());
+            files::rename(path, &self.paths().blob(digest))?;
+        }
+        algorithms.sort_unstable();
+        algorithms.dedup();
+        for algorithm in algorithms {
+            files::sync_dir(&self.paths().blobs(algorithm))?;
+        }
+        step("blobs published");
+        Ok(())
+    }
+
+    /// Publishes the layers that are not there yet; says whether that is all of them.
+    fn publish_layers(&self, prepared: &Prepared) -> Result<bool, StoreError> {
+        let paths = self.paths();
+        // Where the parents in this commit are, be they ours or those of somebody who was faster.
+        let mut places: HashMap<&ChainId, String> = HashMap::new();
+        let mut ours = Vec::new();
+        for layer in &prepared.layers {
+            if let Some(there) = self.layer(&layer.chain)? {
+                places.insert(&layer.chain, there.cache_id);
+                continue;
+            }
+            let parent = match &layer.record.parent {
+                None => None,
+                Some(parent) => Some(self.place(&places, parent)?),
+            };
+            match self.driver() {
+                DriverKind::Overlay2 => overlay2::publish(paths, &layer.staged, parent.as_deref())?,
+                DriverKind::Packed => self.require_blob(layer)?,
+            }
+            step("layer directory published");
+            places.insert(&layer.chain, layer.staged.cache_id().to_owned());
+            ours.push(layer);
+        }
+        let all_ours = ours.len() == prepared.layers.len();
+        if ours.is_empty() {
+            return Ok(all_ours);
+        }
+        if self.driver() == DriverKind::Overlay2 {
+            files::sync_dir(&paths.overlay_links())?;
+            files::sync_dir(&paths.overlay())?;
+        }
+        for layer in ours {
+            files::rename(&layer.staged.entry(), &paths.layer(&layer.chain))?;
+            step("layer entry published");
+        }
+        files::sync_dir(&paths.layers())?;
+        Ok(all_ours)
+    }
+
+    fn place(
+        &self,
+        places: &HashMap<&ChainId, String>,
+        chain: &ChainId,
+    ) -> Result<String, StoreError> {
+        if let Some(cache_id) = places.get(chain) {
+            return Ok(cache_id.clone());
+        }
+        let layer = self.layer(chain)?.ok_or_else(|| StoreError::NoLayer(chain.clone()))?;
+        Ok(layer.cache_id)
+    }
+
+    fn require_blob(&self, layer: &PreparedLayer) -> Result<(), StoreError> {
+        let blob = layer.record.blob.as_ref();
+        match blob.map(|blob| self.blob(blob)).transpose()?.flatten() {
+            Some(_) => Ok(()),
+            None => Err(StoreError::NoLayer(layer.chain.clone())),
+        }
+    }
+
+    fn publish_image(
+        &self,
+        transaction: &Transaction,
+        prepared: &Prepared,
+    ) -> Result<(), StoreError> {
+        let Some((path, image)) = &prepared.config else { return Ok(()) };
+        let config = ImageConfig::parse(&image.config).map_err(StoreError::Config)?;
+        for chain in ChainId::chain(&config.rootfs.diff_ids) {
+            if !files::exists(&self.paths().layer(&chain))? {
+                return Err(StoreError::NoLayer(chain));
+            }
+        }
+        let target = self.paths().config(&image.id);
+        if !files::exists(&target)? {
+            files::rename(path, &target)?;
+            files::sync_dir(&self.paths().configs())?;
+        }
+        step("config published");
+        self.add_manifests(transaction, &image.id, &image.manifests)?;
+        step("manifests published");
+        Ok(())
+    }
+
+    fn publish_sources(&self, prepared: &Prepared) -> Result<(), StoreError> {
+        let mut directories = Vec::new();
+        for (path, diff_id, sources, note) in &prepared.notes {
+            if note.is_current()? {
+                files::rename(path, &note.target)?;
+            } else {
+                // Another process noted something of the same layer since.
+                for note in self.source_notes(diff_id, sources)? {
+                    files::replace(&self.paths().staging(), &note.target, &note.bytes, 0o644)?;
+                }
+            }
+            directories.extend(note.target.parent());
+        }
+        directories.sort_unstable();
+        directories.dedup();
+        directories.into_iter().try_for_each(files::sync_dir)
+    }
+}
+
+/// Checks what can be checked without the store.
+fn check(commit: &Commit) -> Result<(), StoreError> {
+    for blob in &commit.small_blobs {
+        check_digest(&blob.digest, &blob.bytes)?;
+    }
+    if let Some(image) = &commit.image {
+        check_algorithm(image.id.digest())?;
+        check_digest(image.id.digest(), &image.config)?;
+    }
+    for (_, record) in &commit.layers {
+        check_algorithm(record.diff_id.digest())?;
+    }
+    Ok(())
+}
+
+fn check_digest(expected: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
+    let mut hasher = expected.hasher();
+    hasher.update(bytes);
+    let (expected, actual) = (expected.clone(), hasher.finish());
+    if actual == expected { Ok(()) } else { Err(StoreError::Mismatch { expected, actual }) }
+}
+
+/// dockerd finds images and layers below `sha256/` only.
+fn check_algorithm(digest: &Digest) -> Result<(), StoreError> {
+    match digest.algorithm() {
+        spec::Algorithm::Sha256 => Ok(()),
+        spec::Algorithm::Sha512 => Err(StoreError::Algorithm(digest.clone())),
+    }
+}
+
+/// Completes the entry of the layer database, which has its tar-split already.
+fn write_entry(staged: &StagedLayer, record: &LayerRecord) -> Result<(), StoreError> {
+    let entry = staged.entry();
+    let write = |name: &str, text: &str| {
+        files::write_new(&entry.join(name), text.as_bytes(), 0o644).map(drop)
+    };
+    write("diff", &record.diff_id.to_string())?;
+    write("size", &record.size.to_string())?;
+    write("cache-id", staged.cache_id())?;
+    match &record.parent {
+        Some(parent) => write("parent", &parent.to_string()),
+        None => Ok(()),
+    }
+}
+
+/// Marks a place where a crash must do no harm; the tests make it one.
+#[cfg(not(test))]
+pub(crate) fn step(_name: &str) {}
+
+#[cfg(test)]
+pub(crate) use crate::tests::step;

@@ -1,0 +1,251 @@
+//! Manifests, configs and compressed layers by digest: an OCI image layout that other tools can read.
+//!
+//! `index.json` lists the manifests, each with the image that it is of in an annotation. What no listed manifest
+//! mentions is garbage.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use spec::{Algorithm, Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE};
+
+use crate::lock::Transaction;
+use crate::paths::Paths;
+use crate::{Store, StoreError, files};
+
+/// Which image a manifest is of. One manifest of several (an index) is listed once for each.
+const IMAGE_ANNOTATION: &str = "dev.longshore.image.id";
+const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+const INDEX_MEDIA_TYPE: &str = "application/vnd.oci.image.index.v1+json";
+
+/// A blob that is here and was verified when it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blob {
+    /// The file.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// `index.json` of the layout.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ContentIndex {
+    schema_version: u32,
+    #[serde(default)]
+    media_type: String,
+    #[serde(default)]
+    manifests: Vec<Descriptor>,
+}
+
+impl Default for ContentIndex {
+    fn default() -> Self {
+        Self { schema_version: 2, media_type: INDEX_MEDIA_TYPE.to_owned(), manifests: Vec::new() }
+    }
+}
+
+/// The digests that a manifest mentions. Which kind of manifest it is does not matter for what it keeps alive.
+#[derive(Deserialize)]
+struct Links {
+    config: Option<Link>,
+    #[serde(default)]
+    layers: Vec<Link>,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    digest: Digest,
+}
+
+/// Bound of the memory for what manifests mention: 16,384 manifests of ten layers take about 15 MB.
+const MAX_KNOWN_LINKS: usize = 1 << 14;
+
+/// Creates an empty layout where there is none.
+pub(crate) fn initialize(paths: &Paths) -> Result<(), StoreError> {
+    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        files::make_dir(&paths.blobs(algorithm), 0o700)?;
+    }
+    let layout = paths.content().join("oci-layout");
+    if !files::exists(&layout)? {
+        files::replace(&paths.staging(), &layout, LAYOUT, 0o600)?;
+    }
+    if !files::exists(&paths.content_index())? {
+        write_index(paths, &ContentIndex::default())?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Looks a blob up.
+    pub fn blob(&self, digest: &Digest) -> Result<Option<Blob>, StoreError> {
+        let path = self.paths().blob(digest);
+        match fs::metadata(&path) {
+            Ok(metadata) => Ok(Some(Blob { path, size: metadata.len() })),
+            Err(error) if files::is_missing(&error) => Ok(None),
+            Err(error) => Err(StoreError::io("look at", path, error)),
+        }
+    }
+
+    /// Reads a blob of at most `max` bytes and checks it against its digest.
+    pub fn read_blob(&self, digest: &Digest, max: u64) -> Result<Option<Bytes>, StoreError> {
+        let path = self.paths().blob(digest);
+        let Some(bytes) = files::read(&path, max)? else { return Ok(None) };
+        if !digest.matches(&bytes) {
+            return Err(StoreError::damaged(path, "its content does not match its digest"));
+        }
+        Ok(Some(bytes.into()))
+    }
+
+    /// Reads a blob of any size and removes it if it does not match its digest, so that it can be fetched again. Returns
+    /// whether it was removed.
+    pub fn discard_blob_if_damaged(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let path = self.paths().blob(digest);
+        let mut file = match fs::File::open(&path) {
+            Ok(file) => file,
+            Err(error) if files::is_missing(&error) => return Ok(false),
+            Err(error) => return Err(StoreError::io("open", path, error)),
+        };
+        let mut hasher = digest.hasher();
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(length) => hasher.update(&buffer[..length]),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(StoreError::io("read", path, error)),
+            }
+        }
+        if hasher.finish() == *digest {
+            return Ok(false);
+        }
+        let _transaction = self.transaction()?;
+        files::remove_file(&path)
+    }
+
+    /// Returns the manifests, and the indexes they were found through, that an image came with.
+    pub fn manifests_of(&self, id: &ImageId) -> Result<Vec<Descriptor>, StoreError> {
+        let index = self.content_index()?;
+        let id = id.to_string();
+        let of_image = index.manifests.iter().filter(|entry| image_of(entry) == Some(&*id));
+        Ok(of_image
+            .cloned()
+            .map(|mut entry| {
+                entry.annotations.remove(IMAGE_ANNOTATION);
+                entry
+            })
+            .collect())
+    }
+
+    /// Lists `manifests` as those of the image `id`.
+    pub(crate) fn add_manifests(
+        &self,
+        _: &Transaction,
+        id: &ImageId,
+        manifests: &[Descriptor],
+    ) -> Result<(), StoreError> {
+        let mut index = ContentIndex::clone(&*self.content_index()?);
+        let mut changed = false;
+        for manifest in manifests {
+            let mut entry = manifest.clone();
+            entry.annotations.insert(IMAGE_ANNOTATION.to_owned(), id.to_string());
+            let same = |other: &Descriptor| {
+                other.digest == entry.digest && image_of(other) == image_of(&entry)
+            };
+            if !index.manifests.iter().any(same) {
+                index.manifests.push(entry);
+                changed = true;
+            }
+        }
+        if changed {
+            write_index(self.paths(), &index)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the manifests of the image `id` off the list and returns all blobs that they mention.
+    pub(crate) fn remove_manifests(
+        &self,
+        _: &Transaction,
+        id: &ImageId,
+    ) -> Result<Vec<Digest>, StoreError> {
+        let mut index = ContentIndex::clone(&*self.content_index()?);
+        let id = id.to_string();
+        let removed: Vec<Descriptor> =
+            index.manifests.extract_if(.., |entry| image_of(entry) == Some(&*id)).collect();
+        if !removed.is_empty() {
+            write_index(self.paths(), &index)?;
+        }
+        self.mentioned(&removed)
+    }
+
+    /// Returns all blobs that the manifests of the image `id` mention.
+    pub(crate) fn blobs_of(&self, id: &ImageId) -> Result<Vec<Digest>, StoreError> {
+        self.mentioned(&self.manifests_of(id)?)
+    }
+
+    /// Returns the images that have listed manifests.
+    pub(crate) fn listed_images(&self) -> Result<BTreeSet<ImageId>, StoreError> {
+        let index = self.content_index()?;
+        Ok(index.manifests.iter().filter_map(|entry| image_of(entry)?.parse().ok()).collect())
+    }
+
+    /// Returns all blobs that listed manifests mention, and these themselves.
+    pub(crate) fn listed_blobs(&self) -> Result<Vec<Digest>, StoreError> {
+        self.mentioned(&self.content_index()?.manifests)
+    }
+
+    fn mentioned(&self, manifests: &[Descriptor]) -> Result<Vec<Digest>, StoreError> {
+        let mut digests = Vec::new();
+        for manifest in manifests {
+            digests.push(manifest.digest.clone());
+            digests.extend(self.links(&manifest.digest)?.iter().cloned());
+        }
+        Ok(digests)
+    }
+
+    /// Returns what the manifest `digest` mentions: its config and its layers, not the manifests of an index, which are
+    /// listed for themselves where they are here.
+    fn links(&self, digest: &Digest) -> Result<Arc<[Digest]>, StoreError> {
+        {
+            let known = self.known_links().lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(links) = known.get(digest) {
+                return Ok(Arc::clone(links));
+            }
+        }
+        let Some(bytes) = self.read_blob(digest, MAX_MANIFEST_SIZE)? else {
+            return Ok(Arc::default());
+        };
+        let parsed: Links = serde_json::from_slice(&bytes)
+            .map_err(|error| StoreError::damaged(self.paths().blob(digest), error))?;
+        let links: Arc<[Digest]> =
+            parsed.config.into_iter().chain(parsed.layers).map(|link| link.digest).collect();
+        let mut known = self.known_links().lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_KNOWN_LINKS {
+            known.clear();
+        }
+        known.insert(digest.clone(), Arc::clone(&links));
+        Ok(links)
+    }
+
+    fn content_index(&self) -> Result<Arc<ContentIndex>, StoreError> {
+        let path = self.paths().content_index();
+        self.content_snapshot().load(&path, |bytes| {
+            serde_json::from_slice(bytes).map_err(|error| StoreError::damaged(&path, error))
+        })
+    }
+}
+
+fn image_of(entry: &Descriptor) -> Option<&str> {
+    entry.annotations.get(IMAGE_ANNOTATION).map(String::as_str)
+}
+
+fn write_index(paths: &Paths, index: &ContentIndex) -> Result<(), StoreError> {
+    let target = paths.content_index();
+    let bytes = serde_json::to_vec(index).map_err(|error| StoreError::damaged(&target, error))?;
+    files::replace(&paths.staging(), &target, &bytes, 0o600)?;
+    files::sync_dir(&paths.content())
+}

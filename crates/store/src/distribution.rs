@@ -1,0 +1,320 @@
+//! Where layers came from: which repositories have a layer, under which digest, seen with which credentials.
+//!
+//! A push looks here for a blob that the registry may have already. An entry carries an HMAC keyed by the credentials that
+//! it was made with, so that entries made with the same ones can be told without keeping them. The files are advice:
+//! one that is missing or damaged costs an upload.
+
+use std::path::PathBuf;
+
+use hmac::{Mac, SimpleHmac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use spec::{DiffId, Digest, Repository};
+
+use crate::{Store, StoreError, files};
+
+/// How many entries a layer has at most; the oldest goes first, as in dockerd.
+const MAX_SOURCES: usize = 50;
+/// Bound of a file of [`MAX_SOURCES`] entries; each has two hashes and a name of at most 255 characters.
+const MAX_FILE: u64 = 256 << 10;
+
+/// A repository that has a layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The compressed layer's digest there.
+    pub digest: Digest,
+    /// The repository.
+    pub repository: Repository,
+    /// Tells which credentials it was seen with.
+    pub hmac: Hmac,
+}
+
+/// The HMAC of a [`Source`] in hex; empty if it was made without a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hmac(String);
+
+/// What stands for credentials in a [`Source`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct HmacKey(String);
+
+/// The credentials that a key is made of, as the client sent them; empty where it sent nothing.
+///
+/// A client that sends no credentials at all still has a key, as in dockerd.
+#[derive(Clone, Copy, Default, Serialize)]
+pub struct Credentials<'a> {
+    /// User name.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub username: &'a str,
+    /// Password.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub password: &'a str,
+    /// Name and password in base 64.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub auth: &'a str,
+    /// Token of an identity provider.
+    #[serde(rename = "identitytoken", skip_serializing_if = "str::is_empty")]
+    pub identity_token: &'a str,
+    /// Token for the registry.
+    #[serde(rename = "registrytoken", skip_serializing_if = "str::is_empty")]
+    pub registry_token: &'a str,
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    #[serde(rename = "Digest")]
+    digest: String,
+    #[serde(rename = "SourceRepository")]
+    repository: String,
+    #[serde(rename = "HMAC", default)]
+    hmac: String,
+}
+
+impl std::fmt::Debug for HmacKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HmacKey(..)")
+    }
+}
+
+impl std::fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credentials(..)")
+    }
+}
+
+impl HmacKey {
+    /// Makes the key that dockerd makes of the same credentials: the digest of their JSON.
+    pub fn new(credentials: &Credentials<'_>) -> Self {
+        // Strings only: this cannot fail. Go writes these characters as escapes.
+        let json = serde_json::to_string(credentials).unwrap_or_default();
+        let mut escaped = String::with_capacity(json.len());
+        for character in json.chars() {
+            match character {
+                '<' => escaped.push_str("\\u003c"),
+                '>' => escaped.push_str("\\u003e"),
+                '&' => escaped.push_str("\\u0026"),
+                '\u{2028}' => escaped.push_str("\\u2028"),
+                '\u{2029}' => escaped.push_str("\\u2029"),
+                _ => escaped.push(character),
+            }
+        }
+        Self(Digest::sha256(escaped.as_bytes()).to_string())
+    }
+
+    /// Signs that `digest` is in `repository`.
+    pub fn sign(&self, digest: &Digest, repository: &Repository) -> Hmac {
+        Hmac(files::hex(&self.mac(digest, repository).finalize().into_bytes()))
+    }
+
+    /// Says whether `source` was signed with this key.
+    pub fn signed(&self, source: &Source) -> bool {
+        // Compared in constant time, although the file is ours: nobody need think about it.
+        let Some(bytes) = unhex(&source.hmac.0) else { return false };
+        self.mac(&source.digest, &source.repository).verify_slice(&bytes).is_ok()
+    }
+
+    fn mac(&self, digest: &Digest, repository: &Repository) -> SimpleHmac<Sha256> {
+        let mut mac = <SimpleHmac<Sha256> as Mac>::new_from_slice(self.0.as_bytes())
+            .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+        mac.update(digest.to_string().as_bytes());
+        mac.update(repository.to_string().as_bytes());
+        mac
+    }
+}
+
+impl Store {
+    /// Returns the diff ID of a compressed layer that was seen before.
+    pub fn diff_id_of(&self, blob: &Digest) -> Result<Option<DiffId>, StoreError> {
+        let text = files::read_text(&self.paths().diff_id_of(blob))?;
+        Ok(text.and_then(|text| text.parse().ok()))
+    }
+
+    /// Returns the repositories that have a layer, the one seen last at the end.
+    pub fn sources_of(&self, diff_id: &DiffId) -> Result<Vec<Source>, StoreError> {
+        let bytes = files::read(&self.paths().sources_of(diff_id), MAX_FILE)?;
+        Ok(records(bytes.as_deref()).iter().filter_map(Record::parse).collect())
+    }
+
+    /// Notes that a repository has a layer.
+    pub fn add_source(&self, diff_id: &DiffId, source: &Source) -> Result<(), StoreError> {
+        let _transaction = self.transaction()?;
+        for note in self.source_notes(diff_id, std::slice::from_ref(source))? {
+            note.make_directory()?;
+            files::replace(&self.paths().staging(), &note.target, &note.bytes, 0o644)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets that a repository has a layer: it was asked and did not.
+    pub fn remove_source(&self, source: &Source) -> Result<(), StoreError> {
+        let _transaction = self.transaction()?;
+        let Some(diff_id) = self.diff_id_of(&source.digest)? else { return Ok(()) };
+        let target = self.paths().sources_of(&diff_id);
+        let mut records = records(files::read(&target, MAX_FILE)?.as_deref());
+        let before = records.len();
+        records.retain(|record| *record != Record::of(source));
+        if records.is_empty() {
+            files::remove_file(&target).map(drop)
+        } else if records.len() < before {
+            files::replace(&self.paths().staging(), &target, &print(&records), 0o644)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Returns the files to write so that `sources` of one layer are known.
+    pub(crate) fn source_notes(
+        &self,
+        diff_id: &DiffId,
+        sources: &[Source],
+    ) -> Result<Vec<Note>, StoreError> {
+        let mut notes = Vec::new();
+        let target = self.paths().sources_of(diff_id);
+        let before = files::read(&target, MAX_FILE)?;
+        let mut records = records(before.as_deref());
+        for source in sources {
+            let record = Record::of(source);
+            records.retain(|other| *other != record);
+            records.push(record);
+            let target = self.paths().diff_id_of(&source.digest);
+            let before = files::read(&target, MAX_FILE)?;
+            notes.push(Note { target, before, bytes: diff_id.to_string().into_bytes() });
+        }
+        let excess = records.len().saturating_sub(MAX_SOURCES);
+        notes.push(Note { target, before, bytes: print(&records[excess..]) });
+        notes.retain(|note| note.before.as_deref() != Some(&*note.bytes));
+        Ok(notes)
+    }
+}
+
+/// A file to be written.
+#[derive(Debug)]
+pub(crate) struct Note {
+    pub(crate) target: PathBuf,
+    /// What stood there when `bytes` were made.
+    pub(crate) before: Option<Vec<u8>>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Note {
+    /// Creates the directories that the file is in, with dockerd's modes.
+    pub(crate) fn make_directory(&self) -> Result<(), StoreError> {
+        let Some(directory) = self.target.parent() else { return Ok(()) };
+        if let Some(kind) = directory.parent() {
+            files::make_dir(kind, 0o755)?;
+        }
+        files::make_dir(directory, 0o755)
+    }
+
+    /// Says whether nobody changed the file since the note was made.
+    pub(crate) fn is_current(&self) -> Result<bool, StoreError> {
+        Ok(files::read(&self.target, MAX_FILE)? == self.before)
+    }
+}
+
+impl Record {
+    fn of(source: &Source) -> Self {
+        Self {
+            digest: source.digest.to_string(),
+            repository: source.repository.to_string(),
+            hmac: source.hmac.0.clone(),
+        }
+    }
+
+    fn parse(&self) -> Option<Source> {
+        Some(Source {
+            digest: self.digest.parse().ok()?,
+            repository: Repository::parse_familiar(&self.repository).ok()?,
+            hmac: Hmac(self.hmac.clone()),
+        })
+    }
+}
+
+fn records(bytes: Option<&[u8]>) -> Vec<Record> {
+    bytes.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
+}
+
+fn print(records: &[Record]) -> Vec<u8> {
+    serde_json::to_vec(records).unwrap_or_default()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> =
+        text.chars().map(|digit| digit.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
+    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
+    Some(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::Root;
+
+    fn source(text: &str, repository: &str) -> Source {
+        let digest = Digest::sha256(text.as_bytes());
+        let repository = Repository::parse_familiar(repository).unwrap();
+        let hmac = HmacKey::new(&Credentials::default()).sign(&digest, &repository);
+        Source { digest, repository, hmac }
+    }
+
+    #[test]
+    fn signs_as_dockerd_does() {
+        // Recorded from dockerd 20.10: `docker push` without credentials.
+        let recorded = r#"[{"Digest":"sha256:a6534610e1d862d9d3529167c2bee06eaca0f33aaec0efa34fb062a71faafc51","SourceRepository":"127.0.0.1:5977/me/x","HMAC":"e8907a5e5c90b08c0d984db306a6d5756c7ed030b91b018f190066f813c5c1f6"}]"#;
+        let records = records(Some(recorded.as_bytes()));
+        assert_eq!(String::from_utf8(print(&records)).unwrap(), recorded);
+        let source = records[0].parse().unwrap();
+        let anonymous = HmacKey::new(&Credentials::default());
+        assert_eq!(anonymous.sign(&source.digest, &source.repository), source.hmac);
+        assert!(anonymous.signed(&source));
+
+        let named = HmacKey::new(&Credentials {
+            username: "a<b>&",
+            identity_token: "i",
+            registry_token: "r",
+            ..Credentials::default()
+        });
+        let json =
+            br#"{"username":"a\u003cb\u003e\u0026","identitytoken":"i","registrytoken":"r"}"#;
+        assert_eq!(named.0, Digest::sha256(json).to_string());
+        assert!(!named.signed(&source));
+        for hmac in ["", "zz", "e8907", &source.hmac.0[2..]] {
+            assert!(!anonymous.signed(&Source { hmac: Hmac(hmac.to_owned()), ..source.clone() }));
+        }
+        assert!(!format!("{named:?}").contains('<'));
+    }
+
+    #[test]
+    fn keeps_the_last_fifty_and_forgets_on_demand() {
+        let root = Root::packed();
+        let diff_id = DiffId::new(Digest::sha256(b"tar"));
+        for number in 0..60 {
+            root.store.add_source(&diff_id, &source("blob", &format!("r/{number}"))).unwrap();
+        }
+        root.store.add_source(&diff_id, &source("blob", "r/20")).unwrap();
+        let sources = root.store.sources_of(&diff_id).unwrap();
+        assert_eq!(sources.len(), 50);
+        assert_eq!(sources[0], source("blob", "r/10"));
+        assert_eq!(sources[49], source("blob", "r/20"));
+        assert_eq!(root.store.diff_id_of(&sources[0].digest).unwrap(), Some(diff_id.clone()));
+
+        for gone in &sources {
+            root.store.remove_source(gone).unwrap();
+        }
+        assert!(root.store.sources_of(&diff_id).unwrap().is_empty());
+        assert!(!root.store.paths().sources_of(&diff_id).exists());
+    }
+
+    #[test]
+    fn damaged_advice_is_no_advice() {
+        let root = Root::packed();
+        let diff_id = DiffId::new(Digest::sha256(b"tar"));
+        let source = source("blob", "r/1");
+        root.store.add_source(&diff_id, &source).unwrap();
+        std::fs::write(root.store.paths().sources_of(&diff_id), "[{").unwrap();
+        std::fs::write(root.store.paths().diff_id_of(&source.digest), "sha256:../..").unwrap();
+        assert!(root.store.sources_of(&diff_id).unwrap().is_empty());
+        assert_eq!(root.store.diff_id_of(&source.digest).unwrap(), None);
+        root.store.add_source(&diff_id, &source).unwrap();
+        assert_eq!(root.store.sources_of(&diff_id).unwrap(), [source]);
+    }
+}

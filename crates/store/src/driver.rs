@@ -1,0 +1,119 @@
+//! Which of the ways to keep layers a data root uses.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use crate::{StoreError, files, overlay2};
+
+/// How layers are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DriverKind {
+    /// Unpacked, for overlayfs, as dockerd does. Needs root.
+    Overlay2,
+    /// Not unpacked: the compressed blobs are the only copy. Works anywhere.
+    Packed,
+}
+
+impl DriverKind {
+    /// Returns the name, which is also that of the directory below `image/`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Overlay2 => "overlay2",
+            Self::Packed => "packed",
+        }
+    }
+}
+
+impl fmt::Display for DriverKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for DriverKind {
+    type Err = StoreError;
+
+    fn from_str(name: &str) -> Result<Self, StoreError> {
+        match name {
+            "overlay2" => Ok(Self::Overlay2),
+            "packed" => Ok(Self::Packed),
+            _ => Err(StoreError::UnknownDriver(name.to_owned())),
+        }
+    }
+}
+
+/// Chooses the driver for `root`, which exists: what is asked for, else what it has, else what can work there.
+///
+/// A root has one driver: two would share blobs and could not tell whose they are.
+pub(crate) fn choose(root: &Path, wanted: Option<DriverKind>) -> Result<DriverKind, StoreError> {
+    let found = files::names(&root.join("image"))?;
+    let has = |driver: &DriverKind| found.iter().any(|name| name == driver.as_str());
+    let known = [DriverKind::Overlay2, DriverKind::Packed];
+    let present = match wanted {
+        Some(wanted) => Some(wanted).filter(has),
+        None => known.into_iter().find(has),
+    };
+    if let Some(driver) = present {
+        return Ok(driver);
+    }
+    match (wanted, found.into_iter().min()) {
+        (Some(wanted), Some(found)) => {
+            return Err(StoreError::OtherDriver { root: root.to_owned(), found, wanted });
+        }
+        (None, Some(found)) => return Err(StoreError::UnknownDriver(found)),
+        (Some(DriverKind::Packed), None) => return Ok(DriverKind::Packed),
+        (None | Some(DriverKind::Overlay2), None) => {}
+    }
+    let Some(reason) = overlay2::obstacle(root)? else { return Ok(DriverKind::Overlay2) };
+    if let Some(driver) = wanted {
+        return Err(StoreError::DriverUnusable { driver, root: root.to_owned(), reason });
+    }
+    tracing::info!(reason, "overlay2 cannot work here, layers are kept packed");
+    Ok(DriverKind::Packed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_what_the_root_has_and_refuses_the_rest() {
+        type Case = (&'static [&'static str], Option<DriverKind>, Result<DriverKind, &'static str>);
+        let cases: &[Case] = &[
+            (&["packed"], None, Ok(DriverKind::Packed)),
+            (&["overlay2"], None, Ok(DriverKind::Overlay2)),
+            (&["packed"], Some(DriverKind::Packed), Ok(DriverKind::Packed)),
+            (&[], Some(DriverKind::Packed), Ok(DriverKind::Packed)),
+            (&["vfs", "overlay2"], None, Ok(DriverKind::Overlay2)),
+            (&["vfs", "overlay2"], Some(DriverKind::Overlay2), Ok(DriverKind::Overlay2)),
+            (&["btrfs"], None, Err("storage driver `btrfs` is not supported")),
+            (&["btrfs"], Some(DriverKind::Packed), Err("uses storage driver btrfs, not packed")),
+            (
+                &["overlay2"],
+                Some(DriverKind::Packed),
+                Err("uses storage driver overlay2, not packed"),
+            ),
+            (
+                &["packed"],
+                Some(DriverKind::Overlay2),
+                Err("uses storage driver packed, not overlay2"),
+            ),
+        ];
+        for (existing, wanted, expected) in cases {
+            let dir = tempfile::tempdir().unwrap();
+            for name in *existing {
+                std::fs::create_dir_all(dir.path().join("image").join(name)).unwrap();
+            }
+            match (choose(dir.path(), *wanted), expected) {
+                (Ok(chosen), Ok(expected)) => {
+                    assert_eq!(chosen, *expected, "{existing:?} {wanted:?}");
+                }
+                (Err(error), Err(part)) => {
+                    assert!(error.to_string().contains(part), "{existing:?} {wanted:?}: {error}");
+                }
+                (chosen, _) => panic!("{existing:?} {wanted:?}: {chosen:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What can go wrong with the data root.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use spec::{ChainId, Digest, ImageId};
+
+use crate::DriverKind;
+
+/// Why the store could not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The operating system refused something.
+    #[error("{action} `{}`", .path.display())]
+    Io {
+        /// What was attempted: `write`, `rename` …
+        action: &'static str,
+        /// The file it was attempted on.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The disk or the quota is full. What was downloaded stays and is used by the next try.
+    #[error("no space left for `{}`: remove images or other files and try again", .path.display())]
+    NoSpace {
+        /// The file that could not grow.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A download cannot fit on the disk, which is known before it starts.
+    #[error(
+        "no space left for `{}`: {needed} bytes are needed and {available} are free; remove images or other files and try again",
+        .path.display()
+    )]
+    TooFull {
+        /// The file that would be written.
+        path: PathBuf,
+        /// How many bytes are missing of it.
+        needed: u64,
+        /// How many bytes the file system has left.
+        available: u64,
+    },
+    /// A dockerd is running on this data root.
+    #[error("data root `{}` is in use by {process}: stop it or use another data root", .root.display())]
+    InUse {
+        /// The data root.
+        root: PathBuf,
+        /// Its name and process ID, as far as they can be found out.
+        process: String,
+    },
+    /// The data root was made with another driver than the one asked for.
+    #[error("data root `{}` uses storage driver {found}, not {wanted}", .root.display())]
+    OtherDriver {
+        /// The data root.
+        root: PathBuf,
+        /// What it has.
+        found: String,
+        /// What was asked for.
+        wanted: DriverKind,
+    },
+    /// No such driver, or one that only dockerd has.
+    #[error("storage driver `{0}` is not supported: use overlay2 or packed")]
+    UnknownDriver(String),
+    /// The driver cannot work here.
+    #[error("storage driver {driver} cannot be used in `{}`: {reason}", .root.display())]
+    DriverUnusable {
+        /// The driver asked for.
+        driver: DriverKind,
+        /// The data root.
+        root: PathBuf,
+        /// What is missing.
+        reason: String,
+    },
+    /// Bytes are not those that their digest promised. They have been thrown away.
+    #[error("content does not match its digest: expected {expected}, got {actual}")]
+    Mismatch {
+        /// What was promised.
+        expected: Digest,
+        /// What came.
+        actual: Digest,
+    },
+    /// A blob has another size than its descriptor says.
+    #[error("{digest} has {actual} bytes instead of {expected}")]
+    SizeMismatch {
+        /// The blob.
+        digest: Digest,
+        /// What was promised, in bytes.
+        expected: u64,
+        /// What there is, in bytes.
+        actual: u64,
+    },
+    /// A download was to be used before all of it was there.
+    #[error("{digest} is incomplete: {present} of {size} bytes are here")]
+    Incomplete {
+        /// The blob.
+        digest: Digest,
+        /// How many bytes there are.
+        present: u64,
+        /// How many there should be.
+        size: u64,
+    },
+    /// Something is larger than the store accepts.
+    #[error("{what} has {size} bytes, more than the {limit} that are accepted")]
+    TooLarge {
+        /// What it is.
+        what: String,
+        /// Its size in bytes.
+        size: u64,
+        /// The bound in bytes.
+        limit: u64,
+    },
+    /// A range of a download that cannot be written now.
+    #[error("bytes {start} to {end} of {digest} cannot be written: {reason}")]
+    Range {
+        /// The blob.
+        digest: Digest,
+        /// First byte.
+        start: u64,
+        /// One past the last byte.
+        end: u64,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A file of the data root does not hold what it should.
+    #[error("`{}` is damaged: {reason}", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is no such image.
+    #[error("no such image: {0}")]
+    NoImage(ImageId),
+    /// There is no such layer.
+    #[error("layer does not exist: {0}")]
+    NoLayer(ChainId),
+    /// An image cannot be removed while something refers to it.
+    #[error("image {image} is referenced by {}", .references.join(", "))]
+    Referenced {
+        /// The image.
+        image: ImageId,
+        /// Familiar names that point to it.
+        references: Vec<String>,
+    },
+    /// A digest reference already means another image.
+    #[error("cannot overwrite digest {0}")]
+    DigestTaken(Digest),
+    /// A repository may not be called like a digest algorithm.
+    #[error("refusing to create an ambiguous tag using digest algorithm as name")]
+    AmbiguousName,
+    /// A reference was given that has neither a tag nor a digest.
+    #[error("reference `{0}` has neither a tag nor a digest")]
+    NameOnly(String),
+    /// An image has more layers than dockerd mounts.
+    #[error("max depth exceeded")]
+    MaxDepth,
+    /// Only SHA-256 names images and layers, in dockerd's store as here.
+    #[error("{0} cannot name an image or a layer: only sha256 can")]
+    Algorithm(Digest),
+    /// A config that is none.
+    #[error("invalid image config")]
+    Config(#[source] serde_json::Error),
+}
+
+impl StoreError {
+    /// Makes an error of what the system said about `path`.
+    pub(crate) fn io(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
+        let path = path.as_ref().to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::NoSpace { path, source }
+            }
+            _ => Self::Io { action, path, source },
+        }
+    }
+
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "takes an error as it comes out of `map_err`"
+    )]
+    pub(crate) fn damaged(path: impl AsRef<Path>, reason: impl ToString) -> Self {
+        Self::Damaged { path: path.as_ref().to_owned(), reason: reason.to_string() }
+    }
+}

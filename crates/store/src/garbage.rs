@@ -1,0 +1,342 @@
+//! Finding out what is no longer used, and taking it away.
+//!
+//! Only what a lease was responsible for is looked at, never the whole store: dockerd's build cache has layers that no
+//! image mentions, and they are not ours to judge.
+
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use spec::{ChainId, Digest, ImageId};
+
+use crate::commit::step;
+use crate::lease::{self, Entry, Item};
+use crate::lock::Transaction;
+use crate::{DriverKind, Store, StoreError, files, overlay2, packed};
+
+/// What was moved out of the way under the lock, to be deleted outside of it.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Trash {
+    attic: PathBuf,
+    staging: PathBuf,
+    moved: Vec<PathBuf>,
+}
+
+impl Trash {
+    pub(crate) fn new(store: &Store) -> Self {
+        let paths = store.paths();
+        Self { attic: paths.trash(), staging: paths.staging(), moved: Vec::new() }
+    }
+
+    /// Moves a directory here; says whether there was one.
+    pub(crate) fn take(&mut self, path: &Path) -> Result<bool, StoreError> {
+        let to = self.attic.join(files::random_hex(16)?);
+        match std::fs::rename(path, &to) {
+            Ok(()) => {
+                self.moved.push(to);
+                Ok(true)
+            }
+            Err(error) if files::is_missing(&error) => Ok(false),
+            Err(error) => Err(StoreError::io("move to the trash", path, error)),
+        }
+    }
+
+    /// Moves what the lease `id` was preparing here.
+    pub(crate) fn take_staged(&mut self, id: &str) -> Result<(), StoreError> {
+        let prefix = format!("{id}.");
+        for name in files::names(&self.staging)? {
+            if name.starts_with(&prefix) {
+                self.take(&self.staging.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over what an earlier process could not delete any more.
+    pub(crate) fn take_leftovers(&mut self) -> Result<(), StoreError> {
+        let left = files::names(&self.attic)?.into_iter().map(|name| self.attic.join(name));
+        self.moved.extend(left.filter(|path| !self.moved.contains(path)).collect::<Vec<_>>());
+        Ok(())
+    }
+
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.moved.append(&mut other.moved);
+    }
+
+    /// Deletes it. What cannot be deleted now is tried again at the next start.
+    pub(crate) fn empty(self) {
+        for path in self.moved {
+            let removed = match std::fs::symlink_metadata(&path) {
+                Ok(metadata) if metadata.is_dir() => files::remove_tree(&path, &self.attic),
+                _ => files::remove_file(&path).map(drop),
+            };
+            if let Err(error) = removed {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "trash not removed, the next start will do it");
+            }
+        }
+    }
+}
+
+/// What was removed.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    pub(crate) images: Vec<ImageId>,
+    /// Children before parents.
+    pub(crate) layers: Vec<ChainId>,
+}
+
+impl Store {
+    /// Removes those of `candidates` that nothing uses. What another lease holds is left to whoever ends that one.
+    ///
+    /// `own` is the lease on whose behalf this is done. Done twice it does the same as done once, so after a crash the
+    /// lease that lists the candidates is simply ended again.
+    pub(crate) fn collect(
+        &self,
+        transaction: &Transaction,
+        candidates: &[Entry],
+        own: &str,
+        trash: &mut Trash,
+    ) -> Result<Collected, StoreError> {
+        let mut collection = Collection {
+            store: self,
+            transaction,
+            holders: self.holders(own)?,
+            trash,
+            blobs: BTreeSet::new(),
+            layers: BTreeSet::new(),
+            done: Collected::default(),
+        };
+        collection.run(candidates)?;
+        Ok(collection.done)
+    }
+
+    /// Returns which living leases, apart from `own`, hold what.
+    fn holders(&self, own: &str) -> Result<HashMap<Item, Vec<PathBuf>>, StoreError> {
+        let mut holders: HashMap<Item, Vec<PathBuf>> = HashMap::new();
+        for id in lease::list(self)?.0.into_iter().filter(|id| id != own) {
+            let path = self.paths().leases().join(id);
+            for entry in lease::entries(&path)? {
+                // What is just being published counts as held, too.
+                let item = match entry {
+                    Entry::Hold(item) | Entry::Pending(item) => item,
+                    Entry::PendingLayer(chain, _) => Item::Layer(chain),
+                    Entry::Orphan(_) => continue,
+                };
+                let paths = holders.entry(item).or_default();
+                if paths.last() != Some(&path) {
+                    paths.push(path.clone());
+                }
+            }
+        }
+        Ok(holders)
+    }
+}
+
+struct Collection<'a> {
+    store: &'a Store,
+    transaction: &'a Transaction,
+    holders: HashMap<Item, Vec<PathBuf>>,
+    trash: &'a mut Trash,
+    blobs: BTreeSet<Digest>,
+    layers: BTreeSet<ChainId>,
+    done: Collected,
+}
+
+impl Collection<'_> {
+    fn run(&mut self, candidates: &[Entry]) -> Result<(), StoreError> {
+        let mut images = BTreeSet::new();
+        let mut directories = Vec::new();
+        for candidate in candidates {
+            match candidate {
+                Entry::Hold(_) => {}
+                Entry::Pending(item) | Entry::Orphan(item) => match item.clone() {
+                    Item::Blob(digest) => _ = self.blobs.insert(digest),
+                    Item::Layer(chain) => _ = self.layers.insert(chain),
+                    Item::Image(id) => _ = images.insert(id),
+                },
+                Entry::PendingLayer(chain, cache_id) => {
+                    self.layers.insert(chain.clone());
+                    directories.push((chain, cache_id));
+                }
+            }
+        }
+        for id in images {
+            self.image(&id)?;
+        }
+        let Some(used) = Used::find(self.store)? else {
+            // An image whose config cannot be read may need anything.
+            return Ok(());
+        };
+        self.unused_layers(&used.layers)?;
+        for (chain, cache_id) in directories {
+            self.stray_directory(chain, cache_id)?;
+        }
+        self.unused_blobs(&used.manifests)
+    }
+
+    /// Says whether another lease holds `item`, and makes that lease responsible for it.
+    fn is_held(&self, item: &Item) -> Result<bool, StoreError> {
+        let Some(holders) = self.holders.get(item) else { return Ok(false) };
+        for holder in holders {
+            lease::append(holder, &[Entry::Orphan(item.clone())])?;
+        }
+        Ok(true)
+    }
+
+    /// Removes an image that no reference points to; its layers and blobs become candidates.
+    fn image(&mut self, id: &ImageId) -> Result<(), StoreError> {
+        let store = self.store;
+        if !store.references()?.of_image(id).is_empty() || self.is_held(&Item::Image(id.clone()))? {
+            return Ok(());
+        }
+        // A damaged config tells nothing of its layers; the removal's own notes do.
+        if let Ok(Some(image)) = store.image(id) {
+            self.layers.extend(image.layers.iter().cloned());
+        }
+        for child in store.children(id)? {
+            store.forget_parent(&child)?;
+        }
+        if files::remove_file(&store.paths().config(id))? {
+            files::sync_dir(&store.paths().configs())?;
+            self.done.images.push(id.clone());
+        }
+        step("config removed");
+        self.trash.take(&store.paths().image_metadata(id))?;
+        self.blobs.extend(store.remove_manifests(self.transaction, id)?);
+        Ok(())
+    }
+
+    /// Removes the layers that nothing uses, the topmost first, and then what they stood on.
+    fn unused_layers(&mut self, used: &HashSet<ChainId>) -> Result<(), StoreError> {
+        let parents = self.store.layer_parents()?;
+        let mut children: HashMap<&ChainId, usize> = HashMap::new();
+        for parent in parents.values().flatten() {
+            *children.entry(parent).or_default() += 1;
+        }
+        let depth = |chain: &ChainId| {
+            std::iter::successors(Some(chain), |chain| parents.get(*chain)?.as_ref()).count()
+        };
+        let mut queue: BinaryHeap<(usize, ChainId)> =
+            self.layers.iter().map(|chain| (depth(chain), chain.clone())).collect();
+        while let Some((level, chain)) = queue.pop() {
+            let Some(parent) = parents.get(&chain) else { continue };
+            let is_used = used.contains(&chain) || children.get(&chain).is_some_and(|n| *n > 0);
+            if is_used
+                || self.done.layers.contains(&chain)
+                || self.is_held(&Item::Layer(chain.clone()))?
+            {
+                continue;
+            }
+            self.layer(&chain)?;
+            self.done.layers.push(chain);
+            if let Some(parent) = parent {
+                children.entry(parent).and_modify(|count| *count -= 1);
+                queue.push((level - 1, parent.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn layer(&mut self, chain: &ChainId) -> Result<(), StoreError> {
+        let store = self.store;
+        let entry = store.paths().layer(chain);
+        let layer = store.layer(chain);
+        // The entry first: a layer without its files must not be found.
+        self.trash.take(&entry)?;
+        files::sync_dir(&store.paths().layers())?;
+        step("layer entry removed");
+        match layer {
+            Ok(Some(layer)) => {
+                if store.driver() == DriverKind::Overlay2 {
+                    overlay2::remove(store.paths(), &layer.cache_id, self.trash)?;
+                }
+                self.blobs.extend(layer.blob);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "damaged layer removed, its files could not be found");
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a layer's directory that its entry does not name.
+    fn stray_directory(&mut self, chain: &ChainId, cache_id: &str) -> Result<(), StoreError> {
+        let store = self.store;
+        if store.driver() != DriverKind::Overlay2
+            || store.layer(chain)?.is_some_and(|layer| layer.cache_id == cache_id)
+        {
+            return Ok(());
+        }
+        overlay2::remove(store.paths(), cache_id, self.trash)?;
+        overlay2::remove_links_to(store.paths(), cache_id)
+    }
+
+    fn unused_blobs(&mut self, used: &HashSet<Digest>) -> Result<(), StoreError> {
+        if self.blobs.iter().all(|digest| used.contains(digest)) {
+            return Ok(());
+        }
+        let mut of_layers = HashSet::new();
+        if self.store.driver() == DriverKind::Packed {
+            for chain in self.store.layer_parents()?.into_keys() {
+                of_layers.insert(packed::blob(&self.store.paths().layer(&chain))?);
+            }
+        }
+        for digest in std::mem::take(&mut self.blobs) {
+            if used.contains(&digest)
+                || of_layers.contains(&digest)
+                || self.is_held(&Item::Blob(digest.clone()))?
+            {
+                continue;
+            }
+            files::remove_file(&self.store.paths().blob(&digest))?;
+            step("blob removed");
+        }
+        Ok(())
+    }
+}
+
+/// What images, manifests and containers use.
+struct Used {
+    layers: HashSet<ChainId>,
+    manifests: HashSet<Digest>,
+}
+
+impl Used {
+    /// `None` if that cannot be known.
+    fn find(store: &Store) -> Result<Option<Self>, StoreError> {
+        let mut layers = HashSet::new();
+        for id in store.images()? {
+            match store.image(&id) {
+                Ok(Some(image)) => layers.extend(image.layers.iter().cloned()),
+                Ok(None) => {}
+                Err(error) => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(error, %id, "damaged image, nothing that it may need is removed");
+                    return Ok(None);
+                }
+            }
+        }
+        layers.extend(store.mounted_layers()?);
+        let manifests = store.listed_blobs()?.into_iter().collect();
+        Ok(Some(Self { layers, manifests }))
+    }
+}
+
+/// What a removal has to note so that it can be finished after a crash.
+pub(crate) fn belongings(store: &Store, id: &ImageId) -> Result<Vec<Entry>, StoreError> {
+    let mut entries = vec![Entry::Pending(Item::Image(id.clone()))];
+    if let Ok(Some(image)) = store.image(id) {
+        for chain in &image.layers {
+            if let Some(layer) = store.layer(chain)? {
+                entries.extend(layer.blob.map(|blob| Entry::Pending(Item::Blob(blob))));
+                entries.push(Entry::PendingLayer(chain.clone(), layer.cache_id));
+            }
+        }
+    }
+    let blobs = store.blobs_of(id)?.into_iter();
+    entries.extend(blobs.map(|blob| Entry::Pending(Item::Blob(blob))));
+    Ok(entries)
+}

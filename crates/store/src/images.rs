@@ -1,0 +1,158 @@
+//! Images: configs by the digest of their bytes, and two notes about each.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use spec::{ChainId, ImageConfig, ImageId, MAX_CONFIG_SIZE, Raw};
+
+use crate::{Store, StoreError, files};
+
+/// An image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Image {
+    /// Its name: the digest of its config.
+    pub id: ImageId,
+    /// Its config, checked against the name.
+    pub config: Raw<ImageConfig>,
+    /// Its layers, the bottom one first.
+    pub layers: Vec<ChainId>,
+}
+
+/// What the beginning of an image ID means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrefixMatch {
+    /// No image.
+    None,
+    /// Exactly one.
+    One(ImageId),
+    /// Several.
+    Ambiguous,
+}
+
+/// Images that were read; their bytes never change.
+#[derive(Debug, Default)]
+pub(crate) struct ImageCache(Mutex<Cached>);
+
+#[derive(Debug, Default)]
+struct Cached {
+    images: HashMap<ImageId, Arc<Image>>,
+    bytes: usize,
+}
+
+/// Bound of the memory for images, in bytes of their configs: some 3,000 usual ones.
+const MAX_CACHED: usize = 16 << 20;
+const PARENT: &str = "parent";
+const LAST_UPDATED: &str = "lastUpdated";
+
+impl Store {
+    /// Reads an image. Its bytes are checked against `id` when they are first read.
+    pub fn image(&self, id: &ImageId) -> Result<Option<Arc<Image>>, StoreError> {
+        let path = self.paths().config(id);
+        if let Some(image) = self.image_cache().get(id) {
+            return Ok(files::exists(&path)?.then_some(image));
+        }
+        let Some(bytes) = files::read(&path, MAX_CONFIG_SIZE)? else { return Ok(None) };
+        let config = Raw::verify(Bytes::from(bytes), id.digest(), ImageConfig::parse)
+            .map_err(|error| StoreError::damaged(&path, error))?
+            .ok_or_else(|| StoreError::damaged(&path, "its content does not match its name"))?;
+        let layers = ChainId::chain(&config.value().rootfs.diff_ids);
+        let image = Arc::new(Image { id: id.clone(), config, layers });
+        self.image_cache().put(&image);
+        Ok(Some(image))
+    }
+
+    /// Lists all images, in no particular order.
+    pub fn images(&self) -> Result<Vec<ImageId>, StoreError> {
+        let names = files::names(&self.paths().configs())?;
+        // dockerd's files on the way in have other names.
+        Ok(names.iter().filter_map(|name| format!("sha256:{name}").parse().ok()).collect())
+    }
+
+    /// Finds the image whose ID starts with these hex digits.
+    pub fn find_image_prefix(&self, hex: &str) -> Result<PrefixMatch, StoreError> {
+        if hex.is_empty() {
+            return Ok(PrefixMatch::None);
+        }
+        let names = files::names(&self.paths().configs())?;
+        let mut found = names
+            .iter()
+            .filter(|name| name.starts_with(hex))
+            .filter_map(|name| format!("sha256:{name}").parse().ok());
+        Ok(match (found.next(), found.next()) {
+            (None, _) => PrefixMatch::None,
+            (Some(id), None) => PrefixMatch::One(id),
+            (Some(_), Some(_)) => PrefixMatch::Ambiguous,
+        })
+    }
+
+    /// Returns the image that `id` was built or committed from, if that is known.
+    pub fn parent(&self, id: &ImageId) -> Result<Option<ImageId>, StoreError> {
+        let text = files::read_text(&self.paths().image_metadata(id).join(PARENT))?;
+        // As dockerd: a note that makes no sense is none.
+        Ok(text.and_then(|text| text.parse().ok()))
+    }
+
+    /// Notes the image that `id` was built or committed from.
+    pub fn set_parent(&self, id: &ImageId, parent: &ImageId) -> Result<(), StoreError> {
+        self.note_of_image(id, PARENT, &parent.to_string())
+    }
+
+    /// Returns when `id` was last loaded or tagged, if that is known.
+    pub fn last_updated(&self, id: &ImageId) -> Result<Option<Timestamp>, StoreError> {
+        let text = files::read_text(&self.paths().image_metadata(id).join(LAST_UPDATED))?;
+        Ok(text.and_then(|text| text.parse().ok()))
+    }
+
+    /// Notes when `id` was loaded or tagged.
+    pub fn set_last_updated(&self, id: &ImageId, time: Timestamp) -> Result<(), StoreError> {
+        self.note_of_image(id, LAST_UPDATED, &time.to_string())
+    }
+
+    fn note_of_image(&self, id: &ImageId, name: &str, text: &str) -> Result<(), StoreError> {
+        let _transaction = self.transaction()?;
+        if !files::exists(&self.paths().config(id))? {
+            return Err(StoreError::NoImage(id.clone()));
+        }
+        let directory = self.paths().image_metadata(id);
+        files::make_dir(&directory, 0o700)?;
+        let target = directory.join(name);
+        files::replace(&self.paths().staging(), &target, text.as_bytes(), 0o600)?;
+        files::sync_dir(&directory)
+    }
+
+    /// Returns the images that were built from `id`.
+    pub fn children(&self, id: &ImageId) -> Result<Vec<ImageId>, StoreError> {
+        let mut children = Vec::new();
+        for other in self.images()? {
+            if self.parent(&other)?.as_ref() == Some(id) {
+                children.push(other);
+            }
+        }
+        Ok(children)
+    }
+
+    /// Forgets that `child` was built from another image, which is about to go.
+    pub(crate) fn forget_parent(&self, child: &ImageId) -> Result<(), StoreError> {
+        files::remove_file(&self.paths().image_metadata(child).join(PARENT)).map(drop)
+    }
+}
+
+impl ImageCache {
+    fn get(&self, id: &ImageId) -> Option<Arc<Image>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).images.get(id).cloned()
+    }
+
+    fn put(&self, image: &Arc<Image>) {
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let size = image.config.bytes().len();
+        if cached.bytes + size > MAX_CACHED {
+            *cached = Cached::default();
+        }
+        if size <= MAX_CACHED && cached.images.insert(image.id.clone(), Arc::clone(image)).is_none()
+        {
+            cached.bytes += size;
+        }
+    }
+}

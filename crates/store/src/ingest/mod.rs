@@ -1,0 +1,400 @@
+//! Partial downloads.
+//!
+//! The file is both the buffer between the network and whoever unpacks, so memory stays flat, and the state of the
+//! download, so that a restart goes on where it stopped.
+//!
+//! ```text
+//! ingest/<algorithm>-<hex>            the bytes, with holes; flocked while somebody writes
+//! ingest/<algorithm>-<hex>.state      how far each segment is (see `progress`)
+//! ingest/<algorithm>-<hex>.<random>   the same download by another process at the same time
+//! ```
+//!
+//! # Concurrency
+//!
+//! [`SegmentWriter`]s fill disjoint ranges in any order, [`IngestReader`]s follow the contiguous prefix. A reader waits
+//! only as long as an [`Ingest`] or a writer exists from which more could come: when the last is dropped, or one calls
+//! [`Ingest::fail`], all readers get an error. So whoever reads must not keep an [`Ingest`] of its own.
+
+mod claim;
+mod progress;
+mod reader;
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use spec::Digest;
+
+use crate::lock::Transaction;
+use crate::{Lease, Store, StoreError, files};
+
+pub use self::claim::SegmentWriter;
+use self::progress::Progress;
+pub use self::progress::SEGMENT_SIZE;
+pub use self::reader::IngestReader;
+
+/// The largest blob that is accepted, in bytes. Registries refuse layers of a hundredth of it; its state takes 1 MiB.
+pub const MAX_BLOB_SIZE: u64 = 1 << 40;
+/// How long a partial download waits to be continued.
+const MAX_AGE: Duration = Duration::from_hours(7 * 24);
+const STATE_SUFFIX: &str = ".state";
+
+/// A download that can be written, read while it is written, and continued later. Clones are the same download.
+///
+/// Dropping the last clone keeps what was written.
+#[derive(Clone, Debug)]
+pub struct Ingest {
+    source: Arc<Source>,
+}
+
+/// A complete download whose bytes hash to its digest, ready for [`Store::commit`].
+#[derive(Clone, Debug)]
+pub struct VerifiedIngest {
+    shared: Arc<Shared>,
+}
+
+/// Exists as long as bytes can still come.
+#[derive(Debug)]
+struct Source {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    digest: Digest,
+    size: u64,
+    path: PathBuf,
+    /// Open and flocked: nobody else takes the file for theirs.
+    file: File,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    progress: Progress,
+    /// The ranges that writers have.
+    claimed: Vec<Range<u64>>,
+    /// Why no more bytes come.
+    over: Option<String>,
+}
+
+impl Store {
+    /// Starts to download a blob of `size` bytes, or goes on where an earlier try stopped.
+    ///
+    /// If another process is downloading the same blob, this one gets a file of its own: nobody waits for another's network.
+    pub fn ingest(&self, lease: &Lease, digest: &Digest, size: u64) -> Result<Ingest, StoreError> {
+        if size > MAX_BLOB_SIZE {
+            let what = digest.to_string();
+            return Err(StoreError::TooLarge { what, size, limit: MAX_BLOB_SIZE });
+        }
+        lease.hold_blob(digest)?;
+        let directory = self.paths().ingest();
+        // A sweep renames files that nobody has locked.
+        let _shared = self.no_transaction()?;
+        let shared_path = directory.join(format!("{}-{}", digest.algorithm(), digest.hex()));
+        let (path, file) = if let Some(file) = open_locked(&shared_path)? {
+            (shared_path, file)
+        } else {
+            let path = shared_path.with_added_extension(files::random_hex(8)?);
+            let taken = || StoreError::damaged(&path, "somebody else has opened it already");
+            let file = open_locked(&path)?.ok_or_else(taken)?;
+            (path, file)
+        };
+        let progress = Progress::open(&state_path(&path), &path, &file, size)?;
+        if let Err(error) = check_room(&directory, &path, size - progress.present()) {
+            if progress.present() == 0 {
+                remove(&path)?;
+            }
+            return Err(error);
+        }
+        let state = State { progress, claimed: Vec::new(), over: None };
+        let shared = Arc::new(Shared {
+            digest: digest.clone(),
+            size,
+            path,
+            file,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        });
+        Ok(Ingest { source: Arc::new(Source { shared }) })
+    }
+}
+
+impl Ingest {
+    /// Returns the digest that the bytes are expected to have.
+    pub fn digest(&self) -> &Digest {
+        &self.shared().digest
+    }
+
+    /// Returns the size of the whole blob in bytes.
+    pub fn size(&self) -> u64 {
+        self.shared().size
+    }
+
+    /// Returns how many bytes are here.
+    pub fn present(&self) -> u64 {
+        self.shared().state().progress.present()
+    }
+
+    /// Returns what is not here yet, in order and without neighbours. Each range may be given to [`Ingest::writer`].
+    pub fn missing(&self) -> Vec<Range<u64>> {
+        self.shared().state().progress.missing()
+    }
+
+    /// Cuts what is missing into at most `count` ranges (but at least one for each gap) of about the same length, for as
+    /// many requests at once.
+    pub fn missing_in(&self, count: usize) -> Vec<Range<u64>> {
+        progress::split(&self.missing(), count)
+    }
+
+    /// Takes a range to write.
+    ///
+    /// It must start at a byte that is here, at the first that is missing behind one, or at a multiple of
+    /// [`SEGMENT_SIZE`]; and no other writer may have any of it. Bytes that are already here are skipped, so a server that
+    /// ignores `Range` can be written from 0.
+    pub fn writer(&self, range: Range<u64>) -> Result<SegmentWriter, StoreError> {
+        SegmentWriter::claim(&self.source, range)
+    }
+
+    /// Returns a reader that follows the writers from the first byte on.
+    pub fn reader(&self) -> IngestReader {
+        IngestReader::new(Arc::clone(&self.source.shared))
+    }
+
+    /// Gives up: all readers get an error with this reason.
+    pub fn fail(&self, reason: impl Into<String>) {
+        self.shared().end(reason.into());
+    }
+
+    /// Checks the digest that somebody computed while reading all of the blob.
+    ///
+    /// If it is not the expected one, the bytes are thrown away, so that the next try starts anew.
+    pub fn verify(&self, actual: &Digest, size: u64) -> Result<VerifiedIngest, StoreError> {
+        verify(&self.source.shared, actual, size)
+    }
+
+    /// Reads and hashes the complete blob, for those who have not read it anyway.
+    pub fn hash(&self) -> Result<Digest, StoreError> {
+        self.shared().hash()
+    }
+
+    /// Throws away what is here.
+    pub fn discard(self) {
+        self.shared().discard("the download was given up");
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.source.shared
+    }
+}
+
+impl VerifiedIngest {
+    /// Returns the digest of the bytes.
+    pub fn digest(&self) -> &Digest {
+        &self.shared.digest
+    }
+
+    /// Returns the number of bytes.
+    pub fn size(&self) -> u64 {
+        self.shared.size
+    }
+
+    /// Moves the file to where blobs are; its content is synced.
+    pub(crate) fn publish(&self, target: &Path) -> Result<(), StoreError> {
+        // The name and the verified bytes must belong together, whoever else was at work here.
+        if !is_at(&self.shared.file, &self.shared.path)? {
+            return Err(StoreError::damaged(&self.shared.path, "it is another file than before"));
+        }
+        files::rename(&self.shared.path, target)?;
+        files::remove_file(&state_path(&self.shared.path)).map(drop)
+    }
+
+    /// Throws the file away: its content is in the store in another form.
+    pub(crate) fn discard(&self) {
+        self.shared.discard("the download is finished");
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes everybody who waits for bytes. The first reason counts.
+    fn end(&self, reason: String) {
+        self.state().over.get_or_insert(reason);
+        self.changed.notify_all();
+    }
+
+    fn discard(&self, reason: &str) {
+        self.end(reason.to_owned());
+        // Once it is published, the name may be that of somebody's next try.
+        let removed = is_at(&self.file, &self.path)
+            .and_then(|ours| if ours { remove(&self.path) } else { Ok(()) });
+        if let Err(error) = removed {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "partial download not removed, a later start will do it");
+        }
+    }
+
+    fn incomplete(&self) -> Option<StoreError> {
+        let present = self.state().progress.present();
+        let digest = self.digest.clone();
+        (present < self.size).then_some(StoreError::Incomplete { digest, present, size: self.size })
+    }
+
+    fn hash(&self) -> Result<Digest, StoreError> {
+        const BUFFER: usize = 256 << 10;
+        if let Some(incomplete) = self.incomplete() {
+            return Err(incomplete);
+        }
+        let failed = |error| StoreError::io("read", &self.path, error);
+        let mut hasher = self.digest.hasher();
+        let mut buffer = vec![0; BUFFER];
+        let mut position = 0;
+        while position < self.size {
+            let room = usize::try_from(self.size - position).unwrap_or(BUFFER).min(BUFFER);
+            let read = self.file.read_at(&mut buffer[..room], position).map_err(failed)?;
+            if read == 0 {
+                return Err(failed(io::ErrorKind::UnexpectedEof.into()));
+            }
+            hasher.update(&buffer[..read]);
+            position += read as u64;
+        }
+        Ok(hasher.finish())
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.shared.end("the download was given up".to_owned());
+    }
+}
+
+fn verify(shared: &Arc<Shared>, actual: &Digest, size: u64) -> Result<VerifiedIngest, StoreError> {
+    if let Some(incomplete) = shared.incomplete() {
+        return Err(incomplete);
+    }
+    let expected = shared.digest.clone();
+    if size != shared.size {
+        shared.discard("it has the wrong size");
+        return Err(StoreError::SizeMismatch {
+            digest: expected,
+            expected: shared.size,
+            actual: size,
+        });
+    }
+    if *actual != expected {
+        shared.discard("it has the wrong digest");
+        return Err(StoreError::Mismatch { expected, actual: actual.clone() });
+    }
+    Ok(VerifiedIngest { shared: Arc::clone(shared) })
+}
+
+/// Opens a file of the ingest directory for this process alone; `None` if somebody else has it.
+fn open_locked(path: &Path) -> Result<Option<File>, StoreError> {
+    loop {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(|error| StoreError::io("open", path, error))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", path, error)),
+        }
+        // Between opening and locking the owner may have published or removed it.
+        if is_at(&file, path)? {
+            return Ok(Some(file));
+        }
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> Result<bool, StoreError> {
+    let failed = |error| StoreError::io("look at", path, error);
+    let open = file.metadata().map_err(failed)?;
+    match fs::symlink_metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (open.dev(), open.ino())),
+        Err(error) if files::is_missing(&error) => Ok(false),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn state_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(STATE_SUFFIX);
+    name.into()
+}
+
+/// Says beforehand that a blob cannot fit.
+fn check_room(directory: &Path, path: &Path, needed: u64) -> Result<(), StoreError> {
+    let room = rustix::fs::statvfs(directory)
+        .map_err(|error| StoreError::io("look at", directory, error.into()))?;
+    let available = room.f_bavail.saturating_mul(room.f_frsize);
+    if needed > available {
+        return Err(StoreError::TooFull { path: path.to_owned(), needed, available });
+    }
+    Ok(())
+}
+
+/// Removes what nobody has continued for a week, and what belongs to nothing.
+pub(crate) fn sweep(store: &Store, _: &Transaction) -> Result<(), StoreError> {
+    let directory = store.paths().ingest();
+    let names = files::names(&directory)?;
+    for name in &names {
+        if let Some(owner) = name.strip_suffix(STATE_SUFFIX) {
+            if !files::exists(&directory.join(owner))? {
+                files::remove_file(&directory.join(name))?;
+            }
+            continue;
+        }
+        let path = directory.join(name);
+        let Some(file) = open_existing(&path)? else { continue };
+        let written = file.metadata().and_then(|metadata| metadata.modified());
+        let written = written.map_err(|error| StoreError::io("look at", &path, error))?;
+        let is_old = SystemTime::now().duration_since(written).is_ok_and(|age| age > MAX_AGE);
+        let shared = name.split_once('.').map(|(shared, _)| directory.join(shared));
+        match shared {
+            _ if is_old => remove(&path)?,
+            // A private file is continued only under the shared name.
+            Some(shared) if !files::exists(&shared)? => {
+                files::remove_file(&state_path(&shared))?;
+                if files::exists(&state_path(&path))? {
+                    files::rename(&state_path(&path), &state_path(&shared))?;
+                }
+                files::rename(&path, &shared)?;
+            }
+            Some(_) => remove(&path)?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// Takes a file that nobody writes; `None` if somebody does or it is gone.
+fn open_existing(path: &Path) -> Result<Option<File>, StoreError> {
+    match OpenOptions::new().read(true).write(true).open(path) {
+        Ok(file) if file.try_lock().is_ok() && is_at(&file, path)? => Ok(Some(file)),
+        Ok(_) => Ok(None),
+        Err(error) if files::is_missing(&error) => Ok(None),
+        Err(error) => Err(StoreError::io("open", path, error)),
+    }
+}
+
+/// Removes a download. The state goes first: bytes without a state count as none.
+fn remove(path: &Path) -> Result<(), StoreError> {
+    files::remove_file(&state_path(path))?;
+    files::remove_file(path).map(drop)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! The layer database: one entry a layer, which never changes once it is there.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+
+use spec::{ChainId, DiffId, Digest};
+
+use crate::{DriverKind, Store, StoreError, files, overlay2, packed};
+
+/// A layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// Its name: the hash of it and all below.
+    pub chain_id: ChainId,
+    /// The hash of its uncompressed tar.
+    pub diff_id: DiffId,
+    /// The layer right below.
+    pub parent: Option<ChainId>,
+    /// The size of its files in bytes, as dockerd counts it.
+    pub size: u64,
+    /// The name of its directory in the driver.
+    pub cache_id: String,
+    /// With the driver `packed`: the blob that it is in.
+    pub blob: Option<Digest>,
+}
+
+/// Where a driver keeps a layer, in dockerd's words for `inspect`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphDriver {
+    /// The driver.
+    pub name: String,
+    /// `LowerDir`, `MergedDir`, `UpperDir`, `WorkDir`; nothing with the driver `packed`.
+    pub data: BTreeMap<String, String>,
+}
+
+/// What follows from a chain ID alone and so stays true, even if the layer goes and comes again.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) parent: Option<ChainId>,
+    pub(crate) size: u64,
+}
+
+/// Bound of the memory for [`Known`]: 65,536 layers take about 15 MB.
+const MAX_KNOWN: usize = 1 << 16;
+
+impl Store {
+    /// Looks a layer up.
+    pub fn layer(&self, chain: &ChainId) -> Result<Option<Layer>, StoreError> {
+        let entry = self.paths().layer(chain);
+        let Some(diff_id) = files::read_text(&entry.join("diff"))? else { return Ok(None) };
+        let damaged = |name: &str| StoreError::damaged(entry.join(name), "it holds no digest");
+        let cache_id = files::read_text(&entry.join("cache-id"))?.filter(|id| is_cache_id(id));
+        let cache_id = cache_id
+            .ok_or_else(|| StoreError::damaged(entry.join("cache-id"), "it names no directory"))?;
+        let Known { parent, size } = read_known(&entry)?;
+        let blob = match self.driver() {
+            DriverKind::Overlay2 => None,
+            DriverKind::Packed => Some(packed::blob(&entry)?),
+        };
+        let diff_id = diff_id.parse().map_err(|_| damaged("diff"))?;
+        Ok(Some(Layer { chain_id: chain.clone(), diff_id, parent, size, cache_id, blob }))
+    }
+
+    /// Returns the size of a layer's files in bytes. Cheap when asked again.
+    pub fn layer_size(&self, chain: &ChainId) -> Result<Option<u64>, StoreError> {
+        Ok(self.known_layer(chain)?.map(|known| known.size))
+    }
+
+    /// Returns the directory of a layer's files; `None` if the layer is not there or not unpacked.
+    pub fn layer_path(&self, chain: &ChainId) -> Result<Option<PathBuf>, StoreError> {
+        if self.driver() != DriverKind::Overlay2 {
+            return Ok(None);
+        }
+        let layer = self.layer(chain)?;
+        Ok(layer.map(|layer| self.paths().overlay_layer(&layer.cache_id).join("diff")))
+    }
+
+    /// Opens the gzipped tar-split of a layer; `None` if the layer has none.
+    pub fn tar_split(&self, chain: &ChainId) -> Result<Option<File>, StoreError> {
+        let path = self.paths().layer(chain).join("tar-split.json.gz");
+        match File::open(&path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if files::is_missing(&error) => Ok(None),
+            Err(error) => Err(StoreError::io("open", path, error)),
+        }
+    }
+
+    /// Says where the layer `chain`, the topmost of an image, is kept.
+    pub fn graph_driver(&self, chain: &ChainId) -> Result<GraphDriver, StoreError> {
+        let layer = self.layer(chain)?.ok_or_else(|| StoreError::NoLayer(chain.clone()))?;
+        let data = match self.driver() {
+            DriverKind::Overlay2 => overlay2::describe(self.paths(), &layer.cache_id)?,
+            DriverKind::Packed => BTreeMap::new(),
+        };
+        Ok(GraphDriver { name: self.driver().to_string(), data })
+    }
+
+    /// Describes the driver in the words of `docker info`.
+    pub fn driver_status(&self) -> Vec<(String, String)> {
+        let backing = overlay2::backing_file_system(self.root());
+        let mut status = vec![("Backing Filesystem".to_owned(), backing.to_owned())];
+        if self.driver() == DriverKind::Overlay2 {
+            // The driver is not used where this is not so, and writes `trusted.` attributes only.
+            status.push(("Supports d_type".to_owned(), "true".to_owned()));
+            status.push(("userxattr".to_owned(), "false".to_owned()));
+        }
+        status
+    }
+
+    pub(crate) fn known_layer(&self, chain: &ChainId) -> Result<Option<Known>, StoreError> {
+        {
+            let known = self.known_layers().lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(known) = known.get(chain) {
+                return Ok(Some(known.clone()));
+            }
+        }
+        let entry = self.paths().layer(chain);
+        if !files::exists(&entry)? {
+            return Ok(None);
+        }
+        let read = read_known(&entry)?;
+        let mut known = self.known_layers().lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_KNOWN {
+            known.clear();
+        }
+        known.insert(chain.clone(), read.clone());
+        Ok(Some(read))
+    }
+
+    /// Lists all layers with their parents. dockerd's entries on the way out (`…-removing`) are not counted.
+    pub(crate) fn layer_parents(&self) -> Result<BTreeMap<ChainId, Option<ChainId>>, StoreError> {
+        let mut parents = BTreeMap::new();
+        for name in files::names(&self.paths().layers())? {
+            let Ok(chain) = format!("sha256:{name}").parse::<ChainId>() else { continue };
+            if let Some(known) = self.known_layer(&chain)? {
+                parents.insert(chain, known.parent);
+            }
+        }
+        Ok(parents)
+    }
+
+    /// Lists the topmost layers of dockerd's containers.
+    pub(crate) fn mounted_layers(&self) -> Result<Vec<ChainId>, StoreError> {
+        let mounts = self.paths().mounts();
+        let mut mounted = Vec::new();
+        for name in files::names(&mounts)? {
+            let path = mounts.join(name).join("parent");
+            if let Some(parent) = files::read_text(&path)?.filter(|parent| !parent.is_empty()) {
+                mounted.push(parent.parse().map_err(|error| StoreError::damaged(&path, error))?);
+            }
+        }
+        Ok(mounted)
+    }
+}
+
+fn read_known(entry: &Path) -> Result<Known, StoreError> {
+    let path = entry.join("size");
+    let size = files::read_text(&path)?.unwrap_or_default();
+    let size = size.parse().map_err(|error| StoreError::damaged(&path, error))?;
+    let path = entry.join("parent");
+    let parent = files::read_text(&path)?.map(|parent| parent.parse());
+    let parent = parent.transpose().map_err(|error| StoreError::damaged(&path, error))?;
+    Ok(Known { parent, size })
+}
+
+/// Checks a name before it becomes part of a path.
+pub(crate) fn is_cache_id(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}

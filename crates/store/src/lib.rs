@@ -1,0 +1,85 @@
+//! The data root: content, images, layers, references, distribution metadata, and who relies on what.
+//!
+//! What a reader of the store sees is complete and verified: bytes are written aside, synced and renamed, and a
+//! reference is the last thing that a commit writes. The layout is that of dockerd's graph-driver store, so that a dockerd
+//! can be started on it, plus one directory of Longshore's own that dockerd ignores. All calls block; an asynchronous
+//! caller runs them on blocking threads.
+//!
+//! # On disk
+//!
+//! ```text
+//! <root>/                                             0710
+//!   image/<driver>/repositories.json                  references            replaced as a whole
+//!   image/<driver>/imagedb/content/sha256/<id>        configs, raw
+//!   image/<driver>/imagedb/metadata/sha256/<id>/      parent, lastUpdated
+//!   image/<driver>/layerdb/sha256/<chain id>/         diff size cache-id parent tar-split.json.gz; one rename
+//!   image/<driver>/layerdb/mounts/                    dockerd's containers: read, never written
+//!   image/<driver>/distribution/                      diffid-by-digest, v2metadata-by-diffid
+//!   overlay2/<cache id>/                              diff link lower work committed; driver `overlay2` only
+//!   overlay2/l/<short id>                             link to ../<cache id>/diff
+//!   longshore/lock                                    flock: exclusive for a transaction, shared for a lease's entries
+//!   longshore/content/                                manifests and compressed layers, an OCI image layout
+//!   longshore/ingest/                                 partial downloads and how far they are
+//!   longshore/staging/<lease>.<name>                  what a running operation prepares
+//!   longshore/leases/<lease>                          what a running operation relies on; flocked while it runs
+//!   longshore/trash/                                  on its way out
+//! ```
+//!
+//! # Flow
+//!
+//! [`Store::lease`] → [`Store::ingest`] and [`Store::stage`] fill files that nobody else sees → [`Store::commit`] syncs all
+//! of them at once and publishes → the lease is dropped. [`Store::remove_image`] takes the other way, through `trash/`.
+//!
+//! # Concurrency
+//!
+//! Several threads and processes may use one data root. Whoever changes metadata holds the lock for the few renames that
+//! it takes; downloads and unpacking happen outside. An operation first puts what it relies on into its lease and then
+//! looks for it, because a removal reads all leases under the lock. A process that dies leaves its lease's file without
+//! its flock: the next [`Store::open`] ends the lease, which removes what it had published without a reference.
+//!
+//! A dockerd keeps images in memory and would neither see our changes nor we its own. It holds a flock on
+//! `volumes/metadata.db` as long as it runs, so a transaction takes a shared one on the same file: a running dockerd is
+//! noticed, and a dockerd that is started meanwhile stops with an error (see `lock.rs`).
+
+mod commit;
+mod content;
+mod distribution;
+mod driver;
+mod error;
+mod files;
+mod garbage;
+mod images;
+mod ingest;
+mod layers;
+mod lease;
+mod lock;
+mod overlay2;
+mod packed;
+mod paths;
+mod references;
+mod remove;
+mod snapshot;
+mod spool;
+mod stage;
+mod store;
+mod sweep;
+
+pub use commit::{Commit, Committed, LayerRecord, Moved, NewImage, SmallBlob};
+pub use content::Blob;
+pub use distribution::{Credentials, Hmac, HmacKey, Source};
+pub use driver::DriverKind;
+pub use error::StoreError;
+pub use images::{Image, PrefixMatch};
+pub use ingest::{
+    Ingest, IngestReader, MAX_BLOB_SIZE, SEGMENT_SIZE, SegmentWriter, VerifiedIngest,
+};
+pub use layers::{GraphDriver, Layer};
+pub use lease::Lease;
+pub use references::{References, ReferencesMut};
+pub use remove::RemovedImage;
+pub use spool::Spool;
+pub use stage::StagedLayer;
+pub use store::{Store, StoreOptions};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! Layers as directories for overlayfs, laid out as dockerd's driver of the same name does.
+//!
+//! Each layer has a short name, in `link`, by which mounts refer to its `diff`: `l/<short name>` → `../<cache id>/diff`. So a
+//! mount of many layers fits into the page that the kernel gives its options. `lower` lists the layers below, the nearest
+//! first; a layer that is another's parent has an empty file `committed`, which makes dockerd mount it read-only.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use crate::garbage::Trash;
+use crate::paths::Paths;
+use crate::stage::StagedLayer;
+use crate::{StoreError, files};
+
+/// The most layers below one: more do not fit into the options of a mount.
+const MAX_LOWER: usize = 128;
+/// Characters of a short name, five bits each.
+const LINK_LENGTH: usize = 26;
+
+/// What the layers above a layer need to know of it: the short names of itself and of those below, the nearest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stack(Vec<String>);
+
+impl Stack {
+    /// Reads the stack of the layer in `directory`.
+    pub(crate) fn of(directory: &Path) -> Result<Self, StoreError> {
+        let path = directory.join("link");
+        let link = files::read_text(&path)?.filter(|link| is_link(link));
+        let link = link.ok_or_else(|| StoreError::damaged(&path, "it names no link"))?;
+        let mut stack = vec![format!("l/{link}")];
+        if let Some(lower) = files::read_text(&directory.join("lower"))? {
+            stack.extend(lower.split(':').map(str::to_owned));
+        }
+        Ok(Self(stack))
+    }
+
+    /// What stands in `lower` of a layer on top.
+    fn lower(&self) -> Result<String, StoreError> {
+        if self.0.len() > MAX_LOWER {
+            return Err(StoreError::MaxDepth);
+        }
+        Ok(self.0.join(":"))
+    }
+}
+
+/// Completes the directory of a staged layer, as if its parent were the layer with the stack `below`.
+pub(crate) fn prepare(staged: &StagedLayer, below: Option<&Stack>) -> Result<(), StoreError> {
+    let directory = staged.layer();
+    files::write_new(&directory.join("link"), new_link()?.as_bytes(), 0o644)?;
+    if let Some(below) = below {
+        files::make_dir(&directory.join("work"), 0o700)?;
+        files::write_new(&directory.join("lower"), below.lower()?.as_bytes(), 0o644)?;
+    }
+    Ok(())
+}
+
+/// Marks the layer in `directory` as somebody's parent; says whether it was not yet.
+pub(crate) fn mark_committed(directory: &Path) -> Result<bool, StoreError> {
+    let path = directory.join("committed");
+    if files::exists(&path)? {
+        return Ok(false);
+    }
+    files::create_new(&path, 0o600)?;
+    Ok(true)
+}
+
+/// Puts a prepared and synced layer where mounts find it. The layer database does not know it yet.
+pub(crate) fn publish(
+    paths: &Paths,
+    staged: &StagedLayer,
+    parent_cache_id: Option<&str>,
+) -> Result<(), StoreError> {
+    let directory = staged.layer();
+    if let Some(parent) = parent_cache_id {
+        let parent = paths.overlay_layer(parent);
+        if mark_committed(&parent)? {
+            files::sync_dir(&parent)?;
+        }
+        // Another process may have committed its own copy of the parent since `prepare`.
+        let lower = Stack::of(&parent)?.lower()?;
+        let path = directory.join("lower");
+        if files::read_text(&path)?.as_deref() != Some(&*lower) {
+            files::replace(&paths.staging(), &path, lower.as_bytes(), 0o644)?;
+            files::sync_dir(&directory)?;
+        }
+    }
+    let link = files::read_text(&directory.join("link"))?.unwrap_or_default();
+    let path = paths.overlay_links().join(link);
+    symlink(format!("../{}/diff", staged.cache_id()), &path)
+        .map_err(|error| StoreError::io("create", path, error))?;
+    files::rename(&directory, &paths.overlay_layer(staged.cache_id()))
+}
+
+/// Takes a layer away that no entry of the layer database names any more.
+pub(crate) fn remove(paths: &Paths, cache_id: &str, trash: &mut Trash) -> Result<(), StoreError> {
+    let directory = paths.overlay_layer(cache_id);
+    if let Some(link) = files::read_text(&directory.join("link"))?.filter(|link| is_link(link)) {
+        files::remove_file(&paths.overlay_links().join(link))?;
+    }
+    trash.take(&directory)?;
+    Ok(())
+}
+
+/// Removes the links that lead to `cache_id`, whose directory a crash kept from being there.
+pub(crate) fn remove_links_to(paths: &Paths, cache_id: &str) -> Result<(), StoreError> {
+    let links = paths.overlay_links();
+    let target = PathBuf::from(format!("../{cache_id}/diff"));
+    for name in files::names(&links)? {
+        let path = links.join(name);
+        if fs::read_link(&path).is_ok_and(|to| to == target) {
+            files::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns what dockerd shows of a layer's directories.
+pub(crate) fn describe(
+    paths: &Paths,
+    cache_id: &str,
+) -> Result<BTreeMap<String, String>, StoreError> {
+    let directory = paths.overlay_layer(cache_id);
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let mut data = BTreeMap::from([
+        ("MergedDir".to_owned(), text(&directory.join("merged"))),
+        ("UpperDir".to_owned(), text(&directory.join("diff"))),
+        ("WorkDir".to_owned(), text(&directory.join("work"))),
+    ]);
+    let Stack(stack) = Stack::of(&directory)?;
+    let mut below = Vec::new();
+    for link in &stack[1..] {
+        let path = paths.overlay().join(link);
+        let target = fs::read_link(&path).map_err(|error| StoreError::io("read", &path, error))?;
+        // `../<cache id>/diff`, relative to `l`.
+        let inside = target.strip_prefix("..").unwrap_or(&target);
+        below.push(text(&paths.overlay().join(inside)));
+    }
+    if !below.is_empty() {
+        data.insert("LowerDir".to_owned(), below.join(":"));
+    }
+    Ok(data)
+}
+
+/// Makes up a short name as dockerd does: random, in base 32.
+fn new_link() -> Result<String, StoreError> {
+    const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let bytes = files::random(LINK_LENGTH)?;
+    Ok(bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect())
+}
+
+/// Checks a name before it becomes part of a path.
+fn is_link(link: &str) -> bool {
+    !link.is_empty() && link.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Says why layers cannot be kept unpacked in `root`; `None` if they can.
+#[cfg(target_os = "linux")]
+pub(crate) fn obstacle(root: &Path) -> Result<Option<String>, StoreError> {
+    const OVERLAYFS: u64 = 0x794c_7630;
+    if !rustix::process::geteuid().is_root() {
+        return Ok(Some("it needs root".to_owned()));
+    }
+    let on =
+        rustix::fs::statfs(root).map_err(|error| StoreError::io("look at", root, error.into()))?;
+    if u64::try_from(on.f_type).is_ok_and(|kind| kind == OVERLAYFS) {
+        return Ok(Some("the file system is itself an overlay".to_owned()));
+    }
+    let probe = root.join(format!("longshore-probe-{}", files::random_hex(8)?));
+    files::make_dir(&probe, 0o700)?;
+    let found = probe_whiteouts(&probe);
+    fs::remove_dir_all(&probe).map_err(|error| StoreError::io("remove", &probe, error))?;
+    found
+}
+
+/// Tries what an unpacked layer needs: whiteout devices, opaque directories, and types in directory listings.
+#[cfg(target_os = "linux")]
+fn probe_whiteouts(probe: &Path) -> Result<Option<String>, StoreError> {
+    use rustix::fs::{CWD, Dir, FileType, Mode, XattrFlags, makedev, mknodat, setxattr};
+    let whiteout = probe.join("whiteout");
+    if let Err(error) =
+        mknodat(CWD, &whiteout, FileType::CharacterDevice, Mode::empty(), makedev(0, 0))
+    {
+        return Ok(Some(format!("whiteouts cannot be made: {error}")));
+    }
+    if let Err(error) = setxattr(probe, "trusted.overlay.opaque", b"y", XattrFlags::empty()) {
+        return Ok(Some(format!("directories cannot be made opaque: {error}")));
+    }
+    let failed = |error: rustix::io::Errno| StoreError::io("list", probe, error.into());
+    let open = fs::File::open(probe).map_err(|error| StoreError::io("open", probe, error))?;
+    for entry in Dir::read_from(&open).map_err(failed)? {
+        if entry.map_err(failed)?.file_type() == FileType::Unknown {
+            return Ok(Some("the file system does not support d_type".to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// Says why layers cannot be kept unpacked in `root`.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn obstacle(_root: &Path) -> Result<Option<String>, StoreError> {
+    Ok(Some("it needs Linux".to_owned()))
+}
+
+/// Returns the name that dockerd has for the file system of `root`.
+#[cfg(target_os = "linux")]
+pub(crate) fn backing_file_system(root: &Path) -> &'static str {
+    let kind = rustix::fs::statfs(root).map(|on| u64::try_from(on.f_type).unwrap_or_default());
+    match kind {
+        Ok(0xef53) => "extfs",
+        Ok(0x5846_5342) => "xfs",
+        Ok(0x9123_683e) => "btrfs",
+        Ok(0x0102_1994) => "tmpfs",
+        Ok(0x2fc1_2fc1) => "zfs",
+        Ok(0xf2f5_2010) => "f2fs",
+        Ok(0x6969) => "nfs",
+        Ok(0x794c_7630) => "overlayfs",
+        _ => "<unknown>",
+    }
+}
+
+/// Returns the name that dockerd has for the file system of `root`.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn backing_file_system(_root: &Path) -> &'static str {
+    "<unknown>"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_names_are_dockerds() {
+        let link = new_link().unwrap();
+        assert_eq!(link.len(), 26);
+        assert!(
+            link.bytes().all(|b| b.is_ascii_uppercase() || (b'2'..=b'7').contains(&b)),
+            "{link}"
+        );
+        assert!(is_link(&link) && !is_link("") && !is_link("../x") && !is_link("a/b"));
+        assert_ne!(link, new_link().unwrap());
+    }
+
+    #[test]
+    fn a_stack_lists_the_nearest_first_and_has_an_end() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("link"), "B").unwrap();
+        assert_eq!(Stack::of(dir.path()).unwrap().lower().unwrap(), "l/B");
+        fs::write(dir.path().join("lower"), "l/A").unwrap();
+        assert_eq!(Stack::of(dir.path()).unwrap().lower().unwrap(), "l/B:l/A");
+        fs::write(dir.path().join("lower"), vec!["l/A"; 127].join(":")).unwrap();
+        assert!(Stack::of(dir.path()).unwrap().lower().is_ok());
+        fs::write(dir.path().join("lower"), vec!["l/A"; 128].join(":")).unwrap();
+        let error = Stack::of(dir.path()).unwrap().lower().unwrap_err();
+        assert_eq!(error.to_string(), "max depth exceeded");
+        fs::write(dir.path().join("link"), "../etc").unwrap();
+        Stack::of(dir.path()).unwrap_err();
+    }
+}

@@ -1,0 +1,24 @@
+//! Layers that stay as they came: the compressed blob is the only copy, and the entry of the layer database names it.
+
+use std::path::Path;
+
+use spec::Digest;
+
+use crate::stage::StagedLayer;
+use crate::{StoreError, files};
+
+/// The file of an entry that dockerd's layout has no place for.
+const FILE: &str = "longshore-blob";
+
+/// Notes the blob of a staged layer.
+pub(crate) fn prepare(staged: &StagedLayer, blob: &Digest) -> Result<(), StoreError> {
+    files::write_new(&staged.entry().join(FILE), blob.to_string().as_bytes(), 0o644)?;
+    Ok(())
+}
+
+/// Returns the blob of the layer with this entry.
+pub(crate) fn blob(entry: &Path) -> Result<Digest, StoreError> {
+    let path = entry.join(FILE);
+    let text = files::read_text(&path)?.unwrap_or_default();
+    text.parse().map_err(|error| StoreError::damaged(&path, error))
+}

@@ -1,0 +1,126 @@
+//! Where everything lies in the data root.
+
+use std::path::{Path, PathBuf};
+
+use spec::{ChainId, DiffId, Digest, ImageId};
+
+use crate::DriverKind;
+
+/// The data root and the names in it. Only checked types become part of a path.
+#[derive(Clone, Debug)]
+pub(crate) struct Paths {
+    root: PathBuf,
+    image: PathBuf,
+    longshore: PathBuf,
+}
+
+impl Paths {
+    pub(crate) fn new(root: PathBuf, driver: DriverKind) -> Self {
+        let image = root.join("image").join(driver.as_str());
+        let longshore = root.join("longshore");
+        Self { root, image, longshore }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// dockerd's metadata of the driver.
+    pub(crate) fn image(&self) -> &Path {
+        &self.image
+    }
+
+    pub(crate) fn longshore(&self) -> &Path {
+        &self.longshore
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.longshore.join("lock")
+    }
+
+    pub(crate) fn leases(&self) -> PathBuf {
+        self.longshore.join("leases")
+    }
+
+    pub(crate) fn staging(&self) -> PathBuf {
+        self.longshore.join("staging")
+    }
+
+    pub(crate) fn trash(&self) -> PathBuf {
+        self.longshore.join("trash")
+    }
+
+    pub(crate) fn ingest(&self) -> PathBuf {
+        self.longshore.join("ingest")
+    }
+
+    pub(crate) fn content(&self) -> PathBuf {
+        self.longshore.join("content")
+    }
+
+    pub(crate) fn content_index(&self) -> PathBuf {
+        self.content().join("index.json")
+    }
+
+    pub(crate) fn blobs(&self, algorithm: spec::Algorithm) -> PathBuf {
+        self.content().join("blobs").join(algorithm.as_str())
+    }
+
+    pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
+        self.blobs(digest.algorithm()).join(digest.hex())
+    }
+
+    pub(crate) fn repositories(&self) -> PathBuf {
+        self.image.join("repositories.json")
+    }
+
+    /// Configs; dockerd names images by SHA-256 only.
+    pub(crate) fn configs(&self) -> PathBuf {
+        self.image.join("imagedb/content/sha256")
+    }
+
+    pub(crate) fn config(&self, id: &ImageId) -> PathBuf {
+        keyed(&self.image.join("imagedb/content"), id.digest())
+    }
+
+    pub(crate) fn image_metadata(&self, id: &ImageId) -> PathBuf {
+        keyed(&self.image.join("imagedb/metadata"), id.digest())
+    }
+
+    /// Layer entries; dockerd names layers by SHA-256 only.
+    pub(crate) fn layers(&self) -> PathBuf {
+        self.image.join("layerdb/sha256")
+    }
+
+    pub(crate) fn layer(&self, chain: &ChainId) -> PathBuf {
+        keyed(&self.image.join("layerdb"), chain.digest())
+    }
+
+    pub(crate) fn mounts(&self) -> PathBuf {
+        self.image.join("layerdb/mounts")
+    }
+
+    pub(crate) fn diff_id_of(&self, blob: &Digest) -> PathBuf {
+        keyed(&self.image.join("distribution/diffid-by-digest"), blob)
+    }
+
+    pub(crate) fn sources_of(&self, diff_id: &DiffId) -> PathBuf {
+        keyed(&self.image.join("distribution/v2metadata-by-diffid"), diff_id.digest())
+    }
+
+    pub(crate) fn overlay(&self) -> PathBuf {
+        self.root.join("overlay2")
+    }
+
+    pub(crate) fn overlay_layer(&self, cache_id: &str) -> PathBuf {
+        self.overlay().join(cache_id)
+    }
+
+    pub(crate) fn overlay_links(&self) -> PathBuf {
+        self.overlay().join("l")
+    }
+}
+
+fn keyed(base: &Path, digest: &Digest) -> PathBuf {
+    base.join(digest.algorithm().as_str()).join(digest.hex())
+}

@@ -1,0 +1,47 @@
+//! Removing an image.
+
+use spec::{ChainId, ImageId};
+
+use crate::garbage::{self, Trash};
+use crate::{Store, StoreError, files};
+
+/// What went with an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RemovedImage {
+    /// The layers that nothing else used, children before parents as dockerd lists them.
+    pub layers: Vec<ChainId>,
+    /// Whether the image itself is still there because a running operation relies on it; it goes when that ends.
+    pub deferred: bool,
+}
+
+impl Store {
+    /// Removes an image that no reference points to, with the layers and blobs that nothing else uses.
+    ///
+    /// Fails with [`StoreError::Referenced`] if a reference points to it, be it one that another process has just made.
+    /// What running operations hold stays until they end.
+    pub fn remove_image(&self, id: &ImageId) -> Result<RemovedImage, StoreError> {
+        let lease = self.lease()?;
+        let mut trash = Trash::new(self);
+        let transaction = self.transaction()?;
+        if !files::exists(&self.paths().config(id))? {
+            return Err(StoreError::NoImage(id.clone()));
+        }
+        let references = self.references()?;
+        let references = references.of_image(id);
+        if !references.is_empty() {
+            return Err(StoreError::Referenced {
+                image: id.clone(),
+                references: references.iter().map(spec::Reference::familiar).collect(),
+            });
+        }
+        let candidates = garbage::belongings(self, id)?;
+        lease.note_in(&transaction, &candidates)?;
+        lease.sync()?;
+        let collected = self.collect(&transaction, &candidates, lease.id(), &mut trash)?;
+        lease.settle();
+        drop(transaction);
+        trash.empty();
+        let deferred = !collected.images.contains(id);
+        Ok(RemovedImage { layers: collected.layers, deferred })
+    }
+}

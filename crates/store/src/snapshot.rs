@@ -1,0 +1,82 @@
+//! A parsed file that is read again only when it has been replaced.
+
+use std::fs::{self, File, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::{StoreError, files};
+
+/// What a file said when it was last read.
+///
+/// The files are never changed in place, only replaced by renaming, here and by dockerd. The version that was read stays
+/// open, so its inode number is not given to another file: the same number means the same bytes.
+#[derive(Debug)]
+pub(crate) struct Snapshot<T> {
+    limit: u64,
+    last: Mutex<Option<Last<T>>>,
+}
+
+#[derive(Debug)]
+struct Last<T> {
+    file: Metadata,
+    _open: File,
+    value: Arc<T>,
+}
+
+impl<T: Default> Snapshot<T> {
+    /// Files larger than `limit` bytes are refused.
+    pub(crate) fn new(limit: u64) -> Self {
+        Self { limit, last: Mutex::new(None) }
+    }
+
+    /// Returns what the file says now; the default if there is none.
+    pub(crate) fn load(
+        &self,
+        path: &Path,
+        parse: impl FnOnce(&[u8]) -> Result<T, StoreError>,
+    ) -> Result<Arc<T>, StoreError> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = match fs::metadata(path) {
+            Ok(now) => now,
+            Err(error) if files::is_missing(&error) => return Ok(Arc::default()),
+            Err(error) => return Err(StoreError::io("read", path, error)),
+        };
+        if let Some(last) = &*last
+            && (now.dev(), now.ino()) == (last.file.dev(), last.file.ino())
+        {
+            return Ok(Arc::clone(&last.value));
+        }
+        let open = File::open(path).map_err(|error| StoreError::io("open", path, error))?;
+        let file = open.metadata().map_err(|error| StoreError::io("read", path, error))?;
+        let value = Arc::new(parse(&files::read_open(&open, path, self.limit)?)?);
+        *last = Some(Last { file, _open: open, value: Arc::clone(&value) });
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sees_every_replacement_and_parses_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let snapshot = Snapshot::<String>::new(10);
+        let text = |bytes: &[u8]| Ok(String::from_utf8_lossy(bytes).into_owned());
+        assert_eq!(*snapshot.load(&path, text).unwrap(), "");
+        // Same size, same moment, and inode numbers that ext4 hands out again at once.
+        for round in 0..200 {
+            let expected = format!("{round:03}");
+            files::replace(dir.path(), &path, expected.as_bytes(), 0o600).unwrap();
+            assert_eq!(*snapshot.load(&path, text).unwrap(), expected);
+            let again = snapshot.load(&path, |_| panic!("parsed twice")).unwrap();
+            assert_eq!(*again, expected);
+        }
+        fs::remove_file(&path).unwrap();
+        assert_eq!(*snapshot.load(&path, text).unwrap(), "");
+        fs::write(&path, "longer than the limit").unwrap();
+        snapshot.load(&path, text).unwrap_err();
+    }
+}

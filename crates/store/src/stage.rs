@@ -1,0 +1,81 @@
+//! A layer that is being unpacked.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::{DriverKind, Lease, Store, StoreError, files};
+
+/// A layer that nobody else sees yet.
+///
+/// ```text
+/// staging/<lease>.<cache id>/layer/diff        becomes overlay2/<cache id>/diff
+/// staging/<lease>.<cache id>/entry/            becomes layerdb/sha256/<chain id>/
+/// ```
+///
+/// Dropped without a commit it is deleted; should the process die, the next start does so.
+#[derive(Debug)]
+pub struct StagedLayer {
+    store: Store,
+    directory: PathBuf,
+    diff: PathBuf,
+    cache_id: String,
+}
+
+impl Store {
+    /// Makes room for a layer to be unpacked.
+    pub fn stage(&self, lease: &Lease) -> Result<StagedLayer, StoreError> {
+        // As dockerd's cache IDs: 32 random bytes.
+        let cache_id = files::random_hex(32)?;
+        let directory = self.paths().staging().join(format!("{}.{cache_id}", lease.id()));
+        files::make_dir(&directory, 0o700)?;
+        let staged = StagedLayer {
+            store: self.clone(),
+            diff: directory.join("layer/diff"),
+            directory,
+            cache_id,
+        };
+        files::make_dir(&staged.entry(), 0o700)?;
+        if self.driver() == DriverKind::Overlay2 {
+            files::make_dir(&staged.layer(), 0o710)?;
+            files::make_dir(&staged.diff, 0o755)?;
+        }
+        Ok(staged)
+    }
+}
+
+impl StagedLayer {
+    /// Returns the directory to unpack into. With the driver `packed` nothing is unpacked and there is none.
+    pub fn path(&self) -> &Path {
+        &self.diff
+    }
+
+    /// Creates the file that takes the gzipped tar-split of the layer, from which its tar is rebuilt. `packed` has no use
+    /// for one.
+    pub fn tar_split(&self) -> Result<File, StoreError> {
+        files::create_new(&self.entry().join("tar-split.json.gz"), 0o644)
+    }
+
+    pub(crate) fn cache_id(&self) -> &str {
+        &self.cache_id
+    }
+
+    /// What becomes the driver's directory.
+    pub(crate) fn layer(&self) -> PathBuf {
+        self.directory.join("layer")
+    }
+
+    /// What becomes the entry of the layer database.
+    pub(crate) fn entry(&self) -> PathBuf {
+        self.directory.join("entry")
+    }
+}
+
+impl Drop for StagedLayer {
+    fn drop(&mut self) {
+        let attic = self.store.paths().trash();
+        if let Err(error) = files::remove_tree(&self.directory, &attic) {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "staged layer not removed, the next start will do it");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Tidying up after processes that died, when a data root is opened.
+
+use std::collections::HashSet;
+
+use crate::garbage::Trash;
+use crate::lease::{Entry, Item};
+use crate::lock::Transaction;
+use crate::{Store, StoreError, files, ingest, lease};
+
+/// Ends the leases of dead processes and removes what they were preparing.
+///
+/// Damage is reported in the log and does not keep the root from being opened.
+pub(crate) fn sweep(store: &Store) -> Result<(), StoreError> {
+    let mut trash = Trash::new(store);
+    let transaction = store.transaction()?;
+    let (living, dead) = lease::list(store)?;
+    for id in dead {
+        match lease::end(store, &transaction, &id, false) {
+            Ok(more) => trash.append(more),
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, lease = id, "lease of a dead process not ended");
+            }
+        }
+    }
+    forget_removed_images(store, &transaction, &mut trash)?;
+    let staging = store.paths().staging();
+    for name in files::names(&staging)? {
+        // Files of transactions are no exception: no transaction runs but this one.
+        let is_alive =
+            name.split_once('.').is_some_and(|(lease, _)| living.iter().any(|id| id == lease));
+        if !is_alive {
+            trash.take(&staging.join(name))?;
+        }
+    }
+    trash.take_leftovers()?;
+    ingest::sweep(store, &transaction)?;
+    drop(transaction);
+    trash.empty();
+    Ok(())
+}
+
+/// Removes the manifests and blobs of images that a dockerd has removed, which knows nothing of them.
+fn forget_removed_images(
+    store: &Store,
+    transaction: &Transaction,
+    trash: &mut Trash,
+) -> Result<(), StoreError> {
+    let mut listed = match store.listed_images() {
+        Ok(listed) => listed,
+        Err(error) => {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "list of manifests not read");
+            return Ok(());
+        }
+    };
+    if !listed.is_empty() {
+        let there: HashSet<_> = store.images()?.into_iter().collect();
+        listed.retain(|id| !there.contains(id));
+    }
+    if !listed.is_empty() {
+        let gone: Vec<_> = listed.into_iter().map(|id| Entry::Pending(Item::Image(id))).collect();
+        // No lease has an empty name.
+        store.collect(transaction, &gone, "", trash)?;
+    }
+    Ok(())
+}

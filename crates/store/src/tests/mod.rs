@@ -1,0 +1,10 @@
+//! Tests of the store as a whole, and what the other tests share.
+
+mod concurrency;
+mod crash;
+mod layout;
+mod removal;
+mod support;
+
+pub(crate) use self::crash::step;
+pub(crate) use self::support::Root;
