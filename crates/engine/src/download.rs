@@ -1,0 +1,328 @@
+//! Blobs from the registry to the disk.
+//!
+//! A download writes to an [`Ingest`], in several ranges at once where the server can and the blob is large. It knows nothing of
+//! layers: whoever needs the bytes reads the ingest file while it grows. An attempt fetches what is missing, so a
+//! retry, and the first attempt of the next process, go on where the last one stopped.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures_util::{StreamExt, TryStreamExt, stream::FuturesUnordered};
+use registry::{BlobStream, Recovery, RegistryError, Remote, Source};
+use spec::{Descriptor, Digest};
+use store::{Ingest, Lease, SegmentWriter, VerifiedIngest};
+
+use crate::engine::{BlobKey, blocking};
+use crate::transfer::{Transfer, Transfers, Watcher, Watchers};
+use crate::{Engine, EngineError, LayerState, Result};
+
+/// How much one request asks for, in bytes. Large enough that a round trip is nothing beside it, small enough that the
+/// prefix that is being unpacked grows steadily.
+const SEGMENT: u64 = store::SEGMENT_SIZE;
+/// How many ranges of one blob are in flight. One TCP connection rarely fills a long link; more would be impolite.
+const RANGES: usize = 4;
+/// How many bytes are collected before a write to the disk, per range in flight.
+const WRITE_SIZE: usize = 512 << 10;
+/// The longest pause before another attempt.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+pub(crate) type Downloads = Transfers<BlobKey, Blob, ()>;
+pub(crate) type Download = Transfer<Blob, ()>;
+
+/// The blob of a download, complete or not.
+#[derive(Debug)]
+pub(crate) struct Blob {
+    ingest: Ingest,
+    verified: Mutex<Verified>,
+    sources: Sources,
+}
+
+/// Which endpoints bytes came from.
+type Sources = Arc<Mutex<Vec<Source>>>;
+
+#[derive(Debug, Default)]
+enum Verified {
+    #[default]
+    NotYet,
+    Yes(VerifiedIngest),
+    /// A commit has taken it.
+    Taken,
+}
+
+impl Blob {
+    pub(crate) fn ingest(&self) -> &Ingest {
+        &self.ingest
+    }
+
+    /// Returns who sent bytes of the blob to this process.
+    pub(crate) fn sources(&self) -> Vec<Source> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Compares what somebody hashed who read all of the blob. Blocking.
+    pub(crate) fn verify(&self, actual: &Digest, size: u64) -> Result<()> {
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*verified, Verified::NotYet) {
+            *verified = Verified::Yes(self.ingest.verify(actual, size)?);
+        }
+        Ok(())
+    }
+
+    /// Gives up the verified blob to be published; `None` if somebody else has taken it.
+    pub(crate) fn take_verified(&self) -> Option<VerifiedIngest> {
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *verified, Verified::Taken) {
+            Verified::Yes(ingest) => Some(ingest),
+            Verified::NotYet => {
+                *verified = Verified::NotYet;
+                None
+            }
+            Verified::Taken => None,
+        }
+    }
+}
+
+impl Engine {
+    /// Joins the download of a blob, or starts it.
+    pub(crate) async fn download(
+        &self,
+        remote: &Remote,
+        descriptor: &Descriptor,
+        lease: &Arc<Lease>,
+        watcher: Watcher,
+    ) -> Result<Download> {
+        let prepare = |watchers: Arc<Watchers>| async move {
+            let (store, lease, wanted) =
+                (self.store().clone(), Arc::clone(lease), descriptor.clone());
+            let ingest =
+                blocking(move || Ok(store.ingest(&lease, &wanted.digest, wanted.size)?)).await?;
+            let job = Job {
+                engine: self.clone(),
+                remote: remote.clone(),
+                descriptor: descriptor.clone(),
+                ingest: ingest.clone(),
+                watchers,
+                sources: Sources::default(),
+            };
+            let sources = Arc::clone(&job.sources);
+            Ok((Blob { ingest, verified: Mutex::default(), sources }, job.run()))
+        };
+        self.0.downloads.start(descriptor.digest.clone(), watcher, prepare).await
+    }
+}
+
+/// One download.
+struct Job {
+    engine: Engine,
+    remote: Remote,
+    descriptor: Descriptor,
+    ingest: Ingest,
+    watchers: Arc<Watchers>,
+    sources: Sources,
+}
+
+/// Wakes the readers of an ingest when its download ends early, however it ends.
+struct FailOnDrop(Option<Ingest>);
+
+impl Drop for FailOnDrop {
+    fn drop(&mut self) {
+        if let Some(ingest) = &self.0 {
+            ingest.fail("the download was cancelled");
+        }
+    }
+}
+
+impl Job {
+    async fn run(self) -> Result<()> {
+        let mut guard = FailOnDrop(Some(self.ingest.clone()));
+        let result = self.attempts().await;
+        match &result {
+            Ok(()) => guard.0 = None,
+            Err(error) => self.ingest.fail(error.message()),
+        }
+        result
+    }
+
+    async fn attempts(&self) -> Result<()> {
+        let network = self.engine.network();
+        let _turn = self.watchers.turn(&network.downloads).await?;
+        let mut failures = 0;
+        loop {
+            let missing_before = self.missing();
+            let error = match self.fetch_missing().await {
+                Ok(()) if self.missing() == 0 => break,
+                Ok(()) => {
+                    let digest = &self.descriptor.digest;
+                    return Err(EngineError::Internal(format!("blob {digest} ended early")));
+                }
+                Err(Failure::Engine(error)) => return Err(error),
+                Err(Failure::Registry(error)) => error,
+            };
+            // An attempt that brought something counts as a success: only a link that brings nothing is given up.
+            failures = if self.missing() < missing_before { 1 } else { failures + 1 };
+            let Recovery::Retry { after } = error.recovery() else {
+                return Err(EngineError::Registry(error));
+            };
+            if failures >= network.limits.attempts.max(1) {
+                return Err(EngineError::Registry(error));
+            }
+            let pause = after.unwrap_or_else(|| backoff(failures)).min(MAX_PAUSE);
+            tracing::info!(blob = %self.descriptor.digest, %error, ?pause, "download will be retried");
+            self.watchers.report(LayerState::Retrying { seconds: pause.as_secs().max(1) });
+            tokio::time::sleep(pause).await;
+        }
+        self.watchers.report(LayerState::VerifyingChecksum);
+        self.watchers.report(LayerState::DownloadComplete);
+        Ok(())
+    }
+
+    /// Returns how many bytes are not on the disk yet.
+    fn missing(&self) -> u64 {
+        self.descriptor.size - self.ingest.present()
+    }
+
+    /// Fetches what is not on the disk.
+    async fn fetch_missing(&self) -> Result<(), Failure> {
+        let mut segments = cut(&self.ingest.missing());
+        let Some(first) = segments.pop_front() else { return Ok(()) };
+        let stream = self.remote.blob(&self.descriptor, first.clone()).await?;
+        if !stream.ranged {
+            return self.write_whole(stream).await;
+        }
+        let queue = Mutex::new(segments);
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let follow = |mut current: Option<(Range<u64>, Option<BlobStream>)>| async move {
+            while let Some((range, stream)) = current {
+                let stream = match stream {
+                    Some(stream) => stream,
+                    None => self.remote.blob(&self.descriptor, range.clone()).await?,
+                };
+                self.write_range(stream, range).await?;
+                current = next().map(|range| (range, None));
+            }
+            Ok::<_, Failure>(())
+        };
+        let mut ranges: FuturesUnordered<_> =
+            (1..RANGES).map_while(|_| next()).map(|range| follow(Some((range, None)))).collect();
+        ranges.push(follow(Some((first, Some(stream)))));
+        while let Some(result) = ranges.next().await {
+            result?;
+        }
+        Ok(())
+    }
+
+    /// Writes a stream that begins with `range`.
+    async fn write_range(&self, mut stream: BlobStream, range: Range<u64>) -> Result<(), Failure> {
+        {
+            let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+            if !sources.contains(&stream.source) {
+                sources.push(stream.source.clone());
+            }
+        }
+        let mut writer = self.ingest.writer(range)?;
+        let mut buffer = BytesMut::with_capacity(WRITE_SIZE);
+        while let Some(bytes) = stream.try_next().await? {
+            buffer.extend_from_slice(&bytes);
+            if buffer.len() >= WRITE_SIZE {
+                (writer, buffer) = self.write(writer, buffer).await?;
+            }
+        }
+        self.write(writer, buffer).await?;
+        Ok(())
+    }
+
+    async fn write(
+        &self,
+        mut writer: SegmentWriter,
+        mut buffer: BytesMut,
+    ) -> Result<(SegmentWriter, BytesMut), Failure> {
+        let written = blocking(move || {
+            writer.write(&buffer)?;
+            buffer.clear();
+            Ok((writer, buffer))
+        })
+        .await?;
+        let total = self.descriptor.size;
+        self.watchers.report(LayerState::Downloading { current: self.ingest.present(), total });
+        Ok(written)
+    }
+
+    /// Writes a stream of the whole blob: the server knows no ranges. The writer skips what is here.
+    async fn write_whole(&self, stream: BlobStream) -> Result<(), Failure> {
+        self.write_range(stream, 0..self.descriptor.size).await
+    }
+}
+
+/// Cuts ranges into requests.
+fn cut(missing: &[Range<u64>]) -> VecDeque<Range<u64>> {
+    let mut segments = VecDeque::new();
+    for range in missing {
+        let mut start = range.start;
+        while start < range.end {
+            let end = ((start / SEGMENT + 1) * SEGMENT).min(range.end);
+            segments.push_back(start..end);
+            start = end;
+        }
+    }
+    segments
+}
+
+/// Returns the pause after the `failures`th failure in a row: 1 s, 2 s, 4 s …
+pub(crate) fn backoff(failures: u32) -> Duration {
+    Duration::from_secs(1 << failures.saturating_sub(1).min(5))
+}
+
+/// Why an attempt ended: only a registry's failure may be worth another.
+enum Failure {
+    Registry(RegistryError),
+    Engine(EngineError),
+}
+
+impl From<RegistryError> for Failure {
+    fn from(error: RegistryError) -> Self {
+        Self::Registry(error)
+    }
+}
+
+impl From<store::StoreError> for Failure {
+    fn from(error: store::StoreError) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_end_at_multiples_of_a_segment() {
+        let whole = |n: u64| n * SEGMENT;
+        let ranges = |pairs: &[(u64, u64)]| pairs.iter().map(|(a, b)| *a..*b).collect::<Vec<_>>();
+        for (missing, expected) in [
+            (ranges(&[]), ranges(&[])),
+            (ranges(&[(0, 10)]), ranges(&[(0, 10)])),
+            (ranges(&[(5, whole(1) + 1)]), ranges(&[(5, whole(1)), (whole(1), whole(1) + 1)])),
+            (
+                ranges(&[(0, whole(2)), (whole(3) + 7, whole(4))]),
+                ranges(&[(0, whole(1)), (whole(1), whole(2)), (whole(3) + 7, whole(4))]),
+            ),
+        ] {
+            assert_eq!(Vec::from(cut(&missing)), expected, "{missing:?}");
+        }
+    }
+
+    #[test]
+    fn pauses_grow_up_to_a_bound() {
+        let seconds: Vec<u64> = (1..=8).map(|n| backoff(n).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 32, 32]);
+    }
+}

@@ -1,0 +1,199 @@
+//! The engine itself: what all operations share.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use registry::{Client, RegistryConfig};
+use spec::{ChainId, Digest, ImageId};
+use store::{DriverKind, Store, StoreOptions};
+use tokio::sync::Semaphore;
+
+use crate::download::Downloads;
+use crate::events::Events;
+use crate::pull::LayerJobs;
+use crate::push::UploadJobs;
+use crate::transfer::Transfers;
+use crate::{EngineError, Result};
+
+/// How an engine is set up.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Where everything is kept.
+    pub data_root: PathBuf,
+    /// How layers are kept; `None` takes what the data root has, or what works here.
+    pub driver: Option<DriverKind>,
+    /// Whether compressed blobs are kept beside unpacked layers, so that a push sends the very bytes that were pulled.
+    pub keep_blobs: bool,
+    /// How registries are reached.
+    pub registry: RegistryConfig,
+    /// How much may go on at once.
+    pub limits: Limits,
+}
+
+/// How much may go on at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Blobs that are downloaded at once; `max-concurrent-downloads`.
+    pub downloads: usize,
+    /// Blobs that are uploaded at once; `max-concurrent-uploads`.
+    pub uploads: usize,
+    /// How often a transfer is tried before it fails; `max-download-attempts`.
+    pub attempts: u32,
+}
+
+impl Default for Limits {
+    /// Returns dockerd's defaults.
+    fn default() -> Self {
+        Self { downloads: 3, uploads: 5, attempts: 5 }
+    }
+}
+
+/// What can be told of an engine.
+#[derive(Clone, Debug)]
+pub struct EngineInfo {
+    /// Where everything is kept.
+    pub data_root: PathBuf,
+    /// The driver's name.
+    pub driver: String,
+    /// What the driver has to say, as names and values.
+    pub driver_status: Vec<(String, String)>,
+    /// How many images there are.
+    pub images: usize,
+    /// How much may go on at once.
+    pub limits: Limits,
+}
+
+/// Does everything that can be done with images. Cheap to clone; all clones are one engine.
+#[derive(Clone, Debug)]
+pub struct Engine(pub(crate) Arc<Shared>);
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) events: Events,
+    pub(crate) downloads: Downloads,
+    pub(crate) layer_jobs: LayerJobs,
+    pub(crate) upload_jobs: UploadJobs,
+    /// Threads that unpack: more than cores would only cost memory.
+    pub(crate) unpackers: Arc<Semaphore>,
+    /// One pull publishes at a time: a layer that two of them staged is then taken by the first and found by the second.
+    pub(crate) publishing: tokio::sync::Mutex<()>,
+    network: RwLock<Network>,
+}
+
+/// What a reload changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Network {
+    pub(crate) client: Client,
+    pub(crate) limits: Limits,
+    pub(crate) downloads: Arc<Semaphore>,
+    pub(crate) uploads: Arc<Semaphore>,
+}
+
+impl Network {
+    fn new(registry: RegistryConfig, limits: Limits) -> Result<Self> {
+        Ok(Self {
+            client: Client::new(registry).map_err(EngineError::Registry)?,
+            limits,
+            downloads: Arc::new(Semaphore::new(limits.downloads.max(1))),
+            uploads: Arc::new(Semaphore::new(limits.uploads.max(1))),
+        })
+    }
+}
+
+impl Engine {
+    /// Opens the data root, sweeps what dead processes left in it, and gets ready.
+    pub async fn open(config: EngineConfig) -> Result<Self> {
+        let options = StoreOptions {
+            root: config.data_root,
+            driver: config.driver,
+            keep_blobs: config.keep_blobs,
+        };
+        let network = Network::new(config.registry, config.limits)?;
+        let store = blocking(move || Ok(Store::open(options)?)).await?;
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Ok(Self(Arc::new(Shared {
+            store,
+            events: Events::default(),
+            downloads: Downloads::default(),
+            layer_jobs: Transfers::default(),
+            upload_jobs: Transfers::default(),
+            unpackers: Arc::new(Semaphore::new(cores.clamp(2, 8))),
+            publishing: tokio::sync::Mutex::new(()),
+            network: RwLock::new(network),
+        })))
+    }
+
+    /// Changes what may change while the engine runs. Transfers that have begun go on as they began.
+    pub fn reload(&self, registry: RegistryConfig, limits: Limits) -> Result<()> {
+        let network = Network::new(registry, limits)?;
+        *self.0.network.write().unwrap_or_else(PoisonError::into_inner) = network;
+        Ok(())
+    }
+
+    /// Returns the events of this engine.
+    pub fn events(&self) -> &Events {
+        &self.0.events
+    }
+
+    /// Tells what there is.
+    pub async fn info(&self) -> Result<EngineInfo> {
+        let store = self.0.store.clone();
+        let limits = self.network().limits;
+        blocking(move || {
+            Ok(EngineInfo {
+                data_root: store.root().to_owned(),
+                driver: store.driver().to_string(),
+                driver_status: store.driver_status(),
+                images: store.images()?.len(),
+                limits,
+            })
+        })
+        .await
+    }
+
+    pub(crate) fn network(&self) -> Network {
+        self.0.network.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Tells the watchers that something happened to a local image.
+    pub(crate) fn image_event(&self, action: &'static str, id: &ImageId, name: &str) {
+        let labels = match self.store().image(id) {
+            Ok(Some(image)) => image.config.value().labels().unwrap_or_default(),
+            // An image that is gone has no labels any more.
+            Ok(None) | Err(_) => BTreeMap::new(),
+        };
+        self.event(action, id.to_string(), labels, name);
+    }
+
+    /// Tells the watchers that something happened.
+    pub(crate) fn event(
+        &self,
+        action: &'static str,
+        actor_id: String,
+        mut attributes: BTreeMap<String, String>,
+        name: &str,
+    ) {
+        attributes.insert("name".to_owned(), name.to_owned());
+        self.0.events.publish(action, actor_id, attributes);
+    }
+}
+
+/// Runs disk or CPU work on a thread that may block.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(EngineError::Internal(error.to_string())))
+}
+
+/// What a layer job is one job for: a layer on its parents. Equal layers on other parents are other directories.
+pub(crate) type LayerKey = ChainId;
+/// What a download is one download for.
+pub(crate) type BlobKey = Digest;

@@ -1,0 +1,237 @@
+//! What can go wrong in an operation, in Docker's words.
+
+use std::sync::Arc;
+
+use spec::{Digest, ManifestError, MediaType, PlatformError, ReferenceError};
+
+/// What a caller can tell of an error without reading it; a daemon answers each with its own HTTP status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The request makes no sense.
+    InvalidParameter,
+    /// The registry wants credentials, or other ones.
+    Unauthorized,
+    /// The registry does not allow it.
+    Forbidden,
+    /// Something that is named does not exist, here or at the registry.
+    NotFound,
+    /// Something stands in the way.
+    Conflict,
+    /// The registry does not answer, or not now.
+    Unavailable,
+    /// The operation was cancelled.
+    Cancelled,
+    /// Something failed that should not.
+    System,
+}
+
+/// The error of an operation. Its text equals dockerd's where dockerd has one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// A reference does not follow the grammar.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// A platform does not follow the grammar.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    /// A parameter is wrong in another way.
+    #[error("{0}")]
+    InvalidParameter(String),
+    /// `scratch` names the empty image and nothing else.
+    #[error("'scratch' is a reserved name")]
+    ReservedName,
+    /// No local image has this name or ID.
+    #[error("No such image: {0}")]
+    NoSuchImage(String),
+    /// A local image has this name, for another platform.
+    #[error(
+        "image with reference {reference} was found but its platform ({actual}) does not match the specified platform ({wanted})"
+    )]
+    PlatformMismatch {
+        /// What was asked for.
+        reference: String,
+        /// The image's.
+        actual: String,
+        /// The caller's.
+        wanted: String,
+    },
+    /// Nothing to push under this name.
+    #[error("An image does not exist locally with the tag: {0}")]
+    NoLocalRepository(String),
+    /// The repository has images, but not under this tag.
+    #[error("tag does not exist: {0}")]
+    NoLocalTag(String),
+    /// The repository has no tags at all.
+    #[error("no tags to push for {0}")]
+    NoTagsToPush(String),
+    /// A digest names what is at a registry already.
+    #[error("cannot push a digest reference")]
+    PushDigest,
+    /// The registry has no such manifest.
+    #[error("manifest for {reference} not found")]
+    ManifestNotFound {
+        /// What was asked for, familiar.
+        reference: String,
+        /// What the registry said.
+        source: registry::RegistryError,
+    },
+    /// The registry has no such repository.
+    #[error("repository {repository} not found")]
+    RepositoryNotFound {
+        /// What was asked for, familiar.
+        repository: String,
+        /// What the registry said.
+        source: registry::RegistryError,
+    },
+    /// The registry denies access, which may mean that there is no such repository.
+    #[error(
+        "pull access denied for {repository}, repository does not exist or may require 'docker login'"
+    )]
+    PullDenied {
+        /// What was asked for, familiar.
+        repository: String,
+        /// What the registry said.
+        source: registry::RegistryError,
+    },
+    /// Another error of a registry.
+    #[error(transparent)]
+    Registry(registry::RegistryError),
+    /// The index has no image that runs on the platform.
+    #[error("no matching manifest for {0} in the manifest list entries")]
+    NoMatchingManifest(String),
+    /// The manifest cannot be read, or could be read in two ways.
+    #[error("{reference}")]
+    Manifest {
+        /// Whose manifest it is, familiar.
+        reference: String,
+        /// What is wrong with it.
+        source: ManifestError,
+    },
+    /// Indexes within indexes, deeper than anybody means it.
+    #[error("{0}: indexes are nested too deep")]
+    IndexDepth(String),
+    /// A manifest of something that is not an image.
+    #[error("Encountered remote \"{media_type}\"({class}) when fetching")]
+    NotAnImage {
+        /// The media type of its config.
+        media_type: MediaType,
+        /// What it is, in one word.
+        class: &'static str,
+    },
+    /// A layer of a kind that Longshore does not know.
+    #[error("unsupported media type {0}")]
+    UnsupportedMediaType(MediaType),
+    /// The config cannot be read.
+    #[error("image config {digest} is not valid")]
+    Config {
+        /// The config's digest.
+        digest: Digest,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// Manifest and config disagree on the layers.
+    #[error("layers from manifest don't match image configuration")]
+    RootFsMismatch,
+    /// An image for another operating system than this store can unpack.
+    #[error(
+        "image operating system \"{0}\" cannot be used on this platform: operating system is not supported"
+    )]
+    OperatingSystem(String),
+    /// The bytes of a layer are not what the manifest or config says.
+    #[error("filesystem layer verification failed for digest {digest}: {detail}")]
+    LayerVerification {
+        /// The blob.
+        digest: Digest,
+        /// What was found instead, and where it came from.
+        detail: String,
+    },
+    /// A layer cannot be read or unpacked.
+    #[error("failed to register layer {digest}")]
+    Layer {
+        /// The blob.
+        digest: Digest,
+        /// What is wrong with it.
+        source: archive::ArchiveError,
+    },
+    /// Something uses the image.
+    #[error("conflict: unable to delete {id} ({}) - {reason}", if *hard { "cannot be forced" } else { "must be forced" })]
+    ImageInUse {
+        /// The short image ID.
+        id: String,
+        /// Whether not even `force` helps.
+        hard: bool,
+        /// What uses it.
+        reason: String,
+    },
+    /// A blob that is needed is not here and cannot be made.
+    #[error("{0}")]
+    Missing(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
+    /// The operation was cancelled.
+    #[error("context canceled")]
+    Cancelled,
+    /// A task of ours ended abnormally: a defect.
+    #[error("internal error: {0}")]
+    Internal(String),
+    /// The error of a job that several callers waited for.
+    #[error(transparent)]
+    Shared(Arc<EngineError>),
+}
+
+impl EngineError {
+    /// Returns the error with its causes, joined by colons as Docker does it: the text that clients get.
+    pub fn message(&self) -> String {
+        let mut message = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            message.push_str(": ");
+            message.push_str(&error.to_string());
+            cause = error.source();
+        }
+        message
+    }
+
+    /// Returns what kind of error this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Reference(_)
+            | Self::Platform(_)
+            | Self::InvalidParameter(_)
+            | Self::ReservedName
+            | Self::PushDigest
+            | Self::NotAnImage { .. }
+            | Self::UnsupportedMediaType(_)
+            | Self::OperatingSystem(_)
+            | Self::Manifest { .. }
+            | Self::IndexDepth(_) => ErrorKind::InvalidParameter,
+            Self::NoSuchImage(_)
+            | Self::PlatformMismatch { .. }
+            | Self::NoLocalRepository(_)
+            | Self::NoLocalTag(_)
+            | Self::NoTagsToPush(_)
+            | Self::ManifestNotFound { .. }
+            | Self::RepositoryNotFound { .. }
+            | Self::PullDenied { .. }
+            | Self::NoMatchingManifest(_) => ErrorKind::NotFound,
+            Self::ImageInUse { .. } => ErrorKind::Conflict,
+            Self::Registry(error) if error.is_unauthorized() => ErrorKind::Unauthorized,
+            Self::Registry(error) if error.is_denied() => ErrorKind::Forbidden,
+            Self::Cancelled => ErrorKind::Cancelled,
+            Self::Shared(error) => error.kind(),
+            Self::Registry(_)
+            | Self::Config { .. }
+            | Self::RootFsMismatch
+            | Self::LayerVerification { .. }
+            | Self::Layer { .. }
+            | Self::Missing(_)
+            | Self::Store(_)
+            | Self::Internal(_) => ErrorKind::System,
+        }
+    }
+}
+
+/// The result of an operation.
+pub type Result<T, E = EngineError> = std::result::Result<T, E>;

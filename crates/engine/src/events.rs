@@ -1,0 +1,81 @@
+//! What happened to images, for those who watch.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::broadcast;
+
+/// How many events are remembered for a watcher who asks for the past; dockerd remembers as many.
+const HISTORY: usize = 256;
+/// How many events a slow watcher may be behind before it loses some.
+const BACKLOG: usize = 1024;
+
+/// Something that happened to an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// What happened: `pull`, `push`, `tag`, `untag`, `delete` …
+    pub action: &'static str,
+    /// The image: its ID, or for `pull` the reference.
+    pub actor_id: String,
+    /// The image's labels, and `name`.
+    pub attributes: BTreeMap<String, String>,
+    /// When, in nanoseconds since 1970.
+    pub time_nano: i64,
+}
+
+/// All events of this process.
+#[derive(Debug)]
+pub struct Events {
+    history: Mutex<VecDeque<Event>>,
+    sender: broadcast::Sender<Event>,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { history: Mutex::default(), sender: broadcast::channel(BACKLOG).0 }
+    }
+}
+
+impl Events {
+    /// Returns the remembered events, the oldest first, and those to come, without a gap between.
+    pub fn subscribe(&self) -> (Vec<Event>, broadcast::Receiver<Event>) {
+        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        (history.iter().cloned().collect(), self.sender.subscribe())
+    }
+
+    /// Tells that something happened now.
+    pub(crate) fn publish(
+        &self,
+        action: &'static str,
+        actor_id: String,
+        attributes: BTreeMap<String, String>,
+    ) {
+        let now = jiff::Timestamp::now().as_nanosecond();
+        let time_nano = i64::try_from(now).unwrap_or(i64::MAX);
+        let event = Event { action, actor_id, attributes, time_nano };
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        if history.len() == HISTORY {
+            history.pop_front();
+        }
+        history.push_back(event.clone());
+        // Nobody may be listening.
+        let _ = self.sender.send(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remembers_the_newest_and_tells_the_rest() {
+        let events = Events::default();
+        for n in 0..=HISTORY {
+            events.publish("pull", n.to_string(), BTreeMap::new());
+        }
+        let (history, mut receiver) = events.subscribe();
+        assert_eq!((history.len(), history[0].actor_id.as_str()), (HISTORY, "1"));
+        events.publish("tag", "x".into(), BTreeMap::new());
+        assert_eq!(receiver.try_recv().unwrap().action, "tag");
+    }
+}

@@ -1,0 +1,109 @@
+//! `inspect`: all that is known of an image.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use spec::{Descriptor, DiffId, ImageId, Platform};
+use store::GraphDriver;
+
+use crate::engine::blocking;
+use crate::{Engine, EngineError, Result, resolve};
+
+/// What is known of an image. Texts are as its config has them.
+#[derive(Clone, Debug)]
+pub struct ImageDetails {
+    /// The image.
+    pub id: ImageId,
+    /// Its tags, familiar, sorted.
+    pub repo_tags: Vec<String>,
+    /// Its digests at registries, familiar, sorted.
+    pub repo_digests: Vec<String>,
+    /// The image that it was built on with the classic builder.
+    pub parent: Option<ImageId>,
+    /// The note of its maker, or that of its last step.
+    pub comment: String,
+    /// When it was made, RFC 3339.
+    pub created: Option<String>,
+    /// Version of the Docker that made it.
+    pub docker_version: Option<String>,
+    /// Who made it.
+    pub author: Option<String>,
+    /// How a container of it runs.
+    pub config: Option<Value>,
+    /// What it runs on.
+    pub platform: Platform,
+    /// The sum of its layers' unpacked sizes in bytes.
+    pub size: u64,
+    /// Where its layers are.
+    pub graph_driver: GraphDriver,
+    /// Its layers, the bottom one first.
+    pub layers: Vec<DiffId>,
+    /// When it last got a name, RFC 3339.
+    pub last_tag_time: Option<String>,
+    /// The manifests that it was pulled with.
+    pub manifests: Vec<Descriptor>,
+}
+
+impl Engine {
+    /// Returns what is known of the image `name`, provided that it runs on `platform` if one is given.
+    pub async fn inspect(&self, name: &str, platform: Option<Platform>) -> Result<ImageDetails> {
+        let engine = self.clone();
+        let name = name.to_owned();
+        blocking(move || engine.details(&name, platform.as_ref())).await
+    }
+
+    fn details(&self, name: &str, platform: Option<&Platform>) -> Result<ImageDetails> {
+        let store = self.store();
+        let references = store.references()?;
+        let found = resolve::find(store, &references, name)?;
+        let image =
+            store.image(&found.id)?.ok_or_else(|| EngineError::NoSuchImage(name.to_owned()))?;
+        let config = image.config.value();
+        if let Some(wanted) = platform
+            && !resolve::platform_matches(wanted, &config.platform())
+        {
+            return Err(EngineError::PlatformMismatch {
+                reference: name.to_owned(),
+                actual: config.platform().to_string(),
+                wanted: wanted.to_string(),
+            });
+        }
+        let (digests, tags): (Vec<_>, Vec<_>) = references
+            .of_image(&found.id)
+            .iter()
+            .partition(|reference| reference.digest().is_some());
+        let mut size = 0_u64;
+        for chain_id in &image.layers {
+            let layer = store.layer(chain_id)?.ok_or_else(|| {
+                EngineError::Missing(format!(
+                    "layer {chain_id} of image {} does not exist",
+                    found.id
+                ))
+            })?;
+            size = size.saturating_add(layer.size);
+        }
+        let last_comment = || config.history.last().and_then(|step| step.comment.clone());
+        let comment =
+            config.comment.clone().filter(|comment| !comment.is_empty()).or_else(last_comment);
+        Ok(ImageDetails {
+            repo_tags: tags.iter().map(|reference| reference.familiar()).collect(),
+            repo_digests: digests.iter().map(|reference| reference.familiar()).collect(),
+            parent: store.parent(&found.id)?,
+            comment: comment.unwrap_or_default(),
+            created: config.created.clone(),
+            docker_version: config.docker_version.clone(),
+            author: config.author.clone(),
+            config: config.config.clone(),
+            platform: config.platform(),
+            size,
+            graph_driver: match image.layers.last() {
+                Some(top) => store.graph_driver(top)?,
+                None => GraphDriver { name: store.driver().to_string(), data: BTreeMap::new() },
+            },
+            layers: config.rootfs.diff_ids.clone(),
+            last_tag_time: store.last_updated(&found.id)?.map(|time| time.to_string()),
+            manifests: store.manifests_of(&found.id)?,
+            id: found.id,
+        })
+    }
+}

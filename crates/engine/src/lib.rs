@@ -1,0 +1,43 @@
+//! What can be done with images: one file a verb, over the store, the registry client and the archive code.
+//!
+//! An operation takes a request of checked values, reports [`ProgressEvent`]s and ends in a value or an [`EngineError`] whose
+//! text is Docker's. It is cancelled by dropping its future: work on blocking threads notices and stops, and what was
+//! downloaded stays for the next try.
+//!
+//! # Flow of a pull
+//!
+//! [`pull`](Engine::pull) resolves the reference to a manifest and a config, makes a plan of the missing layers, and runs one *layer
+//! job* for each: it joins the blob's *download* (shared by all who want the blob), unpacks the bytes on a blocking thread
+//! while they arrive, and compares both digests. When all layers are staged, one [`store::Store::commit`] publishes everything,
+//! the reference last.
+//!
+//! # Concurrency
+//!
+//! Downloads, layer jobs and uploads are [`transfer`]s: one job a key, however many operations wait for it, ended when the last of
+//! them is gone. Semaphores bound the transfers on the network and the threads that unpack.
+
+mod download;
+mod engine;
+mod error;
+mod events;
+mod inspect;
+mod list;
+mod login;
+mod progress;
+mod pull;
+mod push;
+mod remove;
+mod resolve;
+mod tag;
+mod transfer;
+
+pub use engine::{Engine, EngineConfig, EngineInfo, Limits};
+pub use error::{EngineError, ErrorKind, Result};
+pub use events::{Event, Events};
+pub use inspect::ImageDetails;
+pub use list::{ImageSummary, ListFilters, ListOptions};
+pub use login::LoginOutcome;
+pub use progress::{LayerState, Progress, ProgressEvent, ProgressReceiver};
+pub use pull::PullRequest;
+pub use push::PushRequest;
+pub use remove::{RemoveOptions, Removed};

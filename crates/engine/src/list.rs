@@ -1,0 +1,416 @@
+//! `images`: which images there are.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::Timestamp;
+use spec::{ChainId, ImageId, Reference};
+use store::{Image, References, Store};
+
+use crate::engine::blocking;
+use crate::{Engine, EngineError, Result, resolve};
+
+/// What to list.
+#[derive(Clone, Debug, Default)]
+pub struct ListOptions {
+    /// Also images that are only steps on the way to another image.
+    pub all: bool,
+    /// Compute how much of each image others share.
+    pub shared_size: bool,
+    /// Which of the images.
+    pub filters: ListFilters,
+}
+
+/// Which images. Values of one kind are alternatives where that makes sense, kinds must all hold.
+#[derive(Clone, Debug, Default)]
+pub struct ListFilters {
+    /// Only images without a tag, or only those with one.
+    pub dangling: Option<bool>,
+    /// `key` or `key=value`, all of which must be there.
+    pub labels: Vec<String>,
+    /// Glob patterns of references, one of which must match.
+    pub references: Vec<String>,
+    /// Images that must be younger than those listed.
+    pub before: Vec<String>,
+    /// Images that must be older than those listed.
+    pub since: Vec<String>,
+    /// Seconds since 1970 before which the listed ones were made.
+    pub until: Option<i64>,
+}
+
+/// A line of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageSummary {
+    /// The image.
+    pub id: ImageId,
+    /// The image that it was built on with the classic builder.
+    pub parent: Option<ImageId>,
+    /// Its tags, familiar, sorted.
+    pub repo_tags: Vec<String>,
+    /// Its digests at registries, familiar, sorted.
+    pub repo_digests: Vec<String>,
+    /// When it was made, in seconds since 1970; 0 if it does not say.
+    pub created: i64,
+    /// The sum of its layers' unpacked sizes in bytes.
+    pub size: u64,
+    /// How many of these bytes belong to other images, too, if that was asked for.
+    pub shared_size: Option<u64>,
+    /// Its labels, if its config has such an object.
+    pub labels: Option<BTreeMap<String, String>>,
+}
+
+impl Engine {
+    /// Lists images, the youngest first.
+    pub async fn list(&self, options: ListOptions) -> Result<Vec<ImageSummary>> {
+        let store = self.store().clone();
+        blocking(move || Listing::open(&store)?.run(&options)).await
+    }
+}
+
+/// All that is needed to answer, read once.
+struct Listing<'a> {
+    store: &'a Store,
+    references: std::sync::Arc<References>,
+    images: Vec<Entry>,
+    /// Sizes of layers with all below them.
+    sizes: HashMap<ChainId, Option<u64>>,
+}
+
+struct Entry {
+    image: std::sync::Arc<Image>,
+    created: Option<Timestamp>,
+    parent: Option<ImageId>,
+}
+
+impl<'a> Listing<'a> {
+    fn open(store: &'a Store) -> Result<Self> {
+        let references = store.references()?;
+        let mut images = Vec::new();
+        for id in store.images()? {
+            // Another process may have removed it meanwhile; a damaged one must not hide the others.
+            match store.image(&id) {
+                Ok(Some(image)) => {
+                    let created =
+                        image.config.value().created.as_deref().and_then(|text| text.parse().ok());
+                    let parent = store.parent(&id)?;
+                    images.push(Entry { image, created, parent });
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(image = %id, %error, "an image cannot be read"),
+            }
+        }
+        Ok(Self { store, references, images, sizes: HashMap::new() })
+    }
+
+    fn run(mut self, options: &ListOptions) -> Result<Vec<ImageSummary>> {
+        let filters = &options.filters;
+        let window = self.window(filters)?;
+        let patterns: Vec<Glob> =
+            filters.references.iter().map(|pattern| Glob::parse(pattern)).collect::<Result<_>>()?;
+        let parents: HashSet<ImageId> =
+            self.images.iter().filter_map(|entry| entry.parent.clone()).collect();
+        let shared = options.shared_size.then(|| self.layer_users());
+        let mut summaries = Vec::new();
+        for entry in std::mem::take(&mut self.images) {
+            let id = &entry.image.id;
+            let is_parent = parents.contains(id);
+            if !window.contains(entry.created) || (filters.dangling == Some(true) && is_parent) {
+                continue;
+            }
+            let labels = entry.image.config.value().labels();
+            if !filters.labels.iter().all(|wanted| has_label(labels.as_ref(), wanted)) {
+                continue;
+            }
+            let (repo_tags, repo_digests) = self.names(id, &patterns);
+            if !wanted(options, is_parent, &repo_tags, &repo_digests) {
+                continue;
+            }
+            let Some(size) = self.size(&entry.image.layers)? else { continue };
+            let shared_size = match &shared {
+                Some(users) => Some(self.shared(&entry.image.layers, users)?),
+                None => None,
+            };
+            summaries.push(ImageSummary {
+                id: id.clone(),
+                parent: entry.parent,
+                repo_tags,
+                repo_digests,
+                created: entry.created.map_or(0, Timestamp::as_second),
+                size,
+                shared_size,
+                labels,
+            });
+        }
+        summaries.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+        Ok(summaries)
+    }
+
+    fn window(&self, filters: &ListFilters) -> Result<Window> {
+        let created = |name: &String| -> Result<Option<Timestamp>> {
+            let id = resolve::find(self.store, &self.references, name)?.id;
+            Ok(self
+                .images
+                .iter()
+                .find(|entry| entry.image.id == id)
+                .and_then(|entry| entry.created))
+        };
+        let mut window = Window::default();
+        for name in &filters.before {
+            window.end_at(created(name)?);
+        }
+        if let Some(until) = filters.until {
+            window.end_at(Timestamp::from_second(until).ok());
+        }
+        for name in &filters.since {
+            window.start = window.start.max(created(name)?);
+        }
+        Ok(window)
+    }
+
+    /// Returns the image's tags and digests, those that match one of the patterns if there are any.
+    fn names(&self, id: &ImageId, patterns: &[Glob]) -> (Vec<String>, Vec<String>) {
+        let (mut tags, mut digests) = (Vec::new(), Vec::new());
+        for reference in self.references.of_image(id) {
+            if !patterns.is_empty()
+                && !patterns.iter().any(|pattern| pattern.matches_reference(reference))
+            {
+                continue;
+            }
+            let names = if reference.digest().is_some() { &mut digests } else { &mut tags };
+            names.push(reference.familiar());
+        }
+        (tags, digests)
+    }
+
+    /// Returns the size of a stack of layers; `None` if one of them has gone.
+    fn size(&mut self, chain: &[ChainId]) -> Result<Option<u64>> {
+        let mut sum = Some(0);
+        for chain_id in chain {
+            let size = match self.sizes.get(chain_id) {
+                Some(size) => *size,
+                None => {
+                    let size = self.store.layer(chain_id)?.map(|layer| layer.size);
+                    self.sizes.insert(chain_id.clone(), size);
+                    size
+                }
+            };
+            sum = sum.zip(size).map(|(sum, size): (u64, u64)| sum.saturating_add(size));
+        }
+        Ok(sum)
+    }
+
+    fn layer_users(&self) -> HashMap<ChainId, usize> {
+        let mut users = HashMap::new();
+        for entry in &self.images {
+            for chain_id in &entry.image.layers {
+                *users.entry(chain_id.clone()).or_default() += 1;
+            }
+        }
+        users
+    }
+
+    fn shared(&mut self, chain: &[ChainId], users: &HashMap<ChainId, usize>) -> Result<u64> {
+        let shared: Vec<ChainId> = chain
+            .iter()
+            .filter(|chain_id| users.get(chain_id).is_some_and(|n| *n > 1))
+            .cloned()
+            .collect();
+        Ok(self.size(&shared)?.unwrap_or_default())
+    }
+}
+
+/// The rules of dockerd for images without a name that the filters left.
+fn wanted(options: &ListOptions, is_parent: bool, tags: &[String], digests: &[String]) -> bool {
+    let filters = &options.filters;
+    if tags.is_empty() && digests.is_empty() {
+        (options.all || !is_parent)
+            && filters.dangling != Some(false)
+            && filters.references.is_empty()
+    } else {
+        filters.dangling != Some(true) || tags.is_empty()
+    }
+}
+
+fn has_label(labels: Option<&BTreeMap<String, String>>, wanted: &str) -> bool {
+    let Some(labels) = labels else { return false };
+    match wanted.split_once('=') {
+        Some((key, value)) => labels.get(key).is_some_and(|found| found == value),
+        None => labels.contains_key(wanted),
+    }
+}
+
+/// The time between two images, without its ends.
+#[derive(Default)]
+struct Window {
+    start: Option<Timestamp>,
+    end: Option<Timestamp>,
+}
+
+impl Window {
+    fn end_at(&mut self, end: Option<Timestamp>) {
+        if let Some(end) = end {
+            self.end = Some(self.end.map_or(end, |other| other.min(end)));
+        }
+    }
+
+    fn contains(&self, created: Option<Timestamp>) -> bool {
+        let after = self.start.is_none_or(|start| created.is_some_and(|created| created > start));
+        let before = self.end.is_none_or(|end| created.is_some_and(|created| created < end));
+        after && before
+    }
+}
+
+/// A pattern of Go's `path.Match`: `*`, `?`, `[a-z]`, `[^a]`, `\x`; none of them matches a `/`.
+#[derive(Debug)]
+struct Glob(Vec<Token>);
+
+#[derive(Debug)]
+enum Token {
+    Char(char),
+    Any,
+    AnyRun,
+    Class { negated: bool, ranges: Vec<(char, char)> },
+}
+
+impl Glob {
+    fn parse(pattern: &str) -> Result<Self> {
+        let bad = || EngineError::InvalidParameter("syntax error in pattern".to_owned());
+        let mut chars = pattern.chars().peekable();
+        let mut tokens = Vec::new();
+        while let Some(c) = chars.next() {
+            tokens.push(match c {
+                '*' => Token::AnyRun,
+                '?' => Token::Any,
+                '\\' => Token::Char(chars.next().ok_or_else(bad)?),
+                '[' => {
+                    let negated = chars.next_if_eq(&'^').is_some();
+                    let mut ranges = Vec::new();
+                    while ranges.is_empty() || chars.peek() != Some(&']') {
+                        let low = class_char(&mut chars).ok_or_else(bad)?;
+                        let high = match chars.next_if_eq(&'-') {
+                            Some(_) => class_char(&mut chars).ok_or_else(bad)?,
+                            None => low,
+                        };
+                        ranges.push((low, high));
+                    }
+                    chars.next();
+                    Token::Class { negated, ranges }
+                }
+                c => Token::Char(c),
+            });
+        }
+        Ok(Self(tokens))
+    }
+
+    /// Matches the familiar and the canonical form, with and without the tag.
+    fn matches_reference(&self, reference: &Reference) -> bool {
+        let repository = reference.repository();
+        [
+            reference.familiar(),
+            repository.familiar(),
+            reference.clone().with_default_tag().to_string(),
+            repository.to_string(),
+        ]
+        .iter()
+        .any(|name| self.matches(name))
+    }
+
+    /// Matches without recursion: on a mismatch, the last `*` takes one character more.
+    fn matches(&self, text: &str) -> bool {
+        let text: Vec<char> = text.chars().collect();
+        let (mut token, mut at) = (0, 0);
+        let mut retry: Option<(usize, usize)> = None;
+        loop {
+            match (self.0.get(token), text.get(at)) {
+                (None, None) => return true,
+                (Some(Token::AnyRun), _) => {
+                    retry = Some((token + 1, at));
+                    token += 1;
+                    continue;
+                }
+                (Some(single), Some(c)) if single.matches(*c) => {
+                    token += 1;
+                    at += 1;
+                    continue;
+                }
+                _ => {}
+            }
+            match retry {
+                Some((after, from)) if text.get(from).is_some_and(|c| *c != '/') => {
+                    retry = Some((after, from + 1));
+                    (token, at) = (after, from + 1);
+                }
+                _ => return false,
+            }
+        }
+    }
+}
+
+fn class_char(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<char> {
+    match chars.next()? {
+        '\\' => chars.next(),
+        '-' | ']' => None,
+        c => Some(c),
+    }
+}
+
+impl Token {
+    fn matches(&self, c: char) -> bool {
+        match self {
+            Self::Char(expected) => *expected == c,
+            Self::Any | Self::AnyRun => c != '/',
+            Self::Class { negated, ranges } => {
+                ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != *negated
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_match_as_gos_do() {
+        for (pattern, text, expected) in [
+            ("", "", true),
+            ("*", "busybox", true),
+            ("*", "a/b", false),
+            ("*box*", "busybox:latest", true),
+            ("my/*", "my/bb:one", true),
+            ("my/*", "my/a/b", false),
+            ("b?x", "box", true),
+            ("b?x", "b/x", false),
+            ("[a-c]x", "bx", true),
+            ("[^a-c]x", "bx", false),
+            ("[]a]", "]", false),
+            (r"\*", "*", true),
+            ("a*b*c", "axxbyyc", true),
+            ("a*b*c", "axxbyy", false),
+        ] {
+            let matched = Glob::parse(pattern).is_ok_and(|glob| glob.matches(text));
+            assert_eq!(matched, expected, "{pattern} {text}");
+        }
+        for bad in ["[", "[a", "[a-", r"\", "[-]"] {
+            let error = Glob::parse(bad).expect_err(bad);
+            assert_eq!(error.to_string(), "syntax error in pattern");
+        }
+        // A pattern that would take a backtracking matcher for ever.
+        assert!(
+            !Glob::parse(&"a*".repeat(60))
+                .unwrap()
+                .matches(&format!("{}b", "a".repeat(120)).repeat(1).replace('b', "/"))
+        );
+    }
+
+    #[test]
+    fn the_window_excludes_its_ends_and_the_undated() {
+        let at = |second| Timestamp::from_second(second).ok();
+        let mut window = Window { start: at(10), end: None };
+        window.end_at(at(30));
+        window.end_at(at(20));
+        for (created, inside) in [(at(10), false), (at(11), true), (at(20), false), (None, false)] {
+            assert_eq!(window.contains(created), inside);
+        }
+        assert!(Window::default().contains(None));
+    }
+}

@@ -1,0 +1,31 @@
+//! `login`: does a registry take these credentials?
+
+use registry::Credentials;
+
+use crate::{Engine, EngineError, Result};
+
+/// What a registry answered to valid credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginOutcome {
+    /// What to tell the user.
+    pub status: String,
+    /// A token to be kept in place of the password, if the registry gives one.
+    pub identity_token: Option<String>,
+}
+
+impl Engine {
+    /// Presents `credentials` to the registry at `server_address` (a host, or Docker Hub's `https://index.docker.io/v1/`).
+    pub async fn login(
+        &self,
+        credentials: &Credentials,
+        server_address: &str,
+    ) -> Result<LoginOutcome> {
+        let login = self
+            .network()
+            .client
+            .login(server_address, credentials)
+            .await
+            .map_err(EngineError::Registry)?;
+        Ok(LoginOutcome { status: login.status.to_owned(), identity_token: login.identity_token })
+    }
+}

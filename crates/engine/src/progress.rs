@@ -1,0 +1,291 @@
+//! What an operation reports while it runs: facts, not words. A front end chooses the words.
+//!
+//! Reports never block and never grow without bound: counters of one layer are thinned out to one per 100 ms (the last one always
+//! passes), and a counter that nobody has read yet is replaced by its successor.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use spec::Digest;
+use tokio::sync::Notify;
+
+/// How often a layer's counter is reported at the most; dockerd has the same interval.
+const COUNTER_INTERVAL: Duration = Duration::from_millis(100);
+
+/// One report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProgressEvent {
+    /// A pull knows its manifest.
+    Pulling {
+        /// The tag or digest asked for.
+        reference: String,
+        /// The repository's path at its registry.
+        repository: String,
+    },
+    /// Something happened to a layer.
+    Layer {
+        /// The first twelve digits of its digest (pull) or diff ID (push).
+        id: String,
+        /// What happened.
+        state: LayerState,
+    },
+    /// A pull has everything; the digest of what the tag pointed to.
+    PullDone {
+        /// The digest of the manifest or index.
+        digest: Digest,
+    },
+    /// A pull is over.
+    Status {
+        /// Whether anything changed here.
+        newer: bool,
+        /// What was asked for, familiar.
+        reference: String,
+    },
+    /// A push begins.
+    Pushing {
+        /// The repository, canonical.
+        repository: String,
+    },
+    /// A push of one tag is over.
+    Pushed {
+        /// The tag.
+        tag: String,
+        /// The manifest's digest.
+        digest: Digest,
+        /// The manifest's size in bytes.
+        size: u64,
+    },
+    /// Something that the user should know and that stops nothing.
+    Warning(String),
+}
+
+/// What happens to one layer. Counters are in bytes of the blob (pull) or of the layer's content (push).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LayerState {
+    /// It is not here and will be fetched.
+    PullingFsLayer,
+    /// It waits for its turn.
+    Waiting,
+    /// Bytes arrive.
+    Downloading {
+        /// Bytes on the disk.
+        current: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// All bytes are here and are being checked.
+    VerifyingChecksum,
+    /// All bytes are here and right.
+    DownloadComplete,
+    /// It is being unpacked.
+    Extracting {
+        /// Bytes of the blob that are unpacked.
+        current: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// It is ready.
+    PullComplete,
+    /// It was here before.
+    AlreadyExists,
+    /// An attempt failed; another begins after this many seconds.
+    Retrying {
+        /// Seconds until then.
+        seconds: u64,
+    },
+    /// A push looks at it.
+    Preparing,
+    /// Bytes leave.
+    Pushing {
+        /// Bytes sent.
+        current: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// The registry has taken it.
+    Pushed,
+    /// The registry had it before.
+    LayerAlreadyExists,
+    /// The registry took it from another repository of its own.
+    MountedFrom {
+        /// That repository's path.
+        repository: String,
+    },
+}
+
+impl LayerState {
+    /// Returns `(current, total)` of a counter.
+    fn counter(&self) -> Option<(u64, u64)> {
+        match *self {
+            Self::Downloading { current, total }
+            | Self::Extracting { current, total }
+            | Self::Pushing { current, total } => Some((current, total)),
+            _ => None,
+        }
+    }
+}
+
+/// Where an operation reports to. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Option<Arc<Sender>>);
+
+/// What all clones of a [`Progress`] share; its end is the end of the reports.
+#[derive(Debug)]
+struct Sender(Arc<Queue>);
+
+/// Where the reports are read. When it is dropped, reports go nowhere.
+#[derive(Debug)]
+pub struct ProgressReceiver(Arc<Queue>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    state: Mutex<State>,
+    ready: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    events: VecDeque<ProgressEvent>,
+    last_counter: HashMap<String, Instant>,
+    senders_gone: bool,
+    receiver_gone: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress {
+    /// Makes a connected pair. The receiver ends when every clone of the sender is gone.
+    pub fn channel() -> (Self, ProgressReceiver) {
+        let queue = Arc::new(Queue::default());
+        (Self(Some(Arc::new(Sender(Arc::clone(&queue))))), ProgressReceiver(queue))
+    }
+
+    /// Makes a sender whose reports go nowhere.
+    pub fn silent() -> Self {
+        Self(None)
+    }
+
+    /// Reports an event.
+    pub fn report(&self, event: ProgressEvent) {
+        if let Some(sender) = &self.0 {
+            let queue = &sender.0;
+            let mut state = queue.lock();
+            if !state.receiver_gone && state.push(event, Instant::now()) {
+                queue.ready.notify_one();
+            }
+        }
+    }
+
+    /// Reports what happened to a layer.
+    pub fn layer(&self, id: &str, state: LayerState) {
+        self.report(ProgressEvent::Layer { id: id.to_owned(), state });
+    }
+}
+
+impl State {
+    /// Queues the event unless it is a counter that comes too soon; returns whether it did.
+    fn push(&mut self, event: ProgressEvent, now: Instant) -> bool {
+        if let ProgressEvent::Layer { id, state } = &event
+            && let Some((current, total)) = state.counter()
+        {
+            let recent = self
+                .last_counter
+                .get(id)
+                .is_some_and(|last| now.duration_since(*last) < COUNTER_INTERVAL);
+            if recent && current < total {
+                return false;
+            }
+            self.last_counter.insert(id.clone(), now);
+            // Only the layer's newest event may be replaced, or the order of its states would change.
+            let newest = self.events.iter_mut().rev().find(
+                |queued| matches!(queued, ProgressEvent::Layer { id: other, .. } if other == id),
+            );
+            if let Some(ProgressEvent::Layer { state: queued, .. }) = newest
+                && std::mem::discriminant(queued) == std::mem::discriminant(state)
+            {
+                queued.clone_from(state);
+                return false;
+            }
+        }
+        self.events.push_back(event);
+        true
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.0.lock().senders_gone = true;
+        self.0.ready.notify_one();
+    }
+}
+
+impl ProgressReceiver {
+    /// Waits for the next event; `None` when all senders are gone and all events are read. Cancel-safe.
+    pub async fn recv(&mut self) -> Option<ProgressEvent> {
+        loop {
+            {
+                let mut state = self.0.lock();
+                if let Some(event) = state.events.pop_front() {
+                    return Some(event);
+                }
+                if state.senders_gone {
+                    return None;
+                }
+            }
+            self.0.ready.notified().await;
+        }
+    }
+}
+
+impl Drop for ProgressReceiver {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.receiver_gone = true;
+        state.events.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn downloading(current: u64) -> ProgressEvent {
+        ProgressEvent::Layer {
+            id: "a".into(),
+            state: LayerState::Downloading { current, total: 10 },
+        }
+    }
+
+    #[tokio::test]
+    async fn ends_when_the_last_sender_is_gone() {
+        let (progress, mut receiver) = Progress::channel();
+        let clone = progress.clone();
+        drop(progress);
+        clone.report(ProgressEvent::Warning("x".into()));
+        drop(clone);
+        assert_eq!(receiver.recv().await, Some(ProgressEvent::Warning("x".into())));
+        assert_eq!(receiver.recv().await, None);
+    }
+
+    #[test]
+    fn thins_counters_out_and_keeps_the_last() {
+        let mut state = State::default();
+        let start = Instant::now();
+        let later = |n: u32| start + COUNTER_INTERVAL * n;
+        assert!(state.push(downloading(1), start));
+        assert!(!state.push(downloading(2), start), "too soon");
+        assert!(!state.push(downloading(3), later(1)), "replaces the unread one");
+        assert_eq!(state.events, [downloading(3)]);
+        state.events.clear();
+        assert!(state.push(downloading(10), later(1)), "the last always passes");
+        let done = ProgressEvent::Layer { id: "a".into(), state: LayerState::DownloadComplete };
+        assert!(state.push(done.clone(), later(1)));
+        assert!(state.push(downloading(5), later(3)), "does not overtake a state");
+        assert_eq!(state.events, [downloading(10), done, downloading(5)]);
+    }
+}

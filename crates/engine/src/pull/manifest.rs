@@ -1,0 +1,237 @@
+//! From a reference to the manifest of one image: through indexes, by platform.
+
+use bytes::Bytes;
+use registry::Target;
+use spec::{
+    Descriptor, ImageManifest, Index, MAX_MANIFEST_SIZE, Manifest, MediaType, Platform, Raw,
+    Reference,
+};
+
+use store::SmallBlob;
+
+use super::Pull;
+use crate::engine::blocking;
+use crate::progress::ProgressEvent;
+use crate::{EngineError, Result};
+
+/// How deep indexes may be nested. One level is usual, two are seen.
+const MAX_INDEX_DEPTH: usize = 4;
+
+/// What a reference led to.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    /// What the tag or digest names: an index or the manifest itself.
+    pub(super) root: Descriptor,
+    /// The indexes on the way, the outermost first.
+    indexes: Vec<(Descriptor, Bytes)>,
+    /// The image's manifest.
+    pub(super) manifest: Raw<ImageManifest>,
+}
+
+impl Resolved {
+    /// Describes the indexes and the manifest, the outermost first.
+    pub(super) fn descriptors(&self) -> Vec<Descriptor> {
+        let manifest = &self.manifest;
+        let media_type = manifest.value().media_type.clone();
+        let size = manifest.bytes().len() as u64;
+        let indexes = self.indexes.iter().map(|(descriptor, _)| descriptor.clone());
+        indexes.chain([Descriptor::new(media_type, manifest.digest().clone(), size)]).collect()
+    }
+
+    /// Returns the indexes and the manifest as they are to be kept.
+    pub(super) fn small_blobs(&self) -> Vec<SmallBlob> {
+        let indexes = self.indexes.iter().map(|(descriptor, bytes)| (&descriptor.digest, bytes));
+        indexes
+            .chain([(self.manifest.digest(), self.manifest.bytes())])
+            .map(|(digest, bytes)| SmallBlob { digest: digest.clone(), bytes: bytes.clone() })
+            .collect()
+    }
+}
+
+impl Pull<'_> {
+    /// Resolves a tag once to a digest, and follows it to the manifest of the image for the platform.
+    pub(super) async fn resolve(&self, target: &Target, reference: &Reference) -> Result<Resolved> {
+        let (mut descriptor, mut bytes) = self.root(target, reference).await?;
+        let root = descriptor.clone();
+        self.progress.report(ProgressEvent::Pulling {
+            reference: match target {
+                Target::Tag(tag) => tag.to_string(),
+                Target::Digest(digest) => digest.to_string(),
+            },
+            repository: reference.repository().path().to_owned(),
+        });
+        let mut indexes = Vec::new();
+        while indexes.len() <= MAX_INDEX_DEPTH {
+            match parse(&descriptor, &bytes, reference)? {
+                Manifest::Image(manifest) => {
+                    check_kind(&manifest)?;
+                    let manifest = Raw::parse(bytes, |_| Ok::<_, EngineError>(*manifest))?;
+                    return Ok(Resolved { root, indexes, manifest });
+                }
+                Manifest::Index(index) => {
+                    let chosen = self.choose(&index)?.clone();
+                    indexes.push((descriptor, bytes));
+                    bytes = self.document(&chosen, reference).await?;
+                    descriptor = chosen;
+                }
+            }
+        }
+        Err(EngineError::IndexDepth(reference.familiar()))
+    }
+
+    /// Returns what the target names. A tag costs a HEAD only when what it names is here already.
+    async fn root(&self, target: &Target, reference: &Reference) -> Result<(Descriptor, Bytes)> {
+        let descriptor = match target {
+            Target::Digest(digest) => {
+                if let Some(bytes) = self.local_document(digest).await? {
+                    let media_type = document_type(&bytes);
+                    return Ok((
+                        Descriptor::new(media_type, digest.clone(), bytes.len() as u64),
+                        bytes,
+                    ));
+                }
+                None
+            }
+            Target::Tag(_) => {
+                let resolved = self.remote.resolve(target).await;
+                Some(resolved.map_err(|error| self.refused(error, reference))?)
+            }
+        };
+        if let Some(descriptor) = descriptor {
+            let bytes = self.document(&descriptor, reference).await?;
+            return Ok((descriptor, bytes));
+        }
+        let fetched =
+            self.remote.manifest(target).await.map_err(|error| self.refused(error, reference))?;
+        let media_type = fetched.media_type.unwrap_or_else(|| document_type(&fetched.bytes));
+        let size = fetched.bytes.len() as u64;
+        Ok((Descriptor::new(media_type, fetched.digest, size), fetched.bytes))
+    }
+
+    /// Returns a manifest or index by its digest, from the store or the registry.
+    async fn document(&self, descriptor: &Descriptor, reference: &Reference) -> Result<Bytes> {
+        if let Some(bytes) = self.local_document(&descriptor.digest).await? {
+            return Ok(bytes);
+        }
+        let target = Target::Digest(descriptor.digest.clone());
+        let fetched =
+            self.remote.manifest(&target).await.map_err(|error| self.refused(error, reference))?;
+        Ok(fetched.bytes)
+    }
+
+    async fn local_document(&self, digest: &spec::Digest) -> Result<Option<Bytes>> {
+        let (store, lease, digest) =
+            (self.engine.store().clone(), std::sync::Arc::clone(&self.lease), digest.clone());
+        blocking(move || {
+            lease.hold_blob(&digest)?;
+            Ok(store.read_blob(&digest, MAX_MANIFEST_SIZE)?)
+        })
+        .await
+    }
+
+    /// Chooses the entry that suits the platform best; of equals the first.
+    fn choose<'i>(&self, index: &'i Index) -> Result<&'i Descriptor> {
+        let wanted = self.request.platform.clone().unwrap_or_else(Platform::host);
+        choose(index, &wanted).ok_or_else(|| EngineError::NoMatchingManifest(wanted.to_string()))
+    }
+}
+
+fn choose<'i>(index: &'i Index, wanted: &Platform) -> Option<&'i Descriptor> {
+    let preference = |descriptor: &Descriptor| match &descriptor.platform {
+        Some(platform) => wanted.preference(platform),
+        // An entry that says nothing may be anything; an index within an index is one. It comes last.
+        None => Some(usize::MAX),
+    };
+    index
+        .manifests
+        .iter()
+        .filter(|descriptor| {
+            descriptor.media_type.is_manifest() || descriptor.media_type.is_index()
+        })
+        .filter_map(|descriptor| Some((preference(descriptor)?, descriptor)))
+        .min_by_key(|(preference, _)| *preference)
+        .map(|(_, descriptor)| descriptor)
+}
+
+fn parse(descriptor: &Descriptor, bytes: &[u8], reference: &Reference) -> Result<Manifest> {
+    Manifest::parse(Some(&descriptor.media_type), bytes)
+        .map_err(|source| EngineError::Manifest { reference: reference.familiar(), source })
+}
+
+/// What a document says that it is; the parser has the last word.
+fn document_type(bytes: &[u8]) -> MediaType {
+    match Manifest::parse(None, bytes) {
+        Ok(manifest) => manifest.media_type().clone(),
+        Err(_) => MediaType::from(""),
+    }
+}
+
+/// Refuses manifests of things that are no images, by what their config is.
+fn check_kind(manifest: &ImageManifest) -> Result<()> {
+    let media_type = &manifest.config.media_type;
+    let class = match media_type.as_str() {
+        // Some old tools call a config so.
+        "application/octet-stream" => return Ok(()),
+        _ if media_type.is_config() => return Ok(()),
+        "application/vnd.docker.plugin.v1+json" => "plugin",
+        _ => "unknown",
+    };
+    Err(EngineError::NotAnImage { media_type: media_type.clone(), class })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(platform: Option<&str>, media_type: MediaType, mark: u8) -> Descriptor {
+        let mut descriptor = Descriptor::new(media_type, spec::Digest::sha256(&[mark]), 1);
+        descriptor.platform = platform.map(|text| {
+            let words: Vec<&str> = text.split('/').collect();
+            Platform {
+                os: words[0].into(),
+                architecture: words[1].into(),
+                variant: words.get(2).map(|variant| (*variant).to_owned()),
+                ..Platform::default()
+            }
+        });
+        descriptor
+    }
+
+    #[test]
+    fn chooses_the_best_entry_that_is_an_image() {
+        let manifest = || MediaType::OciManifest;
+        let amd64 = Platform::parse("linux/amd64").unwrap();
+        for (entries, expected) in [
+            (vec![], None),
+            (vec![entry(Some("linux/arm64"), manifest(), 0)], None),
+            (
+                vec![
+                    entry(Some("unknown/unknown"), manifest(), 0),
+                    entry(Some("linux/amd64"), manifest(), 1),
+                ],
+                Some(1),
+            ),
+            (
+                vec![
+                    entry(Some("linux/386"), manifest(), 0),
+                    entry(Some("linux/amd64"), manifest(), 1),
+                ],
+                Some(1),
+            ),
+            (
+                vec![
+                    entry(Some("linux/amd64"), manifest(), 0),
+                    entry(Some("linux/amd64"), manifest(), 1),
+                ],
+                Some(0),
+            ),
+            (vec![entry(None, manifest(), 0), entry(Some("linux/386"), manifest(), 1)], Some(1)),
+            (vec![entry(None, MediaType::OciIndex, 0)], Some(0)),
+            (vec![entry(Some("linux/amd64"), MediaType::from("application/x-helm"), 0)], None),
+        ] {
+            let index = Index { media_type: MediaType::OciIndex, manifests: entries };
+            let chosen = choose(&index, &amd64).map(|descriptor| descriptor.digest.clone());
+            assert_eq!(chosen, expected.map(|mark| spec::Digest::sha256(&[mark])), "{index:?}");
+        }
+    }
+}

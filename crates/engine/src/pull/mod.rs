@@ -1,0 +1,253 @@
+//! `pull`: an image from a registry into the store.
+
+mod layer;
+mod manifest;
+mod plan;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use registry::{Access, Credentials, RegistryError, Remote, Target};
+use spec::{Descriptor, ImageConfig, ImageId, MAX_CONFIG_SIZE, Platform, Raw, Reference, Tag};
+use store::{Commit, DriverKind, Lease, NewImage, SmallBlob};
+
+pub(crate) use layer::LayerJobs;
+
+use crate::engine::blocking;
+use crate::progress::ProgressEvent;
+use crate::{Engine, EngineError, LayerState, Progress, Result, resolve};
+use layer::LayerTransfer;
+use manifest::Resolved;
+use plan::Plan;
+
+/// What to pull.
+#[derive(Clone, Debug)]
+pub struct PullRequest {
+    /// Which image; a name only means the tag `latest`.
+    pub reference: Reference,
+    /// Every tag of the repository.
+    pub all_tags: bool,
+    /// For which platform, if not for this machine's.
+    pub platform: Option<Platform>,
+    /// For the registry that the reference names, and for no other host.
+    pub credentials: Credentials,
+}
+
+impl Engine {
+    /// Pulls an image, or all images of a repository.
+    ///
+    /// Dropping the future cancels the pull: what is on the disk stays for the next one, and nothing half-done is seen.
+    pub async fn pull(&self, request: PullRequest, progress: Progress) -> Result<()> {
+        let repository = request.reference.repository().clone();
+        if repository.familiar() == "scratch" {
+            return Err(EngineError::ReservedName);
+        }
+        let remote = self
+            .network()
+            .client
+            .remote(&repository, &request.credentials, Access::Pull)
+            .await
+            .map_err(EngineError::Registry)?;
+        let lease = self.lease().await?;
+        let pull = Pull { engine: self, remote, request: &request, progress, lease };
+        let familiar =
+            if request.all_tags { repository.familiar() } else { pull.reference().familiar() };
+        let newer = if request.all_tags {
+            pull.all_tags().await?
+        } else {
+            pull.one(&pull.reference()).await?
+        };
+        pull.progress.report(ProgressEvent::Status { newer, reference: familiar.clone() });
+        self.event("pull", familiar, std::collections::BTreeMap::new(), &repository.familiar());
+        Ok(())
+    }
+
+    pub(crate) async fn lease(&self) -> Result<Arc<Lease>> {
+        let store = self.store().clone();
+        blocking(move || Ok(Arc::new(store.lease()?))).await
+    }
+}
+
+/// A pull under way.
+struct Pull<'a> {
+    engine: &'a Engine,
+    remote: Remote,
+    request: &'a PullRequest,
+    progress: Progress,
+    lease: Arc<Lease>,
+}
+
+impl Pull<'_> {
+    fn reference(&self) -> Reference {
+        self.request.reference.clone().with_default_tag()
+    }
+
+    /// Pulls every tag; returns whether anything changed.
+    async fn all_tags(&self) -> Result<bool> {
+        let name = &self.request.reference;
+        let tags = self.remote.tags().await.map_err(|error| self.refused(error, name))?;
+        let mut newer = false;
+        for tag in tags {
+            let reference = Reference::new(name.repository().clone(), Some(tag), None);
+            newer |= self.one(&reference).await?;
+        }
+        Ok(newer)
+    }
+
+    /// Pulls one image; returns whether anything changed.
+    async fn one(&self, reference: &Reference) -> Result<bool> {
+        let target = match (reference.digest(), reference.tag()) {
+            (Some(digest), _) => Target::Digest(digest.clone()),
+            (None, tag) => Target::Tag(tag.cloned().unwrap_or_else(Tag::latest)),
+        };
+        let resolved = self.resolve(&target, reference).await?;
+        let image = self.image(&resolved, reference).await?;
+        self.progress.report(ProgressEvent::PullDone { digest: resolved.root.digest.clone() });
+        self.publish(reference, resolved, image).await
+    }
+
+    /// Makes sure that the config and the layers are here or staged.
+    async fn image(&self, resolved: &Resolved, reference: &Reference) -> Result<Ready> {
+        let descriptor = &resolved.manifest.value().config;
+        let id = ImageId::new(descriptor.digest.clone());
+        self.hold_image(&id).await?;
+        let config = self.config(descriptor).await?;
+        self.check_platform(config.value(), reference)?;
+        let plan = self.plan(resolved.manifest.value(), config.value(), &id).await?;
+        let layers = self.layers(&plan).await?;
+        Ok(Ready { id, config: config.bytes().clone(), plan, layers })
+    }
+
+    async fn hold_image(&self, id: &ImageId) -> Result<()> {
+        let (lease, id) = (Arc::clone(&self.lease), id.clone());
+        blocking(move || Ok(lease.hold_image(&id)?)).await
+    }
+
+    async fn config(&self, descriptor: &Descriptor) -> Result<Raw<ImageConfig>> {
+        let invalid = |source| EngineError::Config { digest: descriptor.digest.clone(), source };
+        let (store, id) = (self.engine.store().clone(), ImageId::new(descriptor.digest.clone()));
+        let local = blocking(move || Ok(store.image(&id)?)).await?;
+        let bytes = match local {
+            Some(image) => image.config.bytes().clone(),
+            None => self
+                .remote
+                .blob_bytes(descriptor, MAX_CONFIG_SIZE)
+                .await
+                .map_err(EngineError::Registry)?,
+        };
+        // The client and the store have compared the digest.
+        Raw::parse(bytes, ImageConfig::parse).map_err(invalid)
+    }
+
+    /// Warns, as dockerd does, when a manifest that lists no platforms turns out to be for another one than was asked for.
+    fn check_platform(&self, config: &ImageConfig, reference: &Reference) -> Result<()> {
+        if config.os != "linux"
+            && !config.os.is_empty()
+            && self.engine.store().driver() == DriverKind::Overlay2
+        {
+            return Err(EngineError::OperatingSystem(config.os.clone()));
+        }
+        if let Some(wanted) = &self.request.platform
+            && !resolve::platform_matches(wanted, &config.platform())
+        {
+            let mismatch = EngineError::PlatformMismatch {
+                reference: reference.familiar(),
+                actual: config.platform().to_string(),
+                wanted: wanted.to_string(),
+            };
+            self.progress.report(ProgressEvent::Warning(mismatch.to_string()));
+        }
+        Ok(())
+    }
+
+    async fn plan(
+        &self,
+        manifest: &spec::ImageManifest,
+        config: &ImageConfig,
+        id: &ImageId,
+    ) -> Result<Plan> {
+        let (store, lease) = (self.engine.store().clone(), Arc::clone(&self.lease));
+        let (manifest, diff_ids, id) =
+            (manifest.clone(), config.rootfs.diff_ids.clone(), id.clone());
+        blocking(move || Plan::make(&store, &lease, &id, &manifest, &diff_ids)).await
+    }
+
+    /// Runs the jobs of all layers that are not here, and waits for them.
+    async fn layers(&self, plan: &Plan) -> Result<Vec<LayerTransfer>> {
+        if plan.is_complete() {
+            return Ok(Vec::new());
+        }
+        for layer in &plan.layers {
+            let state =
+                if layer.present { LayerState::AlreadyExists } else { LayerState::PullingFsLayer };
+            self.progress.layer(&layer.label(), state);
+        }
+        let missing = plan.layers.iter().filter(|layer| !layer.present);
+        try_join_all(missing.map(|layer| self.layer(layer))).await
+    }
+
+    /// Publishes everything at once and names it; returns whether anything changed.
+    async fn publish(
+        &self,
+        reference: &Reference,
+        resolved: Resolved,
+        image: Ready,
+    ) -> Result<bool> {
+        // Two pulls of this process may have staged the same layers: one publishes them, the other then finds them.
+        let _turn = self.engine.0.publishing.lock().await;
+        let (store, lease, reference) =
+            (self.engine.store().clone(), Arc::clone(&self.lease), resolve::by_digest(reference));
+        blocking(move || {
+            let references = store.references()?;
+            let newer = references.get(&reference).as_ref() != Some(&image.id);
+            let mut commit = Commit::default();
+            for transfer in &image.layers {
+                commit.layers.extend(transfer.layer.take_staged());
+                commit.blobs.extend(transfer.layer.take_blob());
+            }
+            let repository = reference.repository().clone();
+            commit.sources = image.plan.sources(&repository);
+            let by_digest = Reference::new(repository, None, Some(resolved.root.digest.clone()));
+            let taken = references.get(&by_digest).is_some_and(|other| other != image.id);
+            if taken && reference.tag().is_some() {
+                // The same index, pulled for another platform before. dockerd leaves the digest to the first image, too.
+                tracing::warn!(%by_digest, "the digest already names an image for another platform");
+            } else {
+                commit.references.push((by_digest, image.id.clone()));
+            }
+            if reference.tag().is_some() {
+                commit.references.push((reference, image.id.clone()));
+            }
+            commit.small_blobs = resolved.small_blobs();
+            let config = SmallBlob { digest: image.id.digest().clone(), bytes: image.config.clone() };
+            commit.small_blobs.push(config);
+            let manifests = resolved.descriptors();
+            commit.image = Some(NewImage { id: image.id, config: image.config, manifests });
+            store.commit(&lease, commit)?;
+            Ok(newer)
+        })
+        .await
+    }
+
+    /// Puts a registry's refusal into dockerd's words.
+    fn refused(&self, error: RegistryError, reference: &Reference) -> EngineError {
+        let repository = reference.repository().familiar();
+        match error.api_errors().first().map(|error| error.code) {
+            Some("DENIED") => EngineError::PullDenied { repository, source: error },
+            Some("MANIFEST_UNKNOWN") => {
+                EngineError::ManifestNotFound { reference: reference.familiar(), source: error }
+            }
+            Some("NAME_UNKNOWN") => EngineError::RepositoryNotFound { repository, source: error },
+            _ => EngineError::Registry(error),
+        }
+    }
+}
+
+/// An image whose parts are all here or staged.
+struct Ready {
+    id: ImageId,
+    config: Bytes,
+    plan: Plan,
+    layers: Vec<LayerTransfer>,
+}

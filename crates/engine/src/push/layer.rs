@@ -1,0 +1,226 @@
+//! One layer, the cheapest way to the registry.
+
+use std::sync::Arc;
+
+use archive::GzipEncoder;
+use registry::{Mounted, UploadSession};
+use spec::{Descriptor, DiffId, Digest, MediaType, Repository};
+use store::{Source, Spool};
+
+use super::Push;
+use super::manifest::LayerToPush;
+use crate::engine::blocking;
+use crate::transfer::{Transfers, Watcher, Watchers};
+use crate::{EngineError, LayerState, Result};
+
+/// How many repositories a layer is tried to be mounted from. Each try is a request; more rarely help.
+const MOUNT_ATTEMPTS: usize = 3;
+/// How many other blobs of the same layer are looked for at the registry before one is made anew.
+const EXISTENCE_CHECKS: usize = 3;
+/// gzip level of blobs that are made here: Docker's.
+const LEVEL: u32 = 6;
+
+/// One upload of a layer to a repository, however many pushes want it.
+pub(crate) type UploadJobs = Transfers<(Repository, DiffId), (), Descriptor>;
+
+/// A layer that is at the registry.
+#[derive(Clone, Debug)]
+pub(super) struct PushedLayer {
+    pub(super) diff_id: DiffId,
+    pub(super) descriptor: Descriptor,
+}
+
+impl Push {
+    /// Makes sure that the registry has a layer, by an upload of ours or of somebody else.
+    pub(super) async fn layer(self: &Arc<Self>, layer: &LayerToPush) -> Result<PushedLayer> {
+        loop {
+            let watcher = Watcher::User { progress: self.progress.clone(), id: layer.label() };
+            let prepare = |watchers| async {
+                let job = Job { push: Arc::clone(self), layer: layer.clone(), watchers };
+                Ok(((), job.run()))
+            };
+            let key = (self.request.repository.clone(), layer.diff_id.clone());
+            let transfer = self.engine.0.upload_jobs.start(key, watcher, prepare).await?;
+            match transfer.done().await {
+                Ok(descriptor) => {
+                    return Ok(PushedLayer { diff_id: layer.diff_id.clone(), descriptor });
+                }
+                // Somebody else's job failed with their credentials: ours may do better.
+                Err(error) if transfer.joined() => {
+                    tracing::debug!(%error, "a joined upload failed")
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// The work on one layer.
+pub(super) struct Job {
+    pub(super) push: Arc<Push>,
+    pub(super) layer: LayerToPush,
+    pub(super) watchers: Arc<Watchers>,
+}
+
+impl Job {
+    async fn run(self) -> Result<Descriptor> {
+        let network = self.push.engine.network();
+        let _turn = self.watchers.turn(&network.uploads).await?;
+        if let Some(known) = &self.layer.known
+            && self.exists(&known.digest).await?.is_some()
+        {
+            self.watchers.report(LayerState::LayerAlreadyExists);
+            return Ok(known.clone());
+        }
+        let sources = self.sources().await?;
+        let session = match self.mount(&sources).await? {
+            Mount::Done(descriptor) => return Ok(descriptor),
+            Mount::Session(session) => Some(session),
+            Mount::Nothing => None,
+        };
+        if let Some(known) = &self.layer.known {
+            let (store, digest) = (self.push.engine.store().clone(), known.digest.clone());
+            if let Some(blob) = blocking(move || Ok(store.blob(&digest)?)).await? {
+                self.upload(session, known, blob.path).await?;
+                self.watchers.report(LayerState::Pushed);
+                return Ok(known.clone());
+            }
+        }
+        if let Some(descriptor) = self.other_blob(&sources).await? {
+            self.cancel(session).await;
+            self.watchers.report(LayerState::LayerAlreadyExists);
+            return Ok(descriptor);
+        }
+        let (descriptor, spool) = self.make_blob().await?;
+        self.upload(session, &descriptor, spool.path().to_owned()).await?;
+        self.watchers.report(LayerState::Pushed);
+        Ok(descriptor)
+    }
+
+    async fn exists(&self, digest: &Digest) -> Result<Option<u64>> {
+        self.push.remote.blob_size(digest).await.map_err(EngineError::Registry)
+    }
+
+    /// Returns where the layer is known to be at this registry, the most promising place first: those noted with the same
+    /// credentials, then those whose path begins like the target's, then the youngest.
+    async fn sources(&self) -> Result<Vec<Source>> {
+        let (store, diff_id) = (self.push.engine.store().clone(), self.layer.diff_id.clone());
+        let noted = blocking(move || Ok(store.sources_of(&diff_id)?)).await?;
+        let target = &self.push.request.repository;
+        let mut sources: Vec<Source> = noted
+            .into_iter()
+            .rev()
+            .filter(|source| source.repository.domain() == target.domain())
+            .collect();
+        sources.sort_by_key(|source| {
+            let likeness = common_components(source.repository.path(), target.path());
+            std::cmp::Reverse((self.push.key.signed(source), likeness))
+        });
+        Ok(sources)
+    }
+
+    /// Tries to have the registry take the layer from another repository of its own.
+    async fn mount(&self, sources: &[Source]) -> Result<Mount> {
+        let target = &self.push.request.repository;
+        let known = self.layer.known.as_ref().map(|known| &known.digest);
+        let candidates = sources
+            .iter()
+            .filter(|source| {
+                source.repository != *target && known.is_none_or(|known| *known == source.digest)
+            })
+            .take(MOUNT_ATTEMPTS);
+        let mut open = None;
+        for source in candidates {
+            match self.push.remote.mount(&source.digest, &source.repository).await {
+                Ok(Mounted::Yes) => {
+                    self.cancel(open).await;
+                    let repository = source.repository.path().to_owned();
+                    self.watchers.report(LayerState::MountedFrom { repository });
+                    return Ok(Mount::Done(self.describe(&source.digest).await?));
+                }
+                Ok(Mounted::Started(session)) => {
+                    self.cancel(open.replace(session)).await;
+                }
+                // A mount is an optimisation: the upload that follows tells what is really wrong.
+                Err(error) => tracing::debug!(%error, from = %source.repository, "mount failed"),
+            }
+        }
+        Ok(open.map_or(Mount::Nothing, Mount::Session))
+    }
+
+    async fn cancel(&self, session: Option<UploadSession>) {
+        if let Some(session) = session
+            && let Err(error) = session.cancel().await
+        {
+            tracing::debug!(%error, "an upload that is not needed could not be cancelled");
+        }
+    }
+
+    /// Describes a blob that the registry has in the target repository.
+    async fn describe(&self, digest: &Digest) -> Result<Descriptor> {
+        if let Some(known) = self.layer.known.as_ref().filter(|known| known.digest == *digest) {
+            return Ok(known.clone());
+        }
+        let size = self.exists(digest).await?.ok_or_else(|| {
+            EngineError::Missing(format!(
+                "the registry does not have the blob {digest} that it mounted"
+            ))
+        })?;
+        Ok(Descriptor::new(MediaType::DockerLayerGzip, digest.clone(), size))
+    }
+
+    /// Looks for another blob of the same layer in the target repository.
+    async fn other_blob(&self, sources: &[Source]) -> Result<Option<Descriptor>> {
+        let known = self.layer.known.as_ref().map(|known| &known.digest);
+        let others =
+            sources.iter().filter(|source| Some(&source.digest) != known).take(EXISTENCE_CHECKS);
+        for source in others {
+            if let Some(size) = self.exists(&source.digest).await? {
+                let digest = source.digest.clone();
+                return Ok(Some(Descriptor::new(MediaType::DockerLayerGzip, digest, size)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Rebuilds the layer's tar and compresses it, on all cores, into a file.
+    async fn make_blob(&self) -> Result<(Descriptor, Spool)> {
+        let (store, lease) = (self.push.engine.store().clone(), Arc::clone(&self.push.lease));
+        let layer = self.layer.clone();
+        blocking(move || {
+            let missing = || {
+                let (diff_id, what) =
+                    (&layer.diff_id, "its blob is not kept and its files are not unpacked");
+                EngineError::Missing(format!("layer {diff_id} cannot be made: {what}"))
+            };
+            let root = store.layer_path(&layer.chain_id)?.ok_or_else(missing)?;
+            let tar_split = store.tar_split(&layer.chain_id)?.ok_or_else(missing)?;
+            let spool = store.spool(&lease)?;
+            let failed =
+                |source| EngineError::Layer { digest: layer.diff_id.digest().clone(), source };
+            let threads = std::thread::available_parallelism().map_or(1, usize::from);
+            let io_failed = |source| failed(archive::ArchiveError::SplitWrite(source));
+            let mut encoder = GzipEncoder::new(spool, LEVEL, threads).map_err(io_failed)?;
+            let rebuilt = archive::rebuild(tar_split, &root, &mut encoder).map_err(failed)?;
+            let spool = encoder.finish().map_err(io_failed)?;
+            if rebuilt != layer.diff_id {
+                let digest = layer.diff_id.digest().clone();
+                let detail = format!("the layer's directory gives {rebuilt}");
+                return Err(EngineError::LayerVerification { digest, detail });
+            }
+            let (digest, size) = spool.identity();
+            Ok((Descriptor::new(MediaType::DockerLayerGzip, digest, size), spool))
+        })
+        .await
+    }
+}
+
+enum Mount {
+    Done(Descriptor),
+    Session(UploadSession),
+    Nothing,
+}
+
+fn common_components(a: &str, b: &str) -> usize {
+    a.split('/').zip(b.split('/')).take_while(|(a, b)| a == b).count()
+}

@@ -1,0 +1,233 @@
+//! `push`: an image from the store to a registry.
+//!
+//! Each layer takes the cheapest honest way: the registry has it already (HEAD), has it in a sibling repository (mount), or gets
+//! it from the kept blob, or from a blob that is made anew from the layer's directory. When all layers turn out to be those of
+//! the manifest that the image was pulled with, that manifest goes up byte for byte; otherwise one is made.
+
+mod layer;
+mod manifest;
+mod upload;
+
+use std::sync::Arc;
+
+use futures_util::future::try_join_all;
+use registry::{Access, Credentials, Remote, Target};
+use spec::{Descriptor, ImageId, Platform, Reference, Repository, Tag};
+use store::{Commit, HmacKey, Image, Lease, NewImage, SmallBlob, Source};
+
+pub(crate) use layer::UploadJobs;
+
+use crate::engine::blocking;
+use crate::progress::ProgressEvent;
+use crate::{Engine, EngineError, LayerState, Progress, Result, resolve};
+use layer::PushedLayer;
+use manifest::{Document, Origin};
+
+/// What to push.
+#[derive(Clone, Debug)]
+pub struct PushRequest {
+    /// The repository.
+    pub repository: Repository,
+    /// The tag; all tags of the repository without one.
+    pub tag: Option<Tag>,
+    /// The platform that the image must be for.
+    pub platform: Option<Platform>,
+    /// For the registry that the repository names, and for no other host.
+    pub credentials: Credentials,
+}
+
+impl Engine {
+    /// Pushes one tag of a repository, or all of them. Dropping the future cancels the push.
+    pub async fn push(&self, request: PushRequest, progress: Progress) -> Result<()> {
+        let repository = request.repository.clone();
+        if repository.familiar() == "scratch" {
+            return Err(EngineError::ReservedName);
+        }
+        let references = self.associations(&repository).await?;
+        progress.report(ProgressEvent::Pushing { repository: repository.to_string() });
+        let network = self.network();
+        let push = Arc::new(Push {
+            engine: self.clone(),
+            remote: network
+                .client
+                .remote(&repository, &request.credentials, Access::Push)
+                .await
+                .map_err(EngineError::Registry)?,
+            key: hmac_key(&request.credentials),
+            request,
+            lease: self.lease().await?,
+            progress,
+        });
+        let tags = push.choose(&references)?;
+        for (tag, id) in tags {
+            push.tag(tag, id).await?;
+        }
+        let familiar = match &push.request.tag {
+            Some(tag) => Reference::new(repository.clone(), Some(tag.clone()), None).familiar(),
+            None => repository.familiar(),
+        };
+        self.event("push", familiar, std::collections::BTreeMap::new(), &repository.familiar());
+        Ok(())
+    }
+
+    async fn associations(&self, repository: &Repository) -> Result<Vec<(Reference, ImageId)>> {
+        let (store, repository) = (self.store().clone(), repository.clone());
+        blocking(move || {
+            let references = store.references()?.by_name(&repository);
+            if references.is_empty() {
+                return Err(EngineError::NoLocalRepository(repository.familiar()));
+            }
+            Ok(references)
+        })
+        .await
+    }
+}
+
+/// A push under way.
+struct Push {
+    engine: Engine,
+    remote: Remote,
+    request: PushRequest,
+    key: HmacKey,
+    lease: Arc<Lease>,
+    progress: Progress,
+}
+
+impl Push {
+    /// Returns the tags to push, sorted.
+    fn choose<'r>(
+        &self,
+        references: &'r [(Reference, ImageId)],
+    ) -> Result<Vec<(&'r Tag, &'r ImageId)>> {
+        let repository = &self.request.repository;
+        let tagged = references.iter().filter_map(|(reference, id)| Some((reference.tag()?, id)));
+        let Some(wanted) = &self.request.tag else {
+            let tags: Vec<_> = tagged.collect();
+            return if tags.is_empty() {
+                Err(EngineError::NoTagsToPush(repository.familiar()))
+            } else {
+                Ok(tags)
+            };
+        };
+        let found: Vec<_> = tagged.filter(|(tag, _)| *tag == wanted).collect();
+        if found.is_empty() {
+            let reference = Reference::new(repository.clone(), Some(wanted.clone()), None);
+            return Err(EngineError::NoLocalTag(reference.familiar()));
+        }
+        Ok(found)
+    }
+
+    async fn tag(self: &Arc<Self>, tag: &Tag, id: &ImageId) -> Result<()> {
+        let origin = self.origin(id).await?;
+        // dockerd shows the top layer first.
+        for layer in origin.layers.iter().rev() {
+            self.progress.layer(&layer.label(), LayerState::Preparing);
+        }
+        let layers = try_join_all(origin.layers.iter().map(|layer| self.layer(layer))).await?;
+        let document = origin.document(&layers)?;
+        self.config(&document.config, &origin.image).await?;
+        let target = Target::Tag(tag.clone());
+        let digest = self
+            .remote
+            .put_manifest(&target, &document.media_type, document.bytes.clone())
+            .await
+            .map_err(EngineError::Registry)?;
+        debug_assert_eq!(digest, document.digest, "the client compares the digests");
+        self.progress.report(ProgressEvent::Pushed {
+            tag: tag.to_string(),
+            digest,
+            size: document.bytes.len() as u64,
+        });
+        self.remember(document, &origin.image, layers).await
+    }
+
+    /// Gathers what is known of an image, and holds it against removal meanwhile.
+    async fn origin(&self, id: &ImageId) -> Result<Origin> {
+        let (store, lease, id) = (self.engine.store().clone(), Arc::clone(&self.lease), id.clone());
+        let wanted = self.request.platform.clone();
+        blocking(move || {
+            lease.hold_image(&id)?;
+            let image: Arc<Image> =
+                store.image(&id)?.ok_or_else(|| EngineError::NoSuchImage(id.to_string()))?;
+            let actual = image.config.value().platform();
+            if let Some(wanted) = wanted
+                && !resolve::platform_matches(&wanted, &actual)
+            {
+                let reference = id.to_string();
+                let (actual, wanted) = (actual.to_string(), wanted.to_string());
+                return Err(EngineError::PlatformMismatch { reference, actual, wanted });
+            }
+            Origin::gather(&store, &lease, image)
+        })
+        .await
+    }
+
+    /// Uploads the config unless the registry has it.
+    async fn config(&self, descriptor: &Descriptor, image: &Image) -> Result<()> {
+        let known =
+            self.remote.blob_size(&descriptor.digest).await.map_err(EngineError::Registry)?;
+        if known.is_some() {
+            return Ok(());
+        }
+        self.upload_bytes(&descriptor.digest, image.config.bytes().clone()).await
+    }
+
+    /// Notes at which registry the image now is, so that its next push there is short.
+    async fn remember(
+        &self,
+        document: Document,
+        image: &Arc<Image>,
+        layers: Vec<PushedLayer>,
+    ) -> Result<()> {
+        let (store, lease) = (self.engine.store().clone(), Arc::clone(&self.lease));
+        let (image, id) = (Arc::clone(image), image.id.clone());
+        let (repository, key) = (self.request.repository.clone(), self.key.clone());
+        blocking(move || {
+            let source = |layer: PushedLayer| {
+                let digest = layer.descriptor.digest;
+                let hmac = key.sign(&digest, &repository);
+                (layer.diff_id, Source { digest, repository: repository.clone(), hmac })
+            };
+            let manifests = vec![document.descriptor()];
+            let mut commit = Commit {
+                small_blobs: vec![SmallBlob {
+                    digest: document.digest.clone(),
+                    bytes: document.bytes,
+                }],
+                sources: layers.into_iter().map(source).collect(),
+                image: Some(NewImage {
+                    id: id.clone(),
+                    config: image.config.bytes().clone(),
+                    manifests,
+                }),
+                ..Commit::default()
+            };
+            let reference = Reference::new(repository.clone(), None, Some(document.digest));
+            // A digest that names another image already stays with it, as in dockerd.
+            if store.references()?.get(&reference).is_none() {
+                commit.references.push((reference, id));
+            }
+            store.commit(&lease, commit)?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Returns what stands for the credentials in the distribution metadata.
+fn hmac_key(credentials: &Credentials) -> HmacKey {
+    let mut fields = store::Credentials::default();
+    match credentials {
+        Credentials::Anonymous => {}
+        Credentials::Basic { username, password } => {
+            fields.username = username;
+            fields.password = password;
+        }
+        Credentials::IdentityToken { username, token } => {
+            fields.username = username;
+            fields.identity_token = token;
+        }
+        Credentials::RegistryToken(token) => fields.registry_token = token,
+    }
+    HmacKey::new(&fields)
+}

@@ -1,0 +1,177 @@
+//! `rmi`: takes names from images, and images that have none left from the store.
+
+use spec::{ImageId, Reference};
+use store::Store;
+
+use crate::engine::blocking;
+use crate::{Engine, EngineError, Result, resolve};
+
+/// How to remove.
+#[derive(Clone, Copy, Debug)]
+pub struct RemoveOptions {
+    /// Also if the image has several names.
+    pub force: bool,
+    /// Also the image's parents, if nothing else needs them.
+    pub prune_children: bool,
+}
+
+/// Something that a removal did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// A name is gone, familiar.
+    Untagged(String),
+    /// An image (by its ID) or a layer (by its chain ID) is gone.
+    Deleted(String),
+}
+
+impl Engine {
+    /// Removes the name `name`, and the image with its layers when it was the last one; or the image with the ID `name`.
+    pub async fn remove(&self, name: &str, options: RemoveOptions) -> Result<Vec<Removed>> {
+        let engine = self.clone();
+        let name = name.to_owned();
+        blocking(move || {
+            let mut removal = Removal { engine: &engine, options, records: Vec::new() };
+            removal.run(&name)?;
+            Ok(removal.records)
+        })
+        .await
+    }
+}
+
+/// A removal under way, by the rules of dockerd's `ImageDelete`.
+struct Removal<'a> {
+    engine: &'a Engine,
+    options: RemoveOptions,
+    records: Vec<Removed>,
+}
+
+impl Removal<'_> {
+    fn store(&self) -> &Store {
+        self.engine.store()
+    }
+
+    fn run(&mut self, name: &str) -> Result<()> {
+        let references = self.store().references()?;
+        let found = resolve::find(self.store(), &references, name)?;
+        let id = found.id;
+        let Some(reference) = found.reference else {
+            let names = references.of_image(&id).to_vec();
+            if is_single(&names) {
+                self.check_children(&id)?;
+                self.untag(&id, &names)?;
+            }
+            return self.delete(&id, false);
+        };
+        let named = resolve::by_digest(&reference);
+        self.untag(&id, std::slice::from_ref(&named))?;
+        let mut left = self.names(&id)?;
+        if named.digest().is_none() {
+            let same = |other: &Reference| other.repository() == named.repository();
+            if !left.iter().any(|other| same(other) && other.digest().is_none()) {
+                // The digests of a repository have no use without a tag of it.
+                let (digests, others): (Vec<_>, Vec<_>) = left.into_iter().partition(same);
+                self.forget(&id, &digests)?;
+                left = others;
+            }
+        }
+        if left.is_empty() { self.delete(&id, true) } else { Ok(()) }
+    }
+
+    fn names(&self, id: &ImageId) -> Result<Vec<Reference>> {
+        Ok(self.store().references()?.of_image(id).to_vec())
+    }
+
+    /// Takes names from an image and tells the watchers of each.
+    fn untag(&mut self, id: &ImageId, names: &[Reference]) -> Result<()> {
+        self.forget(id, names)?;
+        for _ in names {
+            self.engine.image_event("untag", id, &id.to_string());
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, id: &ImageId, names: &[Reference]) -> Result<()> {
+        self.store().update_references(|references| {
+            for name in names {
+                // Somebody may have moved it to another image meanwhile.
+                if references.get(name).as_ref() == Some(id) {
+                    references.remove(name);
+                }
+            }
+            Ok(())
+        })?;
+        self.records.extend(names.iter().map(|name| Removed::Untagged(name.familiar())));
+        Ok(())
+    }
+
+    /// Deletes an image. `quiet`: it is only being tidied up, so that a reason against it is no error.
+    fn delete(&mut self, id: &ImageId, quiet: bool) -> Result<()> {
+        let names = self.names(id)?;
+        let in_use = self.check_children(id).and_then(|()| {
+            if names.is_empty() || self.options.force {
+                return Ok(());
+            }
+            let reason = "image is referenced in multiple repositories".to_owned();
+            Err(EngineError::ImageInUse { id: id.digest().short(), hard: false, reason })
+        });
+        if let Err(error) = in_use {
+            return if quiet && !names.is_empty() { Ok(()) } else { Err(error) };
+        }
+        let parent = self.store().parent(id)?;
+        self.untag(id, &names)?;
+        let removed = self.store().remove_image(id)?;
+        self.engine.image_event("delete", id, &id.to_string());
+        self.records.push(Removed::Deleted(id.to_string()));
+        self.records
+            .extend(removed.layers.iter().map(|chain_id| Removed::Deleted(chain_id.to_string())));
+        match parent {
+            Some(parent) if self.options.prune_children => {
+                self.options.force = false;
+                self.delete_parent(&parent)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn delete_parent(&mut self, id: &ImageId) -> Result<()> {
+        let unused = self.names(id)?.is_empty() && self.check_children(id).is_ok();
+        if unused && self.store().image(id)?.is_some() { self.delete(id, true) } else { Ok(()) }
+    }
+
+    fn check_children(&self, id: &ImageId) -> Result<()> {
+        if self.store().children(id)?.is_empty() {
+            return Ok(());
+        }
+        let reason = "image has dependent child images".to_owned();
+        Err(EngineError::ImageInUse { id: id.digest().short(), hard: true, reason })
+    }
+}
+
+/// Says whether an image is named by one repository only, with one tag at the most.
+fn is_single(names: &[Reference]) -> bool {
+    let Some(first) = names.first() else { return false };
+    names.iter().filter(|name| name.digest().is_none()).count() <= 1
+        && names.iter().all(|name| name.repository() == first.repository())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_repository_with_one_tag_is_a_single_name() {
+        let digest = format!("@sha256:{}", "0".repeat(64));
+        for (names, single) in [
+            (vec![], false),
+            (vec!["a:1".to_owned()], true),
+            (vec!["a:1".to_owned(), format!("a{digest}")], true),
+            (vec![format!("a{digest}")], true),
+            (vec!["a:1".to_owned(), "a:2".to_owned()], false),
+            (vec!["a:1".to_owned(), format!("b{digest}")], false),
+        ] {
+            let references: Vec<Reference> =
+                names.iter().map(|name| Reference::parse_familiar(name).unwrap()).collect();
+            assert_eq!(is_single(&references), single, "{names:?}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! From what a user types to a local image.
+
+use spec::{Digest, ImageId, Platform, Reference, ReferenceError};
+use store::{PrefixMatch, References, Store};
+
+use crate::{EngineError, Result};
+
+/// A local image that was asked for, and how it was.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) id: ImageId,
+    /// The reference that led to the image; `None` if it was found by its ID.
+    pub(crate) reference: Option<Reference>,
+}
+
+/// Finds an image by reference, then by ID or the beginning of one, as dockerd's `GetImage` does.
+pub(crate) fn find(store: &Store, references: &References, name: &str) -> Result<Found> {
+    let missing = |reference: &str| EngineError::NoSuchImage(reference.to_owned());
+    if let Ok(digest) = name.parse::<Digest>() {
+        let id = ImageId::new(digest);
+        return match store.image(&id)? {
+            Some(_) => Ok(Found { id, reference: None }),
+            None => Err(missing(name)),
+        };
+    }
+    let reference = match Reference::parse_familiar(name) {
+        Ok(reference) => Some(reference.with_default_tag()),
+        // 64 hex digits are no name, but an ID.
+        Err(ReferenceError::LooksLikeId(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(reference) = &reference
+        && let Some(id) = references.get(&by_digest(reference))
+        && store.image(&id)?.is_some()
+    {
+        return Ok(Found { id, reference: Some(reference.clone()) });
+    }
+    match find_by_prefix(store, name)? {
+        Some(id) => Ok(Found { id, reference: None }),
+        None => Err(missing(&reference.map_or_else(|| format!("sha256:{name}"), |r| r.familiar()))),
+    }
+}
+
+/// A digest says everything: where there is one, the tag beside it plays no part.
+pub(crate) fn by_digest(reference: &Reference) -> Reference {
+    match reference.digest() {
+        Some(digest) => Reference::new(reference.repository().clone(), None, Some(digest.clone())),
+        None => reference.clone(),
+    }
+}
+
+fn find_by_prefix(store: &Store, name: &str) -> Result<Option<ImageId>> {
+    let hex = name.strip_prefix("sha256:").unwrap_or(name);
+    if hex.is_empty() || !hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return Ok(None);
+    }
+    Ok(match store.find_image_prefix(hex)? {
+        PrefixMatch::One(id) => Some(id),
+        // dockerd calls an ambiguous prefix "no such image", too.
+        PrefixMatch::None | PrefixMatch::Ambiguous => None,
+    })
+}
+
+/// Says whether an image for `offered` is what somebody means who asks for `wanted`. Configs often lack the variant.
+pub(crate) fn platform_matches(wanted: &Platform, offered: &Platform) -> bool {
+    let wanted = wanted.clone().normalized();
+    wanted.preference(offered).is_some()
+        || (offered.variant.is_none()
+            && wanted.os == offered.os
+            && wanted.architecture == offered.clone().normalized().architecture)
+}

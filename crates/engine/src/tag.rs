@@ -1,0 +1,44 @@
+//! `tag`: one more name for an image.
+
+use spec::{Reference, ReferenceError, Repository, Tag};
+
+use crate::engine::blocking;
+use crate::{Engine, EngineError, Result, resolve};
+
+impl Engine {
+    /// Makes `repository:tag` a name of the image `source`; an empty `tag` means `latest`.
+    pub async fn tag(&self, source: &str, repository: &str, tag: &str) -> Result<()> {
+        let target = parse_target(repository, tag)?;
+        let engine = self.clone();
+        let source = source.to_owned();
+        blocking(move || {
+            let store = engine.store();
+            let references = store.references()?;
+            let found = resolve::find(store, &references, &source)?;
+            store.update_references(|references| references.set(&target, &found.id))?;
+            store.set_last_updated(&found.id, jiff::Timestamp::now())?;
+            engine.image_event("tag", &found.id, &target.familiar());
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn parse_target(repository: &str, tag: &str) -> Result<Reference> {
+    let name = Reference::parse_familiar(repository)?;
+    if name.digest().is_some() {
+        let message = "refusing to create a tag with a digest reference".to_owned();
+        return Err(EngineError::InvalidParameter(message));
+    }
+    if name.repository().familiar() == "sha256" {
+        let message =
+            "refusing to create an ambiguous tag using digest algorithm as name".to_owned();
+        return Err(EngineError::InvalidParameter(message));
+    }
+    let repository: Repository = name.repository().clone();
+    let tag: Option<Tag> = match tag {
+        "" => name.tag().cloned(),
+        tag => Some(tag.parse::<Tag>().map_err(|_| ReferenceError::Tag)?),
+    };
+    Ok(Reference::new(repository, tag, None).with_default_tag())
+}

@@ -1,0 +1,309 @@
+//! One job for all who want the same thing.
+//!
+//! A job belongs to a key. Whoever asks for the key while the job runs joins it and sees its progress; the job ends when the last
+//! of them is gone. A failure is everyone's who waited, but nobody's who comes later; and a joiner may try the job itself
+//! with its own means (another mirror, other credentials) rather than take over somebody else's failure.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::AbortHandle;
+
+use crate::{EngineError, LayerState, Progress, Result};
+
+type Outcome<T> = Option<Result<T, Arc<EngineError>>>;
+
+/// The running jobs of one kind. `H` is what a joiner has of a job at once, `T` what it has in the end.
+pub(crate) struct Transfers<K, H, T> {
+    jobs: tokio::sync::Mutex<HashMap<K, Weak<Job<H, T>>>>,
+}
+
+struct Job<H, T> {
+    handle: H,
+    outcome: watch::Receiver<Outcome<T>>,
+    watchers: Arc<Watchers>,
+    task: AbortHandle,
+}
+
+/// A caller's part in a job. Dropping it leaves the job.
+pub(crate) struct Transfer<H, T> {
+    job: Arc<Job<H, T>>,
+    watcher: u64,
+    joined: bool,
+}
+
+impl<K, H, T> Default for Transfers<K, H, T> {
+    fn default() -> Self {
+        Self { jobs: tokio::sync::Mutex::default() }
+    }
+}
+
+impl<K, H, T> fmt::Debug for Transfers<K, H, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Transfers")
+    }
+}
+
+impl<H, T> fmt::Debug for Transfer<H, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transfer").field("joined", &self.joined).finish_non_exhaustive()
+    }
+}
+
+impl<K, H, T> Transfers<K, H, T>
+where
+    K: Eq + Hash,
+    H: Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
+{
+    /// Joins the job for `key`, or prepares and starts one.
+    ///
+    /// `prepare` makes the handle and the job; while it runs nobody else can start a job of this kind, so it must be short.
+    pub(crate) async fn start<F, Fut, Work>(
+        &self,
+        key: K,
+        watcher: Watcher,
+        prepare: F,
+    ) -> Result<Transfer<H, T>>
+    where
+        F: FnOnce(Arc<Watchers>) -> Fut,
+        Fut: Future<Output = Result<(H, Work)>>,
+        Work: Future<Output = Result<T>> + Send + 'static,
+    {
+        let mut jobs = self.jobs.lock().await;
+        if let Some(job) = jobs.get(&key).and_then(Weak::upgrade)
+            && !matches!(*job.outcome.borrow(), Some(Err(_)))
+        {
+            let watcher = job.watchers.join(watcher);
+            return Ok(Transfer { job, watcher, joined: true });
+        }
+        jobs.retain(|_, job| job.strong_count() > 0);
+        let watchers = Arc::new(Watchers::default());
+        let watcher = watchers.join(watcher);
+        let (handle, work) = prepare(Arc::clone(&watchers)).await?;
+        let (sender, outcome) = watch::channel(None);
+        let task = tokio::spawn(async move {
+            let result = work.await.map_err(Arc::new);
+            // Nobody may be waiting any more.
+            let _ = sender.send(Some(result));
+        })
+        .abort_handle();
+        let job = Arc::new(Job { handle, outcome, watchers, task });
+        jobs.insert(key, Arc::downgrade(&job));
+        Ok(Transfer { job, watcher, joined: false })
+    }
+}
+
+impl<H, T: Clone> Transfer<H, T> {
+    /// Returns what there is before the job is done.
+    pub(crate) fn handle(&self) -> &H {
+        &self.job.handle
+    }
+
+    /// Says whether the job was started by somebody else.
+    pub(crate) fn joined(&self) -> bool {
+        self.joined
+    }
+
+    /// Waits for the end of the job. Cancel-safe.
+    pub(crate) async fn done(&self) -> Result<T> {
+        let mut outcome = self.job.outcome.clone();
+        match outcome.wait_for(Option::is_some).await {
+            Ok(outcome) => match &*outcome {
+                Some(Ok(value)) => Ok(value.clone()),
+                Some(Err(error)) => Err(EngineError::Shared(Arc::clone(error))),
+                None => Err(EngineError::Cancelled),
+            },
+            // The task ended without a word: it panicked.
+            Err(_) => Err(EngineError::Internal("a transfer ended abnormally".to_owned())),
+        }
+    }
+}
+
+impl<H, T> Drop for Transfer<H, T> {
+    fn drop(&mut self) {
+        self.job.watchers.leave(self.watcher);
+    }
+}
+
+impl<H, T> Drop for Job<H, T> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Who wants to see a job's progress.
+#[derive(Clone, Debug)]
+pub(crate) enum Watcher {
+    /// An operation, for which the layer has a name.
+    User {
+        /// Where the operation reports to.
+        progress: Progress,
+        /// The layer's name.
+        id: String,
+    },
+    /// Another job, of which this one is a part.
+    Relay(Arc<Watchers>),
+}
+
+impl Watcher {
+    fn report(&self, state: LayerState) {
+        match self {
+            Self::User { progress, id } => progress.layer(id, state),
+            Self::Relay(watchers) => watchers.report(state),
+        }
+    }
+}
+
+/// Everybody who watches one job.
+#[derive(Debug, Default)]
+pub(crate) struct Watchers(Mutex<Watching>);
+
+#[derive(Debug, Default)]
+struct Watching {
+    next: u64,
+    watchers: Vec<(u64, Watcher)>,
+    last: Option<LayerState>,
+}
+
+impl Watchers {
+    pub(crate) fn report(&self, state: LayerState) {
+        let mut watching = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, watcher) in &watching.watchers {
+            watcher.report(state.clone());
+        }
+        watching.last = Some(state);
+    }
+
+    /// Waits for a place among those who use the network, and says so if it takes a while.
+    pub(crate) async fn turn(&self, places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(places).try_acquire_owned() {
+            return Ok(permit);
+        }
+        self.report(LayerState::Waiting);
+        let permit = Arc::clone(places).acquire_owned().await;
+        permit.map_err(|error| EngineError::Internal(error.to_string()))
+    }
+
+    fn join(&self, watcher: Watcher) -> u64 {
+        let mut watching = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = &watching.last {
+            watcher.report(state.clone());
+        }
+        watching.next += 1;
+        let number = watching.next;
+        watching.watchers.push((number, watcher));
+        number
+    }
+
+    fn leave(&self, number: u64) {
+        let mut watching = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        watching.watchers.retain(|(other, _)| *other != number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::ProgressEvent;
+
+    type Jobs = Transfers<&'static str, (), u32>;
+
+    fn watcher() -> Watcher {
+        Watcher::User { progress: Progress::silent(), id: "a".into() }
+    }
+
+    async fn start(
+        jobs: &Jobs,
+        work: impl Future<Output = Result<u32>> + Send + 'static,
+    ) -> Transfer<(), u32> {
+        jobs.start("key", watcher(), |_| async { Ok(((), work)) }).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn one_job_serves_all_and_tells_all() {
+        let jobs = Jobs::default();
+        let (go, gate) = oneshot::channel::<()>();
+        let (progress, mut events) = Progress::channel();
+        let first = jobs
+            .start("key", watcher(), |watchers| async move {
+                Ok(((), async move {
+                    watchers.report(LayerState::DownloadComplete);
+                    gate.await.unwrap();
+                    watchers.report(LayerState::PullComplete);
+                    Ok(7)
+                }))
+            })
+            .await
+            .unwrap();
+        tokio::task::yield_now().await;
+        let late = Watcher::User { progress, id: "b".into() };
+        let second =
+            jobs.start("key", late, |_| async { Ok(((), async { Ok(8) })) }).await.unwrap();
+        assert!(!first.joined() && second.joined());
+        go.send(()).unwrap();
+        assert_eq!((first.done().await.unwrap(), second.done().await.unwrap()), (7, 7));
+        drop(second);
+        for state in [LayerState::DownloadComplete, LayerState::PullComplete] {
+            let event = ProgressEvent::Layer { id: "b".into(), state };
+            assert_eq!(events.recv().await, Some(event));
+        }
+    }
+
+    #[tokio::test]
+    async fn ends_with_its_last_caller() {
+        struct Bell(Option<oneshot::Sender<()>>);
+        impl Drop for Bell {
+            fn drop(&mut self) {
+                let _ = self.0.take().unwrap().send(());
+            }
+        }
+        let jobs = Jobs::default();
+        let (ring, ended) = oneshot::channel();
+        let bell = Bell(Some(ring));
+        let first = start(&jobs, async move {
+            let _bell = bell;
+            std::future::pending().await
+        })
+        .await;
+        let second = start(&jobs, async { Ok(1) }).await;
+        drop(first);
+        assert!(second.joined());
+        drop(second);
+        ended.await.unwrap();
+        assert_eq!(start(&jobs, async { Ok(2) }).await.done().await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_not_inherited_by_those_who_come_later() {
+        let jobs = Jobs::default();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = |result: Result<u32>| {
+            let runs = Arc::clone(&runs);
+            async move {
+                runs.fetch_add(1, Ordering::Relaxed);
+                result
+            }
+        };
+        let failed = start(&jobs, counted(Err(EngineError::ReservedName))).await;
+        assert_eq!(failed.done().await.unwrap_err().to_string(), "'scratch' is a reserved name");
+        let retried = start(&jobs, counted(Ok(3))).await;
+        assert!(!retried.joined());
+        assert_eq!(retried.done().await.unwrap(), 3);
+        assert_eq!(runs.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_and_no_hang() {
+        let jobs = Jobs::default();
+        let transfer = start(&jobs, async { panic!("expected in this test") }).await;
+        assert!(matches!(transfer.done().await, Err(EngineError::Internal(_))));
+    }
+}
