@@ -1,0 +1,200 @@
+//! The documents of the image routes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::{minus_one, null_as_default};
+
+/// The time that Go prints for "never": what `Metadata.LastTagTime` of an image without a local tag holds.
+pub const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
+
+/// One image of `GET /images/json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImageSummary {
+    /// How many containers use the image; `None` (`-1`) where that was not counted.
+    #[serde(with = "minus_one")]
+    pub containers: Option<u64>,
+    /// When the image was built, in Unix seconds; 0 where its config does not say.
+    pub created: i64,
+    /// The image ID, `sha256:…`.
+    pub id: String,
+    /// The labels of the image's config; `null` where it has none.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// The ID of the image that this one was built on here, or empty.
+    pub parent_id: String,
+    /// `NAME@DIGEST` of the manifests under which the image is known. API < 1.43 prints `<none>@<none>` for an image
+    /// without tag and digest.
+    #[serde(deserialize_with = "null_as_default")]
+    pub repo_digests: Vec<String>,
+    /// `NAME:TAG` of the image. API < 1.43 prints `<none>:<none>` for an image without tag and digest.
+    #[serde(deserialize_with = "null_as_default")]
+    pub repo_tags: Vec<String>,
+    /// How many of the bytes other images share; `None` (`-1`) where the client did not ask.
+    #[serde(with = "minus_one")]
+    pub shared_size: Option<u64>,
+    /// The bytes of all layers, unpacked.
+    pub size: u64,
+    /// The same as `size`, up to API 1.43.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_size: Option<u64>,
+}
+
+/// `GET /images/{name}/json`.
+///
+/// The fields that are an `Option` here and not in [`ImageSummary`] are left out of the JSON when `None`, because
+/// newer versions of the API leave out what older ones printed empty.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImageInspect {
+    /// The CPU architecture.
+    pub architecture: String,
+    /// Who made the image. Always printed up to API 1.51, later only where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// The message of the commit or import. Printed as `author` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// What a container of this image runs with, an object.
+    pub config: Option<serde_json::Value>,
+    /// Always empty, up to API 1.44.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// Always empty, up to API 1.44.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_config: Option<serde_json::Value>,
+    /// When the image was built, RFC 3339; left out where its config does not say (up to API 1.43: [`ZERO_TIME`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// The version of the Docker that built the image. Printed as `author` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docker_version: Option<String>,
+    /// Where the unpacked image is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub graph_driver: Option<GraphDriver>,
+    /// The image ID, `sha256:…`.
+    pub id: String,
+    /// What only this daemon knows of the image.
+    pub metadata: Metadata,
+    /// The operating system.
+    pub os: String,
+    /// The version of the operating system that the image needs (Windows).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
+    /// The ID of the image that this one was built on here. Printed as `author` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// `NAME@DIGEST` of the manifests under which the image is known.
+    #[serde(deserialize_with = "null_as_default")]
+    pub repo_digests: Vec<String>,
+    /// `NAME:TAG` of the image.
+    #[serde(deserialize_with = "null_as_default")]
+    pub repo_tags: Vec<String>,
+    /// The layers.
+    #[serde(rename = "RootFS")]
+    pub root_fs: RootFs,
+    /// The bytes of all layers, unpacked.
+    pub size: u64,
+    /// The variant of the CPU architecture, such as `v7`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// The same as `size`, up to API 1.43.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_size: Option<u64>,
+}
+
+/// The storage driver's view of an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct GraphDriver {
+    /// The directories of the top layer, by the driver's names for them; `null` where the driver has none.
+    pub data: Option<BTreeMap<String, String>>,
+    /// The driver's name.
+    pub name: String,
+}
+
+/// What the daemon knows of an image that is not in the image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Metadata {
+    /// When a tag was last set here, RFC 3339; [`ZERO_TIME`] for never.
+    #[serde(deserialize_with = "null_as_default")]
+    pub last_tag_time: String,
+}
+
+impl Default for Metadata {
+    fn default() -> Self {
+        Self { last_tag_time: ZERO_TIME.to_owned() }
+    }
+}
+
+/// The layers of an image, lowest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct RootFs {
+    /// The diff IDs.
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<String>,
+    /// Always `layers`.
+    #[serde(rename = "Type")]
+    pub kind: String,
+}
+
+/// One line of the answer of `DELETE /images/{name}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ImageDeleted {
+    /// A reference that is gone: `NAME:TAG` or `NAME@DIGEST`.
+    Untagged(String),
+    /// An image or layer that is gone, by its digest.
+    Deleted(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As dockerd 29.7 printed it at API 1.50.
+    const SUMMARY: &str = concat!(
+        r#"{"Containers":-1,"Created":1700000000,"Id":"sha256:2de1","Labels":null,"ParentId":"","#,
+        r#""RepoDigests":["nginx@sha256:b77d"],"RepoTags":["nginx:latest"],"SharedSize":-1,"Size":2665277}"#,
+    );
+
+    /// As dockerd 29.7 printed it at API 1.50, digests and directories cut.
+    const INSPECT: &str = concat!(
+        r#"{"Architecture":"amd64","Author":"","Comment":"","Config":{"Cmd":["nginx"],"Entrypoint":null},"#,
+        r#""Created":"2023-11-14T22:13:20Z","DockerVersion":"","GraphDriver":{"Data":{"LowerDir":"/l"},"#,
+        r#""Name":"overlay2"},"Id":"sha256:2de1","Metadata":{"LastTagTime":"0001-01-01T00:00:00Z"},"Os":"linux","#,
+        r#""Parent":"","RepoDigests":["nginx@sha256:b77d"],"RepoTags":["nginx:latest"],"RootFS":{"Layers":["#,
+        r#""sha256:85ad","sha256:ae84"],"Type":"layers"},"Size":2665277}"#,
+    );
+
+    #[test]
+    fn recorded_documents_round_trip_byte_for_byte() {
+        let summary: ImageSummary = serde_json::from_str(SUMMARY).unwrap();
+        assert_eq!((summary.containers, summary.shared_size), (None, None));
+        assert_eq!(serde_json::to_string(&summary).unwrap(), SUMMARY);
+
+        let inspect: ImageInspect = serde_json::from_str(INSPECT).unwrap();
+        assert_eq!(inspect.author.as_deref(), Some(""));
+        assert_eq!(serde_json::to_string(&inspect).unwrap(), INSPECT);
+
+        let deleted = r#"[{"Untagged":"alpine:3.3"},{"Deleted":"sha256:60db"}]"#;
+        let lines: Vec<ImageDeleted> = serde_json::from_str(deleted).unwrap();
+        assert_eq!(serde_json::to_string(&lines).unwrap(), deleted);
+    }
+
+    #[test]
+    fn what_other_daemons_print_is_read_too() {
+        let summary = r#"{"Id":"sha256:1","RepoTags":null,"RepoDigests":null,"SharedSize":7,"Descriptor":{},"Size":3}"#;
+        let summary: ImageSummary = serde_json::from_str(summary).unwrap();
+        assert!(
+            summary.repo_tags.is_empty() && summary.shared_size == Some(7) && summary.size == 3
+        );
+
+        let inspect = r#"{"Id":"sha256:1","RepoTags":null,"RootFS":{"Type":"layers","Layers":null},"Config":null}"#;
+        let inspect: ImageInspect = serde_json::from_str(inspect).unwrap();
+        assert!(inspect.graph_driver.is_none() && inspect.root_fs.layers.is_empty());
+        assert_eq!(inspect.metadata.last_tag_time, ZERO_TIME);
+    }
+}

@@ -1,0 +1,34 @@
+//! The Docker Engine API as values: what travels between a client and the daemon, shared by both sides.
+//!
+//! - [`ApiVersion`]: the `/v1.NN` of a request, its order and its bounds.
+//! - [`image`], [`system`], [`event`]: the JSON documents of the routes, with dockerd's field names.
+//! - [`message`] and [`JsonStream`]: the progress lines of a pull or push, and a bounded decoder for streams of JSON.
+//! - [`auth`]: credentials in the `X-Registry-Auth` header and in the body of `/auth`.
+//! - [`Filters`]: the `filters` parameter, in the two forms that clients send.
+//! - [`Query`]: query strings and escaped paths.
+//!
+//! The shapes were taken from a recorded dockerd 29 (API 1.55, graph-driver store); what an older version of the API
+//! printed in addition is said at the field. A reader must take more than a writer produces, so that the command line
+//! works against other daemons too: every document here reads with fields missing, unknown or `null`.
+//!
+//! Nothing here does I/O.
+
+pub mod auth;
+mod error;
+pub mod event;
+mod filters;
+pub mod image;
+pub mod message;
+mod platform;
+mod query;
+mod stream;
+pub mod system;
+mod version;
+mod wire;
+
+pub use error::{ApiError, ErrorResponse};
+pub use filters::Filters;
+pub use platform::{decode_platform, encode_platform};
+pub use query::{Query, escape_path, unescape_path};
+pub use stream::{JsonStream, MAX_VALUE_SIZE};
+pub use version::ApiVersion;

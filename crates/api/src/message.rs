@@ -1,0 +1,194 @@
+//! The lines of a progress stream: what a pull, a push, a load or an import answers while it runs.
+
+use serde::{Deserialize, Serialize};
+
+/// One JSON message of a progress stream.
+///
+/// A line has a status, or an error, or out-of-band data; `id` names the layer that the line is about.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Message {
+    /// Output to print as it is (build, load).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    /// What is being done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// How far it is. Present and empty on lines about a layer that has nothing to count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress_detail: Option<ProgressDetail>,
+    /// The same as a bar in text. dockerd before 29 sent it; it is read and never written.
+    #[serde(skip_serializing)]
+    pub progress: Option<String>,
+    /// The layer, by the first twelve digits of its digest, or the tag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Why the operation failed; the last line of a stream. The same text is in `error_detail`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Why the operation failed; the last line of a stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_detail: Option<ErrorDetail>,
+    /// What is not meant for a terminal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aux: Option<Aux>,
+}
+
+/// How far a layer is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProgressDetail {
+    /// Bytes done.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub current: u64,
+    /// Bytes in all; 0 where that is unknown.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub total: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// Why an operation failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ErrorDetail {
+    /// A status that older daemons give, 401 for instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<i64>,
+    /// In words for a user.
+    pub message: String,
+}
+
+/// What a line carries beside words.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Aux {
+    /// What a push of one tag made.
+    Push(PushResult),
+    /// Anything else, of a build for instance.
+    Other(serde_json::Value),
+}
+
+/// The `aux` of the last line of a push of one tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PushResult {
+    /// The tag that was pushed.
+    pub tag: String,
+    /// The manifest's digest in the registry.
+    pub digest: String,
+    /// The manifest's bytes.
+    pub size: u64,
+}
+
+impl Message {
+    /// A line about the whole operation.
+    pub fn status(status: impl Into<String>) -> Self {
+        Self { status: Some(status.into()), ..Self::default() }
+    }
+
+    /// A line about one layer.
+    pub fn layer(id: impl Into<String>, status: impl Into<String>, detail: ProgressDetail) -> Self {
+        Self {
+            status: Some(status.into()),
+            progress_detail: Some(detail),
+            id: Some(id.into()),
+            ..Self::default()
+        }
+    }
+
+    /// The last line of an operation that failed.
+    pub fn error(message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            error: Some(message.clone()),
+            error_detail: Some(ErrorDetail { code: None, message }),
+            ..Self::default()
+        }
+    }
+
+    /// The line that ends the push of one tag, for programs.
+    pub fn push_result(result: PushResult) -> Self {
+        Self {
+            progress_detail: Some(ProgressDetail::default()),
+            aux: Some(Aux::Push(result)),
+            ..Self::default()
+        }
+    }
+
+    /// The line as it travels: JSON and CRLF, as dockerd ends it.
+    pub fn encode(&self) -> Vec<u8> {
+        // Strings, numbers and JSON values always serialise.
+        let mut line = serde_json::to_vec(self).unwrap_or_default();
+        line.extend_from_slice(b"\r\n");
+        line
+    }
+
+    /// What the line says went wrong, if it does.
+    pub fn failure(&self) -> Option<&str> {
+        let detail = self.error_detail.as_ref().map(|detail| detail.message.as_str());
+        detail.filter(|message| !message.is_empty()).or(self.error.as_deref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines of recorded pulls and pushes of dockerd 29.7, with what makes them here.
+    #[test]
+    fn lines_are_dockerds_byte_for_byte() {
+        let counted = ProgressDetail { current: 16_384, total: 303_282 };
+        let pushed = PushResult { tag: "1".into(), digest: "sha256:9b0f".into(), size: 527 };
+        let table = [
+            (
+                Message {
+                    id: Some("latest".into()),
+                    ..Message::status("Pulling from library/nginx")
+                },
+                r#"{"status":"Pulling from library/nginx","id":"latest"}"#,
+            ),
+            (
+                Message::layer("4ee7da9e7e7d", "Pulling fs layer", ProgressDetail::default()),
+                r#"{"status":"Pulling fs layer","progressDetail":{},"id":"4ee7da9e7e7d"}"#,
+            ),
+            (
+                Message::layer("4ee7da9e7e7d", "Downloading", counted),
+                r#"{"status":"Downloading","progressDetail":{"current":16384,"total":303282},"id":"4ee7da9e7e7d"}"#,
+            ),
+            (Message::status("Digest: sha256:b77d"), r#"{"status":"Digest: sha256:b77d"}"#),
+            (
+                Message::push_result(pushed),
+                r#"{"progressDetail":{},"aux":{"Tag":"1","Digest":"sha256:9b0f","Size":527}}"#,
+            ),
+            (
+                Message::error("unexpected EOF"),
+                r#"{"error":"unexpected EOF","errorDetail":{"message":"unexpected EOF"}}"#,
+            ),
+        ];
+        for (message, expected) in table {
+            assert_eq!(String::from_utf8(message.encode()).unwrap(), format!("{expected}\r\n"));
+            assert_eq!(serde_json::from_str::<Message>(expected).unwrap(), message);
+        }
+    }
+
+    #[test]
+    fn old_and_odd_lines_are_read() {
+        let old = r#"{"status":"Downloading","progress":"[=> ] 1B/2B","progressDetail":{"current":1,"start":3},"x":1}"#;
+        let old: Message = serde_json::from_str(old).unwrap();
+        assert_eq!(old.progress.as_deref(), Some("[=> ] 1B/2B"));
+        let only_error: Message = serde_json::from_str(r#"{"error":"no"}"#).unwrap();
+        assert_eq!(only_error.failure(), Some("no"));
+        let both: Message = serde_json::from_str(
+            r#"{"error":"short","errorDetail":{"code":401,"message":"long"}}"#,
+        )
+        .unwrap();
+        assert_eq!(both.failure(), Some("long"));
+        assert_eq!(Message::status("fine").failure(), None);
+        let built: Message = serde_json::from_str(r#"{"aux":{"ID":"sha256:1"}}"#).unwrap();
+        assert!(matches!(built.aux, Some(Aux::Other(_))));
+    }
+}

@@ -1,0 +1,149 @@
+//! The daemon: what all connections share.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use api::ApiVersion;
+use engine::{Engine, EngineError};
+use http::header::{HeaderMap, HeaderName, HeaderValue, SERVER};
+use tokio::sync::watch;
+
+use crate::config::DaemonConfig;
+use crate::host::HostFacts;
+
+/// What a daemon says of itself.
+#[derive(Clone, Debug)]
+pub struct DaemonInfo {
+    /// The version of Longshore.
+    pub version: String,
+    /// The commit that it was built from; empty where that is unknown.
+    pub git_commit: String,
+    /// When it was built; empty where that is unknown.
+    pub build_time: String,
+    /// What it was started with.
+    pub config: DaemonConfig,
+}
+
+/// An Engine API daemon. Cheap to clone: all clones are the same daemon.
+#[derive(Clone)]
+pub struct Daemon(Arc<Shared>);
+
+struct Shared {
+    engine: Engine,
+    version: String,
+    git_commit: String,
+    build_time: String,
+    host: HostFacts,
+    /// The headers of every answer.
+    headers: HeaderMap,
+    config: RwLock<Arc<DaemonConfig>>,
+    /// Held once by each stream of events.
+    event_streams: Arc<()>,
+    /// Turns true when the daemon stops: answers without an end of their own end then.
+    closing: watch::Sender<bool>,
+}
+
+impl std::fmt::Debug for Daemon {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Daemon").field("version", &self.0.version).finish_non_exhaustive()
+    }
+}
+
+impl Daemon {
+    /// A daemon in front of `engine`. Reads a few files of the host, for `/info`.
+    pub fn new(engine: Engine, info: DaemonInfo) -> Self {
+        let DaemonInfo { version, git_commit, build_time, config } = info;
+        let headers = headers(&version);
+        Self(Arc::new(Shared {
+            engine,
+            version,
+            git_commit,
+            build_time,
+            host: HostFacts::read(),
+            headers,
+            config: RwLock::new(Arc::new(config)),
+            event_streams: Arc::new(()),
+            closing: watch::Sender::new(false),
+        }))
+    }
+
+    /// Takes over what may change while the daemon runs: mirrors, insecure registries and the limits of transfers.
+    /// Transfers that run keep what they started with.
+    pub fn reload(&self, new: &DaemonConfig) -> Result<(), EngineError> {
+        let mut config = DaemonConfig::clone(&self.config());
+        config.registry_mirrors.clone_from(&new.registry_mirrors);
+        config.insecure_registries.clone_from(&new.insecure_registries);
+        config.max_concurrent_downloads = new.max_concurrent_downloads;
+        config.max_concurrent_uploads = new.max_concurrent_uploads;
+        config.max_download_attempts = new.max_download_attempts;
+        self.0.engine.reload(config.registry(&self.0.version), config.limits())?;
+        *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        Ok(())
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(crate) fn config(&self) -> Arc<DaemonConfig> {
+        Arc::clone(&self.0.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn version(&self) -> &str {
+        &self.0.version
+    }
+
+    pub(crate) fn git_commit(&self) -> &str {
+        &self.0.git_commit
+    }
+
+    pub(crate) fn build_time(&self) -> &str {
+        &self.0.build_time
+    }
+
+    pub(crate) fn host(&self) -> &HostFacts {
+        &self.0.host
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.0.headers
+    }
+
+    /// A token for a stream of events to hold: held tokens are counted.
+    pub(crate) fn event_stream(&self) -> Arc<()> {
+        Arc::clone(&self.0.event_streams)
+    }
+
+    pub(crate) fn count_event_streams(&self) -> usize {
+        Arc::strong_count(&self.0.event_streams) - 1
+    }
+
+    /// Tells every answer without an end to end.
+    pub(crate) fn close(&self) {
+        self.0.closing.send_replace(true);
+    }
+
+    /// Waits until [`Daemon::close`] was called. The future holds nothing of the daemon but the news.
+    pub(crate) fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut closing = self.0.closing.subscribe();
+        async move {
+            // An error is that the daemon is gone, which is as good.
+            let _ = closing.wait_for(|closing| *closing).await;
+        }
+    }
+}
+
+/// The headers by which clients know whom they talk to.
+fn headers(version: &str) -> HeaderMap {
+    let os = std::env::consts::OS;
+    let named = [
+        (HeaderName::from_static("api-version"), ApiVersion::CURRENT.to_string()),
+        (HeaderName::from_static("docker-experimental"), "false".to_owned()),
+        (HeaderName::from_static("ostype"), os.to_owned()),
+        (SERVER, format!("Longshore/{version} ({os})")),
+    ];
+    // A version that no header can hold is not worth failing for.
+    named
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?)))
+        .collect()
+}

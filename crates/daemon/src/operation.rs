@@ -1,0 +1,117 @@
+//! A pull or push, run for as long as somebody waits for its answer.
+
+use std::future::Future;
+
+use api::message::Message;
+use bytes::Bytes;
+use engine::{EngineError, Progress, ProgressEvent, ProgressReceiver};
+use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
+use http::{Response, StatusCode};
+use tokio::task::{JoinError, JoinHandle};
+
+use crate::errors::Failure;
+use crate::progress::messages;
+use crate::reply::{self, Body};
+
+/// An operation of the engine and its reports. Dropping it cancels the operation.
+///
+/// The operation runs in a task of its own, so that a client that reads slowly does not slow it down; the engine bounds
+/// the reports that wait.
+pub(crate) struct Operation {
+    progress: ProgressReceiver,
+    state: State,
+}
+
+enum State {
+    Running(JoinHandle<Result<(), EngineError>>),
+    /// The task is done; reports of it may still be unread.
+    Done(Result<(), Failure>),
+    Over,
+}
+
+/// What an operation does next.
+enum Step {
+    Report(ProgressEvent),
+    Over(Result<(), Failure>),
+}
+
+impl Operation {
+    /// Starts what `run` makes of a place to report to.
+    pub(crate) fn start<F>(run: impl FnOnce(Progress) -> F) -> Self
+    where
+        F: Future<Output = Result<(), EngineError>> + Send + 'static,
+    {
+        let (sender, progress) = Progress::channel();
+        Self { progress, state: State::Running(tokio::spawn(run(sender))) }
+    }
+
+    /// The answer once the first report or the end is there: an error before the first report is an HTTP error, a
+    /// later one the last line of the stream.
+    pub(crate) async fn answer(mut self) -> Result<Response<Body>, Failure> {
+        let first = match self.step().await {
+            Some(Step::Report(event)) => lines(event),
+            Some(Step::Over(Err(failure))) => return Err(failure),
+            Some(Step::Over(Ok(()))) | None => Bytes::new(),
+        };
+        Ok(reply::stream("application/json", self.lines(first)))
+    }
+
+    /// The answer at once: every error is a line of the stream.
+    pub(crate) fn answer_now(self) -> Response<Body> {
+        reply::stream("application/json", self.lines(Bytes::new()))
+    }
+
+    fn lines(self, first: Bytes) -> impl Stream<Item = Bytes> + Send + 'static {
+        let rest = stream::unfold(self, |mut operation| async move {
+            let chunk = match operation.step().await? {
+                Step::Report(event) => lines(event),
+                Step::Over(Ok(())) => Bytes::new(),
+                Step::Over(Err(failure)) => Message::error(failure.message).encode().into(),
+            };
+            Some((chunk, operation))
+        });
+        // An empty chunk would end a chunked body.
+        stream::iter([first]).chain(rest).filter(|chunk| std::future::ready(!chunk.is_empty()))
+    }
+
+    /// The next report, then once the end, then nothing.
+    async fn step(&mut self) -> Option<Step> {
+        if let State::Running(task) = &mut self.state {
+            tokio::select! {
+                biased;
+                Some(event) = self.progress.recv() => return Some(Step::Report(event)),
+                result = task => self.state = State::Done(outcome(result)),
+            }
+        }
+        // A shared transfer may outlive the operation and keep a sender: read what is there and wait for no more.
+        if let Some(Some(event)) = self.progress.recv().now_or_never() {
+            return Some(Step::Report(event));
+        }
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Done(result) => Some(Step::Over(result)),
+            State::Running(_) | State::Over => None,
+        }
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        if let State::Running(task) = &self.state {
+            task.abort();
+        }
+    }
+}
+
+fn outcome(result: Result<Result<(), EngineError>, JoinError>) -> Result<(), Failure> {
+    match result {
+        Ok(result) => result.map_err(Failure::from),
+        Err(error) => {
+            tracing::error!(%error, "an operation ended abnormally");
+            Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "the operation ended abnormally"))
+        }
+    }
+}
+
+fn lines(event: ProgressEvent) -> Bytes {
+    messages(event).iter().flat_map(Message::encode).collect()
+}

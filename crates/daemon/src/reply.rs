@@ -1,0 +1,59 @@
+//! Answers and their bodies.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::Frame;
+use serde::Serialize;
+
+/// The body of an answer. What it holds ends with it: a client that goes away drops the body.
+pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// An answer that is complete.
+pub(crate) fn full(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Full::new(body.into()).boxed_unsync());
+    *response.status_mut() = status;
+    response
+}
+
+/// An answer without a body.
+pub(crate) fn empty(status: StatusCode) -> Response<Body> {
+    full(status, Bytes::new())
+}
+
+/// A JSON document, ended by a newline as dockerd ends it.
+pub(crate) fn json(status: StatusCode, document: &impl Serialize) -> Response<Body> {
+    match serde_json::to_vec(document) {
+        Ok(mut bytes) => {
+            bytes.push(b'\n');
+            let mut response = full(status, bytes);
+            set_type(&mut response, "application/json");
+            response
+        }
+        // No document of ours has a map with keys that are not text, the one thing that JSON cannot hold.
+        Err(error) => {
+            tracing::error!(%error, "an answer cannot be written as JSON");
+            full(StatusCode::INTERNAL_SERVER_ERROR, "{\"message\":\"internal error\"}\n")
+        }
+    }
+}
+
+/// A body that is written while it comes into being.
+pub(crate) fn stream(
+    content_type: &'static str,
+    chunks: impl Stream<Item = Bytes> + Send + 'static,
+) -> Response<Body> {
+    let frames = chunks.map(|chunk| Ok(Frame::data(chunk)));
+    let mut response = Response::new(StreamBody::new(frames).boxed_unsync());
+    set_type(&mut response, content_type);
+    response
+}
+
+fn set_type(response: &mut Response<Body>, content_type: &'static str) {
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+}

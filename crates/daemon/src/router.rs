@@ -1,0 +1,315 @@
+//! Which route a method and a path mean.
+//!
+//! Image names hold slashes and colons, so a route is found by what stands before and behind the name. Names are matched
+//! after their escapes are undone, as dockerd does: `a%2Fb` and `a/b` are one name.
+
+use http::Method;
+
+/// What a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    Ping,
+    Version,
+    Info,
+    Auth,
+    Events,
+    /// Pull or import.
+    ImageCreate,
+    ImageList,
+    ImageInspect(String),
+    ImagePush(String),
+    ImageTag(String),
+    ImageRemove(String),
+    /// What clients ask around the image routes, answered as by a dockerd that has nothing of the kind.
+    Empty(Empty),
+    /// What Docker does and Longshore does not, by what it would be about.
+    Unavailable(Domain),
+    /// `OPTIONS` of anything.
+    Options,
+}
+
+/// A question to the half of Docker that is not here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Empty {
+    /// A list that is a JSON array.
+    List,
+    Volumes,
+    Container(String),
+    Network(String),
+    Volume(String),
+    Plugin(String),
+    /// Anything of a swarm.
+    Swarm,
+    ContainersPrune,
+    NetworksPrune,
+    VolumesPrune,
+    BuildPrune,
+}
+
+/// What a route that is not here would be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Domain {
+    Containers,
+    Builds,
+    Networks,
+    Volumes,
+    Plugins,
+    Swarm,
+    /// An image route that Longshore has not yet.
+    Images,
+}
+
+/// A path that was understood: the route, and the version in front of it as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target<'a> {
+    pub(crate) version: Option<&'a str>,
+    pub(crate) route: Route,
+}
+
+/// Finds the route of an unescaped path. `None` is a page that does not exist; a known path with another method is one,
+/// too.
+pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Option<Target<'a>> {
+    let (version, path) = split_version(path);
+    if *method == Method::OPTIONS {
+        return Some(Target { version, route: Route::Options });
+    }
+    let path = path.strip_prefix('/')?;
+    let (area, rest) = match path.split_once('/') {
+        Some((area, rest)) => (area, Some(rest)),
+        None => (path, None),
+    };
+    let route = match (area, rest) {
+        ("images", Some(rest)) => images(method, rest),
+        ("containers", Some(rest)) => containers(method, rest),
+        (_, None) => single(method, area),
+        (area, Some(rest)) => foreign(method, area, rest),
+    }?;
+    Some(Target { version, route })
+}
+
+/// Takes `/v1.NN` off a path. `/v` followed by anything else belongs to the path.
+fn split_version(path: &str) -> (Option<&str>, &str) {
+    let versioned = path.strip_prefix("/v").and_then(|rest| {
+        let end = rest.find('/')?;
+        let (version, rest) = rest.split_at(end);
+        let valid = !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        valid.then_some((version, rest))
+    });
+    match versioned {
+        Some((version, rest)) => (Some(version), rest),
+        None => (None, path),
+    }
+}
+
+/// Paths of one segment.
+fn single(method: &Method, area: &str) -> Option<Route> {
+    Some(match (method.as_str(), area) {
+        ("GET" | "HEAD", "_ping") => Route::Ping,
+        ("GET", "version") => Route::Version,
+        ("GET", "info") => Route::Info,
+        ("GET", "events") => Route::Events,
+        ("POST", "auth") => Route::Auth,
+        ("GET", "networks" | "plugins") => Route::Empty(Empty::List),
+        ("GET", "volumes") => Route::Empty(Empty::Volumes),
+        ("GET", "swarm" | "services" | "nodes" | "tasks" | "secrets" | "configs") => {
+            Route::Empty(Empty::Swarm)
+        }
+        ("POST", "build" | "session" | "grpc") => Route::Unavailable(Domain::Builds),
+        ("POST", "commit") => Route::Unavailable(Domain::Containers),
+        _ => return None,
+    })
+}
+
+fn images(method: &Method, rest: &str) -> Option<Route> {
+    let named = |suffix: &str| rest.strip_suffix(suffix).map(str::to_owned);
+    match method.as_str() {
+        "GET" => match rest {
+            "json" => Some(Route::ImageList),
+            "search" | "get" => Some(Route::Unavailable(Domain::Images)),
+            _ => {
+                let absent = ["/get", "/history", "/attestations"];
+                if absent.iter().any(|suffix| rest.ends_with(suffix)) {
+                    return Some(Route::Unavailable(Domain::Images));
+                }
+                named("/json").map(Route::ImageInspect)
+            }
+        },
+        "POST" => match rest {
+            "create" => Some(Route::ImageCreate),
+            "load" | "prune" => Some(Route::Unavailable(Domain::Images)),
+            _ => {
+                named("/push").map(Route::ImagePush).or_else(|| named("/tag").map(Route::ImageTag))
+            }
+        },
+        "DELETE" => Some(Route::ImageRemove(rest.to_owned())),
+        _ => None,
+    }
+}
+
+fn containers(method: &Method, rest: &str) -> Option<Route> {
+    Some(match (method.as_str(), rest) {
+        ("GET", "json") => Route::Empty(Empty::List),
+        ("POST", "prune") => Route::Empty(Empty::ContainersPrune),
+        ("GET" | "HEAD", _) => {
+            let name = rest.split_once('/')?.0;
+            Route::Empty(Empty::Container(name.to_owned()))
+        }
+        ("POST" | "PUT" | "DELETE", _) => Route::Unavailable(Domain::Containers),
+        _ => return None,
+    })
+}
+
+/// Paths of several segments in the parts of Docker that are not here.
+fn foreign(method: &Method, area: &str, rest: &str) -> Option<Route> {
+    let reads = *method == Method::GET;
+    let writes = matches!(method.as_str(), "POST" | "PUT" | "DELETE");
+    let acts = |domain| writes.then_some(Route::Unavailable(domain));
+    match (area, rest) {
+        ("networks", "") if reads => Some(Route::Empty(Empty::List)),
+        ("networks", "prune") if *method == Method::POST => {
+            Some(Route::Empty(Empty::NetworksPrune))
+        }
+        ("networks", name) if reads => Some(Route::Empty(Empty::Network(name.to_owned()))),
+        ("networks", _) => acts(Domain::Networks),
+        ("volumes", "prune") if *method == Method::POST => Some(Route::Empty(Empty::VolumesPrune)),
+        ("volumes", name) if reads => Some(Route::Empty(Empty::Volume(name.to_owned()))),
+        ("volumes", _) => acts(Domain::Volumes),
+        ("plugins", "privileges") if reads => Some(Route::Unavailable(Domain::Plugins)),
+        ("plugins", rest) if reads => {
+            rest.strip_suffix("/json").map(|name| Route::Empty(Empty::Plugin(name.to_owned())))
+        }
+        ("plugins", _) => acts(Domain::Plugins),
+        ("swarm" | "services" | "nodes" | "tasks" | "secrets" | "configs", _) => {
+            if reads {
+                Some(Route::Empty(Empty::Swarm))
+            } else {
+                acts(Domain::Swarm)
+            }
+        }
+        ("build", "prune") if *method == Method::POST => Some(Route::Empty(Empty::BuildPrune)),
+        ("build", "cancel") => acts(Domain::Builds),
+        ("exec", id) if reads => {
+            id.strip_suffix("/json").map(|id| Route::Empty(Empty::Container(id.to_owned())))
+        }
+        ("exec", _) => acts(Domain::Containers),
+        ("distribution", _) | ("system", "df") if reads => Some(Route::Unavailable(Domain::Images)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(method: &str, path: &str) -> Option<Route> {
+        find(&method.parse().unwrap(), path).map(|target| target.route)
+    }
+
+    #[test]
+    fn names_keep_their_slashes() {
+        let inspect = |name: &str| Some(Route::ImageInspect(name.into()));
+        let table = [
+            ("GET", "/images/busybox/json", inspect("busybox")),
+            ("GET", "/images/127.0.0.1:5600/a/b:1/json", inspect("127.0.0.1:5600/a/b:1")),
+            ("GET", "/images/json/json", inspect("json")),
+            ("GET", "/images/a/json/json", inspect("a/json")),
+            ("GET", "/images//json", inspect("")),
+            ("GET", "/images/../json", inspect("..")),
+            ("GET", "/images/json", Some(Route::ImageList)),
+            ("POST", "/images/me/push/push", Some(Route::ImagePush("me/push".into()))),
+            ("POST", "/images/create", Some(Route::ImageCreate)),
+            ("POST", "/images/create/tag", Some(Route::ImageTag("create".into()))),
+            ("DELETE", "/images/a/b@sha256:12", Some(Route::ImageRemove("a/b@sha256:12".into()))),
+            ("DELETE", "/images/json", Some(Route::ImageRemove("json".into()))),
+            ("DELETE", "/images/", Some(Route::ImageRemove(String::new()))),
+        ];
+        for (method, path, expected) in table {
+            assert_eq!(route(method, path), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn the_version_is_taken_off_and_kept_as_written() {
+        let table = [
+            ("/v1.50/version", Some("1.50"), Some(Route::Version)),
+            ("/version", None, Some(Route::Version)),
+            ("/v9/version", Some("9"), Some(Route::Version)),
+            ("/v1..2/version", Some("1..2"), Some(Route::Version)),
+            ("/v1.50x/version", None, None),
+            ("/v/version", None, None),
+            ("/v1.50", None, None),
+            ("/v1.50/v1.50/version", Some("1.50"), None),
+        ];
+        for (path, version, expected) in table {
+            let target = find(&Method::GET, path);
+            assert_eq!(target.as_ref().map(|target| &target.route), expected.as_ref(), "{path}");
+            assert!(target.is_none_or(|target| target.version == version), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_dockerd_does_not_know_is_not_known() {
+        let table = [
+            ("GET", "/"),
+            ("GET", ""),
+            ("GET", "version"),
+            ("GET", "/nosuch"),
+            ("GET", "/version/"),
+            ("GET", "//version"),
+            ("POST", "/version"),
+            ("HEAD", "/version"),
+            ("PUT", "/_ping"),
+            ("GET", "/images"),
+            ("GET", "/images/"),
+            ("GET", "/images/busybox"),
+            ("PUT", "/images/busybox/json"),
+            ("POST", "/images/busybox/json"),
+            ("GET", "/containers"),
+            ("GET", "/containers/x"),
+            ("POST", "/images/push"),
+            ("GET", "/auth"),
+            ("PATCH", "/containers/x/start"),
+            ("GET", "/plugins/x"),
+        ];
+        for (method, path) in table {
+            assert_eq!(route(method, path), None, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn the_container_half_reads_empty_and_does_nothing() {
+        let table = [
+            ("GET", "/containers/json", Route::Empty(Empty::List)),
+            ("GET", "/containers/x/json", Route::Empty(Empty::Container("x".into()))),
+            ("GET", "/containers/x/logs", Route::Empty(Empty::Container("x".into()))),
+            ("HEAD", "/containers/x/archive", Route::Empty(Empty::Container("x".into()))),
+            ("POST", "/containers/create", Route::Unavailable(Domain::Containers)),
+            ("POST", "/containers/x/start", Route::Unavailable(Domain::Containers)),
+            ("DELETE", "/containers/x", Route::Unavailable(Domain::Containers)),
+            ("POST", "/containers/prune", Route::Empty(Empty::ContainersPrune)),
+            ("GET", "/networks", Route::Empty(Empty::List)),
+            ("GET", "/networks/a_default", Route::Empty(Empty::Network("a_default".into()))),
+            ("POST", "/networks/create", Route::Unavailable(Domain::Networks)),
+            ("GET", "/volumes", Route::Empty(Empty::Volumes)),
+            ("GET", "/volumes/v", Route::Empty(Empty::Volume("v".into()))),
+            ("DELETE", "/volumes/v", Route::Unavailable(Domain::Volumes)),
+            ("GET", "/plugins", Route::Empty(Empty::List)),
+            ("GET", "/plugins/a/b:latest/json", Route::Empty(Empty::Plugin("a/b:latest".into()))),
+            ("POST", "/plugins/pull", Route::Unavailable(Domain::Plugins)),
+            ("GET", "/swarm", Route::Empty(Empty::Swarm)),
+            ("GET", "/services/s/logs", Route::Empty(Empty::Swarm)),
+            ("POST", "/swarm/init", Route::Unavailable(Domain::Swarm)),
+            ("POST", "/build", Route::Unavailable(Domain::Builds)),
+            ("POST", "/session", Route::Unavailable(Domain::Builds)),
+            ("POST", "/commit", Route::Unavailable(Domain::Containers)),
+            ("GET", "/images/a/b/history", Route::Unavailable(Domain::Images)),
+            ("GET", "/images/get", Route::Unavailable(Domain::Images)),
+            ("POST", "/images/load", Route::Unavailable(Domain::Images)),
+            ("GET", "/distribution/a/b/json", Route::Unavailable(Domain::Images)),
+            ("OPTIONS", "/whatever", Route::Options),
+        ];
+        for (method, path, expected) in table {
+            assert_eq!(route(method, path), Some(expected), "{method} {path}");
+        }
+    }
+}

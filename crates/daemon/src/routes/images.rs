@@ -1,0 +1,247 @@
+//! The routes of images.
+
+use api::auth::{AuthConfig, REGISTRY_AUTH_HEADER};
+use api::image::{ImageDeleted, ImageSummary};
+use api::{ApiVersion, Filters, decode_platform};
+use engine::{ListFilters, ListOptions, PullRequest, PushRequest, RemoveOptions, Removed};
+use http::StatusCode;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use registry::Credentials;
+use spec::{Digest, Platform, Reference, Tag};
+
+use super::Answer;
+use crate::connection::Call;
+use crate::errors::Failure;
+use crate::operation::Operation;
+use crate::{Daemon, legacy, reply, timestamp};
+
+/// The filters of a list.
+const LIST_FILTERS: [&str; 6] = ["dangling", "label", "before", "since", "reference", "until"];
+
+/// `POST /images/create`: pull.
+pub(super) async fn create(daemon: &Daemon, call: &Call) -> Answer {
+    let query = &call.query;
+    let platform = match query.get("platform") {
+        "" => None,
+        platform if call.version.at_least(32) => Some(Platform::parse(platform)?),
+        _ => None,
+    };
+    if query.get("fromImage").is_empty() {
+        return Err(Failure::not_implemented("this version of Longshore does not import images"));
+    }
+    let reference = pull_reference(query.get("fromImage"), query.get("tag"))?;
+    let request = PullRequest {
+        all_tags: reference.is_name_only(),
+        reference,
+        platform,
+        credentials: header_credentials(call),
+    };
+    let engine = daemon.engine().clone();
+    Operation::start(|progress| async move { engine.pull(request, progress).await }).answer().await
+}
+
+/// What to pull: the tag may be a digest, and an old client's `--all-tags` leaves a colon behind the name.
+fn pull_reference(image: &str, tag: &str) -> Result<Reference, Failure> {
+    let reference = Reference::parse_familiar(image.strip_suffix(':').unwrap_or(image))?;
+    let reference = if tag.is_empty() {
+        reference
+    } else if let Ok(digest) = tag.parse::<Digest>() {
+        Reference::new(reference.repository().clone(), None, Some(digest))
+    } else {
+        reference.with_tag(tag.parse::<Tag>()?)
+    };
+    let name = reference.repository().familiar();
+    if name == "scratch" {
+        return Err(Failure::new(StatusCode::FORBIDDEN, format!("'{name}' is a reserved name")));
+    }
+    Ok(reference)
+}
+
+/// `GET /images/json`.
+pub(super) async fn list(daemon: &Daemon, call: &Call) -> Answer {
+    let options = list_options(call)?;
+    let images = daemon.engine().list(options).await?;
+    let documents: Vec<_> = images.into_iter().map(|image| summary(image, call.version)).collect();
+    Ok(reply::json(StatusCode::OK, &documents))
+}
+
+fn list_options(call: &Call) -> Result<ListOptions, Failure> {
+    let mut filters = Filters::decode(call.query.get("filters"))?;
+    // What the filter was called before it was one.
+    let pattern = call.query.get("filter");
+    if !call.version.at_least(25) && !filters.contains("reference") && !pattern.is_empty() {
+        filters.add("reference", pattern);
+    }
+    filters.validate(&LIST_FILTERS)?;
+    let all = |name: &str| filters.values(name).map(str::to_owned).collect();
+    let mut until = None;
+    for value in filters.values("until") {
+        let moment =
+            timestamp::moment(value, Timestamp::now(), &TimeZone::system()).map_err(|reason| {
+                Failure::invalid(format!("invalid value for 'until' filter: {reason}"))
+            })?;
+        let seconds = moment.as_second();
+        until = Some(until.map_or(seconds, |earlier: i64| earlier.min(seconds)));
+    }
+    Ok(ListOptions {
+        all: call.query.boolean("all"),
+        shared_size: call.version.at_least(42) && call.query.boolean("shared-size"),
+        filters: ListFilters {
+            dangling: filters.boolean("dangling")?,
+            labels: all("label"),
+            references: all("reference"),
+            before: all("before"),
+            since: all("since"),
+            until,
+        },
+    })
+}
+
+/// An image of a list, for a client that speaks `version`.
+fn summary(image: engine::ImageSummary, version: ApiVersion) -> ImageSummary {
+    let (mut repo_tags, mut repo_digests) = (image.repo_tags, image.repo_digests);
+    if !version.at_least(43) && repo_tags.is_empty() && repo_digests.is_empty() {
+        repo_tags.push("<none>:<none>".to_owned());
+        repo_digests.push("<none>@<none>".to_owned());
+    }
+    ImageSummary {
+        // Older versions never counted; from 1.51 on the count is always there, and there are no containers.
+        containers: version.at_least(51).then_some(0),
+        created: image.created,
+        id: image.id.to_string(),
+        labels: image.labels,
+        parent_id: image.parent.map(|parent| parent.to_string()).unwrap_or_default(),
+        repo_digests,
+        repo_tags,
+        shared_size: image.shared_size,
+        size: image.size,
+        virtual_size: (!version.at_least(44)).then_some(image.size),
+    }
+}
+
+/// `GET /images/{name}/json`.
+pub(super) async fn inspect(daemon: &Daemon, call: &Call, name: &str) -> Answer {
+    let platform = match call.query.get("platform") {
+        "" => None,
+        platform if call.version.at_least(49) => Some(decode_platform(platform)?),
+        _ => None,
+    };
+    if platform.is_some() && call.version.at_least(48) && call.query.boolean("manifests") {
+        return Err(Failure::invalid(
+            "conflicting options: manifests and platform options cannot both be set",
+        ));
+    }
+    let details = daemon.engine().inspect(name, platform).await?;
+    Ok(reply::json(StatusCode::OK, &legacy::shape(legacy::document(details), call.version)))
+}
+
+/// `POST /images/{name}/push`.
+///
+/// Whatever happens once the name is understood is told in the stream: clients of a push do not look at the status.
+pub(super) fn push(daemon: &Daemon, call: &Call, name: &str) -> Answer {
+    let platform = match call.query.get("platform") {
+        "" => None,
+        // Older clients send it without meaning it.
+        platform if call.version.at_least(46) => Some(decode_platform(platform)?),
+        _ => None,
+    };
+    let tag = call.query.get("tag");
+    let reference = match tag {
+        // All tags, unless the name itself has one.
+        "" => Reference::parse_familiar(name)?,
+        tag => tagged(name, tag)?,
+    };
+    if reference.digest().is_some() {
+        return Err(engine::EngineError::PushDigest.into());
+    }
+    let request = PushRequest {
+        repository: reference.repository().clone(),
+        tag: reference.tag().cloned(),
+        platform,
+        credentials: header_credentials(call),
+    };
+    let engine = daemon.engine().clone();
+    Ok(Operation::start(|progress| async move { engine.push(request, progress).await })
+        .answer_now())
+}
+
+/// `POST /images/{name}/tag`.
+pub(super) async fn tag(daemon: &Daemon, call: &Call, name: &str) -> Answer {
+    let reference = tagged(call.query.get("repo"), call.query.get("tag"))?;
+    let repository = reference.repository().familiar();
+    if repository == "sha256" {
+        return Err(Failure::invalid(
+            "refusing to create an ambiguous tag using digest algorithm as name",
+        ));
+    }
+    let tag = reference.tag().map_or("latest", Tag::as_str);
+    daemon.engine().tag(name, &reference.repository().to_string(), tag).await?;
+    Ok(reply::empty(StatusCode::CREATED))
+}
+
+/// A name with a tag: the parameter's, else the name's own, else `latest`.
+fn tagged(repository: &str, tag: &str) -> Result<Reference, Failure> {
+    let reference = Reference::parse_familiar(repository)?;
+    if reference.digest().is_some() {
+        return Err(Failure::invalid("cannot import digest reference"));
+    }
+    Ok(match tag {
+        "" => reference.with_default_tag(),
+        tag => reference.with_tag(tag.parse::<Tag>()?),
+    })
+}
+
+/// `DELETE /images/{name}`.
+pub(super) async fn remove(daemon: &Daemon, call: &Call, name: &str) -> Answer {
+    if name.trim().is_empty() {
+        return Err(Failure::invalid("image name cannot be blank"));
+    }
+    if call.version.at_least(50) {
+        // An image here has one platform; to remove the image is to remove it. What is no platform is still an error.
+        for platform in call.query.all("platforms") {
+            decode_platform(platform)?;
+        }
+    }
+    let options = RemoveOptions {
+        force: call.query.boolean("force"),
+        prune_children: !call.query.boolean("noprune"),
+    };
+    let removed = daemon.engine().remove(name, options).await?;
+    let documents: Vec<_> = removed
+        .into_iter()
+        .map(|removed| match removed {
+            Removed::Untagged(name) => ImageDeleted::Untagged(name),
+            Removed::Deleted(id) => ImageDeleted::Deleted(id),
+        })
+        .collect();
+    Ok(reply::json(StatusCode::OK, &documents))
+}
+
+/// The credentials in a request's header. What cannot be read is no credentials, as with dockerd: many registries need
+/// none, and the others say so.
+fn header_credentials(call: &Call) -> Credentials {
+    let Some(header) = call.headers.get(REGISTRY_AUTH_HEADER) else {
+        return Credentials::Anonymous;
+    };
+    match AuthConfig::decode(header.as_bytes()) {
+        Ok(auth) => credentials(auth),
+        Err(error) => {
+            tracing::warn!(%error, "credentials that cannot be read are ignored");
+            Credentials::Anonymous
+        }
+    }
+}
+
+/// What a registry is shown, the strongest first.
+pub(super) fn credentials(auth: AuthConfig) -> Credentials {
+    if !auth.registrytoken.is_empty() {
+        Credentials::RegistryToken(auth.registrytoken)
+    } else if !auth.identitytoken.is_empty() {
+        Credentials::IdentityToken { username: auth.username, token: auth.identitytoken }
+    } else if auth.username.is_empty() && auth.password.is_empty() {
+        Credentials::Anonymous
+    } else {
+        Credentials::Basic { username: auth.username, password: auth.password }
+    }
+}

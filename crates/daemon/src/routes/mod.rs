@@ -1,0 +1,37 @@
+//! What each route does.
+
+mod absent;
+mod images;
+mod system;
+
+use http::{Response, StatusCode};
+
+use crate::Daemon;
+use crate::connection::Call;
+use crate::errors::Failure;
+use crate::reply::{self, Body};
+use crate::router::Route;
+
+/// An answer, or the error that is the answer.
+pub(crate) type Answer = Result<Response<Body>, Failure>;
+
+/// Does what a request asks for.
+pub(crate) async fn dispatch(daemon: &Daemon, mut call: Call) -> Answer {
+    let route = std::mem::replace(&mut call.route, Route::Options);
+    match route {
+        Route::Ping => Ok(system::ping(&call)),
+        Route::Version => Ok(system::version(daemon)),
+        Route::Info => system::info(daemon, &call).await,
+        Route::Auth => system::auth(daemon, call).await,
+        Route::Events => system::events(daemon, &call),
+        Route::ImageCreate => images::create(daemon, &call).await,
+        Route::ImageList => images::list(daemon, &call).await,
+        Route::ImageInspect(name) => images::inspect(daemon, &call, &name).await,
+        Route::ImagePush(name) => images::push(daemon, &call, &name),
+        Route::ImageTag(name) => images::tag(daemon, &call, &name).await,
+        Route::ImageRemove(name) => images::remove(daemon, &call, &name).await,
+        Route::Empty(question) => absent::empty(question),
+        Route::Unavailable(domain) => Err(absent::unavailable(domain)),
+        Route::Options => Ok(reply::empty(StatusCode::OK)),
+    }
+}

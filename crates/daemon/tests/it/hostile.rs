@@ -1,0 +1,110 @@
+//! Requests that no honest client sends. None may take the daemon down, and each gets an answer.
+
+use crate::fixture::House;
+
+#[tokio::test]
+async fn a_head_that_is_no_http_is_refused() {
+    let house = House::open().await;
+    let giant =
+        format!("GET /_ping HTTP/1.1\r\nHost: x\r\nX-A: {}\r\n\r\n", "a".repeat(200 * 1024));
+    let many = format!("GET /_ping HTTP/1.1\r\nHost: x\r\n{}\r\n", "X-A: b\r\n".repeat(1000));
+    let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(100 * 1024));
+    let table = [
+        ("GET /_ping HTTP/1.1\r\n\r\n", "400 Bad Request"),
+        ("GET /images/\0/json HTTP/1.1\r\nHost: x\r\n\r\n", "400 Bad Request"),
+        ("GET /_ping HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", "400 Bad Request"),
+        ("\x16\x03\x01\x02\x00", "400 Bad Request"),
+        (giant.as_str(), "431 Request Header Fields Too Large"),
+        (many.as_str(), "431 Request Header Fields Too Large"),
+        (long.as_str(), "414 URI Too Long"),
+    ];
+    for (request, expected) in table {
+        let answer = house.raw(request.as_bytes()).await;
+        let shown = &request[..request.len().min(60)];
+        assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{shown:?}: {answer}");
+    }
+    // Without a host, as HTTP/1.0 has none.
+    assert!(house.raw(b"GET /_ping HTTP/1.0\r\n\r\n").await.starts_with("HTTP/1.0 200 OK"));
+    assert_eq!(house.get("/_ping").await.status, 200);
+}
+
+#[tokio::test]
+async fn names_that_are_no_names_reach_nothing() {
+    let house = House::open().await;
+    let table = [
+        ("GET", "/images/../json"),
+        ("GET", "/images/..%2f..%2fetc%2fpasswd/json"),
+        ("GET", "/images/%2e%2e/json"),
+        ("GET", "/images/a%00b/json"),
+        ("GET", "/images/a%0d%0ab/json"),
+        ("GET", "/images//json"),
+        ("GET", "/images/%ff/json"),
+        ("GET", "/images/%zz/json"),
+        ("GET", "/images/BAD!!/json"),
+        ("GET", "/images/sha256:../json"),
+        ("POST", "/images/x/tag?repo=..%2F..&tag=a"),
+        ("POST", "/images/x/tag?repo=a&tag=..%2Fb"),
+        ("POST", "/images/x/tag"),
+        ("POST", "/images/x/tag?repo=sha256&tag=a"),
+        ("POST", "/images/x/tag?repo=%zz"),
+        ("POST", "/images/create?fromImage=..%2Fx"),
+        ("POST", "/images/create?fromImage=x&tag=..%2Fy"),
+        ("POST", "/images/create?fromImage=x&platform=foobar"),
+        ("POST", "/images/..%2Fx/push"),
+        ("POST", "/images/x/push?tag=%00"),
+        ("POST", "/images/x/push?platform=x"),
+        ("DELETE", "/images/"),
+        ("DELETE", "/images/%20"),
+        ("DELETE", "/images/..%2F..%2Fdata"),
+        ("GET", "/images/json?filters=%7B"),
+        ("GET", "/images/json?filters=%7B%22until%22%3A%5B%22x%22%5D%7D"),
+    ];
+    for (method, path) in table {
+        let reply = house.send(method, path, &[], "").await;
+        assert_eq!(reply.status, 400, "{method} {path}: {}", reply.text);
+        assert!(!reply.message().is_empty(), "{method} {path}");
+    }
+    let message = house.get("/images/BAD!!/json").await.message();
+    assert_eq!(
+        message,
+        "invalid reference format: repository name (library/BAD!!) must be lowercase"
+    );
+    let message = house.post("/images/create?fromImage=x&platform=foobar").await.message();
+    assert_eq!(message, "\"foobar\": unknown operating system or architecture: invalid argument");
+    let reply = house.post("/images/create?fromImage=scratch").await;
+    assert_eq!((reply.status, reply.message().as_str()), (403, "'scratch' is a reserved name"));
+}
+
+#[tokio::test]
+async fn escaped_slashes_are_slashes() {
+    let house = House::open().await;
+    let reply = house.get("/v1.50/images/library%2Fnosuch%3A1/json").await;
+    assert_eq!((reply.status, reply.message().as_str()), (404, "No such image: nosuch:1"));
+}
+
+#[tokio::test]
+async fn a_body_is_read_as_far_as_a_login_can_be() {
+    let house = House::open().await;
+    let body = format!("{{\"username\":\"{}\"}}", "a".repeat(100 * 1024));
+    let reply = house.send("POST", "/auth", &[], &body).await;
+    assert_eq!(reply.status, 413);
+    // Declared and not sent: the answer does not wait for it.
+    let answer = house.raw(b"POST /auth HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{").await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
+}
+
+#[tokio::test]
+async fn credentials_that_cannot_be_read_are_none() {
+    let house = House::open().await;
+    for header in ["!!!", "e30=e30=", &"A".repeat(70 * 1024)] {
+        // A reserved name is refused after the header was looked at or not; the request itself is fine.
+        let headers = [("x-registry-auth", header)];
+        let reply = house.send("POST", "/images/nosuch/push?tag=1", &headers, "").await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        let last = reply.lines().pop().unwrap();
+        assert_eq!(
+            last["errorDetail"]["message"],
+            "An image does not exist locally with the tag: nosuch"
+        );
+    }
+}
