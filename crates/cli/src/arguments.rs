@@ -1,0 +1,158 @@
+//! The command line: global flags and the tree of verbs.
+//!
+//! Names and letters of flags are Docker's; the flags of each verb are in the verb's own file. Flags that Docker has
+//! not carry a sentence of their own in the help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::verbs::{
+    completion, daemon, images, info, inspect, login, logout, pull, push, registry, rmi, tag,
+    version,
+};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "longshore",
+    about = "A Docker image engine: pull, push and keep images, with a daemon or without",
+    override_usage = "longshore [OPTIONS] COMMAND",
+    after_help = "Run 'longshore COMMAND --help' for more information on a command.",
+    disable_version_flag = true,
+    disable_help_subcommand = true,
+    args_override_self = true,
+    subcommand_value_name = "COMMAND",
+    subcommand_help_heading = "Commands"
+)]
+pub(crate) struct CommandLine {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    /// Print version information and quit
+    #[arg(short = 'v', long = "version")]
+    pub(crate) version: bool,
+    #[command(subcommand)]
+    pub(crate) verb: Option<Verb>,
+}
+
+/// The flags before the verb. Those without a letter may also stand after it.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global Options")]
+pub(crate) struct Globals {
+    /// Location of client config files (default "~/.docker")
+    #[arg(
+        long,
+        global = true,
+        env = "DOCKER_CONFIG",
+        hide_env_values = true,
+        value_name = "string"
+    )]
+    pub(crate) config: Option<PathBuf>,
+    /// Enable debug mode
+    #[arg(short = 'D', long)]
+    pub(crate) debug: bool,
+    /// Daemon socket to connect to (also LONGSHORE_HOST, DOCKER_HOST); without one, the engine runs in this process
+    #[arg(short = 'H', long = "host", value_name = "string")]
+    pub(crate) host: Option<String>,
+    /// Set the logging level ("debug", "info", "warn", "error", "fatal")
+    #[arg(short = 'l', long, value_name = "string")]
+    pub(crate) log_level: Option<LogLevel>,
+    #[command(flatten)]
+    pub(crate) engine: EngineFlags,
+}
+
+impl Globals {
+    /// Returns the least important level to log; none is logged unless it is asked for.
+    pub(crate) fn level(&self) -> Option<tracing::Level> {
+        if self.debug { Some(tracing::Level::DEBUG) } else { self.log_level.map(LogLevel::level) }
+    }
+}
+
+/// What the engine in this process is told; a daemon takes the same flags for itself.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Engine Options (without a daemon, and for `longshore daemon`)")]
+pub(crate) struct EngineFlags {
+    /// Daemon configuration file; without this flag "/etc/longshore/daemon.json" is read if it exists
+    #[arg(long, global = true, value_name = "file")]
+    pub(crate) config_file: Option<PathBuf>,
+    /// Root directory of images (default "/var/lib/longshore" for root, else "~/.local/share/longshore")
+    #[arg(long, global = true, value_name = "directory")]
+    pub(crate) data_root: Option<PathBuf>,
+    /// Storage driver: overlay2, packed or vfs (default: what the data root holds, or the best that works)
+    #[arg(long, global = true, value_name = "string")]
+    pub(crate) storage_driver: Option<String>,
+    /// Reach this registry, or the registries of this network, over plain HTTP or with any certificate
+    #[arg(long, global = true, value_name = "registry")]
+    pub(crate) insecure_registry: Vec<String>,
+    /// Ask this mirror first for images of Docker Hub
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) registry_mirror: Vec<String>,
+}
+
+/// How much is logged to standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+    Fatal,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Pull(pull::Arguments),
+    Push(push::Arguments),
+    Images(images::Arguments),
+    Login(login::Arguments),
+    Logout(logout::Arguments),
+    Version(version::Arguments),
+    Info(info::Arguments),
+    Inspect(inspect::Arguments),
+    Rmi(rmi::Arguments),
+    Tag(tag::Arguments),
+    /// Manage images
+    #[command(
+        subcommand,
+        override_usage = "longshore image COMMAND",
+        disable_help_subcommand = true
+    )]
+    Image(ImageVerb),
+    /// Manage Longshore
+    #[command(
+        subcommand,
+        override_usage = "longshore system COMMAND",
+        disable_help_subcommand = true
+    )]
+    System(SystemVerb),
+    Daemon(daemon::Arguments),
+    Registry(registry::Arguments),
+    Completion(completion::Arguments),
+}
+
+/// The verbs of `longshore image`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageVerb {
+    #[command(override_usage = "longshore image pull [OPTIONS] NAME[:TAG|@DIGEST]")]
+    Pull(pull::Arguments),
+    #[command(override_usage = "longshore image push [OPTIONS] NAME[:TAG]")]
+    Push(push::Arguments),
+    #[command(alias = "list", override_usage = "longshore image ls [OPTIONS] [REPOSITORY[:TAG]]")]
+    Ls(images::Arguments),
+    #[command(override_usage = "longshore image tag SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]")]
+    Tag(tag::Arguments),
+    #[command(
+        aliases = ["rmi", "remove"],
+        override_usage = "longshore image rm [OPTIONS] IMAGE [IMAGE...]"
+    )]
+    Rm(rmi::Arguments),
+    Inspect(inspect::ImageArguments),
+}
+
+/// The verbs of `longshore system`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SystemVerb {
+    #[command(override_usage = "longshore system info [OPTIONS]")]
+    Info(info::Arguments),
+}

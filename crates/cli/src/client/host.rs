@@ -1,0 +1,113 @@
+//! Where a daemon listens.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::error::CliError;
+
+/// The port of a daemon's plain TCP socket where none is written, as IANA registered it.
+const DEFAULT_PORT: u16 = 2375;
+/// The socket of `unix://` without a path.
+const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
+
+/// A daemon's address, as `-H` takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// `unix:///run/docker.sock`
+    Unix(PathBuf),
+    /// `tcp://127.0.0.1:2375` or `http://127.0.0.1:2375/prefix`: plain HTTP.
+    Tcp {
+        /// Host and port.
+        authority: String,
+        /// What goes before every path; empty, or with a leading and no trailing slash.
+        base_path: String,
+    },
+}
+
+impl Host {
+    /// Reads an address; without a scheme it is TCP's.
+    pub(crate) fn parse(text: &str) -> Result<Host, CliError> {
+        let text = text.trim();
+        let (scheme, rest) = text.split_once("://").unwrap_or(("tcp", text));
+        match scheme {
+            "unix" if rest.contains("://") => {
+                Err(CliError::Host(format!("invalid proto, expected unix: {rest}")))
+            }
+            "unix" if rest.is_empty() => Ok(Host::Unix(PathBuf::from(DEFAULT_SOCKET))),
+            "unix" => Ok(Host::Unix(PathBuf::from(rest))),
+            "tcp" | "http" => Host::parse_tcp(rest, text),
+            "https" | "ssh" | "npipe" | "fd" => Err(CliError::Host(format!(
+                "hosts of the kind {scheme}:// are not supported: {text}"
+            ))),
+            _ => Err(CliError::Host(format!("invalid bind address format: {text}"))),
+        }
+    }
+
+    fn parse_tcp(rest: &str, text: &str) -> Result<Host, CliError> {
+        let invalid = || CliError::Host(format!("invalid bind address format: {text}"));
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let bracket = authority.rfind(']').unwrap_or(0);
+        let (name, port) = match authority[bracket..].rfind(':') {
+            Some(colon) => (&authority[..bracket + colon], &authority[bracket + colon + 1..]),
+            None => (authority, ""),
+        };
+        let port =
+            if port.is_empty() { DEFAULT_PORT } else { port.parse().map_err(|_| invalid())? };
+        let name = if name.is_empty() { "localhost" } else { name };
+        if name.contains(['@', '?', '#', ' ']) || (name.contains(':') && !name.starts_with('[')) {
+            return Err(invalid());
+        }
+        let base_path = path.trim_end_matches('/').to_owned();
+        Ok(Host::Tcp { authority: format!("{name}:{port}"), base_path })
+    }
+
+    /// Returns the socket's path, for a unix socket.
+    pub(crate) fn socket(&self) -> Option<&Path> {
+        match self {
+            Host::Unix(path) => Some(path),
+            Host::Tcp { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Unix(path) => write!(formatter, "unix://{}", path.display()),
+            Host::Tcp { authority, base_path } => write!(formatter, "tcp://{authority}{base_path}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_docker_reads_them() {
+        for (text, expected) in [
+            ("unix:///run/x.sock", "unix:///run/x.sock"),
+            ("unix://", "unix:///var/run/docker.sock"),
+            ("tcp://127.0.0.1:2376", "tcp://127.0.0.1:2376"),
+            ("tcp://127.0.0.1", "tcp://127.0.0.1:2375"),
+            ("tcp://", "tcp://localhost:2375"),
+            ("tcp://:99", "tcp://localhost:99"),
+            ("example.org", "tcp://example.org:2375"),
+            ("http://example.org/api/", "tcp://example.org:2375/api"),
+            ("tcp://[::1]:5000", "tcp://[::1]:5000"),
+            ("tcp://[::1]", "tcp://[::1]:2375"),
+        ] {
+            assert_eq!(Host::parse(text).unwrap().to_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in
+            ["foo://x", "tcp://a:b:c", "tcp://x:70000", "unix://unix://x", "https://x", "tcp://u@x"]
+        {
+            let error = Host::parse(text).unwrap_err().to_string();
+            assert!(error.starts_with("unable to resolve docker endpoint: "), "{text}: {error}");
+        }
+    }
+}

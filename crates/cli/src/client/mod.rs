@@ -1,0 +1,171 @@
+//! The client of the Engine API: the only way from a verb to images.
+//!
+//! A daemon at a socket and the engine in this process are reached by the same requests over HTTP/1.1; only
+//! [`transport`] knows the difference. Requests go one after the other over one connection, which is opened again
+//! where the daemon has closed it.
+//!
+//! # Flow
+//! The first request asks `HEAD /_ping` for the daemon's API version; paths then carry the older one of that and
+//! [`MAX_VERSION`]. `DOCKER_API_VERSION` fixes the version, and nothing is asked.
+//!
+//! # Cancellation
+//! Dropping a request or a half-read answer closes the connection, by which the daemon notices and stops.
+
+mod host;
+mod response;
+mod transport;
+
+use api::{ApiVersion, Query, escape_path};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request};
+use http_body_util::Full;
+use tokio::sync::{Mutex, OnceCell};
+
+pub(crate) use host::Host;
+pub(crate) use response::Response;
+use transport::{Connection, Connector};
+
+pub(crate) use transport::Local;
+
+use crate::error::CliError;
+
+/// The newest version of the API that this client speaks.
+pub(crate) const MAX_VERSION: ApiVersion = ApiVersion::new(1, 50);
+/// What a daemon speaks that does not say: the last version before daemons said it.
+const UNSAID_VERSION: ApiVersion = ApiVersion::new(1, 24);
+
+/// A client of one daemon.
+#[derive(Debug)]
+pub(crate) struct Client {
+    connector: Connector,
+    /// The version that the user fixed.
+    fixed_version: Option<ApiVersion>,
+    version: OnceCell<ApiVersion>,
+    connection: Mutex<Option<Connection>>,
+}
+
+/// What a request says besides method and path.
+#[derive(Debug, Default)]
+pub(crate) struct Call {
+    /// The parameters.
+    pub(crate) query: Query,
+    /// A JSON document to send.
+    pub(crate) body: Option<Vec<u8>>,
+    /// Credentials for the registry, for the header of that name.
+    pub(crate) registry_auth: Option<String>,
+}
+
+impl Call {
+    /// A call with parameters alone.
+    pub(crate) fn query(query: Query) -> Call {
+        Call { query, ..Call::default() }
+    }
+}
+
+impl Client {
+    /// Makes a client for a daemon at a socket or an address.
+    pub(crate) fn remote(host: Host, fixed_version: Option<ApiVersion>) -> Client {
+        Client::new(Connector::Remote(host), fixed_version)
+    }
+
+    /// Makes a client for the engine in this process, which is started by the first request.
+    pub(crate) fn local(local: Local, fixed_version: Option<ApiVersion>) -> Client {
+        Client::new(Connector::Local(Box::new(local)), fixed_version)
+    }
+
+    fn new(connector: Connector, fixed_version: Option<ApiVersion>) -> Client {
+        Client { connector, fixed_version, version: OnceCell::new(), connection: Mutex::new(None) }
+    }
+
+    /// Returns the version that requests carry, asking the daemon if that is not known yet.
+    pub(crate) async fn version(&self) -> Result<ApiVersion, CliError> {
+        if let Some(version) = self.fixed_version {
+            return Ok(version);
+        }
+        self.version.get_or_try_init(|| self.negotiate()).await.copied()
+    }
+
+    async fn negotiate(&self) -> Result<ApiVersion, CliError> {
+        let response = self.send(Method::HEAD, "/_ping", &Call::default()).await?;
+        let said = response.header("api-version").and_then(|version| version.parse().ok());
+        response.drain().await;
+        Ok(MAX_VERSION.min(said.unwrap_or(UNSAID_VERSION)))
+    }
+
+    /// Sends `GET` for `path`, which is escaped here and gets its version here.
+    pub(crate) async fn get(&self, path: &str, call: Call) -> Result<Response, CliError> {
+        self.request(Method::GET, path, call).await
+    }
+
+    /// Sends `POST`.
+    pub(crate) async fn post(&self, path: &str, call: Call) -> Result<Response, CliError> {
+        self.request(Method::POST, path, call).await
+    }
+
+    /// Sends `DELETE`.
+    pub(crate) async fn delete(&self, path: &str, call: Call) -> Result<Response, CliError> {
+        self.request(Method::DELETE, path, call).await
+    }
+
+    async fn request(&self, method: Method, path: &str, call: Call) -> Result<Response, CliError> {
+        let version = self.version().await?;
+        let response = self.send(method, &format!("/v{version}{path}"), &call).await?;
+        response.checked(path).await
+    }
+
+    /// Sends one request. A connection that the daemon closed since the last one is opened again.
+    async fn send(&self, method: Method, path: &str, call: &Call) -> Result<Response, CliError> {
+        let mut slot = self.connection.lock().await;
+        let kept = match slot.take() {
+            Some(mut kept) => kept.is_usable().await.then_some(kept),
+            None => None,
+        };
+        let mut connection = match kept {
+            Some(kept) => kept,
+            None => self.connector.connect().await?,
+        };
+        let response = connection.send(self.build(method, path, call)?).await?;
+        *slot = Some(connection);
+        Ok(Response::new(response))
+    }
+
+    fn build(
+        &self,
+        method: Method,
+        path: &str,
+        call: &Call,
+    ) -> Result<Request<Full<Bytes>>, CliError> {
+        let mut uri = format!("{}{}", self.connector.base_path(), escape_path(path));
+        if !call.query.is_empty() {
+            uri.push('?');
+            uri.push_str(&call.query.to_string());
+        }
+        let mut request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .header(http::header::HOST, self.connector.host_header())
+            .header(http::header::USER_AGENT, concat!("longshore/", env!("CARGO_PKG_VERSION")));
+        if call.body.is_some() {
+            request = request.header(http::header::CONTENT_TYPE, "application/json");
+        }
+        if let Some(auth) = &call.registry_auth {
+            let mut value = HeaderValue::from_str(auth).map_err(invalid_request)?;
+            value.set_sensitive(true);
+            request =
+                request.header(HeaderName::from_static(api::auth::REGISTRY_AUTH_HEADER), value);
+        }
+        let body = Full::new(Bytes::from(call.body.clone().unwrap_or_default()));
+        request.body(body).map_err(invalid_request)
+    }
+
+    /// Ends the connection and, in this process, waits for the engine to stop cleanly.
+    pub(crate) async fn close(&self) {
+        self.connection.lock().await.take();
+        self.connector.close().await;
+    }
+}
+
+/// Names are escaped and headers are base64, so this happens with a host of odd characters only.
+fn invalid_request(error: impl Into<http::Error>) -> CliError {
+    CliError::Host(error.into().to_string())
+}

@@ -1,0 +1,156 @@
+//! Connections: to a socket, to an address, or to the engine in this process.
+
+use std::io;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::{Mutex, OnceCell};
+use tokio::task::JoinSet;
+
+use super::Host;
+use crate::error::CliError;
+
+/// What an in-memory pipe holds: enough that neither side waits for a progress line.
+const PIPE_SIZE: usize = 64 * 1024;
+/// The `Host` header where there is no host, as Docker's own clients send it.
+const LOCAL_HOST_HEADER: &str = "api.moby.localhost";
+
+/// How to reach the daemon.
+#[derive(Debug)]
+pub(super) enum Connector {
+    /// A daemon at a socket or an address.
+    Remote(Host),
+    /// The engine in this process.
+    Local(Box<Local>),
+}
+
+/// The engine in this process: opened by the first connection, so that a command that fails before it needs the
+/// engine touches no data root.
+pub(crate) struct Local {
+    config: daemon::DaemonConfig,
+    daemon: OnceCell<daemon::Daemon>,
+    connections: Mutex<JoinSet<()>>,
+}
+
+impl std::fmt::Debug for Local {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Local").finish_non_exhaustive()
+    }
+}
+
+impl Local {
+    /// Prepares an engine; nothing is opened yet.
+    pub(crate) fn new(config: daemon::DaemonConfig) -> Local {
+        Local { config, daemon: OnceCell::new(), connections: Mutex::new(JoinSet::new()) }
+    }
+
+    async fn open(&self) -> Result<daemon::Daemon, CliError> {
+        let version = env!("CARGO_PKG_VERSION");
+        let engine = daemon::open_engine(&self.config, version).await;
+        let engine = engine.map_err(|error| CliError::Engine(error.to_string()))?;
+        let info = daemon::DaemonInfo {
+            version: version.to_owned(),
+            git_commit: crate::verbs::version::COMMIT.to_owned(),
+            build_time: crate::verbs::version::BUILD_TIME.to_owned(),
+            config: self.config.clone(),
+        };
+        Ok(daemon::Daemon::new(engine, info))
+    }
+
+    async fn connect(&self) -> Result<Connection, CliError> {
+        let daemon = self.daemon.get_or_try_init(|| self.open()).await?.clone();
+        let (near, far) = tokio::io::duplex(PIPE_SIZE);
+        self.connections.lock().await.spawn(async move { daemon.serve_connection(far).await });
+        Connection::open(near).await
+    }
+}
+
+impl Connector {
+    /// Opens a connection.
+    pub(super) async fn connect(&self) -> Result<Connection, CliError> {
+        match self {
+            Connector::Local(local) => local.connect().await,
+            Connector::Remote(host @ Host::Unix(path)) => {
+                let stream =
+                    UnixStream::connect(path).await.map_err(|error| connect_error(host, &error))?;
+                Connection::open(stream).await
+            }
+            Connector::Remote(host @ Host::Tcp { authority, .. }) => {
+                let stream = TcpStream::connect(authority)
+                    .await
+                    .map_err(|error| connect_error(host, &error))?;
+                // Requests are small and wait for their answer: nothing is gained by collecting them.
+                let _ = stream.set_nodelay(true);
+                Connection::open(stream).await
+            }
+        }
+    }
+
+    /// Returns the value of the `Host` header.
+    pub(super) fn host_header(&self) -> &str {
+        match self {
+            Connector::Remote(Host::Tcp { authority, .. }) => authority,
+            _ => LOCAL_HOST_HEADER,
+        }
+    }
+
+    /// Returns what goes before every path.
+    pub(super) fn base_path(&self) -> &str {
+        match self {
+            Connector::Remote(Host::Tcp { base_path, .. }) => base_path,
+            _ => "",
+        }
+    }
+
+    /// Waits until the engine in this process has ended its connections: the client's ends must be closed.
+    pub(super) async fn close(&self) {
+        if let Connector::Local(local) = self {
+            let mut connections = local.connections.lock().await;
+            while connections.join_next().await.is_some() {}
+        }
+    }
+}
+
+fn connect_error(host: &Host, error: &io::Error) -> CliError {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => CliError::ConnectPermission(host.clone()),
+        _ => CliError::Connect(host.clone()),
+    }
+}
+
+/// An HTTP/1.1 connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+}
+
+impl Connection {
+    async fn open(
+        io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<Connection, CliError> {
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(io))
+            .await
+            .map_err(CliError::Transport)?;
+        // The connection lives as long as someone sends or reads; its errors are told to them.
+        tokio::spawn(connection);
+        Ok(Connection { sender })
+    }
+
+    /// Waits for the answer before to be read, and returns whether another request can be sent.
+    pub(super) async fn is_usable(&mut self) -> bool {
+        self.sender.ready().await.is_ok()
+    }
+
+    /// Sends a request and returns the head of its answer.
+    pub(super) async fn send(
+        &mut self,
+        request: http::Request<Full<Bytes>>,
+    ) -> Result<hyper::Response<Incoming>, CliError> {
+        self.sender.send_request(request).await.map_err(CliError::Transport)
+    }
+}

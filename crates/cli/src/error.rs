@@ -1,0 +1,210 @@
+//! Why a command failed: the text on stderr, the hint below it, and the exit status.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::client::Host;
+use crate::format::TemplateError;
+
+/// The exit status of a command line that names an unknown flag or a wrong value.
+const USAGE_STATUS: u8 = 125;
+/// The exit status of a `--format` that is no template, where Docker has one of its own (`EX_USAGE`).
+const TEMPLATE_STATUS: u8 = 64;
+/// The exit status of a program that SIGPIPE ends, which a shell never shows as a failure of a pipe's first part.
+const PIPE_STATUS: u8 = 141;
+
+/// A failed command. Texts that Docker prints as well are Docker's, letter by letter.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// The command line is wrong: an unknown flag, a wrong number of arguments.
+    #[error("{message}")]
+    Usage {
+        /// The text, with the usage line below it.
+        message: String,
+        /// The exit status.
+        status: u8,
+    },
+    /// Flags or arguments that do not go together, or a prompt that cannot be shown.
+    #[error("{0}")]
+    Refused(String),
+    /// An image's name is no reference.
+    #[error(transparent)]
+    Reference(#[from] spec::ReferenceError),
+    /// `--platform` is no platform.
+    #[error(transparent)]
+    Platform(#[from] spec::PlatformError),
+    /// `-H` is no address of a daemon.
+    #[error("unable to resolve docker endpoint: {0}")]
+    Host(String),
+    /// No daemon answers.
+    #[error("Cannot connect to the Docker daemon at {0}. Is the docker daemon running?")]
+    Connect(Host),
+    /// The daemon's socket may not be opened.
+    #[error("permission denied while trying to connect to the Docker daemon socket at {0}")]
+    ConnectPermission(Host),
+    /// The connection to the daemon broke, or its answer is no HTTP.
+    #[error("error during connect: {0}")]
+    Transport(#[source] hyper::Error),
+    /// The daemon answered with an error.
+    #[error("Error response from daemon: {message}")]
+    Daemon {
+        /// The HTTP status.
+        status: u16,
+        /// The daemon's words.
+        message: String,
+    },
+    /// The daemon's progress stream ended in an error.
+    #[error("{0}")]
+    Stream(String),
+    /// The daemon's answer cannot be read.
+    #[error(transparent)]
+    Answer(#[from] api::ApiError),
+    /// The daemon's answer is not the expected JSON.
+    #[error("error reading the daemon's answer: {0}")]
+    AnswerJson(#[source] serde_json::Error),
+    /// The daemon's answer is larger than any honest one.
+    #[error("the daemon's answer is larger than {0} bytes")]
+    AnswerSize(usize),
+    /// The engine of this process could not be started.
+    #[error("{0}")]
+    Engine(String),
+    /// The daemon or the registry server ended with an error.
+    #[error("{0}")]
+    Serve(String),
+    /// A template that does not parse or run.
+    #[error("template parsing error: {0}")]
+    Template(#[from] TemplateError),
+    /// A template that does not parse, in a command where that has an exit status of its own.
+    #[error("template parsing error: {0}")]
+    TemplateArgument(#[source] TemplateError),
+    /// The configuration file cannot be read.
+    #[error("loading config file: {path}: {source}", path = path.display())]
+    ConfigRead {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The configuration file is not what it should be.
+    #[error("parsing config file ({path}): {message}", path = path.display())]
+    ConfigSyntax {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        message: String,
+    },
+    /// The configuration file cannot be written.
+    #[error("Error saving credentials: {path}: {source}", path = path.display())]
+    ConfigWrite {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A credential helper failed.
+    #[error("error {action} credentials - err: {reason}, out: `{output}`")]
+    Helper {
+        /// `getting`, `storing` or `erasing`.
+        action: &'static str,
+        /// Why.
+        reason: String,
+        /// What the helper printed.
+        output: String,
+    },
+    /// Credentials could not be kept after a login.
+    #[error("Error saving credentials: {0}")]
+    SaveCredentials(#[source] Box<CliError>),
+    /// Standard input cannot be read.
+    #[error("cannot read standard input: {0}")]
+    Input(#[source] io::Error),
+    /// Standard output cannot be written.
+    #[error("cannot write standard output: {0}")]
+    Output(#[source] io::Error),
+    /// Nobody reads standard output any more: there is nothing to say.
+    #[error("")]
+    BrokenPipe,
+    /// The runtime or a signal handler could not be set up.
+    #[error("cannot start: {0}")]
+    Start(#[source] io::Error),
+    /// Several failures, one a name.
+    #[error("{}", lines(.0))]
+    Several(Vec<CliError>),
+    /// A signal ended the command: there is nothing to say.
+    #[error("")]
+    Interrupted(u8),
+}
+
+fn lines(errors: &[CliError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl CliError {
+    /// Returns the exit status of the process.
+    pub(crate) fn status(&self) -> u8 {
+        match self {
+            CliError::Usage { status, .. } => *status,
+            CliError::TemplateArgument(_) => TEMPLATE_STATUS,
+            CliError::BrokenPipe => PIPE_STATUS,
+            // As a shell reports a program that the signal ended.
+            CliError::Interrupted(signal) => 128 + signal,
+            _ => 1,
+        }
+    }
+
+    /// Returns a failure for a wrong flag or value.
+    pub(crate) fn usage(message: String) -> CliError {
+        CliError::Usage { message, status: USAGE_STATUS }
+    }
+
+    /// Returns whether the daemon said that there is no such thing.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, CliError::Daemon { status: 404, .. })
+    }
+
+    /// Returns whether the daemon said that credentials are missing or wrong.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        matches!(self, CliError::Daemon { status: 401, .. })
+    }
+
+    /// Returns whether no daemon could be reached.
+    pub(crate) fn is_connection_failure(&self) -> bool {
+        matches!(
+            self,
+            CliError::Connect(_)
+                | CliError::ConnectPermission(_)
+                | CliError::Transport(_)
+                | CliError::Engine(_)
+        )
+    }
+
+    /// Returns advice that helps with this failure, where there is some.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            CliError::Connect(_) => Some(
+                "longshore needs no daemon: without -H, LONGSHORE_HOST and DOCKER_HOST it works on its own \
+                 data root"
+                    .to_owned(),
+            ),
+            CliError::ConnectPermission(_) => {
+                Some("the socket belongs to a group, `docker` or `longshore`: join it, or become root".to_owned())
+            }
+            CliError::Daemon { message, .. } => denied_hint(message),
+            CliError::Stream(message) => denied_hint(message),
+            CliError::Several(errors) => errors.iter().find_map(CliError::hint),
+            _ => None,
+        }
+    }
+}
+
+/// Advises on names that a registry does not show to this user.
+fn denied_hint(message: &str) -> Option<String> {
+    let rest = message.split_once("pull access denied for ")?.1;
+    let name = rest.split_once(", repository does not exist")?.0;
+    let repository = spec::Repository::parse_familiar(name).ok()?;
+    if !repository.is_docker_hub() {
+        return Some(format!("log in with `longshore login {}`", repository.domain()));
+    }
+    Some(format!(
+        "`{name}` means `{repository}`; for another registry write its host first, as in `ghcr.io/owner/name`"
+    ))
+}

@@ -1,0 +1,46 @@
+//! Lists: one row a line, by a template, as a table, or as JSON.
+
+use std::collections::BTreeMap;
+
+use super::error::TemplateError;
+use super::evaluator::{Execution, Template};
+use super::value::Value;
+use crate::table::Columns;
+
+/// How a list is printed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listing<'a> {
+    /// `json`, `table TEMPLATE` or a template, in which `\t` and `\n` stand for a tab and a line end.
+    pub(crate) format: &'a str,
+    /// The header of each field's column in a table.
+    pub(crate) headers: &'a [(&'a str, &'a str)],
+}
+
+impl Listing<'_> {
+    /// Returns the text of the list.
+    pub(crate) fn render(self, rows: &[Value]) -> Result<String, TemplateError> {
+        let table = self.format.strip_prefix("table");
+        let source = match (table, self.format) {
+            (Some(template), _) => template,
+            (None, "json") => "{{json .}}",
+            (None, template) => template,
+        };
+        let source = source.trim_matches(' ').replace("\\t", "\t").replace("\\n", "\n");
+        let template = Template::parse(&source)?;
+        let mut text = String::new();
+        for row in rows {
+            text.push_str(&template.execute(row, Execution::Values)?);
+            text.push('\n');
+        }
+        if table.is_none() {
+            return Ok(text);
+        }
+        let headers: BTreeMap<String, Value> = self
+            .headers
+            .iter()
+            .map(|(field, header)| ((*field).to_owned(), Value::from(*header)))
+            .collect();
+        let header = template.header(&Value::Map(Some(headers)));
+        Ok(Columns::LIST.align(&format!("{header}\n{text}")))
+    }
+}

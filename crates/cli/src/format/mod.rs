@@ -1,0 +1,38 @@
+//! Go's `text/template` over JSON: what `--format` takes.
+//!
+//! A template is parsed once ([`Template::parse`]) and run over a [`Value`]. Values keep what JSON loses and
+//! Go's printing shows: whether a missing thing is a nil map, a nil slice or nothing, in which order and under
+//! which name a struct has its fields ([`shape`]), which numbers are integers.
+//!
+//! # Flow
+//! text → [`lexer`] tokens → [`parser`] tree → [`evaluator`] → text; values are printed by [`print`] (Go's `%v`)
+//! and [`json`] (Go's `encoding/json`); [`functions`] has the functions of Go and those that Docker adds.
+//!
+//! # Limits
+//! Templates come from the user's own command line, values from the daemon. Nesting of both is bounded
+//! ([`MAX_DEPTH`]), as recursion would otherwise end in a stack overflow.
+
+mod ast;
+mod error;
+mod evaluator;
+mod functions;
+pub(crate) mod json;
+mod lexer;
+mod listing;
+pub(crate) mod ordered;
+mod parser;
+mod print;
+mod printf;
+pub(crate) mod shape;
+mod value;
+
+pub(crate) use error::TemplateError;
+pub(crate) use evaluator::{Execution, Template};
+pub(crate) use listing::Listing;
+pub(crate) use value::{Field, Marshal, Structure, Value};
+
+/// How deep templates and values may nest: far above what anyone writes, far below what a stack holds.
+pub(crate) const MAX_DEPTH: usize = 128;
+
+#[cfg(test)]
+mod tests;

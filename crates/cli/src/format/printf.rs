@@ -1,0 +1,216 @@
+//! Go's `fmt.Sprintf` for the values of templates.
+
+use super::print::{nested, shortest};
+use super::value::Value;
+use crate::units::{significant, two_digit_exponent};
+
+/// The widest field that a format may ask for: Go's own bound.
+const MAX_WIDTH: usize = 1_000_000;
+
+/// A verb with its flags: `%-8.3s`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Verb {
+    minus: bool,
+    plus: bool,
+    sharp: bool,
+    space: bool,
+    zero: bool,
+    width: Option<usize>,
+    precision: Option<usize>,
+}
+
+/// Formats `arguments` as `format` says. As in Go, what does not fit is printed with a note (`%!d(string=x)`).
+pub(super) fn sprintf(format: &str, arguments: &[Value]) -> String {
+    let mut text = String::new();
+    let mut rest = format;
+    let mut used = 0;
+    while let Some(at) = rest.find('%') {
+        text.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        let (verb, letter, after) = verb(rest);
+        rest = after;
+        match letter {
+            None => text.push_str("%!(NOVERB)"),
+            Some('%') => text.push('%'),
+            Some(letter) => match arguments.get(used) {
+                Some(value) => {
+                    used += 1;
+                    text.push_str(&verb.format(letter, value));
+                }
+                None => {
+                    text.push_str("%!");
+                    text.push(letter);
+                    text.push_str("(MISSING)");
+                }
+            },
+        }
+    }
+    text.push_str(rest);
+    if used < arguments.len() {
+        let extra: Vec<_> = arguments[used..]
+            .iter()
+            .map(|value| format!("{}={}", value.type_name(), nested(value)))
+            .collect();
+        text.push_str(&format!("%!(EXTRA {})", extra.join(", ")));
+    }
+    text
+}
+
+/// Reads a verb after its `%`; returns it, its letter and the text after it.
+fn verb(text: &str) -> (Verb, Option<char>, &str) {
+    let mut verb = Verb::default();
+    let after_flags = text.trim_start_matches(|flag| match flag {
+        '-' => set(&mut verb.minus),
+        '+' => set(&mut verb.plus),
+        '#' => set(&mut verb.sharp),
+        ' ' => set(&mut verb.space),
+        '0' => set(&mut verb.zero),
+        _ => false,
+    });
+    let (width, mut rest) = digits(after_flags);
+    verb.width = width;
+    if let Some(after) = rest.strip_prefix('.') {
+        let (precision, after) = digits(after);
+        verb.precision = Some(precision.unwrap_or(0));
+        rest = after;
+    }
+    let mut characters = rest.chars();
+    let letter = characters.next();
+    (verb, letter, characters.as_str())
+}
+
+fn set(flag: &mut bool) -> bool {
+    *flag = true;
+    true
+}
+
+fn digits(text: &str) -> (Option<usize>, &str) {
+    let rest = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    (text[..text.len() - rest.len()].parse().ok().map(|width: usize| width.min(MAX_WIDTH)), rest)
+}
+
+impl Verb {
+    fn format(self, letter: char, value: &Value) -> String {
+        let text = match (letter, value) {
+            ('v', Value::Float(number)) if self.precision.is_some() => self.float('g', *number),
+            ('v', value) => nested(value),
+            ('T', value) => value.type_name().to_owned(),
+            ('t', Value::Bool(value)) => value.to_string(),
+            ('s', Value::Text(text) | Value::Number(text)) => self.cut(text),
+            ('s' | 'q' | 'x' | 'X' | 'd', Value::List(items)) => {
+                let items: Vec<_> = items
+                    .iter()
+                    .flatten()
+                    .map(|item| Verb { width: None, ..self }.format(letter, item))
+                    .collect();
+                format!("[{}]", items.join(" "))
+            }
+            ('q', Value::Text(text) | Value::Number(text)) => quoted(&self.cut(text)),
+            ('x', Value::Text(text) | Value::Number(text)) => {
+                text.bytes().map(|b| format!("{b:02x}")).collect()
+            }
+            ('X', Value::Text(text) | Value::Number(text)) => {
+                text.bytes().map(|b| format!("{b:02X}")).collect()
+            }
+            ('d', Value::Int(number)) => self.signed(*number >= 0, number.to_string()),
+            ('x', Value::Int(number)) => {
+                self.radix(*number, "0x", &format!("{:x}", number.unsigned_abs()))
+            }
+            ('X', Value::Int(number)) => {
+                self.radix(*number, "0X", &format!("{:X}", number.unsigned_abs()))
+            }
+            ('o', Value::Int(number)) => {
+                self.radix(*number, "0", &format!("{:o}", number.unsigned_abs()))
+            }
+            ('b', Value::Int(number)) => {
+                self.radix(*number, "0b", &format!("{:b}", number.unsigned_abs()))
+            }
+            ('c', Value::Int(number)) => u32::try_from(*number)
+                .ok()
+                .and_then(char::from_u32)
+                .unwrap_or('\u{fffd}')
+                .to_string(),
+            ('f' | 'F' | 'e' | 'g', Value::Float(number)) => {
+                self.signed(*number >= 0.0, self.float(letter, *number))
+            }
+            (_, Value::Missing | Value::Nil) => format!("%!{letter}(<nil>)"),
+            (_, value) => format!("%!{letter}({}={})", value.type_name(), nested(value)),
+        };
+        self.pad(text, matches!(value, Value::Int(_) | Value::Float(_)))
+    }
+
+    fn cut(self, text: &str) -> String {
+        text.chars().take(self.precision.unwrap_or(usize::MAX)).collect()
+    }
+
+    fn signed(self, positive: bool, text: String) -> String {
+        match (positive, self.plus, self.space) {
+            (true, true, _) => format!("+{text}"),
+            (true, false, true) => format!(" {text}"),
+            _ => text,
+        }
+    }
+
+    fn radix(self, number: i64, prefix: &str, digits: &str) -> String {
+        let sign = if number < 0 { "-" } else { "" };
+        format!("{sign}{}{digits}", if self.sharp { prefix } else { "" })
+    }
+
+    fn float(self, letter: char, number: f64) -> String {
+        match letter {
+            'g' => match self.precision {
+                Some(digits) => significant(number, digits),
+                None => shortest(number),
+            },
+            'e' => {
+                let scientific = format!("{number:.*e}", self.precision.unwrap_or(6));
+                match scientific.split_once('e') {
+                    Some((mantissa, exponent)) => {
+                        format!(
+                            "{mantissa}e{}",
+                            two_digit_exponent(exponent.parse().unwrap_or_default())
+                        )
+                    }
+                    None => scientific,
+                }
+            }
+            _ => format!("{number:.*}", self.precision.unwrap_or(6)),
+        }
+    }
+
+    fn pad(self, text: String, is_number: bool) -> String {
+        let missing = self.width.unwrap_or(0).saturating_sub(text.chars().count());
+        if missing == 0 {
+            return text;
+        }
+        if self.minus {
+            return text + &" ".repeat(missing);
+        }
+        if self.zero && is_number {
+            let digits = text.trim_start_matches(['-', '+', ' ']);
+            let (sign, digits) = text.split_at(text.len() - digits.len());
+            return format!("{sign}{}{digits}", "0".repeat(missing));
+        }
+        " ".repeat(missing) + &text
+    }
+}
+
+/// Returns text as a Go string literal.
+pub(super) fn quoted(text: &str) -> String {
+    let mut literal = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' => literal.push_str("\\\""),
+            '\\' => literal.push_str("\\\\"),
+            '\n' => literal.push_str("\\n"),
+            '\r' => literal.push_str("\\r"),
+            '\t' => literal.push_str("\\t"),
+            control if control.is_control() => {
+                literal.push_str(&format!("\\x{:02x}", u32::from(control)))
+            }
+            other => literal.push(other),
+        }
+    }
+    literal.push('"');
+    literal
+}

@@ -1,0 +1,297 @@
+//! Templates as users write them, against what Go prints.
+
+use serde_json::json;
+
+use super::shape::{Member, Shape, Type};
+use super::*;
+
+fn print(template: &str, value: &Value) -> Result<String, String> {
+    let template = Template::parse(template).map_err(|error| error.to_string())?;
+    template.execute(value, Execution::Values).map_err(|error| error.to_string())
+}
+
+fn document() -> Value {
+    Value::from_json(&json!({
+        "Id": "sha256:abc", "Size": 1_982_581, "Ratio": 0.5, "Big": 12_345_678_901_234_567_890_u64,
+        "Tags": ["a:1", "b:2"], "Empty": [], "Nothing": null, "Flag": true, "Html": "<a&b>",
+        "Config": {"Env": ["A=b", "C=d"], "Labels": {"z": "1", "a": "2"}, "Cmd": null},
+        "List": [{"Name": "x", "N": 1}, {"Name": "y", "N": 2}],
+    }))
+}
+
+#[test]
+fn values_print_as_go_prints_them() {
+    for (template, expected) in [
+        ("plain", "plain"),
+        ("", ""),
+        ("{{.Id}}", "sha256:abc"),
+        ("{{ .Id }}", "sha256:abc"),
+        ("{{.Tags}}", "[a:1 b:2]"),
+        ("{{.Empty}}", "[]"),
+        ("{{.Nothing}}", "<no value>"),
+        ("{{.Absent}}", "<no value>"),
+        ("{{.Absent.Deeper}}", "<no value>"),
+        ("{{.Flag}} {{.Ratio}} {{.Size}} {{.Big}}", "true 0.5 1982581 12345678901234567890"),
+        ("{{.Config.Env}}", "[A=b C=d]"),
+        ("{{.Config.Labels}}", "map[a:2 z:1]"),
+        ("{{.Config}}", "map[Cmd:<nil> Env:[A=b C=d] Labels:map[a:2 z:1]]"),
+        ("{{.List}}", "[map[N:1 Name:x] map[N:2 Name:y]]"),
+        ("{{index .Tags 0}}", "a:1"),
+        ("{{index .Config.Labels \"z\"}}", "1"),
+        ("{{(index .List 1).Name}}", "y"),
+        ("{{with index .List 1}}{{.Name}}{{end}}", "y"),
+        ("{{json .Tags}}", r#"["a:1","b:2"]"#),
+        ("{{json .Nothing}}", "null"),
+        ("{{json .Html}}", r#""<a&b>""#),
+        ("{{json .Config}}", r#"{"Cmd":null,"Env":["A=b","C=d"],"Labels":{"a":"2","z":"1"}}"#),
+        ("{{join .Tags \", \"}}", "a:1, b:2"),
+        ("{{.Id | upper | printf \"%q\"}}", "\"SHA256:ABC\""),
+        (
+            "{{lower \"ABC\"}} {{title \"a b\"}} {{pad \"x\" 1 2}}| {{truncate .Id 6}}",
+            "abc A B  x  | sha256",
+        ),
+        ("{{split .Id \":\"}} {{len .Tags}} {{slice .Id 7}}", "[sha256 abc] 2 abc"),
+        ("{{print 1 2 \"x\" true}} {{println \"y\"}}", "1 2xtrue y\n"),
+        (
+            "{{html .Html}} {{urlquery \"a b/c\"}} {{js \"'<\"}}",
+            "&lt;a&amp;b&gt; a+b%2Fc \\'\\u003C",
+        ),
+    ] {
+        assert_eq!(print(template, &document()).as_deref(), Ok(expected), "{template}");
+    }
+}
+
+#[test]
+fn control_flow_is_gos() {
+    for (template, expected) in [
+        ("{{if .Flag}}y{{else}}n{{end}}", "y"),
+        ("{{if .Empty}}y{{else if .Flag}}z{{else}}n{{end}}", "z"),
+        (
+            "{{if and .Flag .Empty}}y{{else}}n{{end}}{{if or .Empty .Flag}}y{{end}}{{if not .Absent}}!{{end}}",
+            "ny!",
+        ),
+        ("{{range .Tags}}<{{.}}>{{end}}", "<a:1><b:2>"),
+        ("{{range $i, $t := .Tags}}{{if $i}}, {{end}}{{$i}}={{$t}}{{end}}", "0=a:1, 1=b:2"),
+        ("{{range $k, $v := .Config.Labels}}{{$k}}={{$v}};{{end}}", "a=2;z=1;"),
+        (
+            "{{range .Empty}}x{{else}}none{{end}}{{range .Absent}}x{{else}}absent{{end}}",
+            "noneabsent",
+        ),
+        ("{{range .Tags}}{{if eq . \"b:2\"}}{{break}}{{end}}{{.}}{{end}}", "a:1"),
+        ("{{range .Tags}}{{if eq . \"a:1\"}}{{continue}}{{end}}{{.}}{{end}}", "b:2"),
+        (
+            "{{with .Config}}{{len .Env}}{{$.Id}}{{end}}{{with .Absent}}x{{else}}-{{end}}",
+            "2sha256:abc-",
+        ),
+        ("{{$x := .Id}}{{with .Config}}{{$x}}{{end}}", "sha256:abc"),
+        ("{{$n := \"a\"}}{{range .Tags}}{{$n = .}}{{end}}{{$n}}", "b:2"),
+        (
+            "{{define \"T\"}}[{{.}}]{{end}}{{template \"T\" .Id}}{{block \"B\" .Flag}}({{.}}){{end}}",
+            "[sha256:abc](true)",
+        ),
+        ("a {{- \" b \" -}} c{{/* gone */}} {{- /* trims */ -}} d", "a b cd"),
+        (
+            "{{eq 1 2 1}} {{ne \"a\" \"b\"}} {{lt 1 2}} {{ge 2 2}} {{gt 1.5 0.5}}",
+            "true true true true true",
+        ),
+        (
+            "{{printf \"%-5s|%5d|%05d|%x|%.2f|%v|%t|%%\" \"ab\" 42 -7 255 1.005 .Tags true}}",
+            "ab   |   42|-0007|ff|1.00|[a:1 b:2]|true|%",
+        ),
+        (
+            "{{printf \"%d %s\" \"x\"}} {{printf \"%s\" 1 2}}",
+            "%!d(string=x) %!s(MISSING) %!s(int=1)%!(EXTRA int=2)",
+        ),
+        (
+            "{{1_000}} {{0x10}} {{'a'}} {{-3}} {{1e3}} {{`raw\\n`}} {{\"\\u00e9\\x41\\101\"}}",
+            "1000 16 97 -3 1000 raw\\n \u{e9}AA",
+        ),
+    ] {
+        assert_eq!(print(template, &document()).as_deref(), Ok(expected), "{template}");
+    }
+}
+
+#[test]
+fn mistakes_are_told_where_they_are() {
+    for (template, expected) in [
+        ("{{.Id", "template: :1: unclosed action"),
+        ("x\n{{foo}}", "template: :2: function \"foo\" not defined"),
+        ("{{$x}}", "template: :1: undefined variable \"$x\""),
+        ("{{if .Id}}", "template: :1: unexpected EOF"),
+        ("{{end}}", "template: :1: unexpected {{end}}"),
+        ("{{}}", "template: :1: missing value for command"),
+        ("{{\"abc}}", "template: :1: unterminated quoted string"),
+        ("{{break}}", "template: :1: {{break}} outside {{range}}"),
+        ("{{/* x }}", "template: :1: unclosed comment"),
+        (
+            "{{index .Tags 9}}",
+            "template: :1:2: executing \"\" at <index>: error calling index: index out of range: 9",
+        ),
+        (
+            "{{.Id.X}}",
+            "template: :1:2: executing \"\" at <.Id.X>: can't evaluate field X in type string",
+        ),
+        (
+            "{{upper .Tags}}",
+            "template: :1:2: executing \"\" at <upper>: wrong type for value; expected string; got []interface {}",
+        ),
+        (
+            "{{.Id 1}}",
+            "template: :1:2: executing \"\" at <.Id>: Id has arguments but cannot be invoked as function",
+        ),
+        (
+            "{{len 3 4}}",
+            "template: :1:2: executing \"\" at <len>: wrong number of args for len: want 1 got 2",
+        ),
+        (
+            "{{range .Id}}{{end}}",
+            "template: :1:8: executing \"\" at <.Id>: range can't iterate over sha256:abc",
+        ),
+        (
+            "{{pad \"x\" 99999999 0}}",
+            "template: :1:2: executing \"\" at <pad>: error calling pad: more than 1000000 spaces",
+        ),
+    ] {
+        assert_eq!(print(template, &document()), Err(expected.to_owned()), "{template}");
+    }
+}
+
+#[test]
+fn nesting_is_bounded() {
+    for (open, close) in [("{{if .Id}}", "{{end}}"), ("{{(", ")}}")] {
+        let deep = 100_000;
+        let template = match open {
+            "{{(" => format!("{{{{{}.Id{}}}}}", "(".repeat(deep), ")".repeat(deep)),
+            _ => open.repeat(deep) + &close.repeat(deep),
+        };
+        let error = print(&template, &document()).unwrap_err();
+        assert!(error.contains("nested too deeply"), "{error}");
+    }
+    let chain = format!(
+        "{}{{{{end}}}}",
+        "{{if .Empty}}{{else if .Empty}}".to_owned() + &"{{else if .Empty}}".repeat(100_000)
+    );
+    assert!(print(&chain, &document()).unwrap_err().contains("nested too deeply"));
+    let endless = "{{define \"T\"}}{{template \"T\" .}}{{end}}{{template \"T\" .}}";
+    assert!(print(endless, &document()).unwrap_err().contains("exceeded maximum template depth"));
+}
+
+static INNER: Type = Type {
+    name: "inner",
+    members: &[
+        Member::optional("Env", Shape::List(&Shape::Text)),
+        Member::optional("User", Shape::Text),
+    ],
+};
+static OUTER: Type = Type {
+    name: "outer",
+    members: &[
+        Member::new("ID", Shape::Text).key("Id"),
+        Member::embedded("Inner", &INNER),
+        Member::new("Labels", Shape::Map(&Shape::Text)),
+        Member::new("Size", Shape::Int),
+        Member::new("Parent", Shape::Pointer(&INNER)),
+        Member::new("When", Shape::Time),
+        Member::optional("Note", Shape::Text),
+    ],
+};
+
+#[test]
+fn structs_have_their_own_names_order_and_empty_values() {
+    let value = Shape::Structure(&OUTER).read(Some(&json!({
+        "Size": 7, "Id": "x", "Env": ["A=b"], "Labels": null, "When": "2026-11-21T17:54:39.19Z", "Unknown": 1
+    })));
+    for (template, expected) in [
+        ("{{.ID}} {{.Size}} {{.Env}} {{.Labels}} {{.User}}.", "x 7 [A=b] map[] ."),
+        ("{{.Parent}} {{json .Parent}} {{json .Labels}}", "<nil> null null"),
+        ("{{.When}}", "2026-11-21 17:54:39.19 +0000 UTC"),
+        (
+            "{{json .}}",
+            r#"{"Id":"x","Env":["A=b"],"Labels":null,"Size":7,"Parent":null,"When":"2026-11-21T17:54:39.19Z"}"#,
+        ),
+        ("{{.}}", "{x {[A=b] } map[] 7 <nil> 2026-11-21 17:54:39.19 +0000 UTC }"),
+        ("{{if gt .Size 6}}big{{end}}", "big"),
+    ] {
+        assert_eq!(print(template, &value).as_deref(), Ok(expected), "{template}");
+    }
+    for (template, expected) in [
+        ("{{.Id}}", "can't evaluate field Id in type outer"),
+        ("{{.Parent.Env}}", "nil pointer evaluating interface {}.Env"),
+    ] {
+        assert!(print(template, &value).unwrap_err().ends_with(expected), "{template}");
+    }
+    let strict = Template::parse("{{.Absent}}").unwrap().execute(&document(), Execution::Strict);
+    assert!(strict.unwrap_err().to_string().ends_with("map has no entry for key \"Absent\""));
+}
+
+#[test]
+fn lists_are_tables_lines_or_json() {
+    let row = |repository: &str, tag: &str| {
+        Value::Structure(Structure {
+            type_name: "row",
+            fields: vec![
+                Field::new("Tag", Value::from(tag)),
+                Field::new("Repository", Value::from(repository)),
+            ],
+            marshal: Marshal::Row,
+        })
+    };
+    let rows = [row("a/long/repository", "1"), row("<none>", "latest")];
+    let headers = [("Repository", "REPOSITORY"), ("Tag", "TAG")];
+    for (format, expected) in [
+        (
+            "table {{.Repository}}\\t{{upper .Tag}}",
+            "REPOSITORY          TAG\na/long/repository   1\n<none>              LATEST\n",
+        ),
+        ("table {{.Tag}}\t{{.Nope}}", ""),
+        ("{{.Repository}}:{{.Tag}}", "a/long/repository:1\n<none>:latest\n"),
+        ("{{.Tag}}\\n-", "1\n-\nlatest\n-\n"),
+        (
+            "json",
+            "{\"Repository\":\"a/long/repository\",\"Tag\":\"1\"}\n{\"Repository\":\"\\u003cnone\\u003e\",\"Tag\":\"latest\"}\n",
+        ),
+        ("{{json .Repository}}", "\"a/long/repository\"\n\"<none>\"\n"),
+        ("table", "\n\n\n"),
+    ] {
+        let listing = Listing { format, headers: &headers };
+        assert_eq!(listing.render(&rows).unwrap_or_default(), expected, "{format}");
+    }
+    let listing = Listing { format: "table {{.Repository}}\t{{.Tag}}", headers: &headers };
+    assert_eq!(listing.render(&[]).unwrap(), "REPOSITORY   TAG\n");
+}
+
+#[test]
+fn raw_json_keeps_its_order_and_spelling() {
+    let raw = r#"[ {"b":1.0,"a":"x, {y}: \"z\\","e":{},"l":[],"n":[1,{"k":null}]} ]"#;
+    assert_eq!(
+        json::compact(raw),
+        r#"[{"b":1.0,"a":"x, {y}: \"z\\","e":{},"l":[],"n":[1,{"k":null}]}]"#
+    );
+    let expected = r#"[
+    {
+        "b": 1.0,
+        "a": "x, {y}: \"z\\",
+        "e": {},
+        "l": [],
+        "n": [
+            1,
+            {
+                "k": null
+            }
+        ]
+    }
+]"#;
+    assert_eq!(json::indent(raw), expected);
+}
+
+#[test]
+fn objects_in_order_are_structs() {
+    let ordered: ordered::Ordered =
+        serde_json::from_str(r#"{"Z":1,"HttpProxy":"p","A":{"y":null,"x":[1.5]}}"#).unwrap();
+    for (template, expected) in [
+        ("{{json .}}", r#"{"Z":1,"HttpProxy":"p","A":{"y":null,"x":[1.5]}}"#),
+        ("{{.HTTPProxy}} {{.A.x}} {{.Z}}", "p [1.5] 1"),
+    ] {
+        assert_eq!(print(template, &ordered.0).as_deref(), Ok(expected), "{template}");
+    }
+}

@@ -1,0 +1,187 @@
+//! The values that templates see.
+
+use std::collections::BTreeMap;
+
+/// A value as Go's templates know it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    /// No value at all (a key that a map has not, a nil interface): prints `<no value>`.
+    Missing,
+    /// A nil pointer: prints `<nil>`, and has no fields.
+    Nil,
+    /// A truth value.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A `time.Duration` in nanoseconds: a number in JSON, `1m30s` in text.
+    Duration(i64),
+    /// A number with a fraction.
+    Float(f64),
+    /// A JSON number of unknown type: printed as it was written, compared as text, as Go's `json.Number`.
+    Number(String),
+    /// Text.
+    Text(String),
+    /// A moment, as RFC 3339 text: JSON has it as it is, `%v` in Go's own notation.
+    Time(String),
+    /// A slice; `None` is the nil slice, which prints as `[]` but is `null` in JSON.
+    List(Option<Vec<Value>>),
+    /// A map with sorted keys; `None` is the nil map.
+    Map(Option<BTreeMap<String, Value>>),
+    /// A struct.
+    Structure(Structure),
+}
+
+/// A struct: fields in an order, each under one name in templates and another in JSON.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Structure {
+    /// The name that error messages give the type, as Go would.
+    pub(crate) type_name: &'static str,
+    /// The fields, in order.
+    pub(crate) fields: Vec<Field>,
+    /// How it becomes JSON.
+    pub(crate) marshal: Marshal,
+}
+
+/// How a struct becomes JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Marshal {
+    /// Field by field, in order.
+    Fields,
+    /// As Docker's list rows: keys sorted, and `<`, `>`, `&` written as `\u003c` and so on.
+    Row,
+}
+
+/// One field of a struct.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Field {
+    /// The name in templates.
+    pub(crate) name: String,
+    /// The key in JSON.
+    pub(crate) key: String,
+    /// Whether JSON leaves an empty value out.
+    pub(crate) omit_empty: bool,
+    /// Whether the value is a struct whose fields count as fields of this one.
+    pub(crate) embedded: bool,
+    /// The value.
+    pub(crate) value: Value,
+}
+
+impl Field {
+    /// Returns a field of one name in templates and in JSON.
+    pub(crate) fn new(name: &str, value: Value) -> Field {
+        Field {
+            name: name.to_owned(),
+            key: name.to_owned(),
+            omit_empty: false,
+            embedded: false,
+            value,
+        }
+    }
+
+    /// Sets the key in JSON.
+    #[must_use]
+    pub(crate) fn key(mut self, key: &str) -> Field {
+        key.clone_into(&mut self.key);
+        self
+    }
+
+    /// Leaves an empty value out of JSON.
+    #[must_use]
+    pub(crate) fn omit_empty(mut self) -> Field {
+        self.omit_empty = true;
+        self
+    }
+}
+
+impl Structure {
+    /// Returns the field that templates call `name`, looking into embedded structs as Go does.
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        if let Some(field) = self.fields.iter().find(|field| field.name == name) {
+            return Some(&field.value);
+        }
+        self.fields.iter().filter(|field| field.embedded).find_map(|field| match &field.value {
+            Value::Structure(inner) => inner.get(name),
+            _ => None,
+        })
+    }
+}
+
+impl Value {
+    /// Returns the untyped form of a JSON value: what Go decodes into an `interface{}`.
+    pub(crate) fn from_json(json: &serde_json::Value) -> Value {
+        match json {
+            serde_json::Value::Null => Value::Missing,
+            serde_json::Value::Bool(value) => Value::Bool(*value),
+            serde_json::Value::Number(number) => Value::Number(number.to_string()),
+            serde_json::Value::String(text) => Value::Text(text.clone()),
+            serde_json::Value::Array(items) => {
+                Value::List(Some(items.iter().map(Value::from_json).collect()))
+            }
+            serde_json::Value::Object(members) => {
+                let members =
+                    members.iter().map(|(key, value)| (key.clone(), Value::from_json(value)));
+                Value::Map(Some(members.collect()))
+            }
+        }
+    }
+
+    /// Returns whether Go takes the value for true: not empty, not zero.
+    pub(crate) fn truth(&self) -> bool {
+        match self {
+            Value::Missing | Value::Nil => false,
+            Value::Bool(value) => *value,
+            Value::Int(value) | Value::Duration(value) => *value != 0,
+            Value::Float(value) => *value != 0.0,
+            Value::Number(text) | Value::Text(text) => !text.is_empty(),
+            Value::List(items) => items.as_ref().is_some_and(|items| !items.is_empty()),
+            Value::Map(members) => members.as_ref().is_some_and(|members| !members.is_empty()),
+            Value::Time(_) | Value::Structure(_) => true,
+        }
+    }
+
+    /// Returns whether `omitempty` leaves the value out of JSON. A struct never is empty.
+    pub(crate) fn is_empty(&self) -> bool {
+        !matches!(self, Value::Structure(_)) && !self.truth()
+    }
+
+    /// Returns the Go type's name for error messages.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self {
+            Value::Missing | Value::Nil => "nil",
+            Value::Bool(_) => "bool",
+            Value::Int(_) => "int",
+            Value::Duration(_) => "time.Duration",
+            Value::Float(_) => "float64",
+            Value::Number(_) => "json.Number",
+            Value::Text(_) => "string",
+            Value::Time(_) => "time.Time",
+            Value::List(_) => "[]interface {}",
+            Value::Map(_) => "map[string]interface {}",
+            Value::Structure(structure) => structure.type_name,
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Value {
+        Value::Text(text)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Value {
+        Value::Bool(value)
+    }
+}
+
+impl From<Vec<String>> for Value {
+    fn from(items: Vec<String>) -> Value {
+        Value::List(Some(items.into_iter().map(Value::Text).collect()))
+    }
+}

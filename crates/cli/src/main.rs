@@ -1,0 +1,149 @@
+//! `longshore`: the command line of the image engine.
+//!
+//! A verb turns its flags into requests of the Docker Engine API ([`client`]), sent to a daemon or to the engine in
+//! this very process, and what is answered into text ([`render`], [`format`]). Nothing here knows how images are
+//! kept or fetched.
+//!
+//! # Flow
+//! [`usage`] reads the command line into [`arguments`]; [`session`] decides where the engine is; a file below
+//! [`verbs`] does the work; [`output`] writes; [`error`] says why it did not work and with which status to end.
+//!
+//! # Cancellation
+//! The first SIGINT or SIGTERM drops the verb, by which its request is cancelled and the engine in this process
+//! stops cleanly; a second one ends the process at once.
+
+mod arguments;
+mod client;
+mod credentials;
+mod error;
+mod format;
+mod logging;
+mod output;
+mod render;
+mod session;
+mod settings;
+mod signals;
+mod table;
+mod terminal;
+mod units;
+mod usage;
+mod verbs;
+
+use std::process::ExitCode;
+
+use arguments::{CommandLine, ImageVerb, SystemVerb, Verb};
+use error::CliError;
+use session::{Environment, Session};
+use signals::Terminations;
+use usage::Request;
+use verbs::images::CalledAs;
+use verbs::{
+    completion, daemon, images, info, inspect, login, logout, pull, push, registry, rmi, tag,
+    version,
+};
+
+fn main() -> ExitCode {
+    let ended = usage::parse(std::env::args_os()).and_then(answer);
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let text = error.to_string();
+            if !text.is_empty() {
+                output::warn_line(&text);
+            }
+            if let Some(hint) = error.hint() {
+                output::warn_line(&format!("hint: {hint}"));
+            }
+            ExitCode::from(error.status())
+        }
+    }
+}
+
+fn answer(request: Request) -> Result<(), CliError> {
+    match request {
+        Request::Help(text) => output::print(&text),
+        Request::Nothing(text) => {
+            output::warn(&text);
+            Ok(())
+        }
+        Request::Run(line) => run(*line),
+    }
+}
+
+fn run(line: CommandLine) -> Result<(), CliError> {
+    let CommandLine { globals, version, verb } = line;
+    let verb = match verb {
+        _ if version => {
+            return output::print_line(&format!("Longshore version {}", version::VERSION));
+        }
+        Some(verb) => verb,
+        None => return Ok(()),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(CliError::Start)?;
+    let environment = Environment::read();
+    let ended = runtime.block_on(async {
+        match verb {
+            // These serve until a signal comes, and end in their own way.
+            Verb::Daemon(arguments) => daemon::run(arguments, &globals, environment).await,
+            Verb::Registry(arguments) => {
+                logging::start(Some(globals.level().unwrap_or(tracing::Level::INFO)), false);
+                registry::run(arguments).await
+            }
+            Verb::Completion(arguments) => completion::run(&arguments),
+            verb => {
+                logging::start(globals.level(), false);
+                let session = Session::new(&globals, environment)?;
+                until_signal(&session, verb).await
+            }
+        }
+    });
+    // Whatever still runs has been told to stop, and may be in the middle of a blocking call.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Runs a verb to its end or to the first signal, then closes the session or hears the second one.
+async fn until_signal(session: &Session, verb: Verb) -> Result<(), CliError> {
+    let mut terminations = Terminations::new()?;
+    let ended = tokio::select! {
+        ended = dispatch(verb, session) => ended,
+        signal = terminations.next() => Err(CliError::Interrupted(signal)),
+    };
+    tokio::select! {
+        () = session.client.close() => ended,
+        signal = terminations.next() => Err(CliError::Interrupted(signal)),
+    }
+}
+
+async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
+    match verb {
+        Verb::Pull(arguments) | Verb::Image(ImageVerb::Pull(arguments)) => {
+            pull::run(arguments, session).await
+        }
+        Verb::Push(arguments) | Verb::Image(ImageVerb::Push(arguments)) => {
+            push::run(arguments, session).await
+        }
+        Verb::Images(arguments) => images::run(arguments, CalledAs::Images, session).await,
+        Verb::Image(ImageVerb::Ls(arguments)) => {
+            images::run(arguments, CalledAs::ImageLs, session).await
+        }
+        Verb::Tag(arguments) | Verb::Image(ImageVerb::Tag(arguments)) => {
+            tag::run(arguments, session).await
+        }
+        Verb::Rmi(arguments) | Verb::Image(ImageVerb::Rm(arguments)) => {
+            rmi::run(arguments, session).await
+        }
+        Verb::Inspect(arguments) => inspect::run(arguments, session).await,
+        Verb::Image(ImageVerb::Inspect(arguments)) => inspect::run_images(arguments, session).await,
+        Verb::Login(arguments) => login::run(arguments, session).await,
+        Verb::Logout(arguments) => logout::run(arguments, session).await,
+        Verb::Version(arguments) => version::run(arguments, session).await,
+        Verb::Info(arguments) | Verb::System(SystemVerb::Info(arguments)) => {
+            info::run(arguments, session).await
+        }
+        Verb::Daemon(_) | Verb::Registry(_) | Verb::Completion(_) => Ok(()),
+    }
+}

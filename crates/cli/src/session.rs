@@ -1,0 +1,120 @@
+//! What every verb works with: the client, the credentials, and the flags that all verbs share.
+
+use std::path::{Path, PathBuf};
+
+use api::ApiVersion;
+
+use crate::arguments::Globals;
+use crate::client::{Client, Host, Local};
+use crate::credentials::Store;
+use crate::error::CliError;
+use crate::settings;
+
+/// The parts of the environment that the command line reads, taken once at the start.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Environment {
+    /// `LONGSHORE_HOST`, or else `DOCKER_HOST`.
+    pub(crate) host: Option<String>,
+    /// `HOME`.
+    pub(crate) home: Option<PathBuf>,
+    /// `XDG_DATA_HOME`.
+    pub(crate) data_home: Option<PathBuf>,
+    /// `DOCKER_API_VERSION`.
+    pub(crate) api_version: Option<String>,
+    /// `DOCKER_DEFAULT_PLATFORM`.
+    pub(crate) default_platform: Option<String>,
+    /// `XDG_RUNTIME_DIR`.
+    pub(crate) runtime_directory: Option<PathBuf>,
+    /// The proxies to registries.
+    pub(crate) proxies: ProxyVariables,
+    /// Whether the user is root.
+    pub(crate) is_root: bool,
+}
+
+/// Proxies, by the variables of these names in capital or small letters.
+#[derive(Clone, Default)]
+pub(crate) struct ProxyVariables {
+    /// `HTTP_PROXY`
+    pub(crate) http: Option<String>,
+    /// `HTTPS_PROXY`
+    pub(crate) https: Option<String>,
+    /// `NO_PROXY`
+    pub(crate) no_proxy: Option<String>,
+}
+
+impl std::fmt::Debug for ProxyVariables {
+    /// Prints no value: they may hold passwords.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("ProxyVariables").finish_non_exhaustive()
+    }
+}
+
+impl Environment {
+    /// Reads the environment of this process. An empty variable counts as none.
+    pub(crate) fn read() -> Environment {
+        let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let path = |name: &str| {
+            std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+        };
+        Environment {
+            host: text("LONGSHORE_HOST").or_else(|| text("DOCKER_HOST")),
+            home: path("HOME"),
+            // The XDG specification has relative paths ignored.
+            data_home: path("XDG_DATA_HOME").filter(|path| path.is_absolute()),
+            api_version: text("DOCKER_API_VERSION"),
+            default_platform: text("DOCKER_DEFAULT_PLATFORM"),
+            runtime_directory: path("XDG_RUNTIME_DIR").filter(|path| path.is_absolute()),
+            proxies: ProxyVariables {
+                http: text("HTTP_PROXY").or_else(|| text("http_proxy")),
+                https: text("HTTPS_PROXY").or_else(|| text("https_proxy")),
+                no_proxy: text("NO_PROXY").or_else(|| text("no_proxy")),
+            },
+            is_root: rustix::process::geteuid().is_root(),
+        }
+    }
+}
+
+/// What a verb works with.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// The client of the daemon, or of the engine in this process.
+    pub(crate) client: Client,
+    /// The environment.
+    pub(crate) environment: Environment,
+    /// Whether `--debug` was given.
+    pub(crate) debug: bool,
+    config_directory: PathBuf,
+}
+
+impl Session {
+    /// Decides where the engine is; connects to nothing yet.
+    pub(crate) fn new(globals: &Globals, environment: Environment) -> Result<Session, CliError> {
+        let version = match &environment.api_version {
+            Some(version) => Some(version.trim_start_matches('v').parse::<ApiVersion>()?),
+            None => None,
+        };
+        let host = globals.host.as_ref().or(environment.host.as_ref());
+        let client = match host {
+            Some(host) => Client::remote(Host::parse(host)?, version),
+            None => {
+                Client::local(Local::new(settings::engine(&globals.engine, &environment)?), version)
+            }
+        };
+        let config_directory = match (&globals.config, &environment.home) {
+            (Some(directory), _) => directory.clone(),
+            (None, Some(home)) => home.join(".docker"),
+            (None, None) => PathBuf::from(".docker"),
+        };
+        Ok(Session { client, environment, debug: globals.debug, config_directory })
+    }
+
+    /// Returns the directory of the configuration file.
+    pub(crate) fn config_directory(&self) -> &Path {
+        &self.config_directory
+    }
+
+    /// Reads the configuration file and returns the credentials.
+    pub(crate) fn credentials(&self) -> Result<Store, CliError> {
+        Store::open(&self.config_directory)
+    }
+}

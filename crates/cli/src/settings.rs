@@ -1,0 +1,158 @@
+//! How the engine is set up: `daemon.json`, the flags, and the defaults of this user.
+
+use std::path::{Path, PathBuf};
+
+use daemon::{ConfigFile, DaemonConfig, Defaults, Directives, Proxies, default_host};
+
+use crate::arguments::EngineFlags;
+use crate::error::CliError;
+use crate::session::Environment;
+
+/// The configuration file that is read if it exists.
+const CONFIG_FILE: &str = "/etc/longshore/daemon.json";
+/// The data root of root.
+const SYSTEM_DATA_ROOT: &str = "/var/lib/longshore";
+/// Directories with certificates of registries, for all users.
+const SYSTEM_CERTIFICATES: [&str; 2] = ["/etc/longshore/certs.d", "/etc/docker/certs.d"];
+/// The same for one user, below the home directory.
+const USER_CERTIFICATES: [&str; 2] = [".config/longshore/certs.d", ".config/docker/certs.d"];
+
+/// Returns the configuration of the engine in this process: the file with the flags over it.
+///
+/// Unlike a daemon's flags, these may say what the file says as well. The data root of the file in `/etc` is root's
+/// and holds for root alone.
+pub(crate) fn engine(
+    flags: &EngineFlags,
+    environment: &Environment,
+) -> Result<DaemonConfig, CliError> {
+    let defaults = defaults(environment);
+    let own_data_root = defaults.data_root.clone();
+    let file = config_file(flags);
+    let mut config = DaemonConfig::load(&file, &Directives::default(), defaults)
+        .map_err(|error| engine_error(&error))?;
+    if !environment.is_root && !file.required {
+        config.data_root = own_data_root;
+    }
+    if let Some(data_root) = &flags.data_root {
+        config.data_root.clone_from(data_root);
+    }
+    // Paths are the engine's to keep while the process may change its directory.
+    config.data_root = std::path::absolute(&config.data_root).unwrap_or(config.data_root);
+    if let Some(driver) = flags.storage_driver.as_ref().filter(|driver| !driver.is_empty()) {
+        let unknown = || {
+            CliError::Engine(format!("unknown storage driver {driver:?}: use overlay2 or packed"))
+        };
+        config.storage_driver = Some(driver.parse().map_err(|_| unknown())?);
+    }
+    config.insecure_registries.extend(flags.insecure_registry.iter().cloned());
+    config.registry_mirrors.extend(flags.registry_mirror.iter().cloned());
+    Ok(config)
+}
+
+/// Returns the configuration of a daemon: what is in the file must not be in the flags as well, as with dockerd.
+pub(crate) fn daemon(
+    flags: &EngineFlags,
+    mut directives: Directives,
+    environment: &Environment,
+) -> Result<(DaemonConfig, ConfigFile, Directives), CliError> {
+    let text = |path: &PathBuf| path.display().to_string();
+    let list = |items: &[String]| (!items.is_empty()).then(|| items.to_vec());
+    directives.data_root = flags.data_root.as_ref().map(text);
+    directives.storage_driver.clone_from(&flags.storage_driver);
+    directives.insecure_registries = list(&flags.insecure_registry);
+    directives.registry_mirrors = list(&flags.registry_mirror);
+    let file = config_file(flags);
+    let config = DaemonConfig::load(&file, &directives, defaults(environment));
+    let config = config.map_err(|error| CliError::Serve(error.to_string()))?;
+    Ok((config, file, directives))
+}
+
+/// Returns what holds where neither file nor flags say anything.
+pub(crate) fn defaults(environment: &Environment) -> Defaults {
+    let host = default_host(environment.is_root, environment.runtime_directory.as_deref());
+    let own = environment.home.iter().filter(|_| !environment.is_root);
+    let own = own.flat_map(|home| USER_CERTIFICATES.iter().map(|path| home.join(path)));
+    Defaults {
+        data_root: data_root(environment),
+        hosts: host.into_iter().collect(),
+        certs_dirs: own.chain(SYSTEM_CERTIFICATES.iter().map(PathBuf::from)).collect(),
+        proxies: Proxies {
+            http: environment.proxies.http.clone(),
+            https: environment.proxies.https.clone(),
+            no_proxy: environment.proxies.no_proxy.clone(),
+        },
+    }
+}
+
+fn data_root(environment: &Environment) -> PathBuf {
+    if environment.is_root {
+        return PathBuf::from(SYSTEM_DATA_ROOT);
+    }
+    let home = environment.home.as_deref().unwrap_or(Path::new("."));
+    environment.data_home.clone().unwrap_or_else(|| home.join(".local/share")).join("longshore")
+}
+
+fn config_file(flags: &EngineFlags) -> ConfigFile {
+    match &flags.config_file {
+        Some(path) => ConfigFile { path: path.clone(), required: true },
+        None => ConfigFile { path: PathBuf::from(CONFIG_FILE), required: false },
+    }
+}
+
+fn engine_error(error: &daemon::ConfigError) -> CliError {
+    CliError::Engine(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user() -> Environment {
+        Environment { home: Some("/home/me".into()), ..Environment::default() }
+    }
+
+    fn flags() -> EngineFlags {
+        EngineFlags {
+            config_file: None,
+            data_root: None,
+            storage_driver: None,
+            insecure_registry: Vec::new(),
+            registry_mirror: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_data_root_is_the_users() {
+        let root = Environment { is_root: true, ..user() };
+        let xdg = Environment { data_home: Some("/data".into()), ..user() };
+        for (environment, expected) in [
+            (user(), "/home/me/.local/share/longshore"),
+            (xdg, "/data/longshore"),
+            (root, "/var/lib/longshore"),
+        ] {
+            assert_eq!(defaults(&environment).data_root, Path::new(expected));
+        }
+    }
+
+    #[test]
+    fn flags_go_over_the_file_in_this_process() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("daemon.json");
+        std::fs::write(&path, r#"{"data-root":"/from/file","insecure-registries":["a"]}"#).unwrap();
+        let named = EngineFlags { config_file: Some(path), ..flags() };
+        assert_eq!(engine(&named, &user()).unwrap().data_root, Path::new("/from/file"));
+        let both = EngineFlags {
+            data_root: Some("/from/flag".into()),
+            insecure_registry: vec!["b".into()],
+            ..named.clone()
+        };
+        let config = engine(&both, &user()).unwrap();
+        assert_eq!(config.data_root, Path::new("/from/flag"));
+        assert_eq!(config.insecure_registries, ["a", "b"]);
+        // A daemon refuses the same.
+        let error = super::daemon(&both, Directives::default(), &user()).unwrap_err().to_string();
+        assert!(error.contains("both as a flag and in the configuration file"), "{error}");
+        let unknown = EngineFlags { storage_driver: Some("aufs".into()), ..flags() };
+        assert!(engine(&unknown, &user()).unwrap_err().to_string().contains("aufs"));
+    }
+}

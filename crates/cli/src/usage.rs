@@ -1,0 +1,430 @@
+//! The command line as Docker's users write it, and what is said where it is wrong.
+//!
+//! clap parses; here is what it does otherwise than Docker: `--quiet=false` is a way to write a flag, and errors
+//! have Docker's words, usage line and exit status (125 for flags, 1 for arguments).
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches};
+
+use crate::arguments::CommandLine;
+use crate::error::CliError;
+
+const HELP_TEMPLATE: &str = "Usage:  {usage}\n\n{about-with-newline}\n{all-args}{after-help}\n";
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// To run a verb.
+    Run(Box<CommandLine>),
+    /// To show the help.
+    Help(String),
+    /// Nothing: the help is shown as if by mistake, on standard error.
+    Nothing(String),
+}
+
+/// Reads a command line; the first of `arguments` is the program's name.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, CliError> {
+    let mut command = with_template(CommandLine::command());
+    command.build();
+    let (arguments, path) = normalize(&command, arguments)?;
+    let parsed = command.clone().try_get_matches_from(arguments);
+    let parsed = parsed.and_then(|mut matches| CommandLine::from_arg_matches_mut(&mut matches));
+    match parsed {
+        Ok(line) if line.verb.is_none() && !line.version => Ok(Request::Nothing(help(&command))),
+        Ok(line) => Ok(Request::Run(Box::new(line))),
+        Err(error) => explain(&error, at(&command, &path), &path),
+    }
+}
+
+fn with_template(command: Command) -> Command {
+    command.help_template(HELP_TEMPLATE).mut_subcommands(with_template)
+}
+
+fn help(command: &Command) -> String {
+    command.clone().render_help().to_string()
+}
+
+/// Returns the command at the end of a path of names, the program's first.
+fn at<'a>(root: &'a Command, path: &[String]) -> &'a Command {
+    path.iter().skip(1).fold(root, |command, name| command.find_subcommand(name).unwrap_or(command))
+}
+
+/// Writes `--flag=true` as `--flag` and leaves out `--flag=false`; returns the command line and the path of its
+/// verbs.
+fn normalize(
+    root: &Command,
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<(Vec<OsString>, Vec<String>), CliError> {
+    let mut arguments = arguments.into_iter();
+    let mut kept: Vec<OsString> = arguments.next().into_iter().collect();
+    let mut path = vec![root.get_name().to_owned()];
+    while let Some(argument) = arguments.next() {
+        let command = at(root, &path);
+        let text = argument.to_str().unwrap_or_default().to_owned();
+        if text == "--" {
+            kept.push(argument);
+            kept.extend(arguments);
+            break;
+        }
+        match Option::parse(command, &text) {
+            Some(Option { arg, value: Some(value), name }) if is_boolean(arg) => {
+                let value =
+                    boolean(&value).ok_or_else(|| invalid_boolean(arg, &value, command, &path))?;
+                if value {
+                    kept.push(name.into());
+                } else {
+                    kept.retain(|earlier| *earlier != *name);
+                }
+            }
+            Some(Option { arg, value: None, .. })
+                if arg.get_action().takes_values() && needs_value(arg) =>
+            {
+                kept.push(argument);
+                kept.extend(arguments.next());
+            }
+            Some(_) => kept.push(argument),
+            None => {
+                if let Some(verb) = command.find_subcommand(&text) {
+                    path.push(verb.get_name().to_owned());
+                }
+                kept.push(argument);
+            }
+        }
+    }
+    Ok((kept, path))
+}
+
+/// A flag on the command line: the last one of a group of letters.
+struct Option<'a> {
+    arg: &'a Arg,
+    /// The value that is written with it.
+    value: std::option::Option<String>,
+    /// The flag without its value.
+    name: String,
+}
+
+impl Option<'_> {
+    fn parse<'a>(command: &'a Command, text: &str) -> std::option::Option<Option<'a>> {
+        if let Some(long) = text.strip_prefix("--") {
+            let (name, value) = match long.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (long, None),
+            };
+            let arg = command.get_arguments().find(|arg| arg.get_long() == Some(name))?;
+            return Some(Option { arg, value, name: format!("--{name}") });
+        }
+        let letters = text.strip_prefix('-').filter(|letters| !letters.is_empty())?;
+        for (index, letter) in letters.char_indices() {
+            let arg = command.get_arguments().find(|arg| arg.get_short() == Some(letter))?;
+            let rest = &letters[index + letter.len_utf8()..];
+            if let Some(value) = rest.strip_prefix('=').filter(|_| is_boolean(arg)) {
+                let name = format!("-{}", &letters[..index + letter.len_utf8()]);
+                return Some(Option { arg, value: Some(value.to_owned()), name });
+            }
+            if rest.is_empty() || !is_boolean(arg) {
+                let value = (!rest.is_empty()).then(|| rest.to_owned());
+                return Some(Option { arg, value, name: text.to_owned() });
+            }
+        }
+        None
+    }
+}
+
+fn is_boolean(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::SetTrue)
+}
+
+fn needs_value(arg: &Arg) -> bool {
+    !arg.is_require_equals_set()
+}
+
+/// Reads a truth value as Go's `strconv.ParseBool`.
+fn boolean(text: &str) -> std::option::Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+fn invalid_boolean(arg: &Arg, value: &str, command: &Command, path: &[String]) -> CliError {
+    let why = format!("strconv.ParseBool: parsing {value:?}: invalid syntax");
+    flag_error(
+        &format!("invalid argument {value:?} for {:?} flag: {why}", flag_names(arg)),
+        command,
+        path,
+    )
+}
+
+fn flag_names(arg: &Arg) -> String {
+    match (arg.get_short(), arg.get_long()) {
+        (Some(short), Some(long)) => format!("-{short}, --{long}"),
+        (Some(short), None) => format!("-{short}"),
+        (None, long) => format!("--{}", long.unwrap_or_default()),
+    }
+}
+
+/// Says in Docker's words what clap found wrong.
+fn explain(error: &clap::Error, command: &Command, path: &[String]) -> Result<Request, CliError> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join(" "),
+        _ => String::new(),
+    };
+    let argument = text(ContextKind::InvalidArg);
+    let value = text(ContextKind::InvalidValue);
+    Err(match error.kind() {
+        ErrorKind::DisplayHelp => return Ok(Request::Help(error.render().to_string())),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            return Ok(Request::Nothing(help(command)));
+        }
+        ErrorKind::UnknownArgument if argument.starts_with("--") => {
+            flag_error(&format!("unknown flag: {argument}"), command, path)
+        }
+        ErrorKind::UnknownArgument if argument.starts_with('-') => {
+            let letter = argument.chars().nth(1).unwrap_or_default();
+            flag_error(&format!("unknown shorthand flag: {letter:?} in {argument}"), command, path)
+        }
+        ErrorKind::InvalidSubcommand => {
+            unknown_command(&text(ContextKind::InvalidSubcommand), command, path)
+        }
+        ErrorKind::UnknownArgument if command.has_subcommands() => {
+            unknown_command(&argument, command, path)
+        }
+        ErrorKind::UnknownArgument | ErrorKind::TooManyValues => argument_count(command, path),
+        ErrorKind::MissingRequiredArgument => match missing_flag(error) {
+            Some(flag) => flag_error(&format!("required flag(s) {flag:?} not set"), command, path),
+            None => argument_count(command, path),
+        },
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            let flag = command.get_arguments().find(|arg| arg.to_string() == argument);
+            match flag {
+                Some(arg) if value.is_empty() && !arg.is_positional() => {
+                    let name = arg.get_long().unwrap_or_default();
+                    flag_error(&format!("flag needs an argument: --{name}"), command, path)
+                }
+                Some(arg) if !arg.is_positional() => {
+                    let why = reason(error);
+                    let names = flag_names(arg);
+                    flag_error(
+                        &format!("invalid argument {value:?} for {names:?} flag: {why}"),
+                        command,
+                        path,
+                    )
+                }
+                _ => flag_error(
+                    &format!("invalid argument {value:?}: {}", reason(error)),
+                    command,
+                    path,
+                ),
+            }
+        }
+        _ => flag_error(
+            error.render().to_string().trim_start_matches("error: ").trim_end(),
+            command,
+            path,
+        ),
+    })
+}
+
+/// Returns why a value was refused: the parser's own words, or what would have been allowed.
+fn reason(error: &clap::Error) -> String {
+    if let Some(source) = std::error::Error::source(error) {
+        return source.to_string();
+    }
+    match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) => format!("must be one of {}", values.join(", ")),
+        _ => "invalid value".to_owned(),
+    }
+}
+
+/// Returns the first flag that is required and missing, where it is a flag that is missing.
+fn missing_flag(error: &clap::Error) -> std::option::Option<String> {
+    let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let flag = missing.iter().find(|argument| argument.starts_with("--"))?;
+    Some(flag.trim_start_matches('-').split(' ').next().unwrap_or_default().to_owned())
+}
+
+fn usage_line(command: &Command) -> String {
+    let usage = command.clone().render_usage().to_string();
+    usage.trim_start_matches("Usage:").trim().to_owned()
+}
+
+fn flag_error(message: &str, command: &Command, path: &[String]) -> CliError {
+    let usage = usage_line(command);
+    CliError::usage(format!(
+        "{message}\n\nUsage:  {usage}\n\nRun '{} --help' for more information",
+        path.join(" ")
+    ))
+}
+
+fn unknown_command(name: &str, command: &Command, path: &[String]) -> CliError {
+    let program = &path[0];
+    let path = path.join(" ");
+    let usage = if path == *program {
+        String::new()
+    } else {
+        format!("Usage:  {}\n\n", usage_line(command))
+    };
+    CliError::Usage {
+        message: format!(
+            "{program}: unknown command: {path} {name}\n\n{usage}Run '{path} --help' for more information"
+        ),
+        status: 1,
+    }
+}
+
+/// Says how many arguments a verb takes.
+fn argument_count(command: &Command, path: &[String]) -> CliError {
+    let positionals: Vec<&Arg> = command.get_positionals().collect();
+    let least = positionals.iter().filter(|arg| arg.is_required_set()).count();
+    let endless = positionals.iter().any(|arg| matches!(arg.get_action(), ArgAction::Append));
+    let most = positionals.len();
+    let plural = |count: usize| if count == 1 { "argument" } else { "arguments" };
+    let wants = match (least, most) {
+        (_, 0) => "accepts no arguments".to_owned(),
+        _ if endless => format!("requires at least {least} {}", plural(least)),
+        _ if least == most => format!("requires {most} {}", plural(most)),
+        (0, _) => format!("requires at most {most} {}", plural(most)),
+        _ => format!("requires at least {least} and at most {most} {}", plural(most)),
+    };
+    let (program, path, usage) = (&path[0], path.join(" "), usage_line(command));
+    // Docker says "See" here and "Run" everywhere else.
+    let run = if endless { "See" } else { "Run" };
+    CliError::Usage {
+        message: format!(
+            "{program}: '{path}' {wants}\n\nUsage:  {usage}\n\n{run} '{path} --help' for more information"
+        ),
+        status: 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn the_tree_of_commands_is_sound() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn errors_have_dockers_words_and_status() {
+        let pull = "\n\nUsage:  longshore pull [OPTIONS] NAME[:TAG|@DIGEST]\n\nRun 'longshore pull --help' for more information";
+        let images = "\n\nUsage:  longshore images [OPTIONS] [REPOSITORY[:TAG]]\n\nRun 'longshore images --help' for more information";
+        for (line, status, expected) in [
+            ("pull", 1, format!("longshore: 'longshore pull' requires 1 argument{pull}")),
+            ("pull a b", 1, format!("longshore: 'longshore pull' requires 1 argument{pull}")),
+            ("pull --foo x", 125, format!("unknown flag: --foo{pull}")),
+            ("pull -Z x", 125, format!("unknown shorthand flag: 'Z' in -Z{pull}")),
+            ("pull --platform", 125, format!("flag needs an argument: --platform{pull}")),
+            (
+                "pull --quiet=maybe x",
+                125,
+                format!("invalid argument \"maybe\" for \"-q, --quiet\" flag: strconv.ParseBool: parsing \"maybe\": invalid syntax{pull}"),
+            ),
+            ("images a b", 1, format!("longshore: 'longshore images' requires at most 1 argument{images}")),
+            (
+                "images -f foo",
+                125,
+                format!("invalid argument \"foo\" for \"-f, --filter\" flag: bad format of filter (expected name=value){images}"),
+            ),
+            (
+                "rmi",
+                1,
+                "longshore: 'longshore rmi' requires at least 1 argument\n\nUsage:  longshore rmi [OPTIONS] IMAGE [IMAGE...]\n\nSee 'longshore rmi --help' for more information".to_owned(),
+            ),
+            (
+                "version x",
+                1,
+                "longshore: 'longshore version' accepts no arguments\n\nUsage:  longshore version [OPTIONS]\n\nRun 'longshore version --help' for more information".to_owned(),
+            ),
+            ("frob", 1, "longshore: unknown command: longshore frob\n\nRun 'longshore --help' for more information".to_owned()),
+            (
+                "image frob",
+                1,
+                "longshore: unknown command: longshore image frob\n\nUsage:  longshore image COMMAND\n\nRun 'longshore image --help' for more information".to_owned(),
+            ),
+            (
+                "image pull",
+                1,
+                "longshore: 'longshore image pull' requires 1 argument\n\nUsage:  longshore image pull [OPTIONS] NAME[:TAG|@DIGEST]\n\nRun 'longshore image pull --help' for more information".to_owned(),
+            ),
+        ] {
+            let error = parse(words(&format!("longshore {line}"))).unwrap_err();
+            assert_eq!((error.to_string(), error.status()), (expected, status), "{line}");
+        }
+    }
+
+    #[test]
+    fn flags_may_be_written_with_a_truth_value() {
+        for (line, expected) in [
+            ("longshore pull --quiet=true x", "longshore pull --quiet x"),
+            ("longshore pull -q=1 --quiet=false x", "longshore pull -q x"),
+            ("longshore pull --quiet --quiet=f x", "longshore pull x"),
+            ("longshore pull --disable-content-trust=false x", "longshore pull x"),
+            ("longshore --data-root pull images", "longshore --data-root pull images"),
+            (
+                "longshore pull --platform --quiet=true x",
+                "longshore pull --platform --quiet=true x",
+            ),
+            ("longshore pull -- --quiet=true", "longshore pull -- --quiet=true"),
+            ("longshore images -aqf x=y", "longshore images -aqf x=y"),
+        ] {
+            let mut command = CommandLine::command();
+            command.build();
+            let (normalized, _) = normalize(&command, words(line)).unwrap();
+            assert_eq!(normalized, words(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn global_flags_stand_on_either_side_of_the_verb() {
+        for line in ["longshore --data-root /d images -q", "longshore images -q --data-root /d"] {
+            let Request::Run(parsed) = parse(words(line)).unwrap() else { panic!("{line}") };
+            assert_eq!(
+                parsed.globals.engine.data_root.as_deref(),
+                Some(std::path::Path::new("/d")),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn help_names_the_verb_and_its_flags() {
+        for (line, parts) in [
+            ("longshore --help", ["Usage:  longshore [OPTIONS] COMMAND", "pull ", "--data-root"]),
+            (
+                "longshore pull --help",
+                [
+                    "Usage:  longshore pull [OPTIONS] NAME[:TAG|@DIGEST]",
+                    "Download an image",
+                    "-a, --all-tags",
+                ],
+            ),
+            (
+                "longshore image ls --help",
+                [
+                    "Usage:  longshore image ls [OPTIONS] [REPOSITORY[:TAG]]",
+                    "List images",
+                    "--no-trunc",
+                ],
+            ),
+        ] {
+            let Request::Help(help) = parse(words(line)).unwrap() else { panic!("{line}") };
+            for part in parts {
+                assert!(help.contains(part), "{line}: {part}\n{help}");
+            }
+        }
+        assert!(matches!(parse(words("longshore")).unwrap(), Request::Nothing(_)));
+        assert!(matches!(parse(words("longshore image")).unwrap(), Request::Nothing(_)));
+    }
+}

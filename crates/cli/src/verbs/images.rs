@@ -1,0 +1,276 @@
+//! `longshore images`
+
+use std::collections::BTreeMap;
+
+use api::image::ImageSummary;
+use api::{Filters, Query};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use spec::Reference;
+
+use crate::client::Call;
+use crate::error::CliError;
+use crate::format::{Field, Listing, Marshal, Structure, Value};
+use crate::output;
+use crate::session::Session;
+use crate::units::{LIST_DIGITS, PROGRESS_DIGITS, human_duration, human_size};
+
+const TABLE: &str = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{if .CreatedSince }}{{.CreatedSince}}{{else}}N/A{{end}}\t{{.Size}}";
+const DIGESTS_TABLE: &str = "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{if .CreatedSince }}{{.CreatedSince}}{{else}}N/A{{end}}\t{{.Size}}";
+const HEADERS: [(&str, &str); 11] = [
+    ("ID", "IMAGE ID"),
+    ("Repository", "REPOSITORY"),
+    ("Tag", "TAG"),
+    ("Digest", "DIGEST"),
+    ("CreatedSince", "CREATED"),
+    ("CreatedAt", "CREATED AT"),
+    ("Size", "SIZE"),
+    ("Containers", "CONTAINERS"),
+    ("VirtualSize", "SIZE"),
+    ("SharedSize", "SHARED SIZE"),
+    ("UniqueSize", "UNIQUE SIZE"),
+];
+/// What stands for a repository, tag or digest that is not there.
+const NONE: &str = "<none>";
+/// The verbs of `image` that a user may have meant by `images VERB`.
+const IMAGE_VERBS: [&str; 13] = [
+    "build", "history", "import", "inspect", "list", "load", "ls", "prune", "pull", "push", "rm",
+    "save", "tag",
+];
+
+/// List images
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "longshore images [OPTIONS] [REPOSITORY[:TAG]]")]
+pub(crate) struct Arguments {
+    /// Show all images (default hides intermediate images)
+    #[arg(short = 'a', long)]
+    all: bool,
+    /// Show digests
+    #[arg(long)]
+    digests: bool,
+    /// Filter output based on conditions provided
+    #[arg(short = 'f', long, value_name = "filter", value_parser = parse_filter)]
+    filter: Vec<(String, String)>,
+    /// Format output using a custom template: 'table', 'table TEMPLATE', 'json' or 'TEMPLATE' (a Go template)
+    #[arg(long, value_name = "string")]
+    format: Option<String>,
+    /// Don't truncate output
+    #[arg(long)]
+    no_trunc: bool,
+    /// Only show image IDs
+    #[arg(short = 'q', long)]
+    quiet: bool,
+    #[arg(hide = true, value_name = "REPOSITORY")]
+    name: Option<String>,
+}
+
+/// Reads `name=value`; names are not told apart by case, nor by spaces around them.
+fn parse_filter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("bad format of filter (expected name=value)")?;
+    Ok((name.trim().to_lowercase(), value.trim().to_owned()))
+}
+
+/// Which of the two names the verb was called by: the older one is helpful about mistaken arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CalledAs {
+    /// `longshore images`
+    Images,
+    /// `longshore image ls`
+    ImageLs,
+}
+
+/// Lists images.
+pub(crate) async fn run(
+    arguments: Arguments,
+    called_as: CalledAs,
+    session: &Session,
+) -> Result<(), CliError> {
+    let mut filters = Filters::default();
+    for (name, value) in &arguments.filter {
+        filters.add(name, value);
+    }
+    if let Some(name) = &arguments.name {
+        filters.add("reference", name);
+    }
+    let mut query = Query::new();
+    if arguments.all {
+        query.add("all", "1");
+    }
+    if let Some(filters) = filters.encode() {
+        query.add("filters", filters);
+    }
+    let images: Vec<ImageSummary> =
+        session.client.get("/images/json", Call::query(query)).await?.json().await?;
+    let configured = session.credentials()?.file().images_format().map(str::to_owned);
+    let given = arguments.format.clone().filter(|format| !format.is_empty());
+    let format = given.or_else(|| configured.filter(|_| !arguments.quiet));
+    let format = template(format.as_deref().unwrap_or("table"), arguments.quiet, arguments.digests);
+    let list = List {
+        now: Timestamp::now(),
+        zone: TimeZone::system(),
+        full_ids: arguments.no_trunc,
+        digest_rows: arguments.digests,
+        split_by_digest: arguments.digests || format.contains("{{.Digest}}"),
+    };
+    let rows: Vec<Value> = images.iter().flat_map(|image| list.rows(image)).collect();
+    output::print(&Listing { format: &format, headers: &HEADERS }.render(&rows)?)?;
+    if let Some(name) = &arguments.name
+        && images.is_empty()
+        && called_as == CalledAs::Images
+        && IMAGE_VERBS.contains(&name.as_str())
+    {
+        output::warn(&format!(
+            "\nNo images found matching {name:?}: did you mean \"longshore image {name}\"?\n"
+        ));
+    }
+    Ok(())
+}
+
+/// Returns the template for what `--format`, `--quiet` and `--digests` say.
+fn template(format: &str, quiet: bool, digests: bool) -> String {
+    match (format, quiet, digests) {
+        ("table", true, _) => "{{.ID}}".to_owned(),
+        ("table", false, true) => DIGESTS_TABLE.to_owned(),
+        ("table", false, false) => TABLE.to_owned(),
+        ("raw", true, _) => "image_id: {{.ID}}".to_owned(),
+        ("raw", false, _) => {
+            let digest = if digests { "digest: {{.Digest}}\n" } else { "" };
+            format!(
+                "repository: {{{{ .Repository }}}}\ntag: {{{{.Tag}}}}\n{digest}image_id: {{{{.ID}}}}\n\
+                 created_at: {{{{.CreatedAt}}}}\nvirtual_size: {{{{.Size}}}}\n"
+            )
+        }
+        _ if format.starts_with("table") && digests && !format.contains("{{.Digest}}") => {
+            format!("{format}\t{{{{.Digest}}}}")
+        }
+        _ => format.to_owned(),
+    }
+}
+
+/// Makes rows of images.
+#[derive(Debug)]
+struct List {
+    now: Timestamp,
+    zone: TimeZone,
+    full_ids: bool,
+    /// Whether a digest without a tag has a row each.
+    digest_rows: bool,
+    /// Whether a tag has a row for each digest.
+    split_by_digest: bool,
+}
+
+impl List {
+    /// Returns the rows of an image: one a tag, or one a tag and digest, and one a repository that has digests only.
+    fn rows(&self, image: &ImageSummary) -> Vec<Value> {
+        if is_dangling(image) {
+            return vec![self.row(image, NONE, NONE, NONE)];
+        }
+        let tags = by_repository(&image.repo_tags, |reference| {
+            reference.tag().map(|tag| tag.as_str().to_owned())
+        });
+        let digests = by_repository(&image.repo_digests, |reference| {
+            reference.digest().map(ToString::to_string)
+        });
+        let lookup: BTreeMap<&str, &[String]> =
+            digests.iter().map(|(name, digests)| (name.as_str(), digests.as_slice())).collect();
+        let mut rows = Vec::new();
+        for (repository, tags) in &tags {
+            let digests = lookup.get(repository.as_str()).copied().filter(|_| self.split_by_digest);
+            for tag in tags {
+                match digests {
+                    Some(digests) => {
+                        rows.extend(
+                            digests.iter().map(|digest| self.row(image, repository, tag, digest)),
+                        );
+                    }
+                    None => rows.push(self.row(image, repository, tag, NONE)),
+                }
+            }
+        }
+        for (repository, digests) in &digests {
+            if tags.iter().any(|(tagged, _)| tagged == repository) {
+                continue;
+            }
+            if self.digest_rows {
+                rows.extend(digests.iter().map(|digest| self.row(image, repository, NONE, digest)));
+            } else {
+                rows.push(self.row(image, repository, NONE, ""));
+            }
+        }
+        rows
+    }
+
+    fn row(&self, image: &ImageSummary, repository: &str, tag: &str, digest: &str) -> Value {
+        let signed = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
+        let size = signed(image.size);
+        let shared = image.shared_size.map(signed);
+        let long = |size: i64| human_size(size, PROGRESS_DIGITS);
+        let not_counted = || "N/A".to_owned();
+        let fields = [
+            ("ID", if self.full_ids { image.id.clone() } else { short_id(&image.id) }),
+            ("Repository", repository.to_owned()),
+            ("Tag", tag.to_owned()),
+            ("Digest", digest.to_owned()),
+            ("CreatedSince", self.created_since(image.created)),
+            ("CreatedAt", self.created_at(image.created)),
+            ("Size", human_size(size, LIST_DIGITS)),
+            ("Containers", image.containers.map_or_else(not_counted, |count| count.to_string())),
+            ("VirtualSize", long(size)),
+            ("SharedSize", shared.map_or_else(not_counted, long)),
+            ("UniqueSize", shared.map_or_else(not_counted, |shared| long(size - shared))),
+        ];
+        let fields = fields.into_iter().map(|(name, text)| Field::new(name, Value::Text(text)));
+        Value::Structure(Structure {
+            type_name: "*formatter.imageContext",
+            fields: fields.collect(),
+            marshal: Marshal::Row,
+        })
+    }
+
+    fn created_since(&self, created: i64) -> String {
+        // The time that Go takes for none: the first second of the year 1.
+        if created == -62_135_596_800 {
+            return String::new();
+        }
+        let age = i128::from(self.now.as_second()) - i128::from(created);
+        let age = age * 1_000_000_000 + i128::from(self.now.subsec_nanosecond());
+        let age = i64::try_from(age).unwrap_or(if age < 0 { i64::MIN } else { i64::MAX });
+        format!("{} ago", human_duration(age))
+    }
+
+    fn created_at(&self, created: i64) -> String {
+        let moment = Timestamp::from_second(created).unwrap_or_default();
+        let moment: Zoned = moment.to_zoned(self.zone.clone());
+        moment.strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string()
+    }
+}
+
+/// Groups references by repository, in the order of the first of each.
+fn by_repository(
+    references: &[String],
+    part: impl Fn(&Reference) -> Option<String>,
+) -> Vec<(String, Vec<String>)> {
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for text in references {
+        let Ok(reference) = Reference::parse_familiar(text) else { continue };
+        let Some(part) = part(&reference) else { continue };
+        let name = reference.repository().familiar();
+        match groups.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, parts)) => parts.push(part),
+            None => groups.push((name, vec![part])),
+        }
+    }
+    groups
+}
+
+/// Returns whether an image has no name; old daemons give it one of `<none>`s.
+fn is_dangling(image: &ImageSummary) -> bool {
+    let nothing = image.repo_tags.is_empty() && image.repo_digests.is_empty();
+    nothing || (image.repo_tags == ["<none>:<none>"] && image.repo_digests == ["<none>@<none>"])
+}
+
+/// Returns the first twelve digits of an ID, without its algorithm.
+fn short_id(id: &str) -> String {
+    let digits = id.split_once(':').map_or(id, |(_, digits)| digits);
+    digits.chars().take(12).collect()
+}

@@ -1,0 +1,47 @@
+//! `longshore logout`
+
+use crate::credentials::{DOCKER_HUB_KEY, host_of};
+use crate::error::CliError;
+use crate::output;
+use crate::session::Session;
+
+/// Log out from a registry.
+///
+/// If no server is specified, the default is Docker Hub.
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "longshore logout [SERVER]")]
+pub(crate) struct Arguments {
+    #[arg(hide = true)]
+    server: Option<String>,
+}
+
+/// Forgets the credentials for a server, under each name that they may have been kept under.
+pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
+    let server = arguments.server.filter(|server| !server.is_empty());
+    let (shown, names) = match &server {
+        None => (DOCKER_HUB_KEY, vec![DOCKER_HUB_KEY.to_owned()]),
+        Some(server) => {
+            let host = host_of(server);
+            let names = [
+                server.clone(),
+                host.to_owned(),
+                format!("http://{host}"),
+                format!("https://{host}"),
+            ];
+            (host, names.to_vec())
+        }
+    };
+    output::print_line(&format!("Removing login credentials for {shown}"))?;
+    let mut store = session.credentials()?;
+    let mut failures = Vec::new();
+    for name in &names {
+        if let Err(error) = store.erase(name).await {
+            failures.push(format!("{name}: {error}"));
+        }
+    }
+    if failures.len() == names.len() {
+        output::warn_line("WARNING: could not erase credentials:");
+        failures.iter().for_each(|failure| output::warn_line(failure));
+    }
+    Ok(())
+}

@@ -1,0 +1,16 @@
+//! The verbs, a file each: flags, requests, and what is printed.
+
+pub(crate) mod completion;
+pub(crate) mod daemon;
+pub(crate) mod images;
+pub(crate) mod info;
+pub(crate) mod inspect;
+pub(crate) mod login;
+pub(crate) mod logout;
+pub(crate) mod pull;
+pub(crate) mod push;
+pub(crate) mod registry;
+pub(crate) mod rmi;
+pub(crate) mod tag;
+mod transfer;
+pub(crate) mod version;

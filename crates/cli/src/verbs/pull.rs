@@ -1,0 +1,69 @@
+//! `longshore pull`
+
+use api::Query;
+use spec::Reference;
+
+use super::transfer::Transfer;
+use crate::error::CliError;
+use crate::output;
+use crate::session::Session;
+
+/// Download an image from a registry
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "longshore pull [OPTIONS] NAME[:TAG|@DIGEST]")]
+pub(crate) struct Arguments {
+    /// Download all tagged images in the repository
+    #[arg(short = 'a', long)]
+    all_tags: bool,
+    /// Skip image verification (accepted and without effect: there is no content trust)
+    #[arg(long)]
+    disable_content_trust: bool,
+    /// Set platform if server is multi-platform capable
+    #[arg(long, value_name = "string")]
+    platform: Option<String>,
+    /// Suppress verbose output
+    #[arg(short = 'q', long)]
+    quiet: bool,
+    #[arg(hide = true, value_name = "NAME")]
+    name: String,
+}
+
+/// Pulls an image, or all tags of a repository.
+pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
+    let reference = requested(&arguments.name, arguments.all_tags, arguments.quiet)?;
+    let mut query = Query::new().with("fromImage", reference.repository().to_string());
+    let platform = arguments.platform.as_ref().or(session.environment.default_platform.as_ref());
+    if let Some(platform) = platform.filter(|platform| !platform.is_empty()) {
+        query.add("platform", platform.to_lowercase());
+    }
+    if !arguments.all_tags {
+        let digest = reference.digest().map(ToString::to_string);
+        let tag = digest.or_else(|| reference.tag().map(|tag| tag.as_str().to_owned()));
+        query.add("tag", tag.unwrap_or_default());
+    }
+    let transfer = Transfer {
+        verb: "pull",
+        repository: reference.repository(),
+        path: "/images/create".to_owned(),
+        query,
+        quiet: arguments.quiet,
+    };
+    transfer.run(session).await?;
+    output::print_line(&reference.to_string())
+}
+
+/// Returns what a name means for pull and push: `latest` where it says neither tag nor digest, which is told.
+pub(super) fn requested(name: &str, all_tags: bool, quiet: bool) -> Result<Reference, CliError> {
+    let reference = Reference::parse_familiar(name)?;
+    if all_tags && !reference.is_name_only() {
+        return Err(CliError::Refused("tag can't be used with --all-tags/-a".to_owned()));
+    }
+    if all_tags || !reference.is_name_only() {
+        return Ok(reference);
+    }
+    let reference = reference.with_default_tag();
+    if !quiet {
+        output::print_line("Using default tag: latest")?;
+    }
+    Ok(reference)
+}

@@ -1,0 +1,77 @@
+//! `longshore push`
+
+use api::{ApiVersion, Query, encode_platform};
+use spec::Platform;
+
+use super::pull::requested;
+use super::transfer::Transfer;
+use crate::error::CliError;
+use crate::session::Session;
+use crate::{output, render, terminal};
+
+/// The version of the API since which a push takes a platform.
+const PLATFORM_VERSION: ApiVersion = ApiVersion::new(1, 46);
+const PLATFORM_NOTE: &str = "Using --platform pushes only the specified platform manifest of a multi-platform image index.\n\
+     Other components, like attestations, will not be included.\n\
+     To push the complete multi-platform image, remove the --platform flag.\n";
+
+/// Upload an image to a registry
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "longshore push [OPTIONS] NAME[:TAG]")]
+pub(crate) struct Arguments {
+    /// Push all tags of an image to the repository
+    #[arg(short = 'a', long)]
+    all_tags: bool,
+    /// Skip image signing (accepted and without effect: there is no content trust)
+    #[arg(long)]
+    disable_content_trust: bool,
+    /// Push a platform-specific manifest as a single-platform image to the registry: 'os[/arch[/variant]]'
+    #[arg(long, value_name = "string")]
+    platform: Option<String>,
+    /// Suppress verbose output
+    #[arg(short = 'q', long)]
+    quiet: bool,
+    #[arg(hide = true, value_name = "NAME")]
+    name: String,
+}
+
+/// Pushes an image, or all tags of a repository.
+pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
+    let mut query = Query::new();
+    let platform = match arguments.platform.as_deref().filter(|platform| !platform.is_empty()) {
+        Some(text) => Some(parse_platform(text)?),
+        None => None,
+    };
+    let reference = requested(&arguments.name, arguments.all_tags, arguments.quiet)?;
+    if reference.digest().is_some() {
+        return Err(CliError::Refused("cannot push a digest reference".to_owned()));
+    }
+    if let Some(platform) = platform {
+        let version = session.client.version().await?;
+        if version < PLATFORM_VERSION {
+            return Err(CliError::Refused(format!(
+                "\"--platform\" requires API version {PLATFORM_VERSION}, but the Docker daemon API version is {version}"
+            )));
+        }
+        query.add("platform", encode_platform(&platform));
+    }
+    if let Some(tag) = reference.tag() {
+        query.add("tag", tag.as_str());
+    }
+    let transfer = Transfer {
+        verb: "push",
+        repository: reference.repository(),
+        path: format!("/images/{}/push", reference.repository()),
+        query,
+        quiet: arguments.quiet,
+    };
+    transfer.run(session).await?;
+    if arguments.quiet { output::print_line(&reference.to_string()) } else { Ok(()) }
+}
+
+fn parse_platform(text: &str) -> Result<Platform, CliError> {
+    let platform =
+        Platform::parse(text).inspect_err(|_| output::warn(&format!("Invalid platform {text}")))?;
+    output::print(&render::note(PLATFORM_NOTE, terminal::writes_terminal()))?;
+    Ok(platform)
+}

@@ -1,0 +1,44 @@
+//! `longshore registry`
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use registry_server::{Options, RegistryServer};
+use tokio::net::TcpListener;
+
+use crate::error::CliError;
+use crate::{output, signals};
+
+/// Run a small registry over a folder: plain HTTP, without users
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "longshore registry [OPTIONS] --root DIRECTORY")]
+pub(crate) struct Arguments {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "address", default_value = "127.0.0.1:5000")]
+    listen: SocketAddr,
+    /// Folder that keeps the registry's content; made if it is not there
+    #[arg(long, value_name = "directory")]
+    root: PathBuf,
+}
+
+/// Serves until a signal ends it.
+pub(crate) async fn run(arguments: Arguments) -> Result<(), CliError> {
+    let Arguments { listen, root } = arguments;
+    let shutdown = signals::termination()?;
+    let failed = |error: String| CliError::Serve(error);
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| failed(format!("listen on {listen}: {error}")))?;
+    let address =
+        listener.local_addr().map_err(|error| failed(format!("listen on {listen}: {error}")))?;
+    let opened =
+        tokio::task::spawn_blocking(move || RegistryServer::open(Options::new(root))).await;
+    let server = opened.map_err(|error| failed(error.to_string()))?;
+    let server = server.map_err(|error| failed(error.to_string()))?;
+    output::print_line(&format!("listening on {address}"))?;
+    let shutdown = async {
+        shutdown.await;
+    };
+    Arc::new(server).serve(listener, shutdown).await.map_err(|error| failed(error.to_string()))
+}

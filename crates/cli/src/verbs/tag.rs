@@ -1,0 +1,52 @@
+//! `longshore tag`
+
+use api::Query;
+use spec::Reference;
+
+use crate::client::Call;
+use crate::error::CliError;
+use crate::session::Session;
+
+/// Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "longshore tag SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]")]
+pub(crate) struct Arguments {
+    #[arg(hide = true)]
+    source: String,
+    #[arg(hide = true)]
+    target: String,
+}
+
+/// Tags an image.
+pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
+    let Arguments { source, target } = arguments;
+    // The source may be an image's ID as well, which is no reference of its own right.
+    if source.is_empty() {
+        let message = format!(
+            "Error parsing reference: {source:?} is not a valid repository/tag: invalid reference format"
+        );
+        return Err(CliError::Refused(message));
+    }
+    let reference = Reference::parse_familiar(&target).map_err(|error| {
+        CliError::Refused(format!(
+            "Error parsing reference: {target:?} is not a valid repository/tag: {error}"
+        ))
+    })?;
+    if reference.digest().is_some() {
+        return Err(CliError::Refused(
+            "refusing to create a tag with a digest reference".to_owned(),
+        ));
+    }
+    let reference = reference.with_default_tag();
+    let tag = reference.tag().map(|tag| tag.as_str().to_owned());
+    let query = Query::new()
+        .with("repo", reference.repository().to_string())
+        .with("tag", tag.unwrap_or_default());
+    session
+        .client
+        .post(&format!("/images/{source}/tag"), Call::query(query))
+        .await?
+        .bytes()
+        .await?;
+    Ok(())
+}
