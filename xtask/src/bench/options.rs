@@ -1,0 +1,102 @@
+//! The options of the benchmark.
+
+use anyhow::{Context as _, Result, bail};
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Operation {
+    Pull,
+    Push,
+}
+
+/// How much is measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// How often each task is run; the table has medians.
+    pub(super) runs: usize,
+    /// Images of a tenth of their size: whether everything works, not how fast.
+    pub(super) quick: bool,
+    only: Option<Operation>,
+    images: Vec<String>,
+    peers: Vec<String>,
+}
+
+impl Options {
+    pub(crate) fn parse(arguments: &[String]) -> Result<Options> {
+        let mut options =
+            Options { runs: 0, quick: false, only: None, images: Vec::new(), peers: Vec::new() };
+        let mut rest = arguments.iter();
+        while let Some(option) = rest.next() {
+            let mut value = || rest.next().with_context(|| format!("`{option}` needs a value"));
+            match option.as_str() {
+                "--quick" => options.quick = true,
+                "--runs" => {
+                    let runs = value()?;
+                    options.runs =
+                        runs.parse().ok().filter(|&runs| runs > 0).with_context(|| {
+                            format!("`--runs` needs a number from 1 upwards, not `{runs}`")
+                        })?;
+                }
+                "--only" => {
+                    options.only = Some(match value()?.as_str() {
+                        "pull" => Operation::Pull,
+                        "push" => Operation::Push,
+                        other => bail!("`--only` is `pull` or `push`, not `{other}`"),
+                    });
+                }
+                "--image" => options.images.push(known(value()?, &super::images::NAMES)?),
+                "--peer" => options.peers.push(known(value()?, &super::peers::NAMES)?),
+                other => bail!("`bench` has no option `{other}`"),
+            }
+        }
+        if options.runs == 0 {
+            options.runs = if options.quick { 1 } else { 5 };
+        }
+        Ok(options)
+    }
+
+    pub(super) fn includes(&self, operation: Operation) -> bool {
+        self.only.is_none_or(|only| only == operation)
+    }
+
+    pub(super) fn includes_image(&self, name: &str) -> bool {
+        self.images.is_empty() || self.images.iter().any(|image| image == name)
+    }
+
+    pub(super) fn includes_peer(&self, name: &str) -> bool {
+        self.peers.is_empty() || self.peers.iter().any(|peer| peer == name)
+    }
+}
+
+fn known(value: &str, names: &[&str]) -> Result<String> {
+    if !names.contains(&value) {
+        bail!("`{value}` is none of {}", names.join(", "));
+    }
+    Ok(value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parsing() {
+        let parse = |text: &str| {
+            let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+            Options::parse(&words)
+        };
+        let all = parse("").unwrap();
+        assert_eq!((all.runs, all.quick), (5, false));
+        assert!(all.includes(Operation::Push) && all.includes_image("app"));
+        let some = parse("--quick --only pull --image app --image many --peer skopeo").unwrap();
+        assert_eq!((some.runs, some.quick), (1, true));
+        assert!(some.includes(Operation::Pull) && !some.includes(Operation::Push));
+        assert!(some.includes_image("many") && !some.includes_image("one"));
+        assert!(some.includes_peer("skopeo") && !some.includes_peer("podman"));
+        assert_eq!(parse("--quick --runs 3").unwrap().runs, 3);
+        for wrong in ["--runs", "--runs 0", "--runs x", "--only save", "--image x", "--peer x", "y"]
+        {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Who is compared: how each pulls, tags, pushes and forgets an image.
+
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use tempfile::TempDir;
+use test_support::servers::{Dockerd, Process, find_program};
+
+use super::images::Recipe;
+use super::options::Options;
+use crate::shell::output;
+use crate::workspace::{Workspace, longshore};
+
+pub(super) const NAMES: [&str; 5] =
+    ["longshore", "longshore-daemon", "dockerd", "podman", "skopeo"];
+
+/// The daemon's socket in its runtime folder.
+const SOCKET: &str = "longshore.sock";
+
+/// Those that this task builds.
+const OURS: [&str; 2] = ["longshore", "longshore-daemon"];
+
+/// A peer with a store of its own.
+#[derive(Debug)]
+pub(super) struct Peer {
+    name: &'static str,
+    kind: Kind,
+    store: PathBuf,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// Longshore with the engine in the client's process.
+    InProcess { binary: PathBuf, folder: PathBuf },
+    /// Longshore's client and daemon.
+    Daemon { binary: PathBuf, folder: PathBuf, process: Process, runtime: TempDir },
+    /// The stock client and dockerd.
+    Dockerd(Dockerd),
+    /// podman with the kernel's overlay, as root has it.
+    Podman { runtime: TempDir },
+    /// skopeo to an OCI layout, which unpacks nothing.
+    Skopeo,
+}
+
+/// Starts those that the options ask for and the machine has.
+pub(super) fn start(workspace: &Workspace, folder: &Path, options: &Options) -> Result<Vec<Peer>> {
+    let mut peers = Vec::new();
+    let binary = workspace.release_binary();
+    if OURS.into_iter().any(|name| options.includes_peer(name)) {
+        workspace.build_release()?;
+    }
+    for name in NAMES.into_iter().filter(|name| options.includes_peer(name)) {
+        if !OURS.contains(&name) && find_program(name).is_none() {
+            println!("{name} is not installed, so not compared");
+            continue;
+        }
+        let own = folder.join(name);
+        fs::create_dir_all(&own).with_context(|| format!("cannot make `{}`", own.display()))?;
+        peers.push(start_one(name, &binary, &own).with_context(|| format!("cannot start {name}"))?);
+    }
+    Ok(peers)
+}
+
+fn start_one(name: &'static str, binary: &Path, folder: &Path) -> Result<Peer> {
+    let store = folder.join("store");
+    let kind = match name {
+        "longshore" => Kind::InProcess { binary: binary.to_owned(), folder: folder.to_owned() },
+        "longshore-daemon" => start_daemon(binary, folder, &store)?,
+        "dockerd" => Kind::Dockerd(Dockerd::builder().data_root(&store).start()?),
+        "podman" => Kind::Podman { runtime: runtime_folder()? },
+        _ => Kind::Skopeo,
+    };
+    Ok(Peer { name, kind, store })
+}
+
+fn start_daemon(binary: &Path, folder: &Path, store: &Path) -> Result<Kind> {
+    let runtime = runtime_folder()?;
+    let socket = runtime.path().join(SOCKET);
+    let mut command = longshore(binary, folder)?;
+    command.arg("--data-root").arg(store).args(["--storage-driver", "overlay2", "daemon"]);
+    command.arg("--host").arg(format!("unix://{}", socket.display()));
+    let ready = || UnixStream::connect(&socket).is_ok();
+    let process = Process::start(command, &folder.join("log"), ready)?;
+    Ok(Kind::Daemon { binary: binary.to_owned(), folder: folder.to_owned(), process, runtime })
+}
+
+/// A folder with a short path: a socket's has to fit into 108 bytes, podman's into 50.
+fn runtime_folder() -> Result<TempDir> {
+    tempfile::Builder::new().prefix("bench-").tempdir_in("/run").context("cannot use `/run`")
+}
+
+impl Peer {
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The folder of its images.
+    pub(super) fn store(&self) -> &Path {
+        &self.store
+    }
+
+    /// The process that works for its client.
+    pub(super) fn daemon(&self) -> Option<u32> {
+        match &self.kind {
+            Kind::Daemon { process, .. } => Some(process.id()),
+            Kind::Dockerd(daemon) => Some(daemon.process().id()),
+            _ => None,
+        }
+    }
+
+    /// Says whether it can take an image at all: dockerd 20.10 knows no zstd.
+    pub(super) fn takes(&self, recipe: &Recipe) -> bool {
+        !(recipe.is_zstd() && self.version().is_ok_and(|version| version.contains("version 20.")))
+    }
+
+    pub(super) fn version(&self) -> Result<String> {
+        let program = match &self.kind {
+            Kind::InProcess { binary, .. } | Kind::Daemon { binary, .. } => binary.clone(),
+            Kind::Dockerd(_) => find_program("dockerd").unwrap_or_default(),
+            Kind::Podman { .. } => "podman".into(),
+            Kind::Skopeo => "skopeo".into(),
+        };
+        Ok(output(Command::new(program).arg("--version"))?.trim().to_owned())
+    }
+
+    /// The client, with what says which store it works on.
+    fn client(&self) -> Result<Command> {
+        let mut command;
+        match &self.kind {
+            Kind::InProcess { binary, folder } => {
+                command = longshore(binary, folder)?;
+                command.arg("--data-root").arg(&self.store);
+                command.args(["--storage-driver", "overlay2"]);
+            }
+            Kind::Daemon { binary, folder, runtime, .. } => {
+                command = longshore(binary, folder)?;
+                let socket = runtime.path().join(SOCKET);
+                command.arg("--host").arg(format!("unix://{}", socket.display()));
+            }
+            Kind::Dockerd(daemon) => {
+                command = Command::new("docker");
+                command.arg("--host").arg(daemon.host());
+            }
+            Kind::Podman { runtime } => {
+                command = Command::new("podman");
+                command.arg("--root").arg(&self.store).arg("--runroot").arg(runtime.path());
+                command.args(["--storage-driver", "overlay", "--cgroup-manager", "cgroupfs"]);
+            }
+            Kind::Skopeo => {
+                command = Command::new("skopeo");
+                command.arg("--insecure-policy");
+            }
+        }
+        Ok(command)
+    }
+
+    pub(super) fn pull(&self, name: &str) -> Result<Command> {
+        let mut command = self.client()?;
+        match &self.kind {
+            Kind::Podman { .. } => {
+                command.args(["pull", "--quiet", "--tls-verify=false", name]);
+            }
+            Kind::Skopeo => {
+                fs::create_dir_all(&self.store).context("cannot make skopeo's store")?;
+                command.args(["copy", "--quiet", "--src-tls-verify=false"]);
+                command.args([format!("docker://{name}"), self.layout()]);
+            }
+            _ => {
+                command.args(["pull", "--quiet", name]);
+            }
+        }
+        Ok(command)
+    }
+
+    /// Gives the image the name that it is pushed as.
+    pub(super) fn tag(&self, name: &str, target: &str) -> Result<()> {
+        if matches!(self.kind, Kind::Skopeo) {
+            return Ok(());
+        }
+        output(self.client()?.args(["tag", name, target])).map(drop)
+    }
+
+    pub(super) fn push(&self, target: &str) -> Result<Command> {
+        let mut command = self.client()?;
+        match &self.kind {
+            Kind::Podman { .. } => {
+                command.args(["push", "--quiet", "--tls-verify=false", target]);
+            }
+            Kind::Skopeo => {
+                command.args(["copy", "--quiet", "--dest-tls-verify=false"]);
+                command.args([self.layout(), format!("docker://{target}")]);
+            }
+            _ => {
+                command.args(["push", "--quiet", target]);
+            }
+        }
+        Ok(command)
+    }
+
+    /// Empties the store, where a daemon has it open by its own means.
+    pub(super) fn clear(&self) -> Result<()> {
+        match &self.kind {
+            Kind::Daemon { .. } | Kind::Dockerd(_) => {
+                let images = output(self.client()?.args(["images", "--quiet", "--no-trunc"]))?;
+                let mut ids: Vec<&str> = images.split_whitespace().collect();
+                ids.sort_unstable();
+                ids.dedup();
+                if !ids.is_empty() {
+                    output(self.client()?.args(["rmi", "--force"]).args(ids))?;
+                }
+                Ok(())
+            }
+            Kind::Podman { .. } => {
+                output(self.client()?.args(["rmi", "--all", "--force"])).map(drop)
+            }
+            Kind::InProcess { .. } | Kind::Skopeo => super::empty(&self.store),
+        }
+    }
+
+    fn layout(&self) -> String {
+        format!("oci:{}:1", self.store.display())
+    }
+}

@@ -1,0 +1,104 @@
+//! `cargo xtask check-deps`: the arrows between the crates only point down.
+
+use anyhow::{Result, bail};
+
+use crate::workspace::{Dependency, Package, Workspace};
+
+/// Which crates each crate may depend on: the picture in ARCHITECTURE.md.
+const ARROWS: [(&str, &[&str]); 11] = [
+    (
+        "longshore",
+        &["longshore-api", "longshore-daemon", "longshore-registry-server", "longshore-spec"],
+    ),
+    (
+        "longshore-daemon",
+        &[
+            "longshore-api",
+            "longshore-engine",
+            // For the types of its configuration.
+            "longshore-registry",
+            "longshore-store",
+            "longshore-spec",
+        ],
+    ),
+    (
+        "longshore-engine",
+        &["longshore-archive", "longshore-registry", "longshore-store", "longshore-spec"],
+    ),
+    ("longshore-store", &["longshore-archive", "longshore-spec"]),
+    ("longshore-registry", &["longshore-spec"]),
+    ("longshore-archive", &["longshore-spec"]),
+    ("longshore-api", &["longshore-spec"]),
+    ("longshore-registry-server", &["longshore-spec"]),
+    ("longshore-spec", &[]),
+    // For development only.
+    (TEST_SUPPORT, &["longshore-registry-server", "longshore-spec"]),
+    ("xtask", &[TEST_SUPPORT]),
+];
+
+/// What the tests of every crate may use, beside what the crate itself may.
+const TEST_SUPPORT: &str = "longshore-test-support";
+
+pub(crate) fn run() -> Result<()> {
+    let workspace = Workspace::read()?;
+    let problems: Vec<String> = workspace.packages.iter().flat_map(problems).collect();
+    if !problems.is_empty() {
+        bail!("dependencies that ARCHITECTURE.md does not allow:\n  {}", problems.join("\n  "));
+    }
+    println!("check-deps: the arrows of {} crates only point down", workspace.packages.len());
+    Ok(())
+}
+
+fn problems(package: &Package) -> Vec<String> {
+    let name = &package.name;
+    let Some((_, allowed)) = ARROWS.iter().find(|(known, _)| known == name) else {
+        return vec![format!(
+            "{name} is not in the picture: add it to `ARROWS` and to the picture"
+        )];
+    };
+    let is_wrong = |dependency: &&Dependency| {
+        let of_tests = dependency.kind.as_deref() == Some("dev") && dependency.name == TEST_SUPPORT;
+        dependency.path.is_some() && !of_tests && !allowed.contains(&dependency.name.as_str())
+    };
+    let wrong = package.dependencies.iter().filter(is_wrong);
+    wrong.map(|dependency| format!("{name} -> {}", dependency.name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn arrows() {
+        for (from, to, kind, allowed) in [
+            ("longshore", "longshore-daemon", None, true),
+            ("longshore", "longshore-engine", None, false),
+            ("longshore", "longshore-engine", Some("dev"), false),
+            ("longshore-engine", TEST_SUPPORT, Some("dev"), true),
+            ("longshore-engine", TEST_SUPPORT, None, false),
+            ("longshore-spec", "longshore-archive", None, false),
+            ("longshore-archive", "longshore-store", Some("build"), false),
+            ("newcomer", "longshore-spec", None, false),
+        ] {
+            let dependency = Dependency {
+                name: to.to_owned(),
+                kind: kind.map(str::to_owned),
+                path: Some(PathBuf::new()),
+            };
+            let package = Package { name: from.to_owned(), dependencies: vec![dependency] };
+            assert_eq!(problems(&package).is_empty(), allowed, "{from} -> {to} ({kind:?})");
+        }
+    }
+
+    #[test]
+    fn no_arrow_leads_back() {
+        for (from, allowed) in ARROWS {
+            for to in allowed {
+                let (_, next) = ARROWS.iter().find(|(name, _)| name == to).unwrap();
+                assert!(!next.contains(&from), "{from} <-> {to}");
+            }
+        }
+    }
+}

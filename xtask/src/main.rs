@@ -1,0 +1,58 @@
+//! The tasks of this repository: `cargo xtask <task>`.
+
+// Printing is what these tasks are for.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod bench;
+mod check_deps;
+mod demo;
+mod machine;
+mod shell;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+Usage: cargo xtask <task>
+
+Tasks:
+  demo         Build Longshore, start its registry, and take a real image there and back
+  test         Everything that must pass: format, lints, dependencies, all tests
+  check-deps   Check that the crates depend on each other only as ARCHITECTURE.md allows
+  bench        Pull and push real images, side by side with dockerd, podman and skopeo
+               [--quick] [--runs N] [--only pull|push] [--image NAME]... [--peer NAME]...
+
+`test` installs the Debian packages it needs, `bench` mounts a file system: both need root for it.
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    let Some((task, rest)) = arguments.split_first() else { bail!("no task given\n\n{USAGE}") };
+    match (task.as_str(), rest) {
+        ("help" | "--help" | "-h", _) => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        ("bench", options) => bench::run(&bench::Options::parse(options)?),
+        ("check-deps", []) => check_deps::run(),
+        ("demo", []) => demo::run(),
+        ("test", []) => test::run(),
+        ("check-deps" | "demo" | "test", [option, ..]) => {
+            bail!("`{task}` has no option `{option}`")
+        }
+        _ => bail!("no task `{task}`\n\n{USAGE}"),
+    }
+}
