@@ -84,6 +84,10 @@ impl AuthConfig {
 
     /// Reads the body of `POST /auth`: one JSON object.
     pub fn from_json(json: &[u8]) -> Result<Self, ApiError> {
+        // Serde would also read the fields from a list.
+        if json.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+            return Err(ApiError::Auth("invalid JSON: not an object".to_owned()));
+        }
         // serde_json's text quotes nothing of the value for syntax errors, and for type errors it would: leave it out,
         // as the value may be a password.
         serde_json::from_slice(json).map_err(|error| {
@@ -177,7 +181,7 @@ mod tests {
             (b"e30=e30=".to_vec(), "must be a valid base64url-encoded string"),
             (b"\xff\xfe".to_vec(), "must be a valid base64url-encoded string"),
             (BASE64.encode("{}{}").into_bytes(), "invalid JSON"),
-            (BASE64.encode("[1]").into_bytes(), "invalid JSON"),
+            (BASE64.encode("[]").into_bytes(), "invalid JSON"),
             (vec![b'A'; MAX_AUTH_SIZE + 1], "larger than 64 KiB"),
         ];
         for (header, expected) in table {

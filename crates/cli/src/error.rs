@@ -188,8 +188,7 @@ impl CliError {
             CliError::ConnectPermission(_) => {
                 Some("the socket belongs to a group, `docker` or `longshore`: join it, or become root".to_owned())
             }
-            CliError::Daemon { message, .. } => denied_hint(message),
-            CliError::Stream(message) => denied_hint(message),
+            CliError::Daemon { message, .. } | CliError::Stream(message) => denied_hint(message),
             CliError::Several(errors) => errors.iter().find_map(CliError::hint),
             _ => None,
         }

@@ -1,6 +1,6 @@
 //! What every verb works with: the client, the credentials, and the flags that all verbs share.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use api::ApiVersion;
 
@@ -106,11 +106,6 @@ impl Session {
             (None, None) => PathBuf::from(".docker"),
         };
         Ok(Session { client, environment, debug: globals.debug, config_directory })
-    }
-
-    /// Returns the directory of the configuration file.
-    pub(crate) fn config_directory(&self) -> &Path {
-        &self.config_directory
     }
 
     /// Reads the configuration file and returns the credentials.

@@ -89,7 +89,7 @@ pub(crate) fn exact_duration(nanoseconds: i64) -> String {
     let sign = if nanoseconds < 0 { "-" } else { "" };
     let nanoseconds = nanoseconds.unsigned_abs();
     // Below a second the unit is the largest that leaves a whole number before the point.
-    let (unit, name) = match nanoseconds {
+    let (unit, name): (u64, &str) = match nanoseconds {
         0 => return "0s".to_owned(),
         1..1_000 => (1, "ns"),
         1_000..1_000_000 => (1_000, "\u{b5}s"),

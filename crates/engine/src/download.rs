@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use futures_util::{StreamExt, TryStreamExt, stream::FuturesUnordered};
@@ -26,6 +26,8 @@ const SEGMENT: u64 = store::SEGMENT_SIZE;
 const RANGES: usize = 4;
 /// How many bytes are collected before a write to the disk, per range in flight.
 const WRITE_SIZE: usize = 512 << 10;
+/// How long bytes wait at the most for more to be written with, on a slow link.
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest pause before another attempt.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
@@ -224,14 +226,21 @@ impl Job {
         }
         let mut writer = self.ingest.writer(range)?;
         let mut buffer = BytesMut::with_capacity(WRITE_SIZE);
-        while let Some(bytes) = stream.try_next().await? {
-            buffer.extend_from_slice(&bytes);
-            if buffer.len() >= WRITE_SIZE {
-                (writer, buffer) = self.write(writer, buffer).await?;
+        let mut written = Instant::now();
+        let end = loop {
+            match stream.try_next().await {
+                Ok(Some(bytes)) => buffer.extend_from_slice(&bytes),
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error.into()),
             }
-        }
+            if buffer.len() >= WRITE_SIZE || written.elapsed() >= WRITE_INTERVAL {
+                (writer, buffer) = self.write(writer, buffer).await?;
+                written = Instant::now();
+            }
+        };
+        // What came before a failure counts as well.
         self.write(writer, buffer).await?;
-        Ok(())
+        end
     }
 
     async fn write(

@@ -57,18 +57,20 @@ impl Stream for BlobStream {
 }
 
 impl Remote {
-    /// Asks for the bytes of a blob in `range`, and returns once they begin to arrive.
-    ///
-    /// # Panics
-    ///
-    /// If the range is empty or ends behind the blob.
+    /// Asks for the bytes of a blob in `range`, and returns once they begin to arrive. What the range has beyond the
+    /// blob's size is not asked for; for an empty range nobody is asked.
     pub async fn blob(
         &self,
         blob: &Descriptor,
         range: Range<u64>,
     ) -> Result<BlobStream, RegistryError> {
-        assert!(range.start < range.end && range.end <= blob.size, "{range:?} of {blob:?}");
+        let range = range.start..range.end.min(blob.size);
         let mut walk = self.walk();
+        if range.is_empty() {
+            let body = Body::new(stream::empty().boxed(), (String::new(), 0), Duration::ZERO);
+            let source = walk.nobody();
+            return Ok(BlobStream { ranged: true, size_total: None, source, body });
+        }
         loop {
             let session = walk.next().await?;
             match self.blob_at(&session, blob, &range).await {
@@ -112,7 +114,9 @@ impl Remote {
             let (digest, expected) = (blob.digest.clone(), blob.size);
             return Err(RegistryError::SizeMismatch { digest, expected, actual });
         }
-        Ok((ranged || whole, total, Body::new(answer, length)))
+        let (url, stall) = (answer.url.clone(), answer.stall());
+        let chunks = answer.into_response().bytes_stream().boxed();
+        Ok((ranged || whole, total, Body::new(chunks, (url, length), stall)))
     }
 
     /// Fetches a small blob, such as a config, checks it and returns its bytes. One larger than `max` is an error.
@@ -212,9 +216,11 @@ fn parse_content_range(value: &str) -> Option<(Range<u64>, Option<u64>)> {
     (first < end && total.is_none_or(|total| end <= total)).then_some((first..end, total))
 }
 
+type Chunks = stream::BoxStream<'static, reqwest::Result<Bytes>>;
+
 /// A body with a known length that notices when nothing comes.
 struct Body {
-    chunks: stream::BoxStream<'static, reqwest::Result<Bytes>>,
+    chunks: Chunks,
     url: String,
     length: u64,
     received: u64,
@@ -226,10 +232,9 @@ struct Body {
 }
 
 impl Body {
-    fn new(answer: Answer, length: u64) -> Self {
-        let (url, stall) = (answer.url.clone(), answer.stall());
+    fn new(chunks: Chunks, (url, length): (String, u64), stall: Duration) -> Self {
         Self {
-            chunks: answer.into_response().bytes_stream().boxed(),
+            chunks,
             url,
             length,
             received: 0,

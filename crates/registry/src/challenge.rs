@@ -16,6 +16,11 @@ pub(crate) struct Challenge {
 }
 
 impl Challenge {
+    /// Tells whether the token that was shown does not reach as far as the request (RFC 6750, section 3.1).
+    pub(crate) fn is_scope_short(&self) -> bool {
+        self.scheme == "bearer" && self.parameter("error") == Some("insufficient_scope")
+    }
+
     /// Returns a parameter by its lower-case name.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         let found = self.parameters.iter().find(|(key, _)| key == name);

@@ -154,18 +154,20 @@ impl Endpoint {
         } else {
             1
         };
-        for tried in 1.. {
+        let mut count = 0;
+        loop {
+            count += 1;
             let outcome = self.follow(call, authorization, established).await;
             let recovery = match &outcome {
                 Ok(answer) => Recovery::of_status(answer.status().as_u16(), answer.retry_after()),
                 Err(error) => error.recovery(),
             };
             let Recovery::Retry { after } = recovery else { return outcome };
-            if tried >= tries || after.is_some_and(|after| after > MAX_RETRY_AFTER) {
+            if count >= tries || after.is_some_and(|after| after > MAX_RETRY_AFTER) {
                 return outcome;
             }
             let pause =
-                after.unwrap_or_else(|| crate::backoff::delay(self.timeouts.retry_delay, tried));
+                after.unwrap_or_else(|| crate::backoff::delay(self.timeouts.retry_delay, count));
             let url = self.shown(&call.url);
             match outcome {
                 Ok(answer) => {
@@ -176,7 +178,6 @@ impl Endpoint {
             }
             tokio::time::sleep(pause).await;
         }
-        unreachable!("the loop ends by returning")
     }
 
     /// Sends a request once and follows its redirects.

@@ -182,12 +182,22 @@ impl Walk<'_> {
         Err(error)
     }
 
+    /// Returns the endpoint that would be asked, for what needs nobody to be asked.
+    pub(crate) fn nobody(&self) -> Source {
+        self.source(self.next)
+    }
+
+    fn source(&self, index: usize) -> Source {
+        let endpoint = self.remote.candidates.get(index).map(|candidate| &candidate.endpoint);
+        let url = endpoint.map(|endpoint| endpoint.shown(&endpoint.base)).unwrap_or_default();
+        Source { url, mirror: endpoint.is_some_and(|endpoint| endpoint.mirror), index }
+    }
+
     /// Takes note that the endpoint helped: the next operation begins with it.
     pub(crate) fn answered(&self) -> Source {
         let index = self.next.saturating_sub(1);
         self.remote.first.fetch_max(index, Ordering::Relaxed);
-        let endpoint = &self.remote.candidates[index].endpoint;
-        Source { url: endpoint.shown(&endpoint.base), mirror: endpoint.mirror, index }
+        self.source(index)
     }
 }
 

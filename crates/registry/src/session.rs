@@ -101,9 +101,11 @@ impl Session {
             return Ok(answer);
         }
         // The token expired, or this request needs what `/v2/` did not ask for: once more, with what it asks for.
+        let asked_now = challenges(answer.headers());
         let again = match &shown {
-            Some(shown) => shown.renewable,
-            None => self.adopt(challenges(answer.headers())),
+            // A token that is good, but not for this, is not made better by another like it.
+            Some(shown) => shown.renewable && !asked_now.iter().any(Challenge::is_scope_short),
+            None => self.adopt(asked_now),
         };
         // An answer of another host, after a redirect, is not this registry's.
         if !again || !self.endpoint.owns(answer.location()) {

@@ -62,6 +62,13 @@ pub(crate) struct Token {
     pub(crate) identity: Option<String>,
 }
 
+impl Token {
+    /// Tells whether a registry that has refused `refused` is likely to take this token now.
+    fn serves(&self, refused: Option<&HeaderValue>, now: Instant) -> bool {
+        self.expires > now && Some(&self.header) != refused
+    }
+}
+
 type Slot = Arc<tokio::sync::Mutex<Option<Token>>>;
 
 /// Tokens in use. Parallel requests for the same token wait for one fetch.
@@ -82,10 +89,7 @@ impl TokenCache {
     ) -> Result<HeaderValue, RequestFault> {
         let slot = self.slot(&key);
         let mut slot = slot.lock().await;
-        if let Some(token) = &*slot
-            && token.expires > Instant::now()
-            && Some(&token.header) != refused
-        {
+        if let Some(token) = slot.as_ref().filter(|token| token.serves(refused, Instant::now())) {
             return Ok(token.header.clone());
         }
         *slot = None;
@@ -316,6 +320,23 @@ mod tests {
         ] {
             let answer = serde_json::from_str(&format!("{{{fields}}}")).unwrap();
             assert_eq!(lifetime(&answer, now).as_secs(), expected, "{fields}");
+        }
+    }
+
+    #[test]
+    fn a_token_serves_until_it_expires_or_is_refused() {
+        let body = br#"{"token":"a","expires_in":300}"#;
+        let token = read(body, SystemTime::now()).unwrap();
+        let at = |seconds| Instant::now() + Duration::from_secs(seconds);
+        let other = HeaderValue::from_static("Bearer b");
+        for (refused, now, expected) in [
+            (None, at(0), true),
+            (None, at(290), true),
+            (None, at(300), false),
+            (Some(&token.header), at(0), false),
+            (Some(&other), at(0), true),
+        ] {
+            assert_eq!(token.serves(refused, now), expected, "{refused:?} {now:?}");
         }
     }
 

@@ -365,7 +365,7 @@ mod tests {
     use super::*;
 
     const STALL: Duration = Duration::from_secs(30);
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const PATIENCE: Duration = Duration::from_mins(1);
 
     fn pieces(body: UploadBody) -> impl Future<Output = Vec<usize>> {
         body.map(|piece| piece.map_or(0, |piece| piece.len())).collect()

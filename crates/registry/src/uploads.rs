@@ -193,6 +193,9 @@ impl UploadSession {
     }
 
     /// Asks the registry how much it has, and goes on from there. Returns the offset.
+    ///
+    /// Not every registry can: Docker's own drops an upload that was cut within a `PATCH`, as its location names the
+    /// offset. That is [`RegistryError::UploadUnknown`], and the upload has to be started again.
     pub async fn status(&mut self) -> Result<u64, RegistryError> {
         let call = Call::new(Method::GET, self.location.clone()).redirects(Redirects::Never);
         let answer = self.session.send(call).await?;

@@ -115,6 +115,10 @@ impl Store {
     pub fn commit(&self, lease: &Lease, commit: Commit) -> Result<Committed, StoreError> {
         check(&commit)?;
         let is_image = commit.image.is_some();
+        // Noted is as good as held: what is here from now on stays until this is done.
+        let small_blobs = commit.small_blobs.iter();
+        let small_blobs = small_blobs.map(|blob| Entry::Pending(Item::Blob(blob.digest.clone())));
+        lease.note(&small_blobs.collect::<Vec<_>>())?;
         let prepared = self.prepare(lease, commit)?;
         lease.note(&self.pending(&prepared)?)?;
         step("prepared");
@@ -229,7 +233,6 @@ impl Store {
     fn pending(&self, prepared: &Prepared) -> Result<Vec<Entry>, StoreError> {
         let mut entries = Vec::new();
         let blobs = prepared.blobs.iter().map(VerifiedIngest::digest);
-        let blobs = blobs.chain(prepared.small_blobs.iter().map(|(_, digest)| digest));
         entries.extend(blobs.map(|digest| Entry::Pending(Item::Blob(digest.clone()))));
         entries.extend(prepared.layers.iter().map(|layer| {
             Entry::PendingLayer(layer.chain.clone(), layer.staged.cache_id().to_owned())
@@ -286,7 +289,9 @@ impl Store {
             };
             match self.driver() {
                 DriverKind::Overlay2 => overlay2::publish(paths, &layer.staged, parent.as_deref())?,
-                DriverKind::Packed => self.require_blob(layer)?,
+                DriverKind::Packed => {
+                    layer.record.blob.iter().try_for_each(|blob| self.require_blob(blob))?;
+                }
             }
             step("layer directory published");
             places.insert(&layer.chain, layer.staged.cache_id().to_owned());
@@ -320,12 +325,8 @@ impl Store {
         Ok(layer.cache_id)
     }
 
-    fn require_blob(&self, layer: &PreparedLayer) -> Result<(), StoreError> {
-        let blob = layer.record.blob.as_ref();
-        match blob.map(|blob| self.blob(blob)).transpose()?.flatten() {
-            Some(_) => Ok(()),
-            None => Err(StoreError::NoLayer(layer.chain.clone())),
-        }
+    fn require_blob(&self, digest: &Digest) -> Result<(), StoreError> {
+        self.blob(digest)?.map(drop).ok_or_else(|| StoreError::NoBlob(digest.clone()))
     }
 
     fn publish_image(
@@ -340,6 +341,7 @@ impl Store {
                 return Err(StoreError::NoLayer(chain));
             }
         }
+        image.manifests.iter().try_for_each(|manifest| self.require_blob(&manifest.digest))?;
         let target = self.paths().config(&image.id);
         if !files::exists(&target)? {
             files::rename(path, &target)?;

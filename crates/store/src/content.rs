@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
@@ -101,7 +102,7 @@ impl Store {
     }
 
     /// Reads a blob of any size and removes it if it does not match its digest, so that it can be fetched again. Returns
-    /// whether it was removed.
+    /// whether it was damaged.
     pub fn discard_blob_if_damaged(&self, digest: &Digest) -> Result<bool, StoreError> {
         let path = self.paths().blob(digest);
         let mut file = match fs::File::open(&path) {
@@ -122,8 +123,15 @@ impl Store {
         if hasher.finish() == *digest {
             return Ok(false);
         }
+        let damaged = file.metadata().map_err(|error| StoreError::io("look at", &path, error))?;
         let _transaction = self.transaction()?;
-        files::remove_file(&path)
+        // Somebody may have published a good one meanwhile.
+        match fs::metadata(&path) {
+            Ok(now) if now.ino() == damaged.ino() => files::remove_file(&path),
+            Ok(_) => Ok(true),
+            Err(error) if files::is_missing(&error) => Ok(true),
+            Err(error) => Err(StoreError::io("look at", path, error)),
+        }
     }
 
     /// Returns the manifests, and the indexes they were found through, that an image came with.

@@ -139,6 +139,9 @@ pub enum StoreError {
     /// There is no such layer.
     #[error("layer does not exist: {0}")]
     NoLayer(ChainId),
+    /// There is no such blob.
+    #[error("blob does not exist: {0}")]
+    NoBlob(Digest),
     /// An image cannot be removed while something refers to it.
     #[error("image {image} is referenced by {}", .references.join(", "))]
     Referenced {

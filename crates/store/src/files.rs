@@ -74,6 +74,14 @@ pub(crate) fn sync_dir(path: &Path) -> Result<()> {
         .map_err(|error| StoreError::io("sync", path, error))
 }
 
+/// Makes a file last through a power cut, its name included.
+pub(crate) fn sync_file(path: &Path) -> Result<()> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| StoreError::io("sync", path, error))?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
 /// Reads a file of at most `limit` bytes; `None` if there is none.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     match File::open(path) {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use spec::{ChainId, Digest, ImageId};
 
 use crate::commit::step;
+use crate::layers::is_cache_id;
 use crate::lease::{self, Entry, Item};
 use crate::lock::Transaction;
 use crate::{DriverKind, Store, StoreError, files, overlay2, packed};
@@ -31,6 +32,17 @@ impl Trash {
     /// Moves a directory here; says whether there was one.
     pub(crate) fn take(&mut self, path: &Path) -> Result<bool, StoreError> {
         let to = self.attic.join(files::random_hex(16)?);
+        self.take_as(path, to)
+    }
+
+    /// Moves the entry of a layer here. Should this process die before it has taken the layer's files as well, the next start
+    /// finds out from the entry which they are.
+    fn take_entry(&mut self, path: &Path) -> Result<bool, StoreError> {
+        let to = self.attic.join(format!("{ENTRY_PREFIX}{}", files::random_hex(16)?));
+        self.take_as(path, to)
+    }
+
+    fn take_as(&mut self, path: &Path, to: PathBuf) -> Result<bool, StoreError> {
         match std::fs::rename(path, &to) {
             Ok(()) => {
                 self.moved.push(to);
@@ -52,11 +64,27 @@ impl Trash {
         Ok(())
     }
 
-    /// Takes over what an earlier process could not delete any more.
-    pub(crate) fn take_leftovers(&mut self) -> Result<(), StoreError> {
+    /// Takes over what an earlier process could not delete any more; returns the blobs of packed layers among it, which may
+    /// have no other use.
+    pub(crate) fn take_leftovers(&mut self, store: &Store) -> Result<Vec<Entry>, StoreError> {
+        let mut blobs = Vec::new();
+        for name in files::names(&self.attic)?.iter().filter(|n| n.starts_with(ENTRY_PREFIX)) {
+            let entry = self.attic.join(name);
+            match store.driver() {
+                DriverKind::Packed => {
+                    blobs.extend(packed::blob(&entry).ok().map(|d| Entry::Pending(Item::Blob(d))));
+                }
+                DriverKind::Overlay2 => {
+                    let cache_id = files::read_text(&entry.join("cache-id"))?;
+                    if let Some(cache_id) = cache_id.filter(|id| is_cache_id(id)) {
+                        overlay2::remove(store.paths(), &cache_id, self)?;
+                    }
+                }
+            }
+        }
         let left = files::names(&self.attic)?.into_iter().map(|name| self.attic.join(name));
         self.moved.extend(left.filter(|path| !self.moved.contains(path)).collect::<Vec<_>>());
-        Ok(())
+        Ok(blobs)
     }
 
     pub(crate) fn append(&mut self, mut other: Self) {
@@ -78,6 +106,9 @@ impl Trash {
     }
 }
 
+/// How entries of layers are called in the trash. Nothing that a stranger named gets such a name.
+const ENTRY_PREFIX: &str = "entry-";
+
 /// What was removed.
 #[derive(Debug, Default)]
 pub(crate) struct Collected {
@@ -89,18 +120,19 @@ pub(crate) struct Collected {
 impl Store {
     /// Removes those of `candidates` that nothing uses. What another lease holds is left to whoever ends that one.
     ///
-    /// `own` is the lease on whose behalf this is done. Done twice it does the same as done once, so after a crash the
+    /// `own` is the lease on whose behalf this is done, if it is one's. Done twice it does the same as done once, so after a crash the
     /// lease that lists the candidates is simply ended again.
     pub(crate) fn collect(
         &self,
         transaction: &Transaction,
         candidates: &[Entry],
-        own: &str,
+        own: Option<&str>,
         trash: &mut Trash,
     ) -> Result<Collected, StoreError> {
         let mut collection = Collection {
             store: self,
             transaction,
+            own: own.map(|own| self.paths().leases().join(own)),
             holders: self.holders(own)?,
             trash,
             blobs: BTreeSet::new(),
@@ -112,9 +144,9 @@ impl Store {
     }
 
     /// Returns which living leases, apart from `own`, hold what.
-    fn holders(&self, own: &str) -> Result<HashMap<Item, Vec<PathBuf>>, StoreError> {
+    fn holders(&self, own: Option<&str>) -> Result<HashMap<Item, Vec<PathBuf>>, StoreError> {
         let mut holders: HashMap<Item, Vec<PathBuf>> = HashMap::new();
-        for id in lease::list(self)?.0.into_iter().filter(|id| id != own) {
+        for id in lease::list(self)?.0.into_iter().filter(|id| Some(&**id) != own) {
             let path = self.paths().leases().join(id);
             for entry in lease::entries(&path)? {
                 // What is just being published counts as held, too.
@@ -136,6 +168,8 @@ impl Store {
 struct Collection<'a> {
     store: &'a Store,
     transaction: &'a Transaction,
+    /// The lease that says what is being removed.
+    own: Option<PathBuf>,
     holders: HashMap<Item, Vec<PathBuf>>,
     trash: &'a mut Trash,
     blobs: BTreeSet<Digest>,
@@ -190,9 +224,16 @@ impl Collection<'_> {
         if !store.references()?.of_image(id).is_empty() || self.is_held(&Item::Image(id.clone()))? {
             return Ok(());
         }
-        // A damaged config tells nothing of its layers; the removal's own notes do.
-        if let Ok(Some(image)) = store.image(id) {
-            self.layers.extend(image.layers.iter().cloned());
+        if files::exists(&store.paths().config(id))? {
+            let belongings = belongings(store, id)?;
+            if let Some(own) = &self.own {
+                lease::append(own, &belongings)?;
+                files::sync_file(own)?;
+            }
+            self.layers.extend(belongings.into_iter().filter_map(|entry| match entry {
+                Entry::Pending(Item::Layer(chain)) => Some(chain),
+                _ => None,
+            }));
         }
         for child in store.children(id)? {
             store.forget_parent(&child)?;
@@ -243,7 +284,7 @@ impl Collection<'_> {
         let entry = store.paths().layer(chain);
         let layer = store.layer(chain);
         // The entry first: a layer without its files must not be found.
-        self.trash.take(&entry)?;
+        self.trash.take_entry(&entry)?;
         files::sync_dir(&store.paths().layers())?;
         step("layer entry removed");
         match layer {
@@ -325,18 +366,11 @@ impl Used {
     }
 }
 
-/// What a removal has to note so that it can be finished after a crash.
-pub(crate) fn belongings(store: &Store, id: &ImageId) -> Result<Vec<Entry>, StoreError> {
-    let mut entries = vec![Entry::Pending(Item::Image(id.clone()))];
-    if let Ok(Some(image)) = store.image(id) {
-        for chain in &image.layers {
-            if let Some(layer) = store.layer(chain)? {
-                entries.extend(layer.blob.map(|blob| Entry::Pending(Item::Blob(blob))));
-                entries.push(Entry::PendingLayer(chain.clone(), layer.cache_id));
-            }
-        }
-    }
-    let blobs = store.blobs_of(id)?.into_iter();
-    entries.extend(blobs.map(|blob| Entry::Pending(Item::Blob(blob))));
-    Ok(entries)
+/// What becomes a candidate with an image, to be noted before its config, which tells it, is gone.
+fn belongings(store: &Store, id: &ImageId) -> Result<Vec<Entry>, StoreError> {
+    let blobs = store.blobs_of(id)?.into_iter().map(Item::Blob);
+    // A damaged config tells nothing of its layers.
+    let layers = store.image(id).ok().flatten().map(|image| image.layers.clone());
+    let layers = layers.unwrap_or_default().into_iter().map(Item::Layer);
+    Ok(layers.chain(blobs).map(Entry::Pending).collect())
 }

@@ -54,7 +54,7 @@ pub struct Lease {
     id: String,
     path: PathBuf,
     /// Keeps the flock.
-    file: File,
+    _file: File,
     /// Whether nothing is pending any more, so that only orphans need to be looked at in the end.
     settled: AtomicBool,
 }
@@ -68,7 +68,7 @@ impl Store {
         let _shared = self.no_transaction()?;
         let file = files::create_new(&path, 0o600)?;
         file.lock().map_err(|error| StoreError::io("lock", &path, error))?;
-        Ok(Lease { store: self.clone(), id, path, file, settled: AtomicBool::new(true) })
+        Ok(Lease { store: self.clone(), id, path, _file: file, settled: AtomicBool::new(true) })
     }
 }
 
@@ -108,12 +108,6 @@ impl Lease {
     pub(crate) fn note_in(&self, _: &Transaction, entries: &[Entry]) -> Result<(), StoreError> {
         self.settled.store(false, Ordering::Relaxed);
         append(&self.path, entries)
-    }
-
-    /// Makes what was noted last through a power cut.
-    pub(crate) fn sync(&self) -> Result<(), StoreError> {
-        self.file.sync_all().map_err(|error| StoreError::io("sync", &self.path, error))?;
-        files::sync_dir(&self.store.paths().leases())
     }
 
     /// Declares that all that was noted so far has been dealt with.
@@ -160,7 +154,7 @@ pub(crate) fn end(
     });
     let mut trash = Trash::new(store);
     if !candidates.is_empty() {
-        store.collect(transaction, &candidates, id, &mut trash)?;
+        store.collect(transaction, &candidates, Some(id), &mut trash)?;
     }
     trash.take_staged(id)?;
     files::remove_file(&path)?;

@@ -2,7 +2,8 @@
 
 use spec::{ChainId, ImageId};
 
-use crate::garbage::{self, Trash};
+use crate::garbage::Trash;
+use crate::lease::{Entry, Item};
 use crate::{Store, StoreError, files};
 
 /// What went with an image.
@@ -34,10 +35,9 @@ impl Store {
                 references: references.iter().map(spec::Reference::familiar).collect(),
             });
         }
-        let candidates = garbage::belongings(self, id)?;
+        let candidates = [Entry::Pending(Item::Image(id.clone()))];
         lease.note_in(&transaction, &candidates)?;
-        lease.sync()?;
-        let collected = self.collect(&transaction, &candidates, lease.id(), &mut trash)?;
+        let collected = self.collect(&transaction, &candidates, Some(lease.id()), &mut trash)?;
         lease.settle();
         drop(transaction);
         trash.empty();

@@ -33,7 +33,10 @@ pub(crate) fn sweep(store: &Store) -> Result<(), StoreError> {
             trash.take(&staging.join(name))?;
         }
     }
-    trash.take_leftovers()?;
+    let blobs = trash.take_leftovers(store)?;
+    if !blobs.is_empty() {
+        store.collect(&transaction, &blobs, None, &mut trash)?;
+    }
     ingest::sweep(store, &transaction)?;
     drop(transaction);
     trash.empty();
@@ -60,8 +63,7 @@ fn forget_removed_images(
     }
     if !listed.is_empty() {
         let gone: Vec<_> = listed.into_iter().map(|id| Entry::Pending(Item::Image(id))).collect();
-        // No lease has an empty name.
-        store.collect(transaction, &gone, "", trash)?;
+        store.collect(transaction, &gone, None, trash)?;
     }
     Ok(())
 }

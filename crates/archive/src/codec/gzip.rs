@@ -217,19 +217,19 @@ fn stopped() -> io::Error {
 }
 
 fn compress_blocks(level: u32, queue: &Mutex<Receiver<Job>>, results: &Sender<Done>) {
-    let mut compress = Compress::new(Compression::new(level), false);
     loop {
         let Ok(Ok(job)) = queue.lock().map(|queue| queue.recv()) else { return };
-        let Ok(done) = compress_block(&mut compress, job) else { return };
+        let Ok(done) = compress_block(level, job) else { return };
         if results.send(done).is_err() {
             return;
         }
     }
 }
 
-fn compress_block(compress: &mut Compress, job: Job) -> Result<Done, flate2::CompressError> {
+fn compress_block(level: u32, job: Job) -> Result<Done, flate2::CompressError> {
     let Job { index, dictionary, input, mut output, last } = job;
-    compress.reset();
+    // A fresh one for each block: after a reset the matches found, and so the bytes, depend on the block before it.
+    let mut compress = Compress::new(Compression::new(level), false);
     if !dictionary.is_empty() {
         compress.set_dictionary(&dictionary)?;
     }
@@ -286,6 +286,24 @@ mod tests {
                 let several = compress_gzip(&content[..], Vec::new(), 6, threads).unwrap();
                 assert!(several == single, "{size} bytes on {threads} threads");
             }
+        }
+    }
+
+    #[test]
+    fn blocks_do_not_depend_on_the_worker_s_last_one() {
+        // Words in random order have many matches of like length, among which leftovers of a compressor would choose.
+        let order = noise(3 * BLOCK);
+        let words = |at: usize| ["layer ", "digest ", "tar\n", "of the ", "blob, "][at % 5];
+        let content: Vec<u8> = order
+            .iter()
+            .enumerate()
+            .flat_map(|(index, byte)| words(usize::from(*byte) + index / 977).bytes())
+            .take(8 * BLOCK)
+            .collect();
+        let single = compress_gzip(&content[..], Vec::new(), 6, 1).unwrap();
+        for threads in [2, 3, 8] {
+            let several = compress_gzip(&content[..], Vec::new(), 6, threads).unwrap();
+            assert!(several == single, "{threads} threads");
         }
     }
 

@@ -85,7 +85,7 @@ fn mutated_tars_do_no_harm() {
     let mut random = Random(42);
     let (mut unpacked, mut rebuilt) = (0, 0);
     for seed in seeds() {
-        for round in 0..250 {
+        for round in 0..120 {
             let tar = mutate(&seed, &mut random);
             let fixture = Fixture::new();
             let Ok(layer) = fixture.apply(&tar) else { continue };
@@ -100,5 +100,5 @@ fn mutated_tars_do_no_harm() {
         }
     }
     // The mutations are no use if nearly all of them are refused at once.
-    assert!(unpacked > 90 && rebuilt > 80, "{unpacked} unpacked, {rebuilt} rebuilt");
+    assert!(unpacked > 40 && rebuilt > 35, "{unpacked} unpacked, {rebuilt} rebuilt");
 }

@@ -1,7 +1,7 @@
 //! Where a daemon listens.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::error::CliError;
 
@@ -59,14 +59,6 @@ impl Host {
         }
         let base_path = path.trim_end_matches('/').to_owned();
         Ok(Host::Tcp { authority: format!("{name}:{port}"), base_path })
-    }
-
-    /// Returns the socket's path, for a unix socket.
-    pub(crate) fn socket(&self) -> Option<&Path> {
-        match self {
-            Host::Unix(path) => Some(path),
-            Host::Tcp { .. } => None,
-        }
     }
 }
 

@@ -80,16 +80,12 @@ impl Messages {
             if let Some(message) = self.stream.next_value()? {
                 return Ok(Some(message));
             }
-            match self.body.frame().await {
-                Some(frame) => {
-                    if let Ok(data) = frame.map_err(CliError::Transport)?.into_data() {
-                        self.stream.push(&data);
-                    }
-                }
-                None => {
-                    self.stream.finish()?;
-                    return Ok(None);
-                }
+            let Some(frame) = self.body.frame().await else {
+                self.stream.finish()?;
+                return Ok(None);
+            };
+            if let Ok(data) = frame.map_err(CliError::Transport)?.into_data() {
+                self.stream.push(&data);
             }
         }
     }

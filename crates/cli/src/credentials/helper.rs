@@ -33,7 +33,7 @@ struct Secret {
     #[serde(rename = "Username", default)]
     username: String,
     #[serde(rename = "Secret", default)]
-    secret: String,
+    password: String,
 }
 
 impl Helper {
@@ -58,17 +58,17 @@ impl Helper {
         })?;
         let mut auth = AuthConfig { serveraddress: server.to_owned(), ..AuthConfig::default() };
         if secret.username == TOKEN_USER {
-            auth.identitytoken = secret.secret;
+            auth.identitytoken = secret.password;
         } else {
             auth.username = secret.username;
-            auth.password = secret.secret;
+            auth.password = secret.password;
         }
         Ok(Some(auth))
     }
 
     /// Keeps credentials under their server's name.
     pub(super) async fn store(&self, auth: &AuthConfig) -> Result<(), CliError> {
-        let (username, secret) = if auth.identitytoken.is_empty() {
+        let (username, password) = if auth.identitytoken.is_empty() {
             (auth.username.as_str(), &auth.password)
         } else {
             (TOKEN_USER, &auth.identitytoken)
@@ -76,7 +76,7 @@ impl Helper {
         let secret = Secret {
             server: auth.serveraddress.clone(),
             username: username.to_owned(),
-            secret: secret.clone(),
+            password: password.clone(),
         };
         // Three strings always serialise.
         let mut input = serde_json::to_vec(&secret).unwrap_or_default();
@@ -200,7 +200,7 @@ mod tests {
                     assert_eq!(auth, expected, "{body}");
                 }
                 (Err(error), Err(expected)) => {
-                    assert!(error.to_string().contains(expected), "{body}: {error}")
+                    assert!(error.to_string().contains(expected), "{body}: {error}");
                 }
                 (answer, _) => panic!("{body}: {answer:?}"),
             }

@@ -46,6 +46,10 @@ pub(super) struct Pipeline {
 pub(super) struct Command {
     /// At least one operand: the function or value, then the arguments.
     pub(super) operands: Vec<Operand>,
+    /// Where it is.
+    pub(super) position: Position,
+    /// How it was written, for messages.
+    pub(super) text: String,
 }
 
 /// A value in a command, and where it stands.

@@ -3,7 +3,7 @@
 use super::MAX_DEPTH;
 use super::ast::{Command, Node, Operand, OperandKind, Pipeline, Position};
 use super::error::TemplateError;
-use super::functions;
+use super::functions::{self, FunctionError};
 use super::parser::{Parsed, parse};
 use super::print::printed;
 use super::value::Value;
@@ -127,7 +127,7 @@ impl Evaluator<'_> {
             Node::Break => return Ok(Flow::Break),
             Node::Continue => return Ok(Flow::Continue),
             Node::Call { name, argument, position } => {
-                self.call(name, argument.as_ref(), *position, dot)?
+                self.call(name, argument.as_ref(), *position, dot)?;
             }
         }
         Ok(Flow::On)
@@ -207,12 +207,8 @@ impl Evaluator<'_> {
         position: Position,
         dot: &Value,
     ) -> Result<(), TemplateError> {
-        let error = |message: String| TemplateError::Execution {
-            line: position.line,
-            column: position.column,
-            source_text: format!("{{{{template \"{name}\"}}}}"),
-            message,
-        };
+        let error =
+            |message: String| failed(position, &format!("{{{{template {name:?}}}}}"), message);
         let parsed = self.parsed;
         let Some(body) = parsed.definitions.get(name) else {
             return Err(error(format!("template \"{name}\" not defined")));
@@ -250,13 +246,16 @@ impl Evaluator<'_> {
             return Ok(Value::Missing);
         };
         if let OperandKind::Function(name) = &first.kind {
-            return self.function(name, first, arguments, dot, last);
+            return self.function(name, command, dot, last);
         }
         if !arguments.is_empty() || last.is_some() {
             let message = match &first.kind {
                 OperandKind::Field(names) => {
                     let name = names.last().map_or("", String::as_str);
-                    format!("{name} has arguments but cannot be invoked as function")
+                    match dot {
+                        Value::Map(_) => format!("{name} is not a method but has arguments"),
+                        _ => format!("{name} has arguments but cannot be invoked as function"),
+                    }
                 }
                 _ => format!("can't give argument to non-function {}", first.text),
             };
@@ -268,13 +267,24 @@ impl Evaluator<'_> {
     fn function(
         &mut self,
         name: &str,
-        operand: &Operand,
-        arguments: &[Operand],
+        command: &Command,
         dot: &Value,
         last: Option<Value>,
     ) -> Result<Value, TemplateError> {
+        let [function, arguments @ ..] = command.operands.as_slice() else {
+            return Ok(Value::Missing);
+        };
+        let explain = |error: FunctionError| match error {
+            FunctionError::Count(message) => failure(function, message),
+            FunctionError::Argument(at, message) => {
+                failure(arguments.get(at).unwrap_or(function), message)
+            }
+            FunctionError::Failed(message) => failed(command.position, &command.text, message),
+        };
         if matches!(name, "and" | "or") {
-            return self.short_circuit(name, operand, arguments, dot, last);
+            functions::count_arguments(name, arguments.len() + usize::from(last.is_some()))
+                .map_err(explain)?;
+            return self.short_circuit(name == "or", arguments, dot, last);
         }
         let mut values = Vec::with_capacity(arguments.len() + 1);
         for argument in arguments {
@@ -287,29 +297,25 @@ impl Evaluator<'_> {
         {
             return Ok(first.clone());
         }
-        functions::call(name, &values).map_err(|message| failure(operand, message))
+        functions::call(name, &values).map_err(explain)
     }
 
-    /// Evaluates the arguments of `and` and `or` up to the one that decides.
+    /// Evaluates the arguments of `and` and `or` up to the one that decides: the first that is `deciding`.
     fn short_circuit(
         &mut self,
-        name: &str,
-        operand: &Operand,
+        deciding: bool,
         arguments: &[Operand],
         dot: &Value,
         last: Option<Value>,
     ) -> Result<Value, TemplateError> {
-        let mut value = None;
+        let mut value = Value::Missing;
         for argument in arguments {
-            let evaluated = self.operand(argument, dot)?;
-            if evaluated.truth() == (name == "or") {
-                return Ok(evaluated);
+            value = self.operand(argument, dot)?;
+            if value.truth() == deciding {
+                return Ok(value);
             }
-            value = Some(evaluated);
         }
-        last.or(value).ok_or_else(|| {
-            failure(operand, format!("wrong number of args for {name}: want at least 1 got 0"))
-        })
+        Ok(last.unwrap_or(value))
     }
 
     fn operand(&mut self, operand: &Operand, dot: &Value) -> Result<Value, TemplateError> {
@@ -326,7 +332,11 @@ impl Evaluator<'_> {
                 let base = self.operand(base, dot)?;
                 self.fields(&base, names, operand)?
             }
-            OperandKind::Function(name) => self.function(name, operand, &[], dot, None)?,
+            OperandKind::Function(name) => {
+                let (position, text) = (operand.position, operand.text.clone());
+                let alone = Command { operands: vec![operand.clone()], position, text };
+                self.function(name, &alone, dot, None)?
+            }
             OperandKind::Pipeline(pipeline) => self.pipeline(pipeline, dot)?,
         })
     }
@@ -376,10 +386,14 @@ fn position_value(at: usize) -> Value {
 }
 
 fn failure(operand: &Operand, message: String) -> TemplateError {
+    failed(operand.position, &operand.text, message)
+}
+
+fn failed(position: Position, text: &str, message: String) -> TemplateError {
     TemplateError::Execution {
-        line: operand.position.line,
-        column: operand.position.column,
-        source_text: operand.text.clone(),
+        line: position.line,
+        column: position.column,
+        source_text: text.to_owned(),
         message,
     }
 }

@@ -20,10 +20,9 @@ impl Listing<'_> {
     /// Returns the text of the list.
     pub(crate) fn render(self, rows: &[Value]) -> Result<String, TemplateError> {
         let table = self.format.strip_prefix("table");
-        let source = match (table, self.format) {
-            (Some(template), _) => template,
-            (None, "json") => "{{json .}}",
-            (None, template) => template,
+        let source = match self.format {
+            "json" => "{{json .}}",
+            format => table.unwrap_or(format),
         };
         let source = source.trim_matches(' ').replace("\\t", "\t").replace("\\n", "\n");
         let template = Template::parse(&source)?;

@@ -330,7 +330,9 @@ impl Parser<'_> {
     }
 
     fn command(&mut self, context: &str) -> Result<Command, TemplateError> {
-        let mut operands = Vec::new();
+        let mut operands: Vec<Operand> = Vec::new();
+        self.skip_space();
+        let position = self.position();
         loop {
             self.skip_space();
             match self.peek() {
@@ -355,7 +357,9 @@ impl Parser<'_> {
         if operands.is_empty() {
             return Err(self.error(&format!("missing value for {context}")));
         }
-        Ok(Command { operands })
+        let words: Vec<&str> = operands.iter().map(|operand| operand.text.as_str()).collect();
+        let text = words.join(" ");
+        Ok(Command { operands, position, text })
     }
 
     fn operand(&mut self, context: &str) -> Result<Operand, TemplateError> {

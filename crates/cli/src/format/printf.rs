@@ -9,6 +9,7 @@ const MAX_WIDTH: usize = 1_000_000;
 
 /// A verb with its flags: `%-8.3s`.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that may be written or not")]
 struct Verb {
     minus: bool,
     plus: bool,
@@ -29,20 +30,14 @@ pub(super) fn sprintf(format: &str, arguments: &[Value]) -> String {
         rest = &rest[at + 1..];
         let (verb, letter, after) = verb(rest);
         rest = after;
-        match letter {
-            None => text.push_str("%!(NOVERB)"),
-            Some('%') => text.push('%'),
-            Some(letter) => match arguments.get(used) {
-                Some(value) => {
-                    used += 1;
-                    text.push_str(&verb.format(letter, value));
-                }
-                None => {
-                    text.push_str("%!");
-                    text.push(letter);
-                    text.push_str("(MISSING)");
-                }
-            },
+        match (letter, arguments.get(used)) {
+            (None, _) => text.push_str("%!(NOVERB)"),
+            (Some('%'), _) => text.push('%'),
+            (Some(letter), Some(value)) => {
+                used += 1;
+                text.push_str(&verb.format(letter, value));
+            }
+            (Some(letter), None) => text.extend(["%!", &letter.to_string(), "(MISSING)"]),
         }
     }
     text.push_str(rest);
@@ -51,7 +46,7 @@ pub(super) fn sprintf(format: &str, arguments: &[Value]) -> String {
             .iter()
             .map(|value| format!("{}={}", value.type_name(), nested(value)))
             .collect();
-        text.push_str(&format!("%!(EXTRA {})", extra.join(", ")));
+        text.extend(["%!(EXTRA ", &extra.join(", "), ")"]);
     }
     text
 }
@@ -106,12 +101,9 @@ impl Verb {
                 format!("[{}]", items.join(" "))
             }
             ('q', Value::Text(text) | Value::Number(text)) => quoted(&self.cut(text)),
-            ('x', Value::Text(text) | Value::Number(text)) => {
-                text.bytes().map(|b| format!("{b:02x}")).collect()
-            }
-            ('X', Value::Text(text) | Value::Number(text)) => {
-                text.bytes().map(|b| format!("{b:02X}")).collect()
-            }
+            ('x', Value::Text(text) | Value::Number(text)) => hexadecimal(text),
+            ('X', Value::Text(text) | Value::Number(text)) => hexadecimal(text).to_uppercase(),
+            ('s', Value::Duration(_) | Value::Time(_)) => nested(value),
             ('d', Value::Int(number)) => self.signed(*number >= 0, number.to_string()),
             ('x', Value::Int(number)) => {
                 self.radix(*number, "0x", &format!("{:x}", number.unsigned_abs()))
@@ -195,6 +187,14 @@ impl Verb {
     }
 }
 
+/// Returns the bytes of text in hexadecimal digits.
+fn hexadecimal(text: &str) -> String {
+    text.bytes()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
+}
+
 /// Returns text as a Go string literal.
 pub(super) fn quoted(text: &str) -> String {
     let mut literal = String::from("\"");
@@ -206,7 +206,7 @@ pub(super) fn quoted(text: &str) -> String {
             '\r' => literal.push_str("\\r"),
             '\t' => literal.push_str("\\t"),
             control if control.is_control() => {
-                literal.push_str(&format!("\\x{:02x}", u32::from(control)))
+                literal.extend(["\\x", &hexadecimal(&control.to_string())]);
             }
             other => literal.push(other),
         }

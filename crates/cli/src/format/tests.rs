@@ -125,19 +125,19 @@ fn mistakes_are_told_where_they_are() {
         ("{{/* x }}", "template: :1: unclosed comment"),
         (
             "{{index .Tags 9}}",
-            "template: :1:2: executing \"\" at <index>: error calling index: index out of range: 9",
+            "template: :1:2: executing \"\" at <index .Tags 9>: error calling index: index out of range: 9",
         ),
         (
             "{{.Id.X}}",
-            "template: :1:2: executing \"\" at <.Id.X>: can't evaluate field X in type string",
+            "template: :1:5: executing \"\" at <.Id.X>: can't evaluate field X in type string",
         ),
         (
             "{{upper .Tags}}",
-            "template: :1:2: executing \"\" at <upper>: wrong type for value; expected string; got []interface {}",
+            "template: :1:8: executing \"\" at <.Tags>: wrong type for value; expected string; got []interface {}",
         ),
         (
             "{{.Id 1}}",
-            "template: :1:2: executing \"\" at <.Id>: Id has arguments but cannot be invoked as function",
+            "template: :1:2: executing \"\" at <.Id>: Id is not a method but has arguments",
         ),
         (
             "{{len 3 4}}",
@@ -149,7 +149,7 @@ fn mistakes_are_told_where_they_are() {
         ),
         (
             "{{pad \"x\" 99999999 0}}",
-            "template: :1:2: executing \"\" at <pad>: error calling pad: more than 1000000 spaces",
+            "template: :1:2: executing \"\" at <pad \"x\" 99999999 0>: error calling pad: more than 1000000 spaces",
         ),
     ] {
         assert_eq!(print(template, &document()), Err(expected.to_owned()), "{template}");

@@ -16,7 +16,7 @@ pub(crate) fn note(text: &str, is_terminal: bool) -> String {
             note.extend(std::iter::repeat_n(' ', HEADER_WIDTH));
         }
         if is_terminal {
-            note.push_str(&format!("\x1b[3m{line}\x1b[0m\n"));
+            note.extend(["\x1b[3m", line, "\x1b[0m\n"]);
         } else {
             note.push_str(line);
             note.push('\n');

@@ -68,11 +68,11 @@ impl Progress {
             _ => self.lines.clear(),
         }
         if self.target == Target::Terminal && distance > 0 {
-            text.push_str(&format!("\x1b[{distance}A"));
+            text.extend(["\x1b[", &distance.to_string(), "A"]);
         }
         self.draw_line(message, id, width, &mut text);
         if self.target == Target::Terminal && distance > 0 {
-            text.push_str(&format!("\x1b[{distance}B"));
+            text.extend(["\x1b[", &distance.to_string(), "B"]);
         }
         text
     }
@@ -94,10 +94,10 @@ impl Progress {
         }
         let status = message.status.as_deref().unwrap_or_default();
         match (bar, message.progress.as_deref(), stream) {
-            (Some(bar), _, _) if is_terminal => text.push_str(&format!("{status} {bar}{end}")),
-            (_, Some(bar), _) if !bar.is_empty() => text.push_str(&format!("{status} {bar}{end}")),
-            (_, _, Some(stream)) => text.push_str(&format!("{stream}{end}")),
-            _ => text.push_str(&format!("{status}{end}\n")),
+            (Some(bar), _, _) if is_terminal => text.extend([status, " ", &bar, end]),
+            (_, Some(bar), _) if !bar.is_empty() => text.extend([status, " ", bar, end]),
+            (_, _, Some(stream)) => text.extend([stream, end]),
+            _ => text.extend([status, end, "\n"]),
         }
     }
 }
@@ -113,15 +113,14 @@ fn bar(detail: ProgressDetail, width: usize) -> String {
     }
     let done =
         usize::try_from(u128::from(current) * 100 / u128::from(total) / 2).unwrap_or(BAR).min(BAR);
-    let mut text = String::new();
-    if width > BAR_NEEDS {
-        text = format!("[{}>{}] ", "=".repeat(done), " ".repeat(BAR - done));
-    }
-    text.push_str(&format!("{:>8}", size(current)));
-    if current <= total {
-        text.push_str(&format!("/{}", size(total)));
-    }
-    text
+    let bar = if width > BAR_NEEDS {
+        format!("[{}>{}] ", "=".repeat(done), " ".repeat(BAR - done))
+    } else {
+        String::new()
+    };
+    // More than there is in all: the sum was wrong, and is not shown.
+    let of = if current <= total { format!("/{}", size(total)) } else { String::new() };
+    format!("{bar}{:>8}{of}", size(current))
 }
 
 #[cfg(test)]
@@ -131,11 +130,11 @@ mod tests {
     /// Draws lines of a stream, each to its own text.
     fn draw(is_terminal: bool, width: usize, lines: &[&str]) -> Vec<String> {
         let mut progress = Progress::new(is_terminal);
-        let mut draw = |line: &&str| {
-            let message = serde_json::from_str(line).unwrap();
-            progress.draw(&message, Some(width))
-        };
-        lines.iter().map(|line| draw(line)).collect()
+        let mut drawn = Vec::new();
+        for line in lines {
+            drawn.push(progress.draw(&serde_json::from_str(line).unwrap(), Some(width)));
+        }
+        drawn
     }
 
     const PULL: [&str; 9] = [

@@ -41,6 +41,7 @@ const IMAGE_VERBS: [&str; 13] = [
 /// List images
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "longshore images [OPTIONS] [REPOSITORY[:TAG]]")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Arguments {
     /// Show all images (default hides intermediate images)
     #[arg(short = 'a', long)]

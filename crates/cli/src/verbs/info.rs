@@ -145,7 +145,7 @@ struct Lines<'a>(&'a mut String);
 
 impl Lines<'_> {
     fn say(&mut self, label: &str, value: impl std::fmt::Display) {
-        self.0.push_str(&format!("{label} {value}\n"));
+        self.0.extend([label, " ", &value.to_string(), "\n"]);
     }
 
     fn say_if(&mut self, label: &str, value: &str) {

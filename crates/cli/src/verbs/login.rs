@@ -43,8 +43,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     }
     let user = arguments.username.unwrap_or_default();
     let server = match arguments.server.as_deref() {
-        None | Some("" | "docker.io") => DOCKER_HUB_KEY,
-        Some(DOCKER_HUB_KEY) => DOCKER_HUB_KEY,
+        None | Some("" | "docker.io" | DOCKER_HUB_KEY) => DOCKER_HUB_KEY,
         Some(server) => host_of(server),
     };
     let mut store = session.credentials()?;
@@ -53,10 +52,11 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         known = store.get(server).await.unwrap_or_default();
         server.clone_into(&mut known.serveraddress);
         known.identitytoken.clear();
-        if !known.username.is_empty() && !known.password.is_empty() {
-            if let Some(status) = with_known(session, &mut store, known.clone()).await? {
-                return output::print_line(&status);
-            }
+        if !known.username.is_empty()
+            && !known.password.is_empty()
+            && let Some(status) = with_known(session, &mut store, known.clone()).await?
+        {
+            return output::print_line(&status);
         }
     }
     if (user.is_empty() || password.is_empty()) && !terminal::reads_terminal() {

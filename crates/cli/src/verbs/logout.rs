@@ -41,7 +41,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     }
     if failures.len() == names.len() {
         output::warn_line("WARNING: could not erase credentials:");
-        failures.iter().for_each(|failure| output::warn_line(failure));
+        output::warn_line(&failures.join("\n"));
     }
     Ok(())
 }

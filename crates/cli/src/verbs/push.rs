@@ -38,22 +38,19 @@ pub(crate) struct Arguments {
 /// Pushes an image, or all tags of a repository.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
     let mut query = Query::new();
-    let platform = match arguments.platform.as_deref().filter(|platform| !platform.is_empty()) {
-        Some(text) => Some(parse_platform(text)?),
-        None => None,
-    };
-    let reference = requested(&arguments.name, arguments.all_tags, arguments.quiet)?;
-    if reference.digest().is_some() {
-        return Err(CliError::Refused("cannot push a digest reference".to_owned()));
-    }
-    if let Some(platform) = platform {
+    if let Some(text) = arguments.platform.as_deref().filter(|platform| !platform.is_empty()) {
         let version = session.client.version().await?;
         if version < PLATFORM_VERSION {
             return Err(CliError::Refused(format!(
-                "\"--platform\" requires API version {PLATFORM_VERSION}, but the Docker daemon API version is {version}"
+                "\"--platform\" requires API version {PLATFORM_VERSION}, but the Docker daemon API version is \
+                 {version}"
             )));
         }
-        query.add("platform", encode_platform(&platform));
+        query.add("platform", encode_platform(&parse_platform(text)?));
+    }
+    let reference = requested(&arguments.name, arguments.all_tags, arguments.quiet)?;
+    if reference.digest().is_some() {
+        return Err(CliError::Refused("cannot push a digest reference".to_owned()));
     }
     if let Some(tag) = reference.tag() {
         query.add("tag", tag.as_str());

@@ -120,14 +120,16 @@ impl House {
         whole(ask(&mut client, method, path, headers, body).await).await
     }
 
-    /// Bytes as they are, and the answer until the daemon closes the connection.
+    /// Bytes as they are, and the head of the answer.
     pub(crate) async fn raw(&self, request: &[u8]) -> String {
         let mut connection = self.connect();
         // The daemon may close before it has read everything.
         let _ = connection.write_all(request).await;
-        let _ = connection.shutdown().await;
         let mut answer = Vec::new();
-        connection.read_to_end(&mut answer).await.unwrap();
+        let mut byte = [0];
+        while !answer.ends_with(b"\r\n\r\n") && connection.read(&mut byte).await.unwrap() > 0 {
+            answer.extend(byte);
+        }
         String::from_utf8_lossy(&answer).into_owned()
     }
 }

@@ -140,6 +140,21 @@ async fn a_token_that_is_no_longer_taken_is_renewed_once() {
 }
 
 #[tokio::test]
+async fn a_token_that_does_not_reach_is_not_renewed() {
+    let server = with_tokens().await;
+    let realm = format!("{}/token", server.url());
+    let asked = format!(r#"Bearer realm="{realm}",service="s",error="insufficient_scope""#);
+    let short = Answer::error(401, "UNAUTHORIZED", "authentication required")
+        .header("www-authenticate", asked);
+    server.on("GET", PATH, [short]);
+    let error = remote_of(&client(), &server, &ann()).await.manifest(&tag()).await.unwrap_err();
+    let first = error.api_errors()[0].to_string();
+    assert_eq!(first, "denied: requested access to the resource is denied");
+    assert!(error.is_denied() && !error.is_unauthorized());
+    assert_eq!((tokens(&server).len(), server.count("GET", PATH)), (1, 1));
+}
+
+#[tokio::test]
 async fn an_upload_under_way_cannot_be_sent_again_but_the_token_is_new() {
     let server = with_tokens().await;
     let here = "/v2/me/app/blobs/uploads/1";

@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 
-use registry::{Recovery, RegistryError, Remote};
+use registry::{Client, Recovery, RegistryError, Remote};
 use spec::Descriptor;
 use test_support::scripted::{Answer, Received, Scripted};
 
-use crate::support::{ANN, ann, blob_path, client, content, descriptor, drain, remote, remote_of};
+use crate::support::{
+    ANN, ann, blob_path, client, config, content, descriptor, drain, impatient, remote, remote_of,
+};
 
 const RETRY: Recovery = Recovery::Retry { after: None };
 
@@ -52,6 +54,22 @@ async fn ranges_are_what_was_asked_for() {
     assert_eq!(asked[1], None, "a whole blob is no range");
     assert_eq!(asked[2].as_deref(), Some("bytes=0-0"));
     assert_eq!(asked[4].as_deref(), Some("bytes=40000-69999"));
+}
+
+#[tokio::test]
+async fn nothing_is_asked_for_nothing() {
+    let server = Scripted::start().await.unwrap();
+    let remote = remote(&server).await;
+    for (blob, range) in [
+        (descriptor(b""), 0..0),
+        (descriptor(b""), 0..10),
+        (descriptor(b"abc"), 3..3),
+        (descriptor(b"abc"), 5..9),
+    ] {
+        let (ranged, received, error) = read(&remote, &blob, range.clone()).await.unwrap();
+        assert!(ranged && received.is_empty() && error.is_none(), "{range:?}");
+    }
+    assert_eq!(server.lines(), [""; 0]);
 }
 
 #[tokio::test]
@@ -121,7 +139,10 @@ async fn a_body_that_goes_wrong_ends_with_an_error() {
         ),
     ] {
         server.on("GET", &blob_path(&blob), [answer]);
-        let (_, got, error) = read(&remote(&server).await, &blob, 0..100_000).await.unwrap();
+        let settings = if name == "stalled" { impatient() } else { config() };
+        let client = Client::new(settings).unwrap();
+        let remote = remote_of(&client, &server, &ann()).await;
+        let (_, got, error) = read(&remote, &blob, 0..100_000).await.unwrap();
         let error = error.expect(name);
         assert!(error.to_string().contains(expected), "{name}: {error}");
         assert_eq!(error.recovery(), recovery, "{name}");

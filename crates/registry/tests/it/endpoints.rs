@@ -7,7 +7,7 @@ use spec::{Digest, Repository, Tag};
 use test_support::scripted::{Answer, Scripted, challenge_basic};
 
 use crate::support::{
-    ANN, ann, client, config, content, drain, manifest, nobody, remote, remote_of,
+    ANN, ann, client, config, content, drain, impatient, manifest, nobody, remote, remote_of,
 };
 
 const HUB_PATH: &str = "/v2/library/alpine/manifests/1";
@@ -75,7 +75,9 @@ async fn a_mirror_is_passed_over_for_any_failure() {
         let mirror = Scripted::start().await.unwrap();
         hub.on("GET", &path, [manifest(b"{}")]);
         mirror.on("GET", &path, [answer]);
-        let client = hub_client(&hub, &[mirror.url()]);
+        let settings = if name == "stalled" { impatient() } else { config() };
+        let (mirrors, hub_endpoint) = (vec![mirror.url()], Some(hub.url()));
+        let client = Client::new(RegistryConfig { mirrors, hub_endpoint, ..settings }).unwrap();
         let remote = client.remote(&alpine(), &Credentials::Anonymous, Access::Pull).await.unwrap();
         let target = Target::Digest(digest.clone());
         assert_eq!(remote.manifest(&target).await.expect(name).bytes, "{}", "{name}");

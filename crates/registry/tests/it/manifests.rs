@@ -4,7 +4,7 @@ use registry::{Recovery, RegistryError, Target};
 use spec::{Digest, MAX_MANIFEST_SIZE, MediaType, Tag};
 use test_support::scripted::{Answer, Scripted};
 
-use crate::support::{MANIFEST, manifest, pushing, remote};
+use crate::support::{MANIFEST, ann, impatient, manifest, pushing, remote, remote_of};
 
 const BODY: &[u8] = br#"{"schemaVersion":2}"#;
 const PATH: &str = "/v2/me/app/manifests/1";
@@ -196,20 +196,21 @@ async fn tries_end() {
 #[tokio::test]
 async fn silence_ends() {
     let server = Scripted::start().await.unwrap();
-    let stalled = manifest(BODY).stall_after(3);
-    server.on("GET", PATH, [stalled]);
-    let error = remote(&server).await.manifest(&tag()).await.unwrap_err();
+    server.on("GET", PATH, [manifest(BODY).stall_after(3)]);
+    let client = registry::Client::new(impatient()).unwrap();
+    let remote = remote_of(&client, &server, &ann()).await;
+    let error = remote.manifest(&tag()).await.unwrap_err();
     assert!(matches!(error, RegistryError::Stalled { .. }), "{error}");
     assert_eq!(error.recovery(), Recovery::Retry { after: None });
 
     server.on("GET", PATH, [Answer::silence()]);
-    let impatient = registry::RegistryConfig {
+    let settings = registry::RegistryConfig {
         response_timeout: std::time::Duration::from_millis(100),
         attempts: 1,
         ..crate::support::config()
     };
-    let client = registry::Client::new(impatient).unwrap();
-    let remote = crate::support::remote_of(&client, &server, &crate::support::ann()).await;
+    let client = registry::Client::new(settings).unwrap();
+    let remote = remote_of(&client, &server, &ann()).await;
     let error = remote.manifest(&tag()).await.unwrap_err();
     let url = format!("{}{PATH}", server.url());
     let expected = format!(r#"Get "{url}": net/http: timeout awaiting response headers"#);

@@ -10,15 +10,20 @@ use test_support::scripted::{Answer, Scripted};
 /// The type of the manifests here.
 pub(crate) const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
-/// Settings that make nobody wait: pauses of a millisecond, stalls after a tenth of a second.
+/// Settings that make nobody wait: pauses of a millisecond. What is not to fail has all the time it may need.
 pub(crate) fn config() -> RegistryConfig {
     RegistryConfig {
-        stall_timeout: Duration::from_millis(100),
+        stall_timeout: Duration::from_secs(20),
         response_timeout: Duration::from_secs(20),
         retry_delay: Duration::from_millis(1),
         user_agent: "longshore-test/1".to_owned(),
         ..RegistryConfig::default()
     }
+}
+
+/// Settings for what is to stall: it does so after a tenth of a second.
+pub(crate) fn impatient() -> RegistryConfig {
+    RegistryConfig { stall_timeout: Duration::from_millis(100), ..config() }
 }
 
 pub(crate) fn client() -> Client {

@@ -2,9 +2,12 @@
 
 use std::fs;
 
-use registry::{Access, Client, Credentials, Recovery, RegistryConfig, RegistryError, Target};
+use registry::{
+    Access, Client, Credentials, ProxyConfig, Recovery, RegistryConfig, RegistryError, Target,
+};
 use spec::{Repository, Tag};
 use test_support::scripted::{Answer, Identity, Scripted, challenge_bearer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{ann, config, manifest, repository};
 
@@ -113,6 +116,52 @@ async fn a_registry_without_tls_is_told_as_docker_tells_it() {
         server.host()
     );
     assert_eq!(error.to_string(), expected);
+}
+
+#[tokio::test]
+async fn tls_goes_through_a_proxys_tunnel() {
+    let identity = Identity::new(&["hub.invalid"]).unwrap();
+    let server = server(&identity).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let inside = server.address();
+    // A proxy that takes one connection, and tells what it was asked.
+    let tunnel = tokio::spawn(async move {
+        let (mut outer, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(outer.read_u8().await.unwrap());
+        }
+        outer.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        let mut inner = tokio::net::TcpStream::connect(inside).await.unwrap();
+        tokio::io::copy_bidirectional(&mut outer, &mut inner).await.ok();
+        String::from_utf8(head).unwrap().to_ascii_lowercase()
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let certs = directory.path().join("hub.invalid");
+    fs::create_dir(&certs).unwrap();
+    fs::write(certs.join("ca.crt"), &identity.authority).unwrap();
+    let https = Some(format!("http://ann:s3cret@{address}"));
+    let settings = RegistryConfig {
+        hub_endpoint: Some("https://hub.invalid".to_owned()),
+        certs_dirs: vec![directory.path().into()],
+        proxy: ProxyConfig { https, ..ProxyConfig::default() },
+        ..config()
+    };
+    let client = Client::new(settings).unwrap();
+    let repository = Repository::parse_familiar("me/app").unwrap();
+    let remote = client.remote(&repository, &ann(), Access::Pull).await.unwrap();
+    remote.manifest(&tag()).await.unwrap();
+    drop((remote, client));
+    let asked = tunnel.await.unwrap();
+    assert!(asked.starts_with("connect hub.invalid:443 "), "{asked}");
+    assert!(
+        asked.contains(&format!(
+            "proxy-authorization: {}",
+            crate::support::ANN.to_ascii_lowercase()
+        ))
+    );
+    assert!(server.received().iter().all(|inside| inside.header("proxy-authorization").is_none()));
 }
 
 #[tokio::test]

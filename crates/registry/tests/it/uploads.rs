@@ -8,7 +8,7 @@ use registry::{Mounted, Recovery, RegistryError, UploadSession};
 use spec::{Digest, Repository};
 use test_support::scripted::{Answer, Scripted, challenge_basic};
 
-use crate::support::{ANN, content, pushing};
+use crate::support::{ANN, ann, content, pushing, repository};
 
 const START: &str = "/v2/me/app/blobs/uploads/";
 const HERE: &str = "/v2/me/app/blobs/uploads/1";
@@ -202,8 +202,11 @@ async fn a_registry_that_does_not_read_is_not_waited_for() {
     let server = server().await;
     let there = format!("http://{address}/up");
     server.on("POST", START, [Answer::status(202).header("location", &there)]);
-    let mut upload = begin(&server).await;
-    let endless = stream::repeat_with(|| Ok(Bytes::from_static(&[0; 65536])));
+    let client = registry::Client::new(crate::support::impatient()).unwrap();
+    let access = registry::Access::Push;
+    let remote = client.remote(&repository(&server), &ann(), access).await.unwrap();
+    let mut upload = remote.start_upload().await.unwrap();
+    let endless = stream::repeat_with(|| Ok(Bytes::from(vec![0; 65536])));
     let error = upload.append(endless, None).await.unwrap_err();
     assert!(error.to_string().contains("nothing sent for 100 ms"), "{error}");
     assert_eq!(error.recovery(), Recovery::Retry { after: None });

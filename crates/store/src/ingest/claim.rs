@@ -7,6 +7,9 @@ use std::sync::Arc;
 use super::{SEGMENT_SIZE, Shared, Source};
 use crate::StoreError;
 
+/// How many bytes are written before it is noted that they are there: what a process that is killed can lose, per writer.
+const NOTED_SIZE: usize = 64 << 10;
+
 /// The right to write one range of a download. Dropped, the rest of the range is free for another.
 #[derive(Debug)]
 pub struct SegmentWriter {
@@ -69,7 +72,8 @@ impl SegmentWriter {
             let (segment, present, end) = shared.state().progress.locate(self.position);
             let skips = self.position < present;
             let room = if skips { present } else { end } - self.position;
-            let length = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
+            let length =
+                usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len()).min(NOTED_SIZE);
             let (now, later) = bytes.split_at(length);
             let next = self.position + length as u64;
             if !skips {

@@ -60,6 +60,12 @@ fn child() {
             image().untag(&store);
             store.remove_image(&image().id()).unwrap();
         }
+        "deferred" => {
+            let lease = store.lease().unwrap();
+            lease.hold_image(&image().id()).unwrap();
+            image().untag(&store);
+            assert!(store.remove_image(&image().id()).unwrap().deferred);
+        }
         "churn" => super::concurrency::churn(&store, 1),
         _ => panic!("{role}"),
     }
@@ -97,13 +103,13 @@ fn a_pull_that_dies_anywhere_leaves_the_old_state_or_the_new() {
 
 #[test]
 fn a_removal_that_dies_anywhere_is_finished_by_the_next_start() {
-    for driver in drivers() {
+    for (driver, role) in drivers().into_iter().flat_map(|d| [(d, "remove"), (d, "deferred")]) {
         let mut died = 0;
         loop {
             let root = Root::new(driver);
             base().pull(&root.store).unwrap();
             image().pull(&root.store).unwrap();
-            let finished = run_child("remove", &root.store, died);
+            let finished = run_child(role, &root.store, died);
 
             let store = root.reopen();
             assert_sound(&store);
@@ -115,7 +121,7 @@ fn a_removal_that_dies_anywhere_is_finished_by_the_next_start() {
             }
             died += 1;
         }
-        assert!(died >= 4, "{driver}: only {died} places to die at");
+        assert!(died >= 4, "{driver} {role}: only {died} places to die at");
     }
 }
 

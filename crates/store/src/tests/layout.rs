@@ -146,7 +146,7 @@ fn a_bad_commit_publishes_nothing() {
     let store = &root.store;
     let sample = Sample::new("app:1", &["a", "bb"]);
     let other = Sample::new("app:1", &["other"]);
-    let cases: [(&str, Spoil); 6] = [
+    let cases: [(&str, Spoil); 7] = [
         ("does not match its digest", |commit, _| commit.small_blobs[0].bytes = "x".into()),
         ("does not match its digest", |commit, other| {
             commit.image.as_mut().unwrap().config = other.config().into();
@@ -157,7 +157,8 @@ fn a_bad_commit_publishes_nothing() {
                 NewImage { id: other.id(), config: other.config().into(), manifests: vec![] };
             commit.image = Some(image);
         }),
-        ("layer does not exist", |commit, _| _ = commit.blobs.remove(1)),
+        ("blob does not exist", |commit, _| _ = commit.blobs.remove(1)),
+        ("blob does not exist", |commit, _| _ = commit.small_blobs.remove(0)),
         ("no such image", |commit, other| commit.references[0].1 = other.id()),
     ];
     for (part, spoil) in cases {

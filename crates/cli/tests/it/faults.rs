@@ -1,0 +1,197 @@
+//! Registries that fail in every way, and what a user is told.
+
+use bytes::Bytes;
+use spec::Digest;
+use test_support::image::{Blob, Image};
+use test_support::scripted::{Answer, Scripted};
+use tokio::runtime::Runtime;
+
+use super::support::{Done, Home, assert_holds_only, files_below, small_image};
+
+/// A registry with one image, before a fault is put into it.
+struct Faulty {
+    // Dropped before the runtime that serves it.
+    server: Scripted,
+    _runtime: Runtime,
+    image: Image,
+    home: Home,
+}
+
+fn bytes(blob: &Blob) -> Bytes {
+    blob.read().unwrap().into()
+}
+
+fn whole(blob: &Blob) -> Answer {
+    Answer::default()
+        .header("Content-Type", blob.media_type.as_str())
+        .header("Docker-Content-Digest", blob.digest.to_string())
+        .body(bytes(blob))
+}
+
+impl Faulty {
+    fn new() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let server = runtime.block_on(Scripted::start()).unwrap();
+        let image = small_image(7);
+        let faulty = Self { server, _runtime: runtime, image, home: Home::new() };
+        let manifest = &faulty.image.manifest;
+        for target in ["1".to_owned(), manifest.digest.to_string()] {
+            for method in ["HEAD", "GET"] {
+                faulty.server.on(method, &format!("/v2/app/manifests/{target}"), [whole(manifest)]);
+            }
+        }
+        for blob in faulty.image.blobs() {
+            let content = bytes(blob);
+            faulty.server.reply("GET", &path(&blob.digest), move |request| {
+                let Some(range) = request.header("range") else {
+                    return Answer::default().body(content.clone());
+                };
+                let (start, end) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+                let start: usize = start.parse().unwrap();
+                let end = end.parse().map_or(content.len(), |end: usize| end + 1);
+                let total = content.len();
+                Answer::status(206)
+                    .header("Content-Range", format!("bytes {start}-{}/{total}", end - 1))
+                    .body(content.slice(start..end))
+            });
+        }
+        faulty
+    }
+
+    /// The top layer.
+    fn layer(&self) -> &Blob {
+        &self.image.layers[1].blob
+    }
+
+    /// Answers the first requests for the top layer so, and the ones after as it should be.
+    fn first(&self, answers: Vec<Answer>) {
+        let content = bytes(self.layer());
+        let mut answers = answers.into_iter();
+        self.server.reply("GET", &path(&self.layer().digest), move |request| {
+            if let Some(answer) = answers.next() {
+                return answer;
+            }
+            match request.header("range") {
+                None => Answer::default().body(content.clone()),
+                Some(range) => {
+                    let start = range.trim_start_matches("bytes=").split('-').next().unwrap();
+                    let start: usize = start.parse().unwrap();
+                    let last = content.len() - 1;
+                    Answer::status(206)
+                        .header("Content-Range", format!("bytes {start}-{last}/{}", last + 1))
+                        .body(content.slice(start..))
+                }
+            }
+        });
+    }
+
+    fn pull(&self) -> Done {
+        self.home.run(&["pull", &format!("{}/app:1", self.server.host())])
+    }
+
+    /// Insists that a pull succeeds all the same.
+    #[track_caller]
+    fn recovers(&self) {
+        self.pull().success();
+        assert_holds_only(&self.home.data_root(), &self.image);
+    }
+
+    /// Insists that a pull fails with this in its message, and that nothing of it is seen.
+    #[track_caller]
+    fn fails(&self, part: &str) {
+        let error = self.pull().failure();
+        assert!(error.contains(part), "{error}");
+        assert_eq!(self.home.run(&["images", "-aq"]).success(), "");
+        let blobs = files_below(&self.home.data_root().join("longshore/content/blobs"));
+        assert!(!blobs.contains(&format!("sha256/{}", self.layer().digest.hex())));
+    }
+}
+
+fn path(digest: &Digest) -> String {
+    format!("/v2/app/blobs/{digest}")
+}
+
+#[test]
+fn a_cut_connection_is_resumed() {
+    let faulty = Faulty::new();
+    faulty.first(vec![Answer::default().body(bytes(faulty.layer())).cut_after(9000)]);
+    faulty.recovers();
+    let ranges: Vec<String> = faulty
+        .server
+        .received()
+        .iter()
+        .filter(|request| request.path() == path(&faulty.layer().digest))
+        .filter_map(|request| request.header("range").map(str::to_owned))
+        .collect();
+    assert!(!ranges.is_empty(), "the second request asks for the rest");
+}
+
+#[test]
+fn busy_and_broken_registries_are_tried_again() {
+    for status in [429, 500, 502, 503, 504] {
+        let faulty = Faulty::new();
+        let refusal = Answer::error(status, "TOOMANYREQUESTS", "later").header("Retry-After", "0");
+        faulty.first(vec![refusal.clone(), refusal]);
+        faulty.recovers();
+    }
+}
+
+#[test]
+fn a_hang_up_is_tried_again() {
+    let faulty = Faulty::new();
+    faulty
+        .first(vec![Answer::hang_up(), Answer::default().body(bytes(faulty.layer())).cut_after(1)]);
+    faulty.recovers();
+}
+
+#[test]
+fn wrong_bytes_once_are_fetched_again() {
+    let faulty = Faulty::new();
+    let mut wrong = bytes(faulty.layer()).to_vec();
+    let middle = wrong.len() / 2;
+    wrong[middle] ^= 1;
+    faulty.first(vec![Answer::default().body(wrong)]);
+    faulty.recovers();
+}
+
+#[test]
+fn wrong_bytes_for_ever_are_an_error() {
+    let faulty = Faulty::new();
+    let wrong = bytes(&faulty.image.layers[0].blob);
+    let size = usize::try_from(faulty.layer().size).unwrap();
+    let wrong: Vec<u8> = wrong.iter().copied().cycle().take(size).collect();
+    faulty.server.on("GET", &path(&faulty.layer().digest), [Answer::default().body(wrong)]);
+    let digest = faulty.layer().digest.to_string();
+    faulty.fails(&format!("filesystem layer verification failed for digest {digest}"));
+    faulty.first(Vec::new());
+    faulty.recovers();
+}
+
+#[test]
+fn a_wrong_size_is_an_error() {
+    for change in [-1_i64, 1] {
+        let faulty = Faulty::new();
+        let mut content = bytes(faulty.layer()).to_vec();
+        let size = usize::try_from(i64::try_from(content.len()).unwrap() + change).unwrap();
+        content.resize(size, 0);
+        faulty.server.on("GET", &path(&faulty.layer().digest), [Answer::default().body(content)]);
+        faulty.fails(&faulty.layer().digest.to_string());
+    }
+}
+
+#[test]
+fn a_manifest_that_is_not_what_was_asked_for_is_an_error() {
+    let faulty = Faulty::new();
+    let digest = &faulty.image.manifest.digest;
+    let other = whole(&small_image(8).manifest);
+    faulty.server.on("GET", &format!("/v2/app/manifests/{digest}"), [other]);
+    faulty.fails("digest");
+}
+
+#[test]
+fn a_blob_that_is_not_there_is_an_error() {
+    let faulty = Faulty::new();
+    let missing = Answer::error(404, "BLOB_UNKNOWN", "blob unknown to registry");
+    faulty.server.on("GET", &path(&faulty.layer().digest), [missing]);
+    faulty.fails("blob unknown");
+}

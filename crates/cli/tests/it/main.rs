@@ -1,0 +1,25 @@
+//! End to end: the real binary against real registries, the stock docker CLI and other engines.
+//!
+//! What needs root or a program that is not installed says so and passes; `cargo xtask test` installs the programs.
+
+mod concurrent;
+mod crash;
+mod faults;
+mod interchange;
+mod registries;
+mod support;
+
+/// A test file that nobody lists would pass by not running.
+#[test]
+fn every_file_is_listed() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let main = include_str!("main.rs");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let module = name.trim_end_matches(".rs");
+        assert!(
+            module == "main" || main.contains(&format!("mod {module};")),
+            "{name} is not listed"
+        );
+    }
+}
