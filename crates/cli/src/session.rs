@@ -8,6 +8,7 @@ use crate::arguments::Globals;
 use crate::client::{Client, Host, Local};
 use crate::credentials::Store;
 use crate::error::CliError;
+use crate::output;
 use crate::settings;
 
 /// The parts of the environment that the command line reads, taken once at the start.
@@ -108,8 +109,17 @@ impl Session {
         Ok(Session { client, environment, debug: globals.debug, config_directory })
     }
 
-    /// Reads the configuration file and returns the credentials.
+    /// Reads the configuration file and returns the credentials, for a verb that may write the file: one that cannot
+    /// be read is not to be replaced.
     pub(crate) fn credentials(&self) -> Result<Store, CliError> {
         Store::open(&self.config_directory)
+    }
+
+    /// Reads the configuration file for a verb that only asks it; one that cannot be read is as good as none.
+    pub(crate) fn credentials_to_read(&self) -> Store {
+        Store::open(&self.config_directory).unwrap_or_else(|error| {
+            output::warn_line(&format!("WARNING: Error {error}"));
+            Store::empty(&self.config_directory)
+        })
     }
 }

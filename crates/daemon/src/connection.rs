@@ -5,8 +5,10 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use api::{ApiVersion, Query, unescape_path};
-use http::header::HOST;
+use http::header::{EXPECT, HOST};
+use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -24,6 +26,11 @@ const MAX_HEAD_SIZE: usize = 128 * 1024;
 /// How long a client may take to send a head, and how long a connection may be idle; dockerd's value.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(5);
 
+/// The most that is read of a body that nobody wants; what Go reads.
+const MAX_DISCARDED: usize = 256 * 1024;
+/// How long a body that nobody wants is waited for.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A request whose route is known.
 pub(crate) struct Call {
     pub(crate) route: Route,
@@ -32,7 +39,6 @@ pub(crate) struct Call {
     pub(crate) version: ApiVersion,
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Incoming,
 }
 
 impl Daemon {
@@ -79,23 +85,34 @@ impl Daemon {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        match parse(request) {
-            Ok(call) => {
-                let version = call.version;
-                routes::dispatch(self, call)
-                    .await
-                    .unwrap_or_else(|failure| failure.response(version))
+        let (head, mut body) = request.into_parts();
+        let (version, answer) = match parse(&head) {
+            Ok(call) => (call.version, routes::dispatch(self, call, body).await),
+            Err((version, failure)) => {
+                discard(&head.headers, &mut body).await;
+                (version, Err(failure))
             }
-            Err((version, failure)) => failure.response(version),
-        }
+        };
+        answer.unwrap_or_else(|failure| failure.response(version))
     }
 }
 
+/// Reads a body that nobody wants, as far as that is cheap: a client that is still writing when the answer ends the
+/// connection would see a broken pipe and not the answer.
+pub(crate) async fn discard(headers: &HeaderMap, body: &mut Incoming) {
+    // Who waits to be told to go on is told to stop by the answer.
+    if headers.contains_key(EXPECT) {
+        return;
+    }
+    let body = Limited::new(body, MAX_DISCARDED).collect();
+    // What is wrong with a body that nobody wants is nobody's concern.
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, body).await;
+}
+
 /// Understands a request's head, or says what is wrong with it and to a client of which version.
-fn parse(request: Request<Incoming>) -> Result<Call, (ApiVersion, Failure)> {
+fn parse(head: &Parts) -> Result<Call, (ApiVersion, Failure)> {
     let newest = ApiVersion::CURRENT;
     let refuse = |failure: Failure| (newest, failure);
-    let (head, body) = request.into_parts();
     if head.version == Version::HTTP_11 && !head.headers.contains_key(HOST) {
         return Err(refuse(Failure::invalid("missing required Host header")));
     }
@@ -108,8 +125,8 @@ fn parse(request: Request<Incoming>) -> Result<Call, (ApiVersion, Failure)> {
     };
     let query = Query::parse(head.uri.query().unwrap_or_default())
         .map_err(|error| (version, error.into()))?;
-    let route = target.route;
-    Ok(Call { route, method: head.method, version, query, headers: head.headers, body })
+    let (method, headers) = (head.method.clone(), head.headers.clone());
+    Ok(Call { route: target.route, method, version, query, headers })
 }
 
 /// The version that a client speaks, if the daemon does too.

@@ -80,10 +80,8 @@ fn status(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::InvalidParameter => StatusCode::BAD_REQUEST,
         ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
-        ErrorKind::Forbidden => StatusCode::FORBIDDEN,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::Conflict => StatusCode::CONFLICT,
-        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::Cancelled | ErrorKind::System => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -119,10 +117,8 @@ mod tests {
         let table = [
             (ErrorKind::InvalidParameter, 400),
             (ErrorKind::Unauthorized, 401),
-            (ErrorKind::Forbidden, 403),
             (ErrorKind::NotFound, 404),
             (ErrorKind::Conflict, 409),
-            (ErrorKind::Unavailable, 503),
             (ErrorKind::Cancelled, 500),
             (ErrorKind::System, 500),
         ];

@@ -11,14 +11,10 @@ pub enum ErrorKind {
     InvalidParameter,
     /// The registry wants credentials, or other ones.
     Unauthorized,
-    /// The registry does not allow it.
-    Forbidden,
     /// Something that is named does not exist, here or at the registry.
     NotFound,
     /// Something stands in the way.
     Conflict,
-    /// The registry does not answer, or not now.
-    Unavailable,
     /// The operation was cancelled.
     Cancelled,
     /// Something failed that should not.
@@ -97,6 +93,9 @@ pub enum EngineError {
     /// Another error of a registry.
     #[error(transparent)]
     Registry(registry::RegistryError),
+    /// A registry did not accept a login, or could not be asked.
+    #[error(transparent)]
+    Login(registry::RegistryError),
     /// The index has no image that runs on the platform.
     #[error("no matching manifest for {0} in the manifest list entries")]
     NoMatchingManifest(String),
@@ -217,11 +216,12 @@ impl EngineError {
             | Self::PullDenied { .. }
             | Self::NoMatchingManifest(_) => ErrorKind::NotFound,
             Self::ImageInUse { .. } => ErrorKind::Conflict,
-            Self::Registry(error) if error.is_unauthorized() => ErrorKind::Unauthorized,
-            Self::Registry(error) if error.is_denied() => ErrorKind::Forbidden,
+            Self::Login(error) if error.is_unauthorized() => ErrorKind::Unauthorized,
+            Self::Registry(error) if is_unauthorized(error) => ErrorKind::Unauthorized,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Shared(error) => error.kind(),
             Self::Registry(_)
+            | Self::Login(_)
             | Self::Config { .. }
             | Self::RootFsMismatch
             | Self::LayerVerification { .. }
@@ -231,6 +231,11 @@ impl EngineError {
             | Self::Internal(_) => ErrorKind::System,
         }
     }
+}
+
+/// Says whether the registry itself refuses the caller: a refusal by its token server is a failed request to dockerd.
+fn is_unauthorized(error: &registry::RegistryError) -> bool {
+    error.api_errors().first().is_some_and(|first| first.code == "UNAUTHORIZED" && first.detailed)
 }
 
 /// The result of an operation.

@@ -25,7 +25,7 @@ impl Engine {
             .client
             .login(server_address, credentials)
             .await
-            .map_err(EngineError::Registry)?;
+            .map_err(EngineError::Login)?;
         Ok(LoginOutcome { status: login.status.to_owned(), identity_token: login.identity_token })
     }
 }

@@ -228,7 +228,8 @@ fn compress_blocks(level: u32, queue: &Mutex<Receiver<Job>>, results: &Sender<Do
 
 fn compress_block(level: u32, job: Job) -> Result<Done, flate2::CompressError> {
     let Job { index, dictionary, input, mut output, last } = job;
-    // A fresh one for each block: after a reset the matches found, and so the bytes, depend on the block before it.
+    // A fresh one for each block: `reset` keeps the window, and with a dictionary the bytes then depend, in some of a
+    // hundred blocks of real layers, on what the worker compressed before.
     let mut compress = Compress::new(Compression::new(level), false);
     if !dictionary.is_empty() {
         compress.set_dictionary(&dictionary)?;
@@ -286,24 +287,6 @@ mod tests {
                 let several = compress_gzip(&content[..], Vec::new(), 6, threads).unwrap();
                 assert!(several == single, "{size} bytes on {threads} threads");
             }
-        }
-    }
-
-    #[test]
-    fn blocks_do_not_depend_on_the_worker_s_last_one() {
-        // Words in random order have many matches of like length, among which leftovers of a compressor would choose.
-        let order = noise(3 * BLOCK);
-        let words = |at: usize| ["layer ", "digest ", "tar\n", "of the ", "blob, "][at % 5];
-        let content: Vec<u8> = order
-            .iter()
-            .enumerate()
-            .flat_map(|(index, byte)| words(usize::from(*byte) + index / 977).bytes())
-            .take(8 * BLOCK)
-            .collect();
-        let single = compress_gzip(&content[..], Vec::new(), 6, 1).unwrap();
-        for threads in [2, 3, 8] {
-            let several = compress_gzip(&content[..], Vec::new(), 6, threads).unwrap();
-            assert!(several == single, "{threads} threads");
         }
     }
 

@@ -54,6 +54,11 @@ impl ConfigFile {
         Ok(file)
     }
 
+    /// Returns a file without content.
+    pub(crate) fn empty(directory: &Path) -> ConfigFile {
+        ConfigFile { path: directory.join(NAME), document: Map::new() }
+    }
+
     /// Sees to it that all entries can be read, so that writing the file later loses nothing.
     fn check(&self) -> Result<(), CliError> {
         let syntax = |message: String| CliError::ConfigSyntax { path: self.path.clone(), message };

@@ -28,6 +28,11 @@ impl Store {
         Ok(Store { file })
     }
 
+    /// Returns a store without credentials.
+    pub(crate) fn empty(directory: &Path) -> Store {
+        Store { file: ConfigFile::empty(directory) }
+    }
+
     /// Returns the configuration file.
     pub(crate) fn file(&self) -> &ConfigFile {
         &self.file

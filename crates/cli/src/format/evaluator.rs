@@ -153,11 +153,11 @@ impl Evaluator<'_> {
         let scope = self.variables.len();
         let value = self.pipeline(over, dot)?;
         let items: Vec<(Value, Value)> = match value {
-            Value::Missing | Value::List(None) | Value::Map(None) => Vec::new(),
+            Value::Missing | Value::List(None) | Value::Map(None, _) => Vec::new(),
             Value::List(Some(items)) => {
                 items.into_iter().enumerate().map(|(at, item)| (position_value(at), item)).collect()
             }
-            Value::Map(Some(members)) => {
+            Value::Map(Some(members), _) => {
                 members.into_iter().map(|(key, member)| (Value::Text(key), member)).collect()
             }
             other => {
@@ -253,7 +253,7 @@ impl Evaluator<'_> {
                 OperandKind::Field(names) => {
                     let name = names.last().map_or("", String::as_str);
                     match dot {
-                        Value::Map(_) => format!("{name} is not a method but has arguments"),
+                        Value::Map(..) => format!("{name} is not a method but has arguments"),
                         _ => format!("{name} has arguments but cannot be invoked as function"),
                     }
                 }
@@ -362,13 +362,15 @@ impl Evaluator<'_> {
 
     fn field(&self, value: &Value, name: &str) -> Result<Value, String> {
         match value {
-            Value::Map(members) => match members.as_ref().and_then(|members| members.get(name)) {
-                Some(member) => Ok(member.clone()),
-                None if self.execution == Execution::Strict => {
-                    Err(format!("map has no entry for key {name:?}"))
+            Value::Map(members, _) => {
+                match members.as_ref().and_then(|members| members.get(name)) {
+                    Some(member) => Ok(member.clone()),
+                    None if self.execution == Execution::Strict => {
+                        Err(format!("map has no entry for key {name:?}"))
+                    }
+                    None => Ok(Value::Missing),
                 }
-                None => Ok(Value::Missing),
-            },
+            }
             Value::Structure(structure) => structure.get(name).cloned().ok_or_else(|| {
                 format!("can't evaluate field {name} in type {}", structure.type_name)
             }),

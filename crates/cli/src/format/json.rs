@@ -20,7 +20,9 @@ pub(crate) fn encode(value: &Value) -> String {
 
 fn write(text: &mut String, value: &Value, html: Html) {
     match value {
-        Value::Missing | Value::Nil | Value::List(None) | Value::Map(None) => text.push_str("null"),
+        Value::Missing | Value::Nil | Value::List(None) | Value::Map(None, _) => {
+            text.push_str("null")
+        }
         Value::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
         Value::Int(value) | Value::Duration(value) => {
             let _ = write!(text, "{value}"); // Writing to a String cannot fail.
@@ -36,7 +38,7 @@ fn write(text: &mut String, value: &Value, html: Html) {
             }
             text.push(']');
         }
-        Value::Map(Some(members)) => {
+        Value::Map(Some(members), _) => {
             text.push('{');
             for (index, (key, member)) in members.iter().enumerate() {
                 separate(text, index);

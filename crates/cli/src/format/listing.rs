@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::TemplateError;
 use super::evaluator::{Execution, Template};
-use super::value::Value;
+use super::value::{Element, Value};
 use crate::table::Columns;
 
 /// How a list is printed.
@@ -39,7 +39,7 @@ impl Listing<'_> {
             .iter()
             .map(|(field, header)| ((*field).to_owned(), Value::from(*header)))
             .collect();
-        let header = template.header(&Value::Map(Some(headers)));
+        let header = template.header(&Value::Map(Some(headers), Element::Text));
         Ok(Columns::LIST.align(&format!("{header}\n{text}")))
     }
 }

@@ -40,7 +40,7 @@ fn write(text: &mut String, value: &Value) {
             }
             text.push(']');
         }
-        Value::Map(members) => {
+        Value::Map(members, _) => {
             text.push_str("map[");
             for (index, (key, member)) in members.iter().flatten().enumerate() {
                 separate(text, index);

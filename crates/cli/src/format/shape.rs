@@ -6,7 +6,7 @@
 
 use serde_json::Value as Json;
 
-use super::value::{Field, Marshal, Structure, Value};
+use super::value::{Element, Field, Marshal, Structure, Value};
 
 /// The type of a value.
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +91,7 @@ impl Shape {
             (Shape::Time, None) => Value::Time("0001-01-01T00:00:00Z".to_owned()),
             (Shape::Any, None) => Value::Missing,
             (Shape::List(_), None) => Value::List(None),
-            (Shape::Map(_), None) => Value::Map(None),
+            (Shape::Map(of), None) => Value::Map(None, of.element()),
             (Shape::Int, Some(Json::Number(number))) => whole(number, Value::Int),
             (Shape::Duration, Some(Json::Number(number))) => whole(number, Value::Duration),
             (Shape::Time, Some(Json::String(text))) => Value::Time(text.clone()),
@@ -101,10 +101,14 @@ impl Shape {
             (Shape::Map(of), Some(Json::Object(members))) => {
                 let members =
                     members.iter().map(|(key, member)| (key.clone(), of.read(Some(member))));
-                Value::Map(Some(members.collect()))
+                Value::Map(Some(members.collect()), of.element())
             }
             (_, Some(other)) => Value::from_json(other),
         }
+    }
+
+    fn element(self) -> Element {
+        if matches!(self, Shape::Text) { Element::Text } else { Element::Any }
     }
 }
 

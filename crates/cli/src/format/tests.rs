@@ -204,6 +204,7 @@ fn structs_have_their_own_names_order_and_empty_values() {
     for (template, expected) in [
         ("{{.ID}} {{.Size}} {{.Env}} {{.Labels}} {{.User}}.", "x 7 [A=b] map[] ."),
         ("{{.Parent}} {{json .Parent}} {{json .Labels}}", "<nil> null null"),
+        ("[{{index .Labels \"absent\"}}] {{.Labels.absent}}", "[] <no value>"),
         ("{{.When}}", "2026-11-21 17:54:39.19 +0000 UTC"),
         (
             "{{json .}}",

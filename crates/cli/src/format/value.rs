@@ -26,9 +26,18 @@ pub(crate) enum Value {
     /// A slice; `None` is the nil slice, which prints as `[]` but is `null` in JSON.
     List(Option<Vec<Value>>),
     /// A map with sorted keys; `None` is the nil map.
-    Map(Option<BTreeMap<String, Value>>),
+    Map(Option<BTreeMap<String, Value>>, Element),
     /// A struct.
     Structure(Structure),
+}
+
+/// What a map's type says of its values: `index` answers with an empty one of them for a key that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Element {
+    /// `interface{}`
+    Any,
+    /// `string`
+    Text,
 }
 
 /// A struct: fields in an order, each under one name in templates and another in JSON.
@@ -120,7 +129,7 @@ impl Value {
             serde_json::Value::Object(members) => {
                 let members =
                     members.iter().map(|(key, value)| (key.clone(), Value::from_json(value)));
-                Value::Map(Some(members.collect()))
+                Value::Map(Some(members.collect()), Element::Any)
             }
         }
     }
@@ -134,7 +143,7 @@ impl Value {
             Value::Float(value) => *value != 0.0,
             Value::Number(text) | Value::Text(text) => !text.is_empty(),
             Value::List(items) => items.as_ref().is_some_and(|items| !items.is_empty()),
-            Value::Map(members) => members.as_ref().is_some_and(|members| !members.is_empty()),
+            Value::Map(members, _) => members.as_ref().is_some_and(|members| !members.is_empty()),
             Value::Time(_) | Value::Structure(_) => true,
         }
     }
@@ -156,7 +165,8 @@ impl Value {
             Value::Text(_) => "string",
             Value::Time(_) => "time.Time",
             Value::List(_) => "[]interface {}",
-            Value::Map(_) => "map[string]interface {}",
+            Value::Map(_, Element::Any) => "map[string]interface {}",
+            Value::Map(_, Element::Text) => "map[string]string",
             Value::Structure(structure) => structure.type_name,
         }
     }

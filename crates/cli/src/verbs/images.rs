@@ -102,7 +102,7 @@ pub(crate) async fn run(
     }
     let images: Vec<ImageSummary> =
         session.client.get("/images/json", Call::query(query)).await?.json().await?;
-    let configured = session.credentials()?.file().images_format().map(str::to_owned);
+    let configured = session.credentials_to_read().file().images_format().map(str::to_owned);
     let given = arguments.format.clone().filter(|format| !format.is_empty());
     let format = given.or_else(|| configured.filter(|_| !arguments.quiet));
     let format = template(format.as_deref().unwrap_or("table"), arguments.quiet, arguments.digests);

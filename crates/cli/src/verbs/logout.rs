@@ -22,13 +22,11 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         None => (DOCKER_HUB_KEY, vec![DOCKER_HUB_KEY.to_owned()]),
         Some(server) => {
             let host = host_of(server);
-            let names = [
-                server.clone(),
-                host.to_owned(),
-                format!("http://{host}"),
-                format!("https://{host}"),
-            ];
-            (host, names.to_vec())
+            let urls = [format!("http://{host}"), format!("https://{host}")];
+            let mut names = vec![server.clone()];
+            names.extend((server != host).then(|| host.to_owned()));
+            names.extend(urls.into_iter().filter(|url| url != server));
+            (host, names)
         }
     };
     output::print_line(&format!("Removing login credentials for {shown}"))?;

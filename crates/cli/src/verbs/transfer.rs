@@ -31,7 +31,7 @@ impl Transfer<'_> {
     /// ask, asks for one and tries once more.
     pub(super) async fn run(&self, session: &Session) -> Result<(), CliError> {
         let key = key_of_domain(self.repository.domain());
-        let auth = match session.credentials()?.get(key).await {
+        let auth = match session.credentials_to_read().get(key).await {
             Ok(auth) => auth,
             // As Docker does: what can be had without credentials still can.
             Err(error) => {

@@ -41,6 +41,7 @@ fn rich_image() -> Image {
         Entry::file("opaque/hidden", *b"hidden"),
         Entry::of("pipe", Kind::Fifo).mode(0o600),
         Entry::file("implied/parents/of/this", *b"deep"),
+        Entry::directory("long"),
         Entry::file(format!("long/{}", "n".repeat(180)), *b"long"),
         Entry::file("empty", *b""),
     ];

@@ -5,9 +5,10 @@ mod images;
 mod system;
 
 use http::{Response, StatusCode};
+use hyper::body::Incoming;
 
 use crate::Daemon;
-use crate::connection::Call;
+use crate::connection::{Call, discard};
 use crate::errors::Failure;
 use crate::reply::{self, Body};
 use crate::router::Route;
@@ -16,13 +17,16 @@ use crate::router::Route;
 pub(crate) type Answer = Result<Response<Body>, Failure>;
 
 /// Does what a request asks for.
-pub(crate) async fn dispatch(daemon: &Daemon, mut call: Call) -> Answer {
+pub(crate) async fn dispatch(daemon: &Daemon, mut call: Call, mut body: Incoming) -> Answer {
     let route = std::mem::replace(&mut call.route, Route::Options);
+    if route != Route::Auth {
+        discard(&call.headers, &mut body).await;
+    }
     match route {
         Route::Ping => Ok(system::ping(&call)),
         Route::Version => Ok(system::version(daemon)),
         Route::Info => system::info(daemon, &call).await,
-        Route::Auth => system::auth(daemon, call).await,
+        Route::Auth => system::auth(daemon, body).await,
         Route::Events => system::events(daemon, &call),
         Route::ImageCreate => images::create(daemon, &call).await,
         Route::ImageList => images::list(daemon, &call).await,

@@ -12,6 +12,7 @@ use engine::EngineInfo;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, PRAGMA};
 use http::{Method, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use jiff::Timestamp;
 use spec::{Digest, Platform};
 
@@ -209,8 +210,8 @@ fn open_files() -> u64 {
         .map_or(0, |entries| (entries.count() as u64).saturating_sub(1))
 }
 
-pub(super) async fn auth(daemon: &Daemon, call: Call) -> Answer {
-    let body = Limited::new(call.body, MAX_AUTH_SIZE).collect();
+pub(super) async fn auth(daemon: &Daemon, body: Incoming) -> Answer {
+    let body = Limited::new(body, MAX_AUTH_SIZE).collect();
     let body = tokio::time::timeout(BODY_TIMEOUT, body)
         .await
         .map_err(|_| {

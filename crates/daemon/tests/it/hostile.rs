@@ -101,6 +101,27 @@ async fn a_body_is_read_as_far_as_a_login_can_be() {
 }
 
 #[tokio::test]
+async fn a_body_that_nobody_wants_does_not_cost_the_answer() {
+    let house = House::open().await;
+    // The head is there long before the body, and the pipe holds only part of the body.
+    for size in [10, 200 * 1024] {
+        let mut connection = house.connect();
+        let head = format!(
+            "POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
+        );
+        connection.write_all(head.as_bytes()).await.unwrap();
+        tokio::task::yield_now().await;
+        connection.write_all(&vec![b' '; size]).await.unwrap();
+        let mut answer = [0; 12];
+        connection.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 501", "{size}");
+    }
+    let waiting =
+        "POST /build HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
+    assert!(house.raw(waiting.as_bytes()).await.starts_with("HTTP/1.1 501"));
+}
+
+#[tokio::test]
 async fn credentials_that_cannot_be_read_are_none() {
     let house = House::open().await;
     for header in ["!!!", "e30=e30=", &"A".repeat(70 * 1024)] {

@@ -63,13 +63,13 @@ async fn an_image_comes_is_named_goes_elsewhere_and_is_removed() {
         format!("Status: Image is up to date for {name}:1")
     );
 
-    let list = house.get("/v1.50/images/json").await.json();
+    let listed = house.get("/v1.50/images/json").await.json();
     let expected = json!([{
-        "Containers": -1, "Created": list[0]["Created"], "Id": image.id().to_string(),
+        "Containers": -1, "Created": listed[0]["Created"], "Id": image.id().to_string(),
         "Labels": {"flavour": "plain"}, "ParentId": "", "RepoDigests": [format!("{name}@{digest}")],
         "RepoTags": [format!("{name}:1")], "SharedSize": -1, "Size": 5000,
     }]);
-    assert_eq!(list, expected);
+    assert_eq!(listed, expected);
     assert_eq!(house.get("/v1.43/images/json").await.json()[0]["VirtualSize"], 5000);
     let none =
         house.get("/images/json?filters=%7B%22label%22%3A%5B%22flavour%3Dhot%22%5D%7D").await;

@@ -1,4 +1,5 @@
 //! A daemon as its clients see it: real HTTP over pipes and sockets, on a real engine and data root.
+#![cfg(test)]
 
 mod compatibility;
 mod fixture;

@@ -233,7 +233,9 @@ impl Pull<'_> {
     /// Puts a registry's refusal into dockerd's words.
     fn refused(&self, error: RegistryError, reference: &Reference) -> EngineError {
         let repository = reference.repository().familiar();
-        match error.api_errors().first().map(|error| error.code) {
+        // As in dockerd, an error without a message of its own is shown as it is.
+        let first = error.api_errors().first().filter(|first| first.detailed);
+        match first.map(|first| first.code) {
             Some("DENIED") => EngineError::PullDenied { repository, source: error },
             Some("MANIFEST_UNKNOWN") => {
                 EngineError::ManifestNotFound { reference: reference.familiar(), source: error }

@@ -1,14 +1,14 @@
 //! Functions on lists and maps.
 
 use super::{FunctionError, wrong_type};
-use crate::format::value::Value;
+use crate::format::value::{Element, Value};
 
 /// Returns how many items, members or bytes a value has.
 pub(super) fn length(value: &Value) -> Result<Value, String> {
     let length = match value {
         Value::Text(text) | Value::Number(text) => text.len(),
         Value::List(items) => items.as_ref().map_or(0, Vec::len),
-        Value::Map(members) => members.as_ref().map_or(0, std::collections::BTreeMap::len),
+        Value::Map(members, _) => members.as_ref().map_or(0, std::collections::BTreeMap::len),
         Value::Missing | Value::Nil => return Err("len of nil pointer".to_owned()),
         other => return Err(format!("len of type {}", other.type_name())),
     };
@@ -30,14 +30,17 @@ pub(super) fn index(value: &Value, keys: &[Value]) -> Result<Value, String> {
                 let byte = usize::try_from(*number).ok().and_then(|at| text.as_bytes().get(at));
                 Value::Int(i64::from(*byte.ok_or_else(|| out_of_range(number))?))
             }
-            (Value::Map(members), Value::Text(key)) => {
-                let member = members.as_ref().and_then(|members| members.get(key));
-                member.cloned().unwrap_or(Value::Missing)
+            (Value::Map(members, element), Value::Text(key)) => {
+                let member = members.as_ref().and_then(|members| members.get(key)).cloned();
+                member.unwrap_or_else(|| match element {
+                    Element::Any => Value::Missing,
+                    Element::Text => Value::from(""),
+                })
             }
             (Value::List(_) | Value::Text(_), key) => {
                 return Err(format!("cannot index slice/array with type {}", key.type_name()));
             }
-            (Value::Map(_), key) => {
+            (Value::Map(..), key) => {
                 return Err(format!("value has type {}; should be string", key.type_name()));
             }
             (Value::Missing, _) => return Err("index of untyped nil".to_owned()),
@@ -96,7 +99,9 @@ pub(super) fn details_order(component: &Value) -> Value {
         _ => None,
     };
     match details {
-        Some(Value::Map(Some(details))) => Value::from(details.keys().cloned().collect::<Vec<_>>()),
+        Some(Value::Map(Some(details), _)) => {
+            Value::from(details.keys().cloned().collect::<Vec<_>>())
+        }
         _ => Value::List(None),
     }
 }

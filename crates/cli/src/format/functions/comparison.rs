@@ -29,9 +29,9 @@ pub(super) fn holds(name: &str, left: &Value, others: &[Value]) -> Result<bool, 
 fn equal(left: &Value, right: &Value) -> Result<bool, String> {
     Ok(match (left, right) {
         (Value::Missing | Value::Nil, other) | (other, Value::Missing | Value::Nil) => {
-            matches!(other, Value::Missing | Value::Nil | Value::List(None) | Value::Map(None))
+            matches!(other, Value::Missing | Value::Nil | Value::List(None) | Value::Map(None, _))
         }
-        (Value::List(_) | Value::Map(_), _) | (_, Value::List(_) | Value::Map(_)) => {
+        (Value::List(_) | Value::Map(..), _) | (_, Value::List(_) | Value::Map(..)) => {
             return Err("non-comparable type".to_owned());
         }
         (Value::Bool(left), Value::Bool(right)) => left == right,
