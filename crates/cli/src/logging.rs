@@ -34,7 +34,7 @@ pub(crate) fn start(level: Option<Level>, json: bool) {
         .with_max_level(level.map_or(LevelFilter::OFF, LevelFilter::from_level))
         .with_writer(std::io::stderr)
         .with_target(false)
-        .with_ansi(crate::terminal::warns_terminal());
+        .with_ansi(false);
     // A second start in one process would fail: there is one only.
     let _ = if json { lines.json().try_init() } else { lines.try_init() };
 }

@@ -66,7 +66,8 @@ async fn show(session: &Session) -> Result<(), CliError> {
         Err(_) => None,
     };
     if let Some((info, extras)) = &parsed {
-        let user = session.credentials_to_read().file().entry(DOCKER_HUB_KEY).unwrap_or_default().username;
+        let user =
+            session.credentials_to_read().file().entry(DOCKER_HUB_KEY).unwrap_or_default().username;
         server_text(info, extras, &user, session.debug, &mut text);
     }
     output::print(&text)?;
