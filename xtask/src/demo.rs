@@ -21,6 +21,8 @@ const LAYERS: [(&str, &str, u64); 4] = [
     ("shared data", "/usr/share", 8 << 20),
 ];
 
+const REPOSITORY: &str = "demo/machine";
+
 pub(crate) fn run() -> Result<()> {
     let workspace = Workspace::read()?;
     workspace.build_release()?;
@@ -44,15 +46,15 @@ struct Demo {
 
 impl Demo {
     fn play(&self) -> Result<()> {
-        section("A registry over an empty folder");
-        let registry = self.start_registry()?;
-        let address = registry.address.as_str();
-        let seed = format!("{address}/seed/machine:1");
-        let name = format!("{address}/demo/machine:1");
+        section("Two registries over empty folders, so that what is pushed has to be sent");
+        let origin = self.start_registry("origin")?;
+        let destination = self.start_registry("destination")?;
+        let seed = format!("{}/{REPOSITORY}:1", origin.address);
+        let name = format!("{}/{REPOSITORY}:1", destination.address);
 
         section("An image of files of this machine, put there with plain HTTP");
         let image = self.make_image()?;
-        image.push(&Client::new(address), "seed/machine", "1")?;
+        image.push(&Client::new(&origin.address), REPOSITORY, "1")?;
         println!("{seed}\n  {}", image.manifest.digest);
 
         section("Pull it, give it another name, push that, remove both");
@@ -70,16 +72,15 @@ impl Demo {
         self.longshore(&second, &["images", "--digests"])?;
 
         section("The digests");
-        self.compare(&second, address, &name, &image)?;
-        drop(registry);
+        self.compare(&second, &name, &image, [&origin, &destination])?;
         println!("\nThe demo succeeded: the digests agree.");
         Ok(())
     }
 
-    fn start_registry(&self) -> Result<Registry> {
+    fn start_registry(&self, name: &str) -> Result<Registry> {
         let mut command = longshore(&self.binary, &self.folder)?;
         command.args(["registry", "--listen", "127.0.0.1:0", "--root"]);
-        command.arg(self.folder.join("registry"));
+        command.arg(self.folder.join(name));
         println!("\n$ {}", self.line(&command));
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let mut child = child.context("cannot start the registry")?;
@@ -96,7 +97,8 @@ impl Demo {
     }
 
     fn make_image(&self) -> Result<Image> {
-        let mut builder = Image::builder().format(Format::Oci).label("made.by", "cargo xtask demo");
+        let now = shell::output(Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]))?;
+        let mut builder = Image::builder().format(Format::Oci).created(now.trim());
         for (number, (name, root, size)) in LAYERS.into_iter().enumerate() {
             let mut pool: VecDeque<Found> = machine::walk(Path::new(root)).into();
             let files = machine::take(&mut pool, size);
@@ -117,15 +119,21 @@ impl Demo {
         Ok(builder.build())
     }
 
-    /// What was made, what either registry name holds, and what was pulled last must be the same.
-    fn compare(&self, data_root: &Path, address: &str, name: &str, made: &Image) -> Result<()> {
+    /// What was made, what either registry holds, and what was pulled last must be the same.
+    fn compare(
+        &self,
+        data_root: &Path,
+        name: &str,
+        made: &Image,
+        registries: [&Registry; 2],
+    ) -> Result<()> {
         let mut digests = vec![("as made".to_owned(), made.manifest.digest.to_string())];
-        for repository in ["seed/machine", "demo/machine"] {
-            let path = format!("/v2/{repository}/manifests/1");
-            let accept = [("Accept", made.manifest.media_type.as_str())];
+        let path = format!("/v2/{REPOSITORY}/manifests/1");
+        let accept = [("Accept", made.manifest.media_type.as_str())];
+        for Registry { address, .. } in registries {
             let response = Client::new(address).send("HEAD", &path, &accept, b"")?.expect(200)?;
             let digest = response.header("docker-content-digest").unwrap_or_default().to_owned();
-            digests.push((format!("in the registry as {repository}:1"), digest));
+            digests.push((format!("in the registry {address}"), digest));
         }
         let format = "{{index .RepoDigests 0}}";
         let pulled = self.ask(data_root, &["inspect", "--format", format, name])?;

@@ -26,11 +26,11 @@ use crate::verbs::{
     subcommand_help_heading = "Commands"
 )]
 pub(crate) struct CommandLine {
-    #[command(flatten)]
-    pub(crate) globals: Globals,
     /// Print version information and quit
     #[arg(short = 'v', long = "version")]
     pub(crate) version: bool,
+    #[command(flatten)]
+    pub(crate) globals: Globals,
     #[command(subcommand)]
     pub(crate) verb: Option<Verb>,
 }
@@ -51,7 +51,8 @@ pub(crate) struct Globals {
     /// Enable debug mode
     #[arg(short = 'D', long)]
     pub(crate) debug: bool,
-    /// Daemon socket to connect to (also LONGSHORE_HOST, DOCKER_HOST); without one, the engine runs in this process
+    /// Daemon socket to connect to (also LONGSHORE_HOST, DOCKER_HOST); without one, or with a data root or storage
+    /// driver, the engine runs in this process
     #[arg(short = 'H', long = "host", value_name = "string")]
     pub(crate) host: Option<String>,
     /// Set the logging level ("debug", "info", "warn", "error", "fatal")
@@ -78,7 +79,7 @@ pub(crate) struct EngineFlags {
     /// Root directory of images (default "/var/lib/longshore" for root, else "~/.local/share/longshore")
     #[arg(long, global = true, value_name = "directory")]
     pub(crate) data_root: Option<PathBuf>,
-    /// Storage driver: overlay2, packed or vfs (default: what the data root holds, or the best that works)
+    /// Storage driver: overlay2 or packed (default: what the data root holds, or the best that works)
     #[arg(long, global = true, value_name = "string")]
     pub(crate) storage_driver: Option<String>,
     /// Reach this registry, or the registries of this network, over plain HTTP or with any certificate

@@ -207,3 +207,51 @@ fn denied_hint(message: &str) -> Option<String> {
         "`{name}` means `{repository}`; for another registry write its host first, as in `ghcr.io/owner/name`"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_are_given_where_they_help() {
+        let denied = |name: &str| CliError::Daemon {
+            status: 404,
+            message: format!(
+                "pull access denied for {name}, repository does not exist or may require 'docker login': denied"
+            ),
+        };
+        for (error, expected) in [
+            (denied("alpin"), Some("`alpin` means `docker.io/library/alpin`")),
+            (denied("r.example/x"), Some("longshore login r.example")),
+            (
+                CliError::Several(vec![CliError::BrokenPipe, denied("alpin")]),
+                Some("docker.io/library/alpin"),
+            ),
+            (CliError::Connect(Host::parse("unix:///x").unwrap()), Some("needs no daemon")),
+            (CliError::Stream("connection refused".to_owned()), None),
+            (CliError::Interrupted(2), None),
+        ] {
+            let hint = error.hint();
+            match expected {
+                Some(part) => assert!(
+                    hint.as_deref().is_some_and(|hint| hint.contains(part)),
+                    "{error}: {hint:?}"
+                ),
+                None => assert_eq!(hint, None, "{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn statuses_are_dockers() {
+        for (error, expected) in [
+            (CliError::usage(String::new()), 125),
+            (CliError::Refused(String::new()), 1),
+            (CliError::Interrupted(2), 130),
+            (CliError::Interrupted(15), 143),
+            (CliError::BrokenPipe, 141),
+        ] {
+            assert_eq!(error.status(), expected);
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! `longshore`: the command line of the image engine.
 //!
 //! A verb turns its flags into requests of the Docker Engine API ([`client`]), sent to a daemon or to the engine in
-//! this very process, and what is answered into text ([`render`], [`format`]). Nothing here knows how images are
+//! this very process, and what is answered into text ([`render`], [`mod@format`]). Nothing here knows how images are
 //! kept or fetched.
 //!
 //! # Flow
@@ -34,7 +34,6 @@ use std::process::ExitCode;
 use arguments::{CommandLine, ImageVerb, SystemVerb, Verb};
 use error::CliError;
 use session::{Environment, Session};
-use signals::Terminations;
 use usage::Request;
 use verbs::images::CalledAs;
 use verbs::{
@@ -49,6 +48,11 @@ fn main() -> ExitCode {
         Err(error) => {
             let text = error.to_string();
             if !text.is_empty() {
+                let text = if terminal::warns_terminal() {
+                    terminal::printable(&text)
+                } else {
+                    text.into()
+                };
                 output::warn_line(&text);
             }
             if let Some(hint) = error.hint() {
@@ -105,17 +109,15 @@ fn run(line: CommandLine) -> Result<(), CliError> {
     ended
 }
 
-/// Runs a verb to its end or to the first signal, then closes the session or hears the second one.
+/// Runs a verb to its end or to the first signal, then lets the engine in this process end cleanly.
 async fn until_signal(session: &Session, verb: Verb) -> Result<(), CliError> {
-    let mut terminations = Terminations::new()?;
+    let termination = signals::termination()?;
     let ended = tokio::select! {
         ended = dispatch(verb, session) => ended,
-        signal = terminations.next() => Err(CliError::Interrupted(signal)),
+        signal = termination => Err(CliError::Interrupted(signal)),
     };
-    tokio::select! {
-        () = session.client.close() => ended,
-        signal = terminations.next() => Err(CliError::Interrupted(signal)),
-    }
+    session.client.close().await;
+    ended
 }
 
 async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {

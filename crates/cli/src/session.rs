@@ -94,12 +94,18 @@ impl Session {
             Some(version) => Some(version.trim_start_matches('v').parse::<ApiVersion>()?),
             None => None,
         };
-        let host = globals.host.as_ref().or(environment.host.as_ref());
-        let client = match host {
+        let engine = &globals.engine;
+        let chooses_store = engine.data_root.is_some() || engine.storage_driver.is_some();
+        if chooses_store && globals.host.is_some() {
+            let message = "conflicting options: --data-root and --storage-driver are for the engine in this \
+                           process, --host is for a daemon with a data root of its own";
+            return Err(CliError::Refused(message.to_owned()));
+        }
+        // A flag goes before the environment: who names a data root means the one of this process.
+        let ambient = environment.host.as_ref().filter(|_| !chooses_store);
+        let client = match globals.host.as_ref().or(ambient) {
             Some(host) => Client::remote(Host::parse(host)?, version),
-            None => {
-                Client::local(Local::new(settings::engine(&globals.engine, &environment)?), version)
-            }
+            None => Client::local(Local::new(settings::engine(engine, &environment)?), version),
         };
         let config_directory = match (&globals.config, &environment.home) {
             (Some(directory), _) => directory.clone(),

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::error::CliError;
 
@@ -11,33 +12,26 @@ const INTERRUPT: u8 = 2;
 /// SIGTERM's number.
 const TERMINATE: u8 = 15;
 
-/// SIGINT and SIGTERM, as they come.
-#[derive(Debug)]
-pub(crate) struct Terminations {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Terminations {
-    /// Takes over the signals of this process.
-    pub(crate) fn new() -> Result<Terminations, CliError> {
-        Ok(Terminations {
-            interrupt: signal(SignalKind::interrupt()).map_err(CliError::Start)?,
-            terminate: signal(SignalKind::terminate()).map_err(CliError::Start)?,
-        })
-    }
-
-    /// Waits for the next one; returns its number.
-    pub(crate) async fn next(&mut self) -> u8 {
-        tokio::select! {
-            _ = self.interrupt.recv() => INTERRUPT,
-            _ = self.terminate.recv() => TERMINATE,
-        }
-    }
-}
-
-/// Returns a future that resolves at the first signal.
+/// Takes over SIGINT and SIGTERM of this process. The future resolves at the first, to its number; a second one ends
+/// the process at once, even while the command hangs in a call that blocks.
 pub(crate) fn termination() -> Result<impl Future<Output = u8>, CliError> {
-    let mut terminations = Terminations::new()?;
-    Ok(async move { terminations.next().await })
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Start)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Start)?;
+    let (sender, receiver) = oneshot::channel();
+    tokio::spawn(async move {
+        let first = either(&mut interrupt, &mut terminate).await;
+        let _ = sender.send(first); // Nobody waits where the command has ended already.
+        let second = either(&mut interrupt, &mut terminate).await;
+        #[expect(clippy::exit, reason = "the user has asked twice")]
+        std::process::exit(128 + i32::from(second));
+    });
+    // The task sends before it ends, so the channel is never closed without a number.
+    Ok(async move { receiver.await.unwrap_or(TERMINATE) })
+}
+
+async fn either(interrupt: &mut Signal, terminate: &mut Signal) -> u8 {
+    tokio::select! {
+        _ = interrupt.recv() => INTERRUPT,
+        _ = terminate.recv() => TERMINATE,
+    }
 }

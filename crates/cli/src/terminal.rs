@@ -1,6 +1,7 @@
 //! The terminal: whether there is one, how wide it is, and questions to the user.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::borrow::Cow;
+use std::io::{self, BufRead, IsTerminal, Read};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
@@ -8,7 +9,7 @@ use crate::error::CliError;
 use crate::output;
 
 /// The longest answer to a question: passwords and tokens are far shorter, and stdin may be anything.
-pub(crate) const MAX_INPUT: usize = 64 * 1024;
+const MAX_INPUT: usize = 64 * 1024;
 
 /// Returns whether standard input is a terminal.
 pub(crate) fn reads_terminal() -> bool {
@@ -47,16 +48,42 @@ pub(crate) async fn ask_secretly(question: &str) -> Result<String, CliError> {
     answer
 }
 
-/// Reads a line on a thread of its own: nothing can take back a blocking read, so it must not hold the runtime.
+/// Reads standard input to its end; `None` if there is more than [`MAX_INPUT`].
+pub(crate) async fn read_all() -> Result<Option<String>, CliError> {
+    let text =
+        on_a_thread(|text| io::stdin().lock().take(MAX_INPUT as u64 + 1).read_to_string(text));
+    Ok(Some(text.await?).filter(|text| text.len() <= MAX_INPUT))
+}
+
 async fn read_line() -> Result<String, CliError> {
+    let line = on_a_thread(|line| io::stdin().lock().take(MAX_INPUT as u64).read_line(line));
+    Ok(line.await?.trim().to_owned())
+}
+
+/// Reads on a thread of its own: nothing can take back a blocking read, so it must not hold the runtime, nor keep
+/// a signal from ending the command.
+async fn on_a_thread(
+    read: impl FnOnce(&mut String) -> io::Result<usize> + Send + 'static,
+) -> Result<String, CliError> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
-        let mut line = String::new();
-        let read = io::Read::take(io::stdin().lock(), MAX_INPUT as u64).read_line(&mut line);
-        let _ = sender.send(read.map(|_| line)); // Nobody waits any more: the command has ended.
+        let mut text = String::new();
+        let read = read(&mut text);
+        let _ = sender.send(read.map(|_| text)); // Nobody waits any more: the command has ended.
     });
-    let line = receiver.await.map_err(|_| CliError::Input(io::ErrorKind::UnexpectedEof.into()))?;
-    line.map(|line| line.trim().to_owned()).map_err(CliError::Input)
+    let text = receiver.await.map_err(|_| CliError::Input(io::ErrorKind::UnexpectedEof.into()))?;
+    text.map_err(CliError::Input)
+}
+
+/// Returns text without the control characters that could move the cursor or change the terminal: what a registry
+/// says may be in it. Line ends and tabs stay.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    let is_harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if text.contains(is_harmful) {
+        Cow::Owned(text.replace(is_harmful, "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// The terminal shows no input while this lives.
@@ -79,6 +106,21 @@ impl Drop for Hidden {
             output::warn_line(&format!(
                 "Error: failed to restore terminal state to echo input: {error}"
             ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_a_terminal() {
+        for (text, expected) in [
+            ("plain \u{e9}\n\ttext", "plain \u{e9}\n\ttext"),
+            ("\x1b[2J\r\x07\x7f\u{9b}x", "\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}\u{fffd}x"),
+        ] {
+            assert_eq!(printable(text), expected);
         }
     }
 }

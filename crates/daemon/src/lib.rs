@@ -12,7 +12,7 @@
 //! ```
 //!
 //! - [`DaemonConfig`] is `daemon.json` and the command line's flags; [`open_engine`] opens the engine that it describes.
-//! - [`run`] is a daemon's whole life: open, listen, reload on SIGHUP, stop on SIGTERM and SIGINT.
+//! - [`run()`] is a daemon's whole life: open, listen, reload on SIGHUP, stop on SIGTERM and SIGINT.
 //!
 //! A pull or push belongs to the answer that reports on it: when the client goes away the answer is dropped, and with it
 //! the operation. Words and statuses are dockerd's, in `progress.rs` and `errors.rs` and nowhere else.

@@ -180,6 +180,8 @@ impl Listener {
                 let stream = listener.accept().await?.0;
                 // Progress lines are small and must not wait for each other.
                 stream.set_nodelay(true)?;
+                // A client whose network went away is noticed by this alone while nothing is written to it.
+                rustix::net::sockopt::set_socket_keepalive(&stream, true)?;
                 Ok(Box::new(stream))
             }
         }

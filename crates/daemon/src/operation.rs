@@ -115,3 +115,81 @@ fn outcome(result: Result<Result<(), EngineError>, JoinError>) -> Result<(), Fai
 fn lines(event: ProgressEvent) -> Bytes {
     messages(event).iter().flat_map(Message::encode).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn warning(text: &str) -> ProgressEvent {
+        ProgressEvent::Warning(text.to_owned())
+    }
+
+    async fn text(response: Response<Body>) -> String {
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_error_has_a_status_until_the_first_report() {
+        let failure = Operation::start(|_| async { Err(EngineError::PushDigest) }).answer().await;
+        assert_eq!(failure.unwrap_err().message, "cannot push a digest reference");
+
+        let operation = Operation::start(|progress| async move {
+            progress.report(warning("first"));
+            Err(EngineError::PushDigest)
+        });
+        let expected = concat!(
+            "{\"status\":\"WARNING: first\"}\r\n",
+            "{\"error\":\"cannot push a digest reference\",",
+            "\"errorDetail\":{\"message\":\"cannot push a digest reference\"}}\r\n",
+        );
+        assert_eq!(text(operation.answer().await.unwrap()).await, expected);
+
+        let silent = Operation::start(|_| async { Err(EngineError::PushDigest) }).answer_now();
+        assert!(text(silent).await.starts_with("{\"error\":"));
+    }
+
+    #[tokio::test]
+    async fn the_end_does_not_wait_for_who_still_could_report() {
+        let (keep, kept) = oneshot::channel();
+        let operation = Operation::start(|progress| async move {
+            progress.report(warning("first"));
+            progress.report(warning("last"));
+            assert!(keep.send(progress.clone()).is_ok());
+            Ok(())
+        });
+        let all = text(operation.answer_now()).await;
+        assert_eq!(all, "{\"status\":\"WARNING: first\"}\r\n{\"status\":\"WARNING: last\"}\r\n");
+        assert!(kept.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_defect_is_an_error_and_not_a_silence() {
+        let operation = Operation::start(|progress| async move {
+            progress.report(warning("first"));
+            panic!("a defect")
+        });
+        let all = text(operation.answer().await.unwrap()).await;
+        assert!(
+            all.ends_with("\"errorDetail\":{\"message\":\"the operation ended abnormally\"}}\r\n"),
+            "{all}"
+        );
+    }
+
+    #[tokio::test]
+    async fn dropping_the_answer_cancels_the_operation() {
+        let (alive, mut ended) = oneshot::channel::<()>();
+        let operation = Operation::start(|progress| async move {
+            let _alive = alive;
+            progress.report(warning("first"));
+            std::future::pending().await
+        });
+        let answer = operation.answer().await.unwrap();
+        assert!(ended.try_recv() == Err(oneshot::error::TryRecvError::Empty), "it runs");
+        drop(answer);
+        assert!(ended.await.is_err(), "what the operation held is dropped");
+    }
+}

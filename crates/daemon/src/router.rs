@@ -55,8 +55,8 @@ pub(crate) enum Domain {
     Volumes,
     Plugins,
     Swarm,
-    /// An image route that Longshore has not yet.
-    Images,
+    /// Something about images that Longshore does not do yet, as a verb and its object.
+    Images(&'static str),
 }
 
 /// A path that was understood: the route, and the version in front of it as it was written.
@@ -125,18 +125,24 @@ fn images(method: &Method, rest: &str) -> Option<Route> {
     match method.as_str() {
         "GET" => match rest {
             "json" => Some(Route::ImageList),
-            "search" | "get" => Some(Route::Unavailable(Domain::Images)),
+            "search" => Some(Route::Unavailable(Domain::Images("search for images"))),
+            "get" => Some(Route::Unavailable(Domain::Images("save images"))),
             _ => {
-                let absent = ["/get", "/history", "/attestations"];
-                if absent.iter().any(|suffix| rest.ends_with(suffix)) {
-                    return Some(Route::Unavailable(Domain::Images));
+                let absent = [
+                    ("/get", "save images"),
+                    ("/history", "show the history of images"),
+                    ("/attestations", "show attestations of images"),
+                ];
+                match absent.iter().find(|(suffix, _)| rest.ends_with(suffix)) {
+                    Some((_, what)) => Some(Route::Unavailable(Domain::Images(what))),
+                    None => named("/json").map(Route::ImageInspect),
                 }
-                named("/json").map(Route::ImageInspect)
             }
         },
         "POST" => match rest {
             "create" => Some(Route::ImageCreate),
-            "load" | "prune" => Some(Route::Unavailable(Domain::Images)),
+            "load" => Some(Route::Unavailable(Domain::Images("load images"))),
+            "prune" => Some(Route::Unavailable(Domain::Images("prune images"))),
             _ => {
                 named("/push").map(Route::ImagePush).or_else(|| named("/tag").map(Route::ImageTag))
             }
@@ -192,7 +198,12 @@ fn foreign(method: &Method, area: &str, rest: &str) -> Option<Route> {
             id.strip_suffix("/json").map(|id| Route::Empty(Empty::Container(id.to_owned())))
         }
         ("exec", _) => acts(Domain::Containers),
-        ("distribution", _) | ("system", "df") if reads => Some(Route::Unavailable(Domain::Images)),
+        ("distribution", _) if reads => {
+            Some(Route::Unavailable(Domain::Images("describe images of registries")))
+        }
+        ("system", "df") if reads => {
+            Some(Route::Unavailable(Domain::Images("add up the disk space of images")))
+        }
         _ => None,
     }
 }
@@ -278,6 +289,7 @@ mod tests {
 
     #[test]
     fn the_container_half_reads_empty_and_does_nothing() {
+        let later = |what| Route::Unavailable(Domain::Images(what));
         let table = [
             ("GET", "/containers/json", Route::Empty(Empty::List)),
             ("GET", "/containers/x/json", Route::Empty(Empty::Container("x".into()))),
@@ -302,10 +314,11 @@ mod tests {
             ("POST", "/build", Route::Unavailable(Domain::Builds)),
             ("POST", "/session", Route::Unavailable(Domain::Builds)),
             ("POST", "/commit", Route::Unavailable(Domain::Containers)),
-            ("GET", "/images/a/b/history", Route::Unavailable(Domain::Images)),
-            ("GET", "/images/get", Route::Unavailable(Domain::Images)),
-            ("POST", "/images/load", Route::Unavailable(Domain::Images)),
-            ("GET", "/distribution/a/b/json", Route::Unavailable(Domain::Images)),
+            ("GET", "/images/a/b/history", later("show the history of images")),
+            ("GET", "/images/get", later("save images")),
+            ("GET", "/images/a/get", later("save images")),
+            ("POST", "/images/load", later("load images")),
+            ("GET", "/distribution/a/b/json", later("describe images of registries")),
             ("OPTIONS", "/whatever", Route::Options),
         ];
         for (method, path, expected) in table {

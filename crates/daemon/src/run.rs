@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::config::{ConfigError, DaemonConfig};
-use crate::listen::{ListenError, Listener};
+use crate::listen::{Host, ListenError, Listener};
 use crate::pidfile::PidFile;
 use crate::{Daemon, DaemonInfo, open_engine};
 
@@ -81,6 +81,9 @@ where
     for host in &config.hosts {
         listeners.push(Listener::bind(host, &config.group).await?);
     }
+    for host in config.hosts.iter().filter(|host| matches!(host, Host::Tcp(_))) {
+        tracing::warn!(%host, "the API is accessible over TCP without encryption");
+    }
     ready(&listeners);
 
     let daemon = Daemon::new(engine, info);
@@ -140,6 +143,7 @@ impl Daemon {
                 }
             }
         }
+        tracing::info!("the daemon stops");
         // New clients are refused from here on; the names go, so that a successor can take them.
         drop(listeners);
         self.close();

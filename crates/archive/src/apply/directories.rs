@@ -45,18 +45,35 @@ impl Directories {
 
     /// Opens a directory by its path from the root (empty: the root itself). `None` if a part of it does not exist.
     pub(crate) fn find(&mut self, path: &[u8]) -> Result<Option<Rc<OwnedFd>>, ArchiveError> {
-        if path.is_empty() {
-            return Ok(Some(Rc::clone(&self.root)));
-        }
-        if let Some(index) = self.kept.iter().position(|(kept, _)| kept == path) {
-            self.kept[..=index].rotate_right(1);
-            return Ok(Some(Rc::clone(&self.kept[0].1)));
-        }
-        match self.resolve(path, OFlags::PATH) {
-            Ok(directory) => Ok(Some(self.keep(path, directory))),
+        match self.look_up(path) {
+            Ok(directory) => Ok(Some(directory)),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(failed("open the directory", path)(errno)),
         }
+    }
+
+    /// Opens a directory that may be gone by now. `None` if there is none of that path.
+    pub(super) fn find_remaining(
+        &mut self,
+        path: &[u8],
+    ) -> Result<Option<Rc<OwnedFd>>, ArchiveError> {
+        match self.look_up(path) {
+            Ok(directory) => Ok(Some(directory)),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(errno) => Err(failed("open the directory", path)(errno)),
+        }
+    }
+
+    fn look_up(&mut self, path: &[u8]) -> Result<Rc<OwnedFd>, Errno> {
+        if path.is_empty() {
+            return Ok(Rc::clone(&self.root));
+        }
+        if let Some(index) = self.kept.iter().position(|(kept, _)| kept == path) {
+            self.kept[..=index].rotate_right(1);
+            return Ok(Rc::clone(&self.kept[0].1));
+        }
+        let directory = self.resolve(path, OFlags::PATH)?;
+        Ok(self.keep(path, directory))
     }
 
     /// Opens a directory so that its attributes can be set.

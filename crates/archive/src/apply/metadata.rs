@@ -1,7 +1,7 @@
 //! Owners, attributes, modes and times.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
@@ -14,7 +14,7 @@ use crate::ArchiveError;
 use crate::path::split;
 use crate::tar::Header;
 
-use super::{Directories, Extractor, NO_FOLLOW, Place, failed, path_buf};
+use super::{Directories, Extractor, NO_FOLLOW, Place, failed};
 
 const PERMISSIONS: u32 = 0o777;
 const SETGID: u32 = 0o2000;
@@ -272,40 +272,47 @@ impl Finals {
         self.directories.push(Final { path_length: path.len(), times, mode });
     }
 
-    /// Sets all of them, in the tar's order, or from the last to the first where modes could shut us out.
+    /// Sets all of them in the tar's order, so that of several entries of a directory the last one counts.
     pub(super) fn apply(&mut self, directories: &mut Directories) -> Result<(), ArchiveError> {
         let mut rest = &self.paths[..];
-        let mut late_modes = Vec::new();
+        let mut closing = Vec::new();
         for directory in &self.directories {
             let (path, others) = rest.split_at(directory.path_length);
             rest = others;
+            if let Some(mode) = directory.mode {
+                // Those that would shut us out stay open until all in them is done.
+                set_late_mode(directories, path, mode | Mode::RWXU)?;
+                if !mode.contains(Mode::RWXU) {
+                    closing.push((path, mode));
+                }
+            }
             let (parent, name) = split(path);
             // An entry after it may have removed it.
-            let Some(parent) = directories.find(parent)? else { continue };
+            let Some(parent) = directories.find_remaining(parent)? else { continue };
             match utimensat(&parent, name, &directory.times, NO_FOLLOW) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(failed("set the times of", path)(errno)),
             }
-            if let Some(mode) = directory.mode {
-                late_modes.push((path, mode));
-            }
         }
-        for (path, mode) in late_modes.into_iter().rev() {
-            let Some(directory) = directories.find(path)? else { continue };
-            set_late_mode(&directory, path, mode)?;
+        for (path, mode) in closing.into_iter().rev() {
+            set_late_mode(directories, path, mode)?;
         }
         Ok(())
     }
 }
 
-fn set_late_mode(directory: &OwnedFd, path: &[u8], mode: Mode) -> Result<(), ArchiveError> {
-    let failed = |errno| ArchiveError::Io {
-        action: "change the mode of",
-        path: path_buf(path),
-        source: io::Error::from(errno),
-    };
-    // By `.`, as the descriptor is good for lookups only.
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let opened = openat(directory.as_fd(), c".", flags, Mode::empty()).map_err(failed)?;
-    fchmod(&opened, mode).map_err(failed)
+/// Sets the mode of a directory, if it is still one.
+fn set_late_mode(
+    directories: &mut Directories,
+    path: &[u8],
+    mode: Mode,
+) -> Result<(), ArchiveError> {
+    let (parent, name) = split(path);
+    let Some(parent) = directories.find_remaining(parent)? else { return Ok(()) };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat(&parent, name, flags, Mode::empty()) {
+        Ok(directory) => fchmod(&directory, mode).map_err(failed("change the mode of", path)),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
+        Err(errno) => Err(failed("change the mode of", path)(errno)),
+    }
 }

@@ -22,7 +22,12 @@ fn anything_replaces_anything() {
         [
             vec![file("d/x", "old content")],
             vec![symlink("d/x", "../somewhere/else")],
-            vec![directory("d/x"), file("d/x/y", "old content"), symlink("d/x/z", "y")],
+            vec![
+                directory("d/x").mode(0o500),
+                file("d/x/y", "old content"),
+                symlink("d/x/z", "y"),
+                directory("d/x/sub/sub"),
+            ],
             vec![file("d/other", "shared"), hard_link("d/x", "d/other")],
             vec![Entry::new(b"d/x", b'6')],
         ]

@@ -13,6 +13,8 @@
 
 mod host;
 mod response;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use api::{ApiVersion, Query, escape_path};

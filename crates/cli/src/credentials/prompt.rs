@@ -12,7 +12,7 @@ const TOKENS: &str = "You can log in with your password or a Personal Access Tok
      PAT grants better security and is required for organizations using SSO. Learn more at \
      https://docs.docker.com/go/access-tokens/";
 const TOKEN_NOTE: &str = "A Personal Access Token (PAT) can be used instead.\n\
-     To create a PAT, visit https://app.docker.com/settings\n\n";
+     To create a PAT, visit \x1b[4mhttps://app.docker.com/settings\x1b[0m\n\n";
 
 /// Asks for what is not given of user and password. An empty answer for the user means `known_user`.
 pub(crate) async fn ask_for_login(

@@ -21,7 +21,7 @@ pub(crate) fn encode(value: &Value) -> String {
 fn write(text: &mut String, value: &Value, html: Html) {
     match value {
         Value::Missing | Value::Nil | Value::List(None) | Value::Map(None, _) => {
-            text.push_str("null")
+            text.push_str("null");
         }
         Value::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
         Value::Int(value) | Value::Duration(value) => {

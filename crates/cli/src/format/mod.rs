@@ -5,7 +5,7 @@
 //! which name a struct has its fields ([`shape`]), which numbers are integers.
 //!
 //! # Flow
-//! text → [`lexer`] tokens → [`parser`] tree → [`evaluator`] → text; values are printed by [`print`] (Go's `%v`)
+//! text → [`lexer`] tokens → [`parser`] tree → [`evaluator`] → text; values are printed by [`mod@print`] (Go's `%v`)
 //! and [`json`] (Go's `encoding/json`); [`functions`] has the functions of Go and those that Docker adds.
 //!
 //! # Limits

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 
 use api::message::{Message, ProgressDetail};
 
+use crate::terminal::printable;
 use crate::units::{PROGRESS_DIGITS, human_size};
 
 /// The width that is assumed of a terminal that does not tell.
@@ -88,11 +89,11 @@ impl Progress {
         } else if bar.as_deref().is_some_and(|bar| !bar.is_empty()) {
             return;
         }
+        let shown = |text| if is_terminal { printable(text) } else { text.into() };
         if let Some(id) = id {
-            text.push_str(id);
-            text.push_str(": ");
+            text.extend([&*shown(id), ": "]);
         }
-        let status = message.status.as_deref().unwrap_or_default();
+        let status = &*shown(message.status.as_deref().unwrap_or_default());
         match (bar, message.progress.as_deref(), stream) {
             (Some(bar), _, _) if is_terminal => text.extend([status, " ", &bar, end]),
             (_, Some(bar), _) if !bar.is_empty() => text.extend([status, " ", bar, end]),
@@ -179,6 +180,13 @@ mod tests {
             "\n\x1b[1A\x1b[2K\raaaaaaaaaaaa: Pull complete \r\x1b[1B",
         ];
         assert_eq!(draw(true, 200, &PULL), expected);
+    }
+
+    #[test]
+    fn a_status_cannot_steer_the_terminal() {
+        let line = [r#"{"status":"a\u001b[2Jb","id":"x\ry"}"#];
+        assert_eq!(draw(true, 80, &line), ["x\u{fffd}y: a\u{fffd}[2Jb\n"]);
+        assert_eq!(draw(false, 80, &line), ["x\ry: a\x1b[2Jb\n"]);
     }
 
     #[test]

@@ -103,18 +103,9 @@ pub(crate) async fn run(
     let images: Vec<ImageSummary> =
         session.client.get("/images/json", Call::query(query)).await?.json().await?;
     let configured = session.credentials_to_read().file().images_format().map(str::to_owned);
-    let given = arguments.format.clone().filter(|format| !format.is_empty());
-    let format = given.or_else(|| configured.filter(|_| !arguments.quiet));
-    let format = template(format.as_deref().unwrap_or("table"), arguments.quiet, arguments.digests);
-    let list = List {
-        now: Timestamp::now(),
-        zone: TimeZone::system(),
-        full_ids: arguments.no_trunc,
-        digest_rows: arguments.digests,
-        split_by_digest: arguments.digests || format.contains("{{.Digest}}"),
-    };
-    let rows: Vec<Value> = images.iter().flat_map(|image| list.rows(image)).collect();
-    output::print(&Listing { format: &format, headers: &HEADERS }.render(&rows)?)?;
+    let text =
+        text(&arguments, configured.as_deref(), &images, Timestamp::now(), &TimeZone::system())?;
+    output::print(&text)?;
     if let Some(name) = &arguments.name
         && images.is_empty()
         && called_as == CalledAs::Images
@@ -125,6 +116,28 @@ pub(crate) async fn run(
         ));
     }
     Ok(())
+}
+
+/// Returns the list as text; `configured` is the format that the user's configuration has.
+fn text(
+    arguments: &Arguments,
+    configured: Option<&str>,
+    images: &[ImageSummary],
+    now: Timestamp,
+    zone: &TimeZone,
+) -> Result<String, CliError> {
+    let given = arguments.format.as_deref().filter(|format| !format.is_empty());
+    let format = given.or(configured.filter(|_| !arguments.quiet)).unwrap_or("table");
+    let format = template(format, arguments.quiet, arguments.digests);
+    let list = List {
+        now,
+        zone: zone.clone(),
+        full_ids: arguments.no_trunc,
+        digest_rows: arguments.digests,
+        split_by_digest: arguments.digests || format.contains("{{.Digest}}"),
+    };
+    let rows: Vec<Value> = images.iter().flat_map(|image| list.rows(image)).collect();
+    Ok(Listing { format: &format, headers: &HEADERS }.render(&rows)?)
 }
 
 /// Returns the template for what `--format`, `--quiet` and `--digests` say.
@@ -274,4 +287,127 @@ fn is_dangling(image: &ImageSummary) -> bool {
 fn short_id(id: &str) -> String {
     let digits = id.split_once(':').map_or(id, |(_, digits)| digits);
     digits.chars().take(12).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::arguments::{CommandLine, Verb};
+    use crate::usage::{Request, parse};
+
+    /// Three years after the images of the list were made.
+    const NOW: i64 = 1_700_000_000 + 3 * 365 * 24 * 3600 + 7 * 3600;
+
+    fn images() -> Vec<ImageSummary> {
+        let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
+        serde_json::from_value(json!([
+            {
+                "Containers": -1, "Created": 1_700_000_000, "Id": digest("a"), "ParentId": "", "SharedSize": -1,
+                "Size": 1_982_581, "Labels": null,
+                "RepoDigests": [format!("r.example:5000/x/y@{}", digest("1")), format!("busybox@{}", digest("2"))],
+                "RepoTags": ["r.example:5000/x/y:1.36", "busybox:1.36", "busybox:latest", "my/bb:one"],
+            },
+            {
+                "Containers": 2, "Created": NOW - 90, "Id": digest("b"), "SharedSize": 5, "Size": 18,
+                "RepoDigests": [format!("only@{}", digest("3")), format!("only@{}", digest("4"))], "RepoTags": null,
+            },
+            { "Created": NOW, "Id": digest("c"), "Size": 0, "RepoDigests": [], "RepoTags": [] },
+            {
+                "Created": -62_135_596_800_i64, "Id": digest("d"), "Size": 0,
+                "RepoDigests": ["<none>@<none>"], "RepoTags": ["<none>:<none>"],
+            },
+        ]))
+        .unwrap()
+    }
+
+    fn list(flags: &[&str], configured: Option<&str>) -> String {
+        let line = ["longshore", "images"].iter().chain(flags).map(Into::into);
+        let Request::Run(line) = parse(line).unwrap() else { panic!("{flags:?}") };
+        let CommandLine { verb: Some(Verb::Images(arguments)), .. } = *line else {
+            panic!("{flags:?}")
+        };
+        text(
+            &arguments,
+            configured,
+            &images(),
+            Timestamp::from_second(NOW).unwrap(),
+            &TimeZone::UTC,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn the_table_is_dockers() {
+        let expected = "\
+REPOSITORY           TAG       IMAGE ID       CREATED                  SIZE
+r.example:5000/x/y   1.36      aaaaaaaaaaaa   3 years ago              1.98MB
+busybox              1.36      aaaaaaaaaaaa   3 years ago              1.98MB
+busybox              latest    aaaaaaaaaaaa   3 years ago              1.98MB
+my/bb                one       aaaaaaaaaaaa   3 years ago              1.98MB
+only                 <none>    bbbbbbbbbbbb   About a minute ago       18B
+<none>               <none>    cccccccccccc   Less than a second ago   0B
+<none>               <none>    dddddddddddd   N/A                      0B
+";
+        assert_eq!(list(&[], None), expected);
+    }
+
+    #[test]
+    fn digests_have_their_own_rows() {
+        let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
+        let rows = list(&["--digests", "--format", "{{.Repository}} {{.Tag}} {{.Digest}}"], None);
+        let expected = format!(
+            "r.example:5000/x/y 1.36 {one}\nbusybox 1.36 {two}\nbusybox latest {two}\nmy/bb one <none>\n\
+             only <none> {three}\nonly <none> {four}\n<none> <none> <none>\n<none> <none> <none>\n",
+            one = digest("1"),
+            two = digest("2"),
+            three = digest("3"),
+            four = digest("4"),
+        );
+        assert_eq!(rows, expected);
+        // Without the flag a template that shows digests splits tags, and shows a bare digest once and empty.
+        let rows = list(&["--format", "{{.Tag}}={{.Digest}}"], None);
+        assert!(
+            rows.contains(&format!("latest={}\n", digest("2"))) && rows.contains("\n<none>=\n"),
+            "{rows}"
+        );
+    }
+
+    #[test]
+    fn formats_are_chosen_as_docker_does() {
+        let first = |text: String| text.lines().next().unwrap_or_default().to_owned();
+        let full = format!("sha256:{}", "a".repeat(64));
+        for (flags, configured, expected) in [
+            (&["-q"][..], None, "aaaaaaaaaaaa"),
+            (&["-q", "--no-trunc"], None, full.as_str()),
+            (&[], Some("{{.Tag}}!"), "1.36!"),
+            (&["-q"], Some("{{.Tag}}!"), "aaaaaaaaaaaa"),
+            (&["--format", "{{.Size}} {{.VirtualSize}}"], Some("{{.Tag}}!"), "1.98MB 1.983MB"),
+            (&["--format", "table {{.ID}}"], None, "IMAGE ID"),
+            (&["--format", "table {{.ID}}", "--digests"], None, "IMAGE ID       DIGEST"),
+            (&["--format", "raw"], None, "repository: r.example:5000/x/y"),
+            (&["--format", "raw", "-q"], None, "image_id: aaaaaaaaaaaa"),
+            (
+                &["--format", "{{.CreatedAt}} {{.SharedSize}} {{.Containers}}"],
+                None,
+                "2023-11-14 22:13:20 +0000 UTC N/A N/A",
+            ),
+            (
+                &["--format", "json"],
+                None,
+                r#"{"Containers":"N/A","CreatedAt":"2023-11-14 22:13:20 +0000 UTC","CreatedSince":"3 years ago","Digest":"\u003cnone\u003e","ID":"aaaaaaaaaaaa","Repository":"r.example:5000/x/y","SharedSize":"N/A","Size":"1.98MB","Tag":"1.36","UniqueSize":"N/A","VirtualSize":"1.983MB"}"#,
+            ),
+        ] {
+            assert_eq!(first(list(flags, configured)), expected, "{flags:?}");
+        }
+        let sizes = list(&["--format", "{{.SharedSize}} {{.UniqueSize}} {{.Containers}}"], None);
+        assert!(sizes.contains("\n5B 13B 2\n"), "{sizes}");
+    }
+
+    #[test]
+    fn filters_are_names_and_values() {
+        assert_eq!(parse_filter(" Label = a=b "), Ok(("label".to_owned(), "a=b".to_owned())));
+        assert!(parse_filter("dangling").is_err());
+    }
 }

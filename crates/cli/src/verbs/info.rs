@@ -292,3 +292,92 @@ fn registries_text(info: &Info, lines: &mut Lines<'_>) {
     }
     lines.list(" Registry Mirrors:", &registries.mirrors);
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_servers_part_is_dockers() {
+        let answer = json!({
+            "ID": "a6a53def", "Containers": 0, "Images": 13, "Driver": "overlay2",
+            "DriverStatus": [["Backing Filesystem", "extfs"], ["userxattr", "false"]],
+            "Plugins": {"Volume": ["local"], "Network": ["bridge", "host"], "Authorization": null, "Log": ["json-file"]},
+            "LoggingDriver": "json-file", "CgroupDriver": "cgroupfs", "CgroupVersion": "1", "NFd": 7,
+            "KernelVersion": "6.18", "OperatingSystem": "Debian", "OSType": "linux", "Architecture": "x86_64",
+            "RegistryConfig": {
+                "InsecureRegistryCIDRs": ["127.0.0.0/8", "::1/128"],
+                "IndexConfigs": {
+                    "docker.io": {"Name": "docker.io", "Mirrors": [], "Secure": true, "Official": true},
+                    "r.example": {"Name": "r.example", "Mirrors": [], "Secure": false, "Official": false},
+                },
+                "Mirrors": ["https://mirror.example/"],
+            },
+            "NCPU": 2, "MemTotal": 25_276_502_016_u64, "DockerRootDir": "/root", "HttpProxy": "", "Name": "vm",
+            "Labels": ["a=b"], "ServerVersion": "29.7.2", "Runtimes": {"runc": {"path": "runc"}},
+            "DefaultRuntime": "runc", "Swarm": {"LocalNodeState": "inactive"}, "InitBinary": "docker-init",
+            "ContainerdCommit": {"ID": ""}, "RuncCommit": {"ID": "1.1.5"}, "InitCommit": {"ID": ""},
+            "SecurityOptions": ["name=seccomp,profile=builtin"], "CDISpecDirs": ["/etc/cdi"], "Warnings": null,
+            "DefaultAddressPools": [{"Base": "10.0.0.0/8", "Size": 24}],
+        });
+        let answer = answer.to_string();
+        let mut text = String::new();
+        let (info, extras) =
+            (read::<Info>(answer.as_bytes()).unwrap(), read::<Extras>(answer.as_bytes()).unwrap());
+        server_text(&info, &extras, "me", false, &mut text);
+        let expected = " Containers: 0
+  Running: 0
+  Paused: 0
+  Stopped: 0
+ Images: 13
+ Server Version: 29.7.2
+ Storage Driver: overlay2
+  Backing Filesystem: extfs
+  userxattr: false
+ Logging Driver: json-file
+ Cgroup Driver: cgroupfs
+ Cgroup Version: 1
+ Plugins:
+  Volume: local
+  Network: bridge host
+  Log: json-file
+ CDI spec directories:
+  /etc/cdi
+ Swarm: inactive
+ Runtimes: runc
+ Default Runtime: runc
+ Init Binary: docker-init
+ containerd version: \n runc version: 1.1.5
+ init version: \n Security Options:
+  seccomp
+   Profile: builtin
+ Kernel Version: 6.18
+ Operating System: Debian
+ OSType: linux
+ Architecture: x86_64
+ CPUs: 2
+ Total Memory: 23.54GiB
+ Name: vm
+ ID: a6a53def
+ Docker Root Dir: /root
+ Debug Mode: false
+ Username: me
+ Labels:
+  a=b
+ Experimental: false
+ Insecure Registries:
+  r.example
+  127.0.0.0/8
+  ::1/128
+ Registry Mirrors:
+  https://mirror.example/
+ Live Restore Enabled: false
+ Default Address Pools:
+   Base: 10.0.0.0/8, Size: 24
+
+";
+        assert_eq!(text, expected);
+    }
+}

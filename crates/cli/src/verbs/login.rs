@@ -1,7 +1,5 @@
 //! `longshore login`
 
-use std::io::Read;
-
 use api::auth::{AuthConfig, AuthResponse};
 
 use crate::client::Call;
@@ -39,7 +37,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         );
     }
     if arguments.password_stdin {
-        password = read_password()?;
+        password = read_password().await?;
     }
     let user = arguments.username.unwrap_or_default();
     let server = match arguments.server.as_deref() {
@@ -87,15 +85,11 @@ fn verify(arguments: &Arguments) -> Result<(), CliError> {
     Ok(())
 }
 
-fn read_password() -> Result<String, CliError> {
-    let mut text = String::new();
-    let limit = terminal::MAX_INPUT as u64;
-    std::io::stdin().lock().take(limit + 1).read_to_string(&mut text).map_err(CliError::Input)?;
-    if text.len() as u64 > limit {
-        return Err(CliError::Refused(format!(
-            "the password on standard input is longer than {limit} bytes"
-        )));
-    }
+async fn read_password() -> Result<String, CliError> {
+    let text = terminal::read_all().await?;
+    let text = text.ok_or_else(|| {
+        CliError::Refused("the password on standard input is too long".to_owned())
+    })?;
     let password = text.strip_suffix('\n').unwrap_or(&text);
     Ok(password.strip_suffix('\r').unwrap_or(password).to_owned())
 }
@@ -151,4 +145,37 @@ async fn keep(
         CliError::ConfigWrite { .. } => error,
         other => CliError::SaveCredentials(Box::new(other)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::{CommandLine, Verb};
+    use crate::usage::{Request, parse};
+
+    #[test]
+    fn flags_that_do_not_go_together_are_refused() {
+        for (flags, expected) in [
+            (
+                "-u me --password-stdin -p x",
+                "conflicting options: cannot specify both --password and --password-stdin",
+            ),
+            ("--password-stdin", "the --password-stdin option requires --username to be set"),
+            ("--username=", "username is empty"),
+            ("-u me --password=", "password is empty"),
+            ("-u me -p pw", ""),
+            ("-u me --password-stdin", ""),
+            ("", ""),
+        ] {
+            let words =
+                ["longshore", "login"].into_iter().chain(flags.split_whitespace()).map(Into::into);
+            let Request::Run(line) = parse(words).unwrap() else { panic!("{flags}") };
+            let CommandLine { verb: Some(Verb::Login(arguments)), .. } = *line else {
+                panic!("{flags}")
+            };
+            let refused =
+                verify(&arguments).err().map(|error| error.to_string()).unwrap_or_default();
+            assert_eq!(refused, expected, "{flags}");
+        }
+    }
 }
