@@ -15,8 +15,9 @@ pub(crate) struct Found {
     pub(crate) size: u64,
 }
 
-/// Lists the files and links under `root`, in a fixed order. What may not be read is left out, and
-/// so is what is on another file system.
+/// Lists the files and links under `root`, in a fixed order. Files that not everybody may read are
+/// left out, even for root: a registry on loopback shows them to everybody. So is what is on
+/// another file system.
 pub(crate) fn walk(root: &Path) -> Vec<Found> {
     let mut found = Vec::new();
     let Ok(device) = fs::symlink_metadata(root).map(|metadata| metadata.dev()) else {
@@ -34,7 +35,10 @@ pub(crate) fn walk(root: &Path) -> Vec<Found> {
                 waiting.push(path);
             } else if metadata.is_symlink() {
                 found.push(Found { path, size: 0 });
-            } else if metadata.is_file() && File::open(&path).is_ok() {
+            } else if metadata.is_file()
+                && metadata.mode() & 0o004 != 0
+                && File::open(&path).is_ok()
+            {
                 found.push(Found { path, size: metadata.len() });
             }
         }
