@@ -185,13 +185,12 @@ impl<'a> Listing<'a> {
     fn size(&mut self, chain: &[ChainId]) -> Result<Option<u64>> {
         let mut sum = Some(0);
         for chain_id in chain {
-            let size = match self.sizes.get(chain_id) {
-                Some(size) => *size,
-                None => {
-                    let size = self.store.layer(chain_id)?.map(|layer| layer.size);
-                    self.sizes.insert(chain_id.clone(), size);
-                    size
-                }
+            let size = if let Some(size) = self.sizes.get(chain_id) {
+                *size
+            } else {
+                let size = self.store.layer_size(chain_id)?;
+                self.sizes.insert(chain_id.clone(), size);
+                size
             };
             sum = sum.zip(size).map(|(sum, size): (u64, u64)| sum.saturating_add(size));
         }

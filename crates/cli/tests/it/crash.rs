@@ -37,13 +37,13 @@ impl Proxy {
         let counter = Arc::clone(&served);
         thread::spawn(move || {
             for client in listener.incoming() {
-                let (Ok(client), Ok(server)) = (client, TcpStream::connect(upstream)) else {
+                let (Ok(client), Ok(origin)) = (client, TcpStream::connect(upstream)) else {
                     return;
                 };
                 let (counter, reached) = (Arc::clone(&counter), reached.clone());
-                let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                let (mut from, mut to) = (client.try_clone().unwrap(), origin.try_clone().unwrap());
                 thread::spawn(move || std::io::copy(&mut from, &mut to));
-                thread::spawn(move || pump(server, client, &counter, threshold, &reached));
+                thread::spawn(move || pump(origin, client, &counter, threshold, &reached));
             }
         });
         Self { address, served }
@@ -51,14 +51,14 @@ impl Proxy {
 }
 
 fn pump(
-    mut server: TcpStream,
+    mut origin: TcpStream,
     mut client: TcpStream,
     counter: &AtomicU64,
     threshold: u64,
     reached: &mpsc::Sender<()>,
 ) {
     let mut buffer = [0; 16 << 10];
-    while let Ok(length @ 1..) = server.read(&mut buffer) {
+    while let Ok(length @ 1..) = origin.read(&mut buffer) {
         let before = counter.fetch_add(length as u64, Ordering::SeqCst);
         if before + length as u64 >= threshold {
             let _ = reached.send(());

@@ -75,7 +75,7 @@ impl Pull<'_> {
                 Ok(layer) => return Ok(LayerTransfer { _transfer: transfer, layer }),
                 // Somebody else's job failed with their mirror or credentials: ours may do better.
                 Err(error) if transfer.joined() => {
-                    tracing::debug!(%error, "a joined layer job failed")
+                    tracing::debug!(%error, "a joined layer job failed");
                 }
                 Err(error) => return Err(error),
             }
@@ -114,13 +114,13 @@ impl Job {
         let (store, digest) = (self.engine.store().clone(), self.planned.descriptor.digest.clone());
         let kept = blocking(move || Ok(store.blob(&digest)?)).await?;
         match kept {
-            Some(blob) => self.from_kept(blob).await,
-            None => self.from_registry().await,
+            Some(blob) => self.unpack_kept(blob).await,
+            None => self.fetch_and_unpack().await,
         }
     }
 
     /// Unpacks a blob that is in the store.
-    async fn from_kept(&self, blob: store::Blob) -> Result<Arc<ReadyLayer>> {
+    async fn unpack_kept(&self, blob: store::Blob) -> Result<Arc<ReadyLayer>> {
         let open = move || match File::open(&blob.path) {
             Ok(file) => Ok(Box::new(file) as Box<dyn Read + Send>),
             Err(error) => {
@@ -144,7 +144,7 @@ impl Job {
     }
 
     /// Unpacks a blob while it is downloaded.
-    async fn from_registry(&self) -> Result<Arc<ReadyLayer>> {
+    async fn fetch_and_unpack(&self) -> Result<Arc<ReadyLayer>> {
         let watcher = Watcher::Relay(Arc::clone(&self.watchers));
         let download = self
             .engine

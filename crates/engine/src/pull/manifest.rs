@@ -9,7 +9,7 @@ use spec::{
 
 use store::SmallBlob;
 
-use super::Pull;
+use super::{Pull, refused};
 use crate::engine::blocking;
 use crate::progress::ProgressEvent;
 use crate::{EngineError, Result};
@@ -94,7 +94,7 @@ impl Pull<'_> {
             }
             Target::Tag(_) => {
                 let resolved = self.remote.resolve(target).await;
-                Some(resolved.map_err(|error| self.refused(error, reference))?)
+                Some(resolved.map_err(|error| refused(error, reference))?)
             }
         };
         if let Some(descriptor) = descriptor {
@@ -102,7 +102,7 @@ impl Pull<'_> {
             return Ok((descriptor, bytes));
         }
         let fetched =
-            self.remote.manifest(target).await.map_err(|error| self.refused(error, reference))?;
+            self.remote.manifest(target).await.map_err(|error| refused(error, reference))?;
         let media_type = fetched.media_type.unwrap_or_else(|| document_type(&fetched.bytes));
         let size = fetched.bytes.len() as u64;
         Ok((Descriptor::new(media_type, fetched.digest, size), fetched.bytes))
@@ -115,7 +115,7 @@ impl Pull<'_> {
         }
         let target = Target::Digest(descriptor.digest.clone());
         let fetched =
-            self.remote.manifest(&target).await.map_err(|error| self.refused(error, reference))?;
+            self.remote.manifest(&target).await.map_err(|error| refused(error, reference))?;
         Ok(fetched.bytes)
     }
 

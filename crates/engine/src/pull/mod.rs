@@ -86,7 +86,7 @@ impl Pull<'_> {
     /// Pulls every tag; returns whether anything changed.
     async fn all_tags(&self) -> Result<bool> {
         let name = &self.request.reference;
-        let tags = self.remote.tags().await.map_err(|error| self.refused(error, name))?;
+        let tags = self.remote.tags().await.map_err(|error| refused(error, name))?;
         let mut newer = false;
         for tag in tags {
             let reference = Reference::new(name.repository().clone(), Some(tag), None);
@@ -229,21 +229,6 @@ impl Pull<'_> {
         })
         .await
     }
-
-    /// Puts a registry's refusal into dockerd's words.
-    fn refused(&self, error: RegistryError, reference: &Reference) -> EngineError {
-        let repository = reference.repository().familiar();
-        // As in dockerd, an error without a message of its own is shown as it is.
-        let first = error.api_errors().first().filter(|first| first.detailed);
-        match first.map(|first| first.code) {
-            Some("DENIED") => EngineError::PullDenied { repository, source: error },
-            Some("MANIFEST_UNKNOWN") => {
-                EngineError::ManifestNotFound { reference: reference.familiar(), source: error }
-            }
-            Some("NAME_UNKNOWN") => EngineError::RepositoryNotFound { repository, source: error },
-            _ => EngineError::Registry(error),
-        }
-    }
 }
 
 /// An image whose parts are all here or staged.
@@ -252,4 +237,19 @@ struct Ready {
     config: Bytes,
     plan: Plan,
     layers: Vec<LayerTransfer>,
+}
+
+/// Puts a registry's refusal into dockerd's words.
+fn refused(error: RegistryError, reference: &Reference) -> EngineError {
+    let repository = reference.repository().familiar();
+    // As in dockerd, an error without a message of its own is shown as it is.
+    let first = error.api_errors().first().filter(|first| first.detailed);
+    match first.map(|first| first.code) {
+        Some("DENIED") => EngineError::PullDenied { repository, source: error },
+        Some("MANIFEST_UNKNOWN") => {
+            EngineError::ManifestNotFound { reference: reference.familiar(), source: error }
+        }
+        Some("NAME_UNKNOWN") => EngineError::RepositoryNotFound { repository, source: error },
+        _ => EngineError::Registry(error),
+    }
 }

@@ -47,7 +47,7 @@ impl Push {
                 }
                 // Somebody else's job failed with their credentials: ours may do better.
                 Err(error) if transfer.joined() => {
-                    tracing::debug!(%error, "a joined upload failed")
+                    tracing::debug!(%error, "a joined upload failed");
                 }
                 Err(error) => return Err(error),
             }
