@@ -1,7 +1,7 @@
 //! `rmi`: takes names from images, and images that have none left from the store.
 
 use spec::{ImageId, Reference};
-use store::Store;
+use store::{Store, StoreError};
 
 use crate::engine::blocking;
 use crate::{Engine, EngineError, Result, resolve};
@@ -119,7 +119,12 @@ impl Removal<'_> {
         }
         let parent = self.store().parent(id)?;
         self.untag(id, &names)?;
-        let removed = self.store().remove_image(id)?;
+        let removed = match self.store().remove_image(id) {
+            Ok(removed) => removed,
+            // Another process gave it a name, or removed it, a moment ago.
+            Err(StoreError::Referenced { .. } | StoreError::NoImage(_)) if quiet => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
         self.engine.image_event("delete", id, &id.to_string());
         self.records.push(Removed::Deleted(id.to_string()));
         self.records

@@ -46,7 +46,10 @@ fn rich_image() -> Image {
         Entry::file("empty", *b""),
     ];
     let top = [
+        Entry::directory("bin"),
+        Entry::directory("etc").mode(0o700),
         Entry::whiteout("etc/gone"),
+        Entry::directory("opaque"),
         Entry::opaque("opaque"),
         Entry::file("opaque/shown", *b"shown"),
         Entry::directory("etc/replaced").mode(0o700),
