@@ -125,7 +125,10 @@ fn row(peer: &str, samples: &[Sample], first: f64) -> String {
         median(samples, |sample| sample.user),
         median(samples, |sample| sample.system),
         megabytes(|sample| sample.memory),
-        megabytes(|sample| sample.stored),
+        // A push stores nothing.
+        Some(megabytes(|sample| sample.stored))
+            .filter(|stored| *stored > 0)
+            .map_or_else(String::new, |stored| stored.to_string()),
     )
 }
 

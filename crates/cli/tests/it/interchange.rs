@@ -86,12 +86,14 @@ fn layers(data_root: &Path) -> Vec<String> {
     lines
 }
 
-/// Leaves out the time of directories that no entry names: it is that of the unpacking.
+/// Leaves out the times that are those of the unpacking: of directories that no entry names, and of whiteouts.
 fn without_chance(line: &str) -> String {
     let words: Vec<&str> = line.split(' ').collect();
     match words.as_slice() {
-        [path, "d", rest @ ..] if path.starts_with("implied") => {
-            format!("{path} d {} (no time)", rest[0])
+        [path, kind @ ("d" | "c"), mode, user, group, ..]
+            if *kind == "c" || path.starts_with("implied") =>
+        {
+            format!("{path} {kind} {mode} {user} {group}")
         }
         _ => line.to_owned(),
     }
