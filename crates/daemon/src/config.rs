@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use registry::{ProxyConfig, RegistryConfig};
 use store::DriverKind;
@@ -165,6 +166,8 @@ pub struct DaemonConfig {
     pub max_concurrent_uploads: usize,
     /// Attempts at one layer before a pull fails.
     pub max_download_attempts: u32,
+    /// How long a transfer may bring nothing before it is tried again.
+    pub stall_timeout: Duration,
     /// Whether to log debug messages, whatever `log_level` says.
     pub debug: bool,
     /// The least important messages to log, in the words of `tracing`.
@@ -204,6 +207,7 @@ impl DaemonConfig {
             max_concurrent_downloads: limits.downloads,
             max_concurrent_uploads: limits.uploads,
             max_download_attempts: limits.attempts,
+            stall_timeout: RegistryConfig::default().stall_timeout,
             debug: false,
             log_level: tracing::Level::INFO,
             log_format: LogFormat::default(),
@@ -267,6 +271,9 @@ impl DaemonConfig {
             directives.max_download_attempts,
             &mut config.max_download_attempts,
         )?;
+        let mut seconds = config.stall_timeout.as_secs();
+        number("stall timeout", directives.stall_timeout, &mut seconds)?;
+        config.stall_timeout = Duration::from_secs(seconds);
         config.debug = directives.debug.unwrap_or(config.debug);
         if let Some(level) = directives.log_level.filter(|level| !level.is_empty()) {
             config.log_level = log_level(level)?;
@@ -296,6 +303,7 @@ impl DaemonConfig {
                 https: self.proxies.https.clone(),
                 no_proxy: self.proxies.no_proxy.clone(),
             },
+            stall_timeout: self.stall_timeout,
             ..RegistryConfig::default()
         }
     }

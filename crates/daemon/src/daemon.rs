@@ -75,6 +75,7 @@ impl Daemon {
         config.max_concurrent_downloads = new.max_concurrent_downloads;
         config.max_concurrent_uploads = new.max_concurrent_uploads;
         config.max_download_attempts = new.max_download_attempts;
+        config.stall_timeout = new.stall_timeout;
         self.0.engine.reload(config.registry(&self.0.version), config.limits())?;
         *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         Ok(())

@@ -38,6 +38,9 @@ pub struct Directives {
     /// Attempts at one layer before a pull fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_download_attempts: Option<i64>,
+    /// Seconds without a byte after which a transfer is tried again. Longshore's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stall_timeout: Option<i64>,
     /// Whether to log debug messages, whatever `log_level` says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub debug: Option<bool>,
@@ -56,7 +59,7 @@ pub struct Directives {
 }
 
 /// The names of the directives in a file.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "data-root",
     "debug",
     "group",
@@ -70,6 +73,7 @@ const NAMES: [&str; 14] = [
     "max-download-attempts",
     "pidfile",
     "registry-mirrors",
+    "stall-timeout",
     "storage-driver",
 ];
 
@@ -125,7 +129,7 @@ mod tests {
         let some = |name: &str| match name {
             "debug" | "keep-blobs" => Value::Bool(true),
             "hosts" | "registry-mirrors" | "insecure-registries" => Value::Array(vec!["x".into()]),
-            name if name.starts_with("max-") => Value::from(7),
+            name if name.starts_with("max-") || name == "stall-timeout" => Value::from(7),
             _ => Value::from("x"),
         };
         let all: Map<String, Value> =

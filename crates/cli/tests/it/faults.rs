@@ -145,6 +145,19 @@ fn a_hang_up_is_tried_again() {
 }
 
 #[test]
+fn a_stalled_body_is_given_up_and_resumed() {
+    let faulty = Faulty::new();
+    let config = faulty.home.path().join("daemon.json");
+    std::fs::write(&config, r#"{"stall-timeout": 1}"#).unwrap();
+    faulty.first(vec![Answer::default().body(bytes(faulty.layer())).stall_after(9000)]);
+    let name = format!("{}/app:1", faulty.server.host());
+    let config = config.display().to_string();
+    faulty.home.run(&["--config-file", &config, "pull", &name]).success();
+    assert_holds_only(&faulty.home.data_root(), &faulty.image);
+    assert_eq!(faulty.server.count("GET", &path(&faulty.layer().digest)), 2);
+}
+
+#[test]
 fn wrong_bytes_once_are_fetched_again() {
     let faulty = Faulty::new();
     let mut wrong = bytes(faulty.layer()).to_vec();
