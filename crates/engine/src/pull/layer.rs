@@ -29,11 +29,14 @@ pub(crate) struct ReadyLayer {
     staged: Mutex<Option<Staged>>,
     /// Kept as long as the layer, so that others who want the blob find it.
     download: Option<Download>,
+    /// Under which it is staged. The pull that began the job may end before those that joined it.
+    _lease: Arc<Lease>,
 }
 
 impl ReadyLayer {
-    fn new(staged: Staged, download: Option<Download>) -> Arc<Self> {
-        Arc::new(Self { staged: Mutex::new(Some(staged)), download })
+    fn new(job: &Job, staged: Staged, download: Option<Download>) -> Arc<Self> {
+        let lease = Arc::clone(&job.lease);
+        Arc::new(Self { staged: Mutex::new(Some(staged)), download, _lease: lease })
     }
 
     /// Gives up the staged layer; `None` if another pull has published it.
@@ -132,7 +135,7 @@ impl Job {
             self.planned.check_digest(&unpacked)?;
             Ok(staged)
         }) {
-            Ok(staged) => Ok(ReadyLayer::new(staged, None)),
+            Ok(staged) => Ok(ReadyLayer::new(self, staged, None)),
             Err(error) => {
                 // Damaged on our disk: the next attempt fetches it again.
                 let (store, digest) =
@@ -167,7 +170,7 @@ impl Job {
                 self.remote.pass_over(&source);
             }
         }
-        Ok(ReadyLayer::new(result?, Some(download)))
+        Ok(ReadyLayer::new(self, result?, Some(download)))
     }
 
     /// Unpacks on a blocking thread, when one of those for it is free.
