@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use registry::{Client, RegistryConfig};
@@ -79,6 +80,8 @@ pub(crate) struct Shared {
     pub(crate) unpackers: Arc<Semaphore>,
     /// One pull publishes at a time: a layer that two of them staged is then taken by the first and found by the second.
     pub(crate) publishing: tokio::sync::Mutex<()>,
+    /// Whether [`Engine::flush_soon`] is at work.
+    flushing: AtomicBool,
     network: RwLock<Network>,
 }
 
@@ -121,6 +124,7 @@ impl Engine {
             upload_jobs: Transfers::default(),
             unpackers: Arc::new(Semaphore::new(cores.clamp(2, 8))),
             publishing: tokio::sync::Mutex::new(()),
+            flushing: AtomicBool::new(false),
             network: RwLock::new(network),
         })))
     }
@@ -155,6 +159,19 @@ impl Engine {
 
     pub(crate) fn network(&self) -> Network {
         self.0.network.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has what is written so far go to the disk in the background, so that the sync of a commit finds less to do.
+    pub(crate) fn flush_soon(&self) {
+        if self.0.flushing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let engine = self.clone();
+        tokio::task::spawn_blocking(move || {
+            // The commit syncs again, and reports what fails.
+            let _ = engine.store().sync();
+            engine.0.flushing.store(false, Ordering::Release);
+        });
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -129,8 +129,8 @@ impl Store {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
-    /// Writes everything that was prepared to the disk.
-    pub(crate) fn sync(&self) -> Result<(), StoreError> {
+    /// Writes everything that was prepared to the disk, as [`Store::commit`] does by itself.
+    pub fn sync(&self) -> Result<(), StoreError> {
         files::sync_file_system(&self.0.root, self.root())
     }
 

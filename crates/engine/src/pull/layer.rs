@@ -101,6 +101,7 @@ impl Job {
         loop {
             match self.attempt().await {
                 Ok(layer) => {
+                    self.engine.flush_soon();
                     self.watchers.report(LayerState::PullComplete);
                     return Ok(layer);
                 }
