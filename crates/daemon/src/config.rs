@@ -321,6 +321,11 @@ impl DaemonConfig {
 fn read(path: &Path) -> Result<String, ConfigError> {
     let failed = |source| ConfigError::Read { path: path.to_owned(), source };
     let mut text = String::new();
+    // A FIFO or a device would hold up the whole daemon when it reloads.
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+    }
     let file = File::open(path).map_err(failed)?;
     file.take(MAX_FILE_SIZE + 1).read_to_string(&mut text).map_err(failed)?;
     if text.len() as u64 > MAX_FILE_SIZE {

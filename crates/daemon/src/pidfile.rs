@@ -15,6 +15,13 @@ impl PidFile {
     /// Writes this process's ID. Refuses when the file names a process that lives.
     pub(crate) fn write(path: &Path) -> io::Result<Self> {
         match fs::read_to_string(path) {
+            // Nobody's pidfile: overwriting it could cost the system a file that it needs.
+            Ok(text) if !text.trim().is_empty() && text.trim().parse::<u32>().is_err() => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "the file exists and holds no process ID",
+                ));
+            }
             Ok(text) => {
                 // The system may have given the number of a daemon that died to this process: in a container it does.
                 let other =
@@ -69,9 +76,14 @@ mod tests {
         assert!(!path.exists());
 
         // No process can have the largest number.
-        for stale in ["", "x", "-1", "0", "2147483647", "99999999999"] {
+        for stale in ["", "0", "2147483647"] {
             fs::write(&path, stale).unwrap();
             PidFile::write(&path).unwrap();
+        }
+        for foreign in ["root:x:0:0\n", "-1", "99999999999"] {
+            fs::write(&path, foreign).unwrap();
+            PidFile::write(&path).unwrap_err();
+            assert_eq!(fs::read_to_string(&path).unwrap(), foreign);
         }
 
         fs::write(&path, "1\n").unwrap();

@@ -27,13 +27,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Error)]
 pub enum RunError {
     /// The data root cannot be opened.
-    #[error("failed to start daemon: {0}")]
+    #[error("failed to start daemon: {}", .0.message())]
     Engine(#[source] Box<EngineError>),
     /// An address cannot be listened on.
     #[error("failed to start daemon: {0}")]
     Listen(#[from] ListenError),
     /// There is no address to listen on.
-    #[error("failed to start daemon: no host to listen on")]
+    #[error(
+        "failed to start daemon: no host to listen on: give one with -H, as in -H unix:///PATH/longshore.sock, or set \
+         XDG_RUNTIME_DIR"
+    )]
     NoHost,
     /// The pidfile cannot be written, or names a process that lives.
     #[error("failed to start daemon, ensure it is not running or delete {}: {source}", path.display())]

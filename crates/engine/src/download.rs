@@ -192,7 +192,8 @@ impl Job {
         let Some(first) = segments.pop_front() else { return Ok(()) };
         let stream = self.remote.blob(&self.descriptor, first.clone()).await?;
         if !stream.ranged {
-            return self.write_whole(stream).await;
+            // The server knows no ranges: one stream brings all, and the writer skips what is here.
+            return self.write_range(stream, 0..self.descriptor.size).await;
         }
         let queue = Mutex::new(segments);
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
@@ -216,7 +217,7 @@ impl Job {
         Ok(())
     }
 
-    /// Writes a stream that begins with `range`.
+    /// Writes `range` from a stream that begins there, or at the blob's first byte if the server knows no ranges.
     async fn write_range(&self, mut stream: BlobStream, range: Range<u64>) -> Result<(), Failure> {
         {
             let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
@@ -224,12 +225,23 @@ impl Job {
                 sources.push(stream.source.clone());
             }
         }
-        let mut writer = self.ingest.writer(range)?;
+        let mut writer = self.ingest.writer(range.clone())?;
         let mut buffer = BytesMut::with_capacity(WRITE_SIZE);
         let mut written = Instant::now();
+        let mut skip = if stream.ranged { 0 } else { range.start };
+        let mut wanted = range.end - range.start;
         let end = loop {
             match stream.try_next().await {
-                Ok(Some(bytes)) => buffer.extend_from_slice(&bytes),
+                Ok(Some(bytes)) => {
+                    let (before, bytes) = bytes.split_at(clamp(skip, bytes.len()));
+                    let bytes = &bytes[..clamp(wanted, bytes.len())];
+                    buffer.extend_from_slice(bytes);
+                    skip -= before.len() as u64;
+                    wanted -= bytes.len() as u64;
+                    if wanted == 0 {
+                        break Ok(());
+                    }
+                }
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error.into()),
             }
@@ -258,11 +270,11 @@ impl Job {
         self.watchers.report(LayerState::Downloading { current: self.ingest.present(), total });
         Ok(written)
     }
+}
 
-    /// Writes a stream of the whole blob: the server knows no ranges. The writer skips what is here.
-    async fn write_whole(&self, stream: BlobStream) -> Result<(), Failure> {
-        self.write_range(stream, 0..self.descriptor.size).await
-    }
+/// Returns `count`, or `length` if that is less.
+fn clamp(count: u64, length: usize) -> usize {
+    usize::try_from(count).map_or(length, |count| count.min(length))
 }
 
 /// Cuts ranges into requests.

@@ -93,6 +93,9 @@ pub enum EngineError {
     /// Another error of a registry.
     #[error(transparent)]
     Registry(registry::RegistryError),
+    /// A push needs a user name and a password, and there are none.
+    #[error("no basic auth credentials")]
+    NoCredentials,
     /// A registry did not accept a login, or could not be asked.
     #[error(transparent)]
     Login(registry::RegistryError),
@@ -222,6 +225,7 @@ impl EngineError {
             Self::Shared(error) => error.kind(),
             Self::Registry(_)
             | Self::Login(_)
+            | Self::NoCredentials
             | Self::Config { .. }
             | Self::RootFsMismatch
             | Self::LayerVerification { .. }

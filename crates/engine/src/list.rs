@@ -124,11 +124,8 @@ impl<'a> Listing<'a> {
             if !wanted(options, is_parent, &repo_tags, &repo_digests) {
                 continue;
             }
-            let Some(size) = self.size(&entry.image.layers)? else { continue };
-            let shared_size = match &shared {
-                Some(users) => Some(self.shared(&entry.image.layers, users)?),
-                None => None,
-            };
+            let Some(size) = self.size(&entry.image.layers) else { continue };
+            let shared_size = shared.as_ref().map(|users| self.shared(&entry.image.layers, users));
             summaries.push(ImageSummary {
                 id: id.clone(),
                 parent: entry.parent,
@@ -182,19 +179,23 @@ impl<'a> Listing<'a> {
     }
 
     /// Returns the size of a stack of layers; `None` if one of them has gone.
-    fn size(&mut self, chain: &[ChainId]) -> Result<Option<u64>> {
+    fn size(&mut self, chain: &[ChainId]) -> Option<u64> {
         let mut sum = Some(0);
         for chain_id in chain {
             let size = if let Some(size) = self.sizes.get(chain_id) {
                 *size
             } else {
-                let size = self.store.layer_size(chain_id)?;
+                // A damaged layer must not hide the images, not even its own.
+                let size = self.store.layer_size(chain_id).unwrap_or_else(|error| {
+                    tracing::warn!(layer = %chain_id, %error, "a layer cannot be read");
+                    Some(0)
+                });
                 self.sizes.insert(chain_id.clone(), size);
                 size
             };
             sum = sum.zip(size).map(|(sum, size): (u64, u64)| sum.saturating_add(size));
         }
-        Ok(sum)
+        sum
     }
 
     fn layer_users(&self) -> HashMap<ChainId, usize> {
@@ -207,13 +208,13 @@ impl<'a> Listing<'a> {
         users
     }
 
-    fn shared(&mut self, chain: &[ChainId], users: &HashMap<ChainId, usize>) -> Result<u64> {
+    fn shared(&mut self, chain: &[ChainId], users: &HashMap<ChainId, usize>) -> u64 {
         let shared: Vec<ChainId> = chain
             .iter()
             .filter(|chain_id| users.get(chain_id).is_some_and(|n| *n > 1))
             .cloned()
             .collect();
-        Ok(self.size(&shared)?.unwrap_or_default())
+        self.size(&shared).unwrap_or_default()
     }
 }
 

@@ -30,9 +30,16 @@ impl Engine {
         let engine = self.clone();
         let name = name.to_owned();
         blocking(move || {
-            let mut removal = Removal { engine: &engine, options, records: Vec::new() };
-            removal.run(&name)?;
-            Ok(removal.records)
+            let mut removal =
+                Removal { engine: &engine, options, records: Vec::new(), taken: Vec::new() };
+            match removal.run(&name) {
+                Ok(()) => Ok(removal.records),
+                Err(error @ EngineError::Store(_)) => {
+                    removal.give_back();
+                    Err(error)
+                }
+                Err(error) => Err(error),
+            }
         })
         .await
     }
@@ -43,6 +50,8 @@ struct Removal<'a> {
     engine: &'a Engine,
     options: RemoveOptions,
     records: Vec<Removed>,
+    /// The names taken so far, to be given back should the removal fail.
+    taken: Vec<(Reference, ImageId)>,
 }
 
 impl Removal<'_> {
@@ -101,7 +110,23 @@ impl Removal<'_> {
             Ok(())
         })?;
         self.records.extend(names.iter().map(|name| Removed::Untagged(name.familiar())));
+        self.taken.extend(names.iter().map(|name| (name.clone(), id.clone())));
         Ok(())
+    }
+
+    /// Names again what could not be removed: a failure must not lose an image.
+    fn give_back(&self) {
+        let given = self.store().update_references(|references| {
+            for (name, id) in &self.taken {
+                if references.get(name).is_none() {
+                    references.set(name, id)?;
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = given {
+            tracing::warn!(%error, "the names of an image that could not be removed are lost");
+        }
     }
 
     /// Deletes an image. `quiet`: it is only being tidied up, so that a reason against it is no error.
@@ -123,6 +148,14 @@ impl Removal<'_> {
             Ok(removed) => removed,
             // Another process gave it a name, or removed it, a moment ago.
             Err(StoreError::Referenced { .. } | StoreError::NoImage(_)) if quiet => return Ok(()),
+            Err(StoreError::Referenced { .. }) => {
+                let reason = "image is referenced in multiple repositories".to_owned();
+                return Err(EngineError::ImageInUse {
+                    id: id.digest().short(),
+                    hard: false,
+                    reason,
+                });
+            }
             Err(error) => return Err(error.into()),
         };
         self.engine.image_event("delete", id, &id.to_string());

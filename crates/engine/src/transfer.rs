@@ -169,9 +169,28 @@ struct Watching {
     last: Option<LayerState>,
 }
 
+impl Watching {
+    /// Says whether the last that was heard is of a download that goes on. What is unpacked beside it is not shown: a
+    /// user's line would flip between two counters.
+    fn is_downloading(&self) -> bool {
+        matches!(
+            self.last,
+            Some(
+                LayerState::Waiting
+                    | LayerState::Downloading { .. }
+                    | LayerState::Retrying { .. }
+                    | LayerState::VerifyingChecksum
+            )
+        )
+    }
+}
+
 impl Watchers {
     pub(crate) fn report(&self, state: LayerState) {
         let mut watching = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(state, LayerState::Extracting { .. }) && watching.is_downloading() {
+            return;
+        }
         for (_, watcher) in &watching.watchers {
             watcher.report(state.clone());
         }
@@ -298,6 +317,31 @@ mod tests {
         assert!(!retried.joined());
         assert_eq!(retried.done().await.unwrap(), 3);
         assert_eq!(runs.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn unpacking_is_shown_when_the_download_is_over() {
+        let (progress, mut events) = Progress::channel();
+        let watchers = Watchers::default();
+        watchers.join(Watcher::User { progress, id: "a".into() });
+        let (current, total) = (1, 2);
+        watchers.report(LayerState::Downloading { current, total });
+        watchers.report(LayerState::Extracting { current, total });
+        watchers.report(LayerState::DownloadComplete);
+        watchers.report(LayerState::Extracting { current, total: 1 });
+        drop(watchers);
+        let mut states = Vec::new();
+        while let Some(ProgressEvent::Layer { state, .. }) = events.recv().await {
+            states.push(state);
+        }
+        assert_eq!(
+            states,
+            [
+                LayerState::Downloading { current, total },
+                LayerState::DownloadComplete,
+                LayerState::Extracting { current, total: 1 },
+            ]
+        );
     }
 
     #[tokio::test]

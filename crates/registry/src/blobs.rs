@@ -83,32 +83,47 @@ impl Remote {
         }
     }
 
+    async fn ask_for_blob(
+        &self,
+        session: &Session,
+        blob: &Descriptor,
+        range: Option<&Range<u64>>,
+    ) -> Result<Answer, RegistryError> {
+        let mut call = Call::new(Method::GET, self.blob_url(session, &blob.digest))
+            .redirects(Redirects::Anywhere);
+        if let Some(range) = range {
+            let bytes = format!("bytes={}-{}", range.start, range.end - 1);
+            call = call.header(header::RANGE, &bytes);
+        }
+        let wanted = [StatusCode::OK, StatusCode::PARTIAL_CONTENT];
+        session.send(call).await?.expect(&wanted).await
+    }
+
     async fn blob_at(
         &self,
         session: &Session,
         blob: &Descriptor,
         range: &Range<u64>,
     ) -> Result<(bool, Option<u64>, Body), RegistryError> {
-        let mut call = Call::new(Method::GET, self.blob_url(session, &blob.digest))
-            .redirects(Redirects::Anywhere);
         let whole = *range == (0..blob.size);
-        if !whole {
-            let bytes = format!("bytes={}-{}", range.start, range.end - 1);
-            call = call.header(header::RANGE, &bytes);
-        }
-        let wanted = [StatusCode::OK, StatusCode::PARTIAL_CONTENT];
-        let answer = session.send(call).await?.expect(&wanted).await?;
-        let ranged = answer.status() == StatusCode::PARTIAL_CONTENT;
-        let (total, length) = if ranged {
-            let header =
-                || RegistryError::Header { name: "Content-Range", url: answer.url.clone() };
-            let (part, total) = content_range(&answer).ok_or_else(header)?;
-            if part.start != range.start || part.end > range.end {
-                return Err(header());
+        let mut answer = self.ask_for_blob(session, blob, (!whole).then_some(range)).await?;
+        let mut part = None;
+        if answer.status() == StatusCode::PARTIAL_CONTENT {
+            let sent = content_range(&answer);
+            part = sent.filter(|(part, _)| part.start == range.start && part.end <= range.end);
+            if part.is_none() {
+                // A server that gets ranges wrong may still send the whole.
+                answer = self.ask_for_blob(session, blob, None).await?;
+                if answer.status() == StatusCode::PARTIAL_CONTENT {
+                    let url = answer.url.clone();
+                    return Err(RegistryError::Header { name: "Content-Range", url });
+                }
             }
-            (total, range.end - range.start)
-        } else {
-            (answer.length(), blob.size)
+        }
+        let ranged = part.is_some();
+        let (total, length) = match part {
+            Some((_, total)) => (total, range.end - range.start),
+            None => (answer.length(), blob.size),
         };
         if let Some(actual) = total.filter(|&total| total != blob.size) {
             let (digest, expected) = (blob.digest.clone(), blob.size);

@@ -60,7 +60,7 @@ impl Descriptor {
 pub enum ManifestError {
     /// Not JSON, or a field is missing or wrong.
     #[error("manifest is not valid: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(serde_json::Error),
     /// More bytes than [`MAX_MANIFEST_SIZE`].
     #[error("manifest of {0} bytes is larger than the {MAX_MANIFEST_SIZE} that are allowed")]
     TooLarge(u64),
@@ -99,6 +99,12 @@ pub enum ManifestError {
     /// A size that no blob has.
     #[error("manifest gives blob {0} an absurd size")]
     Size(Digest),
+}
+
+impl From<serde_json::Error> for ManifestError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error)
+    }
 }
 
 /// A manifest of either kind.

@@ -9,7 +9,7 @@
 //! before the references leaves blobs, layers and perhaps an image that nothing points to, all noted in the lease, which
 //! the next start ends. The files of an unpublished layer or blob are never found by anybody.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -126,7 +126,7 @@ impl Store {
         step("synced");
         let transaction = self.transaction()?;
         self.publish_blobs(&prepared)?;
-        let all_ours = self.publish_layers(&prepared)?;
+        let all_ours = self.publish_layers(&transaction, &prepared)?;
         self.publish_image(&transaction, &prepared)?;
         self.publish_sources(&prepared)?;
         step("sources published");
@@ -273,15 +273,29 @@ impl Store {
     }
 
     /// Publishes the layers that are not there yet; says whether that is all of them.
-    fn publish_layers(&self, prepared: &Prepared) -> Result<bool, StoreError> {
+    fn publish_layers(
+        &self,
+        transaction: &Transaction,
+        prepared: &Prepared,
+    ) -> Result<bool, StoreError> {
         let paths = self.paths();
         // Where the parents in this commit are, be they ours or those of somebody who was faster.
         let mut places: HashMap<&ChainId, String> = HashMap::new();
         let mut ours = Vec::new();
+        // What stood on a layer that is replaced refers to its old place.
+        let mut replaced: HashSet<&ChainId> = HashSet::new();
         for layer in &prepared.layers {
-            if let Some(there) = self.layer(&layer.chain)? {
-                places.insert(&layer.chain, there.cache_id);
+            let stands =
+                layer.record.parent.as_ref().is_none_or(|parent| !replaced.contains(parent));
+            if stands && self.has_whole_layer(&layer.chain)? {
+                if let Some(there) = self.layer(&layer.chain)? {
+                    places.insert(&layer.chain, there.cache_id);
+                }
                 continue;
+            }
+            if files::exists(&paths.layer(&layer.chain))? {
+                self.discard_layer(transaction, &layer.chain)?;
+                replaced.insert(&layer.chain);
             }
             let parent = match &layer.record.parent {
                 None => None,

@@ -7,6 +7,7 @@ use std::sync::PoisonError;
 
 use spec::{ChainId, DiffId, Digest};
 
+use crate::lock::Transaction;
 use crate::{DriverKind, Store, StoreError, files, overlay2, packed};
 
 /// A layer.
@@ -61,6 +62,37 @@ impl Store {
         };
         let diff_id = diff_id.parse().map_err(|_| damaged("diff"))?;
         Ok(Some(Layer { chain_id: chain.clone(), diff_id, parent, size, cache_id, blob }))
+    }
+
+    /// Says whether a layer is here with an entry that can be read and, where the driver unpacks, its directory.
+    pub fn has_whole_layer(&self, chain: &ChainId) -> Result<bool, StoreError> {
+        let layer = match self.layer(chain) {
+            Ok(Some(layer)) => layer,
+            Ok(None) | Err(StoreError::Damaged { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        match self.driver() {
+            DriverKind::Overlay2 => {
+                files::exists(&self.paths().overlay_layer(&layer.cache_id).join("diff"))
+            }
+            DriverKind::Packed => match &layer.blob {
+                Some(blob) => Ok(self.blob(blob)?.is_some()),
+                None => Ok(false),
+            },
+        }
+    }
+
+    /// Removes what is left of a layer that is not whole, to make place for a new one.
+    pub(crate) fn discard_layer(&self, _: &Transaction, chain: &ChainId) -> Result<(), StoreError> {
+        let trash = self.paths().trash();
+        if self.driver() == DriverKind::Overlay2
+            && let Ok(Some(layer)) = self.layer(chain)
+        {
+            files::remove_tree(&self.paths().overlay_layer(&layer.cache_id), &trash)?;
+        }
+        files::remove_tree(&self.paths().layer(chain), &trash)?;
+        self.known_layers().lock().unwrap_or_else(PoisonError::into_inner).remove(chain);
+        Ok(())
     }
 
     /// Returns the size of a layer's files in bytes. Cheap when asked again.
@@ -134,8 +166,15 @@ impl Store {
         let mut parents = BTreeMap::new();
         for name in files::names(&self.paths().layers())? {
             let Ok(chain) = format!("sha256:{name}").parse::<ChainId>() else { continue };
-            if let Some(known) = self.known_layer(&chain)? {
-                parents.insert(chain, known.parent);
+            match self.known_layer(&chain) {
+                Ok(Some(known)) => _ = parents.insert(chain, known.parent),
+                Ok(None) => {}
+                // Whatever else is damaged: what it stands on is still needed.
+                Err(StoreError::Damaged { .. }) => {
+                    let parent = files::read_text(&self.paths().layer(&chain).join("parent"))?;
+                    parents.insert(chain, parent.and_then(|parent| parent.parse().ok()));
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(parents)

@@ -1,12 +1,17 @@
 //! Registries that fail in every way, and what a user is told.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use bytes::Bytes;
 use spec::Digest;
 use test_support::image::{Blob, Image};
 use test_support::scripted::{Answer, Scripted};
 use tokio::runtime::Runtime;
 
-use super::support::{Done, Home, assert_holds_only, files_below, small_image};
+use super::support::{
+    Bench, Done, Front, Home, assert_holds_only, files_below, is_root, small_image,
+};
 
 /// A registry with one image, before a fault is put into it.
 struct Faulty {
@@ -134,6 +139,75 @@ fn busy_and_broken_registries_are_tried_again() {
         faulty.first(vec![refusal.clone(), refusal]);
         faulty.recovers();
     }
+}
+
+#[test]
+fn a_server_that_gets_ranges_wrong_is_asked_for_the_whole() {
+    let faulty = Faulty::new();
+    let content = bytes(faulty.layer());
+    let mut first = true;
+    faulty.server.reply("GET", &path(&faulty.layer().digest), move |request| {
+        let whole = Answer::default().body(content.clone());
+        match request.header("range") {
+            None if std::mem::take(&mut first) => whole.cut_after(9000),
+            None => whole,
+            Some(_) => Answer::status(206).body(content.clone()),
+        }
+    });
+    faulty.recovers();
+}
+
+#[test]
+fn a_pull_that_others_joined_goes_on_without_the_one_that_began_it() {
+    let faulty = Faulty::new();
+    let folder = tempfile::TempDir::new().unwrap();
+    let config = folder.path().join("daemon.json");
+    std::fs::write(&config, r#"{"stall-timeout": 1}"#).unwrap();
+    faulty.first(vec![Answer::default().body(bytes(faulty.layer())).stall_after(9000)]);
+    let bench = Bench::new(Front::Longshore, &["--config-file", config.to_str().unwrap()]);
+    let name = format!("{}/app:1", faulty.server.host());
+    let begin = || {
+        let mut pull = bench.command();
+        let mut pull = pull.args(["pull", &name]).stdout(Stdio::piped()).spawn().unwrap();
+        // Both wait for the layer when they have said that they will fetch it.
+        let mut lines = BufReader::new(pull.stdout.take().unwrap()).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.ends_with("Pulling fs layer")));
+        (pull, lines)
+    };
+    let (mut first, _) = begin();
+    let (mut second, mut output) = begin();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(output.any(|line| line.starts_with("Status: ")));
+    assert!(second.wait().unwrap().success());
+    bench.run(&["inspect", &name]).success();
+}
+
+#[test]
+fn layers_whose_files_are_gone_are_made_anew() {
+    let faulty = Faulty::new();
+    faulty.recovers();
+    let root = faulty.home.data_root();
+    if !is_root() {
+        println!("skipped: needs root for the overlay2 driver");
+        return;
+    }
+    let clean = files_below(&root.join("overlay2")).len();
+    for entry in std::fs::read_dir(root.join("overlay2")).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name() != "l" {
+            std::fs::remove_dir_all(entry.path()).unwrap();
+        }
+    }
+    faulty.pull().success();
+    let back = files_below(&root.join("overlay2"));
+    let links = |name: &&String| name.starts_with("l/");
+    assert_eq!(
+        back.iter().filter(|name| !links(name)).count(),
+        clean - faulty.image.layers.len(),
+        "all but the links, of which the old ones lead nowhere"
+    );
+    faulty.home.run(&["inspect", &format!("{}/app:1", faulty.server.host())]).success();
 }
 
 #[test]

@@ -147,8 +147,13 @@ impl Bench {
     }
 
     pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Done {
+        run(self.command().args(arguments), input)
+    }
+
+    /// Prepares a command line to the engine.
+    pub(crate) fn command(&self) -> Command {
         let host = format!("unix://{}", self.home.path().join("longshore.sock").display());
-        let mut command = match self.front {
+        match self.front {
             Front::InProcess => {
                 let mut command = self.home.longshore();
                 command.args(&self.flags);
@@ -164,8 +169,7 @@ impl Bench {
                 command.args(["-H", &host]);
                 command
             }
-        };
-        run(command.args(arguments), input)
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! From a reference to the manifest of one image: through indexes, by platform.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use registry::Target;
 use spec::{
-    Descriptor, ImageManifest, Index, MAX_MANIFEST_SIZE, Manifest, MediaType, Platform, Raw,
-    Reference,
+    Descriptor, Digest, ImageManifest, Index, MAX_MANIFEST_SIZE, Manifest, MediaType, Platform,
+    Raw, Reference,
 };
 
 use store::SmallBlob;
@@ -12,7 +14,7 @@ use store::SmallBlob;
 use super::{Pull, refused};
 use crate::engine::blocking;
 use crate::progress::ProgressEvent;
-use crate::{EngineError, Result};
+use crate::{EngineError, Result, resolve};
 
 /// How deep indexes may be nested. One level is usual, two are seen.
 const MAX_INDEX_DEPTH: usize = 4;
@@ -56,7 +58,7 @@ impl Pull<'_> {
         self.progress.report(ProgressEvent::Pulling {
             reference: match target {
                 Target::Tag(tag) => tag.to_string(),
-                Target::Digest(digest) => digest.to_string(),
+                Target::Digest(_) => resolve::by_digest(reference).to_string(),
             },
             repository: reference.repository().path().to_owned(),
         });
@@ -79,52 +81,57 @@ impl Pull<'_> {
         Err(EngineError::IndexDepth(reference.familiar()))
     }
 
-    /// Returns what the target names. A tag costs a HEAD only when what it names is here already.
+    /// Returns what the target names. A tag costs a HEAD only when what it names is here already, a digest nothing.
     async fn root(&self, target: &Target, reference: &Reference) -> Result<(Descriptor, Bytes)> {
-        let descriptor = match target {
-            Target::Digest(digest) => {
-                if let Some(bytes) = self.local_document(digest).await? {
-                    let media_type = document_type(&bytes);
-                    return Ok((
-                        Descriptor::new(media_type, digest.clone(), bytes.len() as u64),
-                        bytes,
-                    ));
-                }
-                None
-            }
+        match target {
             Target::Tag(_) => {
                 let resolved = self.remote.resolve(target).await;
-                Some(resolved.map_err(|error| refused(error, reference))?)
+                let descriptor = resolved.map_err(|error| refused(error, reference))?;
+                let bytes = self.document(&descriptor, reference).await?;
+                Ok((descriptor, bytes))
             }
-        };
-        if let Some(descriptor) = descriptor {
-            let bytes = self.document(&descriptor, reference).await?;
-            return Ok((descriptor, bytes));
+            Target::Digest(digest) => {
+                let (bytes, sent_as) = match self.local_document(digest).await? {
+                    Some(bytes) => (bytes, None),
+                    None => self.fetch(digest, reference).await?,
+                };
+                let media_type = sent_as.unwrap_or_else(|| document_type(&bytes));
+                Ok((Descriptor::new(media_type, digest.clone(), bytes.len() as u64), bytes))
+            }
         }
-        let fetched =
-            self.remote.manifest(target).await.map_err(|error| refused(error, reference))?;
-        let media_type = fetched.media_type.unwrap_or_else(|| document_type(&fetched.bytes));
-        let size = fetched.bytes.len() as u64;
-        Ok((Descriptor::new(media_type, fetched.digest, size), fetched.bytes))
     }
 
     /// Returns a manifest or index by its digest, from the store or the registry.
     async fn document(&self, descriptor: &Descriptor, reference: &Reference) -> Result<Bytes> {
-        if let Some(bytes) = self.local_document(&descriptor.digest).await? {
-            return Ok(bytes);
+        match self.local_document(&descriptor.digest).await? {
+            Some(bytes) => Ok(bytes),
+            None => Ok(self.fetch(&descriptor.digest, reference).await?.0),
         }
-        let target = Target::Digest(descriptor.digest.clone());
-        let fetched =
-            self.remote.manifest(&target).await.map_err(|error| refused(error, reference))?;
-        Ok(fetched.bytes)
     }
 
-    async fn local_document(&self, digest: &spec::Digest) -> Result<Option<Bytes>> {
+    async fn fetch(
+        &self,
+        digest: &Digest,
+        reference: &Reference,
+    ) -> Result<(Bytes, Option<MediaType>)> {
+        let fetched = self.remote.manifest(&Target::Digest(digest.clone())).await;
+        let fetched = fetched.map_err(|error| refused(error, reference))?;
+        Ok((fetched.bytes, fetched.media_type))
+    }
+
+    /// Returns a manifest that is kept here; what is damaged is dropped, to be fetched again.
+    async fn local_document(&self, digest: &Digest) -> Result<Option<Bytes>> {
         let (store, lease, digest) =
-            (self.engine.store().clone(), std::sync::Arc::clone(&self.lease), digest.clone());
+            (self.engine.store().clone(), Arc::clone(&self.lease), digest.clone());
         blocking(move || {
             lease.hold_blob(&digest)?;
-            Ok(store.read_blob(&digest, MAX_MANIFEST_SIZE)?)
+            let small = store.blob(&digest)?.is_some_and(|blob| blob.size <= MAX_MANIFEST_SIZE);
+            if !small || store.discard_blob_if_damaged(&digest)? {
+                return Ok(None);
+            }
+            // A user may ask for the digest of a config or a layer: what the registry says of it is the answer.
+            let bytes = store.read_blob(&digest, MAX_MANIFEST_SIZE)?;
+            Ok(bytes.filter(|bytes| Manifest::parse(None, bytes).is_ok()))
         })
         .await
     }
@@ -184,7 +191,7 @@ mod tests {
     use super::*;
 
     fn entry(platform: Option<&str>, media_type: MediaType, mark: u8) -> Descriptor {
-        let mut descriptor = Descriptor::new(media_type, spec::Digest::sha256(&[mark]), 1);
+        let mut descriptor = Descriptor::new(media_type, Digest::sha256(&[mark]), 1);
         descriptor.platform = platform.map(|text| {
             let words: Vec<&str> = text.split('/').collect();
             Platform {
@@ -231,7 +238,7 @@ mod tests {
         ] {
             let index = Index { media_type: MediaType::OciIndex, manifests: entries };
             let chosen = choose(&index, &amd64).map(|descriptor| descriptor.digest.clone());
-            assert_eq!(chosen, expected.map(|mark| spec::Digest::sha256(&[mark])), "{index:?}");
+            assert_eq!(chosen, expected.map(|mark| Digest::sha256(&[mark])), "{index:?}");
         }
     }
 }

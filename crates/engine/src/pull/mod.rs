@@ -4,7 +4,7 @@ mod layer;
 mod manifest;
 mod plan;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
@@ -50,7 +50,8 @@ impl Engine {
             .await
             .map_err(EngineError::Registry)?;
         let lease = self.lease().await?;
-        let pull = Pull { engine: self, remote, request: &request, progress, lease };
+        let warnings = Mutex::default();
+        let pull = Pull { engine: self, remote, request: &request, progress, lease, warnings };
         let familiar =
             if request.all_tags { repository.familiar() } else { pull.reference().familiar() };
         let newer = if request.all_tags {
@@ -59,6 +60,9 @@ impl Engine {
             pull.one(&pull.reference()).await?
         };
         pull.progress.report(ProgressEvent::Status { newer, reference: familiar.clone() });
+        for warning in pull.warnings.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            pull.progress.report(ProgressEvent::Warning(warning));
+        }
         self.event("pull", familiar, std::collections::BTreeMap::new(), &repository.familiar());
         Ok(())
     }
@@ -76,6 +80,8 @@ struct Pull<'a> {
     request: &'a PullRequest,
     progress: Progress,
     lease: Arc<Lease>,
+    /// What the user is told when all is done.
+    warnings: Mutex<Vec<String>>,
 }
 
 impl Pull<'_> {
@@ -156,7 +162,8 @@ impl Pull<'_> {
                 actual: config.platform().to_string(),
                 wanted: wanted.to_string(),
             };
-            self.progress.report(ProgressEvent::Warning(mismatch.to_string()));
+            let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+            warnings.push(mismatch.to_string());
         }
         Ok(())
     }

@@ -41,10 +41,13 @@ impl Plan {
         diff_ids: &[DiffId],
     ) -> Result<Self> {
         let mut layers = pair(manifest, diff_ids)?;
+        // Where a layer is damaged, it and all that stands on it are made anew.
+        let mut whole = true;
         for layer in &mut layers {
             lease.hold_layer(&layer.chain_id)?;
             lease.hold_blob(&layer.descriptor.digest)?;
-            layer.present = store.layer(&layer.chain_id)?.is_some();
+            whole &= store.has_whole_layer(&layer.chain_id)?;
+            layer.present = whole;
         }
         let image_present = layers.iter().all(|layer| layer.present) && store.image(id)?.is_some();
         Ok(Self { layers, image_present })

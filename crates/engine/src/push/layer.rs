@@ -7,8 +7,8 @@ use registry::{Mounted, UploadSession};
 use spec::{Descriptor, DiffId, Digest, MediaType, Repository};
 use store::{Source, Spool};
 
-use super::Push;
 use super::manifest::LayerToPush;
+use super::{Push, refused};
 use crate::engine::blocking;
 use crate::transfer::{Transfers, Watcher, Watchers};
 use crate::{EngineError, LayerState, Result};
@@ -73,7 +73,7 @@ impl Job {
             return Ok(known.clone());
         }
         let sources = self.sources().await?;
-        let session = match self.mount(&sources).await? {
+        let mut session = match self.mount(&sources).await? {
             Mount::Done(descriptor) => return Ok(descriptor),
             Mount::Session(session) => Some(session),
             Mount::Nothing => None,
@@ -81,9 +81,19 @@ impl Job {
         if let Some(known) = &self.layer.known {
             let (store, digest) = (self.push.engine.store().clone(), known.digest.clone());
             if let Some(blob) = blocking(move || Ok(store.blob(&digest)?)).await? {
-                self.upload(session, known, blob.path).await?;
-                self.watchers.report(LayerState::Pushed);
-                return Ok(known.clone());
+                let error = match self.upload(session.take(), known, blob.path).await {
+                    Ok(()) => {
+                        self.watchers.report(LayerState::Pushed);
+                        return Ok(known.clone());
+                    }
+                    Err(error) => error,
+                };
+                // If the fault is on our disk, the layer can be made anew.
+                let (store, digest) = (self.push.engine.store().clone(), known.digest.clone());
+                if !blocking(move || Ok(store.discard_blob_if_damaged(&digest)?)).await? {
+                    return Err(error);
+                }
+                tracing::warn!(%error, blob = %known.digest, "a kept blob is damaged");
             }
         }
         if let Some(descriptor) = self.other_blob(&sources).await? {
@@ -98,7 +108,7 @@ impl Job {
     }
 
     async fn exists(&self, digest: &Digest) -> Result<Option<u64>> {
-        self.push.remote.blob_size(digest).await.map_err(EngineError::Registry)
+        self.push.remote.blob_size(digest).await.map_err(refused)
     }
 
     /// Returns where the layer is known to be at this registry, the most promising place first: those noted with the same

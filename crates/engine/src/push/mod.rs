@@ -11,7 +11,7 @@ mod upload;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
-use registry::{Access, Credentials, Remote, Target};
+use registry::{Access, Credentials, RegistryError, Remote, Target};
 use spec::{Descriptor, ImageId, Platform, Reference, Repository, Tag};
 use store::{Commit, HmacKey, Image, Lease, NewImage, SmallBlob, Source};
 
@@ -43,8 +43,8 @@ impl Engine {
         if repository.familiar() == "scratch" {
             return Err(EngineError::ReservedName);
         }
-        let references = self.associations(&repository).await?;
         progress.report(ProgressEvent::Pushing { repository: repository.to_string() });
+        let references = self.associations(&repository).await?;
         let network = self.network();
         let push = Arc::new(Push {
             engine: self.clone(),
@@ -52,7 +52,7 @@ impl Engine {
                 .client
                 .remote(&repository, &request.credentials, Access::Push)
                 .await
-                .map_err(EngineError::Registry)?,
+                .map_err(refused)?,
             key: hmac_key(&request.credentials),
             request,
             lease: self.lease().await?,
@@ -131,7 +131,7 @@ impl Push {
             .remote
             .put_manifest(&target, &document.media_type, document.bytes.clone())
             .await
-            .map_err(EngineError::Registry)?;
+            .map_err(refused)?;
         debug_assert_eq!(digest, document.digest, "the client compares the digests");
         self.progress.report(ProgressEvent::Pushed {
             tag: tag.to_string(),
@@ -164,8 +164,7 @@ impl Push {
 
     /// Uploads the config unless the registry has it.
     async fn config(&self, descriptor: &Descriptor, image: &Image) -> Result<()> {
-        let known =
-            self.remote.blob_size(&descriptor.digest).await.map_err(EngineError::Registry)?;
+        let known = self.remote.blob_size(&descriptor.digest).await.map_err(refused)?;
         if known.is_some() {
             return Ok(());
         }
@@ -230,4 +229,13 @@ fn hmac_key(credentials: &Credentials) -> HmacKey {
         Credentials::RegistryToken(token) => fields.registry_token = token,
     }
     HmacKey::new(&fields)
+}
+
+/// Puts a registry's refusal into dockerd's words.
+fn refused(error: RegistryError) -> EngineError {
+    if error.lacks_credentials() {
+        EngineError::NoCredentials
+    } else {
+        EngineError::Registry(error)
+    }
 }

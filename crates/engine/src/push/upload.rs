@@ -10,8 +10,8 @@ use futures_util::{Stream, stream};
 use registry::{Recovery, RegistryError, UploadSession};
 use spec::{Descriptor, Digest};
 
-use super::Push;
 use super::layer::Job;
+use super::{Push, refused};
 use crate::download::backoff;
 use crate::engine::blocking;
 use crate::transfer::Watchers;
@@ -38,10 +38,10 @@ impl Job {
             };
             failures += 1;
             let Recovery::Retry { after } = error.recovery() else {
-                return Err(EngineError::Registry(error));
+                return Err(refused(error));
             };
             if failures >= attempts {
-                return Err(EngineError::Registry(error));
+                return Err(refused(error));
             }
             let pause = after.unwrap_or_else(|| backoff(failures));
             tracing::info!(blob = %blob.digest, %error, ?pause, "upload will be retried");
@@ -82,9 +82,9 @@ impl Push {
     /// Sends a small blob from memory.
     pub(super) async fn upload_bytes(&self, digest: &Digest, bytes: Bytes) -> Result<()> {
         let size = bytes.len() as u64;
-        let mut session = self.remote.start_upload().await.map_err(EngineError::Registry)?;
+        let mut session = self.remote.start_upload().await.map_err(refused)?;
         let body = stream::once(std::future::ready(Ok(bytes)));
-        session.send(body, Some(size), digest).await.map_err(EngineError::Registry)
+        session.send(body, Some(size), digest).await.map_err(refused)
     }
 }
 
