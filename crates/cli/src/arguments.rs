@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::verbs::{
-    completion, daemon, images, info, inspect, login, logout, pull, push, registry, rmi, tag,
+    completion, daemon, help, images, info, inspect, login, logout, pull, push, registry, rmi, tag,
     version,
 };
 
@@ -130,6 +130,8 @@ pub(crate) enum Verb {
     Daemon(daemon::Arguments),
     Registry(registry::Arguments),
     Completion(completion::Arguments),
+    #[command(hide = true)]
+    Help(help::Arguments),
 }
 
 /// The verbs of `longshore image`.

@@ -1,7 +1,7 @@
 //! Why a command failed: the text on stderr, the hint below it, and the exit status.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::client::Host;
 use crate::format::TemplateError;
@@ -68,6 +68,17 @@ pub(crate) enum CliError {
     /// The engine of this process could not be started.
     #[error("{0}")]
     Engine(String),
+    /// The data root of this process could not be opened.
+    #[error("{0}")]
+    DataRoot(String),
+    /// A disk is full that a pull writes to.
+    #[error("{error}")]
+    DiskFull {
+        /// The pull's failure.
+        error: Box<CliError>,
+        /// The data root; a daemon's is not known.
+        data_root: Option<PathBuf>,
+    },
     /// The daemon or the registry server ended with an error.
     #[error("{0}")]
     Serve(String),
@@ -134,6 +145,12 @@ pub(crate) enum CliError {
     Interrupted(u8),
 }
 
+/// Returns an error with its causes, joined by colons.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 fn lines(errors: &[CliError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
@@ -174,7 +191,14 @@ impl CliError {
                 | CliError::ConnectPermission(_)
                 | CliError::Transport(_)
                 | CliError::Engine(_)
+                | CliError::DataRoot(_)
         )
+    }
+
+    /// Returns whether a disk is full: such failures come in the system's words only.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        matches!(self, CliError::Daemon { message, .. } | CliError::Stream(message)
+            if message.contains("No space left on device"))
     }
 
     /// Returns advice that helps with this failure, where there is some.
@@ -187,6 +211,18 @@ impl CliError {
             ),
             CliError::ConnectPermission(_) => {
                 Some("the socket belongs to a group, `docker` or `longshore`: join it, or become root".to_owned())
+            }
+            CliError::DataRoot(message)
+                if message.contains("Permission denied") || message.contains("Read-only file system") =>
+            {
+                Some("choose another folder with --data-root, or run as root".to_owned())
+            }
+            CliError::DiskFull { data_root, .. } => {
+                let root = data_root.as_deref().unwrap_or(Path::new("<data root>"));
+                Some(format!(
+                    "what was downloaded is kept for the next try; free space, or remove {} to give it up",
+                    root.join("longshore/ingest").display()
+                ))
             }
             CliError::Daemon { message, .. } | CliError::Stream(message) => denied_hint(message),
             CliError::Several(errors) => errors.iter().find_map(CliError::hint),
@@ -220,6 +256,10 @@ mod tests {
                 "pull access denied for {name}, repository does not exist or may require 'docker login': denied"
             ),
         };
+        let full = |root: Option<&str>| CliError::DiskFull {
+            error: Box::new(CliError::BrokenPipe),
+            data_root: root.map(PathBuf::from),
+        };
         for (error, expected) in [
             (denied("alpin"), Some("`alpin` means `docker.io/library/alpin`")),
             (denied("r.example/x"), Some("longshore login r.example")),
@@ -229,6 +269,13 @@ mod tests {
             ),
             (CliError::Connect(Host::parse("unix:///x").unwrap()), Some("needs no daemon")),
             (CliError::Stream("connection refused".to_owned()), None),
+            (
+                CliError::DataRoot("create `/x`: Permission denied (os error 13)".to_owned()),
+                Some("--data-root"),
+            ),
+            (CliError::DataRoot("`/x` is in use".to_owned()), None),
+            (full(Some("/data")), Some("remove /data/longshore/ingest to")),
+            (full(None), Some("remove <data root>/longshore/ingest to")),
             (CliError::Interrupted(2), None),
         ] {
             let hint = error.hint();
@@ -240,6 +287,27 @@ mod tests {
                 None => assert_eq!(hint, None, "{error}"),
             }
         }
+    }
+
+    #[test]
+    fn a_full_disk_is_known_by_the_systems_words() {
+        for (message, expected) in [
+            ("write `/x`: No space left on device (os error 28)", true),
+            ("write `/x`: Input/output error (os error 5)", false),
+        ] {
+            assert_eq!(CliError::Stream(message.to_owned()).is_disk_full(), expected, "{message}");
+            let daemon = CliError::Daemon { status: 500, message: message.to_owned() };
+            assert_eq!(daemon.is_disk_full(), expected, "{message}");
+        }
+        assert!(!CliError::DataRoot("No space left on device".to_owned()).is_disk_full());
+    }
+
+    #[test]
+    fn causes_are_told() {
+        let options = registry_server::Options::new("/dev/null/x");
+        let said = with_causes(&registry_server::RegistryServer::open(options).unwrap_err());
+        assert!(said.contains("/dev/null/x"), "{said}");
+        assert!(said.ends_with(": Not a directory (os error 20)"), "{said}");
     }
 
     #[test]

@@ -9,8 +9,8 @@
 //! [`verbs`] does the work; [`output`] writes; [`error`] says why it did not work and with which status to end.
 //!
 //! # Cancellation
-//! The first SIGINT or SIGTERM drops the verb, by which its request is cancelled and the engine in this process
-//! stops cleanly; a second one ends the process at once.
+//! The first SIGINT or SIGTERM drops the verb, by which its request is cancelled; the process ends when the engine in
+//! it has removed what is half-done, or after a few seconds. A second signal ends it at once.
 
 mod arguments;
 mod client;
@@ -18,6 +18,7 @@ mod credentials;
 mod error;
 mod format;
 mod logging;
+mod memory;
 mod output;
 mod render;
 mod session;
@@ -30,6 +31,7 @@ mod usage;
 mod verbs;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use arguments::{CommandLine, ImageVerb, SystemVerb, Verb};
 use error::CliError;
@@ -41,7 +43,11 @@ use verbs::{
     version,
 };
 
+/// How long work that was told to stop may take to clean up.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
 fn main() -> ExitCode {
+    memory::share_arenas();
     let ended = usage::parse(std::env::args_os()).and_then(answer);
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -104,8 +110,9 @@ fn run(line: CommandLine) -> Result<(), CliError> {
             }
         }
     });
-    // Whatever still runs has been told to stop, and may be in the middle of a blocking call.
-    runtime.shutdown_background();
+    // Whatever still runs is told to stop here. What it leaves half-done on the disk it removes before it ends, for
+    // which a thread that unpacks must come to its next read.
+    runtime.shutdown_timeout(SHUTDOWN);
     ended
 }
 
@@ -116,7 +123,8 @@ async fn until_signal(session: &Session, verb: Verb) -> Result<(), CliError> {
         ended = dispatch(verb, session) => ended,
         signal = termination => Err(CliError::Interrupted(signal)),
     };
-    session.client.close().await;
+    // What does not end by itself ends with the runtime.
+    let _ = tokio::time::timeout(SHUTDOWN, session.client.close()).await;
     ended
 }
 
@@ -146,6 +154,6 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Info(arguments) | Verb::System(SystemVerb::Info(arguments)) => {
             info::run(arguments, session).await
         }
-        Verb::Daemon(_) | Verb::Registry(_) | Verb::Completion(_) => Ok(()),
+        Verb::Daemon(_) | Verb::Registry(_) | Verb::Completion(_) | Verb::Help(_) => Ok(()),
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use api::ApiVersion;
 
-use crate::arguments::Globals;
+use crate::arguments::{EngineFlags, Globals};
 use crate::client::{Client, Host, Local};
 use crate::credentials::Store;
 use crate::error::CliError;
@@ -20,6 +20,10 @@ pub(crate) struct Environment {
     pub(crate) home: Option<PathBuf>,
     /// `XDG_DATA_HOME`.
     pub(crate) data_home: Option<PathBuf>,
+    /// `DOCKER_CONTEXT`.
+    pub(crate) context: Option<String>,
+    /// Whether `DOCKER_TLS_VERIFY` has a value: any does.
+    pub(crate) tls_verify: bool,
     /// `DOCKER_API_VERSION`.
     pub(crate) api_version: Option<String>,
     /// `DOCKER_DEFAULT_PLATFORM`.
@@ -62,6 +66,9 @@ impl Environment {
             home: path("HOME"),
             // The XDG specification has relative paths ignored.
             data_home: path("XDG_DATA_HOME").filter(|path| path.is_absolute()),
+            context: text("DOCKER_CONTEXT"),
+            tls_verify: std::env::var_os("DOCKER_TLS_VERIFY")
+                .is_some_and(|value| !value.is_empty()),
             api_version: text("DOCKER_API_VERSION"),
             default_platform: text("DOCKER_DEFAULT_PLATFORM"),
             runtime_directory: path("XDG_RUNTIME_DIR").filter(|path| path.is_absolute()),
@@ -104,8 +111,12 @@ impl Session {
         // A flag goes before the environment: who names a data root means the one of this process.
         let ambient = environment.host.as_ref().filter(|_| !chooses_store);
         let client = match globals.host.as_ref().or(ambient) {
-            Some(host) => Client::remote(Host::parse(host)?, version),
-            None => Client::local(Local::new(settings::engine(engine, &environment)?), version),
+            Some(host) => Client::remote(remote_host(host, &environment)?, version),
+            None if chooses_store => local(engine, &environment, version)?,
+            None => {
+                refuse_context(environment.context.as_deref())?;
+                local(engine, &environment, version)?
+            }
         };
         let config_directory = match (&globals.config, &environment.home) {
             (Some(directory), _) => directory.clone(),
@@ -127,5 +138,85 @@ impl Session {
             output::warn_line(&format!("WARNING: Error {error}"));
             Store::empty(&self.config_directory)
         })
+    }
+}
+
+fn local(
+    flags: &EngineFlags,
+    environment: &Environment,
+    version: Option<ApiVersion>,
+) -> Result<Client, CliError> {
+    Ok(Client::local(Local::new(settings::engine(flags, environment)?), version))
+}
+
+/// Reads a daemon's address. Who asks for TLS is not to be served in plain.
+fn remote_host(text: &str, environment: &Environment) -> Result<Host, CliError> {
+    let host = Host::parse(text)?;
+    if environment.tls_verify && matches!(host, Host::Tcp { .. }) {
+        return Err(CliError::Refused(format!(
+            "DOCKER_TLS_VERIFY is set, and TLS to a daemon is not supported yet: unset it to reach {host} over plain \
+             HTTP, or use a unix socket"
+        )));
+    }
+    Ok(host)
+}
+
+/// Refuses contexts: the engine of this process is not what one names.
+fn refuse_context(context: Option<&str>) -> Result<(), CliError> {
+    match context {
+        None | Some("" | "default") => Ok(()),
+        Some(name) => Err(CliError::Refused(format!(
+            "DOCKER_CONTEXT names the context {name:?}, and contexts are not supported: unset it and use -H or \
+             DOCKER_HOST"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::arguments::CommandLine;
+
+    /// Says why there is no session for a command line, or nothing.
+    fn refusal(line: &str, environment: Environment) -> String {
+        let globals = CommandLine::try_parse_from(line.split(' ')).unwrap().globals;
+        let home = Some("/home/me".into());
+        let session = Session::new(&globals, Environment { home, ..environment });
+        session.err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn tls_is_refused_and_not_left_out() {
+        for (line, ambient, refused) in [
+            ("longshore -H tcp://d:2376 images", None, true),
+            ("longshore images", Some("tcp://d:2376"), true),
+            ("longshore -H unix:///d.sock images", Some("tcp://d:2376"), false),
+            ("longshore --data-root /d images", Some("tcp://d:2376"), false),
+            ("longshore images", None, false),
+        ] {
+            let host = ambient.map(str::to_owned);
+            let set = Environment { tls_verify: true, host, ..Environment::default() };
+            let plain = Environment { tls_verify: false, ..set.clone() };
+            assert_eq!(refusal(line, set).contains("TLS to a daemon"), refused, "{line}");
+            assert_eq!(refusal(line, plain), "", "{line}");
+        }
+    }
+
+    #[test]
+    fn a_context_is_refused_unless_something_goes_before_it() {
+        for (line, context, ambient, refused) in [
+            ("longshore images", "remote", None, true),
+            ("longshore images", "default", None, false),
+            ("longshore images", "remote", Some("unix:///d.sock"), false),
+            ("longshore -H unix:///d.sock images", "remote", None, false),
+            ("longshore --data-root /d images", "remote", None, false),
+        ] {
+            let (context, host) = (Some(context.to_owned()), ambient.map(str::to_owned));
+            let environment = Environment { host, context, ..Environment::default() };
+            let said = refusal(line, environment);
+            assert_eq!(said.contains("contexts are not supported"), refused, "{line}: {said}");
+        }
     }
 }

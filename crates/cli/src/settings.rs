@@ -1,6 +1,6 @@
 //! How the engine is set up: `daemon.json`, the flags, and the defaults of this user.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use daemon::{ConfigFile, DaemonConfig, Defaults, Directives, Proxies, default_host};
 
@@ -36,7 +36,7 @@ pub(crate) fn engine(
     if let Some(data_root) = &flags.data_root {
         config.data_root.clone_from(data_root);
     }
-    // Paths are the engine's to keep while the process may change its directory.
+    // Paths are the engine's to keep while the process may change its directory. An empty one stays empty.
     config.data_root = std::path::absolute(&config.data_root).unwrap_or(config.data_root);
     if let Some(driver) = flags.storage_driver.as_ref().filter(|driver| !driver.is_empty()) {
         let unknown = || {
@@ -64,10 +64,20 @@ pub(crate) fn daemon(
     let file = config_file(flags);
     let config = DaemonConfig::load(&file, &directives, defaults(environment));
     let config = config.map_err(|error| CliError::Serve(error.to_string()))?;
+    require_data_root(&config)?;
     Ok((config, file, directives))
 }
 
-/// Returns what holds where neither file nor flags say anything.
+/// Refuses to work without a data root: the current directory is nobody's intention.
+pub(crate) fn require_data_root(config: &DaemonConfig) -> Result<(), CliError> {
+    if config.data_root.as_os_str().is_empty() {
+        let message = "no data root: set HOME, or give one with --data-root";
+        return Err(CliError::DataRoot(message.to_owned()));
+    }
+    Ok(())
+}
+
+/// Returns what holds where neither file nor flags say anything. The data root is empty where there is no default.
 pub(crate) fn defaults(environment: &Environment) -> Defaults {
     let host = default_host(environment.is_root, environment.runtime_directory.as_deref());
     let own = environment.home.iter().filter(|_| !environment.is_root);
@@ -88,8 +98,9 @@ fn data_root(environment: &Environment) -> PathBuf {
     if environment.is_root {
         return PathBuf::from(SYSTEM_DATA_ROOT);
     }
-    let home = environment.home.as_deref().unwrap_or(Path::new("."));
-    environment.data_home.clone().unwrap_or_else(|| home.join(".local/share")).join("longshore")
+    let of_home = || environment.home.as_ref().map(|home| home.join(".local/share"));
+    let share = environment.data_home.clone().or_else(of_home);
+    share.map(|share| share.join("longshore")).unwrap_or_default()
 }
 
 fn config_file(flags: &EngineFlags) -> ConfigFile {
@@ -105,6 +116,8 @@ fn engine_error(error: &daemon::ConfigError) -> CliError {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn user() -> Environment {
@@ -131,6 +144,25 @@ mod tests {
             (root, "/var/lib/longshore"),
         ] {
             assert_eq!(defaults(&environment).data_root, Path::new(expected));
+        }
+    }
+
+    #[test]
+    fn without_a_home_the_data_root_must_be_named() {
+        let homeless = Environment::default();
+        let named = EngineFlags { data_root: Some("/data".into()), ..flags() };
+        let root = Environment { is_root: true, ..Environment::default() };
+        let xdg = Environment { data_home: Some("/data".into()), ..Environment::default() };
+        for (flags, environment, expected) in [
+            (flags(), &homeless, false),
+            (named, &homeless, true),
+            (flags(), &root, true),
+            (flags(), &xdg, true),
+        ] {
+            let config = engine(&flags, environment).unwrap();
+            assert_eq!(require_data_root(&config).is_ok(), expected, "{environment:?}");
+            let ready = super::daemon(&flags, Directives::default(), environment);
+            assert_eq!(ready.is_ok(), expected, "{environment:?}");
         }
     }
 

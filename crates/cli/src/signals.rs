@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -14,18 +15,26 @@ const TERMINATE: u8 = 15;
 
 /// Takes over SIGINT and SIGTERM of this process. The future resolves at the first, to its number; a second one ends
 /// the process at once, even while the command hangs in a call that blocks.
+///
+/// Signals are waited for on a thread of their own: the runtime of the command is gone while the second one counts.
 pub(crate) fn termination() -> Result<impl Future<Output = u8>, CliError> {
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Start)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Start)?;
+    let runtime = Builder::new_current_thread().enable_io().build().map_err(CliError::Start)?;
+    let (mut interrupt, mut terminate) = {
+        let _context = runtime.enter();
+        let hear = |kind| signal(kind).map_err(CliError::Start);
+        (hear(SignalKind::interrupt())?, hear(SignalKind::terminate())?)
+    };
     let (sender, receiver) = oneshot::channel();
-    tokio::spawn(async move {
+    let wait = async move {
         let first = either(&mut interrupt, &mut terminate).await;
         let _ = sender.send(first); // Nobody waits where the command has ended already.
         let second = either(&mut interrupt, &mut terminate).await;
         #[expect(clippy::exit, reason = "the user has asked twice")]
         std::process::exit(128 + i32::from(second));
-    });
-    // The task sends before it ends, so the channel is never closed without a number.
+    };
+    let thread = std::thread::Builder::new().name("signals".to_owned());
+    thread.spawn(move || runtime.block_on(wait)).map_err(CliError::Start)?;
+    // The thread sends before it ends, so the channel is never closed without a number.
     Ok(async move { receiver.await.unwrap_or(TERMINATE) })
 }
 

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches};
 
-use crate::arguments::CommandLine;
+use crate::arguments::{CommandLine, Verb};
 use crate::error::CliError;
 
 const HELP_TEMPLATE: &str = "Usage:  {usage}\n\n{about-with-newline}\n{all-args}{after-help}\n";
@@ -33,6 +33,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
     let parsed = parsed.and_then(|mut matches| CommandLine::from_arg_matches_mut(&mut matches));
     match parsed {
         Ok(line) if line.verb.is_none() && !line.version => Ok(Request::Nothing(help(&command))),
+        Ok(CommandLine { verb: Some(Verb::Help(arguments)), .. }) => {
+            help_about(&command, &arguments.topic)
+        }
         Ok(line) => Ok(Request::Run(Box::new(line))),
         Err(error) => explain(&error, at(&command, &path), &path),
     }
@@ -44,6 +47,21 @@ fn with_template(command: Command) -> Command {
 
 fn help(command: &Command) -> String {
     command.clone().render_help().to_string()
+}
+
+/// Returns the help of the verb that `topic` is the path of.
+fn help_about(root: &Command, topic: &[String]) -> Result<Request, CliError> {
+    let mut command = root;
+    for (index, name) in topic.iter().enumerate() {
+        let Some(verb) = command.find_subcommand(name) else {
+            return Err(CliError::Refused(format!(
+                "unknown help topic: {}",
+                topic[index..].join(" ")
+            )));
+        };
+        command = verb;
+    }
+    Ok(Request::Help(help(command)))
 }
 
 /// Returns the command at the end of a path of names, the program's first.
@@ -198,6 +216,9 @@ fn explain(error: &clap::Error, command: &Command, path: &[String]) -> Result<Re
             Some(flag) => flag_error(&format!("required flag(s) {flag:?} not set"), command, path),
             None => argument_count(command, path),
         },
+        ErrorKind::InvalidValue if argument.starts_with("--log-level ") && !value.is_empty() => {
+            CliError::Refused(format!("Unable to parse logging level: {value}"))
+        }
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
             let flag = command.get_arguments().find(|arg| arg.to_string() == argument);
             match flag {
@@ -347,6 +368,16 @@ mod tests {
                 1,
                 "longshore: 'longshore version' accepts no arguments\n\nUsage:  longshore version [OPTIONS]\n\nRun 'longshore version --help' for more information".to_owned(),
             ),
+            ("-l bogus images", 1, "Unable to parse logging level: bogus".to_owned()),
+            ("daemon --log-level=bogus", 1, "Unable to parse logging level: bogus".to_owned()),
+            ("images -l", 125, format!("unknown shorthand flag: 'l' in -l{images}")),
+            ("help bogus more", 1, "unknown help topic: bogus more".to_owned()),
+            ("help image pull x", 1, "unknown help topic: x".to_owned()),
+            (
+                "help --foo",
+                125,
+                "unknown flag: --foo\n\nUsage:  longshore help [command]\n\nRun 'longshore help --help' for more information".to_owned(),
+            ),
             ("frob", 1, "longshore: unknown command: longshore frob\n\nRun 'longshore --help' for more information".to_owned()),
             (
                 "image frob",
@@ -423,6 +454,19 @@ mod tests {
             for part in parts {
                 assert!(help.contains(part), "{line}: {part}\n{help}");
             }
+        }
+        for (topic, flag) in [
+            ("longshore help", "longshore --help"),
+            ("longshore help pull", "longshore pull --help"),
+            ("longshore help image pull", "longshore image pull --help"),
+            ("longshore help image", "longshore image --help"),
+        ] {
+            let (Request::Help(topic), Request::Help(flag)) =
+                (parse(words(topic)).unwrap(), parse(words(flag)).unwrap())
+            else {
+                panic!("{topic}")
+            };
+            assert_eq!(topic, flag);
         }
         assert!(matches!(parse(words("longshore")).unwrap(), Request::Nothing(_)));
         assert!(matches!(parse(words("longshore image")).unwrap(), Request::Nothing(_)));

@@ -1,6 +1,7 @@
 //! Connections: to a socket, to an address, or to the engine in this process.
 
 use std::io;
+use std::path::Path;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -14,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::Host;
 use crate::error::CliError;
+use crate::settings;
 
 /// What an in-memory pipe holds: enough that neither side waits for a progress line.
 const PIPE_SIZE: usize = 64 * 1024;
@@ -51,8 +53,9 @@ impl Local {
 
     async fn open(&self) -> Result<daemon::Daemon, CliError> {
         let version = env!("CARGO_PKG_VERSION");
+        settings::require_data_root(&self.config)?;
         let engine = daemon::open_engine(&self.config, version).await;
-        let engine = engine.map_err(|error| CliError::Engine(error.to_string()))?;
+        let engine = engine.map_err(|error| CliError::DataRoot(error.message()))?;
         let info = daemon::DaemonInfo {
             version: version.to_owned(),
             git_commit: crate::verbs::version::COMMIT.to_owned(),
@@ -88,6 +91,14 @@ impl Connector {
                 let _ = stream.set_nodelay(true);
                 Connection::open(stream).await
             }
+        }
+    }
+
+    /// Returns where the engine in this process keeps everything.
+    pub(super) fn data_root(&self) -> Option<&Path> {
+        match self {
+            Connector::Local(local) => Some(&local.config.data_root),
+            Connector::Remote(_) => None,
         }
     }
 

@@ -1,19 +1,20 @@
 //! `longshore daemon`
 
-use daemon::{DaemonConfig, DaemonInfo, Directives, LogFormat};
+use daemon::{DaemonConfig, DaemonInfo, Directives, LogFormat, RunError};
 
 use super::version::{BUILD_TIME, COMMIT, VERSION};
 use crate::arguments::{Globals, LogLevel};
 use crate::error::CliError;
 use crate::logging;
 use crate::session::Environment;
-use crate::settings;
+use crate::{settings, signals};
 
 /// Run the daemon: the Docker Engine API for images
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "longshore daemon [OPTIONS]")]
 pub(crate) struct Arguments {
-    /// Daemon socket(s) to listen on: unix:///PATH or tcp://HOST:PORT (plain HTTP)
+    /// Daemon socket(s) to listen on: unix:///PATH or tcp://HOST:PORT (plain HTTP); default
+    /// "unix:///run/longshore.sock" for root, else "unix://$XDG_RUNTIME_DIR/longshore.sock"
     #[arg(short = 'H', long = "host", id = "listen", value_name = "list")]
     hosts: Vec<String>,
     /// Group for the unix socket (default "docker")
@@ -22,7 +23,8 @@ pub(crate) struct Arguments {
     /// Path to use for daemon PID file
     #[arg(short = 'p', long, value_name = "string")]
     pidfile: Option<String>,
-    /// Keep compressed layers beside the unpacked ones, so that pushes and saves are byte for byte (default true)
+    /// Keep compressed layers beside the unpacked ones: pushes are byte for byte, and the disk that compressed layers
+    /// take about doubles (default true)
     #[arg(long, value_name = "bool", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     keep_blobs: Option<bool>,
     /// Set the max concurrent downloads (default 3)
@@ -81,5 +83,10 @@ pub(crate) async fn run(
         }
     };
     let reload = move || DaemonConfig::load(&file, &directives, settings::defaults(&environment));
-    daemon::run(info, ready, reload).await.map_err(|error| CliError::Serve(error.to_string()))
+    // The daemon hears the first signal itself; who sends a second one does not want to wait for requests that run.
+    drop(signals::termination()?);
+    daemon::run(info, ready, reload).await.map_err(|error| match error {
+        RunError::Engine(_) => CliError::DataRoot(error.to_string()),
+        _ => CliError::Serve(error.to_string()),
+    })
 }

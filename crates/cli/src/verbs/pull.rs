@@ -1,5 +1,7 @@
 //! `longshore pull`
 
+use std::path::Path;
+
 use api::Query;
 use spec::Reference;
 
@@ -48,7 +50,14 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         query,
         quiet: arguments.quiet,
     };
-    transfer.run(session).await?;
+    transfer.run(session).await.map_err(|error| {
+        if error.is_disk_full() {
+            let data_root = session.client.data_root().map(Path::to_owned);
+            CliError::DiskFull { error: Box::new(error), data_root }
+        } else {
+            error
+        }
+    })?;
     output::print_line(&reference.to_string())
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use registry_server::{Options, RegistryServer};
 use tokio::net::TcpListener;
 
-use crate::error::CliError;
+use crate::error::{CliError, with_causes};
 use crate::{output, signals};
 
 /// Run a small registry over a folder: plain HTTP, without users
@@ -35,7 +35,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CliError> {
     let opened =
         tokio::task::spawn_blocking(move || RegistryServer::open(Options::new(root))).await;
     let server = opened.map_err(|error| failed(error.to_string()))?;
-    let server = server.map_err(|error| failed(error.to_string()))?;
+    let server = server.map_err(|error| failed(with_causes(&error)))?;
     output::print_line(&format!("listening on {address}"))?;
     let shutdown = async {
         shutdown.await;
