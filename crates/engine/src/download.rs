@@ -141,9 +141,9 @@ impl Job {
     async fn run(self) -> Result<()> {
         let mut guard = FailOnDrop(Some(self.ingest.clone()));
         let result = self.attempts().await;
-        match &result {
-            Ok(()) => guard.0 = None,
-            Err(error) => self.ingest.fail(error.message()),
+        guard.0 = None;
+        if let Err(error) = &result {
+            self.ingest.fail(error.message());
         }
         result
     }
@@ -238,7 +238,9 @@ impl Job {
                     buffer.extend_from_slice(bytes);
                     skip -= before.len() as u64;
                     wanted -= bytes.len() as u64;
-                    if wanted == 0 {
+                    // A stream of the range is read to its end: only then its connection serves the next request, and only
+                    // then a registry that sends too much is found out.
+                    if wanted == 0 && !stream.ranged {
                         break Ok(());
                     }
                 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use spec::Digest;
 use test_support::image::{Blob, Image};
 use test_support::scripted::{Answer, Scripted};
+use test_support::servers::LocalRegistry;
 use tokio::runtime::Runtime;
 
 use super::support::{
@@ -208,6 +209,30 @@ fn layers_whose_files_are_gone_are_made_anew() {
         "all but the links, of which the old ones lead nowhere"
     );
     faulty.home.run(&["inspect", &format!("{}/app:1", faulty.server.host())]).success();
+}
+
+#[test]
+fn a_damaged_blob_is_made_anew_for_a_push() {
+    if !is_root() {
+        println!("skipped: needs root for the overlay2 driver, which can rebuild a layer");
+        return;
+    }
+    let faulty = Faulty::new();
+    faulty.recovers();
+    let hex = faulty.layer().digest.hex();
+    let blob = faulty.home.data_root().join("longshore/content/blobs/sha256").join(hex);
+    let mut damaged = std::fs::read(&blob).unwrap();
+    damaged[5000] ^= 1;
+    std::fs::write(&blob, damaged).unwrap();
+
+    let target = LocalRegistry::start().unwrap();
+    let copy = format!("{}/copy:1", target.address());
+    faulty.home.run(&["tag", &format!("{}/app:1", faulty.server.host()), &copy]).success();
+    faulty.home.run(&["push", &copy]).success();
+    let other = Home::new();
+    other.run(&["pull", &copy]).success();
+    let ids = other.run(&["images", "-q", "--no-trunc"]).success();
+    assert_eq!(ids.trim(), faulty.image.id().to_string());
 }
 
 #[test]

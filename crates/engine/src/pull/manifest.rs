@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use registry::Target;
 use spec::{
-    Descriptor, Digest, ImageManifest, Index, MAX_MANIFEST_SIZE, Manifest, MediaType, Platform,
-    Raw, Reference,
+    Algorithm, Descriptor, Digest, ImageManifest, Index, MAX_MANIFEST_SIZE, Manifest, MediaType,
+    Platform, Raw, Reference,
 };
 
 use store::SmallBlob;
@@ -173,8 +173,13 @@ fn document_type(bytes: &[u8]) -> MediaType {
     }
 }
 
-/// Refuses manifests of things that are no images, by what their config is.
+/// Refuses manifests of things that are no images, by what their config is, before anything is downloaded.
 fn check_kind(manifest: &ImageManifest) -> Result<()> {
+    if manifest.config.digest.algorithm() != Algorithm::Sha256 {
+        let digest = &manifest.config.digest;
+        let message = format!("image config {digest} cannot name an image: image IDs are sha256");
+        return Err(EngineError::InvalidParameter(message));
+    }
     let media_type = &manifest.config.media_type;
     let class = match media_type.as_str() {
         // Some old tools call a config so.
