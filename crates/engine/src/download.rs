@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use futures_util::{StreamExt, TryStreamExt, stream::FuturesUnordered};
-use registry::{BlobStream, Recovery, RegistryError, Remote, Source};
+use registry::{BlobStream, RegistryError, Remote, Source};
 use spec::{Descriptor, Digest};
 use store::{Ingest, Lease, SegmentWriter, VerifiedIngest};
 
@@ -28,8 +28,6 @@ const RANGES: usize = 4;
 const WRITE_SIZE: usize = 512 << 10;
 /// How long bytes wait at the most for more to be written with, on a slow link.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
-/// The longest pause before another attempt.
-const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 pub(crate) type Downloads = Transfers<BlobKey, Blob, ()>;
 pub(crate) type Download = Transfer<Blob, ()>;
@@ -165,16 +163,9 @@ impl Job {
             };
             // An attempt that brought something counts as a success: only a link that brings nothing is given up.
             failures = if self.missing() < missing_before { 1 } else { failures + 1 };
-            let Recovery::Retry { after } = error.recovery() else {
-                return Err(EngineError::Registry(error));
-            };
-            if failures >= network.limits.attempts.max(1) {
-                return Err(EngineError::Registry(error));
-            }
-            let pause = after.unwrap_or_else(|| backoff(failures)).min(MAX_PAUSE);
-            tracing::info!(blob = %self.descriptor.digest, %error, ?pause, "download will be retried");
-            self.watchers.report(LayerState::Retrying { seconds: pause.as_secs().max(1) });
-            tokio::time::sleep(pause).await;
+            let attempts = network.limits.attempts;
+            let retry = self.watchers.before_retry(error, failures, attempts).await;
+            retry.map_err(EngineError::Registry)?;
         }
         self.watchers.report(LayerState::VerifyingChecksum);
         self.watchers.report(LayerState::DownloadComplete);
@@ -293,11 +284,6 @@ fn cut(missing: &[Range<u64>]) -> VecDeque<Range<u64>> {
     segments
 }
 
-/// Returns the pause after the `failures`th failure in a row: 1 s, 2 s, 4 s …
-pub(crate) fn backoff(failures: u32) -> Duration {
-    Duration::from_secs(1 << failures.saturating_sub(1).min(5))
-}
-
 /// Why an attempt ended: only a registry's failure may be worth another.
 enum Failure {
     Registry(RegistryError),
@@ -341,11 +327,5 @@ mod tests {
         ] {
             assert_eq!(Vec::from(cut(&missing)), expected, "{missing:?}");
         }
-    }
-
-    #[test]
-    fn pauses_grow_up_to_a_bound() {
-        let seconds: Vec<u64> = (1..=8).map(|n| backoff(n).as_secs()).collect();
-        assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 32, 32]);
     }
 }

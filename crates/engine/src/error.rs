@@ -1,5 +1,6 @@
 //! What can go wrong in an operation, in Docker's words.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use spec::{Digest, ManifestError, MediaType, PlatformError, ReferenceError};
@@ -169,6 +170,14 @@ pub enum EngineError {
     /// A blob that is needed is not here and cannot be made.
     #[error("{0}")]
     Missing(String),
+    /// A file of the store cannot be opened.
+    #[error("failed to open `{}`", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: std::io::Error,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::StoreError),
@@ -231,6 +240,7 @@ impl EngineError {
             | Self::LayerVerification { .. }
             | Self::Layer { .. }
             | Self::Missing(_)
+            | Self::Open { .. }
             | Self::Store(_)
             | Self::Internal(_) => ErrorKind::System,
         }

@@ -100,17 +100,17 @@ impl Removal<'_> {
     }
 
     fn forget(&mut self, id: &ImageId, names: &[Reference]) -> Result<()> {
-        self.store().update_references(|references| {
-            for name in names {
-                // Somebody may have moved it to another image meanwhile.
-                if references.get(name).as_ref() == Some(id) {
-                    references.remove(name);
-                }
+        let taken = self.store().update_references(|references| {
+            // Somebody may have moved a name to another image meanwhile.
+            let ours = names.iter().filter(|name| references.get(name).as_ref() == Some(id));
+            let ours: Vec<_> = ours.cloned().collect();
+            for name in &ours {
+                references.remove(name);
             }
-            Ok(())
+            Ok(ours)
         })?;
         self.records.extend(names.iter().map(|name| Removed::Untagged(name.familiar())));
-        self.taken.extend(names.iter().map(|name| (name.clone(), id.clone())));
+        self.taken.extend(taken.into_iter().map(|name| (name, id.clone())));
         Ok(())
     }
 
@@ -132,14 +132,13 @@ impl Removal<'_> {
     /// Deletes an image. `quiet`: it is only being tidied up, so that a reason against it is no error.
     fn delete(&mut self, id: &ImageId, quiet: bool) -> Result<()> {
         let names = self.names(id)?;
-        let in_use = self.check_children(id).and_then(|()| {
+        let free = self.check_children(id).and_then(|()| {
             if names.is_empty() || self.options.force {
                 return Ok(());
             }
-            let reason = "image is referenced in multiple repositories".to_owned();
-            Err(EngineError::ImageInUse { id: id.digest().short(), hard: false, reason })
+            Err(in_use(id, false, "image is referenced in multiple repositories"))
         });
-        if let Err(error) = in_use {
+        if let Err(error) = free {
             return if quiet && !names.is_empty() { Ok(()) } else { Err(error) };
         }
         let parent = self.store().parent(id)?;
@@ -149,15 +148,11 @@ impl Removal<'_> {
             // Another process gave it a name, or removed it, a moment ago.
             Err(StoreError::Referenced { .. } | StoreError::NoImage(_)) if quiet => return Ok(()),
             Err(StoreError::Referenced { .. }) => {
-                let reason = "image is referenced in multiple repositories".to_owned();
-                return Err(EngineError::ImageInUse {
-                    id: id.digest().short(),
-                    hard: false,
-                    reason,
-                });
+                return Err(in_use(id, false, "image is referenced in multiple repositories"));
             }
             Err(error) => return Err(error.into()),
         };
+        self.taken.clear();
         self.engine.image_event("delete", id, &id.to_string());
         self.records.push(Removed::Deleted(id.to_string()));
         self.records
@@ -180,9 +175,12 @@ impl Removal<'_> {
         if self.store().children(id)?.is_empty() {
             return Ok(());
         }
-        let reason = "image has dependent child images".to_owned();
-        Err(EngineError::ImageInUse { id: id.digest().short(), hard: true, reason })
+        Err(in_use(id, true, "image has dependent child images"))
     }
+}
+
+fn in_use(id: &ImageId, hard: bool, reason: &str) -> EngineError {
+    EngineError::ImageInUse { id: id.digest().short(), hard, reason: reason.to_owned() }
 }
 
 /// Says whether an image is named by one repository only, with one tag at the most.

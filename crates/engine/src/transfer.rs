@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
+use registry::{Recovery, RegistryError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::AbortHandle;
 
@@ -207,6 +209,27 @@ impl Watchers {
         permit.map_err(|error| EngineError::Internal(error.to_string()))
     }
 
+    /// Waits before another attempt at a transfer, or gives the error back if there is to be none.
+    ///
+    /// `failures` counts those in a row, this one included. The pause is what the registry asks for (it is bounded by the
+    /// client), or else 1 s, 2 s, 4 s … up to 32 s.
+    pub(crate) async fn before_retry(
+        &self,
+        error: RegistryError,
+        failures: u32,
+        attempts: u32,
+    ) -> Result<(), RegistryError> {
+        let Recovery::Retry { after } = error.recovery() else { return Err(error) };
+        if failures >= attempts.max(1) {
+            return Err(error);
+        }
+        let pause = after.unwrap_or_else(|| backoff(failures));
+        tracing::info!(%error, ?pause, "a transfer will be retried");
+        self.report(LayerState::Retrying { seconds: pause.as_secs().max(1) });
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+
     fn join(&self, watcher: Watcher) -> u64 {
         let mut watching = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = &watching.last {
@@ -222,6 +245,11 @@ impl Watchers {
         let mut watching = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         watching.watchers.retain(|(other, _)| *other != number);
     }
+}
+
+/// Returns the pause after the `failures`th failure in a row.
+fn backoff(failures: u32) -> Duration {
+    Duration::from_secs(1 << failures.saturating_sub(1).min(5))
 }
 
 #[cfg(test)]
@@ -349,5 +377,11 @@ mod tests {
         let jobs = Jobs::default();
         let transfer = start(&jobs, async { panic!("expected in this test") }).await;
         assert!(matches!(transfer.done().await, Err(EngineError::Internal(_))));
+    }
+
+    #[test]
+    fn pauses_grow_up_to_a_bound() {
+        let seconds: Vec<u64> = (1..=8).map(|n| backoff(n).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 32, 32]);
     }
 }

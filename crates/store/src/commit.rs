@@ -287,10 +287,8 @@ impl Store {
         for layer in &prepared.layers {
             let stands =
                 layer.record.parent.as_ref().is_none_or(|parent| !replaced.contains(parent));
-            if stands && self.has_whole_layer(&layer.chain)? {
-                if let Some(there) = self.layer(&layer.chain)? {
-                    places.insert(&layer.chain, there.cache_id);
-                }
+            if stands && let Some(there) = self.whole_layer(&layer.chain)? {
+                places.insert(&layer.chain, there.cache_id);
                 continue;
             }
             if files::exists(&paths.layer(&layer.chain))? {

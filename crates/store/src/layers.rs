@@ -64,22 +64,19 @@ impl Store {
         Ok(Some(Layer { chain_id: chain.clone(), diff_id, parent, size, cache_id, blob }))
     }
 
-    /// Says whether a layer is here with an entry that can be read and, where the driver unpacks, its directory.
-    pub fn has_whole_layer(&self, chain: &ChainId) -> Result<bool, StoreError> {
+    /// Looks a layer up that has an entry that can be read and its content: the directory where the driver unpacks, the
+    /// blob where it does not. One that is damaged counts as missing.
+    pub fn whole_layer(&self, chain: &ChainId) -> Result<Option<Layer>, StoreError> {
         let layer = match self.layer(chain) {
             Ok(Some(layer)) => layer,
-            Ok(None) | Err(StoreError::Damaged { .. }) => return Ok(false),
+            Ok(None) | Err(StoreError::Damaged { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        match self.driver() {
-            DriverKind::Overlay2 => {
-                files::exists(&self.paths().overlay_layer(&layer.cache_id).join("diff"))
-            }
-            DriverKind::Packed => match &layer.blob {
-                Some(blob) => Ok(self.blob(blob)?.is_some()),
-                None => Ok(false),
-            },
-        }
+        let has_content = match &layer.blob {
+            None => files::exists(&self.paths().overlay_layer(&layer.cache_id).join("diff"))?,
+            Some(blob) => self.blob(blob)?.is_some(),
+        };
+        Ok(has_content.then_some(layer))
     }
 
     /// Removes what is left of a layer that is not whole, to make place for a new one.

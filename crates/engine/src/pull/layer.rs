@@ -127,9 +127,7 @@ impl Job {
     async fn unpack_kept(&self, blob: store::Blob) -> Result<Arc<ReadyLayer>> {
         let open = move || match File::open(&blob.path) {
             Ok(file) => Ok(Box::new(file) as Box<dyn Read + Send>),
-            Err(error) => {
-                Err(EngineError::Missing(format!("open `{}`: {error}", blob.path.display())))
-            }
+            Err(source) => Err(EngineError::Open { path: blob.path, source }),
         };
         let unpacked = self.unpack(open).await;
         match unpacked.and_then(|(staged, unpacked)| {

@@ -126,11 +126,15 @@ impl Pull<'_> {
         blocking(move || {
             lease.hold_blob(&digest)?;
             let small = store.blob(&digest)?.is_some_and(|blob| blob.size <= MAX_MANIFEST_SIZE);
-            if !small || store.discard_blob_if_damaged(&digest)? {
+            if !small {
                 return Ok(None);
             }
+            let bytes = match store.read_blob(&digest, MAX_MANIFEST_SIZE) {
+                Ok(bytes) => bytes,
+                Err(error) if !store.discard_blob_if_damaged(&digest)? => return Err(error.into()),
+                Err(_) => None,
+            };
             // A user may ask for the digest of a config or a layer: what the registry says of it is the answer.
-            let bytes = store.read_blob(&digest, MAX_MANIFEST_SIZE)?;
             Ok(bytes.filter(|bytes| Manifest::parse(None, bytes).is_ok()))
         })
         .await

@@ -46,7 +46,7 @@ impl Plan {
         for layer in &mut layers {
             lease.hold_layer(&layer.chain_id)?;
             lease.hold_blob(&layer.descriptor.digest)?;
-            whole &= store.has_whole_layer(&layer.chain_id)?;
+            whole = whole && store.whole_layer(&layer.chain_id)?.is_some();
             layer.present = whole;
         }
         let image_present = layers.iter().all(|layer| layer.present) && store.image(id)?.is_some();

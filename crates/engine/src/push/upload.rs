@@ -12,7 +12,6 @@ use spec::{Descriptor, Digest};
 
 use super::layer::Job;
 use super::{Push, refused};
-use crate::download::backoff;
 use crate::engine::blocking;
 use crate::transfer::Watchers;
 use crate::{EngineError, LayerState, Result};
@@ -28,7 +27,7 @@ impl Job {
         blob: &Descriptor,
         path: PathBuf,
     ) -> Result<()> {
-        let attempts = self.push.engine.network().limits.attempts.max(1);
+        let attempts = self.push.engine.network().limits.attempts;
         let mut failures = 0;
         loop {
             let error = match self.attempt(&mut session, blob, &path).await {
@@ -37,16 +36,8 @@ impl Job {
                 Err(Failure::Registry(error)) => error,
             };
             failures += 1;
-            let Recovery::Retry { after } = error.recovery() else {
-                return Err(refused(error));
-            };
-            if failures >= attempts {
-                return Err(refused(error));
-            }
-            let pause = after.unwrap_or_else(|| backoff(failures));
-            tracing::info!(blob = %blob.digest, %error, ?pause, "upload will be retried");
-            self.watchers.report(LayerState::Retrying { seconds: pause.as_secs().max(1) });
-            tokio::time::sleep(pause).await;
+            let retry = self.watchers.before_retry(error, failures, attempts).await;
+            retry.map_err(refused)?;
         }
     }
 
@@ -95,16 +86,13 @@ async fn read_file(
     size: u64,
     watchers: Arc<Watchers>,
 ) -> Result<impl Stream<Item = std::io::Result<Bytes>> + Send + 'static> {
-    let shown = path.display().to_string();
     let file = blocking(move || {
         let open = || {
             let mut file = File::open(&path)?;
             file.seek(SeekFrom::Start(offset))?;
             Ok(file)
         };
-        open().map_err(|error: std::io::Error| {
-            EngineError::Missing(format!("open `{shown}`: {error}"))
-        })
+        open().map_err(|source| EngineError::Open { path, source })
     })
     .await?;
     let step = move |(mut file, offset): (File, u64)| {
