@@ -9,8 +9,8 @@
 //! [`rebuild`]: tar-split and directory → the same tar → [`GzipEncoder`] for a push.
 //!
 //! # Limits
-//! Memory per layer is flat, some 3 MiB plus what a hostile stream can make of it within its bounds: a zstd window of up
-//! to 128 MiB, extended headers of 8 MiB, and 10 to 20 bytes for each of at most ten million entries.
+//! Memory per layer is flat, some 3 MiB plus what a hostile stream can make of it within its bounds: a zstd window or
+//! an xz dictionary of up to 128 MiB, extended headers of 8 MiB, and 10 to 20 bytes for each of at most ten million entries.
 //!
 //! # Compatibility
 //! Directories and tar-splits are dockerd's (overlay2 driver), so that either can go on with what the other unpacked.

@@ -1,9 +1,11 @@
 //! Compressed layers, small and large, whole and broken.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use archive::{ApplyOptions, ArchiveError, Compression, StreamOptions, compress_gzip};
+use bzip2::write::BzEncoder;
+use lzma_rust2::{XzOptions, XzWriter};
 use spec::{Algorithm, Digest};
 
 use crate::builder::{file, tar};
@@ -21,6 +23,18 @@ fn large() -> Vec<u8> {
             .collect()
     };
     tar((0..40).map(|index| file(&format!("d/{index}"), noise(70_000))))
+}
+
+fn xz(content: &[u8]) -> Vec<u8> {
+    let mut encoder = XzWriter::new(Vec::new(), XzOptions::with_preset(0)).unwrap();
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn bzip2(content: &[u8]) -> Vec<u8> {
+    let mut encoder = BzEncoder::new(Vec::new(), ::bzip2::Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
 }
 
 fn unpack(
@@ -41,6 +55,8 @@ fn every_compression_gives_the_same_layer() {
             (Compression::None, tar.clone()),
             (Compression::Gzip, compress_gzip(&tar[..], Vec::new(), 6, 2).unwrap()),
             (Compression::Zstd, zstd::bulk::compress(&tar, 3).unwrap()),
+            (Compression::Xz, xz(&tar)),
+            (Compression::Bzip2, bzip2(&tar)),
         ];
         for (compression, bytes) in forms {
             let fixture = Fixture::new();
@@ -127,6 +143,8 @@ fn a_source_that_fails_is_told_apart() {
         tar.clone(),
         compress_gzip(&tar[..], Vec::new(), 1, 1).unwrap(),
         zstd::bulk::compress(&tar, 1).unwrap(),
+        xz(&tar),
+        bzip2(&tar),
     ];
     for bytes in forms {
         for length in [0, 10, 1000, 300_000, 2_000_000, bytes.len()] {
@@ -146,8 +164,12 @@ fn a_source_that_fails_is_told_apart() {
 fn bombs_are_stopped() {
     let bomb = tar([file("zeros", vec![0; 64 << 20])]);
     let small = compress_gzip(&bomb[..], Vec::new(), 9, 2).unwrap();
-    let layers =
-        [small.clone(), [small, compress_gzip(&large()[..], Vec::new(), 1, 1).unwrap()].concat()];
+    let layers = [
+        xz(&bomb),
+        bzip2(&bomb),
+        small.clone(),
+        [small, compress_gzip(&large()[..], Vec::new(), 1, 1).unwrap()].concat(),
+    ];
     for layer in layers {
         let limited = ApplyOptions { max_tar_size: Some(8 << 20), ..options() };
         let (fixture, result) = unpack(&layer[..], &StreamOptions::default(), &limited);
