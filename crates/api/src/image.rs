@@ -141,6 +141,24 @@ pub struct RootFs {
     pub kind: String,
 }
 
+/// One step of `GET /images/{name}/history`, the last one first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct HistoryItem {
+    /// A note.
+    pub comment: String,
+    /// When, in Unix seconds; 0 where the image does not say.
+    pub created: i64,
+    /// The command.
+    pub created_by: String,
+    /// The ID of the image after this step, or `<missing>`.
+    pub id: String,
+    /// The bytes that the step added, unpacked.
+    pub size: i64,
+    /// `NAME:TAG` of the image after this step; `null` without any.
+    pub tags: Option<Vec<String>>,
+}
+
 /// One line of the answer of `DELETE /images/{name}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ImageDeleted {

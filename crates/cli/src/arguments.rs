@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::verbs::{
-    completion, daemon, help, images, info, inspect, login, logout, pull, push, registry, rmi, tag,
-    version,
+    completion, daemon, help, history, images, info, inspect, login, logout, pull, push, registry,
+    rmi, tag, version,
 };
 
 /// The whole command line.
@@ -106,6 +106,7 @@ pub(crate) enum Verb {
     Pull(pull::Arguments),
     Push(push::Arguments),
     Images(images::Arguments),
+    History(history::Arguments),
     Login(login::Arguments),
     Logout(logout::Arguments),
     Version(version::Arguments),
@@ -143,6 +144,8 @@ pub(crate) enum ImageVerb {
     Push(push::Arguments),
     #[command(alias = "list", override_usage = "longshore image ls [OPTIONS] [REPOSITORY[:TAG]]")]
     Ls(images::Arguments),
+    #[command(override_usage = "longshore image history [OPTIONS] IMAGE")]
+    History(history::Arguments),
     #[command(override_usage = "longshore image tag SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]")]
     Tag(tag::Arguments),
     #[command(

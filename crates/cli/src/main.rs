@@ -13,6 +13,7 @@
 //! it has removed what is half-done, or after a few seconds. A second signal ends it at once.
 
 mod arguments;
+mod cells;
 mod client;
 mod credentials;
 mod error;
@@ -39,8 +40,8 @@ use session::{Environment, Session};
 use usage::Request;
 use verbs::images::CalledAs;
 use verbs::{
-    completion, daemon, images, info, inspect, login, logout, pull, push, registry, rmi, tag,
-    version,
+    completion, daemon, history, images, info, inspect, login, logout, pull, push, registry, rmi,
+    tag, version,
 };
 
 /// How long work that was told to stop may take to clean up.
@@ -139,6 +140,9 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Images(arguments) => images::run(arguments, CalledAs::Images, session).await,
         Verb::Image(ImageVerb::Ls(arguments)) => {
             images::run(arguments, CalledAs::ImageLs, session).await
+        }
+        Verb::History(arguments) | Verb::Image(ImageVerb::History(arguments)) => {
+            history::run(arguments, session).await
         }
         Verb::Tag(arguments) | Verb::Image(ImageVerb::Tag(arguments)) => {
             tag::run(arguments, session).await

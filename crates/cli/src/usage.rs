@@ -167,8 +167,17 @@ fn boolean(text: &str) -> std::option::Option<bool> {
     }
 }
 
+/// Reads the value of a flag that is true where nothing else is said.
+pub(crate) fn parse_boolean(text: &str) -> Result<bool, String> {
+    boolean(text).ok_or_else(|| why_no_boolean(text))
+}
+
+fn why_no_boolean(text: &str) -> String {
+    format!("strconv.ParseBool: parsing {text:?}: invalid syntax")
+}
+
 fn invalid_boolean(arg: &Arg, value: &str, command: &Command, path: &[String]) -> CliError {
-    let why = format!("strconv.ParseBool: parsing {value:?}: invalid syntax");
+    let why = why_no_boolean(value);
     flag_error(
         &format!("invalid argument {value:?} for {:?} flag: {why}", flag_names(arg)),
         command,

@@ -17,6 +17,7 @@ pub(crate) enum Route {
     ImageCreate,
     ImageList,
     ImageInspect(String),
+    ImageHistory(String),
     ImagePush(String),
     ImageTag(String),
     ImageRemove(String),
@@ -128,14 +129,13 @@ fn images(method: &Method, rest: &str) -> Option<Route> {
             "search" => Some(Route::Unavailable(Domain::Images("search for images"))),
             "get" => Some(Route::Unavailable(Domain::Images("save images"))),
             _ => {
-                let absent = [
-                    ("/get", "save images"),
-                    ("/history", "show the history of images"),
-                    ("/attestations", "show attestations of images"),
-                ];
+                let absent =
+                    [("/get", "save images"), ("/attestations", "show attestations of images")];
                 match absent.iter().find(|(suffix, _)| rest.ends_with(suffix)) {
                     Some((_, what)) => Some(Route::Unavailable(Domain::Images(what))),
-                    None => named("/json").map(Route::ImageInspect),
+                    None => named("/json")
+                        .map(Route::ImageInspect)
+                        .or_else(|| named("/history").map(Route::ImageHistory)),
                 }
             }
         },
@@ -227,6 +227,7 @@ mod tests {
             ("GET", "/images//json", inspect("")),
             ("GET", "/images/../json", inspect("..")),
             ("GET", "/images/json", Some(Route::ImageList)),
+            ("GET", "/images/a/b/history", Some(Route::ImageHistory("a/b".into()))),
             ("POST", "/images/me/push/push", Some(Route::ImagePush("me/push".into()))),
             ("POST", "/images/create", Some(Route::ImageCreate)),
             ("POST", "/images/create/tag", Some(Route::ImageTag("create".into()))),
@@ -314,7 +315,6 @@ mod tests {
             ("POST", "/build", Route::Unavailable(Domain::Builds)),
             ("POST", "/session", Route::Unavailable(Domain::Builds)),
             ("POST", "/commit", Route::Unavailable(Domain::Containers)),
-            ("GET", "/images/a/b/history", later("show the history of images")),
             ("GET", "/images/get", later("save images")),
             ("GET", "/images/a/get", later("save images")),
             ("POST", "/images/load", later("load images")),

@@ -136,6 +136,9 @@ pub enum EngineError {
     /// Manifest and config disagree on the layers.
     #[error("layers from manifest don't match image configuration")]
     RootFsMismatch,
+    /// A config whose history has more layers than the config itself.
+    #[error("too many non-empty layers in History section")]
+    HistoryMismatch,
     /// An image for another operating system than this store can unpack.
     #[error(
         "image operating system \"{0}\" cannot be used on this platform: operating system is not supported"
@@ -237,6 +240,7 @@ impl EngineError {
             | Self::NoCredentials
             | Self::Config { .. }
             | Self::RootFsMismatch
+            | Self::HistoryMismatch
             | Self::LayerVerification { .. }
             | Self::Layer { .. }
             | Self::Missing(_)

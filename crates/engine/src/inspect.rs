@@ -55,30 +55,14 @@ impl Engine {
     fn details(&self, name: &str, platform: Option<&Platform>) -> Result<ImageDetails> {
         let store = self.store();
         let references = store.references()?;
-        let found = resolve::find(store, &references, name)?;
-        let image =
-            store.image(&found.id)?.ok_or_else(|| EngineError::NoSuchImage(name.to_owned()))?;
-        let config = image.config.value();
-        if let Some(wanted) = platform
-            && !resolve::platform_matches(wanted, &config.platform())
-        {
-            return Err(EngineError::PlatformMismatch {
-                reference: name.to_owned(),
-                actual: config.platform().to_string(),
-                wanted: wanted.to_string(),
-            });
-        }
-        let (digests, tags): (Vec<_>, Vec<_>) = references
-            .of_image(&found.id)
-            .iter()
-            .partition(|reference| reference.digest().is_some());
+        let image = resolve::image(store, &references, name, platform)?;
+        let (id, config) = (&image.id, image.config.value());
+        let (digests, tags): (Vec<_>, Vec<_>) =
+            references.of_image(id).iter().partition(|reference| reference.digest().is_some());
         let mut size = 0_u64;
         for chain_id in &image.layers {
             let layer = store.layer(chain_id)?.ok_or_else(|| {
-                EngineError::Missing(format!(
-                    "layer {chain_id} of image {} does not exist",
-                    found.id
-                ))
+                EngineError::Missing(format!("layer {chain_id} of image {id} does not exist"))
             })?;
             size = size.saturating_add(layer.size);
         }
@@ -88,7 +72,7 @@ impl Engine {
         Ok(ImageDetails {
             repo_tags: tags.iter().map(|reference| reference.familiar()).collect(),
             repo_digests: digests.iter().map(|reference| reference.familiar()).collect(),
-            parent: store.parent(&found.id)?,
+            parent: store.parent(id)?,
             comment: comment.unwrap_or_default(),
             created: config.created.clone(),
             docker_version: config.docker_version.clone(),
@@ -101,9 +85,9 @@ impl Engine {
                 None => GraphDriver { name: store.driver().to_string(), data: BTreeMap::new() },
             },
             layers: config.rootfs.diff_ids.clone(),
-            last_tag_time: store.last_updated(&found.id)?.map(|time| time.to_string()),
-            manifests: store.manifests_of(&found.id)?,
-            id: found.id,
+            last_tag_time: store.last_updated(id)?.map(|time| time.to_string()),
+            manifests: store.manifests_of(id)?,
+            id: id.clone(),
         })
     }
 }

@@ -1,7 +1,9 @@
 //! From what a user types to a local image.
 
+use std::sync::Arc;
+
 use spec::{Digest, ImageId, Platform, Reference, ReferenceError};
-use store::{PrefixMatch, References, Store};
+use store::{Image, PrefixMatch, References, Store};
 
 use crate::{EngineError, Result};
 
@@ -38,6 +40,26 @@ pub(crate) fn find(store: &Store, references: &References, name: &str) -> Result
     match find_by_prefix(store, name)? {
         Some(id) => Ok(Found { id, reference: None }),
         None => Err(missing(&reference.map_or_else(|| format!("sha256:{name}"), |r| r.familiar()))),
+    }
+}
+
+/// Reads the image that `name` means, provided that it runs on `platform` if one is given.
+pub(crate) fn image(
+    store: &Store,
+    references: &References,
+    name: &str,
+    platform: Option<&Platform>,
+) -> Result<Arc<Image>> {
+    let found = find(store, references, name)?;
+    let image = store.image(&found.id)?.ok_or_else(|| EngineError::NoSuchImage(name.to_owned()))?;
+    let actual = image.config.value().platform();
+    match platform {
+        Some(wanted) if !platform_matches(wanted, &actual) => Err(EngineError::PlatformMismatch {
+            reference: name.to_owned(),
+            actual: actual.to_string(),
+            wanted: wanted.to_string(),
+        }),
+        _ => Ok(image),
     }
 }
 

@@ -89,6 +89,17 @@ impl Client {
         self.version.get_or_try_init(|| self.negotiate()).await.copied()
     }
 
+    /// Fails if the daemon is too old for a flag.
+    pub(crate) async fn require(&self, flag: &str, minimum: ApiVersion) -> Result<(), CliError> {
+        let version = self.version().await?;
+        if version >= minimum {
+            return Ok(());
+        }
+        Err(CliError::Refused(format!(
+            "{flag:?} requires API version {minimum}, but the Docker daemon API version is {version}"
+        )))
+    }
+
     async fn negotiate(&self) -> Result<ApiVersion, CliError> {
         let response = self.send(Method::HEAD, "/_ping", &Call::default()).await?;
         let said = response.header("api-version").and_then(|version| version.parse().ok());

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use api::image::ImageSummary;
 use api::{Filters, Query};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
 use spec::Reference;
 
+use crate::cells::{ago, local_time, row, short_id};
 use crate::client::Call;
 use crate::error::CliError;
-use crate::format::{Field, Listing, Marshal, Structure, Value};
+use crate::format::{Listing, Value};
 use crate::output;
 use crate::session::Session;
-use crate::units::{LIST_DIGITS, PROGRESS_DIGITS, human_duration, human_size};
+use crate::units::{LIST_DIGITS, PROGRESS_DIGITS, human_size};
 
 const TABLE: &str = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{if .CreatedSince }}{{.CreatedSince}}{{else}}N/A{{end}}\t{{.Size}}";
 const DIGESTS_TABLE: &str = "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{if .CreatedSince }}{{.CreatedSince}}{{else}}N/A{{end}}\t{{.Size}}";
@@ -233,12 +234,7 @@ impl List {
             ("SharedSize", shared.map_or_else(not_counted, long)),
             ("UniqueSize", shared.map_or_else(not_counted, |shared| long(size - shared))),
         ];
-        let fields = fields.into_iter().map(|(name, text)| Field::new(name, Value::Text(text)));
-        Value::Structure(Structure {
-            type_name: "*formatter.imageContext",
-            fields: fields.collect(),
-            marshal: Marshal::Row,
-        })
+        row("*formatter.imageContext", fields)
     }
 
     fn created_since(&self, created: i64) -> String {
@@ -246,16 +242,11 @@ impl List {
         if created == -62_135_596_800 {
             return String::new();
         }
-        let age = i128::from(self.now.as_second()) - i128::from(created);
-        let age = age * 1_000_000_000 + i128::from(self.now.subsec_nanosecond());
-        let age = i64::try_from(age).unwrap_or(if age < 0 { i64::MIN } else { i64::MAX });
-        format!("{} ago", human_duration(age))
+        ago(created, self.now)
     }
 
     fn created_at(&self, created: i64) -> String {
-        let moment = Timestamp::from_second(created).unwrap_or_default();
-        let moment: Zoned = moment.to_zoned(self.zone.clone());
-        moment.strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string()
+        local_time(created, &self.zone)
     }
 }
 
@@ -281,12 +272,6 @@ fn by_repository(
 fn is_dangling(image: &ImageSummary) -> bool {
     let nothing = image.repo_tags.is_empty() && image.repo_digests.is_empty();
     nothing || (image.repo_tags == ["<none>:<none>"] && image.repo_digests == ["<none>@<none>"])
-}
-
-/// Returns the first twelve digits of an ID, without its algorithm.
-fn short_id(id: &str) -> String {
-    let digits = id.split_once(':').map_or(id, |(_, digits)| digits);
-    digits.chars().take(12).collect()
 }
 
 #[cfg(test)]

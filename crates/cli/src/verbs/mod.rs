@@ -3,6 +3,7 @@
 pub(crate) mod completion;
 pub(crate) mod daemon;
 pub(crate) mod help;
+pub(crate) mod history;
 pub(crate) mod images;
 pub(crate) mod info;
 pub(crate) mod inspect;

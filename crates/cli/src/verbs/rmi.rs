@@ -41,12 +41,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     let platforms = arguments.platform.iter().map(|text| Platform::parse(text));
     let platforms = platforms.collect::<Result<Vec<_>, _>>()?;
     if !platforms.is_empty() {
-        let version = session.client.version().await?;
-        if version < PLATFORM_VERSION {
-            return Err(CliError::Refused(format!(
-                "\"--platform\" requires API version {PLATFORM_VERSION}, but the Docker daemon API version is {version}"
-            )));
-        }
+        session.client.require("--platform", PLATFORM_VERSION).await?;
     }
     for platform in &platforms {
         query.add("platforms", encode_platform(platform));

@@ -1,6 +1,7 @@
 //! What each route does.
 
 mod absent;
+mod history;
 mod images;
 mod system;
 
@@ -31,6 +32,7 @@ pub(crate) async fn dispatch(daemon: &Daemon, mut call: Call, mut body: Incoming
         Route::ImageCreate => images::create(daemon, &call).await,
         Route::ImageList => images::list(daemon, &call).await,
         Route::ImageInspect(name) => images::inspect(daemon, &call, &name).await,
+        Route::ImageHistory(name) => history::history(daemon, &call, &name).await,
         Route::ImagePush(name) => images::push(daemon, &call, &name),
         Route::ImageTag(name) => images::tag(daemon, &call, &name).await,
         Route::ImageRemove(name) => images::remove(daemon, &call, &name).await,

@@ -105,12 +105,7 @@ pub(crate) async fn run_images(
     let mut query = Query::new();
     if let Some(text) = arguments.platform.as_deref().filter(|platform| !platform.is_empty()) {
         let platform = Platform::parse(text)?;
-        let version = session.client.version().await?;
-        if version < PLATFORM_VERSION {
-            return Err(CliError::Refused(format!(
-                "\"--platform\" requires API version {PLATFORM_VERSION}, but the Docker daemon API version is {version}"
-            )));
-        }
+        session.client.require("--platform", PLATFORM_VERSION).await?;
         query.add("platform", encode_platform(&platform));
     }
     let mut report = Report::new(arguments.format.as_deref())?;

@@ -1,0 +1,91 @@
+//! `history`: how an image came to be.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use spec::{ChainId, ImageId, Platform};
+use store::Image;
+
+use crate::engine::blocking;
+use crate::{Engine, EngineError, Result, resolve};
+
+/// One step on the way to an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryStep {
+    /// The image that was there after this step, if it is known: the image itself, or one that it was built on here.
+    pub id: Option<ImageId>,
+    /// When, in seconds since 1970; 0 if the step does not say.
+    pub created: i64,
+    /// The command.
+    pub created_by: String,
+    /// The tags of the image after this step, familiar, sorted.
+    pub tags: Vec<String>,
+    /// How many bytes the step added, unpacked.
+    pub size: u64,
+    /// A note.
+    pub comment: String,
+}
+
+impl Engine {
+    /// Returns the steps that made the image `name`, the last one first, provided that it runs on `platform` if one is given.
+    pub async fn history(
+        &self,
+        name: &str,
+        platform: Option<Platform>,
+    ) -> Result<Vec<HistoryStep>> {
+        let engine = self.clone();
+        let name = name.to_owned();
+        blocking(move || {
+            let references = engine.store().references()?;
+            let image = resolve::image(engine.store(), &references, &name, platform.as_ref())?;
+            let mut steps = engine.steps(&image)?;
+            engine.name_steps(&image, &mut steps)?;
+            Ok(steps)
+        })
+        .await
+    }
+
+    fn steps(&self, image: &Image) -> Result<Vec<HistoryStep>> {
+        let mut layers = image.layers.iter();
+        let mut steps = Vec::new();
+        for step in &image.config.value().history {
+            let size = if step.empty_layer {
+                0
+            } else {
+                self.step_size(layers.next().ok_or(EngineError::HistoryMismatch)?)?
+            };
+            let created = step.created.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
+            steps.push(HistoryStep {
+                id: None,
+                created: created.map_or(0, Timestamp::as_second),
+                created_by: step.created_by.clone().unwrap_or_default(),
+                tags: Vec::new(),
+                size,
+                comment: step.comment.clone().unwrap_or_default(),
+            });
+        }
+        steps.reverse();
+        Ok(steps)
+    }
+
+    fn step_size(&self, layer: &ChainId) -> Result<u64> {
+        let missing = || EngineError::Missing(format!("layer {layer} does not exist"));
+        self.store().layer_size(layer)?.ok_or_else(missing)
+    }
+
+    /// Gives the last step the image's ID and the steps before it those of the images that it was built on, one each, as
+    /// dockerd does: every step of its classic builder made an image.
+    fn name_steps(&self, image: &Arc<Image>, steps: &mut [HistoryStep]) -> Result<()> {
+        let references = self.store().references()?;
+        let mut image = Arc::clone(image);
+        for step in steps {
+            let tags = references.of_image(&image.id).iter().filter(|name| name.digest().is_none());
+            step.tags = tags.map(spec::Reference::familiar).collect();
+            step.id = Some(image.id.clone());
+            let Some(parent) = self.store().parent(&image.id)? else { break };
+            let Some(parent) = self.store().image(&parent)? else { break };
+            image = parent;
+        }
+        Ok(())
+    }
+}
