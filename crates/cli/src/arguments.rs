@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::verbs::{
-    completion, daemon, help, history, images, info, inspect, login, logout, pull, push, registry,
-    rmi, tag, version,
+    completion, daemon, help, history, images, info, inspect, load, login, logout, pull, push,
+    registry, rmi, save, tag, version,
 };
 
 /// The whole command line.
@@ -113,6 +113,8 @@ pub(crate) enum Verb {
     Info(info::Arguments),
     Inspect(inspect::Arguments),
     Rmi(rmi::Arguments),
+    Save(save::Arguments),
+    Load(load::Arguments),
     Tag(tag::Arguments),
     /// Manage images
     #[command(
@@ -154,6 +156,10 @@ pub(crate) enum ImageVerb {
     )]
     Rm(rmi::Arguments),
     Inspect(inspect::ImageArguments),
+    #[command(override_usage = "longshore image save [OPTIONS] IMAGE [IMAGE...]")]
+    Save(save::Arguments),
+    #[command(override_usage = "longshore image load [OPTIONS]")]
+    Load(load::Arguments),
 }
 
 /// The verbs of `longshore system`.

@@ -40,8 +40,8 @@ use session::{Environment, Session};
 use usage::Request;
 use verbs::images::CalledAs;
 use verbs::{
-    completion, daemon, history, images, info, inspect, login, logout, pull, push, registry, rmi,
-    tag, version,
+    completion, daemon, history, images, info, inspect, load, login, logout, pull, push, registry,
+    rmi, save, tag, version,
 };
 
 /// How long work that was told to stop may take to clean up.
@@ -152,6 +152,12 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
         }
         Verb::Inspect(arguments) => inspect::run(arguments, session).await,
         Verb::Image(ImageVerb::Inspect(arguments)) => inspect::run_images(arguments, session).await,
+        Verb::Save(arguments) | Verb::Image(ImageVerb::Save(arguments)) => {
+            save::run(arguments, session).await
+        }
+        Verb::Load(arguments) | Verb::Image(ImageVerb::Load(arguments)) => {
+            load::run(arguments, session).await
+        }
         Verb::Login(arguments) => login::run(arguments, session).await,
         Verb::Logout(arguments) => logout::run(arguments, session).await,
         Verb::Version(arguments) => version::run(arguments, session).await,

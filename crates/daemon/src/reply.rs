@@ -1,6 +1,6 @@
 //! Answers and their bodies.
 
-use std::convert::Infallible;
+use std::io;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -11,12 +11,14 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame;
 use serde::Serialize;
 
-/// The body of an answer. What it holds ends with it: a client that goes away drops the body.
-pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
+/// The body of an answer. What it holds ends with it: a client that goes away drops the body. An error breaks the
+/// connection off, so that what was sent cannot be taken for the whole.
+pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// An answer that is complete.
 pub(crate) fn full(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Full::new(body.into()).boxed_unsync());
+    let body = Full::new(body.into()).map_err(|never| match never {});
+    let mut response = Response::new(body.boxed_unsync());
     *response.status_mut() = status;
     response
 }
@@ -48,7 +50,15 @@ pub(crate) fn stream(
     content_type: &'static str,
     chunks: impl Stream<Item = Bytes> + Send + 'static,
 ) -> Response<Body> {
-    let frames = chunks.map(|chunk| Ok(Frame::data(chunk)));
+    fallible_stream(content_type, chunks.map(Ok))
+}
+
+/// A body that is written while it comes into being, and that may fail on the way.
+pub(crate) fn fallible_stream(
+    content_type: &'static str,
+    chunks: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+) -> Response<Body> {
+    let frames = chunks.map(|chunk| chunk.map(Frame::data));
     let mut response = Response::new(StreamBody::new(frames).boxed_unsync());
     set_type(&mut response, content_type);
     response

@@ -16,18 +16,20 @@ mod response;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod upload;
 
 use std::path::Path;
 
 use api::{ApiVersion, Query, escape_path};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use tokio::sync::{Mutex, OnceCell};
 
 pub(crate) use host::Host;
-pub(crate) use response::Response;
+pub(crate) use response::{Messages, Response};
 use transport::{Connection, Connector};
+pub(crate) use upload::{RequestBody, body_of};
 
 pub(crate) use transport::Local;
 
@@ -101,7 +103,8 @@ impl Client {
     }
 
     async fn negotiate(&self) -> Result<ApiVersion, CliError> {
-        let response = self.send(Method::HEAD, "/_ping", &Call::default()).await?;
+        let ping = self.build(Method::HEAD, "/_ping", &Call::default())?;
+        let response = self.send(ping).await?;
         let said = response.header("api-version").and_then(|version| version.parse().ok());
         response.drain().await;
         Ok(MAX_VERSION.min(said.unwrap_or(UNSAID_VERSION)))
@@ -117,6 +120,20 @@ impl Client {
         self.request(Method::POST, path, call).await
     }
 
+    /// Sends `POST` with a tar as its body, which is sent while it is read.
+    pub(crate) async fn upload(
+        &self,
+        path: &str,
+        query: Query,
+        body: RequestBody,
+    ) -> Result<Response, CliError> {
+        let versioned = format!("/v{}{path}", self.version().await?);
+        let mut request = self.build(Method::POST, &versioned, &Call::query(query))?;
+        let tar = HeaderValue::from_static("application/x-tar");
+        request.headers_mut().insert(http::header::CONTENT_TYPE, tar);
+        self.send(request.map(|_| body)).await?.checked(path).await
+    }
+
     /// Sends `DELETE`.
     pub(crate) async fn delete(&self, path: &str, call: Call) -> Result<Response, CliError> {
         self.request(Method::DELETE, path, call).await
@@ -124,12 +141,12 @@ impl Client {
 
     async fn request(&self, method: Method, path: &str, call: Call) -> Result<Response, CliError> {
         let version = self.version().await?;
-        let response = self.send(method, &format!("/v{version}{path}"), &call).await?;
-        response.checked(path).await
+        let request = self.build(method, &format!("/v{version}{path}"), &call)?;
+        self.send(request).await?.checked(path).await
     }
 
     /// Sends one request. A connection that the daemon closed since the last one is opened again.
-    async fn send(&self, method: Method, path: &str, call: &Call) -> Result<Response, CliError> {
+    async fn send(&self, request: Request<RequestBody>) -> Result<Response, CliError> {
         let mut slot = self.connection.lock().await;
         let kept = match slot.take() {
             Some(mut kept) => kept.is_usable().await.then_some(kept),
@@ -139,7 +156,7 @@ impl Client {
             Some(kept) => kept,
             None => self.connector.connect().await?,
         };
-        let response = connection.send(self.build(method, path, call)?).await?;
+        let response = connection.send(request).await?;
         *slot = Some(connection);
         Ok(Response::new(response))
     }
@@ -149,7 +166,7 @@ impl Client {
         method: Method,
         path: &str,
         call: &Call,
-    ) -> Result<Request<Full<Bytes>>, CliError> {
+    ) -> Result<Request<RequestBody>, CliError> {
         let mut uri = format!("{}{}", self.connector.base_path(), escape_path(path));
         if !call.query.is_empty() {
             uri.push('?');
@@ -170,7 +187,7 @@ impl Client {
                 request.header(HeaderName::from_static(api::auth::REGISTRY_AUTH_HEADER), value);
         }
         let body = Full::new(Bytes::from(call.body.clone().unwrap_or_default()));
-        request.body(body).map_err(invalid_request)
+        request.body(body.map_err(|never| match never {}).boxed_unsync()).map_err(invalid_request)
     }
 
     /// Returns the data root of the engine in this process; a daemon's is not known.

@@ -56,6 +56,16 @@ impl Response {
         body(&mut self.inner, MAX_DOCUMENT).await
     }
 
+    /// Returns the next piece of the body, or `None` at its end.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, CliError> {
+        while let Some(frame) = self.inner.frame().await {
+            if let Ok(data) = frame.map_err(CliError::Transport)?.into_data() {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads the body as a JSON document.
     pub(crate) async fn json<T: DeserializeOwned>(self) -> Result<T, CliError> {
         serde_json::from_slice(&self.bytes().await?).map_err(CliError::AnswerJson)

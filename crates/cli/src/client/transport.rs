@@ -3,8 +3,6 @@
 use std::io;
 use std::path::Path;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
@@ -13,7 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::task::JoinSet;
 
-use super::Host;
+use super::{Host, RequestBody};
 use crate::error::CliError;
 use crate::settings;
 
@@ -137,7 +135,7 @@ fn connect_error(host: &Host, error: &io::Error) -> CliError {
 /// An HTTP/1.1 connection.
 #[derive(Debug)]
 pub(super) struct Connection {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<RequestBody>,
 }
 
 impl Connection {
@@ -160,7 +158,7 @@ impl Connection {
     /// Sends a request and returns the head of its answer.
     pub(super) async fn send(
         &mut self,
-        request: http::Request<Full<Bytes>>,
+        request: http::Request<RequestBody>,
     ) -> Result<hyper::Response<Incoming>, CliError> {
         self.sender.send_request(request).await.map_err(CliError::Transport)
     }

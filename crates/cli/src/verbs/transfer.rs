@@ -4,7 +4,7 @@ use api::Query;
 use api::auth::AuthConfig;
 use spec::Repository;
 
-use crate::client::Call;
+use crate::client::{Call, Messages};
 use crate::credentials::{ask_for_login, key_of_domain};
 use crate::error::CliError;
 use crate::render::Progress;
@@ -62,23 +62,27 @@ impl Transfer<'_> {
             registry_auth: Some(auth.encode()),
             ..Call::default()
         };
-        let mut messages = session.client.post(&self.path, call).await?.messages();
-        let is_terminal = terminal::writes_terminal();
-        let mut progress = Progress::new(is_terminal);
-        while let Some(message) = messages.next().await? {
-            if let Some(detail) = &message.error_detail {
-                return Err(CliError::Stream(detail.message.clone()));
-            }
-            if let Some(error) = message.error.clone() {
-                return Err(CliError::Stream(error));
-            }
-            if !self.quiet {
-                let width = if is_terminal { terminal::width() } else { None };
-                output::print(&progress.draw(&message, width))?;
-            }
-        }
-        Ok(())
+        follow(session.client.post(&self.path, call).await?.messages(), self.quiet).await
     }
+}
+
+/// Follows an operation to its end and shows its progress, unless it is to be `quiet`.
+pub(super) async fn follow(mut messages: Messages, quiet: bool) -> Result<(), CliError> {
+    let is_terminal = terminal::writes_terminal();
+    let mut progress = Progress::new(is_terminal);
+    while let Some(message) = messages.next().await? {
+        if let Some(detail) = &message.error_detail {
+            return Err(CliError::Stream(detail.message.clone()));
+        }
+        if let Some(error) = message.error.clone() {
+            return Err(CliError::Stream(error));
+        }
+        if !quiet {
+            let width = if is_terminal { terminal::width() } else { None };
+            output::print(&progress.draw(&message, width))?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns whether a registry refused for want of a login. Daemons say so with a status, or in a registry's words

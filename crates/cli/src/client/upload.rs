@@ -1,0 +1,97 @@
+//! Bodies of requests: documents, and files that are sent while they are read.
+
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::{Body, Frame};
+use tokio::sync::mpsc::{Receiver, channel};
+
+/// The body of a request.
+pub(crate) type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
+
+/// Bytes that are read at once.
+const CHUNK: usize = 256 * 1024;
+/// Chunks that wait to be sent.
+const WAITING: usize = 4;
+
+/// Makes a body of what a file or pipe gives.
+///
+/// It is read on a thread of its own: nothing can take back a blocking read, so it must not hold the runtime, nor keep
+/// a signal from ending the command. The thread ends when the body is dropped, at its next chunk.
+pub(crate) fn body_of(mut source: impl Read + Send + 'static) -> RequestBody {
+    let (sender, receiver) = channel(WAITING);
+    std::thread::spawn(move || {
+        loop {
+            let chunk = match read(&mut source) {
+                Ok(chunk) if chunk.is_empty() => return,
+                chunk => chunk,
+            };
+            let failed = chunk.is_err();
+            if sender.blocking_send(chunk).is_err() || failed {
+                return;
+            }
+        }
+    });
+    Upload(receiver).boxed_unsync()
+}
+
+fn read(source: &mut impl Read) -> io::Result<Bytes> {
+    let mut chunk = BytesMut::zeroed(CHUNK);
+    loop {
+        match source.read(&mut chunk) {
+            Ok(length) => {
+                chunk.truncate(length);
+                return Ok(chunk.freeze());
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+struct Upload(Receiver<io::Result<Bytes>>);
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let chunk = ready!(self.0.poll_recv(context));
+        Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives a byte, then fails.
+    struct Failing(bool);
+
+    impl Read for Failing {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if std::mem::replace(&mut self.0, true) {
+                return Err(io::Error::other("torn"));
+            }
+            buffer[0] = b'x';
+            Ok(1)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_read_is_sent_and_a_failure_is_no_end() {
+        let content: Vec<u8> = (0..600_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+        let body = body_of(io::Cursor::new(content.clone()));
+        assert_eq!(body.collect().await.unwrap().to_bytes(), content);
+
+        let error = body_of(Failing(false)).collect().await.unwrap_err();
+        assert_eq!(error.to_string(), "torn");
+    }
+}

@@ -1,0 +1,61 @@
+//! `longshore load`
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use api::Query;
+
+use super::save::{error_text, platform_parameter};
+use super::transfer;
+use crate::client::{RequestBody, body_of};
+use crate::error::CliError;
+use crate::session::Session;
+use crate::terminal;
+
+/// Load an image from a tar archive or STDIN
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "longshore load [OPTIONS]")]
+pub(crate) struct Arguments {
+    /// Read from tar archive file, instead of STDIN
+    #[arg(short = 'i', long, value_name = "string")]
+    input: Option<PathBuf>,
+    /// Load only the given platform variant. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")
+    #[arg(long, value_name = "string")]
+    platform: Option<String>,
+    /// Suppress the load output
+    #[arg(short = 'q', long)]
+    quiet: bool,
+}
+
+/// Loads images from a file or from standard input.
+pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
+    let platform = platform_parameter(arguments.platform.as_deref(), session).await?;
+    let body = match arguments.input.filter(|path| !path.as_os_str().is_empty()) {
+        Some(path) => open(&path)?,
+        None if terminal::reads_terminal() => {
+            let message = "requested load from stdin, but stdin is empty";
+            return Err(CliError::Refused(message.to_owned()));
+        }
+        None => body_of(io::stdin()),
+    };
+    let mut query = Query::new();
+    if let Some(platform) = platform {
+        query.add("platform", platform);
+    }
+    let quiet = arguments.quiet || !terminal::writes_terminal();
+    query.add("quiet", if quiet { "1" } else { "0" });
+    let answer = session.client.upload("/images/load", query, body).await?;
+    transfer::follow(answer.messages(), false).await
+}
+
+fn open(path: &Path) -> Result<RequestBody, CliError> {
+    let failed = |error: &io::Error| {
+        CliError::Refused(format!("open {}: {}", path.display(), error_text(error)))
+    };
+    let file = File::open(path).map_err(|error| failed(&error))?;
+    if file.metadata().map_err(|error| failed(&error))?.is_dir() {
+        return Err(CliError::Refused(format!("read {}: is a directory", path.display())));
+    }
+    Ok(body_of(file))
+}

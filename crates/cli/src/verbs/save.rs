@@ -1,0 +1,237 @@
+//! `longshore save`
+
+use std::fs::{self, FileType};
+use std::io::{self, Write};
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
+use api::{ApiVersion, Query, encode_platform};
+use spec::Platform;
+use tempfile::NamedTempFile;
+
+use crate::client::{Call, Response};
+use crate::error::CliError;
+use crate::session::Session;
+use crate::{output, terminal};
+
+/// The version of the API since which archives are made of and read for one platform.
+const PLATFORM_VERSION: ApiVersion = ApiVersion::new(1, 48);
+
+/// Save one or more images to a tar archive (streamed to STDOUT by default)
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "longshore save [OPTIONS] IMAGE [IMAGE...]")]
+pub(crate) struct Arguments {
+    /// Write to a file, instead of STDOUT
+    #[arg(short = 'o', long, value_name = "string")]
+    output: Option<PathBuf>,
+    /// Save only the given platform variant. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")
+    #[arg(long, value_name = "string")]
+    platform: Option<String>,
+    #[arg(hide = true, required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+}
+
+/// Saves images to a file or to standard output.
+pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
+    let platform = platform_parameter(arguments.platform.as_deref(), session).await?;
+    let output = arguments.output.filter(|path| !path.as_os_str().is_empty());
+    let mut query = Query::new();
+    for image in arguments.images {
+        query.add("names", image);
+    }
+    if let Some(platform) = platform {
+        query.add("platform", platform);
+    }
+    let Some(path) = output else {
+        if terminal::writes_terminal() {
+            return Err(CliError::Refused(
+                "cowardly refusing to save to a terminal. Use the -o flag or redirect".to_owned(),
+            ));
+        }
+        let answer = session.client.get("/images/get", Call::query(query)).await?;
+        return copy(answer, output::print_bytes).await;
+    };
+    let mut file = Aside::new(path)?;
+    let answer = session.client.get("/images/get", Call::query(query)).await?;
+    copy(answer, |chunk| file.write(chunk)).await?;
+    file.publish()
+}
+
+/// Returns the `platform` parameter for what the user asked for, provided that the daemon understands it.
+pub(super) async fn platform_parameter(
+    text: Option<&str>,
+    session: &Session,
+) -> Result<Option<String>, CliError> {
+    let Some(text) = text else { return Ok(None) };
+    let version = session.client.version().await?;
+    if version < PLATFORM_VERSION {
+        return Err(CliError::Refused(format!(
+            "\"--platform\" requires API version {PLATFORM_VERSION}, but the Docker daemon API version is {version}"
+        )));
+    }
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let platform = Platform::parse(text)
+        .map_err(|error| CliError::Refused(format!("invalid platform: {error}")))?;
+    Ok(Some(encode_platform(&platform)))
+}
+
+async fn copy(
+    mut answer: Response,
+    mut write: impl FnMut(&[u8]) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    while let Some(chunk) = answer.chunk().await? {
+        write(&chunk)?;
+    }
+    Ok(())
+}
+
+/// A file that appears under its name when all of it is there.
+struct Aside {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Aside {
+    fn new(path: PathBuf) -> Result<Self, CliError> {
+        check_destination(&path)?;
+        let directory = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let mut prefix = std::ffi::OsString::from(".tmp-");
+        prefix.push(path.file_name().unwrap_or_default());
+        let file = tempfile::Builder::new()
+            .prefix(&prefix)
+            .tempfile_in(directory)
+            .map_err(|error| refused(error_text(&error)))?;
+        Ok(Self { file, path })
+    }
+
+    fn write(&mut self, chunk: &[u8]) -> Result<(), CliError> {
+        self.file.write_all(chunk).map_err(|error| {
+            CliError::Refused(format!("write {}: {}", self.path.display(), error_text(&error)))
+        })
+    }
+
+    fn publish(self) -> Result<(), CliError> {
+        let Self { file, path } = self;
+        let failed = |error: &io::Error| {
+            CliError::Refused(format!("write {}: {}", path.display(), error_text(error)))
+        };
+        file.as_file().sync_all().map_err(|error| failed(&error))?;
+        file.persist(&path).map(drop).map_err(|error| failed(&error.error))
+    }
+}
+
+fn refused(why: impl std::fmt::Display) -> CliError {
+    CliError::Refused(format!("failed to save image: {why}"))
+}
+
+/// Says why a file cannot be put at `path`, in Docker's words.
+fn check_destination(path: &Path) -> Result<(), CliError> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        let problem = match fs::metadata(parent) {
+            Ok(metadata) if metadata.is_dir() => None,
+            Ok(_) => Some("not a directory".to_owned()),
+            Err(error) => Some(error_text(&error)),
+        };
+        if let Some(problem) = problem {
+            return Err(refused(format!(
+                "invalid output path: stat {}: {problem}",
+                parent.display()
+            )));
+        }
+    }
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => match unwritable(metadata.file_type()) {
+            Some(kind) => Err(refused(format!("cannot write to {kind}"))),
+            None => Ok(()),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(refused(format!(
+            "failed to stat output path: lstat {}: {}",
+            path.display(),
+            error_text(&error)
+        ))),
+    }
+}
+
+fn unwritable(kind: FileType) -> Option<&'static str> {
+    [
+        (kind.is_dir(), "a directory"),
+        (kind.is_symlink(), "a symbolic link directly"),
+        (kind.is_fifo(), "a named pipe (FIFO)"),
+        (kind.is_socket(), "a socket"),
+        (kind.is_char_device(), "a character device file"),
+        (kind.is_block_device(), "a block device file"),
+    ]
+    .into_iter()
+    .find_map(|(is_it, name)| is_it.then_some(name))
+}
+
+/// Returns the text of an error as Go prints it.
+pub(super) fn error_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_ascii_lowercase());
+    first.into_iter().chain(characters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_that_is_no_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("file"), "old").unwrap();
+        std::os::unix::fs::symlink("file", at("link")).unwrap();
+        let stat = |name: &str, problem: &str| {
+            let path = at(name);
+            format!("failed to save image: invalid output path: stat {}: {problem}", path.display())
+        };
+        let table = [
+            (at("new"), None),
+            (at("file"), None),
+            (PathBuf::from("new"), None),
+            (at("."), Some("failed to save image: cannot write to a directory".to_owned())),
+            (
+                at("link"),
+                Some("failed to save image: cannot write to a symbolic link directly".to_owned()),
+            ),
+            (at("no/new"), Some(stat("no", "no such file or directory"))),
+            (at("file/new"), Some(stat("file", "not a directory"))),
+        ];
+        for (path, expected) in table {
+            let error = check_destination(&path).err().map(|error| error.to_string());
+            assert_eq!(error, expected, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_file_appears_when_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image.tar");
+        fs::write(&path, "old").unwrap();
+        let names = || fs::read_dir(folder.path()).unwrap().count();
+
+        let mut given_up = Aside::new(path.clone()).unwrap();
+        given_up.write(b"half").unwrap();
+        assert_eq!(names(), 2);
+        drop(given_up);
+        assert_eq!((names(), fs::read(&path).unwrap()), (1, b"old".to_vec()));
+
+        let mut whole = Aside::new(path.clone()).unwrap();
+        whole.write(b"new").unwrap();
+        whole.publish().unwrap();
+        assert_eq!((names(), fs::read(&path).unwrap()), (1, b"new".to_vec()));
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}
