@@ -168,6 +168,16 @@ pub enum ImageDeleted {
     Deleted(String),
 }
 
+/// `POST /images/prune`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct PruneReport {
+    /// What is gone; `null` for nothing.
+    pub images_deleted: Option<Vec<ImageDeleted>>,
+    /// How many bytes are free that were not.
+    pub space_reclaimed: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

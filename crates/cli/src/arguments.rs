@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::verbs::{
-    completion, daemon, help, history, images, info, inspect, load, login, logout, pull, push,
-    registry, rmi, save, tag, version,
+    completion, daemon, help, history, images, info, inspect, load, login, logout, prune, pull,
+    push, registry, rmi, save, tag, version,
 };
 
 /// The whole command line.
@@ -115,6 +115,7 @@ pub(crate) enum Verb {
     Rmi(rmi::Arguments),
     Save(save::Arguments),
     Load(load::Arguments),
+    Prune(prune::Arguments),
     Tag(tag::Arguments),
     /// Manage images
     #[command(
@@ -155,6 +156,8 @@ pub(crate) enum ImageVerb {
         override_usage = "longshore image rm [OPTIONS] IMAGE [IMAGE...]"
     )]
     Rm(rmi::Arguments),
+    #[command(override_usage = "longshore image prune [OPTIONS]")]
+    Prune(prune::Arguments),
     Inspect(inspect::ImageArguments),
     #[command(override_usage = "longshore image save [OPTIONS] IMAGE [IMAGE...]")]
     Save(save::Arguments),

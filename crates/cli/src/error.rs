@@ -1,7 +1,7 @@
 //! Why a command failed: the text on stderr, the hint below it, and the exit status.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::client::Host;
 use crate::format::TemplateError;
@@ -72,13 +72,8 @@ pub(crate) enum CliError {
     #[error("{0}")]
     DataRoot(String),
     /// A disk is full that a pull writes to.
-    #[error("{error}")]
-    DiskFull {
-        /// The pull's failure.
-        error: Box<CliError>,
-        /// The data root; a daemon's is not known.
-        data_root: Option<PathBuf>,
-    },
+    #[error("{0}")]
+    DiskFull(Box<CliError>),
     /// The daemon or the registry server ended with an error.
     #[error("{0}")]
     Serve(String),
@@ -217,13 +212,10 @@ impl CliError {
             {
                 Some("choose another folder with --data-root, or run as root".to_owned())
             }
-            CliError::DiskFull { data_root, .. } => {
-                let root = data_root.as_deref().unwrap_or(Path::new("<data root>"));
-                Some(format!(
-                    "what was downloaded is kept for the next try; free space, or remove {} to give it up",
-                    root.join("longshore/ingest").display()
-                ))
-            }
+            CliError::DiskFull(_) => Some(
+                "what was downloaded is kept for the next try; free space, or give it up with `longshore prune`"
+                    .to_owned(),
+            ),
             CliError::Daemon { message, .. } | CliError::Stream(message) => denied_hint(message),
             CliError::Several(errors) => errors.iter().find_map(CliError::hint),
             _ => None,
@@ -256,10 +248,6 @@ mod tests {
                 "pull access denied for {name}, repository does not exist or may require 'docker login': denied"
             ),
         };
-        let full = |root: Option<&str>| CliError::DiskFull {
-            error: Box::new(CliError::BrokenPipe),
-            data_root: root.map(PathBuf::from),
-        };
         for (error, expected) in [
             (denied("alpin"), Some("`alpin` means `docker.io/library/alpin`")),
             (denied("r.example/x"), Some("longshore login r.example")),
@@ -274,8 +262,7 @@ mod tests {
                 Some("--data-root"),
             ),
             (CliError::DataRoot("`/x` is in use".to_owned()), None),
-            (full(Some("/data")), Some("remove /data/longshore/ingest to")),
-            (full(None), Some("remove <data root>/longshore/ingest to")),
+            (CliError::DiskFull(Box::new(CliError::BrokenPipe)), Some("`longshore prune`")),
             (CliError::Interrupted(2), None),
         ] {
             let hint = error.hint();

@@ -40,8 +40,8 @@ use session::{Environment, Session};
 use usage::Request;
 use verbs::images::CalledAs;
 use verbs::{
-    completion, daemon, history, images, info, inspect, load, login, logout, pull, push, registry,
-    rmi, save, tag, version,
+    completion, daemon, history, images, info, inspect, load, login, logout, prune, pull, push,
+    registry, rmi, save, tag, version,
 };
 
 /// How long work that was told to stop may take to clean up.
@@ -143,6 +143,9 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
         }
         Verb::History(arguments) | Verb::Image(ImageVerb::History(arguments)) => {
             history::run(arguments, session).await
+        }
+        Verb::Prune(arguments) | Verb::Image(ImageVerb::Prune(arguments)) => {
+            prune::run(arguments, session).await
         }
         Verb::Tag(arguments) | Verb::Image(ImageVerb::Tag(arguments)) => {
             tag::run(arguments, session).await

@@ -128,7 +128,7 @@ impl Wish {
         self.format.encode(&EventMessage {
             action: action.to_owned(),
             kind: KIND.to_owned(),
-            id: copies.then(|| actor_id.clone()),
+            id: copies.then(|| actor_id.clone()).filter(|id| !id.is_empty()),
             scope: "local".to_owned(),
             status: copies.then(|| action.to_owned()),
             time: time_nano.div_euclid(1_000_000_000),

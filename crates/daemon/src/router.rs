@@ -21,6 +21,7 @@ pub(crate) enum Route {
     ImagePush(String),
     ImageTag(String),
     ImageRemove(String),
+    ImagePrune,
     /// What clients ask around the image routes, answered as by a dockerd that has nothing of the kind.
     Empty(Empty),
     /// What Docker does and Longshore does not, by what it would be about.
@@ -142,7 +143,7 @@ fn images(method: &Method, rest: &str) -> Option<Route> {
         "POST" => match rest {
             "create" => Some(Route::ImageCreate),
             "load" => Some(Route::Unavailable(Domain::Images("load images"))),
-            "prune" => Some(Route::Unavailable(Domain::Images("prune images"))),
+            "prune" => Some(Route::ImagePrune),
             _ => {
                 named("/push").map(Route::ImagePush).or_else(|| named("/tag").map(Route::ImageTag))
             }
@@ -230,6 +231,7 @@ mod tests {
             ("GET", "/images/a/b/history", Some(Route::ImageHistory("a/b".into()))),
             ("POST", "/images/me/push/push", Some(Route::ImagePush("me/push".into()))),
             ("POST", "/images/create", Some(Route::ImageCreate)),
+            ("POST", "/images/prune", Some(Route::ImagePrune)),
             ("POST", "/images/create/tag", Some(Route::ImageTag("create".into()))),
             ("DELETE", "/images/a/b@sha256:12", Some(Route::ImageRemove("a/b@sha256:12".into()))),
             ("DELETE", "/images/json", Some(Route::ImageRemove("json".into()))),

@@ -1,5 +1,6 @@
 //! Points in time as Docker's clients write them.
 
+use std::num::{IntErrorKind, ParseIntError};
 use std::time::Duration;
 
 use jiff::civil::{Date, DateTime};
@@ -20,7 +21,13 @@ fn seconds(text: &str) -> Result<Timestamp, String> {
     /// A fraction of a second has nine digits; more are cut off, but not without end.
     const MAX_FRACTION: usize = 20;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let whole: i64 = whole.parse().map_err(|_| format!("invalid seconds {whole:?}"))?;
+    let whole: i64 = whole.parse().map_err(|error: ParseIntError| {
+        let reason = match error.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        format!("invalid seconds {whole:?}: {reason}")
+    })?;
     if fraction.len() > MAX_FRACTION || !fraction.bytes().all(|b| b.is_ascii_digit()) {
         return Err("invalid nanoseconds".to_owned());
     }

@@ -80,6 +80,8 @@ pub(crate) struct Shared {
     pub(crate) unpackers: Arc<Semaphore>,
     /// One pull publishes at a time: a layer that two of them staged is then taken by the first and found by the second.
     pub(crate) publishing: tokio::sync::Mutex<()>,
+    /// Whether a prune is at work.
+    pub(crate) pruning: Arc<AtomicBool>,
     /// Whether [`Engine::flush_soon`] is at work.
     flushing: AtomicBool,
     network: RwLock<Network>,
@@ -124,6 +126,7 @@ impl Engine {
             upload_jobs: Transfers::default(),
             unpackers: Arc::new(Semaphore::new(cores.clamp(2, 8))),
             publishing: tokio::sync::Mutex::new(()),
+            pruning: Arc::default(),
             flushing: AtomicBool::new(false),
             network: RwLock::new(network),
         })))

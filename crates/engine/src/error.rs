@@ -170,6 +170,9 @@ pub enum EngineError {
         /// What uses it.
         reason: String,
     },
+    /// One prune at a time.
+    #[error("a prune operation is already running")]
+    PruneRunning,
     /// A blob that is needed is not here and cannot be made.
     #[error("{0}")]
     Missing(String),
@@ -230,7 +233,7 @@ impl EngineError {
             | Self::RepositoryNotFound { .. }
             | Self::PullDenied { .. }
             | Self::NoMatchingManifest(_) => ErrorKind::NotFound,
-            Self::ImageInUse { .. } => ErrorKind::Conflict,
+            Self::ImageInUse { .. } | Self::PruneRunning => ErrorKind::Conflict,
             Self::Login(error) if error.is_unauthorized() => ErrorKind::Unauthorized,
             Self::Registry(error) if is_unauthorized(error) => ErrorKind::Unauthorized,
             Self::Cancelled => ErrorKind::Cancelled,

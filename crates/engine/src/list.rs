@@ -230,7 +230,7 @@ fn wanted(options: &ListOptions, is_parent: bool, tags: &[String], digests: &[St
     }
 }
 
-fn has_label(labels: Option<&BTreeMap<String, String>>, wanted: &str) -> bool {
+pub(crate) fn has_label(labels: Option<&BTreeMap<String, String>>, wanted: &str) -> bool {
     let Some(labels) = labels else { return false };
     match wanted.split_once('=') {
         Some((key, value)) => labels.get(key).is_some_and(|found| found == value),

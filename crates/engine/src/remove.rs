@@ -1,18 +1,20 @@
 //! `rmi`: takes names from images, and images that have none left from the store.
 
-use spec::{ImageId, Reference};
+use spec::{ImageId, Platform, Reference};
 use store::{Store, StoreError};
 
 use crate::engine::blocking;
 use crate::{Engine, EngineError, Result, resolve};
 
 /// How to remove.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RemoveOptions {
     /// Also if the image has several names.
     pub force: bool,
     /// Also the image's parents, if nothing else needs them.
     pub prune_children: bool,
+    /// Only if the image runs on this platform.
+    pub platform: Option<Platform>,
 }
 
 /// Something that a removal did.
@@ -29,19 +31,20 @@ impl Engine {
     pub async fn remove(&self, name: &str, options: RemoveOptions) -> Result<Vec<Removed>> {
         let engine = self.clone();
         let name = name.to_owned();
-        blocking(move || {
-            let mut removal =
-                Removal { engine: &engine, options, records: Vec::new(), taken: Vec::new() };
-            match removal.run(&name) {
-                Ok(()) => Ok(removal.records),
-                Err(error @ EngineError::Store(_)) => {
-                    removal.give_back();
-                    Err(error)
-                }
-                Err(error) => Err(error),
+        blocking(move || engine.remove_now(&name, options)).await
+    }
+
+    /// Does what [`Engine::remove`] does, on a thread that may block.
+    pub(crate) fn remove_now(&self, name: &str, options: RemoveOptions) -> Result<Vec<Removed>> {
+        let mut removal = Removal { engine: self, options, records: Vec::new(), taken: Vec::new() };
+        match removal.run(name) {
+            Ok(()) => Ok(removal.records),
+            Err(error @ EngineError::Store(_)) => {
+                removal.give_back();
+                Err(error)
             }
-        })
-        .await
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -63,7 +66,10 @@ impl Removal<'_> {
         let references = self.store().references()?;
         let found = resolve::find(self.store(), &references, name)?;
         let id = found.id;
-        let Some(reference) = found.reference else {
+        resolve::check_platform(self.store(), &id, name, self.options.platform.as_ref())?;
+        // A name that is also the beginning of the image's ID means the ID.
+        let is_id = id.digest().hex().starts_with(name) || id.to_string().starts_with(name);
+        let Some(reference) = found.reference.filter(|_| !is_id) else {
             let names = references.of_image(&id).to_vec();
             if is_single(&names) {
                 self.check_children(&id)?;
@@ -139,7 +145,7 @@ impl Removal<'_> {
             Err(in_use(id, false, "image is referenced in multiple repositories"))
         });
         if let Err(error) = free {
-            return if quiet && !names.is_empty() { Ok(()) } else { Err(error) };
+            return if quiet { Ok(()) } else { Err(error) };
         }
         let parent = self.store().parent(id)?;
         self.untag(id, &names)?;

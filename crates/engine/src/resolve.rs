@@ -51,16 +51,28 @@ pub(crate) fn image(
     platform: Option<&Platform>,
 ) -> Result<Arc<Image>> {
     let found = find(store, references, name)?;
-    let image = store.image(&found.id)?.ok_or_else(|| EngineError::NoSuchImage(name.to_owned()))?;
+    check_platform(store, &found.id, name, platform)?;
+    store.image(&found.id)?.ok_or_else(|| EngineError::NoSuchImage(name.to_owned()))
+}
+
+/// Fails if `platform` is given and the image `id`, asked for by `name`, runs on another one.
+pub(crate) fn check_platform(
+    store: &Store,
+    id: &ImageId,
+    name: &str,
+    platform: Option<&Platform>,
+) -> Result<()> {
+    let Some(wanted) = platform else { return Ok(()) };
+    let image = store.image(id)?.ok_or_else(|| EngineError::NoSuchImage(name.to_owned()))?;
     let actual = image.config.value().platform();
-    match platform {
-        Some(wanted) if !platform_matches(wanted, &actual) => Err(EngineError::PlatformMismatch {
-            reference: name.to_owned(),
-            actual: actual.to_string(),
-            wanted: wanted.to_string(),
-        }),
-        _ => Ok(image),
+    if platform_matches(wanted, &actual) {
+        return Ok(());
     }
+    Err(EngineError::PlatformMismatch {
+        reference: name.to_owned(),
+        actual: actual.to_string(),
+        wanted: wanted.to_string(),
+    })
 }
 
 /// A digest says everything: where there is one, the tag beside it plays no part.

@@ -18,8 +18,6 @@ mod tests;
 mod transport;
 mod upload;
 
-use std::path::Path;
-
 use api::{ApiVersion, Query, escape_path};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request};
@@ -188,11 +186,6 @@ impl Client {
         }
         let body = Full::new(Bytes::from(call.body.clone().unwrap_or_default()));
         request.body(body.map_err(|never| match never {}).boxed_unsync()).map_err(invalid_request)
-    }
-
-    /// Returns the data root of the engine in this process; a daemon's is not known.
-    pub(crate) fn data_root(&self) -> Option<&Path> {
-        self.connector.data_root()
     }
 
     /// Ends the connection and, in this process, waits for the engine to stop cleanly.

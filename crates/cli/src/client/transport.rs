@@ -1,7 +1,6 @@
 //! Connections: to a socket, to an address, or to the engine in this process.
 
 use std::io;
-use std::path::Path;
 
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
@@ -89,14 +88,6 @@ impl Connector {
                 let _ = stream.set_nodelay(true);
                 Connection::open(stream).await
             }
-        }
-    }
-
-    /// Returns where the engine in this process keeps everything.
-    pub(super) fn data_root(&self) -> Option<&Path> {
-        match self {
-            Connector::Local(local) => Some(&local.config.data_root),
-            Connector::Remote(_) => None,
         }
     }
 

@@ -86,6 +86,12 @@ impl ConfigFile {
             .filter(|format| !format.is_empty())
     }
 
+    /// Returns the filters that the user set for all prunes, each `NAME=VALUE`.
+    pub(crate) fn prune_filters(&self) -> Vec<String> {
+        let filters = self.document.get("pruneFilters").and_then(Value::as_array);
+        filters.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
     /// Returns the credential helper for a server, if one is configured for it or for all.
     pub(crate) fn helper(&self, server: &str) -> Option<&str> {
         let own = self.document.get("credHelpers").and_then(|helpers| helpers.get(server));

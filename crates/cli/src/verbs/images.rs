@@ -67,7 +67,7 @@ pub(crate) struct Arguments {
 }
 
 /// Reads `name=value`; names are not told apart by case, nor by spaces around them.
-fn parse_filter(text: &str) -> Result<(String, String), String> {
+pub(super) fn parse_filter(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("bad format of filter (expected name=value)")?;
     Ok((name.trim().to_lowercase(), value.trim().to_owned()))
 }

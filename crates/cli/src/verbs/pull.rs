@@ -1,7 +1,5 @@
 //! `longshore pull`
 
-use std::path::Path;
-
 use api::Query;
 use spec::Reference;
 
@@ -51,12 +49,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         quiet: arguments.quiet,
     };
     transfer.run(session).await.map_err(|error| {
-        if error.is_disk_full() {
-            let data_root = session.client.data_root().map(Path::to_owned);
-            CliError::DiskFull { error: Box::new(error), data_root }
-        } else {
-            error
-        }
+        if error.is_disk_full() { CliError::DiskFull(Box::new(error)) } else { error }
     })?;
     output::print_line(&reference.to_string())
 }

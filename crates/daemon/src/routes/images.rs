@@ -197,25 +197,32 @@ pub(super) async fn remove(daemon: &Daemon, call: &Call, name: &str) -> Answer {
     if name.trim().is_empty() {
         return Err(Failure::invalid("image name cannot be blank"));
     }
+    let mut platforms = Vec::new();
     if call.version.at_least(50) {
-        // An image here has one platform; to remove the image is to remove it. What is no platform is still an error.
         for platform in call.query.all("platforms") {
-            decode_platform(platform)?;
+            platforms.push(decode_platform(platform)?);
         }
+    }
+    // An image here has one platform.
+    if platforms.len() > 1 {
+        return Err(Failure::invalid("multiple platforms are not supported"));
     }
     let options = RemoveOptions {
         force: call.query.boolean("force"),
         prune_children: !call.query.boolean("noprune"),
+        platform: platforms.pop(),
     };
-    let removed = daemon.engine().remove(name, options).await?;
-    let documents: Vec<_> = removed
-        .into_iter()
-        .map(|removed| match removed {
-            Removed::Untagged(name) => ImageDeleted::Untagged(name),
-            Removed::Deleted(id) => ImageDeleted::Deleted(id),
-        })
-        .collect();
+    let documents = removed(daemon.engine().remove(name, options).await?);
     Ok(reply::json(StatusCode::OK, &documents))
+}
+
+/// The documents of what is gone.
+pub(super) fn removed(removed: Vec<Removed>) -> Vec<ImageDeleted> {
+    let document = |removed| match removed {
+        Removed::Untagged(name) => ImageDeleted::Untagged(name),
+        Removed::Deleted(id) => ImageDeleted::Deleted(id),
+    };
+    removed.into_iter().map(document).collect()
 }
 
 /// The credentials in a request's header. What cannot be read is no credentials, as with dockerd: many registries need

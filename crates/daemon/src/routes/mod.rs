@@ -3,6 +3,7 @@
 mod absent;
 mod history;
 mod images;
+mod prune;
 mod system;
 
 use http::{Response, StatusCode};
@@ -36,6 +37,7 @@ pub(crate) async fn dispatch(daemon: &Daemon, mut call: Call, mut body: Incoming
         Route::ImagePush(name) => images::push(daemon, &call, &name),
         Route::ImageTag(name) => images::tag(daemon, &call, &name).await,
         Route::ImageRemove(name) => images::remove(daemon, &call, &name).await,
+        Route::ImagePrune => prune::prune(daemon, &call).await,
         Route::Empty(question) => absent::empty(question),
         Route::Unavailable(domain) => Err(absent::unavailable(domain)),
         Route::Options => Ok(reply::empty(StatusCode::OK)),

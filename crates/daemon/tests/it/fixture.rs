@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use daemon::{Daemon, DaemonConfig, DaemonInfo, Defaults, Proxies, open_engine};
+use engine::Engine;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -19,6 +20,7 @@ pub(crate) const VERSION: &str = "1.2.3";
 /// A daemon with the `packed` driver, which needs no root. Its data root goes with it.
 pub(crate) struct House {
     pub(crate) daemon: Daemon,
+    pub(crate) engine: Engine,
     pub(crate) folder: TempDir,
 }
 
@@ -89,7 +91,7 @@ impl House {
         let mut config = config(&folder);
         change(&mut config);
         let engine = open_engine(&config, VERSION).await.unwrap();
-        Self { daemon: Daemon::new(engine, info(config)), folder }
+        Self { daemon: Daemon::new(engine.clone(), info(config)), engine, folder }
     }
 
     /// The other end of a connection.

@@ -32,3 +32,107 @@ async fn a_history_names_the_image_and_its_tags() {
     let missing = house.get("/images/nosuch/history").await;
     assert_eq!((missing.status, missing.message().as_str()), (404, "No such image: nosuch:latest"));
 }
+
+/// Filters as the text of a parameter.
+fn filters(json: &str) -> String {
+    let mut query = api::Query::new();
+    query.add("filters", json);
+    query.to_string().split_off("filters=".len())
+}
+
+#[tokio::test]
+async fn a_prune_removes_what_has_no_tag_and_all_if_told_so() {
+    let house = House::open().await;
+    let (registry, image) = registry_with_an_image().await;
+    let name = format!("{}/me/app", registry.address());
+    let nothing = "{\"ImagesDeleted\":null,\"SpaceReclaimed\":0}\n";
+    assert_eq!(house.post("/v1.50/images/prune").await.text, nothing);
+
+    house.post(&format!("/images/create?fromImage={name}&tag=1")).await;
+    assert_eq!(house.post("/v1.50/images/prune").await.text, nothing, "it has a tag");
+    let all = |more: &str| {
+        format!(
+            "/v1.50/images/prune?filters={}",
+            filters(&format!(r#"{{"dangling":{{"false":true}}{more}}}"#))
+        )
+    };
+    for kept in [
+        r#","until":{"2023-01-01":true}"#,
+        r#","label":["flavour=hot"]"#,
+        r#","label!":["flavour"]"#,
+    ] {
+        assert_eq!(house.post(&all(kept)).await.text, nothing, "{kept}");
+    }
+    let left = house
+        .folder
+        .path()
+        .join("data/longshore/ingest")
+        .join(format!("sha256-{}", "0".repeat(64)));
+    std::fs::write(&left, [1; 8192]).unwrap();
+    let pruned = house.post(&all(r#","label!":["flavour=hot"],"until":["24h"]"#)).await;
+    let digest = image.manifest.digest.to_string();
+    let expected = json!({
+        "ImagesDeleted": [
+            {"Untagged": format!("{name}:1")},
+            {"Untagged": format!("{name}@{digest}")},
+            {"Deleted": image.id().to_string()},
+            {"Deleted": image.diff_ids()[0].to_string()},
+        ],
+        "SpaceReclaimed": 5000,
+    });
+    assert_eq!((pruned.status, pruned.json()), (200, expected));
+    assert!(left.exists(), "it is younger than a day");
+    let pruned = house.post("/v1.50/images/prune").await.json();
+    assert_eq!(pruned, json!({"ImagesDeleted": null, "SpaceReclaimed": 8192}));
+    assert!(!left.exists());
+
+    let path = format!(
+        "/v1.50/events?since=1&until=9999999999&filters={}",
+        filters(r#"{"event":["prune","delete"]}"#)
+    );
+    let mut client = crate::fixture::handshake(house.connect()).await;
+    let mut events = crate::fixture::ask(&mut client, "GET", &path, &[], "").await;
+    let mut told = Vec::new();
+    while told.len() < 8 {
+        let frame = http_body_util::BodyExt::frame(events.body_mut()).await.unwrap().unwrap();
+        let event: serde_json::Value = serde_json::from_slice(&frame.into_data().unwrap()).unwrap();
+        assert!(event.get("id").is_none_or(|id| id == &json!(image.id().to_string())), "{event}");
+        told.push((
+            event["Action"].as_str().unwrap().to_owned(),
+            event["Actor"]["Attributes"]["reclaimed"].clone(),
+        ));
+    }
+    let reclaimed = |bytes: &str| ("prune".to_owned(), json!(bytes));
+    assert_eq!(
+        told[5..],
+        [("delete".to_owned(), json!(null)), reclaimed("5000"), reclaimed("8192")]
+    );
+}
+
+#[tokio::test]
+async fn a_prune_is_refused_in_dockerds_words() {
+    let house = House::open().await;
+    let table = [
+        (r#"{"bogus":["1"]}"#, "invalid filter 'bogus'"),
+        (r#"{"dangling":["maybe"]}"#, "invalid filter 'dangling=[maybe]'"),
+        (r#"{"dangling":["true","false"]}"#, "invalid filter 'dangling=[false true]'"),
+        (r#"{"until":["1h","2h"]}"#, "more than one until filter specified"),
+        (
+            r#"{"until":["x"]}"#,
+            "invalid value for 'until' filter: failed to parse value as time or duration: invalid seconds \"x\": invalid syntax",
+        ),
+        ("x", "invalid filter"),
+    ];
+    for (json, expected) in table {
+        let reply = house.post(&format!("/v1.50/images/prune?filters={}", filters(json))).await;
+        assert_eq!((reply.status, reply.message().as_str()), (400, expected));
+    }
+    let running = house.engine.prune().unwrap();
+    let reply = house.post("/v1.50/images/prune").await;
+    assert_eq!(
+        (reply.status, reply.message().as_str()),
+        (409, "a prune operation is already running")
+    );
+    drop(running);
+    assert_eq!(house.post("/v1.50/images/prune").await.status, 200);
+}

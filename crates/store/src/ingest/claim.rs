@@ -1,7 +1,6 @@
 //! Writing a part of a download.
 
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use super::{SEGMENT_SIZE, Shared, Source};
@@ -78,10 +77,7 @@ impl SegmentWriter {
             let next = self.position + length as u64;
             if !skips {
                 // Outside the mutex: the range is ours, so is the segment's counter.
-                shared
-                    .file
-                    .write_all_at(now, self.position)
-                    .map_err(|error| StoreError::io("write", &shared.path, error))?;
+                shared.write_at(now, self.position)?;
                 shared.state().progress.advance(segment, next)?;
                 shared.changed.notify_all();
             }

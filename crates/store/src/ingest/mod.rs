@@ -16,6 +16,7 @@
 //! [`Ingest::fail`], all readers get an error. So whoever reads must not keep an [`Ingest`] of its own.
 
 mod claim;
+mod leftover;
 mod progress;
 mod reader;
 
@@ -87,6 +88,7 @@ impl Store {
     /// Starts to download a blob of `size` bytes, or goes on where an earlier try stopped.
     ///
     /// If another process is downloading the same blob, this one gets a file of its own: nobody waits for another's network.
+    /// Where the disk has no room for it, partial downloads that nobody holds make room, the oldest first.
     pub fn ingest(&self, lease: &Lease, digest: &Digest, size: u64) -> Result<Ingest, StoreError> {
         if size > MAX_BLOB_SIZE {
             let what = digest.to_string();
@@ -106,7 +108,7 @@ impl Store {
             (path, file)
         };
         let progress = Progress::open(&state_path(&path), &path, &file, size)?;
-        if let Err(error) = check_room(&directory, &path, size - progress.present()) {
+        if let Err(error) = find_room(&directory, &path, size - progress.present()) {
             if progress.present() == 0 {
                 remove(&path)?;
             }
@@ -242,6 +244,26 @@ impl Shared {
         }
     }
 
+    /// Writes some of the blob. On a full disk, partial downloads that nobody holds make room, the oldest first.
+    fn write_at(&self, bytes: &[u8], position: u64) -> Result<(), StoreError> {
+        loop {
+            let error = match self.file.write_all_at(bytes, position) {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let is_full =
+                matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+            let directory = self.path.parent().filter(|_| is_full);
+            let freed = match directory {
+                Some(directory) => leftover::make_room(directory, &self.path, 1)?,
+                None => 0,
+            };
+            if freed == 0 {
+                return Err(StoreError::io("write", &self.path, error));
+            }
+        }
+    }
+
     fn incomplete(&self) -> Option<StoreError> {
         let present = self.state().progress.present();
         let digest = self.digest.clone();
@@ -335,7 +357,19 @@ fn state_path(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Says beforehand that a blob cannot fit.
+/// Says beforehand that a blob cannot fit, not even in the place of downloads that nobody holds.
+fn find_room(directory: &Path, path: &Path, needed: u64) -> Result<(), StoreError> {
+    match check_room(directory, path, needed) {
+        Err(StoreError::TooFull { available, .. })
+            if leftover::make_room(directory, path, needed - available)? > 0 =>
+        {
+            check_room(directory, path, needed)
+        }
+        checked => checked,
+    }
+}
+
+/// Compares what is needed with what the file system has.
 fn check_room(directory: &Path, path: &Path, needed: u64) -> Result<(), StoreError> {
     let room = rustix::fs::statvfs(directory)
         .map_err(|error| StoreError::io("look at", directory, error.into()))?;

@@ -322,3 +322,94 @@ fn a_start_keeps_what_can_be_continued_and_removes_the_rest() {
     assert_eq!(left, expected);
     assert_eq!(files::names(&directory).unwrap().len(), 6);
 }
+
+/// Leaves a partial download of `size` bytes that was last written `age` ago.
+fn leave(root: &Root, text: &str, size: u64, age: Duration) -> PathBuf {
+    let lease = root.store.lease().unwrap();
+    let ingest = root.store.ingest(&lease, &Digest::sha256(text.as_bytes()), size + 1).unwrap();
+    ingest.writer(0..size).unwrap().write(&content(size)).unwrap();
+    let shared = ingest.shared();
+    let times = FileTimes::new().set_modified(SystemTime::now() - age);
+    shared.file.set_times(times).unwrap();
+    shared.path.clone()
+}
+
+#[test]
+fn what_nobody_holds_is_counted_and_can_be_given_up() {
+    const SIZE: u64 = 64 << 10;
+    let root = Root::packed();
+    assert_eq!(root.store.discard_partial_downloads(None).unwrap(), 0);
+    let old = leave(&root, "old", SIZE, Duration::from_hours(2));
+    let new = leave(&root, "new", SIZE, Duration::ZERO);
+    let lease = root.store.lease().unwrap();
+    let held = root.store.ingest(&lease, &Digest::sha256(b"held"), SIZE).unwrap();
+    held.writer(0..SIZE).unwrap().write(&content(SIZE)).unwrap();
+    assert_eq!(root.store.partial_downloads().unwrap(), 2 * SIZE);
+
+    let hour_ago = SystemTime::now() - Duration::from_hours(1);
+    assert_eq!(root.store.discard_partial_downloads(Some(hour_ago)).unwrap(), SIZE);
+    assert!(!old.exists() && !state_path(&old).exists() && new.exists());
+    assert_eq!(root.store.discard_partial_downloads(None).unwrap(), SIZE);
+    assert!(!new.exists() && held.shared().path.exists());
+    assert_eq!(held.hash().unwrap(), Digest::sha256(&content(SIZE)));
+}
+
+#[test]
+fn room_is_made_by_the_oldest_if_that_is_enough() {
+    const SIZE: u64 = 64 << 10;
+    let root = Root::packed();
+    let directory = root.store.paths().ingest();
+    let [first, second, third] =
+        [3, 2, 1].map(|hours| leave(&root, &hours.to_string(), SIZE, Duration::from_hours(hours)));
+    assert_eq!(leftover::make_room(&directory, &first, 2 * SIZE + 1).unwrap(), 0);
+    assert_eq!(leftover::make_room(&directory, &first, SIZE + 1).unwrap(), 2 * SIZE);
+    assert!(first.exists() && !second.exists() && !third.exists());
+    assert_eq!(leftover::make_room(&directory, &second, 1).unwrap(), SIZE);
+    assert!(!first.exists());
+}
+
+#[test]
+fn a_full_disk_gives_up_what_nobody_holds() {
+    const DISK: u64 = 4 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let Some(_mounted) = Mounted::tmpfs(folder.path(), DISK) else { return };
+    let root = Root::within(folder.path());
+    let lease = root.store.lease().unwrap();
+    let left = leave(&root, "left", DISK / 2, Duration::ZERO);
+    // It cannot fit beside the other: that one goes before the first byte.
+    let size = DISK * 5 / 8;
+    let ingest = root.store.ingest(&lease, &Digest::sha256(&content(size)), size).unwrap();
+    assert!(!left.exists());
+    // Something else fills the disk while this one is written.
+    let left = leave(&root, "left again", DISK / 4, Duration::ZERO);
+    let filler = vec![0; usize::try_from(DISK / 4).unwrap()];
+    let _ = fs::write(folder.path().join("filler"), filler);
+    ingest.writer(0..size).unwrap().write(&content(size)).unwrap();
+    assert!(!left.exists());
+    ingest.verify(&ingest.hash().unwrap(), size).unwrap();
+
+    let error = root.store.ingest(&lease, &Digest::sha256(b"more"), DISK).unwrap_err();
+    assert!(matches!(error, StoreError::TooFull { .. }), "{error}");
+}
+
+/// A small disk of its own.
+struct Mounted<'a>(&'a Path);
+
+impl<'a> Mounted<'a> {
+    fn tmpfs(at: &'a Path, size: u64) -> Option<Self> {
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(at);
+        if mount.output().is_ok_and(|output| output.status.success()) {
+            return Some(Self(at));
+        }
+        eprintln!("skipped: needs the right to mount");
+        None
+    }
+}
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        // The store is still open here: it is taken off when it is closed.
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(self.0).output();
+    }
+}

@@ -32,6 +32,13 @@ impl Root {
         Self { store, _directory: directory }
     }
 
+    /// A data root on the file system of `directory`.
+    pub(crate) fn within(directory: &Path) -> Self {
+        let directory = tempfile::tempdir_in(directory).unwrap();
+        let store = open(&directory.path().join("root"), DriverKind::Packed);
+        Self { store, _directory: directory }
+    }
+
     pub(crate) fn reopen(&self) -> Store {
         open(self.store.root(), self.store.driver())
     }

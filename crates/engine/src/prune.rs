@@ -1,0 +1,242 @@
+//! `image prune`: removes what nobody uses, images and the partial downloads of pulls that were given up.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::Timestamp;
+use spec::{ChainId, ImageConfig, ImageId};
+use store::Image;
+
+use crate::engine::blocking;
+use crate::list::has_label;
+use crate::remove::{RemoveOptions, Removed};
+use crate::{Engine, EngineError, ErrorKind, Result};
+
+/// Which images go.
+#[derive(Clone, Debug, Default)]
+pub struct PruneFilters {
+    /// Also images that have tags.
+    pub all: bool,
+    /// `key` or `key=value`, all of which an image must have.
+    pub labels: Vec<String>,
+    /// `key` or `key=value`; an image that has all of them stays.
+    pub without_labels: Vec<String>,
+    /// Images made after this moment stay.
+    pub until: Option<Timestamp>,
+}
+
+/// What a prune did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// What is gone, image by image.
+    pub removed: Vec<Removed>,
+    /// How many bytes the layers and partial downloads took that are gone.
+    pub reclaimed: u64,
+}
+
+/// The right to prune: one prune runs at a time.
+#[derive(Debug)]
+pub struct Prune {
+    engine: Engine,
+    running: Running,
+}
+
+#[derive(Debug)]
+struct Running(Arc<AtomicBool>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+impl Engine {
+    /// Begins a prune; fails if one is running.
+    pub fn prune(&self) -> Result<Prune> {
+        let running = Arc::clone(&self.0.pruning);
+        if running.swap(true, Ordering::AcqRel) {
+            return Err(EngineError::PruneRunning);
+        }
+        Ok(Prune { engine: self.clone(), running: Running(running) })
+    }
+}
+
+impl Prune {
+    /// Removes the images that nobody needs, and partial downloads that nobody works on.
+    ///
+    /// What cannot be removed stays, and is no error. Dropped, it ends after the image that it is at.
+    pub async fn run(self, filters: PruneFilters) -> Result<Pruned> {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let _cancel = CancelOnDrop(Arc::clone(&cancelled));
+        blocking(move || {
+            // Another prune may begin when this one is over, not when its caller is gone.
+            let Self { engine, running } = self;
+            let pruned = engine.prune_now(&filters, &cancelled);
+            drop(running);
+            pruned
+        })
+        .await
+    }
+}
+
+struct CancelOnDrop(Arc<AtomicBool>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Engine {
+    fn prune_now(&self, filters: &PruneFilters, cancelled: &AtomicBool) -> Result<Pruned> {
+        let images = self.prunable(filters)?;
+        let sizes = self.layer_sizes(&images)?;
+        let mut pruned = Pruned::default();
+        for image in &images {
+            if cancelled.load(Ordering::Relaxed) {
+                break;
+            }
+            for name in self.names_to_remove(&image.id, filters.all)? {
+                let options = RemoveOptions { force: false, prune_children: true, platform: None };
+                match self.remove_now(&name, options) {
+                    Ok(removed) => pruned.removed.extend(removed),
+                    // Its name went with another, or somebody needs it: then it stays.
+                    Err(error)
+                        if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {}
+                    Err(error) => tracing::warn!(%error, image = name, "an image was not pruned"),
+                }
+            }
+        }
+        for removed in &pruned.removed {
+            if let Removed::Deleted(digest) = removed {
+                pruned.reclaimed += sizes.get(digest).copied().unwrap_or_default();
+            }
+        }
+        // A download has no labels.
+        if filters.labels.is_empty() && !cancelled.load(Ordering::Relaxed) {
+            let until = filters.until.map(std::time::SystemTime::from);
+            pruned.reclaimed += self.store().discard_partial_downloads(until)?;
+        }
+        let reclaimed = ("reclaimed".to_owned(), pruned.reclaimed.to_string());
+        self.0.events.publish("prune", String::new(), BTreeMap::from([reclaimed]));
+        Ok(pruned)
+    }
+
+    /// Returns the images that the filters let through, the youngest first. A step on the way to another image goes with that
+    /// one.
+    fn prunable(&self, filters: &PruneFilters) -> Result<Vec<Arc<Image>>> {
+        let store = self.store();
+        let references = store.references()?;
+        let mut images = Vec::new();
+        let mut parents = HashSet::new();
+        for id in store.images()? {
+            parents.extend(store.parent(&id)?);
+            match store.image(&id) {
+                Ok(image) => images.extend(image),
+                Err(error) => tracing::warn!(image = %id, %error, "an image cannot be read"),
+            }
+        }
+        let is_step = |id: &ImageId| {
+            parents.contains(id) && (!filters.all || references.of_image(id).is_empty())
+        };
+        images.retain(|image| !is_step(&image.id) && filters.include(image.config.value()));
+        images.sort_by_cached_key(|image| {
+            (std::cmp::Reverse(created(image.config.value())), image.id.clone())
+        });
+        Ok(images)
+    }
+
+    /// Returns by which names an image is removed: all of its references, or its ID if it has none. None if it is to stay.
+    fn names_to_remove(&self, id: &ImageId, all: bool) -> Result<Vec<String>> {
+        let references = self.store().references()?;
+        let names = references.of_image(id);
+        if names.is_empty() {
+            return Ok(vec![id.to_string()]);
+        }
+        if !all && names.iter().any(|name| name.digest().is_none()) {
+            return Ok(Vec::new());
+        }
+        Ok(names.iter().map(ToString::to_string).collect())
+    }
+
+    /// Returns the sizes of the images' layers, as long as these are there. The layers of what an image was built on are its
+    /// own, too.
+    fn layer_sizes(&self, images: &[Arc<Image>]) -> Result<HashMap<String, u64>> {
+        let layers: BTreeSet<&ChainId> = images.iter().flat_map(|image| &image.layers).collect();
+        let mut sizes = HashMap::new();
+        for chain_id in layers {
+            match self.store().layer_size(chain_id) {
+                Ok(size) => sizes.extend(size.map(|size| (chain_id.to_string(), size))),
+                Err(store::StoreError::Damaged { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(sizes)
+    }
+}
+
+impl PruneFilters {
+    fn include(&self, config: &ImageConfig) -> bool {
+        let is_old =
+            self.until.is_none_or(|until| created(config).is_some_and(|created| created <= until));
+        let labels = config.labels();
+        let has = |wanted: &[String]| wanted.iter().all(|label| has_label(labels.as_ref(), label));
+        is_old
+            && has(&self.labels)
+            && (self.without_labels.is_empty() || !has(&self.without_labels))
+    }
+}
+
+fn created(config: &ImageConfig) -> Option<Timestamp> {
+    config.created.as_deref().and_then(|time| time.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_dockerds() {
+        let config = |created: &str, labels: &str| {
+            let json = format!(
+                r#"{{"created":"{created}","config":{{"Labels":{labels}}},"rootfs":{{"type":"layers"}}}}"#
+            );
+            ImageConfig::parse(json.as_bytes()).unwrap()
+        };
+        let until = Some("2024-01-01T00:00:00Z".parse().unwrap());
+        let labels = |labels: &[&str]| labels.iter().map(ToString::to_string).collect();
+        let with =
+            |given: &[&str]| PruneFilters { labels: labels(given), ..PruneFilters::default() };
+        let without = |given: &[&str]| PruneFilters {
+            without_labels: labels(given),
+            ..PruneFilters::default()
+        };
+        let table = [
+            (PruneFilters::default(), "", "null", true),
+            (
+                PruneFilters { until, ..PruneFilters::default() },
+                "2024-01-01T00:00:00Z",
+                "null",
+                true,
+            ),
+            (
+                PruneFilters { until, ..PruneFilters::default() },
+                "2024-01-01T00:00:01Z",
+                "null",
+                false,
+            ),
+            (PruneFilters { until, ..PruneFilters::default() }, "", "null", false),
+            (with(&["a"]), "", "null", false),
+            (with(&["a", "b=1"]), "", r#"{"a":"","b":"1"}"#, true),
+            (with(&["a", "b=1"]), "", r#"{"a":"","b":"2"}"#, false),
+            (without(&["a"]), "", "null", true),
+            (without(&["a"]), "", r#"{"a":""}"#, false),
+            // Only an image that has all of them stays.
+            (without(&["a", "b"]), "", r#"{"a":""}"#, true),
+        ];
+        for (filters, created, labels, expected) in table {
+            assert_eq!(filters.include(&config(created, labels)), expected, "{filters:?} {labels}");
+        }
+    }
+}

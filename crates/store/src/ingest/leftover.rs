@@ -1,0 +1,89 @@
+//! Partial downloads that nobody continues: how much of the disk they take, and giving them up for something better.
+//!
+//! Whoever gives one up holds its flock meanwhile, so that nobody takes it for theirs.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::{STATE_SUFFIX, open_existing, remove};
+use crate::{Store, StoreError, files};
+
+/// A partial download that nobody holds; held now, by us.
+#[derive(Debug)]
+struct Leftover {
+    path: PathBuf,
+    /// What it takes of the disk in bytes: there are holes in it.
+    size: u64,
+    written: SystemTime,
+    _locked: File,
+}
+
+impl Store {
+    /// Returns how many bytes of the disk partial downloads take that nobody is working on.
+    pub fn partial_downloads(&self) -> Result<u64, StoreError> {
+        Ok(self.leftovers()?.iter().map(|leftover| leftover.size).sum())
+    }
+
+    /// Gives up the partial downloads that nobody is working on, or only those that were not written since `until`; returns
+    /// how many bytes of the disk they took.
+    pub fn discard_partial_downloads(&self, until: Option<SystemTime>) -> Result<u64, StoreError> {
+        let mut freed = 0;
+        for leftover in self.leftovers()? {
+            if until.is_none_or(|until| leftover.written <= until) {
+                remove(&leftover.path)?;
+                freed += leftover.size;
+            }
+        }
+        Ok(freed)
+    }
+
+    /// Looks under the lock: a download that begins meanwhile must not find its file taken.
+    fn leftovers(&self) -> Result<Vec<Leftover>, StoreError> {
+        let directory = self.paths().ingest();
+        if files::names(&directory)?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let _transaction = self.transaction()?;
+        find(&directory, None)
+    }
+}
+
+/// Gives up partial downloads that nobody holds, the oldest first, until `needed` bytes of the disk are free that were not;
+/// returns how many are. If all of them together are not enough, they stay. The one at `keep` stays, too.
+pub(super) fn make_room(directory: &Path, keep: &Path, needed: u64) -> Result<u64, StoreError> {
+    let mut leftovers = find(directory, Some(keep))?;
+    if leftovers.iter().map(|leftover| leftover.size).sum::<u64>() < needed {
+        return Ok(0);
+    }
+    leftovers.sort_by_key(|leftover| leftover.written);
+    let mut freed = 0;
+    for leftover in leftovers {
+        if freed >= needed {
+            break;
+        }
+        remove(&leftover.path)?;
+        freed += leftover.size;
+        tracing::info!(path = %leftover.path.display(), size = leftover.size, "partial download given up to make room");
+    }
+    Ok(freed)
+}
+
+fn find(directory: &Path, except: Option<&Path>) -> Result<Vec<Leftover>, StoreError> {
+    let mut leftovers = Vec::new();
+    for name in files::names(directory)?.iter().filter(|name| !name.ends_with(STATE_SUFFIX)) {
+        let path = directory.join(name);
+        if Some(path.as_path()) == except {
+            continue;
+        }
+        let Some(file) = open_existing(&path)? else { continue };
+        let metadata = file.metadata().map_err(|error| StoreError::io("look at", &path, error))?;
+        let written =
+            metadata.modified().map_err(|error| StoreError::io("look at", &path, error))?;
+        // The unit of `st_blocks`, whatever the file system's is.
+        let size = metadata.blocks().saturating_mul(512);
+        leftovers.push(Leftover { path, size, written, _locked: file });
+    }
+    Ok(leftovers)
+}
