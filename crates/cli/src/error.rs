@@ -34,7 +34,7 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Platform(#[from] spec::PlatformError),
     /// `-H` is no address of a daemon.
-    #[error("unable to resolve docker endpoint: {0}")]
+    #[error("Failed to initialize: unable to resolve docker endpoint: {0}")]
     Host(String),
     /// No daemon answers.
     #[error("Cannot connect to the Docker daemon at {0}. Is the docker daemon running?")]
@@ -80,6 +80,9 @@ pub(crate) enum CliError {
     /// A template that does not parse or run.
     #[error("template parsing error: {0}")]
     Template(#[from] TemplateError),
+    /// A template that does not run, in a command that says no more of it.
+    #[error("{0}")]
+    TemplateRun(#[source] TemplateError),
     /// A template that does not parse, in a command where that has an exit status of its own.
     #[error("template parsing error: {0}")]
     TemplateArgument(#[source] TemplateError),

@@ -29,7 +29,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
     let mut command = with_template(CommandLine::command());
     command.build();
     let (arguments, path) = normalize(&command, arguments)?;
-    let parsed = command.clone().try_get_matches_from(arguments);
+    let parsed = command.clone().try_get_matches_from(&arguments);
     let parsed = parsed.and_then(|mut matches| CommandLine::from_arg_matches_mut(&mut matches));
     match parsed {
         Ok(line) if line.verb.is_none() && !line.version => Ok(Request::Nothing(help(&command))),
@@ -37,7 +37,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
             help_about(&command, &arguments.topic)
         }
         Ok(line) => Ok(Request::Run(Box::new(line))),
-        Err(error) => explain(&error, at(&command, &path), &path),
+        Err(error) => explain(&error, at(&command, &path), &path, &arguments[1..]),
     }
 }
 
@@ -96,6 +96,8 @@ fn normalize(
                     kept.retain(|earlier| *earlier != *name);
                 }
             }
+            // A level that is given but empty is the one that holds without.
+            Some(Option { arg, value: Some(value), .. }) if is_level(arg) && value.is_empty() => {}
             Some(Option { arg, value: None, .. })
                 if arg.get_action().takes_values() && needs_value(arg) =>
             {
@@ -150,6 +152,10 @@ impl Option<'_> {
     }
 }
 
+fn is_level(arg: &Arg) -> bool {
+    arg.get_long() == Some("log-level")
+}
+
 fn is_boolean(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::SetTrue)
 }
@@ -194,7 +200,12 @@ fn flag_names(arg: &Arg) -> String {
 }
 
 /// Says in Docker's words what clap found wrong.
-fn explain(error: &clap::Error, command: &Command, path: &[String]) -> Result<Request, CliError> {
+fn explain(
+    error: &clap::Error,
+    command: &Command,
+    path: &[String],
+    arguments: &[OsString],
+) -> Result<Request, CliError> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
         Some(ContextValue::Strings(texts)) => texts.join(" "),
@@ -207,16 +218,17 @@ fn explain(error: &clap::Error, command: &Command, path: &[String]) -> Result<Re
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
             return Ok(Request::Nothing(help(command)));
         }
-        ErrorKind::UnknownArgument if argument.starts_with("--") => {
-            flag_error(&format!("unknown flag: {argument}"), command, path)
-        }
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
-            let letter = argument.chars().nth(1).unwrap_or_default();
-            flag_error(&format!("unknown shorthand flag: {letter:?} in {argument}"), command, path)
+            no_such_flag(&argument, command, path)
         }
         ErrorKind::InvalidSubcommand => {
-            unknown_command(&text(ContextKind::InvalidSubcommand), command, path)
+            let name = text(ContextKind::InvalidSubcommand);
+            let at = arguments.iter().position(|word| **word == *name).unwrap_or(0);
+            // Docker reads flags before it looks for the command.
+            unknown_flag(command, path, &arguments[at..])
+                .unwrap_or_else(|| unknown_command(&name, command, path))
         }
+
         ErrorKind::UnknownArgument if command.has_subcommands() => {
             unknown_command(&argument, command, path)
         }
@@ -232,8 +244,14 @@ fn explain(error: &clap::Error, command: &Command, path: &[String]) -> Result<Re
             let flag = command.get_arguments().find(|arg| arg.to_string() == argument);
             match flag {
                 Some(arg) if value.is_empty() && !arg.is_positional() => {
-                    let name = arg.get_long().unwrap_or_default();
-                    flag_error(&format!("flag needs an argument: --{name}"), command, path)
+                    // Only the last word can want another.
+                    let last = arguments.last().and_then(|last| last.to_str()).unwrap_or_default();
+                    let letter = last.chars().last().filter(|_| !last.starts_with("--"));
+                    let flag = match letter {
+                        Some(letter) => format!("{letter:?} in {last}"),
+                        None => format!("--{}", arg.get_long().unwrap_or_default()),
+                    };
+                    flag_error(&format!("flag needs an argument: {flag}"), command, path)
                 }
                 Some(arg) if !arg.is_positional() => {
                     let why = reason(error);
@@ -279,13 +297,40 @@ fn missing_flag(error: &clap::Error) -> std::option::Option<String> {
     Some(flag.trim_start_matches('-').split(' ').next().unwrap_or_default().to_owned())
 }
 
-fn usage_line(command: &Command) -> String {
+/// Returns the failure of a flag that is none of the command's, of which there may be one among the arguments.
+fn unknown_flag(
+    command: &Command,
+    path: &[String],
+    arguments: &[OsString],
+) -> std::option::Option<CliError> {
+    let words = arguments.iter().filter_map(|word| word.to_str());
+    let mut flags = words
+        .take_while(|word| *word != "--")
+        .filter(|word| word.len() > 1 && word.starts_with('-'));
+    let unknown = flags.find(|word| Option::parse(command, word).is_none())?;
+    Some(no_such_flag(unknown.split('=').next().unwrap_or_default(), command, path))
+}
+
+fn no_such_flag(argument: &str, command: &Command, path: &[String]) -> CliError {
+    if argument.starts_with("--") {
+        return flag_error(&format!("unknown flag: {argument}"), command, path);
+    }
+    let letter = argument.chars().nth(1).unwrap_or_default();
+    flag_error(&format!("unknown shorthand flag: {letter:?} in {argument}"), command, path)
+}
+
+/// Returns how a command is used, as errors show it: a group of commands has its name alone.
+fn usage_line(command: &Command, path: &[String]) -> String {
+    if command.has_subcommands() {
+        let arguments = if path.len() == 1 { " [OPTIONS] COMMAND [ARG...]" } else { "" };
+        return path.join(" ") + arguments;
+    }
     let usage = command.clone().render_usage().to_string();
     usage.trim_start_matches("Usage:").trim().to_owned()
 }
 
 fn flag_error(message: &str, command: &Command, path: &[String]) -> CliError {
-    let usage = usage_line(command);
+    let usage = usage_line(command, path);
     CliError::usage(format!(
         "{message}\n\nUsage:  {usage}\n\nRun '{} --help' for more information",
         path.join(" ")
@@ -294,12 +339,12 @@ fn flag_error(message: &str, command: &Command, path: &[String]) -> CliError {
 
 fn unknown_command(name: &str, command: &Command, path: &[String]) -> CliError {
     let program = &path[0];
-    let path = path.join(" ");
-    let usage = if path == *program {
+    let usage = if path.len() == 1 {
         String::new()
     } else {
-        format!("Usage:  {}\n\n", usage_line(command))
+        format!("Usage:  {}\n\n", usage_line(command, path))
     };
+    let path = path.join(" ");
     CliError::Usage {
         message: format!(
             "{program}: unknown command: {path} {name}\n\n{usage}Run '{path} --help' for more information"
@@ -322,7 +367,7 @@ fn argument_count(command: &Command, path: &[String]) -> CliError {
         (0, _) => format!("requires at most {most} {}", plural(most)),
         _ => format!("requires at least {least} and at most {most} {}", plural(most)),
     };
-    let (program, path, usage) = (&path[0], path.join(" "), usage_line(command));
+    let (program, usage, path) = (&path[0], usage_line(command, path), path.join(" "));
     // Docker says "See" here and "Run" everywhere else.
     let run = if endless { "See" } else { "Run" };
     CliError::Usage {
@@ -387,11 +432,13 @@ mod tests {
                 125,
                 "unknown flag: --foo\n\nUsage:  longshore help [command]\n\nRun 'longshore help --help' for more information".to_owned(),
             ),
+            ("login -u", 125, "flag needs an argument: 'u' in -u\n\nUsage:  longshore login [OPTIONS] [SERVER]\n\nRun 'longshore login --help' for more information".to_owned()),
+            ("frob --foo=x", 125, "unknown flag: --foo\n\nUsage:  longshore [OPTIONS] COMMAND [ARG...]\n\nRun 'longshore --help' for more information".to_owned()),
             ("frob", 1, "longshore: unknown command: longshore frob\n\nRun 'longshore --help' for more information".to_owned()),
             (
                 "image frob",
                 1,
-                "longshore: unknown command: longshore image frob\n\nUsage:  longshore image COMMAND\n\nRun 'longshore image --help' for more information".to_owned(),
+                "longshore: unknown command: longshore image frob\n\nUsage:  longshore image\n\nRun 'longshore image --help' for more information".to_owned(),
             ),
             (
                 "image pull",

@@ -102,6 +102,7 @@ impl Image {
             platform: Platform::host(),
             layers: Vec::new(),
             labels: BTreeMap::new(),
+            config: serde_json::Map::new(),
             created: "2024-01-01T00:00:00Z".to_owned(),
         }
     }
@@ -130,6 +131,7 @@ pub struct ImageBuilder {
     platform: Platform,
     layers: Vec<Layer>,
     labels: BTreeMap<String, String>,
+    config: serde_json::Map<String, Value>,
     created: String,
 }
 
@@ -158,6 +160,12 @@ impl ImageBuilder {
         self
     }
 
+    /// Sets a member of what a container would be made with, for example `User`.
+    pub fn config(mut self, key: &str, value: Value) -> ImageBuilder {
+        self.config.insert(key.to_owned(), value);
+        self
+    }
+
     /// Sets the time of creation, as RFC 3339 has it.
     pub fn created(mut self, created: &str) -> ImageBuilder {
         created.clone_into(&mut self.created);
@@ -179,6 +187,9 @@ impl ImageBuilder {
             "history": history,
             "rootfs": { "type": "layers", "diff_ids": diff_ids },
         });
+        for (key, value) in self.config {
+            config["config"][key] = value;
+        }
         if let Some(variant) = &self.platform.variant {
             config["variant"] = json!(variant);
         }

@@ -165,7 +165,7 @@ impl Client {
         path: &str,
         call: &Call,
     ) -> Result<Request<RequestBody>, CliError> {
-        let mut uri = format!("{}{}", self.connector.base_path(), escape_path(path));
+        let mut uri = format!("{}{}", self.connector.base_path(), escape_path(&clean(path)));
         if !call.query.is_empty() {
             uri.push('?');
             uri.push_str(&call.query.to_string());
@@ -193,6 +193,20 @@ impl Client {
         self.connection.lock().await.take();
         self.connector.close().await;
     }
+}
+
+/// Returns a path without empty parts, `.` and `..`, as Docker's client sends it: a name that has such parts means the
+/// same to both.
+fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
 }
 
 /// Names are escaped and headers are base64, so this happens with a host of odd characters only.

@@ -89,3 +89,11 @@ pub(super) enum OperandKind {
     /// `( … )`
     Pipeline(Box<Pipeline>),
 }
+
+impl OperandKind {
+    /// Says whether the operand is a value by itself, to which no argument can be given.
+    pub(super) fn is_constant(&self) -> bool {
+        use OperandKind::{Bool, Dot, Float, Int, Nil, Text};
+        matches!(self, Dot | Nil | Bool(_) | Int(_) | Float(_) | Text(_))
+    }
+}

@@ -4,16 +4,20 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TemplateError {
     /// The text is not a template.
-    #[error("template: :{line}: {message}")]
+    #[error("template: {name}:{line}: {message}")]
     Syntax {
+        /// The template's name.
+        name: &'static str,
         /// The line, from 1.
         line: usize,
         /// What is wrong.
         message: String,
     },
     /// The template does not fit the value.
-    #[error("template: :{line}:{column}: executing \"\" at <{source_text}>: {message}")]
+    #[error("template: {name}:{line}:{column}: executing \"{name}\" at <{source_text}>: {message}")]
     Execution {
+        /// The template's name.
+        name: &'static str,
         /// The line of the expression, from 1.
         line: usize,
         /// The column of the expression in bytes, from 0.
@@ -23,4 +27,16 @@ pub(crate) enum TemplateError {
         /// What is wrong.
         message: String,
     },
+}
+
+impl TemplateError {
+    /// Gives the template a name, which its errors say.
+    pub(super) fn named(mut self, called: &'static str) -> TemplateError {
+        match &mut self {
+            TemplateError::Syntax { name, .. } | TemplateError::Execution { name, .. } => {
+                *name = called;
+            }
+        }
+        self
+    }
 }

@@ -12,6 +12,9 @@ use super::value::Value;
 const HEADER_FUNCTIONS: [&str; 7] =
     ["json", "split", "join", "title", "lower", "upper", "truncate"];
 
+/// How far `{{range 3}}` counts: far above what anyone reads, far below what fills a memory.
+const MAX_COUNT: usize = 1_000_000;
+
 /// What a template is run for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Execution {
@@ -26,13 +29,20 @@ pub(crate) enum Execution {
 /// A parsed template.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
+    name: &'static str,
     parsed: Parsed,
 }
 
 impl Template {
     /// Parses a template.
     pub(crate) fn parse(text: &str) -> Result<Template, TemplateError> {
-        Ok(Template { parsed: parse(text)? })
+        Template::named("", text)
+    }
+
+    /// Parses a template that has a name, which its errors say.
+    pub(crate) fn named(name: &'static str, text: &str) -> Result<Template, TemplateError> {
+        let parsed = parse(text).map_err(|error| error.named(name))?;
+        Ok(Template { name, parsed })
     }
 
     /// Runs the template over `value` and returns what it prints.
@@ -42,7 +52,7 @@ impl Template {
         execution: Execution,
     ) -> Result<String, TemplateError> {
         let mut evaluator = self.evaluator(value, execution);
-        evaluator.nodes(&self.parsed.body, value)?;
+        evaluator.nodes(&self.parsed.body, value).map_err(|error| error.named(self.name))?;
         Ok(evaluator.output)
     }
 
@@ -157,6 +167,11 @@ impl Evaluator<'_> {
             Value::List(Some(items)) => {
                 items.into_iter().enumerate().map(|(at, item)| (position_value(at), item)).collect()
             }
+            Value::Int(number) => {
+                // Counting is bounded as everything that a template can make.
+                let end = usize::try_from(number).unwrap_or(0).min(MAX_COUNT);
+                (0..end).map(|at| (position_value(at), position_value(at))).collect()
+            }
             Value::Map(Some(members), _) => {
                 members.into_iter().map(|(key, member)| (Value::Text(key), member)).collect()
             }
@@ -248,6 +263,9 @@ impl Evaluator<'_> {
         if let OperandKind::Function(name) = &first.kind {
             return self.function(name, command, dot, last);
         }
+        if first.kind == OperandKind::Nil {
+            return Err(failure(first, "nil is not a command".to_owned()));
+        }
         if !arguments.is_empty() || last.is_some() {
             let message = match &first.kind {
                 OperandKind::Field(names) => {
@@ -276,8 +294,9 @@ impl Evaluator<'_> {
         };
         let explain = |error: FunctionError| match error {
             FunctionError::Count(message) => failure(function, message),
-            FunctionError::Argument(at, message) => {
-                failure(arguments.get(at).unwrap_or(function), message)
+            FunctionError::Argument(at, wrong) => {
+                let operand = arguments.get(at).unwrap_or(function);
+                failure(operand, wrong.message(operand))
             }
             FunctionError::Failed(message) => failed(command.position, &command.text, message),
         };
@@ -296,6 +315,16 @@ impl Evaluator<'_> {
             && let Some(first) = values.first()
         {
             return Ok(first.clone());
+        }
+        if name == "call" {
+            let message = match (values.first(), arguments.first()) {
+                (Some(Value::Missing | Value::Nil), _) => "call of nil".to_owned(),
+                (Some(value), Some(operand)) => {
+                    format!("non-function {} of type {}", operand.text, value.type_name())
+                }
+                _ => "wrong number of args for call: want at least 1 got 0".to_owned(),
+            };
+            return Err(explain(FunctionError::Failed(format!("error calling call: {message}"))));
         }
         functions::call(name, &values).map_err(explain)
     }
@@ -378,6 +407,10 @@ impl Evaluator<'_> {
             Value::Missing | Value::Nil => {
                 Err(format!("nil pointer evaluating interface {{}}.{name}"))
             }
+            // What is decoded into an interface is one for Go's messages.
+            _ if self.execution == Execution::Strict => {
+                Err(format!("can't evaluate field {name} in type interface {{}}"))
+            }
             other => Err(format!("can't evaluate field {name} in type {}", other.type_name())),
         }
     }
@@ -393,6 +426,7 @@ fn failure(operand: &Operand, message: String) -> TemplateError {
 
 fn failed(position: Position, text: &str, message: String) -> TemplateError {
     TemplateError::Execution {
+        name: "",
         line: position.line,
         column: position.column,
         source_text: text.to_owned(),

@@ -40,6 +40,8 @@ pub(super) enum TokenKind {
     Assign,
     /// One or more spaces.
     Space,
+    /// Any other character: there is no place for it, which is the parser's to say.
+    Other,
 }
 
 /// A token and where it starts.
@@ -190,11 +192,13 @@ impl Lexer<'_> {
             '$' => {
                 let name = word(1);
                 let length = 1 + name.len();
+                self.ends(&rest[length..])?;
                 (TokenKind::Variable(name), length)
             }
             '.' if !rest[1..].starts_with(|c: char| c.is_ascii_digit()) => {
                 let name = word(1);
                 let length = 1 + name.len();
+                self.ends(&rest[length..])?;
                 (if name.is_empty() { TokenKind::Dot } else { TokenKind::Field(name) }, length)
             }
             '+' | '-' | '.' | '0'..='9' => {
@@ -213,13 +217,26 @@ impl Lexer<'_> {
             c if c.is_alphanumeric() || c == '_' => {
                 let name = word(0);
                 let length = name.len();
+                self.ends(&rest[length..])?;
                 (TokenKind::Word(name), length)
             }
+            other if other == ' ' || other.is_ascii_graphic() => (TokenKind::Other, 1),
             other => {
-                let message = format!("unexpected {other:?} in command");
+                let message = format!("unrecognized character in action: {}", unicode(other));
                 return Err(self.error(self.offset, &message));
             }
         })
+    }
+
+    /// Sees to it that a name ends where names may end.
+    fn ends(&self, after: &str) -> Result<(), TemplateError> {
+        match after.chars().next() {
+            Some(' ' | '\t' | '\r' | '\n' | '.' | ',' | '|' | ':' | ')' | '(') | None => Ok(()),
+            Some(_) if after.starts_with("}}") => Ok(()),
+            Some(other) => {
+                Err(self.error(self.offset, &format!("bad character {}", unicode(other))))
+            }
+        }
     }
 
     fn quoted(&self, rest: &str) -> Result<(TokenKind, usize), TemplateError> {
@@ -265,11 +282,17 @@ impl Lexer<'_> {
 
     fn error(&self, offset: usize, message: &str) -> TemplateError {
         let line = self.text[..offset].matches('\n').count() + 1;
-        TemplateError::Syntax { line, message: message.to_owned() }
+        TemplateError::Syntax { name: "", line, message: message.to_owned() }
     }
 }
 
 /// Reads what follows a backslash, as in Go's string literals.
+/// Writes a character as Go's `%#U`: `U+007D '}'`.
+fn unicode(character: char) -> String {
+    let number = format!("U+{:04X}", u32::from(character));
+    if character.is_control() { number } else { format!("{number} '{character}'") }
+}
+
 fn unescape(characters: &mut impl Iterator<Item = (usize, char)>) -> Option<char> {
     let (_, kind) = characters.next()?;
     let mut number = |digits: usize, radix: u32, first: Option<char>| {

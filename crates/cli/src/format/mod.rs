@@ -19,7 +19,6 @@ mod functions;
 pub(crate) mod json;
 mod lexer;
 mod listing;
-pub(crate) mod ordered;
 mod parser;
 mod print;
 mod printf;

@@ -7,6 +7,12 @@ use super::ast::{Command, Node, Operand, OperandKind, Pipeline, Position};
 use super::error::TemplateError;
 use super::functions;
 use super::lexer::{Token, TokenKind, tokens};
+use super::printf::quoted;
+
+/// The words that are no functions.
+const KEYWORDS: [&str; 11] = [
+    "block", "break", "continue", "define", "else", "end", "if", "nil", "range", "template", "with",
+];
 
 /// A template's parts: its own body and those that it defines by name.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -68,7 +74,7 @@ impl Parser<'_> {
     fn error(&self, message: &str) -> TemplateError {
         let token = self.tokens.get(self.next).or(self.tokens.last());
         let line = token.map_or(1, |token| token.position.line);
-        TemplateError::Syntax { line, message: message.to_owned() }
+        TemplateError::Syntax { name: "", line, message: message.to_owned() }
     }
 
     fn enter(&mut self) -> Result<(), TemplateError> {
@@ -222,6 +228,7 @@ impl Parser<'_> {
     }
 
     fn call(&mut self, word: &str) -> Result<Node, TemplateError> {
+        self.skip_space();
         let position = self.position();
         let name = self.name(word)?;
         self.skip_space();
@@ -259,7 +266,19 @@ impl Parser<'_> {
                 let end =
                     self.tokens.get(self.next + 1).map_or(self.template.len(), |next| next.offset);
                 let text = &self.template[token.offset..end];
-                self.error(&format!("unexpected <{text}> in {context}"))
+                let is_keyword = match &token.kind {
+                    TokenKind::RightParenthesis => return self.error("unexpected right paren"),
+                    TokenKind::Dot => true,
+                    TokenKind::Word(word) => KEYWORDS.contains(&word.as_str()),
+                    _ => false,
+                };
+                // As Go prints tokens: keywords by themselves, other ones quoted and cut.
+                let shown = match text.char_indices().nth(10) {
+                    _ if is_keyword => format!("<{text}>"),
+                    Some((end, _)) => format!("{}...", quoted(&text[..end])),
+                    None => quoted(text),
+                };
+                self.error(&format!("unexpected {shown} in {context}"))
             }
             None => self.error("unexpected EOF"),
         }
@@ -279,9 +298,25 @@ impl Parser<'_> {
         let (variables, assigns) = self.declaration(in_range)?;
         let mut commands = Vec::new();
         loop {
-            commands.push(self.command(context)?);
+            self.skip_space();
+            match self.peek() {
+                // Go minds a pipe before the first command, and none after the last one.
+                Some(TokenKind::Close | TokenKind::RightParenthesis) if !commands.is_empty() => {
+                    break;
+                }
+                Some(TokenKind::Pipe) => return Err(self.unexpected(context)),
+                _ => commands.push(self.command(context)?),
+            }
             if !self.take(&TokenKind::Pipe) {
                 break;
+            }
+        }
+        for (index, command) in commands.iter().enumerate().skip(1) {
+            if command.operands.first().is_some_and(|first| first.kind.is_constant()) {
+                let stage = index + 1;
+                return Err(
+                    self.error(&format!("non executable command in pipeline stage {stage}"))
+                );
             }
         }
         // A variable is in scope after the pipeline that declares it.
@@ -339,7 +374,10 @@ impl Parser<'_> {
                 Some(TokenKind::Close | TokenKind::RightParenthesis | TokenKind::Pipe) | None => {
                     break;
                 }
-                _ => operands.push(self.operand(context)?),
+                _ => {
+                    let context = if operands.is_empty() { context } else { "operand" };
+                    operands.push(self.operand(context)?);
+                }
             }
             let separated = matches!(
                 self.peek(),

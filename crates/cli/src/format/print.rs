@@ -16,12 +16,19 @@ pub(super) fn printed(value: &Value) -> String {
 /// Returns what `fmt.Sprint` prints, inside of a map, slice or struct as well: `<nil>` where there is no value.
 pub(super) fn nested(value: &Value) -> String {
     let mut text = String::new();
-    write(&mut text, value);
+    write(&mut text, value, false);
+    text
+}
+
+/// Returns what `%+v` prints: as [`nested`], with the names of fields.
+pub(super) fn with_names(value: &Value) -> String {
+    let mut text = String::new();
+    write(&mut text, value, true);
     text
 }
 
 /// Go prints the address of a struct behind a pointer in another value; here it is the struct, as at the top.
-fn write(text: &mut String, value: &Value) {
+fn write(text: &mut String, value: &Value, names: bool) {
     match value {
         Value::Missing | Value::Nil => text.push_str("<nil>"),
         Value::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
@@ -36,7 +43,7 @@ fn write(text: &mut String, value: &Value) {
             text.push('[');
             for (index, item) in items.iter().flatten().enumerate() {
                 separate(text, index);
-                write(text, item);
+                write(text, item, names);
             }
             text.push(']');
         }
@@ -46,7 +53,7 @@ fn write(text: &mut String, value: &Value) {
                 separate(text, index);
                 text.push_str(key);
                 text.push(':');
-                write(text, member);
+                write(text, member, names);
             }
             text.push(']');
         }
@@ -54,7 +61,10 @@ fn write(text: &mut String, value: &Value) {
             text.push('{');
             for (index, field) in structure.fields.iter().enumerate() {
                 separate(text, index);
-                write(text, &field.value);
+                if names {
+                    text.extend([field.name.as_str(), ":"]);
+                }
+                write(text, &field.value, names);
             }
             text.push('}');
         }

@@ -1,6 +1,6 @@
 //! Go's `fmt.Sprintf` for the values of templates.
 
-use super::print::{nested, shortest};
+use super::print::{nested, shortest, with_names};
 use super::value::Value;
 use crate::units::{significant, two_digit_exponent};
 
@@ -18,31 +18,32 @@ struct Verb {
     zero: bool,
     width: Option<usize>,
     precision: Option<usize>,
+    /// What is wrong with the verb itself.
+    fault: Option<&'static str>,
 }
 
 /// Formats `arguments` as `format` says. As in Go, what does not fit is printed with a note (`%!d(string=x)`).
 pub(super) fn sprintf(format: &str, arguments: &[Value]) -> String {
     let mut text = String::new();
     let mut rest = format;
-    let mut used = 0;
+    let mut given = Arguments { all: arguments, next: 0, reordered: false };
     while let Some(at) = rest.find('%') {
         text.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        let (verb, letter, after) = verb(rest);
+        let (verb, letter, after) = verb(&rest[at + 1..], &mut given);
         rest = after;
-        match (letter, arguments.get(used)) {
-            (None, _) => text.push_str("%!(NOVERB)"),
-            (Some('%'), _) => text.push('%'),
-            (Some(letter), Some(value)) => {
-                used += 1;
-                text.push_str(&verb.format(letter, value));
-            }
-            (Some(letter), None) => text.extend(["%!", &letter.to_string(), "(MISSING)"]),
+        match letter {
+            None => text.push_str("%!(NOVERB)"),
+            Some('%') => text.push('%'),
+            Some(letter) => match (verb.fault, given.take()) {
+                (Some(fault), _) => text.extend(["%!", &letter.to_string(), fault]),
+                (None, Some(value)) => text.push_str(&verb.format(letter, value)),
+                (None, None) => text.extend(["%!", &letter.to_string(), "(MISSING)"]),
+            },
         }
     }
     text.push_str(rest);
-    if used < arguments.len() {
-        let extra: Vec<_> = arguments[used..]
+    if !given.reordered && given.next < arguments.len() {
+        let extra: Vec<_> = arguments[given.next..]
             .iter()
             .map(|value| format!("{}={}", value.type_name(), nested(value)))
             .collect();
@@ -51,10 +52,49 @@ pub(super) fn sprintf(format: &str, arguments: &[Value]) -> String {
     text
 }
 
+/// The arguments of a format, which are taken in order or by their numbers.
+struct Arguments<'a> {
+    all: &'a [Value],
+    next: usize,
+    /// Whether a number was written: then nobody minds what is left over.
+    reordered: bool,
+}
+
+impl Arguments<'_> {
+    fn take(&mut self) -> Option<&Value> {
+        let value = self.all.get(self.next)?;
+        self.next += 1;
+        Some(value)
+    }
+
+    /// Reads `[3]`: the next argument is the third. What is in brackets and no such number is a fault.
+    fn choose<'t>(&mut self, text: &'t str, fault: &mut Option<&'static str>) -> &'t str {
+        let Some(inside) = text.strip_prefix('[') else { return text };
+        self.reordered = true;
+        let Some((number, after)) = inside.split_once(']') else {
+            *fault = Some("(BADINDEX)");
+            return inside;
+        };
+        match number.parse::<usize>().ok().and_then(|number| number.checked_sub(1)) {
+            Some(at) if at < self.all.len() => self.next = at,
+            _ => *fault = Some("(BADINDEX)"),
+        }
+        after
+    }
+
+    /// Reads `*`: the number is the next argument.
+    fn number(&mut self) -> Option<i64> {
+        match self.take() {
+            Some(Value::Int(number)) => Some(*number),
+            _ => None,
+        }
+    }
+}
+
 /// Reads a verb after its `%`; returns it, its letter and the text after it.
-fn verb(text: &str) -> (Verb, Option<char>, &str) {
+fn verb<'t>(text: &'t str, given: &mut Arguments<'_>) -> (Verb, Option<char>, &'t str) {
     let mut verb = Verb::default();
-    let after_flags = text.trim_start_matches(|flag| match flag {
+    let mut rest = text.trim_start_matches(|flag| match flag {
         '-' => set(&mut verb.minus),
         '+' => set(&mut verb.plus),
         '#' => set(&mut verb.sharp),
@@ -62,13 +102,35 @@ fn verb(text: &str) -> (Verb, Option<char>, &str) {
         '0' => set(&mut verb.zero),
         _ => false,
     });
-    let (width, mut rest) = digits(after_flags);
-    verb.width = width;
-    if let Some(after) = rest.strip_prefix('.') {
-        let (precision, after) = digits(after);
-        verb.precision = Some(precision.unwrap_or(0));
+    rest = given.choose(rest, &mut verb.fault);
+    if let Some(after) = rest.strip_prefix('*') {
+        match given.number() {
+            Some(width) => {
+                verb.minus |= width < 0;
+                verb.width =
+                    usize::try_from(width.unsigned_abs()).ok().map(|width| width.min(MAX_WIDTH));
+            }
+            None => verb.fault = Some("(BADWIDTH)"),
+        }
         rest = after;
+    } else {
+        (verb.width, rest) = digits(rest);
     }
+    if let Some(after) = rest.strip_prefix('.') {
+        rest = given.choose(after, &mut verb.fault);
+        if let Some(after) = rest.strip_prefix('*') {
+            match given.number().map(usize::try_from) {
+                Some(Ok(precision)) => verb.precision = Some(precision.min(MAX_WIDTH)),
+                _ => verb.fault = Some("(BADPREC)"),
+            }
+            rest = after;
+        } else {
+            let (precision, after) = digits(rest);
+            verb.precision = Some(precision.unwrap_or(0));
+            rest = after;
+        }
+    }
+    rest = given.choose(rest, &mut verb.fault);
     let mut characters = rest.chars();
     let letter = characters.next();
     (verb, letter, characters.as_str())
@@ -88,6 +150,8 @@ impl Verb {
     fn format(self, letter: char, value: &Value) -> String {
         let text = match (letter, value) {
             ('v', Value::Float(number)) if self.precision.is_some() => self.float('g', *number),
+            ('v', Value::Text(text)) if self.sharp => quoted(text),
+            ('v', value) if self.plus => with_names(value),
             ('v', value) => nested(value),
             ('T', value) => value.type_name().to_owned(),
             ('t', Value::Bool(value)) => value.to_string(),
@@ -101,8 +165,9 @@ impl Verb {
                 format!("[{}]", items.join(" "))
             }
             ('q', Value::Text(text) | Value::Number(text)) => quoted(&self.cut(text)),
-            ('x', Value::Text(text) | Value::Number(text)) => hexadecimal(text),
-            ('X', Value::Text(text) | Value::Number(text)) => hexadecimal(text).to_uppercase(),
+            ('x', Value::Text(text) | Value::Number(text)) => self.bytes(text),
+            ('X', Value::Text(text) | Value::Number(text)) => self.bytes(text).to_uppercase(),
+            ('U', Value::Int(number)) => format!("U+{number:04X}"),
             ('s', Value::Duration(_) | Value::Time(_)) => nested(value),
             ('d', Value::Int(number)) => self.signed(*number >= 0, number.to_string()),
             ('x', Value::Int(number)) => {
@@ -129,6 +194,16 @@ impl Verb {
             (_, value) => format!("%!{letter}({}={})", value.type_name(), nested(value)),
         };
         self.pad(text, matches!(value, Value::Int(_) | Value::Float(_)))
+    }
+
+    /// Returns the bytes of text in hexadecimal digits, apart where the flag for that is written.
+    fn bytes(self, text: &str) -> String {
+        let digits = hexadecimal(text);
+        if !self.space {
+            return digits;
+        }
+        let pairs = digits.as_bytes().chunks(2).map(String::from_utf8_lossy);
+        pairs.collect::<Vec<_>>().join(" ")
     }
 
     fn cut(self, text: &str) -> String {

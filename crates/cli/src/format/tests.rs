@@ -284,15 +284,3 @@ fn raw_json_keeps_its_order_and_spelling() {
 ]"#;
     assert_eq!(json::indent(raw), expected);
 }
-
-#[test]
-fn objects_in_order_are_structs() {
-    let ordered: ordered::Ordered =
-        serde_json::from_str(r#"{"Z":1,"HttpProxy":"p","A":{"y":null,"x":[1.5]}}"#).unwrap();
-    for (template, expected) in [
-        ("{{json .}}", r#"{"Z":1,"HttpProxy":"p","A":{"y":null,"x":[1.5]}}"#),
-        ("{{.HTTPProxy}} {{.A.x}} {{.Z}}", "p [1.5] 1"),
-    ] {
-        assert_eq!(print(template, &ordered.0).as_deref(), Ok(expected), "{template}");
-    }
-}

@@ -87,13 +87,6 @@ impl Field {
         }
     }
 
-    /// Sets the key in JSON.
-    #[must_use]
-    pub(crate) fn key(mut self, key: &str) -> Field {
-        key.clone_into(&mut self.key);
-        self
-    }
-
     /// Leaves an empty value out of JSON.
     #[must_use]
     pub(crate) fn omit_empty(mut self) -> Field {

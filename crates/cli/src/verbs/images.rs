@@ -91,7 +91,7 @@ pub(crate) async fn run(
     for (name, value) in &arguments.filter {
         filters.add(name, value);
     }
-    if let Some(name) = &arguments.name {
+    if let Some(name) = arguments.name.as_ref().filter(|name| !name.is_empty()) {
         filters.add("reference", name);
     }
     let mut query = Query::new();

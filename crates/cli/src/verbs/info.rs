@@ -1,5 +1,7 @@
 //! `longshore info`
 
+mod shapes;
+
 use api::system::Info;
 use serde::Deserialize;
 
@@ -7,7 +9,7 @@ use super::version::{VERSION, client_value};
 use crate::client::Call;
 use crate::credentials::DOCKER_HUB_KEY;
 use crate::error::CliError;
-use crate::format::ordered::Ordered;
+use crate::format::shape::Shape;
 use crate::format::{Execution, Field, Marshal, Structure, Template, Value};
 use crate::output;
 use crate::session::Session;
@@ -97,7 +99,7 @@ async fn show_template(session: &Session, text: &str) -> Result<(), CliError> {
         return output::print_line(&printed);
     }
     let (fields, errors, failure) = match fetch(session).await {
-        Ok(answer) => match read::<Ordered>(&answer)?.0 {
+        Ok(answer) => match Shape::Structure(&shapes::INFO).read(Some(&read(&answer)?)) {
             Value::Structure(structure) => (structure.fields, Vec::new(), None),
             _ => (Vec::new(), Vec::new(), None),
         },
@@ -113,7 +115,7 @@ async fn show_template(session: &Session, text: &str) -> Result<(), CliError> {
     if let Some(error) = failure {
         return Err(error);
     }
-    printed.map(|_| ()).map_err(CliError::from)
+    printed.map(|_| ()).map_err(CliError::TemplateRun)
 }
 
 async fn fetch(session: &Session) -> Result<bytes::Bytes, CliError> {

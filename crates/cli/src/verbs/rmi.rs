@@ -38,12 +38,11 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     if arguments.no_prune {
         query.add("noprune", "1");
     }
-    let platforms = arguments.platform.iter().map(|text| Platform::parse(text));
-    let platforms = platforms.collect::<Result<Vec<_>, _>>()?;
-    if !platforms.is_empty() {
+    if !arguments.platform.is_empty() {
         session.client.require("--platform", PLATFORM_VERSION).await?;
     }
-    for platform in &platforms {
+    let platforms = arguments.platform.iter().map(|text| Platform::parse(text));
+    for platform in &platforms.collect::<Result<Vec<_>, _>>()? {
         query.add("platforms", encode_platform(platform));
     }
     let mut errors = Vec::new();

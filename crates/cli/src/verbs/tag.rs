@@ -1,7 +1,7 @@
 //! `longshore tag`
 
 use api::Query;
-use spec::Reference;
+use spec::{Digest, Reference};
 
 use crate::client::Call;
 use crate::error::CliError;
@@ -21,17 +21,10 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
     let Arguments { source, target } = arguments;
     // The source may be an image's ID as well, which is no reference of its own right.
-    if source.is_empty() {
-        let message = format!(
-            "Error parsing reference: {source:?} is not a valid repository/tag: invalid reference format"
-        );
-        return Err(CliError::Refused(message));
+    if !is_id(&source) {
+        parse(&source)?;
     }
-    let reference = Reference::parse_familiar(&target).map_err(|error| {
-        CliError::Refused(format!(
-            "Error parsing reference: {target:?} is not a valid repository/tag: {error}"
-        ))
-    })?;
+    let reference = parse(&target)?;
     if reference.digest().is_some() {
         return Err(CliError::Refused(
             "refusing to create a tag with a digest reference".to_owned(),
@@ -49,4 +42,17 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         .bytes()
         .await?;
     Ok(())
+}
+
+fn is_id(text: &str) -> bool {
+    text.parse::<Digest>().is_ok()
+        || text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn parse(text: &str) -> Result<Reference, CliError> {
+    Reference::parse_familiar(text).map_err(|error| {
+        CliError::Refused(format!(
+            "Error parsing reference: {text:?} is not a valid repository/tag: {error}"
+        ))
+    })
 }

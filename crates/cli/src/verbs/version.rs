@@ -127,7 +127,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         Some("json") => "{{json .}}",
         Some(template) => template,
     };
-    let template = Template::parse(template).map_err(CliError::TemplateArgument)?;
+    let template = Template::named("version", template).map_err(CliError::TemplateArgument)?;
     let negotiated = session.client.version().await.unwrap_or(MAX_VERSION);
     let server = server(session).await;
     let value = Value::Structure(Structure {
@@ -142,7 +142,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     let text = printed.as_deref().unwrap_or_default();
     output::print(&Columns::VERSION.align(&format!("{text}\n")))?;
     server?;
-    printed.map(|_| ()).map_err(CliError::from)
+    printed.map(|_| ()).map_err(CliError::TemplateRun)
 }
 
 /// Returns what this program says of itself; the API's version is empty before it is negotiated.

@@ -10,6 +10,7 @@
 
 mod concurrent;
 mod crash;
+mod equality;
 mod faults;
 mod interchange;
 mod registries;

@@ -26,7 +26,7 @@ pub(super) fn index(value: &Value, keys: &[Value]) -> Result<Value, String> {
                 let item = usize::try_from(*number).ok().and_then(|at| items.get(at));
                 item.cloned().ok_or_else(|| out_of_range(number))?
             }
-            (Value::Text(text), Value::Int(number)) => {
+            (Value::Text(text) | Value::Number(text), Value::Int(number)) => {
                 let byte = usize::try_from(*number).ok().and_then(|at| text.as_bytes().get(at));
                 Value::Int(i64::from(*byte.ok_or_else(|| out_of_range(number))?))
             }
@@ -37,7 +37,7 @@ pub(super) fn index(value: &Value, keys: &[Value]) -> Result<Value, String> {
                     Element::Text => Value::from(""),
                 })
             }
-            (Value::List(_) | Value::Text(_), key) => {
+            (Value::List(_) | Value::Text(_) | Value::Number(_), key) => {
                 return Err(format!("cannot index slice/array with type {}", key.type_name()));
             }
             (Value::Map(..), key) => {

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use crate::format::print::nested;
 use crate::format::value::Value;
 
 /// Returns whether a comparison holds; `eq` may have several right sides, of which one is enough.
@@ -32,9 +33,13 @@ fn equal(left: &Value, right: &Value) -> Result<bool, String> {
             matches!(other, Value::Missing | Value::Nil | Value::List(None) | Value::Map(None, _))
         }
         (Value::List(_) | Value::Map(..), _) | (_, Value::List(_) | Value::Map(..)) => {
-            return Err("non-comparable type".to_owned());
+            let value = if matches!(left, Value::List(_) | Value::Map(..)) { left } else { right };
+            return Err(format!("non-comparable type {}: {}", nested(value), value.type_name()));
         }
         (Value::Bool(left), Value::Bool(right)) => left == right,
+        (Value::Bool(_), _) | (_, Value::Bool(_)) => {
+            return Err("incompatible types for comparison".to_owned());
+        }
         (Value::Structure(left), Value::Structure(right)) => left == right,
         (Value::Time(left), Value::Time(right)) => left == right,
         _ => order(left, right)? == Ordering::Equal,
@@ -52,6 +57,13 @@ fn order(left: &Value, right: &Value) -> Result<Ordering, String> {
         }
         (Value::Number(left) | Value::Text(left), Value::Number(right) | Value::Text(right)) => {
             Ok(left.cmp(right))
+        }
+        (
+            Value::List(_) | Value::Map(..) | Value::Structure(_) | Value::Bool(_) | Value::Time(_),
+            _,
+        )
+        | (_, Value::List(_) | Value::Map(..) | Value::Structure(_) | Value::Time(_)) => {
+            Err("invalid type for comparison".to_owned())
         }
         _ => Err("incompatible types for comparison".to_owned()),
     }

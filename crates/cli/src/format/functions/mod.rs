@@ -4,6 +4,7 @@ mod collection;
 mod comparison;
 mod text;
 
+use super::ast::{Operand, OperandKind};
 use super::json;
 use super::printf::sprintf;
 use super::value::Value;
@@ -14,7 +15,7 @@ pub(super) enum FunctionError {
     /// It was called with too many or too few arguments.
     Count(String),
     /// The argument at this place is of a type that it does not take.
-    Argument(usize, String),
+    Argument(usize, WrongType),
     /// It does not work on these values.
     Failed(String),
 }
@@ -68,10 +69,9 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, FunctionErr
     let failed =
         |message: String| FunctionError::Failed(format!("error calling {name}: {message}"));
     let string = |at: usize| string(arguments, at);
-    let number = |at: usize| {
-        number(arguments, at).and_then(|number| {
-            usize::try_from(number).map_err(|_| failed(format!("negative count {number}")))
-        })
+    let count = |at: usize, negative: fn(i64) -> String| {
+        number(arguments, at)
+            .and_then(|number| usize::try_from(number).map_err(|_| failed(negative(number))))
     };
     Ok(match name {
         "print" => Value::Text(text::print(arguments, false)),
@@ -86,11 +86,13 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, FunctionErr
         "title" => Value::Text(text::title(string(0)?)),
         "split" => text::split(string(0)?, string(1)?),
         "join" => collection::join(arguments, string(1)?)?,
-        "pad" => Value::Text(text::pad(string(0)?, number(1)?, number(2)?).map_err(failed)?),
+        "pad" => Value::Text(
+            text::pad(string(0)?, count(1, no_repeat)?, count(2, no_repeat)?).map_err(failed)?,
+        ),
         // Bytes, as Go cuts; a character that is cut through goes whole.
         "truncate" => {
             let text = string(0)?;
-            Value::from(&text[..text.floor_char_boundary(number(1)?)])
+            Value::from(&text[..text.floor_char_boundary(count(1, no_slice)?)])
         }
         "not" => Value::Bool(!arguments[0].truth()),
         "len" => collection::length(&arguments[0]).map_err(failed)?,
@@ -102,6 +104,14 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, FunctionErr
         }
         _ => return Err(failed("no such function".to_owned())),
     })
+}
+
+fn no_repeat(_: i64) -> String {
+    "strings: negative Repeat count".to_owned()
+}
+
+fn no_slice(end: i64) -> String {
+    format!("runtime error: slice bounds out of range [:{end}]")
 }
 
 /// Sees to it that a function gets as many arguments as it takes.
@@ -129,14 +139,37 @@ fn number(arguments: &[Value], at: usize) -> Result<i64, FunctionError> {
     }
 }
 
-fn wrong_type(value: &Value, expected: &str, at: usize) -> FunctionError {
-    FunctionError::Argument(
-        at,
-        match value {
-            Value::Missing => format!("invalid value; expected {expected}"),
-            other => {
-                format!("wrong type for value; expected {expected}; got {}", other.type_name())
+/// A value of a type that a function does not take.
+#[derive(Debug)]
+pub(super) struct WrongType {
+    expected: &'static str,
+    /// The value's type, if there is a value.
+    got: Option<&'static str>,
+}
+
+impl WrongType {
+    /// Says what is wrong. Of what is written in the template Go says what it found, of a value its type.
+    pub(super) fn message(&self, operand: &Operand) -> String {
+        let WrongType { expected, got } = self;
+        match (&operand.kind, got) {
+            (OperandKind::Nil, _) => format!("cannot assign nil to {expected}"),
+            (OperandKind::Dot, _) | (_, None) if got.is_none() => {
+                format!("invalid value; expected {expected}")
             }
-        },
-    )
+            (kind, _) if kind.is_constant() && *kind != OperandKind::Dot => match *expected {
+                "string" => format!("expected string; found {}", operand.text),
+                "int" => format!("expected integer; found {}", operand.text),
+                other => format!("can't handle {} for arg of type {other}", operand.text),
+            },
+            (_, got) => format!(
+                "wrong type for value; expected {expected}; got {}",
+                got.unwrap_or_default()
+            ),
+        }
+    }
+}
+
+fn wrong_type(value: &Value, expected: &'static str, at: usize) -> FunctionError {
+    let got = (*value != Value::Missing).then(|| value.type_name());
+    FunctionError::Argument(at, WrongType { expected, got })
 }

@@ -1,0 +1,143 @@
+//! The form of a command line in the table.
+//!
+//! ```text
+//! # a comment
+//! images --format '{{.ID}} {{.Tag}}'
+//! [sorted] rmi -f $R/rich:1 ; tag $R/small:1 gone:1 => pull $R/rich:1 < input
+//! ```
+//!
+//! Words are cut at spaces outside of quotes. What stands before `=>` is done by `docker` first, before each of the two
+//! programs, whatever comes of it; `;` stands between several. After `<` is the standard input, in which `\n` is a line
+//! end. In brackets are [`Rule`]s. `$NAME` is a fact of the stage;
+//! `$WHO` is which of the two runs, for names that both need for the first time.
+
+/// What is special about a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// The order of lines is chance: layers are transferred side by side.
+    Sorted,
+    /// As [`Rule::Sorted`], and how a layer came to the registry is not compared: each program pushes to a repository of
+    /// its own, and the second one finds what the first one left.
+    Fresh,
+    /// The order of lines is checked although images are listed.
+    InOrder,
+    /// Only the server's part is compared: the client's part is about the client.
+    Server,
+    /// Without a daemon's address in front.
+    Hostless,
+    /// With formats in `config.json`.
+    Configured,
+    /// With a `config.json` that cannot be read.
+    Broken,
+}
+
+/// A line of the table.
+#[derive(Debug)]
+pub(super) struct Case {
+    /// The line.
+    pub(super) text: String,
+    /// What to do before.
+    pub(super) before: Vec<Vec<String>>,
+    /// The arguments.
+    pub(super) arguments: Vec<String>,
+    /// The standard input.
+    pub(super) input: String,
+    rules: Vec<Rule>,
+}
+
+impl Case {
+    /// Reads a table; `fill` puts facts into a word.
+    pub(super) fn read(table: &str, fill: &dyn Fn(&str) -> String) -> Vec<Case> {
+        let lines = table.lines().map(str::trim);
+        lines
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .map(|line| Case::parse(line, fill))
+            .collect()
+    }
+
+    fn parse(line: &str, fill: &dyn Fn(&str) -> String) -> Case {
+        let mut case = Case {
+            text: line.to_owned(),
+            before: Vec::new(),
+            arguments: Vec::new(),
+            input: String::new(),
+            rules: Vec::new(),
+        };
+        let mut words = Vec::new();
+        let mut is_input = false;
+        for (word, is_quoted) in split(line) {
+            match word.as_str() {
+                ";" | "=>" if !is_quoted => case.before.push(std::mem::take(&mut words)),
+                "<" if !is_quoted => is_input = true,
+                rule if !is_quoted && words.is_empty() && rule.starts_with('[') => {
+                    case.rules.push(Rule::named(rule));
+                }
+                word if is_input => case.input = fill(word).replace("\\n", "\n"),
+                word => words.push(fill(word)),
+            }
+        }
+        case.arguments = words;
+        case
+    }
+
+    /// Says whether the line lists images, of which there may be several.
+    pub(super) fn lists_images(&self) -> bool {
+        let words: Vec<&str> = self.arguments.iter().take(2).map(String::as_str).collect();
+        matches!(words.as_slice(), ["images", ..] | ["image", "ls" | "list"])
+            && !self.has(Rule::InOrder)
+    }
+
+    /// Says whether a rule holds.
+    pub(super) fn has(&self, rule: Rule) -> bool {
+        self.rules.contains(&rule)
+    }
+}
+
+impl Rule {
+    fn named(name: &str) -> Rule {
+        match name {
+            "[sorted]" => Rule::Sorted,
+            "[in-order]" => Rule::InOrder,
+            "[hostless]" => Rule::Hostless,
+            "[fresh]" => Rule::Fresh,
+            "[server]" => Rule::Server,
+            "[configured]" => Rule::Configured,
+            "[broken]" => Rule::Broken,
+            _ => panic!("no such rule: {name}"),
+        }
+    }
+}
+
+/// Cuts a line into words, and says of each whether it was quoted.
+fn split(line: &str) -> Vec<(String, bool)> {
+    let mut words = Vec::new();
+    let mut word: Option<(String, bool)> = None;
+    let mut quote = None;
+    for character in line.chars() {
+        match quote {
+            Some(open) if character == open => quote = None,
+            None if character == ' ' => words.extend(word.take()),
+            None if matches!(character, '\'' | '"') => {
+                quote = Some(character);
+                word.get_or_insert_default().1 = true;
+            }
+            _ => word.get_or_insert_default().0.push(character),
+        }
+    }
+    assert!(quote.is_none(), "a quote is open: {line}");
+    words.extend(word);
+    words
+}
+
+#[test]
+fn lines_are_read() {
+    let fill = |word: &str| word.replace("$R", "r.example");
+    let case = &Case::read(
+        "# none\n\n[sorted] rmi a ; tag 'b c' d => pull \"$R/x y\" '' '<' < 'one\\ntwo'",
+        &fill,
+    )[0];
+    assert_eq!(case.before, [vec!["rmi", "a"], vec!["tag", "b c", "d"]]);
+    assert_eq!(case.arguments, ["pull", "r.example/x y", "", "<"]);
+    assert_eq!(case.input, "one\ntwo");
+    assert!(case.has(Rule::Sorted) && !case.has(Rule::Server));
+}

@@ -1,0 +1,58 @@
+//! `--help` names the flags of docker's.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+/// Every command that docker has, too, and the flags of it that are not there.
+const COMMANDS: &[(&str, &[&str])] = &[
+    ("images", &["--tree"]),
+    ("image ls", &["--tree"]),
+    ("image inspect", &[]),
+    ("image pull", &[]),
+    ("image push", &[]),
+    ("image rm", &[]),
+    ("image tag", &[]),
+    ("info", &[]),
+    ("inspect", &[]),
+    ("login", &[]),
+    ("logout", &[]),
+    ("pull", &[]),
+    ("push", &[]),
+    ("rmi", &[]),
+    ("system info", &[]),
+    ("tag", &[]),
+    ("version", &[]),
+];
+
+/// A flag as a help text has it: `-f, --filter filter`.
+fn flags(help: &str) -> BTreeSet<String> {
+    let lines = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+    // Two spaces stand between the flag and what it does; more may stand inside where a flag has no letter.
+    let names =
+        lines.map(|line| line.split("  ").next().unwrap_or_default().replace(['<', '>'], ""));
+    names.map(|name| name.trim().to_owned()).collect()
+}
+
+fn help(program: &str, command: &str) -> String {
+    let output = Command::new(program).args(command.split(' ')).arg("--help").output().unwrap();
+    assert!(output.status.success(), "{program} {command}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn help_names_every_flag_of_docker() {
+    if !test_support::servers::installed(&["docker"]) {
+        println!("skipped: needs docker");
+        return;
+    }
+    let mut missing = Vec::new();
+    for (command, absent) in COMMANDS {
+        let ours = flags(&help(env!("CARGO_BIN_EXE_longshore"), command));
+        for flag in flags(&help("docker", command)) {
+            if !ours.contains(&flag) && !absent.contains(&flag.as_str()) {
+                missing.push(format!("{command}: {flag}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "missing:\n{}", missing.join("\n"));
+}

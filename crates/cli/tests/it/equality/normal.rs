@@ -1,0 +1,49 @@
+//! What may differ between the outputs of `docker` and `longshore`, all of it.
+
+use super::case::{Case, Rule};
+use super::stage::Program;
+
+/// Returns an output as it is compared.
+pub(super) fn text(program: Program, case: &Case, output: &str) -> String {
+    // The program's name, where it tells how it is called.
+    let output = output.replace("longshore", "docker").replace("Longshore", "Docker");
+    // A slip of docker 28.2: "SRun 'docker images --help'".
+    let output = output.replace("\nSRun '", "\nRun '");
+    // The words of the parser of JSON, of which each language has its own.
+    let output = without_parser_words(&output);
+    let output = if case.has(Rule::Fresh) { without_sources(&output) } else { output };
+    let mut lines: Vec<&str> = output
+        .split_inclusive('\n')
+        // Advice below an error, which docker has not.
+        .filter(|line| program == Program::Docker || !line.starts_with("hint: "))
+        .collect();
+    if case.has(Rule::Server) {
+        // Name, version, plugins and context of the client are about the client.
+        let server = lines.iter().position(|line| line.starts_with("Server"));
+        lines.drain(..server.unwrap_or(lines.len()));
+    }
+    // docker goes through the repositories of an image in the order of a Go map, which is chance.
+    if case.has(Rule::Sorted) || case.has(Rule::Fresh) || case.lists_images() {
+        lines.sort_unstable();
+    }
+    lines.concat()
+}
+
+fn without_sources(output: &str) -> String {
+    let came = |line: &str| line.contains(": Pushed") || line.contains(": Mounted from ");
+    let lines = output.split_inclusive('\n').map(|line| match line.split_once(": ") {
+        Some((layer, _)) if came(line) => format!("{layer}: came\n"),
+        _ => line.to_owned(),
+    });
+    lines.collect()
+}
+
+fn without_parser_words(output: &str) -> String {
+    let lines = output.split_inclusive('\n').map(|line| match line.split_once("config.json): ") {
+        Some((start, _)) if line.contains("parsing config file (") => {
+            format!("{start}config.json)\n")
+        }
+        _ => line.to_owned(),
+    });
+    lines.collect()
+}
