@@ -4,7 +4,9 @@
 //! have Docker's words, usage line and exit status (125 for flags, 1 for arguments).
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches};
 
@@ -12,6 +14,11 @@ use crate::arguments::{CommandLine, Verb};
 use crate::error::CliError;
 
 const HELP_TEMPLATE: &str = "Usage:  {usage}\n\n{about-with-newline}\n{all-args}{after-help}\n";
+
+/// Reads a path that may be empty, which is as good as none and not a mistake.
+pub(crate) fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
 
 /// What a command line asks for.
 #[derive(Debug)]

@@ -11,14 +11,14 @@ use super::transfer;
 use crate::client::{RequestBody, body_of};
 use crate::error::CliError;
 use crate::session::Session;
-use crate::terminal;
+use crate::{terminal, usage};
 
 /// Load an image from a tar archive or STDIN
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "longshore load [OPTIONS]")]
 pub(crate) struct Arguments {
     /// Read from tar archive file, instead of STDIN
-    #[arg(short = 'i', long, value_name = "string")]
+    #[arg(short = 'i', long, value_name = "string", value_parser = usage::path())]
     input: Option<PathBuf>,
     /// Load only the given platform variant. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")
     #[arg(long, value_name = "string")]

@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 use crate::client::{Call, Response};
 use crate::error::CliError;
 use crate::session::Session;
-use crate::{output, terminal};
+use crate::{output, terminal, usage};
 
 /// The version of the API since which archives are made of and read for one platform.
 const PLATFORM_VERSION: ApiVersion = ApiVersion::new(1, 48);
@@ -22,7 +22,7 @@ const PLATFORM_VERSION: ApiVersion = ApiVersion::new(1, 48);
 #[command(override_usage = "longshore save [OPTIONS] IMAGE [IMAGE...]")]
 pub(crate) struct Arguments {
     /// Write to a file, instead of STDOUT
-    #[arg(short = 'o', long, value_name = "string")]
+    #[arg(short = 'o', long, value_name = "string", value_parser = usage::path())]
     output: Option<PathBuf>,
     /// Save only the given platform variant. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")
     #[arg(long, value_name = "string")]

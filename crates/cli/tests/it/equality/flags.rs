@@ -5,7 +5,11 @@ use std::process::Command;
 
 /// Every command that docker has, too, and the flags of it that are not there.
 const COMMANDS: &[(&str, &[&str])] = &[
+    ("history", &[]),
     ("images", &["--tree"]),
+    ("image history", &[]),
+    ("image load", &[]),
+    ("image save", &[]),
     ("image ls", &["--tree"]),
     ("image inspect", &[]),
     ("image pull", &[]),
@@ -14,11 +18,13 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("image tag", &[]),
     ("info", &[]),
     ("inspect", &[]),
+    ("load", &[]),
     ("login", &[]),
     ("logout", &[]),
     ("pull", &[]),
     ("push", &[]),
     ("rmi", &[]),
+    ("save", &[]),
     ("system info", &[]),
     ("tag", &[]),
     ("version", &[]),
@@ -30,7 +36,8 @@ fn flags(help: &str) -> BTreeSet<String> {
     // Two spaces stand between the flag and what it does; more may stand inside where a flag has no letter.
     let names =
         lines.map(|line| line.split("  ").next().unwrap_or_default().replace(['<', '>'], ""));
-    names.map(|name| name.trim().to_owned()).collect()
+    // A truth value that may be written with it is not shown by docker.
+    names.map(|name| name.trim().replace("[=bool]", "")).collect()
 }
 
 fn help(program: &str, command: &str) -> String {

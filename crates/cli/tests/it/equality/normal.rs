@@ -3,6 +3,10 @@
 use super::case::{Case, Rule};
 use super::stage::Program;
 
+/// Steps that a layer may be in for too short a time to be told.
+const PASSING: [&str; 4] =
+    [": Waiting\n", ": Verifying Checksum\n", ": Download complete\n", ": Pulling fs layer\n"];
+
 /// Returns an output as it is compared.
 pub(super) fn text(program: Program, case: &Case, output: &str) -> String {
     // The program's name, where it tells how it is called.
@@ -11,11 +15,15 @@ pub(super) fn text(program: Program, case: &Case, output: &str) -> String {
     let output = output.replace("\nSRun '", "\nRun '");
     // The words of the parser of JSON, of which each language has its own.
     let output = without_parser_words(&output);
+    // Names that dockerd makes up, and what it lists in the order of a Go map.
+    let output = without_chance(&output);
     let output = if case.has(Rule::Fresh) { without_sources(&output) } else { output };
     let mut lines: Vec<&str> = output
         .split_inclusive('\n')
         // Advice below an error, which docker has not.
         .filter(|line| program == Program::Docker || !line.starts_with("hint: "))
+        // dockerd leaves out steps of a progress that follow each other too soon.
+        .filter(|line| !PASSING.iter().any(|step| line.ends_with(step)))
         .collect();
     if case.has(Rule::Server) {
         // Name, version, plugins and context of the client are about the client.
@@ -27,6 +35,26 @@ pub(super) fn text(program: Program, case: &Case, output: &str) -> String {
         lines.sort_unstable();
     }
     lines.concat()
+}
+
+fn without_chance(output: &str) -> String {
+    let lines = output.split_inclusive('\n').map(|line| {
+        if let Some(names) = line.strip_prefix(" Runtimes: ") {
+            let mut names: Vec<&str> = names.split_whitespace().collect();
+            names.sort_unstable();
+            return format!(" Runtimes: {}\n", names.join(" "));
+        }
+        match line.split_once("/docker-import-") {
+            Some((start, end)) => {
+                format!(
+                    "{start}/docker-import-{}",
+                    end.trim_start_matches(|c: char| c.is_ascii_digit())
+                )
+            }
+            None => line.to_owned(),
+        }
+    });
+    lines.collect()
 }
 
 fn without_sources(output: &str) -> String {
