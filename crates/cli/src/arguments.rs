@@ -131,7 +131,7 @@ pub(crate) enum Verb {
         disable_help_subcommand = true
     )]
     System(SystemVerb),
-    Daemon(daemon::Arguments),
+    Daemon(Box<daemon::Arguments>),
     Registry(registry::Arguments),
     Completion(completion::Arguments),
     #[command(hide = true)]

@@ -12,12 +12,14 @@
 //! The first SIGINT or SIGTERM drops the verb, by which its request is cancelled; the process ends when the engine in
 //! it has removed what is half-done, or after a few seconds. A second signal ends it at once.
 
+mod activation;
 mod arguments;
 mod cells;
 mod client;
 mod credentials;
 mod error;
 mod format;
+mod limits;
 mod logging;
 mod memory;
 mod output;
@@ -98,9 +100,10 @@ fn run(line: CommandLine) -> Result<(), CliError> {
     let ended = runtime.block_on(async {
         match verb {
             // These serve until a signal comes, and end in their own way.
-            Verb::Daemon(arguments) => daemon::run(arguments, &globals, environment).await,
+            Verb::Daemon(arguments) => daemon::run(*arguments, &globals, environment).await,
             Verb::Registry(arguments) => {
                 logging::start(Some(globals.level().unwrap_or(tracing::Level::INFO)), false);
+                limits::open_many_files();
                 registry::run(arguments).await
             }
             Verb::Completion(arguments) => completion::run(&arguments),

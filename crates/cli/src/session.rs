@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use api::ApiVersion;
 
+use crate::activation::Variables;
 use crate::arguments::{EngineFlags, Globals};
 use crate::client::{Client, Host, Local};
 use crate::credentials::Store;
@@ -32,6 +33,12 @@ pub(crate) struct Environment {
     pub(crate) runtime_directory: Option<PathBuf>,
     /// The proxies to registries.
     pub(crate) proxies: ProxyVariables,
+    /// `DOCKER_CERT_PATH`.
+    pub(crate) cert_path: Option<PathBuf>,
+    /// Where the configuration of the command line is, unless a flag says otherwise: `DOCKER_CONFIG`.
+    pub(crate) config_directory: Option<PathBuf>,
+    /// What the service manager hands to a daemon.
+    pub(crate) activation: Variables,
     /// Whether the user is root.
     pub(crate) is_root: bool,
 }
@@ -77,8 +84,29 @@ impl Environment {
                 https: text("HTTPS_PROXY").or_else(|| text("https_proxy")),
                 no_proxy: text("NO_PROXY").or_else(|| text("no_proxy")),
             },
+            cert_path: path("DOCKER_CERT_PATH"),
+            config_directory: path("DOCKER_CONFIG"),
+            activation: Variables {
+                pid: text("LISTEN_PID"),
+                count: text("LISTEN_FDS"),
+                names: text("LISTEN_FDNAMES"),
+                notify: path("NOTIFY_SOCKET"),
+            },
             is_root: rustix::process::geteuid().is_root(),
         }
+    }
+}
+
+impl Environment {
+    /// Where the configuration of the command line is, unless a flag says otherwise.
+    pub(crate) fn config_directory(&self) -> PathBuf {
+        let own = || self.home.clone().unwrap_or_default().join(".docker");
+        self.config_directory.clone().unwrap_or_else(own)
+    }
+
+    /// Where certificates and keys for TLS with a daemon are, unless flags say otherwise.
+    pub(crate) fn tls_directory(&self, config_directory: PathBuf) -> PathBuf {
+        self.cert_path.clone().unwrap_or(config_directory)
     }
 }
 
@@ -118,11 +146,8 @@ impl Session {
                 local(engine, &environment, version)?
             }
         };
-        let config_directory = match (&globals.config, &environment.home) {
-            (Some(directory), _) => directory.clone(),
-            (None, Some(home)) => home.join(".docker"),
-            (None, None) => PathBuf::from(".docker"),
-        };
+        let config_directory =
+            globals.config.clone().unwrap_or_else(|| environment.config_directory());
         Ok(Session { client, environment, debug: globals.debug, config_directory })
     }
 

@@ -85,6 +85,7 @@ pub(crate) fn defaults(environment: &Environment) -> Defaults {
     Defaults {
         data_root: data_root(environment),
         hosts: host.into_iter().collect(),
+        tls_dir: environment.tls_directory(environment.config_directory()),
         certs_dirs: own.chain(SYSTEM_CERTIFICATES.iter().map(PathBuf::from)).collect(),
         proxies: Proxies {
             http: environment.proxies.http.clone(),

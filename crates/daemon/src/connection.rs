@@ -17,7 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::Daemon;
 use crate::errors::Failure;
-use crate::reply::Body;
+use crate::idle::Seat;
+use crate::reply::{self, Body};
 use crate::router::{self, Route};
 use crate::routes;
 
@@ -25,6 +26,8 @@ use crate::routes;
 const MAX_HEAD_SIZE: usize = 128 * 1024;
 /// How long a client may take to send a head, and how long a connection may be idle; dockerd's value.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(5);
+/// How long a connection that makes room for another may take to end.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The most that is read of a body that nobody wants; what Go reads.
 const MAX_DISCARDED: usize = 256 * 1024;
@@ -49,8 +52,20 @@ impl Daemon {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let service =
-            service_fn(|request| async { Ok::<_, Infallible>(self.handle(request).await) });
+        self.serve_seated(io, Seat::default()).await;
+    }
+
+    /// Answers the requests of one connection until the client closes it, its seat is needed, or the daemon stops.
+    pub(crate) async fn serve_seated<I>(&self, io: I, seat: Seat)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let seat = &seat;
+        let service = service_fn(|request| async {
+            let work = seat.work();
+            let response = self.handle(request).await;
+            Ok::<_, Infallible>(response.map(|body| reply::holding(body, work)))
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
@@ -65,6 +80,11 @@ impl Daemon {
             () = self.closed() => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
+            }
+            () = seat.asked_to_leave() => {
+                connection.as_mut().graceful_shutdown();
+                // Half a head, or an answer that nobody reads: what is not over soon is cut off.
+                tokio::time::timeout(LEAVE_TIMEOUT, connection).await.unwrap_or(Ok(()))
             }
         };
         if let Err(error) = result {
@@ -87,7 +107,13 @@ impl Daemon {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, mut body) = request.into_parts();
         let (version, answer) = match parse(&head) {
-            Ok(call) => (call.version, routes::dispatch(self, call, body).await),
+            Ok(call) => {
+                let timer =
+                    call.route.action(&call.query).map(|action| self.actions().begin(action));
+                let (version, answer) = (call.version, routes::dispatch(self, call, body).await);
+                // What is told in a stream goes on until that ends.
+                (version, answer.map(|answer| answer.map(|body| reply::holding(body, timer))))
+            }
             Err((version, failure)) => {
                 discard(&head.headers, &mut body).await;
                 (version, Err(failure))

@@ -3,12 +3,14 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use api::ApiVersion;
-use engine::{Engine, EngineError};
+use engine::{Engine, EngineError, EventKind};
 use http::header::{HeaderMap, HeaderName, HeaderValue, SERVER};
+use spec::Digest;
 use tokio::sync::watch;
 
 use crate::config::DaemonConfig;
 use crate::host::HostFacts;
+use crate::metrics::Actions;
 
 /// What a daemon says of itself.
 #[derive(Clone, Debug)]
@@ -38,6 +40,7 @@ struct Shared {
     config: RwLock<Arc<DaemonConfig>>,
     /// Held once by each stream of events.
     event_streams: Arc<()>,
+    actions: Arc<Actions>,
     /// Turns true when the daemon stops: answers without an end of their own end then.
     closing: watch::Sender<bool>,
 }
@@ -62,12 +65,13 @@ impl Daemon {
             headers,
             config: RwLock::new(Arc::new(config)),
             event_streams: Arc::new(()),
+            actions: Arc::default(),
             closing: watch::Sender::new(false),
         }))
     }
 
-    /// Takes over what may change while the daemon runs: mirrors, insecure registries and the limits of transfers.
-    /// Transfers that run keep what they started with.
+    /// Takes over what may change while the daemon runs: how registries are reached, the limits of transfers, and what
+    /// the daemon says of itself. Transfers that run keep what they started with.
     pub fn reload(&self, new: &DaemonConfig) -> Result<(), EngineError> {
         let mut config = DaemonConfig::clone(&self.config());
         config.registry_mirrors.clone_from(&new.registry_mirrors);
@@ -76,8 +80,17 @@ impl Daemon {
         config.max_concurrent_uploads = new.max_concurrent_uploads;
         config.max_download_attempts = new.max_download_attempts;
         config.stall_timeout = new.stall_timeout;
+        config.shutdown_timeout = new.shutdown_timeout;
+        config.debug = new.debug;
+        config.log_level = new.log_level;
+        config.proxies.clone_from(&new.proxies);
+        config.labels.clone_from(&new.labels);
+        config.features.clone_from(&new.features);
         self.0.engine.reload(config.registry(&self.0.version), config.limits())?;
+        let mut attributes = config.reloadable();
         *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        attributes.insert("name".to_owned(), self.0.host.name.clone());
+        self.engine().events().publish(EventKind::Daemon, "reload", self.id(), attributes);
         Ok(())
     }
 
@@ -103,6 +116,18 @@ impl Daemon {
 
     pub(crate) fn host(&self) -> &HostFacts {
         &self.0.host
+    }
+
+    /// A name for this daemon that stays as long as its host and data root do, in the form of a UUID.
+    pub(crate) fn id(&self) -> String {
+        let root = self.config().data_root.display().to_string();
+        let hex = Digest::sha256(format!("{}\n{root}", self.0.host.name).as_bytes()).hex();
+        [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]].join("-")
+    }
+
+    /// The timer of what is done with images.
+    pub(crate) fn actions(&self) -> &Arc<Actions> {
+        &self.0.actions
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {

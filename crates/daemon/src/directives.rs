@@ -1,25 +1,34 @@
 //! The directives of `daemon.json`, which are also the daemon's flags.
 
+use std::collections::BTreeMap;
+
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, mask_credentials};
 
-/// Every directive, each set or not: what a file or a command line says.
+/// Every directive that means something here, each set or not: what a file or a command line says.
 ///
 /// The names in the file are the fields' with hyphens.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Directives {
-    /// Where to listen: `unix:///path` or `tcp://host:port`.
+    /// Where to listen: `unix:///path`, `tcp://host:port` or `fd://`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hosts: Option<Vec<String>>,
     /// The directory that holds everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_root: Option<String>,
+    /// The old name of `data-root`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub graph: Option<String>,
     /// How layers are stored: `overlay2` or `packed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_driver: Option<String>,
+    /// Options of the storage driver, `name=value`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_opts: Option<Vec<String>>,
     /// Whether compressed layers are kept beside the unpacked ones. Longshore's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_blobs: Option<bool>,
@@ -41,6 +50,45 @@ pub struct Directives {
     /// Seconds without a byte after which a transfer is tried again. Longshore's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stall_timeout: Option<i64>,
+    /// Seconds that running requests get when the daemon stops; without end if negative.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shutdown_timeout: Option<i64>,
+    /// The proxy for plain HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_proxy: Option<String>,
+    /// The proxy for HTTPS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub https_proxy: Option<String>,
+    /// What is reached without a proxy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_proxy: Option<String>,
+    /// Whether TCP is served over TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<bool>,
+    /// Whether clients over TCP must show a certificate; any value turns TLS on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tlsverify: Option<bool>,
+    /// The authorities of clients' certificates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tlscacert: Option<String>,
+    /// The daemon's certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tlscert: Option<String>,
+    /// The daemon's key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tlskey: Option<String>,
+    /// Switches of dockerd's, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<BTreeMap<String, bool>>,
+    /// What the daemon calls itself, `name=value`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Vec<String>>,
+    /// The oldest version of the API that is answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_api_version: Option<String>,
+    /// Where metrics are served, `host:port`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics_addr: Option<String>,
     /// Whether to log debug messages, whatever `log_level` says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub debug: Option<bool>,
@@ -50,6 +98,9 @@ pub struct Directives {
     /// `text` or `json`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_format: Option<String>,
+    /// Whether to log without colours, which is always so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw_logs: Option<bool>,
     /// Where to write the daemon's process ID.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pidfile: Option<String>,
@@ -58,37 +109,159 @@ pub struct Directives {
     pub group: Option<String>,
 }
 
-/// The names of the directives in a file.
-const NAMES: [&str; 15] = [
+/// The names of the directives in a file, sorted.
+const NAMES: [&str; 31] = [
     "data-root",
     "debug",
+    "features",
+    "graph",
     "group",
     "hosts",
+    "http-proxy",
+    "https-proxy",
     "insecure-registries",
     "keep-blobs",
+    "labels",
     "log-format",
     "log-level",
     "max-concurrent-downloads",
     "max-concurrent-uploads",
     "max-download-attempts",
+    "metrics-addr",
+    "min-api-version",
+    "no-proxy",
     "pidfile",
+    "raw-logs",
     "registry-mirrors",
+    "shutdown-timeout",
     "stall-timeout",
     "storage-driver",
+    "storage-opts",
+    "tls",
+    "tlscacert",
+    "tlscert",
+    "tlskey",
+    "tlsverify",
 ];
 
-impl Directives {
+/// The object in a file that may hold the directives of proxies.
+const PROXIES: &str = "proxies";
+
+/// Directives of dockerd's for what there is not here: containers, networks, a swarm, plugins. Sorted. An existing
+/// `daemon.json` may have them.
+const OF_OTHERS: [&str; 74] = [
+    "allow-direct-routing",
+    "allow-nondistributable-artifacts",
+    "api-cors-header",
+    "authorization-plugins",
+    "bip",
+    "bip6",
+    "bridge",
+    "bridge-accept-fwmark",
+    "builder",
+    "cdi-spec-dirs",
+    "cgroup-parent",
+    "cluster-advertise",
+    "cluster-store",
+    "cluster-store-opts",
+    "containerd",
+    "containerd-namespace",
+    "containerd-plugin-namespace",
+    "containerd-plugins-namespace",
+    "cpu-rt-period",
+    "cpu-rt-runtime",
+    "cri-containerd",
+    "default-address-pools",
+    "default-cgroupns-mode",
+    "default-gateway",
+    "default-gateway-v6",
+    "default-init",
+    "default-ipc-mode",
+    "default-network-opts",
+    "default-runtime",
+    "default-shm-size",
+    "default-stop-timeout",
+    "default-ulimits",
+    "deprecated-key-path",
+    "dns",
+    "dns-opts",
+    "dns-search",
+    "exec-opts",
+    "exec-root",
+    "experimental",
+    "firewall-backend",
+    "fixed-cidr",
+    "fixed-cidr-v6",
+    "host-gateway-ip",
+    "host-gateway-ips",
+    "icc",
+    "init",
+    "init-path",
+    "ip",
+    "ip-forward",
+    "ip-forward-no-drop",
+    "ip-masq",
+    "ip6tables",
+    "iptables",
+    "ipv6",
+    "live-restore",
+    "log-driver",
+    "log-opts",
+    "mtu",
+    "network-control-plane-mtu",
+    "network-diagnostic-port",
+    "no-new-privileges",
+    "node-generic-resources",
+    "nri-opts",
+    "oom-score-adjust",
+    "rootless",
+    "runtimes",
+    "seccomp-profile",
+    "selinux-enabled",
+    "swarm-default-advertise-addr",
+    "swarm-raft-election-tick",
+    "swarm-raft-heartbeat-tick",
+    "userland-proxy",
+    "userland-proxy-path",
+    "userns-remap",
+];
+
+/// What a file and the flags say together.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Merged {
+    /// What they say.
+    pub(crate) directives: Directives,
+    /// Names in the file that mean nothing here, and are dockerd's.
+    pub(crate) ignored: Vec<String>,
+}
+
+impl Merged {
     /// Reads a file's text and lays the flags over it. A directive that is in both is an error, as is one in the file
     /// that nobody knows.
-    pub(crate) fn merge(file: &str, flags: &Self) -> Result<Self, ConfigError> {
+    pub(crate) fn new(file: &str, flags: &Directives) -> Result<Self, ConfigError> {
         let text = file.strip_prefix('\u{feff}').unwrap_or(file).trim();
         let mut merged = if text.is_empty() {
             Map::new()
         } else {
             serde_json::from_str::<Map<String, Value>>(text).map_err(ConfigError::Json)?
         };
-        let unknown: Vec<_> =
-            merged.keys().filter(|key| !NAMES.contains(&key.as_str())).cloned().collect();
+        match merged.remove(PROXIES) {
+            Some(Value::Object(proxies)) => merged.extend(proxies),
+            None | Some(Value::Null) => {}
+            Some(_) => {
+                return Err(ConfigError::Json(serde_json::Error::custom(
+                    "proxies is not an object",
+                )));
+            }
+        }
+        let (mut ignored, mut unknown) = (Vec::new(), Vec::new());
+        for name in merged.keys() {
+            if OF_OTHERS.binary_search(&name.as_str()).is_ok() {
+                ignored.push(name.clone());
+            } else if NAMES.binary_search(&name.as_str()).is_err() {
+                unknown.push(name.clone());
+            }
+        }
         if !unknown.is_empty() {
             return Err(ConfigError::Unknown(unknown));
         }
@@ -98,23 +271,36 @@ impl Directives {
         };
         let both = |(name, flag): (&String, &Value)| {
             let file = merged.get(name)?;
-            Some(format!("{name}: (from flag: {}, from file: {})", plain(flag), plain(file)))
+            let (flag, file) = (plain(name, flag), plain(name, file));
+            Some(format!("{name}: (from flag: {flag}, from file: {file})"))
         };
         let conflicts: Vec<_> = flags.iter().filter_map(both).collect();
         if !conflicts.is_empty() {
             return Err(ConfigError::Conflict(conflicts));
         }
+        merged.retain(|name, _| !ignored.contains(name));
         merged.extend(flags);
-        serde_json::from_value(Value::Object(merged)).map_err(ConfigError::Json)
+        let directives =
+            serde_json::from_value(Value::Object(merged)).map_err(ConfigError::Json)?;
+        Ok(Self { directives, ignored })
     }
 }
 
-/// A value as dockerd prints it in a conflict: text without quotes, lists as `[a b]`.
-fn plain(value: &Value) -> String {
+/// A value as dockerd prints it in a conflict: text without quotes, lists as `[a b]`, proxies without passwords.
+fn plain(name: &str, value: &Value) -> String {
     match value {
+        Value::String(text) if name.ends_with("-proxy") => mask_credentials(text),
         Value::String(text) => text.clone(),
         Value::Array(items) => {
-            format!("[{}]", items.iter().map(plain).collect::<Vec<_>>().join(" "))
+            let items: Vec<_> = items.iter().map(|item| plain(name, item)).collect();
+            format!("[{}]", items.join(" "))
+        }
+        Value::Object(members) => {
+            let members: Vec<_> = members
+                .iter()
+                .map(|(member, value)| format!("{member}:{}", plain(member, value)))
+                .collect();
+            format!("map[{}]", members.join(" "))
         }
         other => other.to_string(),
     }
@@ -124,29 +310,51 @@ fn plain(value: &Value) -> String {
 mod tests {
     use super::*;
 
+    fn merge(file: &str, flags: &Directives) -> Result<Merged, ConfigError> {
+        Merged::new(file, flags)
+    }
+
     #[test]
     fn the_list_of_names_is_the_struct() {
         let some = |name: &str| match name {
-            "debug" | "keep-blobs" => Value::Bool(true),
-            "hosts" | "registry-mirrors" | "insecure-registries" => Value::Array(vec!["x".into()]),
-            name if name.starts_with("max-") || name == "stall-timeout" => Value::from(7),
+            "debug" | "keep-blobs" | "tls" | "tlsverify" | "raw-logs" => Value::Bool(true),
+            "hosts" | "registry-mirrors" | "insecure-registries" | "storage-opts" | "labels" => {
+                Value::Array(vec!["x".into()])
+            }
+            "features" => serde_json::json!({"x": true}),
+            name if name.starts_with("max-") || name.ends_with("-timeout") => Value::from(7),
             _ => Value::from("x"),
         };
         let all: Map<String, Value> =
             NAMES.iter().map(|name| ((*name).to_owned(), some(name))).collect();
         let read: Directives = serde_json::from_value(Value::Object(all.clone())).unwrap();
         assert_eq!(serde_json::to_value(&read).unwrap(), Value::Object(all));
+        assert!(NAMES.is_sorted() && OF_OTHERS.is_sorted());
+        assert!(NAMES.iter().all(|name| OF_OTHERS.binary_search(name).is_err()));
     }
 
     #[test]
     fn flags_and_file_complete_each_other() {
         let flags = Directives { debug: Some(true), ..Directives::default() };
-        let merged =
-            Directives::merge("\u{feff} {\"data-root\": \"/d\", \"group\": \"g\"}\n", &flags)
-                .unwrap();
-        assert_eq!(merged.data_root.as_deref(), Some("/d"));
-        assert_eq!(merged.debug, Some(true));
-        assert_eq!(Directives::merge(" \n", &flags).unwrap(), flags);
+        let merged = merge("\u{feff} {\"data-root\": \"/d\", \"group\": \"g\"}\n", &flags).unwrap();
+        assert_eq!(merged.directives.data_root.as_deref(), Some("/d"));
+        assert_eq!(merged.directives.debug, Some(true));
+        assert_eq!(merge(" \n", &flags).unwrap(), Merged { directives: flags, ignored: vec![] });
+    }
+
+    #[test]
+    fn a_file_of_dockerds_is_taken_as_it_is() {
+        let file = r#"{"live-restore": true, "log-driver": "json-file", "log-opts": {"max-size": "10m"},
+            "default-address-pools": [{"base": "10.0.0.0/8", "size": 24}], "userns-remap": "default", "mtu": 1400,
+            "exec-opts": ["native.cgroupdriver=systemd"], "runtimes": {"crun": {"path": "/usr/bin/crun"}},
+            "builder": {"gc": {"enabled": true}}, "allow-nondistributable-artifacts": ["x"], "dns": ["1.1.1.1"],
+            "proxies": {"http-proxy": "http://p:1", "no-proxy": "x"}, "features": {"buildkit": true}}"#;
+        let merged = merge(file, &Directives::default()).unwrap();
+        assert_eq!(merged.directives.http_proxy.as_deref(), Some("http://p:1"));
+        assert_eq!(merged.directives.no_proxy.as_deref(), Some("x"));
+        let ignored = "allow-nondistributable-artifacts builder default-address-pools dns exec-opts live-restore \
+                       log-driver log-opts mtu runtimes userns-remap";
+        assert_eq!(merged.ignored, ignored.split(' ').collect::<Vec<_>>());
     }
 
     #[test]
@@ -155,12 +363,14 @@ mod tests {
             hosts: Some(vec!["unix:///a".into(), "tcp://b:1".into()]),
             debug: Some(true),
             max_concurrent_downloads: Some(4),
+            https_proxy: Some("http://me:s3cret@p".into()),
+            features: Some(BTreeMap::from([("x".into(), true)])),
             ..Directives::default()
         };
         let table = [
             (
-                r#"{"features":{"x":true},"bogus":1,"debug":false}"#,
-                "the following directives don't match any configuration option: bogus, features",
+                r#"{"feature":{"x":true},"bogus":1,"debug":false,"proxies":{"ftp-proxy":"x"}}"#,
+                "the following directives don't match any configuration option: bogus, feature, ftp-proxy",
             ),
             (
                 r#"{"debug":false}"#,
@@ -173,14 +383,26 @@ mod tests {
                  (from flag: [unix:///a tcp://b:1], from file: [unix:///c]), max-concurrent-downloads: \
                  (from flag: 4, from file: 3)",
             ),
+            (
+                r#"{"proxies":{"https-proxy":"http://you:s3cret@q"},"features":{"y":false}}"#,
+                "the following directives are specified both as a flag and in the configuration file: features: \
+                 (from flag: map[x:true], from file: map[y:false]), https-proxy: \
+                 (from flag: http://xxxxx:xxxxx@p, from file: http://xxxxx:xxxxx@q)",
+            ),
         ];
         for (file, expected) in table {
-            assert_eq!(Directives::merge(file, &flags).unwrap_err().to_string(), expected);
+            assert_eq!(merge(file, &flags).unwrap_err().to_string(), expected);
         }
-        for file in
-            ["[]", "{", r#"{"debug":"yes"}"#, r#"{"hosts":"unix:///a"}"#, r#"{"group":null}x"#]
-        {
-            let error = Directives::merge(file, &Directives::default()).unwrap_err().to_string();
+        for file in [
+            "[]",
+            "{",
+            r#"{"debug":"yes"}"#,
+            r#"{"hosts":"unix:///a"}"#,
+            r#"{"group":null}x"#,
+            r#"{"features":["x"]}"#,
+            r#"{"proxies":"http://p"}"#,
+        ] {
+            let error = merge(file, &Directives::default()).unwrap_err().to_string();
             assert!(error.starts_with("invalid JSON: "), "{file}: {error}");
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use api::event::{Actor, EventMessage};
 use api::{ApiVersion, Filters};
 use bytes::Bytes;
-use engine::Event;
+use engine::{Event, EventKind};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, Stream, stream};
 use http::HeaderMap;
@@ -19,8 +19,13 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::Daemon;
 
-/// The kind of object of every event: there are images and nothing else.
-const KIND: &str = "image";
+/// The name of a kind of object.
+fn kind(event: &Event) -> &'static str {
+    match event.kind {
+        EventKind::Image => "image",
+        EventKind::Daemon => "daemon",
+    }
+}
 
 /// From this version on, events have no second copy of their action and actor.
 const NO_COPIES_SINCE: u32 = 52;
@@ -102,7 +107,7 @@ impl Wish {
             "config",
         ];
         filters.matches("event", event.action)
-            && filters.matches("type", KIND)
+            && filters.matches("type", kind(event))
             && filters.matches("scope", "local")
             && of_others.iter().all(|other| {
                 filters.matches_prefix(other, &event.actor_id)
@@ -123,11 +128,13 @@ impl Wish {
     }
 
     fn line(&self, event: Event) -> Bytes {
-        let copies = !self.version.at_least(NO_COPIES_SINCE);
-        let Event { action, actor_id, attributes, time_nano } = event;
+        let kind = kind(&event).to_owned();
+        // Nothing but images and containers had these.
+        let copies = event.kind == EventKind::Image && !self.version.at_least(NO_COPIES_SINCE);
+        let Event { action, actor_id, attributes, time_nano, .. } = event;
         self.format.encode(&EventMessage {
             action: action.to_owned(),
-            kind: KIND.to_owned(),
+            kind,
             id: copies.then(|| actor_id.clone()).filter(|id| !id.is_empty()),
             scope: "local".to_owned(),
             status: copies.then(|| action.to_owned()),

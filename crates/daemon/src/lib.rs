@@ -24,8 +24,11 @@ mod directives;
 mod errors;
 mod events;
 mod host;
+mod idle;
 mod legacy;
 mod listen;
+mod metrics;
+mod notify;
 mod open;
 mod operation;
 mod pidfile;
@@ -34,11 +37,17 @@ mod reply;
 mod router;
 mod routes;
 mod run;
+mod serve;
 mod timestamp;
+mod tls;
 
-pub use config::{ConfigError, ConfigFile, DaemonConfig, Defaults, Group, LogFormat, Proxies};
+pub use config::{
+    ConfigError, ConfigFile, DaemonConfig, Defaults, Group, LogFormat, Proxies, TlsFiles, TlsMode,
+};
 pub use daemon::{Daemon, DaemonInfo};
 pub use directives::Directives;
-pub use listen::{Host, HostError, ListenError, Listener, default_host};
+pub use listen::{Host, HostError, InheritedSocket, ListenError, Listener, default_host};
+pub use notify::Notifier;
 pub use open::open_engine;
-pub use run::{RunError, run};
+pub use run::{Activation, Process, RunError, run};
+pub use tls::{Tls, TlsError};

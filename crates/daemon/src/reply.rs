@@ -1,6 +1,8 @@
 //! Answers and their bodies.
 
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -8,7 +10,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
-use hyper::body::Frame;
+use hyper::body::{Frame, SizeHint};
 use serde::Serialize;
 
 /// The body of an answer. What it holds ends with it: a client that goes away drops the body. An error breaks the
@@ -62,6 +64,36 @@ pub(crate) fn fallible_stream(
     let mut response = Response::new(StreamBody::new(frames).boxed_unsync());
     set_type(&mut response, content_type);
     response
+}
+
+/// A body that holds something until it ends, or is dropped.
+pub(crate) fn holding<G: Send + Unpin + 'static>(body: Body, held: G) -> Body {
+    Holding { body, _held: held }.boxed_unsync()
+}
+
+struct Holding<G> {
+    body: Body,
+    _held: G,
+}
+
+impl<G: Unpin> hyper::body::Body for Holding<G> {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 fn set_type(response: &mut Response<Body>, content_type: &'static str) {

@@ -3,6 +3,7 @@
 //! Image names hold slashes and colons, so a route is found by what stands before and behind the name. Names are matched
 //! after their escapes are undone, as dockerd does: `a%2Fb` and `a/b` are one name.
 
+use api::Query;
 use http::Method;
 
 /// What a request asks for.
@@ -28,6 +29,24 @@ pub(crate) enum Route {
     Unavailable(Domain),
     /// `OPTIONS` of anything.
     Options,
+}
+
+impl Route {
+    /// What is done with images, by dockerd's name where its metrics have one.
+    pub(crate) fn action(&self, query: &Query) -> Option<&'static str> {
+        Some(match self {
+            Self::ImageCreate if !query.get("fromSrc").is_empty() => "import",
+            Self::ImageCreate => "pull",
+            Self::ImagePush(_) => "push",
+            Self::ImageRemove(_) => "delete",
+            Self::ImageHistory(_) => "history",
+            Self::ImageList => "list",
+            Self::ImageInspect(_) => "inspect",
+            Self::ImageTag(_) => "tag",
+            Self::ImagePrune => "prune",
+            _ => return None,
+        })
+    }
 }
 
 /// A question to the half of Docker that is not here.

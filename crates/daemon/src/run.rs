@@ -1,27 +1,20 @@
 //! A daemon's life: from its configuration to the signal that ends it.
 
-use std::future::Future;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
 
 use engine::EngineError;
-use futures_util::FutureExt as _;
-use futures_util::future::select_all;
 use thiserror::Error;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
 
-use crate::config::{ConfigError, DaemonConfig};
-use crate::listen::{Host, ListenError, Listener};
+use crate::config::{ConfigError, DaemonConfig, TlsMode};
+use crate::listen::{Host, InheritedSocket, ListenError, Listener};
+use crate::notify::Notifier;
 use crate::pidfile::PidFile;
-use crate::{Daemon, DaemonInfo, open_engine};
-
-/// How long requests that run may go on after the daemon was told to stop. What is cut off is not lost: the next pull
-/// goes on where it was.
-const GRACE: Duration = Duration::from_secs(5);
-/// How long to wait when no connection can be accepted, for instance because all file descriptors are in use.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+use crate::tls::{Tls, TlsError};
+use crate::{Daemon, DaemonInfo, metrics, open_engine};
 
 /// Why a daemon does not run.
 #[derive(Debug, Error)]
@@ -30,7 +23,7 @@ pub enum RunError {
     #[error("failed to start daemon: {}", .0.message())]
     Engine(#[source] Box<EngineError>),
     /// An address cannot be listened on.
-    #[error("failed to start daemon: {0}")]
+    #[error("failed to load listeners: {0}")]
     Listen(#[from] ListenError),
     /// There is no address to listen on.
     #[error(
@@ -46,24 +39,56 @@ pub enum RunError {
         /// What is wrong.
         source: io::Error,
     },
+    /// The address of the metrics cannot be listened on.
+    #[error("failed to start metrics server: listen tcp {address}: {source}")]
+    Metrics {
+        /// The address.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Certificates or keys are not what they should be.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The system does not let the process hear signals.
     #[error("failed to start daemon: signals cannot be handled: {0}")]
     Signals(#[source] io::Error),
 }
 
-/// Runs a daemon until SIGTERM or SIGINT. On SIGHUP it takes over what `reload` returns: mirrors, insecure registries
-/// and limits.
-///
-/// `ready` is called once, when connections are accepted, with the addresses.
-pub async fn run<R, L>(info: DaemonInfo, ready: R, reload: L) -> Result<(), RunError>
-where
-    R: FnOnce(&[Listener]),
-    L: Fn() -> Result<DaemonConfig, ConfigError> + Send,
-{
+/// What the process that a daemon runs in does for it.
+pub trait Process {
+    /// Connections are accepted on these addresses from now on.
+    fn listening(&self, listeners: &[Listener]);
+    /// Reads the configuration again.
+    fn configuration(&self) -> Result<DaemonConfig, ConfigError>;
+    /// A new configuration holds: how log lines are written may have changed.
+    fn configured(&self, config: &DaemonConfig);
+}
+
+/// What the service manager gave to the process.
+#[derive(Debug, Default)]
+pub struct Activation {
+    /// Sockets that listen already.
+    pub sockets: Vec<InheritedSocket>,
+    /// The way to tell how it goes.
+    pub notifier: Notifier,
+}
+
+/// Runs a daemon until SIGTERM or SIGINT. On SIGHUP it reads its configuration and its certificates again.
+pub async fn run(
+    info: DaemonInfo,
+    activation: Activation,
+    process: &impl Process,
+) -> Result<(), RunError> {
     let config = info.config.clone();
+    let Activation { sockets, notifier } = activation;
     if config.hosts.is_empty() {
         return Err(RunError::NoHost);
     }
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
     let _pidfile = match &config.pidfile {
         Some(path) => {
             let written = PidFile::write(path);
@@ -80,83 +105,110 @@ where
     let engine = open_engine(&config, &info.version)
         .await
         .map_err(|error| RunError::Engine(Box::new(error)))?;
-    let mut listeners = Vec::with_capacity(config.hosts.len());
-    for host in &config.hosts {
-        listeners.push(Listener::bind(host, &config.group).await?);
-    }
-    for host in config.hosts.iter().filter(|host| matches!(host, Host::Tcp(_))) {
-        tracing::warn!(%host, "the API is accessible over TCP without encryption");
-    }
-    ready(&listeners);
-
+    let listeners = listen(&config, sockets, tls.as_ref()).await?;
     let daemon = Daemon::new(engine, info);
+    let measured = match &config.metrics_addr {
+        Some(address) => Some(serve_metrics(&daemon, address).await?),
+        None => None,
+    };
+    process.listening(&listeners);
+    notifier.ready();
+
     let stop = async {
         loop {
             tokio::select! {
-                _ = terminate.recv() => return,
-                _ = interrupt.recv() => return,
-                _ = hangup.recv() => reload_config(&daemon, &reload),
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => {
+                    notifier.reloading();
+                    reload(&daemon, tls.as_deref(), process);
+                    notifier.ready();
+                }
             }
         }
+        notifier.stopping();
     };
     daemon.serve(listeners, stop).await;
+    if let Some(measured) = measured {
+        measured.abort();
+    }
     Ok(())
 }
 
-fn reload_config(daemon: &Daemon, reload: &impl Fn() -> Result<DaemonConfig, ConfigError>) {
-    match reload() {
-        Ok(config) => match daemon.reload(&config) {
-            Ok(()) => tracing::info!("the configuration has been reloaded"),
-            Err(error) => tracing::error!(%error, "the configuration stays as it was"),
-        },
-        Err(error) => tracing::error!(%error, "the configuration stays as it was"),
-    }
-}
-
-impl Daemon {
-    /// Answers connections on all listeners until `shutdown` completes: then stops to accept, lets requests that run
-    /// end for a few seconds, cancels those that do not, and removes the sockets.
-    pub async fn serve(&self, listeners: Vec<Listener>, shutdown: impl Future<Output = ()>) {
-        let mut connections = JoinSet::new();
-        let mut shutdown = std::pin::pin!(shutdown);
-        loop {
-            // A connection that is not there yet is lost to nobody when another event comes first.
-            let accept = async {
-                if listeners.is_empty() {
-                    return std::future::pending().await;
-                }
-                select_all(listeners.iter().map(|listener| listener.accept().boxed())).await.0
-            };
-            tokio::select! {
-                () = &mut shutdown => break,
-                accepted = accept => match accepted {
-                    Ok(io) => {
-                        let daemon = self.clone();
-                        connections.spawn(async move { daemon.serve_connection(io).await });
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "a connection cannot be accepted");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                },
-                Some(ended) = connections.join_next() => {
-                    if let Err(error) = ended {
-                        tracing::error!(%error, "a connection ended abnormally");
-                    }
+/// Listens wherever the configuration says.
+async fn listen(
+    config: &DaemonConfig,
+    mut sockets: Vec<InheritedSocket>,
+    tls: Option<&Arc<Tls>>,
+) -> Result<Vec<Listener>, ListenError> {
+    let mut listeners = Vec::with_capacity(config.hosts.len());
+    for host in &config.hosts {
+        match host {
+            Host::Fd(which) => {
+                for listener in Listener::inherit(which, &mut sockets)? {
+                    listeners.push(listener.with_tls(tls.cloned()));
                 }
             }
+            host => {
+                let listener = Listener::bind(host, &config.group).await?;
+                listeners.push(listener.with_tls(tls.cloned()));
+            }
         }
-        tracing::info!("the daemon stops");
-        // New clients are refused from here on; the names go, so that a successor can take them.
-        drop(listeners);
-        self.close();
-        let ended = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(GRACE, ended).await.is_err() {
-            tracing::info!(
-                connections = connections.len(),
-                "requests that still run are cancelled"
+    }
+    let verified = config.tls.as_ref().is_some_and(|tls| tls.mode == TlsMode::Verify);
+    if verified {
+        return Ok(listeners);
+    }
+    for listener in &listeners {
+        if let Ok(host @ Host::Tcp(_)) = listener.local() {
+            // dockerd's words.
+            tracing::warn!(
+                %host,
+                "Binding to IP address without --tlsverify is insecure and gives root access on this machine to \
+                 everyone who has access to your network."
             );
-            connections.shutdown().await;
+            tracing::warn!(
+                %host,
+                "Binding to an IP address, even on localhost, can also give access to scripts run in a browser. Be \
+                 safe out there!"
+            );
         }
+    }
+    Ok(listeners)
+}
+
+async fn serve_metrics(
+    daemon: &Daemon,
+    address: &str,
+) -> Result<tokio::task::JoinHandle<()>, RunError> {
+    let failed = |source| RunError::Metrics { address: address.to_owned(), source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    tracing::info!(address = %local, "metrics API listens");
+    Ok(tokio::spawn(metrics::serve(daemon.clone(), listener)))
+}
+
+/// Takes over the configuration and the certificates as they are now, each if nothing is wrong with it.
+fn reload(daemon: &Daemon, tls: Option<&Tls>, process: &impl Process) {
+    tracing::info!("Got signal to reload configuration");
+    if let Some(tls) = tls
+        && let Err(error) = tls.reload()
+    {
+        tracing::error!(%error, "the certificates stay as they were");
+    }
+    let config = match process.configuration() {
+        Ok(config) => config,
+        Err(error) => return tracing::error!(%error, "Error reloading configuration"),
+    };
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    match daemon.reload(&config) {
+        Ok(()) => {
+            process.configured(&config);
+            let config = serde_json::json!(daemon.config().reloadable()).to_string();
+            tracing::info!(config, "Reloaded configuration");
+        }
+        Err(error) => tracing::error!(%error, "Error reconfiguring the daemon"),
     }
 }

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use registry::{Client, RegistryConfig};
+use registry::{Client, HostTraffic, RegistryConfig, Traffic};
 use spec::{ChainId, Digest, ImageId};
 use store::{DriverKind, Store, StoreOptions};
 use tokio::sync::Semaphore;
 
 use crate::download::Downloads;
-use crate::events::Events;
+use crate::events::{EventKind, Events};
 use crate::pull::LayerJobs;
 use crate::push::UploadJobs;
 use crate::transfer::Transfers;
@@ -85,6 +85,8 @@ pub(crate) struct Shared {
     /// Whether [`Engine::flush_soon`] is at work.
     flushing: AtomicBool,
     network: RwLock<Network>,
+    /// Counted from the start, whatever is reloaded.
+    traffic: Traffic,
 }
 
 /// What a reload changes.
@@ -115,6 +117,7 @@ impl Engine {
             driver: config.driver,
             keep_blobs: config.keep_blobs,
         };
+        let traffic = config.registry.traffic.clone();
         let network = Network::new(config.registry, config.limits)?;
         let store = blocking(move || Ok(Store::open(options)?)).await?;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
@@ -129,11 +132,13 @@ impl Engine {
             pruning: Arc::default(),
             flushing: AtomicBool::new(false),
             network: RwLock::new(network),
+            traffic,
         })))
     }
 
     /// Changes what may change while the engine runs. Transfers that have begun go on as they began.
     pub fn reload(&self, registry: RegistryConfig, limits: Limits) -> Result<()> {
+        let registry = RegistryConfig { traffic: self.0.traffic.clone(), ..registry };
         let network = Network::new(registry, limits)?;
         *self.0.network.write().unwrap_or_else(PoisonError::into_inner) = network;
         Ok(())
@@ -142,6 +147,11 @@ impl Engine {
     /// Returns the events of this engine.
     pub fn events(&self) -> &Events {
         &self.0.events
+    }
+
+    /// What was sent to and received from each registry, by its host and port.
+    pub fn traffic(&self) -> Vec<(String, HostTraffic)> {
+        self.0.traffic.by_host()
     }
 
     /// Tells what there is.
@@ -200,7 +210,7 @@ impl Engine {
         name: &str,
     ) {
         attributes.insert("name".to_owned(), name.to_owned());
-        self.0.events.publish(action, actor_id, attributes);
+        self.0.events.publish(EventKind::Image, action, actor_id, attributes);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What happened to images, for those who watch.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::broadcast;
@@ -10,14 +11,25 @@ const HISTORY: usize = 256;
 /// How many events a slow watcher may be behind before it loses some.
 const BACKLOG: usize = 1024;
 
-/// Something that happened to an image.
+/// What something happened to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// An image.
+    Image,
+    /// The daemon itself.
+    Daemon,
+}
+
+/// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// What happened: `pull`, `push`, `tag`, `untag`, `delete` …
+    /// To what it happened.
+    pub kind: EventKind,
+    /// What happened: `pull`, `push`, `tag`, `untag`, `delete` … or `reload`.
     pub action: &'static str,
-    /// The image: its ID, or for `pull` the reference.
+    /// The image: its ID, or for `pull` the reference. Or the daemon's ID.
     pub actor_id: String,
-    /// The image's labels, and `name`.
+    /// The image's labels, and `name`; or what the daemon was told.
     pub attributes: BTreeMap<String, String>,
     /// When, in nanoseconds since 1970.
     pub time_nano: i64,
@@ -28,11 +40,16 @@ pub struct Event {
 pub struct Events {
     history: Mutex<VecDeque<Event>>,
     sender: broadcast::Sender<Event>,
+    count: AtomicU64,
 }
 
 impl Default for Events {
     fn default() -> Self {
-        Self { history: Mutex::default(), sender: broadcast::channel(BACKLOG).0 }
+        Self {
+            history: Mutex::default(),
+            sender: broadcast::channel(BACKLOG).0,
+            count: AtomicU64::new(0),
+        }
     }
 }
 
@@ -43,16 +60,23 @@ impl Events {
         (history.iter().cloned().collect(), self.sender.subscribe())
     }
 
+    /// How many events there have been.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
     /// Tells that something happened now.
-    pub(crate) fn publish(
+    pub fn publish(
         &self,
+        kind: EventKind,
         action: &'static str,
         actor_id: String,
         attributes: BTreeMap<String, String>,
     ) {
         let now = jiff::Timestamp::now().as_nanosecond();
         let time_nano = i64::try_from(now).unwrap_or(i64::MAX);
-        let event = Event { action, actor_id, attributes, time_nano };
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let event = Event { kind, action, actor_id, attributes, time_nano };
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         if history.len() == HISTORY {
             history.pop_front();
@@ -71,11 +95,11 @@ mod tests {
     fn remembers_the_newest_and_tells_the_rest() {
         let events = Events::default();
         for n in 0..=HISTORY {
-            events.publish("pull", n.to_string(), BTreeMap::new());
+            events.publish(EventKind::Image, "pull", n.to_string(), BTreeMap::new());
         }
         let (history, mut receiver) = events.subscribe();
         assert_eq!((history.len(), history[0].actor_id.as_str()), (HISTORY, "1"));
-        events.publish("tag", "x".into(), BTreeMap::new());
+        events.publish(EventKind::Image, "tag", "x".into(), BTreeMap::new());
         assert_eq!(receiver.try_recv().unwrap().action, "tag");
     }
 }

@@ -35,7 +35,7 @@ mod transfer;
 
 pub use engine::{Engine, EngineConfig, EngineInfo, Limits};
 pub use error::{EngineError, ErrorKind, Result};
-pub use events::{Event, Events};
+pub use events::{Event, EventKind, Events};
 pub use history::HistoryStep;
 pub use inspect::ImageDetails;
 pub use list::{ImageSummary, ListFilters, ListOptions};
@@ -44,4 +44,5 @@ pub use progress::{LayerState, Progress, ProgressEvent, ProgressReceiver};
 pub use prune::{Prune, PruneFilters, Pruned};
 pub use pull::PullRequest;
 pub use push::PushRequest;
+pub use registry::HostTraffic;
 pub use remove::{RemoveOptions, Removed};

@@ -11,7 +11,7 @@ use store::Image;
 use crate::engine::blocking;
 use crate::list::has_label;
 use crate::remove::{RemoveOptions, Removed};
-use crate::{Engine, EngineError, ErrorKind, Result};
+use crate::{Engine, EngineError, ErrorKind, EventKind, Result};
 
 /// Which images go.
 #[derive(Clone, Debug, Default)]
@@ -119,7 +119,12 @@ impl Engine {
             pruned.reclaimed += self.store().discard_partial_downloads(until)?;
         }
         let reclaimed = ("reclaimed".to_owned(), pruned.reclaimed.to_string());
-        self.0.events.publish("prune", String::new(), BTreeMap::from([reclaimed]));
+        self.0.events.publish(
+            EventKind::Image,
+            "prune",
+            String::new(),
+            BTreeMap::from([reclaimed]),
+        );
         Ok(pruned)
     }
 

@@ -4,6 +4,7 @@ use std::{
     fmt,
     ops::Range,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -22,6 +23,7 @@ use crate::{
     manifests::hash,
     remote::Source,
     session::Session,
+    traffic::Counters,
     transport::Answer,
 };
 
@@ -67,7 +69,7 @@ impl Remote {
         let range = range.start..range.end.min(blob.size);
         let mut walk = self.walk();
         if range.is_empty() {
-            let body = Body::new(stream::empty().boxed(), (String::new(), 0), Duration::ZERO);
+            let body = Body::new(stream::empty().boxed(), (String::new(), 0), Duration::ZERO, None);
             let source = walk.nobody();
             return Ok(BlobStream { ranged: true, size_total: None, source, body });
         }
@@ -130,8 +132,10 @@ impl Remote {
             return Err(RegistryError::SizeMismatch { digest, expected, actual });
         }
         let (url, stall) = (answer.url.clone(), answer.stall());
+        let ends = !ranged || range.end == blob.size;
+        let count = Some((answer.traffic(), ends));
         let chunks = answer.into_response().bytes_stream().boxed();
-        Ok((ranged || whole, total, Body::new(chunks, (url, length), stall)))
+        Ok((ranged || whole, total, Body::new(chunks, (url, length), stall, count)))
     }
 
     /// Fetches a small blob, such as a config, checks it and returns its bytes. One larger than `max` is an error.
@@ -162,6 +166,7 @@ impl Remote {
         }
         let call = Call::new(Method::GET, url).redirects(Redirects::Anywhere);
         let answer = session.send(call).await?.expect(&[StatusCode::OK]).await?;
+        let traffic = answer.traffic();
         let bytes = answer.collect("blob", max).await?;
         let actual = hash(&blob.digest, &bytes);
         if actual != blob.digest {
@@ -175,6 +180,7 @@ impl Remote {
                 actual: bytes.len() as u64,
             });
         }
+        traffic.received_blob();
         Ok(bytes)
     }
 
@@ -244,10 +250,17 @@ struct Body {
     timer: Pin<Box<Sleep>>,
     waiting: bool,
     ended: bool,
+    /// Where it is counted, and whether the blob's last byte is in it.
+    count: Option<(Arc<Counters>, bool)>,
 }
 
 impl Body {
-    fn new(chunks: Chunks, (url, length): (String, u64), stall: Duration) -> Self {
+    fn new(
+        chunks: Chunks,
+        (url, length): (String, u64),
+        stall: Duration,
+        count: Option<(Arc<Counters>, bool)>,
+    ) -> Self {
         Self {
             chunks,
             url,
@@ -257,6 +270,7 @@ impl Body {
             timer: Box::pin(tokio::time::sleep(stall)),
             waiting: false,
             ended: false,
+            count,
         }
     }
 
@@ -292,6 +306,12 @@ impl Body {
         match item {
             Some(Ok(bytes)) => {
                 self.received += bytes.len() as u64;
+                if let Some((traffic, ends)) = &self.count {
+                    traffic.received(bytes.len());
+                    if *ends && self.received == self.length {
+                        traffic.received_blob();
+                    }
+                }
                 if self.received > self.length {
                     let limit = self.length;
                     return Some(Err(RegistryError::TooLarge { what: "blob", url: url(), limit }));

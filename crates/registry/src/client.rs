@@ -170,6 +170,7 @@ impl Client {
             insecure,
             client,
             proxies: Arc::new(self.inner.rules.proxies.clone()),
+            traffic: config.traffic.of(&authority(url)),
             timeouts: Timeouts {
                 response: config.response_timeout,
                 commit: COMMIT.max(config.response_timeout),

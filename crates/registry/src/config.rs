@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use reqwest::Url;
 
 use crate::{
-    RegistryError,
+    RegistryError, Traffic,
     insecure::Insecure,
     proxy::{Proxies, ProxyConfig},
 };
@@ -41,6 +41,8 @@ pub struct RegistryConfig {
     /// The URL of the registry that `docker.io` stands for, in place of Docker Hub's own. For tests and for
     /// appliances without a way to the internet.
     pub hub_endpoint: Option<String>,
+    /// Where what is sent and received is counted.
+    pub traffic: Traffic,
 }
 
 impl Default for RegistryConfig {
@@ -57,6 +59,7 @@ impl Default for RegistryConfig {
             attempts: 3,
             retry_delay: Duration::from_millis(500),
             hub_endpoint: None,
+            traffic: Traffic::default(),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     fault::{RequestFailed, RequestFault},
     proxy::Proxies,
     redact,
+    traffic::Counters,
     transport::{Answer, Payload, Timeouts, Upload},
 };
 
@@ -102,6 +103,7 @@ pub(crate) struct Endpoint {
     pub(crate) client: reqwest::Client,
     pub(crate) proxies: Arc<Proxies>,
     pub(crate) timeouts: Timeouts,
+    pub(crate) traffic: Arc<Counters>,
 }
 
 impl Endpoint {
@@ -158,6 +160,9 @@ impl Endpoint {
         loop {
             count += 1;
             let outcome = self.follow(call, authorization, established).await;
+            if outcome.as_ref().map_or(true, |answer| answer.status().is_server_error()) {
+                self.traffic.failed();
+            }
             let recovery = match &outcome {
                 Ok(answer) => Recovery::of_status(answer.status().as_u16(), answer.retry_after()),
                 Err(error) => error.recovery(),
@@ -166,6 +171,7 @@ impl Endpoint {
             if count >= tries || after.is_some_and(|after| after > MAX_RETRY_AFTER) {
                 return outcome;
             }
+            self.traffic.retried();
             let pause =
                 after.unwrap_or_else(|| crate::backoff::delay(self.timeouts.retry_delay, count));
             let url = self.shown(&call.url);
@@ -234,6 +240,7 @@ impl Endpoint {
             request.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
         }
         let watch = call.payload.attach(&mut request);
+        let whole = request.body().and_then(reqwest::Body::as_bytes).map_or(0, <[u8]>::len);
         let sending = self.client.execute(request);
         let patience = if call.slow { self.timeouts.commit } else { self.timeouts.response };
         let outcome = match &watch {
@@ -244,11 +251,14 @@ impl Endpoint {
                 .await
                 .map_err(|_| RequestFault::ResponseTimeout),
         };
+        self.traffic.sent(watch.as_ref().map_or(whole as u64, |watch| watch.sent()));
         // An answer, even to half a body, is of more interest than why the other half failed.
         let fault = match outcome {
             Ok(Ok(response)) => {
                 let shown = self.shown(url);
-                return Ok(Answer::new(call.method.clone(), shown, response, self.timeouts.stall));
+                let traffic = Arc::clone(&self.traffic);
+                let stall = self.timeouts.stall;
+                return Ok(Answer::new((call.method.clone(), shown), response, stall, traffic));
             }
             Ok(Err(error)) => {
                 if let Some(source) = watch.and_then(|watch| watch.source_error()) {

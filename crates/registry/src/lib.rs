@@ -54,6 +54,7 @@ mod session;
 mod tags;
 mod tls;
 mod token;
+mod traffic;
 mod transport;
 mod uploads;
 
@@ -69,4 +70,5 @@ pub use manifests::{FetchedManifest, Target};
 pub use proxy::ProxyConfig;
 pub use refusal::Refusal;
 pub use remote::{Remote, Source};
+pub use traffic::{HostTraffic, Traffic};
 pub use uploads::{Mounted, UploadSession};

@@ -18,6 +18,7 @@ use crate::{
     RegistryError,
     fault::{RequestFault, body_words},
     refusal::{MAX_ERROR_BODY, Refusal},
+    traffic::Counters,
 };
 
 /// The most that is read of a body that nobody wants, to keep its connection. More, and a new connection is cheaper.
@@ -252,11 +253,17 @@ pub(crate) struct Answer {
     pub(crate) url: String,
     response: Response,
     stall: Duration,
+    traffic: Arc<Counters>,
 }
 
 impl Answer {
-    pub(crate) fn new(method: Method, url: String, response: Response, stall: Duration) -> Self {
-        Self { method, url, response, stall }
+    pub(crate) fn new(
+        (method, url): (Method, String),
+        response: Response,
+        stall: Duration,
+        traffic: Arc<Counters>,
+    ) -> Self {
+        Self { method, url, response, stall, traffic }
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -289,9 +296,17 @@ impl Answer {
         self.stall
     }
 
+    /// Where what comes is counted; [`Answer::into_response`] leaves that to its caller.
+    pub(crate) fn traffic(&self) -> Arc<Counters> {
+        Arc::clone(&self.traffic)
+    }
+
     async fn chunk(&mut self) -> Result<Option<Bytes>, RegistryError> {
         match tokio::time::timeout(self.stall, self.response.chunk()).await {
-            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Ok(chunk)) => {
+                self.traffic.received(chunk.as_ref().map_or(0, Bytes::len));
+                Ok(chunk)
+            }
             Ok(Err(error)) => Err(RegistryError::Interrupted {
                 url: self.url.clone(),
                 reason: body_words(&error),

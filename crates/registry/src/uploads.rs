@@ -189,7 +189,9 @@ impl UploadSession {
             .payload(Payload::Upload(Some(UploadBody::new(body, length))));
         let answer = self.session.send(call).await?;
         let answer = self.expect(answer, &[StatusCode::CREATED, StatusCode::NO_CONTENT]).await?;
-        finished(answer, digest).await
+        finished(answer, digest).await?;
+        self.session.endpoint.traffic.sent_blob();
+        Ok(())
     }
 
     /// Asks the registry how much it has, and goes on from there. Returns the offset.
@@ -219,7 +221,9 @@ impl UploadSession {
             };
         }
         let answer = self.expect(answer, &[StatusCode::CREATED, StatusCode::NO_CONTENT]).await?;
-        finished(answer, digest).await
+        finished(answer, digest).await?;
+        self.session.endpoint.traffic.sent_blob();
+        Ok(())
     }
 
     /// Tells the registry to forget the upload.

@@ -1,19 +1,22 @@
 //! `longshore daemon`
 
-use daemon::{DaemonConfig, DaemonInfo, Directives, LogFormat, RunError};
+use daemon::{
+    ConfigError, ConfigFile, DaemonConfig, DaemonInfo, Defaults, Directives, Listener, LogFormat,
+    Process, RunError, Tls,
+};
 
 use super::version::{BUILD_TIME, COMMIT, VERSION};
 use crate::arguments::{Globals, LogLevel};
 use crate::error::CliError;
-use crate::logging;
+use crate::logging::{self, Threshold};
 use crate::session::Environment;
-use crate::{settings, signals};
+use crate::{limits, output, settings, signals};
 
 /// Run the daemon: the Docker Engine API for images
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "longshore daemon [OPTIONS]")]
 pub(crate) struct Arguments {
-    /// Daemon socket(s) to listen on: unix:///PATH or tcp://HOST:PORT (plain HTTP); default
+    /// Daemon socket(s) to listen on: unix:///PATH, tcp://HOST:PORT or fd:// (of the service manager); default
     /// "unix:///run/longshore.sock" for root, else "unix://$XDG_RUNTIME_DIR/longshore.sock"
     #[arg(short = 'H', long = "host", id = "listen", value_name = "list")]
     hosts: Vec<String>,
@@ -45,6 +48,140 @@ pub(crate) struct Arguments {
     /// Set the logging format ("text", "json")
     #[arg(long, value_name = "string")]
     log_format: Option<String>,
+    /// Use TLS; implied by --tlsverify
+    #[arg(
+        long,
+        id = "daemon-tls",
+        value_name = "bool",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    tls: Option<bool>,
+    /// Trust certs signed only by this CA (default "~/.docker/ca.pem")
+    #[arg(long, id = "daemon-tlscacert", value_name = "string")]
+    tlscacert: Option<String>,
+    /// Path to TLS certificate file (default "~/.docker/cert.pem")
+    #[arg(long, id = "daemon-tlscert", value_name = "string")]
+    tlscert: Option<String>,
+    /// Path to TLS key file (default "~/.docker/key.pem")
+    #[arg(long, id = "daemon-tlskey", value_name = "string")]
+    tlskey: Option<String>,
+    /// Use TLS and verify the remote
+    #[arg(
+        long,
+        id = "daemon-tlsverify",
+        value_name = "bool",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    tlsverify: Option<bool>,
+    /// Set default address and port to serve the metrics api on
+    #[arg(long, value_name = "string")]
+    metrics_addr: Option<String>,
+    /// Set key=value labels to the daemon
+    #[arg(long = "label", value_name = "list")]
+    labels: Vec<String>,
+    /// Enable feature in the daemon
+    #[arg(long = "feature", value_name = "map", value_parser = feature)]
+    features: Vec<(String, bool)>,
+    /// Storage driver options
+    #[arg(long = "storage-opt", value_name = "list")]
+    storage_opts: Vec<String>,
+    /// Set the default shutdown timeout: how long running requests may go on, in seconds (default 15)
+    #[arg(long, value_name = "int", allow_negative_numbers = true)]
+    shutdown_timeout: Option<i64>,
+    /// HTTP proxy URL to use for outgoing traffic
+    #[arg(long, value_name = "string")]
+    http_proxy: Option<String>,
+    /// HTTPS proxy URL to use for outgoing traffic
+    #[arg(long, value_name = "string")]
+    https_proxy: Option<String>,
+    /// Comma-separated list of hosts or IP addresses for which the proxy is skipped
+    #[arg(long, value_name = "string")]
+    no_proxy: Option<String>,
+    /// Full timestamps without ANSI coloring, which is always so
+    #[arg(long, hide = true)]
+    raw_logs: bool,
+    /// Root directory for execution state files; nothing is executed here
+    #[arg(long, hide = true)]
+    exec_root: Option<String>,
+    /// Validate daemon configuration and exit
+    #[arg(long)]
+    validate: bool,
+}
+
+/// Reads `name` or `name=bool`.
+fn feature(text: &str) -> Result<(String, bool), String> {
+    let (name, value) = text.split_once('=').unwrap_or((text, "true"));
+    let value = match value {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => false,
+        other => return Err(format!("strconv.ParseBool: parsing {other:?}: invalid syntax")),
+    };
+    Ok((name.to_owned(), value))
+}
+
+impl Arguments {
+    fn directives(self, globals: &Globals) -> Directives {
+        fn some<T, L: Default + PartialEq + FromIterator<T>>(items: Vec<T>) -> Option<L> {
+            Some(L::from_iter(items)).filter(|items| *items != L::default())
+        }
+        Directives {
+            hosts: some(self.hosts),
+            keep_blobs: self.keep_blobs,
+            storage_opts: some(self.storage_opts),
+            max_concurrent_downloads: self.max_concurrent_downloads,
+            max_concurrent_uploads: self.max_concurrent_uploads,
+            max_download_attempts: self.max_download_attempts,
+            shutdown_timeout: self.shutdown_timeout,
+            http_proxy: self.http_proxy,
+            https_proxy: self.https_proxy,
+            no_proxy: self.no_proxy,
+            tls: self.tls,
+            tlsverify: self.tlsverify,
+            tlscacert: self.tlscacert,
+            tlscert: self.tlscert,
+            tlskey: self.tlskey,
+            metrics_addr: self.metrics_addr,
+            labels: some(self.labels),
+            features: some(self.features),
+            debug: (self.debug || globals.debug).then_some(true),
+            log_level: self.log_level.or(globals.log_level).map(|level| level.name().to_owned()),
+            log_format: self.log_format,
+            raw_logs: self.raw_logs.then_some(true),
+            pidfile: self.pidfile,
+            group: self.group,
+            ..Directives::default()
+        }
+    }
+}
+
+/// What the daemon needs of this process.
+struct Outside {
+    file: ConfigFile,
+    flags: Directives,
+    defaults: Defaults,
+    threshold: Threshold,
+}
+
+impl Process for Outside {
+    fn listening(&self, listeners: &[Listener]) {
+        for listener in listeners {
+            if let Ok(address) = listener.local() {
+                tracing::info!(%address, "API listens");
+            }
+        }
+    }
+
+    fn configuration(&self) -> Result<DaemonConfig, ConfigError> {
+        DaemonConfig::load(&self.file, &self.flags, self.defaults.clone())
+    }
+
+    fn configured(&self, config: &DaemonConfig) {
+        self.threshold.set(config.level());
+    }
 }
 
 /// Runs the daemon until a signal ends it. SIGHUP reads the configuration file again.
@@ -53,40 +190,48 @@ pub(crate) async fn run(
     globals: &Globals,
     environment: Environment,
 ) -> Result<(), CliError> {
-    let directives = Directives {
-        hosts: (!arguments.hosts.is_empty()).then_some(arguments.hosts),
-        keep_blobs: arguments.keep_blobs,
-        max_concurrent_downloads: arguments.max_concurrent_downloads,
-        max_concurrent_uploads: arguments.max_concurrent_uploads,
-        max_download_attempts: arguments.max_download_attempts,
-        debug: (arguments.debug || globals.debug).then_some(true),
-        log_level: arguments.log_level.or(globals.log_level).map(|level| level.name().to_owned()),
-        log_format: arguments.log_format,
-        pidfile: arguments.pidfile,
-        group: arguments.group,
-        ..Directives::default()
-    };
-    let (config, file, directives) = settings::daemon(&globals.engine, directives, &environment)?;
-    let level = if config.debug { tracing::Level::DEBUG } else { config.log_level };
-    logging::start(Some(level), config.log_format == LogFormat::Json);
+    let validate = arguments.validate;
+    let directives = arguments.directives(globals);
+    let (config, file, flags) = settings::daemon(&globals.engine, directives, &environment)?;
+    let failed = |error: &dyn std::error::Error| CliError::Serve(error.to_string());
+    if validate {
+        config.tls.clone().map(Tls::load).transpose().map_err(|error| failed(&error))?;
+        // On standard error, as dockerd.
+        output::warn_line("configuration OK");
+        return Ok(());
+    }
+    let threshold = logging::start(Some(config.level()), config.log_format == LogFormat::Json);
+    limits::open_many_files();
+    let activation = environment.activation.clone().take();
+    let defaults = settings::defaults(&environment);
     let info = DaemonInfo {
         version: VERSION.to_owned(),
         git_commit: COMMIT.to_owned(),
         build_time: BUILD_TIME.to_owned(),
         config,
     };
-    let ready = |listeners: &[daemon::Listener]| {
-        for listener in listeners {
-            if let Ok(address) = listener.local() {
-                tracing::info!(%address, "API listens");
-            }
-        }
-    };
-    let reload = move || DaemonConfig::load(&file, &directives, settings::defaults(&environment));
+    let outside = Outside { file, flags, defaults, threshold };
     // The daemon hears the first signal itself; who sends a second one does not want to wait for requests that run.
     drop(signals::termination()?);
-    daemon::run(info, ready, reload).await.map_err(|error| match error {
+    daemon::run(info, activation, &outside).await.map_err(|error| match error {
         RunError::Engine(_) => CliError::DataRoot(error.to_string()),
-        _ => CliError::Serve(error.to_string()),
+        _ => failed(&error),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_are_read_as_dockerd_reads_them() {
+        for (text, expected) in [
+            ("x", Ok(("x".to_owned(), true))),
+            ("x=false", Ok(("x".to_owned(), false))),
+            ("x=1", Ok(("x".to_owned(), true))),
+            ("x=y", Err("strconv.ParseBool: parsing \"y\": invalid syntax".to_owned())),
+        ] {
+            assert_eq!(feature(text), expected);
+        }
+    }
 }

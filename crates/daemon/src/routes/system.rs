@@ -14,12 +14,12 @@ use http::{Method, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use jiff::Timestamp;
-use spec::{Digest, Platform};
+use spec::Platform;
 
 use super::Answer;
 use super::images::credentials;
 use crate::Daemon;
-use crate::config::{DaemonConfig, mask_credentials};
+use crate::config::{DaemonConfig, TlsMode, mask_credentials};
 use crate::connection::Call;
 use crate::errors::Failure;
 use crate::events::{self, Format, Wish};
@@ -29,6 +29,13 @@ use crate::timestamp;
 
 /// Where a login without a server goes.
 const INDEX_SERVER: &str = "https://index.docker.io/v1/";
+/// What it means that others reach the API.
+const ROOT_ACCESS: &str = "
+         Access to the remote API is equivalent to root access on the host. Refer
+         to the 'Docker daemon attack surface' section in the documentation for
+         more information: https://docs.docker.com/go/attack-surface/";
+const REMOVAL: &str = "In future versions this will be a hard failure preventing the daemon from starting! Learn more \
+                       at: https://docs.docker.com/go/api-security/";
 /// How long a client may take to send the body of `/auth`.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -111,7 +118,7 @@ fn describe(
         Commit { id: String::new(), expected: (!version.at_least(49)).then(String::new) };
     let proxy = |url: &Option<String>| url.as_deref().map(mask_credentials).unwrap_or_default();
     Info {
-        id: identity(&host.name, &root),
+        id: daemon.id(),
         images: engine.images as u64,
         driver: engine.driver,
         driver_status: engine.driver_status,
@@ -127,6 +134,7 @@ fn describe(
         ipv4_forwarding: true,
         oom_kill_disable: true,
         debug: config.debug,
+        labels: config.labels.clone(),
         n_fd: open_files(),
         system_time: Timestamp::now().to_string(),
         logging_driver: "none".to_owned(),
@@ -182,26 +190,25 @@ fn registries(config: &DaemonConfig) -> RegistryConfig {
     }
 }
 
-/// What a user of this daemon should know.
+/// What a user of this daemon should know, in dockerd's words.
 fn warnings(config: &DaemonConfig) -> Option<Vec<String>> {
-    let warnings: Vec<_> = config
-        .hosts
-        .iter()
-        .filter_map(|host| match host {
-            Host::Tcp(address) => Some(format!(
-                "WARNING: API is accessible on http://{address} without encryption: whoever reaches it can change \
-                 every image"
-            )),
-            Host::Unix(_) => None,
+    let (scheme, lack) = match config.tls.as_ref().map(|tls| tls.mode) {
+        None => ("http", "encryption"),
+        Some(TlsMode::Encrypt) => ("https", "TLS client verification"),
+        Some(TlsMode::Verify) => return None,
+    };
+    let addresses = config.hosts.iter().filter_map(|host| match host {
+        Host::Tcp(address) => Some(address),
+        Host::Unix(_) | Host::Fd(_) => None,
+    });
+    let warnings: Vec<_> = addresses
+        .map(|address| {
+            format!(
+                "[DEPRECATION NOTICE]: API is accessible on {scheme}://{address} without {lack}.{ROOT_ACCESS}\n{REMOVAL}"
+            )
         })
         .collect();
     (!warnings.is_empty()).then_some(warnings)
-}
-
-/// A name for this daemon that stays as long as its host and data root do, in the form of a UUID.
-fn identity(host: &str, root: &str) -> String {
-    let hex = Digest::sha256(format!("{host}\n{root}").as_bytes()).hex();
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]].join("-")
 }
 
 fn open_files() -> u64 {

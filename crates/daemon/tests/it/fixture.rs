@@ -67,6 +67,7 @@ pub(crate) fn config(folder: &TempDir) -> DaemonConfig {
             data_root: folder.path().join("data"),
             hosts: Vec::new(),
             certs_dirs: Vec::<PathBuf>::new(),
+            tls_dir: PathBuf::new(),
             proxies: Proxies::default(),
         })
     }

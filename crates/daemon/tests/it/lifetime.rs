@@ -158,9 +158,25 @@ async fn a_reload_changes_what_may_change() {
     config.insecure_registries = vec!["10.0.0.0/8".into()];
     config.max_concurrent_downloads = 7;
     config.proxies = Proxies { http: Some("http://proxy".into()), ..Proxies::default() };
+    config.labels = vec!["a=1".into()];
+    config.debug = true;
+    let driver = config.storage_driver.take();
+    let mut watching = handshake(house.connect()).await;
+    let mut watch =
+        ask(&mut watching, "GET", "/events?filters=%7B%22type%22%3A%5B%22daemon%22%5D%7D", &[], "")
+            .await;
     house.daemon.reload(&config).unwrap();
+    let event = watch.body_mut().frame().await.unwrap().unwrap().into_data().unwrap();
+    let event: serde_json::Value = serde_json::from_slice(&event).unwrap();
+    assert_eq!((&event["Type"], &event["Action"]), (&"daemon".into(), &"reload".into()), "{event}");
+    let told = &event["Actor"]["Attributes"];
+    assert_eq!(told["registry-mirrors"], r#"["http://mirror.example"]"#, "{told}");
+    assert_eq!((&told["debug"], &told["features"]), (&"true".into(), &"map[]".into()), "{told}");
     let info = house.get("/info").await.json();
     assert_eq!(info["RegistryConfig"]["Mirrors"][0], "http://mirror.example");
     assert_eq!(info["RegistryConfig"]["InsecureRegistryCIDRs"][2], "10.0.0.0/8");
-    assert_eq!(info["HttpProxy"], "", "the environment is that of the start");
+    assert_eq!(event["Actor"]["ID"], info["ID"]);
+    assert_eq!((&info["HttpProxy"], &info["Debug"]), (&"http://proxy".into(), &true.into()));
+    assert_eq!(info["Labels"], serde_json::json!(["a=1"]));
+    assert!(driver.is_some() && info["Driver"] == "packed", "the store is that of the start");
 }

@@ -1,0 +1,101 @@
+//! What can be wrong with a configuration.
+
+use std::io;
+use std::path::PathBuf;
+
+use api::ApiVersion;
+use thiserror::Error;
+
+use crate::listen::HostError;
+
+/// Why a configuration cannot be used. Texts of faults that dockerd knows are dockerd's.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("unable to configure the Docker daemon with file {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file, or the file and the flags together, make no configuration.
+    #[error("unable to configure the Docker daemon with file {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<ConfigError>,
+    },
+    /// The file and the flags are each well-formed, and together make no sense.
+    #[error("merged configuration validation from file and command line flags failed: {0}")]
+    Merged(#[source] Box<ConfigError>),
+    /// The file is larger than any that makes sense.
+    #[error("larger than {} bytes", super::MAX_FILE_SIZE)]
+    TooLarge,
+    /// The file is no JSON object, or a directive has a value of another type than its own.
+    #[error("invalid JSON: {0}")]
+    Json(#[source] serde_json::Error),
+    /// The file has directives that nobody knows.
+    #[error("the following directives don't match any configuration option: {}", .0.join(", "))]
+    Unknown(Vec<String>),
+    /// Directives are in the file and on the command line.
+    #[error(
+        "the following directives are specified both as a flag and in the configuration file: {}",
+        .0.join(", ")
+    )]
+    Conflict(Vec<String>),
+    /// A host to listen on makes no sense.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A number is out of its range.
+    #[error("invalid {name}: {value}")]
+    Number {
+        /// What the number is for.
+        name: &'static str,
+        /// The number.
+        value: i64,
+    },
+    /// The log level is none that dockerd knows.
+    #[error("invalid logging level: {0}")]
+    LogLevel(String),
+    /// The log format is neither `text` nor `json`.
+    #[error("invalid log format: {0}")]
+    LogFormat(String),
+    /// A mirror, an insecure registry or a proxy makes no sense.
+    #[error(transparent)]
+    Registry(registry::RegistryError),
+    /// A label is not `name=value`.
+    #[error("bad attribute format: {0}")]
+    Label(String),
+    /// A label's name is Docker's own.
+    #[error(
+        "label {0} is not allowed: the namespaces com.docker.*, io.docker.*, and org.dockerproject.* are reserved for \
+         internal use"
+    )]
+    ReservedLabel(String),
+    /// Two labels have one name.
+    #[error("conflict labels for {0} and {1}")]
+    LabelConflict(String, String),
+    /// The oldest version to answer is no version, or none that the daemon speaks.
+    #[error("invalid minimum API version ({0}): must be between {min} and {max}", min = ApiVersion::MINIMUM, max = ApiVersion::CURRENT)]
+    MinApiVersion(String),
+    /// The store of containerd was asked for.
+    #[error(
+        "the feature containerd-snapshotter is not supported: images are kept as dockerd's storage drivers keep them; \
+         remove it, or set it to false"
+    )]
+    Snapshotter,
+    /// An option of the storage driver is none.
+    #[error("overlay2: unknown option {0}")]
+    StorageOption(String),
+    /// An option of the storage driver has no value.
+    #[error("unable to parse storage-opt key/value: {0}")]
+    StorageOptionSyntax(String),
+    /// `graph` and `data-root` name one thing.
+    #[error("graph and data-root must not both be specified: graph is the old name of data-root")]
+    Graph,
+    /// There is no such storage driver.
+    #[error("unknown storage driver {0:?}: use overlay2 or packed")]
+    StorageDriver(String),
+}

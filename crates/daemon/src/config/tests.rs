@@ -1,0 +1,188 @@
+use super::*;
+
+fn defaults() -> Defaults {
+    Defaults {
+        data_root: "/data".into(),
+        hosts: vec![Host::Unix("/run/x.sock".into())],
+        certs_dirs: vec!["/certs".into()],
+        tls_dir: "/home/me/.docker".into(),
+        proxies: Proxies {
+            http: Some("http://me:s3cret@proxy:3128/".into()),
+            ..Proxies::default()
+        },
+    }
+}
+
+fn load(text: &str) -> Result<DaemonConfig, ConfigError> {
+    DaemonConfig::check(Merged::new(text, &Directives::default())?, defaults())
+}
+
+#[test]
+fn a_whole_file_is_taken_over() {
+    let config = load(
+        r#"{"hosts": ["tcp://127.0.0.1:2375", "unix:///tmp/l.sock"], "data-root": "/d",
+            "storage-driver": "packed", "keep-blobs": false, "registry-mirrors": ["https://m"],
+            "insecure-registries": ["10.0.0.0/8"], "max-concurrent-downloads": 8, "max-concurrent-uploads": 2,
+            "max-download-attempts": 1, "debug": true, "log-level": "WARN", "log-format": "json",
+            "pidfile": "/run/l.pid", "group": "wheel"}"#,
+    )
+    .unwrap();
+    assert_eq!(
+        config.hosts,
+        [Host::Tcp("127.0.0.1:2375".into()), Host::Unix("/tmp/l.sock".into())]
+    );
+    assert_eq!(config.data_root, Path::new("/d"));
+    assert_eq!(config.storage_driver.map(|driver| driver.to_string()).as_deref(), Some("packed"));
+    assert!(!config.keep_blobs && config.debug);
+    assert_eq!(config.limits(), engine::Limits { downloads: 8, uploads: 2, attempts: 1 });
+    assert_eq!((config.log_level, config.log_format), (tracing::Level::WARN, LogFormat::Json));
+    assert_eq!(config.pidfile.as_deref(), Some(Path::new("/run/l.pid")));
+    assert_eq!(config.group, Group { name: "wheel".into(), required: true });
+}
+
+#[test]
+fn nothing_said_means_the_defaults() {
+    let plain = DaemonConfig::new(defaults());
+    assert_eq!(load("").unwrap(), plain);
+    let zeros =
+        r#"{"hosts":[],"data-root":"","max-concurrent-downloads":0,"log-level":"","pidfile":""}"#;
+    assert_eq!(load(zeros).unwrap(), plain);
+    assert_eq!(plain.limits(), engine::Limits { downloads: 3, uploads: 5, attempts: 5 });
+    assert!(plain.keep_blobs && !plain.group.required);
+}
+
+#[test]
+fn senseless_values_are_refused_in_dockerds_words() {
+    let table = [
+        (r#"{"max-concurrent-downloads":-1}"#, "invalid max concurrent downloads: -1"),
+        (r#"{"max-concurrent-uploads":-2}"#, "invalid max concurrent uploads: -2"),
+        (r#"{"max-download-attempts":4294967296}"#, "invalid max download attempts: 4294967296"),
+        (r#"{"log-level":"loud"}"#, "invalid logging level: loud"),
+        (r#"{"log-format":"xml"}"#, "invalid log format: xml"),
+        (r#"{"storage-driver":"aufs"}"#, "unknown storage driver \"aufs\": use overlay2 or packed"),
+        (r#"{"labels":["x"]}"#, "bad attribute format: x"),
+        (
+            r#"{"labels":["com.docker.x=1"]}"#,
+            "label com.docker.x=1 is not allowed: the namespaces com.docker.*, io.docker.*, and org.dockerproject.* \
+             are reserved for internal use",
+        ),
+        (r#"{"labels":["a=1","a=2"]}"#, "conflict labels for a=2 and a=1"),
+        (
+            r#"{"min-api-version":"1.1"}"#,
+            "invalid minimum API version (1.1): must be between 1.12 and 1.55",
+        ),
+        (r#"{"storage-opts":["dm.fs=xfs"]}"#, "overlay2: unknown option dm.fs"),
+        (r#"{"storage-opts":["x"]}"#, "unable to parse storage-opt key/value: x"),
+        (
+            r#"{"graph":"/a","data-root":"/b"}"#,
+            "graph and data-root must not both be specified: graph is the old name of data-root",
+        ),
+        (
+            r#"{"features":{"containerd-snapshotter":true}}"#,
+            "the feature containerd-snapshotter is not supported: images are kept as dockerd's storage drivers keep \
+             them; remove it, or set it to false",
+        ),
+        (r#"{"hosts":["ftp://x"]}"#, "invalid bind address (ftp://x): unsupported proto 'ftp'"),
+    ];
+    for (text, expected) in table {
+        assert_eq!(load(text).unwrap_err().to_string(), expected);
+    }
+}
+
+#[test]
+fn a_file_is_needed_only_when_it_was_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("daemon.json");
+    let load = |required| {
+        let file = ConfigFile { path: path.clone(), required };
+        DaemonConfig::load(&file, &Directives::default(), defaults())
+    };
+    assert_eq!(load(false).unwrap(), DaemonConfig::new(defaults()));
+    let error = load(true).unwrap_err().to_string();
+    assert!(error.contains(&*path.to_string_lossy()) && error.contains("No such file"), "{error}");
+
+    std::fs::write(&path, r#"{"debug": true}"#).unwrap();
+    assert!(load(false).unwrap().debug);
+
+    std::fs::write(&path, r#"{"bogus": true}"#).unwrap();
+    let expected = format!(
+        "unable to configure the Docker daemon with file {}: the following directives don't match any configuration \
+         option: bogus",
+        path.display()
+    );
+    assert_eq!(load(false).unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn everything_that_dockerd_knows_of_images_is_taken_over() {
+    let config = load(
+        r#"{"graph": "/g", "storage-opts": ["overlay2.override_kernel_check=true", "overlay2.size=10G"],
+            "shutdown-timeout": 60, "metrics-addr": "127.0.0.1:9323", "labels": ["a=1", "b=x=y", "a=1"],
+            "features": {"buildkit": true, "containerd-snapshotter": false}, "min-api-version": "1.40",
+            "proxies": {"https-proxy": "http://other:1", "no-proxy": "x"}, "raw-logs": true,
+            "exec-root": "/run/d", "log-driver": "json-file", "hosts": ["fd://", " ", "unix:///b", "unix:///b"]}"#,
+    )
+    .unwrap();
+    assert_eq!(config.data_root, Path::new("/g"));
+    assert_eq!(config.shutdown_timeout, Some(Duration::from_mins(1)));
+    assert_eq!(config.metrics_addr.as_deref(), Some("127.0.0.1:9323"));
+    assert_eq!(config.labels, ["a=1", "b=x=y"]);
+    assert_eq!(config.features.get("buildkit"), Some(&true));
+    assert_eq!(config.min_api_version, ApiVersion::new(1, 40));
+    assert_eq!(config.proxies.http.as_deref(), Some("http://me:s3cret@proxy:3128/"));
+    assert_eq!(config.proxies.https.as_deref(), Some("http://other:1"));
+    assert_eq!(config.proxies.no_proxy.as_deref(), Some("x"));
+    assert_eq!(config.hosts, [Host::Fd(String::new()), Host::Unix("/b".into())]);
+    let [ignored, graph, size] = config.warnings.as_slice() else {
+        panic!("{:?}", config.warnings)
+    };
+    assert!(ignored.ends_with(": exec-root, log-driver"), "{ignored}");
+    assert!(graph.contains("graph") && size.contains("overlay2.size=10G"), "{graph} {size}");
+    assert_eq!(load(r#"{"shutdown-timeout": -1}"#).unwrap().shutdown_timeout, None);
+}
+
+#[test]
+fn tls_is_what_dockerd_makes_of_two_switches() {
+    use TlsMode::{Encrypt, Verify};
+    for (text, expected) in [
+        ("{}", None),
+        (r#"{"tls": false}"#, None),
+        (r#"{"tlscert": "/c"}"#, None),
+        (r#"{"tls": true}"#, Some(Verify)),
+        (r#"{"tlsverify": true}"#, Some(Verify)),
+        (r#"{"tls": false, "tlsverify": true}"#, Some(Verify)),
+        (r#"{"tlsverify": false}"#, Some(Encrypt)),
+        (r#"{"tls": true, "tlsverify": false}"#, Some(Encrypt)),
+    ] {
+        assert_eq!(load(text).unwrap().tls.map(|tls| tls.mode), expected, "{text}");
+    }
+    let config = load(r#"{"tls": true, "tlskey": "/k", "tlscert": ""}"#).unwrap();
+    let tls = config.tls.unwrap();
+    assert_eq!(tls.authority, Path::new("/home/me/.docker/ca.pem"));
+    assert_eq!(tls.certificate, Path::new("/home/me/.docker/cert.pem"));
+    assert_eq!(tls.key, Path::new("/k"));
+    // Without a host, TLS is not for a socket that nobody encrypts.
+    assert_eq!(config.hosts, [Host::Tcp("localhost:2376".into())]);
+    let told = load(r#"{"tls": true, "hosts": ["unix:///x"]}"#).unwrap();
+    assert_eq!(told.hosts, [Host::Unix("/x".into())]);
+}
+
+#[test]
+fn what_a_file_alone_can_do_wrong_is_said_with_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("daemon.json");
+    std::fs::write(&path, r#"{"log-format": "xml"}"#).unwrap();
+    let file = ConfigFile { path: path.clone(), required: false };
+    let error = DaemonConfig::load(&file, &Directives::default(), defaults()).unwrap_err();
+    let expected = format!(
+        "unable to configure the Docker daemon with file {}: merged configuration validation from file and command \
+         line flags failed: invalid log format: xml",
+        path.display()
+    );
+    assert_eq!(error.to_string(), expected);
+    // Without a file there is nothing to name.
+    std::fs::remove_file(&path).unwrap();
+    let flags = Directives { log_format: Some("xml".into()), ..Directives::default() };
+    let error = DaemonConfig::load(&file, &flags, defaults()).unwrap_err();
+    assert_eq!(error.to_string(), "invalid log format: xml");
+}

@@ -1,0 +1,255 @@
+//! Where the daemon is reached: unix sockets, TCP ports, and sockets that the service manager opened.
+
+mod host;
+mod inherited;
+mod unix;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+pub use host::{Host, HostError, default_host};
+pub use inherited::InheritedSocket;
+use unix::SocketFile;
+
+use crate::config::Group;
+use crate::tls::Tls;
+
+/// How long a client may take to agree on TLS.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why an address cannot be listened on.
+#[derive(Debug, Error)]
+pub enum ListenError {
+    /// A daemon answers on the socket.
+    #[error("can't create unix socket {}: another daemon is listening there", .0.display())]
+    InUse(PathBuf),
+    /// Something that is no socket has the socket's name.
+    #[error("can't create unix socket {}: a file that is not a socket is in the way", .0.display())]
+    NotASocket(PathBuf),
+    /// The socket cannot be made.
+    #[error("can't create unix socket {}: {source}", path.display())]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The group that was asked for does not exist.
+    #[error("can't create unix socket {}: group {group} not found", path.display())]
+    Group {
+        /// The socket.
+        path: PathBuf,
+        /// The group.
+        group: String,
+    },
+    /// The port cannot be listened on.
+    #[error("can't listen on tcp://{address}: {source}")]
+    Tcp {
+        /// The address.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The service manager passed no socket.
+    #[error("no sockets found via socket activation: make sure the service was started by systemd")]
+    NoSockets,
+    /// The service manager passed sockets, and not the one that is meant.
+    #[error(
+        "failed to find the systemd socket fd://{0}: it is neither a number nor a name of one that was passed"
+    )]
+    NoSuchSocket(String),
+    /// What the service manager passed cannot be listened on.
+    #[error("failed to listen on systemd activated file: fd {number}: {source}")]
+    Inherited {
+        /// The file's number.
+        number: i32,
+        /// What is wrong.
+        source: io::Error,
+    },
+}
+
+/// An address that is listened on. Dropping it removes its socket, unless that is the service manager's.
+#[derive(Debug)]
+pub struct Listener {
+    kind: Kind,
+    /// For TCP.
+    tls: Option<Arc<Tls>>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Unix(UnixListener, Option<SocketFile>),
+    Tcp(TcpListener),
+}
+
+/// A connection of either kind.
+pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+
+/// A connection as the system hands it over.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    Unix(UnixStream),
+    Tcp(TcpStream, Option<Arc<Tls>>),
+}
+
+impl Listener {
+    /// Starts to listen. A socket that a dead daemon left is replaced; one that answers is not.
+    ///
+    /// Sockets of the service manager are not made here: see [`Listener::inherit`].
+    pub async fn bind(host: &Host, group: &Group) -> Result<Self, ListenError> {
+        let kind = match host {
+            Host::Unix(path) => {
+                let (listener, file) = unix::bind(path, group).await?;
+                Kind::Unix(listener, Some(file))
+            }
+            Host::Tcp(address) => {
+                let failed = |source| ListenError::Tcp { address: address.clone(), source };
+                Kind::Tcp(TcpListener::bind(address).await.map_err(failed)?)
+            }
+            Host::Fd(_) => return Err(ListenError::NoSockets),
+        };
+        Ok(Self { kind, tls: None })
+    }
+
+    /// Encrypts what arrives over TCP.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Arc<Tls>>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// Where connections arrive: for TCP with the port that the system chose, if it was to choose.
+    pub fn local(&self) -> io::Result<Host> {
+        Ok(match &self.kind {
+            Kind::Unix(_, Some(file)) => Host::Unix(file.path.clone()),
+            Kind::Unix(listener, None) => {
+                let address = listener.local_addr()?;
+                Host::Unix(address.as_pathname().map_or_else(PathBuf::new, PathBuf::from))
+            }
+            Kind::Tcp(listener) => Host::Tcp(listener.local_addr()?.to_string()),
+        })
+    }
+
+    /// The next connection. Cancel-safe.
+    pub(crate) async fn accept(&self) -> io::Result<Accepted> {
+        Ok(match &self.kind {
+            Kind::Unix(listener, _) => Accepted::Unix(listener.accept().await?.0),
+            Kind::Tcp(listener) => Accepted::Tcp(listener.accept().await?.0, self.tls.clone()),
+        })
+    }
+}
+
+impl Accepted {
+    /// Gets the connection ready for HTTP: over TLS, the client and the daemon agree on keys here.
+    pub(crate) async fn open(self) -> io::Result<Box<dyn Connection>> {
+        let (stream, tls) = match self {
+            Self::Unix(stream) => return Ok(Box::new(stream)),
+            Self::Tcp(stream, tls) => (stream, tls),
+        };
+        // Progress lines are small and must not wait for each other.
+        stream.set_nodelay(true)?;
+        // A client whose network went away is noticed by this alone while nothing is written to it.
+        rustix::net::sockopt::set_socket_keepalive(&stream, true)?;
+        let Some(tls) = tls else { return Ok(Box::new(stream)) };
+        match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)).await {
+            Ok(stream) => Ok(Box::new(stream?)),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no TLS handshake in time")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::net::UnixListener as StdUnixListener;
+    use std::path::Path;
+
+    use super::unix::SOCKET_MODE;
+    use super::*;
+
+    fn nobody_in_particular() -> Group {
+        Group { name: "nosuchgroup".into(), required: false }
+    }
+
+    async fn bind(path: &Path) -> Result<Listener, ListenError> {
+        Listener::bind(&Host::Unix(path.to_owned()), &nobody_in_particular()).await
+    }
+
+    #[tokio::test]
+    async fn a_socket_is_private_to_owner_and_group_and_goes_with_its_listener() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("l.sock");
+        let listener = bind(&path).await.unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, SOCKET_MODE);
+        assert_eq!(listener.local().unwrap(), Host::Unix(path.clone()));
+        drop(listener);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_living_daemons_socket_stays_and_a_dead_ones_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("l.sock");
+        let living = bind(&path).await.unwrap();
+        let error = bind(&path).await.unwrap_err();
+        assert!(matches!(&error, ListenError::InUse(named) if *named == path), "{error}");
+        assert!(error.to_string().contains(&*path.to_string_lossy()));
+        assert!(UnixStream::connect(&path).await.is_ok());
+        drop(living);
+
+        // A killed daemon closes its end and leaves the name.
+        drop(StdUnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        let replaced = bind(&path).await.unwrap();
+        assert!(UnixStream::connect(&path).await.is_ok());
+
+        // A successor's socket is not removed by the predecessor.
+        fs::remove_file(&path).unwrap();
+        let successor = bind(&path).await.unwrap();
+        drop(replaced);
+        assert!(path.exists());
+        drop(successor);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_socket_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("precious");
+        fs::write(&path, "data").unwrap();
+        assert!(matches!(bind(&path).await, Err(ListenError::NotASocket(_))));
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(matches!(bind(&link).await, Err(ListenError::NotASocket(_))));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "data");
+        let missing = directory.path().join("no/such/l.sock");
+        let error = bind(&missing).await.unwrap_err().to_string();
+        assert!(error.contains("no/such/l.sock") && error.contains("No such file"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_group_that_was_asked_for_must_exist() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("l.sock");
+        let group = Group { required: true, ..nobody_in_particular() };
+        let error = Listener::bind(&Host::Unix(path.clone()), &group).await.unwrap_err();
+        assert!(error.to_string().ends_with("group nosuchgroup not found"), "{error}");
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn tcp_tells_the_port_that_the_system_chose() {
+        let host = Host::Tcp("127.0.0.1:0".into());
+        let listener = Listener::bind(&host, &nobody_in_particular()).await.unwrap();
+        let local = listener.local().unwrap();
+        assert_ne!(local, host);
+        let error = Listener::bind(&local, &nobody_in_particular()).await.unwrap_err().to_string();
+        assert!(error.starts_with(&format!("can't listen on {local}: ")), "{error}");
+    }
+}

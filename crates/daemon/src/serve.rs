@@ -1,0 +1,138 @@
+//! Accepting connections, as many as there may be at once.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::select_all;
+use rustix::process::{Resource, getrlimit};
+use tokio::task::{JoinError, JoinSet};
+
+use crate::Daemon;
+use crate::idle::{IdleList, Occupied};
+use crate::listen::{Accepted, Listener};
+
+/// How long to wait when no connection can be accepted, for instance because all file descriptors are in use.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The most connections at once. An idle one costs some kilobytes.
+const MAX_CONNECTIONS: usize = 8192;
+/// The fewest, whatever the system's limit is.
+const MIN_CONNECTIONS: usize = 16;
+
+impl Daemon {
+    /// Answers connections on all listeners until `shutdown` completes: then stops to accept, lets requests that run
+    /// end for as long as the configuration says, cancels those that do not, and removes the sockets.
+    ///
+    /// When there are as many connections as there may be, a new one takes the place of the one that has been idle
+    /// longest.
+    pub async fn serve(&self, listeners: Vec<Listener>, shutdown: impl Future<Output = ()>) {
+        self.serve_at_most(most_connections(), listeners, shutdown).await;
+    }
+
+    pub(crate) async fn serve_at_most(
+        &self,
+        most: usize,
+        listeners: Vec<Listener>,
+        shutdown: impl Future<Output = ()>,
+    ) {
+        let mut connections = JoinSet::new();
+        let idle = Arc::new(IdleList::default());
+        let mut shutdown = std::pin::pin!(shutdown);
+        // Connections that were asked to leave, and have not left yet.
+        let mut leaving = 0_usize;
+        loop {
+            let full = connections.len() >= most;
+            if full && leaving == 0 && idle.evict() {
+                leaving = 1;
+            }
+            // A connection that is not there yet is lost to nobody when another event comes first.
+            let accept = async {
+                if listeners.is_empty() {
+                    return std::future::pending().await;
+                }
+                select_all(listeners.iter().map(|listener| listener.accept().boxed())).await.0
+            };
+            tokio::select! {
+                () = &mut shutdown => break,
+                Some(ended) = connections.join_next() => {
+                    leaving = leaving.saturating_sub(1);
+                    report(ended);
+                }
+                () = idle.rested(), if full && leaving == 0 => {}
+                accepted = accept, if !full => match accepted {
+                    Ok(accepted) => {
+                        let (daemon, idle) = (self.clone(), Arc::clone(&idle));
+                        connections.spawn(async move { daemon.receive(accepted, &idle).await });
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection cannot be accepted");
+                        if out_of_files(&error) {
+                            idle.evict();
+                        }
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        tracing::info!("the daemon stops");
+        // New clients are refused from here on; the names go, so that a successor can take them.
+        drop(listeners);
+        self.close();
+        self.drain(connections).await;
+    }
+
+    async fn receive(&self, accepted: Accepted, idle: &Arc<IdleList>) {
+        let seat = idle.seat();
+        let _occupied = Occupied(seat.clone());
+        let opened = tokio::select! {
+            opened = accepted.open() => opened,
+            () = seat.asked_to_leave() => return,
+            () = self.closed() => return,
+        };
+        match opened {
+            Ok(io) => self.serve_seated(io, seat).await,
+            // A client without a good certificate, or a scan of ports.
+            Err(error) => tracing::debug!(%error, "a connection cannot be opened"),
+        }
+    }
+
+    /// Lets requests that run end, for as long as the configuration says.
+    async fn drain(&self, mut connections: JoinSet<()>) {
+        let patience = self.config().shutdown_timeout;
+        let ended = async { while connections.join_next().await.is_some() {} };
+        let in_time = if let Some(patience) = patience {
+            tokio::time::timeout(patience, ended).await.is_ok()
+        } else {
+            ended.await;
+            true
+        };
+        if !in_time {
+            tracing::info!(
+                connections = connections.len(),
+                "requests that still run are cancelled"
+            );
+            connections.shutdown().await;
+        }
+    }
+}
+
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a connection ended abnormally");
+    }
+}
+
+/// As many as leave half of the files that the process may open to the engine.
+fn most_connections() -> usize {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files / 2).unwrap_or(usize::MAX).clamp(MIN_CONNECTIONS, MAX_CONNECTIONS)
+}
+
+fn out_of_files(error: &io::Error) -> bool {
+    let out = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    error
+        .raw_os_error()
+        .is_some_and(|number| out.iter().any(|errno| errno.raw_os_error() == number))
+}
