@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::verbs::{
-    completion, daemon, help, history, images, info, inspect, load, login, logout, prune, pull,
+    completion, daemon, df, help, history, images, info, inspect, load, login, logout, prune, pull,
     push, registry, rmi, save, tag, version,
 };
 
@@ -168,6 +168,7 @@ pub(crate) enum ImageVerb {
 /// The verbs of `longshore system`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SystemVerb {
+    Df(df::Arguments),
     #[command(override_usage = "longshore system info [OPTIONS]")]
     Info(info::Arguments),
 }

@@ -42,7 +42,7 @@ use session::{Environment, Session};
 use usage::Request;
 use verbs::images::CalledAs;
 use verbs::{
-    completion, daemon, history, images, info, inspect, load, login, logout, prune, pull, push,
+    completion, daemon, df, history, images, info, inspect, load, login, logout, prune, pull, push,
     registry, rmi, save, tag, version,
 };
 
@@ -150,6 +150,7 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Prune(arguments) | Verb::Image(ImageVerb::Prune(arguments)) => {
             prune::run(arguments, session).await
         }
+        Verb::System(SystemVerb::Df(arguments)) => df::run(arguments, session).await,
         Verb::Tag(arguments) | Verb::Image(ImageVerb::Tag(arguments)) => {
             tag::run(arguments, session).await
         }

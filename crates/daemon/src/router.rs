@@ -14,6 +14,7 @@ pub(crate) enum Route {
     Info,
     Auth,
     Events,
+    DiskUsage,
     /// Pull or import.
     ImageCreate,
     ImageList,
@@ -221,9 +222,7 @@ fn foreign(method: &Method, area: &str, rest: &str) -> Option<Route> {
         ("distribution", _) if reads => {
             Some(Route::Unavailable(Domain::Images("describe images of registries")))
         }
-        ("system", "df") if reads => {
-            Some(Route::Unavailable(Domain::Images("add up the disk space of images")))
-        }
+        ("system", "df") if reads => Some(Route::DiskUsage),
         _ => None,
     }
 }
@@ -247,6 +246,8 @@ mod tests {
             ("GET", "/images//json", inspect("")),
             ("GET", "/images/../json", inspect("..")),
             ("GET", "/images/json", Some(Route::ImageList)),
+            ("GET", "/system/df", Some(Route::DiskUsage)),
+            ("GET", "/system/df/x", None),
             ("GET", "/images/a/b/history", Some(Route::ImageHistory("a/b".into()))),
             ("POST", "/images/me/push/push", Some(Route::ImagePush("me/push".into()))),
             ("POST", "/images/create", Some(Route::ImageCreate)),

@@ -16,6 +16,7 @@
 //! Downloads, layer jobs and uploads are [`transfer`]s: one job a key, however many operations wait for it, ended when the last of
 //! them is gone. Semaphores bound the transfers on the network and the threads that unpack.
 
+mod disk_usage;
 mod download;
 mod engine;
 mod error;
@@ -33,6 +34,7 @@ mod resolve;
 mod tag;
 mod transfer;
 
+pub use disk_usage::DiskUsage;
 pub use engine::{Engine, EngineConfig, EngineInfo, Limits};
 pub use error::{EngineError, ErrorKind, Result};
 pub use events::{Event, EventKind, Events};

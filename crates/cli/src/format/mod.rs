@@ -28,6 +28,7 @@ mod value;
 pub(crate) use error::TemplateError;
 pub(crate) use evaluator::{Execution, Template};
 pub(crate) use listing::Listing;
+pub(crate) use printf::quoted;
 pub(crate) use value::{Field, Marshal, Structure, Value};
 
 /// How deep templates and values may nest: far above what anyone writes, far below what a stack holds.

@@ -271,7 +271,7 @@ fn hexadecimal(text: &str) -> String {
 }
 
 /// Returns text as a Go string literal.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut literal = String::from("\"");
     for character in text.chars() {
         match character {

@@ -18,7 +18,7 @@ use crate::units::{LIST_DIGITS, PROGRESS_DIGITS, human_size};
 
 const TABLE: &str = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{if .CreatedSince }}{{.CreatedSince}}{{else}}N/A{{end}}\t{{.Size}}";
 const DIGESTS_TABLE: &str = "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{if .CreatedSince }}{{.CreatedSince}}{{else}}N/A{{end}}\t{{.Size}}";
-const HEADERS: [(&str, &str); 11] = [
+pub(super) const HEADERS: [(&str, &str); 11] = [
     ("ID", "IMAGE ID"),
     ("Repository", "REPOSITORY"),
     ("Tag", "TAG"),
@@ -32,7 +32,7 @@ const HEADERS: [(&str, &str); 11] = [
     ("UniqueSize", "UNIQUE SIZE"),
 ];
 /// What stands for a repository, tag or digest that is not there.
-const NONE: &str = "<none>";
+pub(super) const NONE: &str = "<none>";
 /// The verbs of `image` that a user may have meant by `images VERB`.
 const IMAGE_VERBS: [&str; 13] = [
     "build", "history", "import", "inspect", "list", "load", "ls", "prune", "pull", "push", "rm",
@@ -164,14 +164,14 @@ fn template(format: &str, quiet: bool, digests: bool) -> String {
 
 /// Makes rows of images.
 #[derive(Debug)]
-struct List {
-    now: Timestamp,
-    zone: TimeZone,
-    full_ids: bool,
+pub(super) struct List {
+    pub(super) now: Timestamp,
+    pub(super) zone: TimeZone,
+    pub(super) full_ids: bool,
     /// Whether a digest without a tag has a row each.
-    digest_rows: bool,
+    pub(super) digest_rows: bool,
     /// Whether a tag has a row for each digest.
-    split_by_digest: bool,
+    pub(super) split_by_digest: bool,
 }
 
 impl List {
@@ -215,7 +215,13 @@ impl List {
         rows
     }
 
-    fn row(&self, image: &ImageSummary, repository: &str, tag: &str, digest: &str) -> Value {
+    pub(super) fn row(
+        &self,
+        image: &ImageSummary,
+        repository: &str,
+        tag: &str,
+        digest: &str,
+    ) -> Value {
         let signed = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
         let size = signed(image.size);
         let shared = image.shared_size.map(signed);
@@ -269,7 +275,7 @@ fn by_repository(
 }
 
 /// Returns whether an image has no name; old daemons give it one of `<none>`s.
-fn is_dangling(image: &ImageSummary) -> bool {
+pub(super) fn is_dangling(image: &ImageSummary) -> bool {
     let nothing = image.repo_tags.is_empty() && image.repo_digests.is_empty();
     nothing || (image.repo_tags == ["<none>:<none>"] && image.repo_digests == ["<none>@<none>"])
 }

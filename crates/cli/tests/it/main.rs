@@ -13,6 +13,7 @@ mod crash;
 mod equality;
 mod faults;
 mod interchange;
+mod inventory;
 mod registries;
 mod support;
 

@@ -99,7 +99,7 @@ fn list_options(call: &Call) -> Result<ListOptions, Failure> {
 }
 
 /// An image of a list, for a client that speaks `version`.
-fn summary(image: engine::ImageSummary, version: ApiVersion) -> ImageSummary {
+pub(super) fn summary(image: engine::ImageSummary, version: ApiVersion) -> ImageSummary {
     let (mut repo_tags, mut repo_digests) = (image.repo_tags, image.repo_digests);
     if !version.at_least(43) && repo_tags.is_empty() && repo_digests.is_empty() {
         repo_tags.push("<none>:<none>".to_owned());

@@ -1,6 +1,7 @@
 //! What each route does.
 
 mod absent;
+mod df;
 mod history;
 mod images;
 mod prune;
@@ -38,6 +39,7 @@ pub(crate) async fn dispatch(daemon: &Daemon, mut call: Call, mut body: Incoming
         Route::ImageTag(name) => images::tag(daemon, &call, &name).await,
         Route::ImageRemove(name) => images::remove(daemon, &call, &name).await,
         Route::ImagePrune => prune::prune(daemon, &call).await,
+        Route::DiskUsage => df::disk_usage(daemon, &call).await,
         Route::Empty(question) => absent::empty(question),
         Route::Unavailable(domain) => Err(absent::unavailable(domain)),
         Route::Options => Ok(reply::empty(StatusCode::OK)),

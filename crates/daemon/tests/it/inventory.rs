@@ -136,3 +136,44 @@ async fn a_prune_is_refused_in_dockerds_words() {
     drop(running);
     assert_eq!(house.post("/v1.50/images/prune").await.status, 200);
 }
+
+#[tokio::test]
+async fn disk_usage_has_the_form_of_each_version() {
+    let house = House::open().await;
+    let empty = "{\"Images\":[],\"Containers\":[],\"Volumes\":[],\"BuildCache\":[]}\n";
+    assert_eq!(house.get("/v1.50/system/df").await.text, empty);
+    let sums = r#""ImageUsage":{},"ContainerUsage":{},"VolumeUsage":{},"BuildCacheUsage":{}}"#;
+    assert_eq!(house.get("/v1.52/system/df?verbose=1").await.text, format!("{{{sums}\n"));
+    let both = format!("{},{sums}\n", empty.trim_end().trim_end_matches('}'));
+    assert_eq!(house.get("/v1.52/system/df").await.text, both);
+
+    let (registry, image) = registry_with_an_image().await;
+    let name = format!("{}/me/app", registry.address());
+    house.post(&format!("/images/create?fromImage={name}&tag=1")).await;
+    let left = house
+        .folder
+        .path()
+        .join("data/longshore/ingest")
+        .join(format!("sha256-{}", "0".repeat(64)));
+    std::fs::write(&left, [1; 8192]).unwrap();
+    let summary = json!({
+        "Containers": 0, "Created": 1_704_067_200, "Id": image.id().to_string(), "Labels": {"flavour": "plain"},
+        "ParentId": "", "RepoDigests": [format!("{name}@{}", image.manifest.digest)], "RepoTags": [format!("{name}:1")],
+        "SharedSize": 0, "Size": 5000,
+    });
+    let usage = house.get("/v1.50/system/df?type=image&type=volume").await.json();
+    assert_eq!(usage, json!({"LayersSize": 13_192, "Images": [summary], "Volumes": []}));
+    let usage = house.get("/v1.41/system/df?type=image").await.json();
+    assert_eq!(
+        (&usage["Images"][0]["VirtualSize"], &usage["Containers"]),
+        (&json!(5000), &json!([]))
+    );
+    let usage = house.get("/v1.55/system/df?type=image&verbose=true").await.json();
+    let expected = json!({"ImageUsage": {
+        "Items": [summary], "Reclaimable": 13_192, "TotalCount": 1, "TotalSize": 13_192,
+    }});
+    assert_eq!(usage, expected);
+
+    let reply = house.get("/v1.50/system/df?type=layer").await;
+    assert_eq!((reply.status, reply.message().as_str()), (400, "unknown object type: layer"));
+}

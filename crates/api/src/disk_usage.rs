@@ -1,0 +1,202 @@
+//! `GET /system/df`.
+
+use std::collections::BTreeMap;
+
+use serde::ser::SerializeSeq;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::image::ImageSummary;
+use crate::wire::null_as_default;
+
+/// What everything takes on the disk. What was not asked for is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct DiskUsage {
+    /// The bytes of all layers of images, each counted once. Left out when 0, and by API 1.52 and later for a client that asks
+    /// for `verbose`, as is everything but the last four fields.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub layers_size: i64,
+    /// The images, with sizes that they share.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "without_empty_names")]
+    pub images: Option<Vec<ImageSummary>>,
+    /// The containers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub containers: Option<Vec<ContainerUsage>>,
+    /// The volumes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volumes: Option<Vec<VolumeUsage>>,
+    /// The records of the build cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build_cache: Option<Vec<CacheRecord>>,
+    /// The images, summed up; from API 1.52 on, as are the next three.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_usage: Option<Usage>,
+    /// The containers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_usage: Option<Usage>,
+    /// The volumes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume_usage: Option<Usage>,
+    /// The build cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build_cache_usage: Option<Usage>,
+}
+
+/// What objects of one kind take on the disk. Zeroes are left out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Usage {
+    /// How many are in use.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub active_count: i64,
+    /// The objects, if they were asked for. Of other kinds than images there are none here.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "without_empty_names")]
+    pub items: Option<Vec<ImageSummary>>,
+    /// The bytes that would be free without those that are not in use.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub reclaimable: i64,
+    /// How many there are.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub total_count: i64,
+    /// The bytes of all of them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub total_size: i64,
+}
+
+/// A container of another daemon, as far as a list of what takes space shows it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ContainerUsage {
+    /// The ID.
+    pub id: String,
+    /// The names, each with a slash before it.
+    #[serde(deserialize_with = "null_as_default")]
+    pub names: Vec<String>,
+    /// The image as it was named when the container was made.
+    pub image: String,
+    /// The image's ID.
+    #[serde(rename = "ImageID")]
+    pub image_id: String,
+    /// The command.
+    pub command: String,
+    /// When it was made, in Unix seconds.
+    pub created: i64,
+    /// The bytes that it wrote.
+    pub size_rw: i64,
+    /// `running`, `exited` …
+    pub state: String,
+    /// The same for people: `Up 2 hours`.
+    pub status: String,
+    /// What is mounted in it.
+    #[serde(deserialize_with = "null_as_default")]
+    pub mounts: Vec<Mount>,
+}
+
+/// Something that is mounted in a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Mount {
+    /// The driver of a volume.
+    pub driver: String,
+}
+
+/// A volume of another daemon.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct VolumeUsage {
+    /// The name.
+    pub name: String,
+    /// The driver.
+    pub driver: String,
+    /// The labels.
+    #[serde(deserialize_with = "null_as_default")]
+    pub labels: BTreeMap<String, String>,
+    /// Where it is.
+    pub mountpoint: String,
+    /// `local` or `global`.
+    pub scope: String,
+    /// Who uses it and what it takes.
+    pub usage_data: Option<VolumeData>,
+}
+
+/// Who uses a volume and what it takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct VolumeData {
+    /// How many containers use it; -1 where that is not known.
+    pub ref_count: i64,
+    /// The bytes; -1 where that is not known.
+    pub size: i64,
+}
+
+/// A record of another daemon's build cache.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct CacheRecord {
+    /// The ID.
+    #[serde(rename = "ID")]
+    pub id: String,
+    /// What kind of record it is.
+    #[serde(rename = "Type")]
+    pub kind: String,
+    /// What made it.
+    pub description: String,
+    /// Whether a build uses it.
+    pub in_use: bool,
+    /// Whether its bytes are an image's, too.
+    pub shared: bool,
+    /// The bytes.
+    pub size: i64,
+    /// When it was made, RFC 3339.
+    pub created_at: String,
+    /// When it was last used, RFC 3339.
+    pub last_used_at: Option<String>,
+    /// How often it was used.
+    pub usage_count: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
+/// Here, unlike in a list of images, dockerd writes `null` for an image without tags or digests.
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
+fn without_empty_names<S: Serializer>(
+    images: &Option<Vec<ImageSummary>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let images = images.as_deref().unwrap_or_default();
+    let mut sequence = serializer.serialize_seq(Some(images.len()))?;
+    for image in images {
+        let mut image = serde_json::to_value(image).map_err(serde::ser::Error::custom)?;
+        for names in ["RepoDigests", "RepoTags"] {
+            if image[names].as_array().is_some_and(Vec::is_empty) {
+                image[names] = serde_json::Value::Null;
+            }
+        }
+        sequence.serialize_element(&image)?;
+    }
+    sequence.end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recorded_documents_round_trip_byte_for_byte() {
+        for recorded in [
+            r#"{"Images":[],"Containers":[],"Volumes":[],"BuildCache":[]}"#,
+            concat!(
+                r#"{"LayersSize":3,"Images":[{"Containers":0,"Created":1795283728,"Id":"sha256:49e4","Labels":null,"#,
+                r#""ParentId":"","RepoDigests":null,"RepoTags":["dang:1"],"SharedSize":3,"Size":3}],"Containers":[],"#,
+                r#""Volumes":[],"BuildCache":[]}"#,
+            ),
+            r#"{"ImageUsage":{"Reclaimable":3,"TotalCount":1,"TotalSize":3},"ContainerUsage":{}}"#,
+        ] {
+            let usage: DiskUsage = serde_json::from_str(recorded).unwrap();
+            assert_eq!(serde_json::to_string(&usage).unwrap(), recorded);
+        }
+    }
+}

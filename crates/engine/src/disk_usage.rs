@@ -1,0 +1,43 @@
+//! `system df`: what images take on the disk.
+
+use std::collections::HashSet;
+
+use crate::engine::blocking;
+use crate::list::{ImageSummary, ListOptions};
+use crate::{Engine, Result};
+
+/// What images take on the disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DiskUsage {
+    /// The images, with the sizes that they share.
+    pub images: Vec<ImageSummary>,
+    /// The bytes of their layers, each counted once.
+    pub layers: u64,
+    /// The bytes of partial downloads that nobody works on.
+    pub partial_downloads: u64,
+}
+
+impl Engine {
+    /// Adds up what images take on the disk.
+    pub async fn disk_usage(&self) -> Result<DiskUsage> {
+        let options = ListOptions { shared_size: true, ..ListOptions::default() };
+        let images = self.list(options).await?;
+        let store = self.store().clone();
+        blocking(move || {
+            let mut counted = HashSet::new();
+            let mut layers = 0_u64;
+            // An image that only is a step on the way to another shares its layers with that one.
+            for summary in &images {
+                let Some(image) = store.image(&summary.id)? else { continue };
+                for chain_id in &image.layers {
+                    if counted.insert(chain_id.clone()) {
+                        let size = store.layer_size(chain_id)?;
+                        layers = layers.saturating_add(size.unwrap_or_default());
+                    }
+                }
+            }
+            Ok(DiskUsage { images, layers, partial_downloads: store.partial_downloads()? })
+        })
+        .await
+    }
+}
