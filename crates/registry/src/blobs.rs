@@ -20,6 +20,7 @@ use crate::{
     RegistryError, Remote,
     endpoint::{Call, Redirects},
     fault::body_words,
+    hosts::Need,
     manifests::hash,
     remote::Source,
     session::Session,
@@ -67,7 +68,7 @@ impl Remote {
         range: Range<u64>,
     ) -> Result<BlobStream, RegistryError> {
         let range = range.start..range.end.min(blob.size);
-        let mut walk = self.walk();
+        let mut walk = self.walk(Need::Pull);
         if range.is_empty() {
             let body = Body::new(stream::empty().boxed(), (String::new(), 0), Duration::ZERO, None);
             let source = walk.nobody();
@@ -140,7 +141,7 @@ impl Remote {
 
     /// Fetches a small blob, such as a config, checks it and returns its bytes. One larger than `max` is an error.
     pub async fn blob_bytes(&self, blob: &Descriptor, max: u64) -> Result<Bytes, RegistryError> {
-        let mut walk = self.walk();
+        let mut walk = self.walk(Need::Pull);
         loop {
             let session = walk.next().await?;
             match self.blob_bytes_at(&session, blob, max).await {
@@ -186,7 +187,7 @@ impl Remote {
 
     /// Returns a blob's size, or nothing if the repository does not have it.
     pub async fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, RegistryError> {
-        let mut walk = self.walk();
+        let mut walk = self.walk(Need::Pull);
         loop {
             let session = walk.next().await?;
             match self.blob_size_at(&session, digest).await {
@@ -216,7 +217,7 @@ impl Remote {
     }
 
     pub(crate) fn blob_url(&self, session: &Session, digest: &Digest) -> Url {
-        session.endpoint.url(&format!("{}/blobs/{digest}", self.repository().path()))
+        session.endpoint.reading_url(&format!("{}/blobs/{digest}", self.repository().path()))
     }
 }
 

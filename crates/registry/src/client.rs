@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use reqwest::Url;
 use rustls::RootCertStore;
 use spec::Repository;
 use tokio::sync::OnceCell;
@@ -15,8 +14,11 @@ use tokio::sync::OnceCell;
 use crate::{
     Credentials, RegistryConfig, RegistryError, Remote,
     config::Rules,
+    credentials::Purse,
     dns::SystemResolver,
-    endpoint::Endpoint,
+    endpoint::{Endpoint, TlsFiles},
+    hosts::{self, HostsFile},
+    places::{self, Place, Security, Setting, is_hub},
     remote::Candidate,
     tls::{self, Material},
     token::TokenCache,
@@ -29,6 +31,11 @@ const IDLE: Duration = Duration::from_secs(30);
 const COMMIT: Duration = Duration::from_mins(15);
 /// The most sets of TLS settings kept; each holds all public authorities.
 const MAX_TRANSPORTS: usize = 16;
+/// How long connecting to a mirror may take, and how long it may think: there is somebody else to ask.
+const MIRROR_CONNECT: Duration = Duration::from_secs(10);
+const MIRROR_RESPONSE: Duration = Duration::from_secs(20);
+/// The most warnings about files that are remembered.
+const MAX_WARNINGS: usize = 256;
 /// The most plain-HTTP registries remembered.
 const MAX_PLAIN: usize = 1024;
 
@@ -37,7 +44,8 @@ const MAX_PLAIN: usize = 1024;
 pub enum Access {
     /// Reading, from mirrors too.
     Pull,
-    /// Reading and writing, the registry itself only.
+    /// Reading and writing, at the one host that may be pushed to: the registry itself, unless a `hosts.toml` names
+    /// another one first.
     Push,
 }
 
@@ -60,10 +68,20 @@ struct Inner {
     config: RegistryConfig,
     rules: Rules,
     roots: OnceCell<Arc<RootCertStore>>,
-    transports: Mutex<HashMap<Option<Material>, reqwest::Client>>,
+    transports: Mutex<HashMap<Wire, reqwest::Client>>,
+    /// What was said about files, so that it is said once.
+    warnings: Mutex<HashSet<String>>,
     /// Insecure registries that turned out to speak plain HTTP: these are asked so first from then on.
     plain: Mutex<HashSet<String>>,
     tokens: Arc<TokenCache>,
+}
+
+/// What makes two connections different.
+#[derive(PartialEq, Eq, Hash)]
+struct Wire {
+    material: Material,
+    any_certificate: bool,
+    connect: Duration,
 }
 
 impl fmt::Debug for Client {
@@ -81,6 +99,7 @@ impl Client {
             rules,
             roots: OnceCell::new(),
             transports: Mutex::default(),
+            warnings: Mutex::default(),
             plain: Mutex::default(),
             tokens: Arc::default(),
         };
@@ -97,47 +116,95 @@ impl Client {
         credentials: &Credentials,
         access: Access,
     ) -> Result<Remote, RegistryError> {
-        let candidates = self.candidates(repository.domain(), access == Access::Pull).await?;
+        let candidates = self.candidates(repository.domain(), access).await?;
         let scope = format!("repository:{}:{}", repository.path(), access.actions());
         Ok(Remote::new(self.clone(), repository.clone(), candidates, (credentials.clone(), scope)))
+    }
+
+    /// Returns what an endpoint is shown: `given` is for the registry itself, other hosts have their own.
+    pub(crate) fn purse(&self, endpoint: &Endpoint, given: &Credentials) -> Purse {
+        if endpoint.place.itself {
+            Purse::given(given.clone())
+        } else {
+            let source = self.inner.config.credentials.clone();
+            Purse::of_host(source, endpoint.place.written.clone())
+        }
     }
 
     pub(crate) fn tokens(&self) -> Arc<TokenCache> {
         Arc::clone(&self.inner.tokens)
     }
 
-    /// Lists where a registry can be asked, in order: mirrors, then HTTPS, then HTTP.
+    /// Lists where a registry can be asked, in order: the hosts of its `hosts.toml`, or the mirrors of Docker Hub; then
+    /// the registry itself by HTTPS, then by HTTP.
     pub(crate) async fn candidates(
         &self,
         registry: &str,
-        mirrors: bool,
+        access: Access,
     ) -> Result<Vec<Candidate>, RegistryError> {
-        let rules = &self.inner.rules;
-        if matches!(registry, "docker.io" | "index.docker.io") {
-            let mut found = Vec::new();
-            for url in rules.mirrors.iter().filter(|_| mirrors) {
-                let host = authority(url);
-                let insecure = rules.insecure.covers(&host).await;
-                found.push(self.endpoint(url, &host, insecure, true).await?.into());
-            }
-            let host = authority(&rules.hub);
-            // Docker Hub is never insecure, a stand-in may be.
-            let insecure = rules.hub.scheme() == "http";
-            found.push(self.endpoint(&rules.hub, &host, insecure, false).await?.into());
-            return Ok(found);
+        let file = self.hosts_file(registry).await?;
+        let places = places::places(&self.inner.rules, registry, file.as_ref(), access).await?;
+        self.connected(registry, places).await
+    }
+
+    /// Lists where credentials for a registry can be tried: the registry itself only.
+    pub(crate) async fn own_candidates(
+        &self,
+        registry: &str,
+    ) -> Result<Vec<Candidate>, RegistryError> {
+        let (rules, file) = (&self.inner.rules, self.hosts_file(registry).await?);
+        let mut places = places::places(rules, registry, file.as_ref(), Access::Pull).await?;
+        places.retain(|place| place.itself);
+        if places.is_empty() {
+            places = places::places(rules, registry, None, Access::Push).await?;
         }
-        let insecure = rules.insecure.covers(registry).await;
-        let https = self.endpoint(&base("https", registry)?, registry, insecure, false).await?;
-        if !insecure {
-            return Ok(vec![https.into()]);
+        for place in &mut places {
+            place.mirror = false;
         }
-        let http = self.endpoint(&base("http", registry)?, registry, insecure, false).await?;
-        let mut found = vec![https.into(), Candidate::from(Arc::clone(&http))];
-        if self.plain().contains(registry) {
+        self.connected(registry, places).await
+    }
+
+    async fn connected(
+        &self,
+        registry: &str,
+        places: Vec<Place>,
+    ) -> Result<Vec<Candidate>, RegistryError> {
+        let mut found: Vec<Candidate> = Vec::with_capacity(places.len() + 1);
+        for place in places {
+            found.push(self.endpoint(place).await?.into());
+        }
+        let plain = |candidate: &Candidate| {
+            let place = &candidate.endpoint.place;
+            place.itself && place.setting == Setting::Name && place.base.scheme() == "http"
+        };
+        if self.plain().contains(registry)
+            && let Some(at) = found.iter().position(plain)
+            // What stands before it is the same by HTTPS, or else a mirror, which comes first in any case.
+            && at.checked_sub(1).is_some_and(|before| found[before].endpoint.place.itself)
+        {
             // Should that have changed, the two are asked as if it had not been known.
-            found.insert(0, http.into());
+            let http = Arc::clone(&found[at].endpoint);
+            found.insert(at - 1, http.into());
         }
         Ok(found)
+    }
+
+    /// Reads the `hosts.toml` of a registry, and says what it has that does nothing.
+    pub(crate) async fn hosts_file(
+        &self,
+        registry: &str,
+    ) -> Result<Option<HostsFile>, RegistryError> {
+        let directories = self.inner.config.certs_dirs.clone();
+        // As the directory of certificates, Docker Hub's is found by the name that images have.
+        let name = if is_hub(registry) { "docker.io" } else { registry }.to_owned();
+        let file = blocking(move || hosts::load(&directories, &name)).await?;
+        for warning in file.iter().flat_map(|file| &file.warnings) {
+            let mut said = self.inner.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.len() < MAX_WARNINGS && said.insert(warning.clone()) {
+                tracing::warn!("{warning}");
+            }
+        }
+        Ok(file)
     }
 
     /// Remembers whether a registry speaks plain HTTP.
@@ -154,64 +221,82 @@ impl Client {
         self.inner.plain.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn endpoint(
-        &self,
-        url: &Url,
-        written: &str,
-        insecure: bool,
-        mirror: bool,
-    ) -> Result<Arc<Endpoint>, RegistryError> {
+    async fn endpoint(&self, place: Place) -> Result<Arc<Endpoint>, RegistryError> {
         let config = &self.inner.config;
-        let client = self.transport(written, insecure || url.scheme() == "http").await?;
+        let connect = match place.settings.dial_timeout {
+            Some(timeout) => timeout,
+            // Somebody else may be waiting to be asked.
+            None if place.mirror => config.connect_timeout.min(MIRROR_CONNECT),
+            None => config.connect_timeout,
+        };
+        let wire = Wire {
+            material: self.material(&place).await?,
+            any_certificate: place.security != Security::Verified,
+            connect,
+        };
+        let files = TlsFiles::of(&wire.material);
+        let response = if place.mirror {
+            config.response_timeout.min(MIRROR_RESPONSE)
+        } else {
+            config.response_timeout
+        };
         Ok(Arc::new(Endpoint {
-            base: url.clone(),
-            written: written.to_owned(),
-            mirror,
-            insecure,
-            client,
-            proxies: Arc::new(self.inner.rules.proxies.clone()),
-            traffic: config.traffic.of(&authority(url)),
+            traffic: config.traffic.of(&place.written),
             timeouts: Timeouts {
-                response: config.response_timeout,
+                response,
                 commit: COMMIT.max(config.response_timeout),
                 stall: config.stall_timeout,
                 // A mirror that fails is passed over, which is quicker than waiting for it.
-                attempts: if mirror { 1 } else { config.attempts },
+                attempts: if place.mirror { 1 } else { config.attempts },
                 retry_delay: config.retry_delay,
             },
+            client: self.transport(wire).await?,
+            proxies: Arc::new(self.inner.rules.proxies.clone()),
+            files,
+            base: place.base.clone(),
+            written: place.written.clone(),
+            mirror: place.mirror,
+            insecure: place.security == Security::None,
+            place,
         }))
     }
 
-    /// Returns the connections that have the TLS settings of a registry.
-    async fn transport(
-        &self,
-        registry: &str,
-        insecure: bool,
-    ) -> Result<reqwest::Client, RegistryError> {
-        let material = if insecure { None } else { Some(self.material(registry).await?) };
-        if let Some(client) = self.transports().get(&material) {
+    /// Returns the connections that have these settings.
+    async fn transport(&self, wire: Wire) -> Result<reqwest::Client, RegistryError> {
+        if let Some(client) = self.transports().get(&wire) {
             return Ok(client.clone());
         }
-        let settings = match &material {
-            Some(material) => tls::secure(&*self.roots().await, material)?,
-            None => tls::insecure(),
+        let settings = if wire.any_certificate {
+            tls::insecure(&wire.material)?
+        } else {
+            tls::secure(&*self.roots().await, &wire.material)?
         };
-        let client = self.connect(settings)?;
+        let client = self.connect(settings, wire.connect)?;
         let mut transports = self.transports();
         if transports.len() >= MAX_TRANSPORTS {
             transports.clear();
         }
         // Another task may have been quicker: its connections are as good, and may be warm.
-        Ok(transports.entry(material).or_insert(client).clone())
+        Ok(transports.entry(wire).or_insert(client).clone())
     }
 
-    fn transports(&self) -> MutexGuard<'_, HashMap<Option<Material>, reqwest::Client>> {
+    fn transports(&self) -> MutexGuard<'_, HashMap<Wire, reqwest::Client>> {
         self.inner.transports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn material(&self, registry: &str) -> Result<Material, RegistryError> {
-        let (directories, registry) = (self.inner.config.certs_dirs.clone(), registry.to_owned());
-        blocking(move || Material::load(&directories, &registry)).await
+    /// Reads the certificates for a place: those in its host's own directory, and those that a `hosts.toml` names.
+    async fn material(&self, place: &Place) -> Result<Material, RegistryError> {
+        let settings = place.settings.clone();
+        // What is not checked needs no authorities; Docker does not even read them then.
+        let checked = place.security == Security::Verified;
+        let directories = if checked { self.inner.config.certs_dirs.clone() } else { Vec::new() };
+        let host = place.written.clone();
+        blocking(move || {
+            let mut material = Material::load(&directories, &host)?;
+            material.add(&settings)?;
+            Ok(material)
+        })
+        .await
     }
 
     async fn roots(&self) -> Arc<RootCertStore> {
@@ -219,7 +304,11 @@ impl Client {
         Arc::clone(self.inner.roots.get_or_init(load).await)
     }
 
-    fn connect(&self, settings: rustls::ClientConfig) -> Result<reqwest::Client, RegistryError> {
+    fn connect(
+        &self,
+        settings: rustls::ClientConfig,
+        timeout: Duration,
+    ) -> Result<reqwest::Client, RegistryError> {
         let proxies = self.inner.rules.proxies.clone();
         let config = &self.inner.config;
         reqwest::Client::builder()
@@ -230,7 +319,7 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .dns_resolver(SystemResolver)
-            .connect_timeout(config.connect_timeout)
+            .connect_timeout(timeout)
             .pool_idle_timeout(IDLE)
             .tcp_keepalive(IDLE)
             .user_agent(config.user_agent.as_str())
@@ -249,15 +338,4 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
             Err(_) => std::future::pending().await,
         },
     }
-}
-
-/// Returns host and port of a URL as they were written.
-fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-fn base(scheme: &str, registry: &str) -> Result<Url, RegistryError> {
-    Url::parse(&format!("{scheme}://{registry}/"))
-        .map_err(|_| RegistryError::NoEndpoint { host: registry.to_owned() })
 }

@@ -1,11 +1,11 @@
 //! What the front end sets, and its checks.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use reqwest::Url;
 
 use crate::{
-    RegistryError, Traffic,
+    CredentialSource, RegistryError, Traffic,
     insecure::Insecure,
     proxy::{Proxies, ProxyConfig},
 };
@@ -22,8 +22,10 @@ pub struct RegistryConfig {
     /// Registries that may speak plain HTTP or have any certificate (`insecure-registries`): `host[:port]` or CIDR.
     /// `127.0.0.0/8` and `::1` always are.
     pub insecure: Vec<String>,
-    /// Directories with one directory of certificates for each registry, like `/etc/docker/certs.d`.
+    /// Directories with one directory for each registry, like `/etc/docker/certs.d`: certificates, and `hosts.toml`.
     pub certs_dirs: Vec<PathBuf>,
+    /// Who knows the credentials for mirrors. Without one they are asked anonymously.
+    pub credentials: Option<Arc<dyn CredentialSource>>,
     /// The `User-Agent` of all requests.
     pub user_agent: String,
     /// The proxies. The environment is not read here.
@@ -51,6 +53,7 @@ impl Default for RegistryConfig {
             mirrors: Vec::new(),
             insecure: Vec::new(),
             certs_dirs: Vec::new(),
+            credentials: None,
             user_agent: concat!("longshore/", env!("CARGO_PKG_VERSION")).to_owned(),
             proxy: ProxyConfig::default(),
             stall_timeout: Duration::from_secs(30),
@@ -77,6 +80,8 @@ pub(crate) struct Rules {
     pub(crate) mirrors: Vec<Url>,
     pub(crate) hub: Url,
     pub(crate) insecure: Insecure,
+    /// What is insecure where a `hosts.toml` says who is asked: this machine.
+    pub(crate) local: Insecure,
     pub(crate) proxies: Proxies,
 }
 
@@ -94,6 +99,7 @@ impl Rules {
             mirrors,
             hub: parse_mirror(hub)?,
             insecure: Insecure::new(&config.insecure)?,
+            local: Insecure::new(&[])?,
             proxies: Proxies::new(&config.proxy)?,
         })
     }

@@ -1,8 +1,10 @@
 //! Who asks.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use futures_util::future::BoxFuture;
+use tokio::sync::OnceCell;
 
 /// What a user has to show to one registry.
 ///
@@ -39,6 +41,93 @@ impl Credentials {
                 Some((username, password))
             }
             _ => None,
+        }
+    }
+}
+
+/// Credentials, and where they are from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoundCredentials {
+    /// The credentials.
+    pub credentials: Credentials,
+    /// What the user knows the place by: a file, a program. Nothing where there are none.
+    pub origin: Option<String>,
+}
+
+/// Why a [`CredentialSource`] cannot tell. The text holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CredentialsUnavailable(pub String);
+
+/// Knows the credentials for hosts that no caller gives any for: mirrors, and other hosts of a `hosts.toml`.
+///
+/// An operation asks at most once for each host, and only if the host wants to see some.
+pub trait CredentialSource: fmt::Debug + Send + Sync {
+    /// Returns the credentials for `host` (`name[:port]`) and for no other. Must not block.
+    fn find<'a>(
+        &'a self,
+        host: &'a str,
+    ) -> BoxFuture<'a, Result<FoundCredentials, CredentialsUnavailable>>;
+}
+
+/// The credentials for one endpoint, looked for when it first wants to see some.
+#[derive(Debug)]
+pub(crate) enum Purse {
+    /// Given by the caller, for the registry.
+    Given(FoundCredentials),
+    /// To be looked for under the endpoint's own host.
+    Source {
+        source: Option<Arc<dyn CredentialSource>>,
+        host: String,
+        found: OnceCell<FoundCredentials>,
+    },
+}
+
+impl Purse {
+    /// A purse with what a caller gave.
+    pub(crate) fn given(credentials: Credentials) -> Self {
+        let origin = (credentials != Credentials::Anonymous).then(|| GIVEN.to_owned());
+        Self::Given(FoundCredentials { credentials, origin })
+    }
+
+    /// A purse for another host than the caller gave credentials for.
+    pub(crate) fn of_host(source: Option<Arc<dyn CredentialSource>>, host: String) -> Self {
+        Self::Source { source, host, found: OnceCell::new() }
+    }
+
+    /// Returns the credentials. What cannot be had is not there: the endpoint will say that it wants some.
+    pub(crate) async fn open(&self) -> &FoundCredentials {
+        match self {
+            Self::Given(found) => found,
+            Self::Source { source, host, found } => {
+                found.get_or_init(|| find(source.as_deref(), host)).await
+            }
+        }
+    }
+
+    /// Returns where the credentials that were shown are from; nothing if none were.
+    pub(crate) fn origin(&self) -> Option<&str> {
+        match self {
+            Self::Given(found) => found.origin.as_deref(),
+            Self::Source { found, .. } => found.get()?.origin.as_deref(),
+        }
+    }
+}
+
+/// What credentials are from that came with the request.
+pub(crate) const GIVEN: &str = "the request";
+
+async fn find(source: Option<&dyn CredentialSource>, host: &str) -> FoundCredentials {
+    let Some(source) = source else { return FoundCredentials::default() };
+    match source.find(host).await {
+        Ok(found) => {
+            let origin = found.origin.as_deref().unwrap_or("none");
+            tracing::debug!(host, origin, "credentials looked for");
+            found
+        }
+        Err(error) => {
+            tracing::warn!(host, %error, "credentials cannot be read, going on without");
+            FoundCredentials::default()
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One place where a registry, or a mirror of it, can be asked.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use reqwest::{Method, Url};
@@ -9,14 +9,24 @@ use crate::{
     Recovery, RegistryError,
     error::MAX_RETRY_AFTER,
     fault::{RequestFailed, RequestFault},
+    places::Place,
     proxy::Proxies,
     redact,
+    tls::Material,
     traffic::Counters,
     transport::{Answer, Payload, Timeouts, Upload},
 };
 
 /// Docker follows as many.
 const MAX_REDIRECTS: usize = 10;
+
+/// What an endpoint is shown that no other host may see.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    authorization: Option<&'a HeaderValue>,
+    /// The headers that its `hosts.toml` gives it.
+    headers: Option<&'a HeaderMap>,
+}
 
 /// Which redirects are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +101,7 @@ impl Call {
 }
 
 /// An endpoint with the connections to it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     /// Its URL; the path ends with a slash.
     pub(crate) base: Url,
@@ -104,13 +114,41 @@ pub(crate) struct Endpoint {
     pub(crate) proxies: Arc<Proxies>,
     pub(crate) timeouts: Timeouts,
     pub(crate) traffic: Arc<Counters>,
+    /// What put it here.
+    pub(crate) place: Place,
+    pub(crate) files: TlsFiles,
+}
+
+/// The files that an endpoint's TLS is made of, for who wants to know.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TlsFiles {
+    pub(crate) authorities: Vec<PathBuf>,
+    pub(crate) identities: Vec<PathBuf>,
+}
+
+impl TlsFiles {
+    pub(crate) fn of(material: &Material) -> Self {
+        Self {
+            authorities: material.authorities().map(Into::into).collect(),
+            identities: material.identities().map(Into::into).collect(),
+        }
+    }
 }
 
 impl Endpoint {
-    /// Returns the URL of a path below `/v2/`.
+    /// Returns the URL of a path below the API's root, `/v2/`.
     pub(crate) fn url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
-        url.set_path(&format!("{}v2/{path}", self.base.path()));
+        url.set_path(&format!("{}{path}", self.place.root));
+        url
+    }
+
+    /// Returns the URL of something to be read, which a proxy for many registries is told the registry of.
+    pub(crate) fn reading_url(&self, path: &str) -> Url {
+        let mut url = self.url(path);
+        if let Some(namespace) = &self.place.namespace {
+            url.query_pairs_mut().append_pair("ns", namespace);
+        }
         url
     }
 
@@ -194,8 +232,10 @@ impl Endpoint {
         established: bool,
     ) -> Result<Answer, RegistryError> {
         let mut url = call.url.clone();
+        let mut own = self.owns(&url);
         for _ in 0..=MAX_REDIRECTS {
-            let answer = self.send(call, &url, authorization, established).await?;
+            let shown = Shown { authorization, headers: own.then(|| self.place.headers()) };
+            let answer = self.send(call, &url, shown, established).await?;
             let Some(location) = redirection(call, &answer) else { return Ok(answer) };
             let target = url.join(&location).ok();
             let next = target.filter(|next| matches!(next.scheme(), "http" | "https"));
@@ -220,6 +260,7 @@ impl Endpoint {
             if next.origin() != url.origin() {
                 // For good: what another host redirects to is that host's idea, even if it leads back.
                 authorization = None;
+                own = false;
             }
             answer.discard().await;
             url = next;
@@ -231,11 +272,16 @@ impl Endpoint {
         &self,
         call: &mut Call,
         url: &Url,
-        authorization: Option<&HeaderValue>,
+        Shown { authorization, headers }: Shown<'_>,
         established: bool,
     ) -> Result<Answer, RegistryError> {
         let mut request = reqwest::Request::new(call.method.clone(), url.clone());
-        request.headers_mut().clone_from(&call.headers);
+        if let Some(headers) = headers {
+            request.headers_mut().clone_from(headers);
+        }
+        for (name, value) in &call.headers {
+            request.headers_mut().insert(name, value.clone());
+        }
         if let Some(authorization) = authorization {
             request.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
         }

@@ -126,6 +126,34 @@ pub enum RegistryError {
         /// What is wrong.
         reason: String,
     },
+    /// A `hosts.toml` could not be read.
+    #[error("read `{path}`: {source}", path = path.display())]
+    ReadHosts {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A `hosts.toml` makes no sense. What it is has been told by line and key, never by value.
+    #[error("`{path}`:{line}: {reason}", path = path.display())]
+    HostsFile {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A `hosts.toml` leaves nobody to ask for something.
+    #[error("no host in `{path}` may {need} for registry `{registry}`: see `capabilities`", path = path.display())]
+    NoHost {
+        /// The file.
+        path: PathBuf,
+        /// `pull`, `resolve` or `push`.
+        need: String,
+        /// The registry.
+        registry: String,
+    },
     /// The HTTP client could not be set up.
     #[error("cannot set up the HTTP client")]
     Client {

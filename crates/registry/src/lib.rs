@@ -8,16 +8,18 @@
 //!
 //! # Flow
 //!
-//! An operation of [`Remote`] asks the endpoints in turn: mirrors (Docker Hub only, reading only), HTTPS, and
-//! HTTP for insecure registries. The first request to an endpoint is `GET /v2/`, as Docker's is, and tells what
+//! An operation of [`Remote`] asks the endpoints in turn, as the `places` module lists them: the hosts of the registry's
+//! `hosts.toml` or the mirrors of Docker Hub, each only for what it may be asked for, then the registry itself by HTTPS
+//! and, for insecure registries, HTTP. The first request to an endpoint is `GET /v2/`, as Docker's is, and tells what
 //! authority it wants. Requests that can be repeated are, within bounds, until headers arrive; what then happens to a
 //! blob's body is its reader's to deal with, who asks for the rest by range.
 //!
 //! # Trust
 //!
 //! A registry is believed in nothing that can be checked. Manifests and small blobs are checked here, blob streams by
-//! their reader. Credentials are shown to the registry that they were given for and to the token server it names (see
-//! the `token` module), never to a mirror, the target of a redirect, or an upload's location on another host.
+//! their reader. What a tag means is asked of those only that may `resolve`. Credentials are shown to the registry that
+//! they were given for and to the token server it names (see the `token` module), never to a mirror, the target of a
+//! redirect, or an upload's location on another host. A mirror is shown what a [`CredentialSource`] has for its own host.
 //!
 //! # Limits
 //!
@@ -36,6 +38,7 @@
 mod backoff;
 mod blobs;
 mod challenge;
+mod check;
 mod client;
 mod config;
 mod credentials;
@@ -43,9 +46,11 @@ mod dns;
 mod endpoint;
 mod error;
 mod fault;
+mod hosts;
 mod insecure;
 mod login;
 mod manifests;
+mod places;
 mod proxy;
 mod redact;
 mod refusal;
@@ -59,9 +64,10 @@ mod transport;
 mod uploads;
 
 pub use blobs::BlobStream;
+pub use check::{Checked, EndpointCheck, Probe, RegistryCheck, TlsCheck};
 pub use client::{Access, Client};
 pub use config::RegistryConfig;
-pub use credentials::Credentials;
+pub use credentials::{CredentialSource, Credentials, CredentialsUnavailable, FoundCredentials};
 pub use dns::LookupFailed;
 pub use error::{ApiError, Recovery, RegistryError, RequestFault};
 pub use fault::RequestFailed;

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use http::StatusCode;
 use reqwest::Url;
 
-use crate::{Client, Credentials, Recovery, RegistryError, refusal::status_line, session::Session};
+use crate::{
+    Client, Credentials, Recovery, RegistryError, credentials::Purse, refusal::status_line,
+    session::Session,
+};
 
 /// Docker Hub's name towards logins.
 const HUB: &str = "index.docker.io";
@@ -39,11 +42,11 @@ impl Client {
     ) -> Result<Login, RegistryError> {
         let registry = registry(server_address)?;
         let mut last = RegistryError::NoEndpoint { host: registry.clone() };
-        for candidate in self.candidates(&registry, false).await? {
+        for candidate in self.own_candidates(&registry).await? {
             let endpoint = Arc::clone(&candidate.endpoint);
-            let (tokens, credentials) = (self.tokens(), credentials.clone());
+            let (tokens, purse) = (self.tokens(), Purse::given(credentials.clone()));
             let tried = async {
-                let session = Session::open(endpoint, credentials, None, tokens).await?;
+                let session = Session::open(endpoint, purse, None, tokens).await?;
                 session.log_in().await
             };
             match tried.await {

@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use http::{HeaderName, StatusCode, header};
 use reqwest::Method;
-use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, MediaType, Tag};
+use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, MediaType, Repository, Tag};
 
 use crate::{
     RegistryError, Remote,
     endpoint::Call,
+    hosts::Need,
     remote::Source,
     session::Session,
     transport::{Answer, Payload},
@@ -51,6 +52,14 @@ impl std::fmt::Display for Target {
 }
 
 impl Target {
+    /// What a tag means has to be believed, a digest proves itself.
+    fn need(&self) -> Need {
+        match self {
+            Self::Tag(_) => Need::Resolve,
+            Self::Digest(_) => Need::Pull,
+        }
+    }
+
     /// Fails if it is a digest and `actual` is another.
     fn check(&self, actual: &Digest) -> Result<(), RegistryError> {
         match self {
@@ -97,7 +106,7 @@ impl Remote {
     ///
     /// A tag's digest is the registry's word, good for looking things up: what is fetched by it is checked then.
     pub async fn resolve(&self, target: &Target) -> Result<Descriptor, RegistryError> {
-        let mut walk = self.walk();
+        let mut walk = self.walk(target.need());
         loop {
             let session = walk.next().await?;
             match self.resolve_at(&session, target).await {
@@ -115,7 +124,8 @@ impl Remote {
         session: &Session,
         target: &Target,
     ) -> Result<Descriptor, RegistryError> {
-        let answer = session.send(self.manifest_call(session, Method::HEAD, target)).await?;
+        let answer =
+            session.send(manifest_call(session, self.repository(), Method::HEAD, target)).await?;
         let throttled = answer.status() == StatusCode::TOO_MANY_REQUESTS;
         if answer.status() == StatusCode::OK
             && let Some(found) = described(&answer)
@@ -132,7 +142,7 @@ impl Remote {
             return Ok(found);
         }
         // A registry that does not do HEAD well, or an error, the words of which are in a body.
-        let mut call = self.manifest_call(session, Method::GET, target);
+        let mut call = manifest_call(session, self.repository(), Method::GET, target);
         if throttled {
             call = call.once();
         }
@@ -146,7 +156,7 @@ impl Remote {
 
     /// Fetches a manifest. Asked by digest, anything else than what it names is an error.
     pub async fn manifest(&self, target: &Target) -> Result<FetchedManifest, RegistryError> {
-        let mut walk = self.walk();
+        let mut walk = self.walk(target.need());
         loop {
             let session = walk.next().await?;
             match self.manifest_at(&session, target).await {
@@ -170,7 +180,8 @@ impl Remote {
         session: &Session,
         target: &Target,
     ) -> Result<(Bytes, Option<MediaType>), RegistryError> {
-        receive(session.send(self.manifest_call(session, Method::GET, target)).await?).await
+        receive(session.send(manifest_call(session, self.repository(), Method::GET, target)).await?)
+            .await
     }
 
     /// Stores a manifest under a tag or its digest, and returns its digest.
@@ -182,13 +193,16 @@ impl Remote {
     ) -> Result<Digest, RegistryError> {
         let digest = target.digest(&bytes);
         target.check(&digest)?;
-        let mut walk = self.walk();
+        let mut walk = self.walk(Need::Push);
         loop {
             let session = walk.next().await?;
-            let call = Call::new(Method::PUT, self.manifest_url(&session, target))
-                .header(header::CONTENT_TYPE, media_type.as_str())
-                .payload(Payload::Bytes(bytes.clone()))
-                .slow();
+            let call = Call::new(
+                Method::PUT,
+                session.endpoint.url(&manifest_path(self.repository(), target)),
+            )
+            .header(header::CONTENT_TYPE, media_type.as_str())
+            .payload(Payload::Bytes(bytes.clone()))
+            .slow();
             let stored = async {
                 let wanted = [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED];
                 let answer = session.send(call).await?.expect(&wanted).await?;
@@ -213,14 +227,21 @@ impl Remote {
             }
         }
     }
+}
 
-    fn manifest_url(&self, session: &Session, target: &Target) -> reqwest::Url {
-        session.endpoint.url(&format!("{}/manifests/{target}", self.repository().path()))
-    }
+fn manifest_path(repository: &Repository, target: &Target) -> String {
+    format!("{}/manifests/{target}", repository.path())
+}
 
-    fn manifest_call(&self, session: &Session, method: Method, target: &Target) -> Call {
-        Call::new(method, self.manifest_url(session, target)).header(header::ACCEPT, ACCEPT)
-    }
+/// Makes a request for a manifest.
+pub(crate) fn manifest_call(
+    session: &Session,
+    repository: &Repository,
+    method: Method,
+    target: &Target,
+) -> Call {
+    let url = session.endpoint.reading_url(&manifest_path(repository, target));
+    Call::new(method, url).header(header::ACCEPT, ACCEPT)
 }
 
 async fn receive(answer: Answer) -> Result<(Bytes, Option<MediaType>), RegistryError> {
@@ -230,7 +251,7 @@ async fn receive(answer: Answer) -> Result<(Bytes, Option<MediaType>), RegistryE
 }
 
 /// Reads what `HEAD` says, if it says all.
-fn described(answer: &Answer) -> Option<Descriptor> {
+pub(crate) fn described(answer: &Answer) -> Option<Descriptor> {
     Some(descriptor(media_type(answer)?, content_digest(answer)?, answer.length()?))
 }
 

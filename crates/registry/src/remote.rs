@@ -4,20 +4,22 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 
 use spec::Repository;
 use tokio::sync::OnceCell;
 
-use crate::{Client, Credentials, Recovery, RegistryError, endpoint::Endpoint, session::Session};
+use crate::{
+    Client, Credentials, Recovery, RegistryError, endpoint::Endpoint, hosts::Need, session::Session,
+};
 
 /// One repository of a registry. Clones share what is known of the endpoints.
 ///
-/// Every operation asks the endpoints in order, mirrors first, and begins with the one that answered last. A mirror
-/// is passed over for any failure; the registry's own plain-HTTP endpoint (insecure registries only) is asked
-/// when HTTPS gets no answer.
+/// Every operation asks the endpoints that may be asked for it in order, mirrors first. A mirror is passed over for
+/// any failure, and is not asked again by the same remote once somebody else could help; the registry's own plain-HTTP
+/// endpoint (insecure registries only) is asked when HTTPS gets no answer.
 #[derive(Clone)]
 pub struct Remote {
     inner: Arc<Inner>,
@@ -29,8 +31,6 @@ struct Inner {
     candidates: Vec<Candidate>,
     credentials: Credentials,
     scope: String,
-    /// Index of the endpoint to ask first.
-    first: AtomicUsize,
 }
 
 /// An endpoint that may be asked.
@@ -38,20 +38,33 @@ struct Inner {
 pub(crate) struct Candidate {
     pub(crate) endpoint: Arc<Endpoint>,
     session: OnceCell<Arc<Session>>,
+    /// Whether others are asked in its place from now on.
+    passed_over: AtomicBool,
+    /// Whether it has been of use, which is told once.
+    useful: AtomicBool,
 }
 
 impl From<Arc<Endpoint>> for Candidate {
     fn from(endpoint: Arc<Endpoint>) -> Self {
-        Self { endpoint, session: OnceCell::new() }
+        let (passed_over, useful) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { endpoint, session: OnceCell::new(), passed_over, useful }
     }
 }
 
 impl Candidate {
     /// Remembers which scheme a registry speaks, now that this endpoint has answered.
     pub(crate) fn learn(&self, client: &Client, registry: &str) {
-        if self.endpoint.insecure && !self.endpoint.mirror {
+        if self.endpoint.insecure && self.endpoint.place.itself && !self.endpoint.mirror {
             client.remember(registry, self.endpoint.base.scheme() == "http");
         }
+    }
+
+    fn is_passed_over(&self) -> bool {
+        self.passed_over.load(Ordering::Relaxed)
+    }
+
+    fn allows(&self, need: Need) -> bool {
+        self.endpoint.place.settings.capabilities.allow(need)
     }
 }
 
@@ -78,10 +91,7 @@ impl Remote {
         candidates: Vec<Candidate>,
         (credentials, scope): (Credentials, String),
     ) -> Self {
-        let first = AtomicUsize::new(0);
-        Self {
-            inner: Arc::new(Inner { client, repository, candidates, credentials, scope, first }),
-        }
+        Self { inner: Arc::new(Inner { client, repository, candidates, credentials, scope }) }
     }
 
     /// Returns the repository.
@@ -91,38 +101,39 @@ impl Remote {
 
     /// Returns the repository and who is asked for it, for logs.
     pub fn describe(&self) -> String {
-        let first = self.inner.candidates.get(self.inner.first.load(Ordering::Relaxed));
-        let url = first.map_or("nobody", |candidate| candidate.endpoint.base.as_str());
+        let url = self.inner.first().map_or("nobody", |candidate| candidate.endpoint.base.as_str());
         format!("{} at {url}", self.inner.repository)
     }
 
     /// Tells whether a mirror is asked first.
     pub fn endpoint_is_mirror(&self) -> bool {
-        let first = self.inner.candidates.get(self.inner.first.load(Ordering::Relaxed));
-        first.is_some_and(|candidate| candidate.endpoint.mirror)
+        self.inner.first().is_some_and(|candidate| candidate.endpoint.mirror)
     }
 
     /// Asks the mirror that something came from no longer, as what came from it was wrong. Returns whether somebody
     /// else is asked from now on.
     pub fn pass_over(&self, source: &Source) -> bool {
-        if !source.mirror || source.index + 1 >= self.inner.candidates.len() {
+        let Some(asked) = self.inner.candidates.get(source.index) else { return false };
+        let others = self.inner.order(Need::Pull);
+        if !source.mirror || !others.iter().any(|&index| index > source.index) {
             return false;
         }
-        self.inner.first.fetch_max(source.index + 1, Ordering::Relaxed);
+        tracing::info!(mirror = %asked.endpoint.base, "mirror passed over: what it sent was wrong");
+        asked.passed_over.store(true, Ordering::Relaxed);
         true
     }
 
     /// Begins to ask the endpoints in turn.
-    pub(crate) fn walk(&self) -> Walk<'_> {
-        let next = self.inner.first.load(Ordering::Relaxed);
-        Walk { remote: &self.inner, next, last: None }
+    pub(crate) fn walk(&self, need: Need) -> Walk<'_> {
+        let order = self.inner.order(need);
+        Walk { remote: &self.inner, need, order, next: 0, failed: Vec::new(), last: None }
     }
 }
 
 /// Endpoints being asked in turn:
 ///
 /// ```text
-/// let mut walk = self.walk();
+/// let mut walk = self.walk(Need::Pull);
 /// loop {
 ///     let session = walk.next().await?;
 ///     match ask(&session).await {
@@ -133,16 +144,22 @@ impl Remote {
 /// ```
 pub(crate) struct Walk<'a> {
     remote: &'a Inner,
-    /// Index behind that of the endpoint that is being asked.
+    need: Need,
+    /// The indexes of those that may be asked.
+    order: Vec<usize>,
+    /// Place in the order behind that of the endpoint that is being asked.
     next: usize,
+    /// The indexes of those that could not help.
+    failed: Vec<usize>,
     last: Option<RegistryError>,
 }
 
 impl Walk<'_> {
     /// Returns the next endpoint that answers at all, or the last one's error.
     pub(crate) async fn next(&mut self) -> Result<Arc<Session>, RegistryError> {
-        while let Some(candidate) = self.remote.candidates.get(self.next) {
+        while let Some(&index) = self.order.get(self.next) {
             self.next += 1;
+            let candidate = &self.remote.candidates[index];
             match candidate.session.get_or_try_init(|| self.remote.open(candidate)).await {
                 Ok(session) => {
                     // What answers is the registry, and HTTP is not tried any more where TLS is spoken.
@@ -151,67 +168,114 @@ impl Walk<'_> {
                 }
                 Err(error) => {
                     let url = &candidate.endpoint.base;
-                    tracing::debug!(%url, %error, "endpoint does not answer");
                     let another = candidate.endpoint.mirror
                         || error.recovery() == Recovery::NextEndpoint
                         || candidate.endpoint.base.scheme() == "http" && !error.is_unauthorized();
+                    if candidate.endpoint.mirror {
+                        tracing::info!(mirror = %url, %error, "mirror passed over: no answer");
+                    } else {
+                        tracing::debug!(%url, %error, "endpoint does not answer");
+                    }
                     self.last = Some(error);
+                    self.failed.push(index);
                     if !another {
                         break;
                     }
                 }
             }
         }
-        let host = self.remote.repository.domain().to_owned();
-        Err(self.last.take().unwrap_or(RegistryError::NoEndpoint { host }))
+        Err(self.last.take().unwrap_or_else(|| self.remote.nobody(self.need)))
     }
 
     /// Takes note that the endpoint could not help. Returns the error if no other is to be asked.
     pub(crate) fn failed(&mut self, error: RegistryError) -> Result<(), RegistryError> {
-        let Some(asked) = self.next.checked_sub(1).and_then(|at| self.remote.candidates.get(at))
-        else {
-            return Err(error);
-        };
+        let Some(index) = self.asked() else { return Err(error) };
+        let asked = &self.remote.candidates[index];
         // What is wrong with our own data or disk is wrong everywhere.
         let ours = matches!(error, RegistryError::Source { .. });
-        if asked.endpoint.mirror && !ours && self.next < self.remote.candidates.len() {
+        if asked.endpoint.mirror && !ours && self.next < self.order.len() {
             tracing::info!(mirror = %asked.endpoint.base, %error, "mirror passed over");
+            self.failed.push(index);
             self.last = Some(error);
             return Ok(());
         }
         Err(error)
     }
 
-    /// Returns the endpoint that would be asked, for what needs nobody to be asked.
-    pub(crate) fn nobody(&self) -> Source {
-        self.source(self.next)
+    fn asked(&self) -> Option<usize> {
+        self.order.get(self.next.checked_sub(1)?).copied()
     }
 
-    fn source(&self, index: usize) -> Source {
+    /// Returns the endpoint that would be asked, for what needs nobody to be asked.
+    pub(crate) fn nobody(&self) -> Source {
+        self.source(self.order.get(self.next).copied())
+    }
+
+    fn source(&self, index: Option<usize>) -> Source {
+        let index = index.unwrap_or_default();
         let endpoint = self.remote.candidates.get(index).map(|candidate| &candidate.endpoint);
         let url = endpoint.map(|endpoint| endpoint.shown(&endpoint.base)).unwrap_or_default();
         Source { url, mirror: endpoint.is_some_and(|endpoint| endpoint.mirror), index }
     }
 
-    /// Takes note that the endpoint helped: the next operation begins with it.
+    /// Takes note that the endpoint helped: those that could not are not asked again.
     pub(crate) fn answered(&self) -> Source {
-        let index = self.next.saturating_sub(1);
-        self.remote.first.fetch_max(index, Ordering::Relaxed);
+        for &index in &self.failed {
+            self.remote.candidates[index].passed_over.store(true, Ordering::Relaxed);
+        }
+        let index = self.asked();
+        if let Some(candidate) = index.and_then(|index| self.remote.candidates.get(index))
+            && !candidate.useful.swap(true, Ordering::Relaxed)
+        {
+            let endpoint = &candidate.endpoint;
+            let credentials = candidate.session.get().and_then(|session| session.origin());
+            tracing::info!(
+                repository = %self.remote.repository,
+                host = endpoint.place.written,
+                endpoint = %endpoint.base,
+                mirror = endpoint.mirror,
+                setting = %endpoint.place.setting,
+                credentials = credentials.unwrap_or("none"),
+                need = %self.need,
+                "registry endpoint used"
+            );
+        }
         self.source(index)
     }
 }
 
 impl Inner {
+    /// Lists who is asked: all that may be but those that are passed over, unless nobody else is left.
+    fn order(&self, need: Need) -> Vec<usize> {
+        let able =
+            |(index, candidate): (usize, &Candidate)| candidate.allows(need).then_some(index);
+        let all: Vec<usize> = self.candidates.iter().enumerate().filter_map(able).collect();
+        let fresh: Vec<usize> =
+            all.iter().copied().filter(|&at| !self.candidates[at].is_passed_over()).collect();
+        if fresh.is_empty() { all } else { fresh }
+    }
+
+    fn first(&self) -> Option<&Candidate> {
+        self.candidates.get(*self.order(Need::Pull).first()?)
+    }
+
+    /// Says that nobody may be asked.
+    fn nobody(&self, need: Need) -> RegistryError {
+        let registry = self.repository.domain().to_owned();
+        let file = self.candidates.iter().find_map(|candidate| candidate.endpoint.place.file());
+        match file {
+            Some(path) => {
+                RegistryError::NoHost { path: path.to_owned(), need: need.to_string(), registry }
+            }
+            None => RegistryError::NoEndpoint { host: registry },
+        }
+    }
+
     async fn open(&self, candidate: &Candidate) -> Result<Arc<Session>, RegistryError> {
-        // A mirror is another host: the registry's credentials are not for it.
-        let credentials = if candidate.endpoint.mirror {
-            Credentials::Anonymous
-        } else {
-            self.credentials.clone()
-        };
+        let endpoint = Arc::clone(&candidate.endpoint);
+        let purse = self.client.purse(&endpoint, &self.credentials);
         let scope = Some(self.scope.clone());
         let tokens = self.client.tokens();
-        let endpoint = Arc::clone(&candidate.endpoint);
-        Session::open(endpoint, credentials, scope, tokens).await.map(Arc::new)
+        Session::open(endpoint, purse, scope, tokens).await.map(Arc::new)
     }
 }

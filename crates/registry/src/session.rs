@@ -11,17 +11,21 @@ use reqwest::{Method, Url};
 use crate::{
     RegistryError,
     challenge::{Challenge, challenges},
-    credentials::{Credentials, basic_header},
+    credentials::{Credentials, Purse, basic_header},
     endpoint::{Call, Endpoint},
     fault::RequestFault,
+    redact,
     token::{self, TokenCache, TokenKey},
     transport::Answer,
 };
 
+/// The most scopes taken over from a challenge; registries ask for one.
+const MAX_SCOPES: usize = 8;
+
 /// An endpoint that has answered.
 pub(crate) struct Session {
     pub(crate) endpoint: Arc<Endpoint>,
-    credentials: Credentials,
+    purse: Purse,
     /// The scope of ordinary requests, `repository:library/alpine:pull`; a login has none.
     scope: Option<String>,
     tokens: Arc<TokenCache>,
@@ -38,42 +42,78 @@ impl std::fmt::Debug for Session {
 }
 
 /// What the next request shows.
-struct Authorization {
-    header: HeaderValue,
+pub(crate) struct Authorization {
+    pub(crate) header: HeaderValue,
     /// Whether a new one can be had.
     renewable: bool,
 }
 
 impl Session {
     /// Asks `/v2/` what the endpoint wants to see. Whatever it answers, short of being broken, it is a registry.
+    ///
+    /// An API at a path of its own need not have that page: there the first request finds out.
     pub(crate) async fn open(
         endpoint: Arc<Endpoint>,
-        credentials: Credentials,
+        purse: Purse,
         scope: Option<String>,
         tokens: Arc<TokenCache>,
     ) -> Result<Self, RegistryError> {
-        let mut call = Call::new(Method::GET, endpoint.url(""));
-        let answer = endpoint.exchange(&mut call, None, false).await?;
+        let mut session = Self::new(endpoint, purse, scope, tokens);
+        if !session.endpoint.place.settings.override_path {
+            let answer = session.ping().await?;
+            session.hear(answer).await?;
+        }
+        Ok(session)
+    }
+
+    /// Makes a session without asking anybody.
+    pub(crate) fn new(
+        endpoint: Arc<Endpoint>,
+        purse: Purse,
+        scope: Option<String>,
+        tokens: Arc<TokenCache>,
+    ) -> Self {
+        let (challenges, whole_blobs) = (Mutex::default(), AtomicBool::new(false));
+        Self { endpoint, purse, scope, tokens, challenges, whole_blobs }
+    }
+
+    /// Asks `/v2/`, anonymously.
+    pub(crate) async fn ping(&self) -> Result<Answer, RegistryError> {
+        let mut call = Call::new(Method::GET, self.endpoint.url(""));
+        self.endpoint.exchange(&mut call, None, false).await
+    }
+
+    /// Takes over what the answer of [`Self::ping`] asks for.
+    pub(crate) async fn hear(&mut self, answer: Answer) -> Result<(), RegistryError> {
         let status = answer.status();
         // A port with TLS answers so to plain HTTP.
-        let wrong_port = status == StatusCode::BAD_REQUEST && endpoint.base.scheme() == "http";
+        let wrong_port = status == StatusCode::BAD_REQUEST && self.endpoint.base.scheme() == "http";
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS || wrong_port {
             return Err(answer.refuse().await);
         }
-        let asked = if status == StatusCode::UNAUTHORIZED {
-            challenges(answer.headers())
-        } else {
-            Vec::new()
-        };
+        // An answer of another host, after a redirect, is not this registry's.
+        if status == StatusCode::UNAUTHORIZED && self.endpoint.owns(answer.location()) {
+            *self.asked() = challenges(answer.headers());
+        }
         answer.discard().await;
-        Ok(Self {
-            endpoint,
-            credentials,
-            scope,
-            tokens,
-            challenges: Mutex::new(asked),
-            whole_blobs: AtomicBool::new(false),
-        })
+        Ok(())
+    }
+
+    /// Returns where the credentials are from that were shown; nothing if none were.
+    pub(crate) fn origin(&self) -> Option<&str> {
+        self.purse.origin()
+    }
+
+    /// Returns who gives the token that the endpoint wants, if it wants one that is not given already.
+    pub(crate) fn realm(&self) -> Option<String> {
+        if let Purse::Given(found) = &self.purse
+            && matches!(found.credentials, Credentials::RegistryToken(_))
+        {
+            return None;
+        }
+        let challenge = self.challenge("bearer")?;
+        let url = Url::parse(challenge.parameter("realm").unwrap_or_default()).ok();
+        Some(url.map_or_else(|| "its token server".to_owned(), |url| redact::shown(&url)))
     }
 
     /// Sends a request with authority.
@@ -151,7 +191,7 @@ impl Session {
 
     /// Makes what the endpoint asked for, a token rather than a password if it takes both. Nothing if it asked for
     /// nothing, or for what Docker does not know: it will say so itself.
-    async fn authorization(
+    pub(crate) async fn authorization(
         &self,
         extra: &[String],
         refused: Option<&HeaderValue>,
@@ -162,8 +202,9 @@ impl Session {
         if self.challenge("basic").is_none() {
             return Ok(None);
         }
+        let found = self.purse.open().await;
         let (username, password) =
-            self.credentials.basic().ok_or(RequestFault::NoBasicCredentials)?;
+            found.credentials.basic().ok_or(RequestFault::NoBasicCredentials)?;
         let mut header = HeaderValue::from_str(&basic_header(username, password))
             .map_err(|_| RequestFault::NoBasicCredentials)?;
         header.set_sensitive(true);
@@ -176,23 +217,38 @@ impl Session {
         extra: &[String],
         refused: Option<&HeaderValue>,
     ) -> Result<Authorization, RequestFault> {
-        if let Credentials::RegistryToken(token) = &self.credentials {
+        let credentials = &self.purse.open().await.credentials;
+        if let Credentials::RegistryToken(token) = credentials {
             let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
                 .map_err(|_| RequestFault::NoToken)?;
             header.set_sensitive(true);
             return Ok(Authorization { header, renewable: false });
         }
-        let key = self.token_key(challenge, extra)?;
+        let key = self.token_key(challenge, extra, credentials)?;
         let header = self.tokens.get(&self.endpoint, key, refused).await?;
         Ok(Authorization { header, renewable: true })
     }
 
-    fn token_key(&self, challenge: &Challenge, extra: &[String]) -> Result<TokenKey, RequestFault> {
+    fn token_key(
+        &self,
+        challenge: &Challenge,
+        extra: &[String],
+        credentials: &Credentials,
+    ) -> Result<TokenKey, RequestFault> {
         let realm = challenge.parameter("realm").ok_or(RequestFault::NoRealm)?.to_owned();
         let service = challenge.parameter("service").map(ToOwned::to_owned);
-        let scopes = self.scope.iter().chain(extra).cloned().collect();
+        let mut scopes: Vec<String> = self.scope.iter().chain(extra).cloned().collect();
+        // Below a path of its own a repository has another name, which only the host knows.
+        if self.endpoint.place.settings.override_path {
+            let asked = challenge.parameter("scope").unwrap_or_default();
+            for scope in asked.split_ascii_whitespace().take(MAX_SCOPES) {
+                if !scopes.iter().any(|known| known == scope) {
+                    scopes.push(scope.to_owned());
+                }
+            }
+        }
         let registry = self.endpoint.base.origin().ascii_serialization();
-        let credentials = self.credentials.clone();
+        let credentials = credentials.clone();
         Ok(TokenKey { registry, realm, service, scopes, credentials })
     }
 
@@ -202,10 +258,11 @@ impl Session {
         let url: Url = self.endpoint.url("");
         let fail = |fault| self.endpoint.failed((&Method::GET, &url), fault, true);
         let mut identity = None;
+        let credentials = &self.purse.open().await.credentials;
         let header = match self.challenge("bearer") {
-            Some(challenge) if !matches!(self.credentials, Credentials::RegistryToken(_)) => {
+            Some(challenge) if !matches!(credentials, Credentials::RegistryToken(_)) => {
                 // Not from the cache: it is the credentials that are on trial, and the refresh token is wanted.
-                let key = self.token_key(&challenge, &[]).map_err(fail)?;
+                let key = self.token_key(&challenge, &[], credentials).map_err(fail)?;
                 let token = token::fetch(&self.endpoint, &key, true).await.map_err(fail)?;
                 identity = token.identity;
                 Some(token.header)

@@ -7,7 +7,7 @@ use reqwest::{Method, Url};
 use serde::Deserialize;
 use spec::Tag;
 
-use crate::{RegistryError, Remote, endpoint::Call, redact, session::Session};
+use crate::{RegistryError, Remote, endpoint::Call, hosts::Need, redact, session::Session};
 
 /// Tags asked for at once; no registry gives more.
 const PAGE: usize = 1000;
@@ -28,7 +28,7 @@ struct Page {
 impl Remote {
     /// Returns all tags, in the registry's order.
     pub async fn tags(&self) -> Result<Vec<Tag>, RegistryError> {
-        let mut walk = self.walk();
+        let mut walk = self.walk(Need::Resolve);
         loop {
             let session = walk.next().await?;
             match self.tags_at(&session).await {
@@ -42,11 +42,11 @@ impl Remote {
     }
 
     async fn tags_at(&self, session: &Session) -> Result<Vec<Tag>, RegistryError> {
-        let list = session.endpoint.url(&format!("{}/tags/list", self.repository().path()));
+        let list = session.endpoint.reading_url(&format!("{}/tags/list", self.repository().path()));
         let shown = redact::shown(&list);
         let too_many = |what, limit| RegistryError::TooManyTags { url: shown.clone(), what, limit };
         let mut url = list.clone();
-        url.set_query(Some(&format!("n={PAGE}")));
+        url.query_pairs_mut().append_pair("n", &PAGE.to_string());
         let mut seen = HashSet::from([url.clone()]);
         let mut tags = Vec::new();
         loop {

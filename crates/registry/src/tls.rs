@@ -13,7 +13,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use crate::RegistryError;
+use crate::{RegistryError, hosts::Settings};
 
 /// The largest certificate or key file that is read; bundles of all public authorities have a quarter of it.
 const MAX_PEM: u64 = 1 << 20;
@@ -41,6 +41,38 @@ impl std::fmt::Debug for Pair {
 }
 
 impl Material {
+    /// Reads what a `hosts.toml` names for a host. Blocking.
+    pub(crate) fn add(&mut self, settings: &Settings) -> Result<(), RegistryError> {
+        for path in &settings.authorities {
+            let authority = read_file(path)?;
+            let mut certificates = CertificateDer::pem_slice_iter(&authority.1);
+            if !certificates.any(|certificate| certificate.is_ok()) {
+                let reason = "no certificate in this file".to_owned();
+                return Err(RegistryError::BadCertificate { path: path.clone(), reason });
+            }
+            self.authorities.push(authority);
+        }
+        for (certificate, key) in &settings.identities {
+            let certificate = read_file(certificate)?;
+            let key = match key {
+                Some(key) => read_file(key)?,
+                None => certificate.clone(),
+            };
+            self.identities.push(Pair { certificate, key });
+        }
+        Ok(())
+    }
+
+    /// Returns the files with authorities, for who wants to know.
+    pub(crate) fn authorities(&self) -> impl Iterator<Item = &Path> {
+        self.authorities.iter().map(|(path, _)| path.as_path())
+    }
+
+    /// Returns the files with client certificates.
+    pub(crate) fn identities(&self) -> impl Iterator<Item = &Path> {
+        self.identities.iter().map(|pair| pair.certificate.0.as_path())
+    }
+
     /// Reads `<directory>/<registry>/*` with dockerd's rules: `*.crt` are authorities, `*.cert` with `*.key` client
     /// certificates. Blocking.
     pub(crate) fn load(directories: &[PathBuf], registry: &str) -> Result<Self, RegistryError> {
@@ -94,8 +126,18 @@ fn is_absent(error: &io::Error) -> bool {
 }
 
 fn read(directory: &Path, name: &str) -> Result<(PathBuf, Vec<u8>), RegistryError> {
+    read_file(&directory.join(name))
+}
+
+fn read_file(path: &Path) -> Result<(PathBuf, Vec<u8>), RegistryError> {
     use io::Read;
-    let path = directory.join(name);
+    let path = path.to_owned();
+    // A FIFO would hold up whoever reads it.
+    let metadata = std::fs::metadata(&path);
+    if metadata.is_ok_and(|metadata| !metadata.is_file()) {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+        return Err(RegistryError::ReadCertificates { path, source });
+    }
     let mut bytes = Vec::new();
     let done =
         std::fs::File::open(&path).and_then(|file| file.take(MAX_PEM + 1).read_to_end(&mut bytes));
@@ -134,19 +176,25 @@ pub(crate) fn secure(
             tracing::warn!(path = %path.display(), "no certificate in this file");
         }
     }
+    identified(builder().with_root_certificates(roots), material)
+}
+
+/// Makes the settings for insecure registries: any certificate will do.
+pub(crate) fn insecure(material: &Material) -> Result<ClientConfig, RegistryError> {
+    let verifier = Arc::new(AnyCertificate(provider()));
+    identified(builder().dangerous().with_custom_certificate_verifier(verifier), material)
+}
+
+fn identified(
+    builder: rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>,
+    material: &Material,
+) -> Result<ClientConfig, RegistryError> {
     let identities = material.identities.iter().map(certified).collect::<Result<Vec<_>, _>>()?;
-    let builder = builder().with_root_certificates(roots);
     Ok(if identities.is_empty() {
         builder.with_no_client_auth()
     } else {
         builder.with_client_cert_resolver(Arc::new(Identities(identities)))
     })
-}
-
-/// Makes the settings for insecure registries: any certificate will do.
-pub(crate) fn insecure() -> ClientConfig {
-    let verifier = Arc::new(AnyCertificate(provider()));
-    builder().dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
 }
 
 fn provider() -> Arc<CryptoProvider> {

@@ -11,6 +11,7 @@ use spec::{Digest, Repository};
 use crate::{
     RegistryError, Remote,
     endpoint::{Call, Redirects},
+    hosts::Need,
     session::Session,
     transport::{Answer, Payload, UploadBody},
 };
@@ -72,7 +73,7 @@ impl Remote {
         &self,
         mount: Option<(&Digest, &Repository)>,
     ) -> Result<Mounted, RegistryError> {
-        let mut walk = self.walk();
+        let mut walk = self.walk(Need::Push);
         loop {
             let session = walk.next().await?;
             match self.post_upload_at(session, mount).await {

@@ -9,7 +9,9 @@
 
 mod auth;
 mod blobs;
+mod check;
 mod endpoints;
+mod hosts;
 mod login;
 mod manifests;
 mod support;

@@ -1,0 +1,305 @@
+//! Who would be asked for something, and what each says: everything that a pull finds out before it downloads.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use http::StatusCode;
+use reqwest::{Method, Url};
+use spec::{Descriptor, Repository};
+
+use crate::{
+    Access, Client, Credentials, RegistryError, Target,
+    endpoint::{Call, Endpoint},
+    hosts::Need,
+    manifests::{described, manifest_call},
+    places::Security,
+    redact,
+    session::Session,
+    transport::{Answer, Timeouts},
+};
+
+/// What is checked.
+#[derive(Clone, Debug)]
+pub enum Checked {
+    /// A registry as such.
+    Registry(String),
+    /// A tag or a digest in a repository.
+    Image(Repository, Target),
+}
+
+/// What was found out.
+#[derive(Clone, Debug)]
+pub struct RegistryCheck {
+    /// The registry.
+    pub registry: String,
+    /// The `hosts.toml` that counts for it.
+    pub hosts_file: Option<PathBuf>,
+    /// What the file has that does nothing.
+    pub warnings: Vec<String>,
+    /// Who is asked, in order.
+    pub endpoints: Vec<EndpointCheck>,
+    /// Index of the endpoint that says what the name means, if one can.
+    pub resolver: Option<usize>,
+    /// Index of the endpoint that is asked for content first.
+    pub provider: Option<usize>,
+}
+
+/// One endpoint.
+#[derive(Clone, Debug)]
+pub struct EndpointCheck {
+    /// Its URL.
+    pub url: String,
+    /// Whether another one is asked if it fails.
+    pub mirror: bool,
+    /// The setting, or the file and line, that put it on the list.
+    pub setting: String,
+    /// What it may be asked for: `pull`, `resolve`, `push`.
+    pub capabilities: Vec<&'static str>,
+    /// How its certificate is checked.
+    pub tls: TlsCheck,
+    /// The proxy on the way, without its user.
+    pub proxy: Option<String>,
+    /// Names of the headers that it is sent.
+    pub headers: Vec<String>,
+    /// Where the credentials are from that it was shown; nothing if none were.
+    pub credentials: Option<String>,
+    /// What it was asked, and what it answered.
+    pub probes: Vec<Probe>,
+    /// Whether it has what was looked for.
+    pub works: bool,
+}
+
+/// How an endpoint's certificate is checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsCheck {
+    /// There is none: plain HTTP.
+    Plain,
+    /// Any will do.
+    Unverified,
+    /// By the system's authorities, and those in these files. We show one of those in the other files.
+    Verified {
+        /// Files with more authorities.
+        authorities: Vec<PathBuf>,
+        /// Files with client certificates.
+        identities: Vec<PathBuf>,
+    },
+}
+
+/// One request, and what came of it.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// Method and URL, without secrets.
+    pub request: String,
+    /// The answer's status. None was had where there is an error.
+    pub status: Option<u16>,
+    /// What failed.
+    pub error: Option<String>,
+    /// What the answer describes.
+    pub found: Option<Descriptor>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Client {
+    /// Asks all endpoints what they know of something. Nothing is downloaded; `credentials` are for the registry itself.
+    pub async fn check(
+        &self,
+        what: &Checked,
+        credentials: &Credentials,
+    ) -> Result<RegistryCheck, RegistryError> {
+        let registry = match what {
+            Checked::Registry(registry) => registry.as_str(),
+            Checked::Image(repository, _) => repository.domain(),
+        };
+        let file = self.hosts_file(registry).await?;
+        let mut candidates = self.candidates(registry, Access::Pull).await?;
+        // A registry known for plain HTTP is listed twice.
+        let mut seen = Vec::new();
+        candidates.retain(|candidate| {
+            let url = &candidate.endpoint.base;
+            let new = !seen.contains(url);
+            seen.push(url.clone());
+            new
+        });
+        let checks = candidates.iter().map(|candidate| async {
+            // Once: whoever asks wants to see what fails.
+            let endpoint = Endpoint::clone(&candidate.endpoint);
+            let timeouts = Timeouts { attempts: 1, ..endpoint.timeouts };
+            self.check_endpoint(Arc::new(Endpoint { timeouts, ..endpoint }), what, credentials)
+                .await
+        });
+        let endpoints = join_all(checks).await;
+        let able = |need: Need| {
+            let mut pairs = candidates.iter().zip(&endpoints);
+            pairs.position(|(candidate, check)| {
+                check.works && candidate.endpoint.place.settings.capabilities.allow(need)
+            })
+        };
+        let needed = match what {
+            Checked::Image(_, Target::Tag(_)) => Need::Resolve,
+            _ => Need::Pull,
+        };
+        Ok(RegistryCheck {
+            registry: registry.to_owned(),
+            hosts_file: file.as_ref().map(|file| file.path.clone()),
+            warnings: file.map(|file| file.warnings).unwrap_or_default(),
+            resolver: able(needed),
+            provider: able(Need::Pull),
+            endpoints,
+        })
+    }
+
+    async fn check_endpoint(
+        &self,
+        endpoint: Arc<Endpoint>,
+        what: &Checked,
+        credentials: &Credentials,
+    ) -> EndpointCheck {
+        let purse = self.purse(&endpoint, credentials);
+        let scope = match what {
+            Checked::Registry(_) => None,
+            Checked::Image(repository, _) => Some(format!("repository:{}:pull", repository.path())),
+        };
+        let session = Session::new(Arc::clone(&endpoint), purse, scope, self.tokens());
+        let mut probing = Probing { session, probes: Vec::new() };
+        let works = probing.run(what).await;
+        let place = &endpoint.place;
+        let tls = match place.base.scheme() {
+            "http" => TlsCheck::Plain,
+            _ if place.security != Security::Verified => TlsCheck::Unverified,
+            _ => TlsCheck::Verified {
+                authorities: endpoint.files.authorities.clone(),
+                identities: endpoint.files.identities.clone(),
+            },
+        };
+        EndpointCheck {
+            url: endpoint.shown(&endpoint.base),
+            mirror: endpoint.mirror,
+            setting: place.setting.to_string(),
+            capabilities: place.settings.capabilities.names(),
+            tls,
+            proxy: endpoint.proxies.proxy(&endpoint.base).map(redact::shown),
+            headers: place.headers().keys().map(ToString::to_string).collect(),
+            credentials: probing.session.origin().map(ToOwned::to_owned),
+            probes: probing.probes,
+            works,
+        }
+    }
+}
+
+struct Probing {
+    session: Session,
+    probes: Vec<Probe>,
+}
+
+impl Probing {
+    /// Asks one question after the other, as long as the answers allow. Returns whether the last one was good.
+    async fn run(&mut self, what: &Checked) -> bool {
+        let root = self.session.endpoint.url("");
+        if !self.session.endpoint.place.settings.override_path {
+            let begun = Instant::now();
+            let answered = self.session.ping().await;
+            let Some(answer) = self.note(&Method::GET, &root, begun, answered) else {
+                return false;
+            };
+            let anonymous = answer.status() == StatusCode::OK;
+            if let Err(error) = self.session.hear(answer).await {
+                self.complain(error.to_string());
+                return false;
+            }
+            if anonymous && matches!(what, Checked::Registry(_)) {
+                return true;
+            }
+        }
+        if !self.authority().await {
+            return false;
+        }
+        let call = match what {
+            Checked::Registry(_) => Call::new(Method::GET, root),
+            Checked::Image(repository, target) => {
+                manifest_call(&self.session, repository, Method::HEAD, target)
+            }
+        };
+        let (method, url) = (call.method.clone(), call.url.clone());
+        let begun = Instant::now();
+        let answered = self.session.send(call).await;
+        let Some(answer) = self.note(&method, &url, begun, answered) else { return false };
+        let good = answer.status() == StatusCode::OK;
+        let found = described(&answer).filter(|_| good);
+        answer.discard().await;
+        if let (Checked::Image(_, Target::Digest(wanted)), Some(found)) = (what, &found)
+            && found.digest != *wanted
+        {
+            self.complain(format!("it says that this is {}", found.digest));
+            return false;
+        }
+        if let Some(probe) = self.probes.last_mut() {
+            probe.found = found;
+        }
+        good
+    }
+
+    /// Gets what the endpoint has asked for, which takes a request where that is a token.
+    async fn authority(&mut self) -> bool {
+        let realm = self.session.realm();
+        let begun = Instant::now();
+        let Err(fault) = self.session.authorization(&[], None).await else {
+            if let Some(realm) = realm {
+                self.push(&Method::GET, &realm, begun, (Some(StatusCode::OK), None));
+            }
+            return true;
+        };
+        match realm {
+            Some(realm) => self.push(&Method::GET, &realm, begun, (None, Some(fault.to_string()))),
+            None => self.complain(fault.to_string()),
+        }
+        false
+    }
+
+    fn note(
+        &mut self,
+        method: &Method,
+        url: &Url,
+        begun: Instant,
+        answered: Result<Answer, RegistryError>,
+    ) -> Option<Answer> {
+        let shown = self.session.endpoint.shown(url);
+        match answered {
+            Ok(answer) => {
+                self.push(method, &shown, begun, (Some(answer.status()), None));
+                Some(answer)
+            }
+            Err(error) => {
+                self.push(method, &shown, begun, (None, Some(error.to_string())));
+                None
+            }
+        }
+    }
+
+    fn push(
+        &mut self,
+        method: &Method,
+        url: &str,
+        begun: Instant,
+        (status, error): (Option<StatusCode>, Option<String>),
+    ) {
+        self.probes.push(Probe {
+            request: format!("{method} {url}"),
+            status: status.map(|status| status.as_u16()),
+            error,
+            found: None,
+            took: begun.elapsed(),
+        });
+    }
+
+    /// Adds what is wrong to what was asked last.
+    fn complain(&mut self, error: String) {
+        if let Some(probe) = self.probes.last_mut() {
+            probe.error = Some(error);
+        }
+    }
+}
