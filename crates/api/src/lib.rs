@@ -22,6 +22,7 @@ pub mod image;
 pub mod message;
 mod platform;
 mod query;
+pub mod registry;
 mod stream;
 pub mod system;
 mod version;

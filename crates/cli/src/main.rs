@@ -101,7 +101,7 @@ fn run(line: CommandLine) -> Result<(), CliError> {
         match verb {
             // These serve until a signal comes, and end in their own way.
             Verb::Daemon(arguments) => daemon::run(*arguments, &globals, environment).await,
-            Verb::Registry(arguments) => {
+            Verb::Registry(arguments) if arguments.verb.is_none() => {
                 logging::start(Some(globals.level().unwrap_or(tracing::Level::INFO)), false);
                 limits::open_many_files();
                 registry::run(arguments).await
@@ -171,6 +171,11 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Info(arguments) | Verb::System(SystemVerb::Info(arguments)) => {
             info::run(arguments, session).await
         }
+        Verb::Registry(registry::Arguments { verb: Some(verb), .. }) => match verb {
+            registry::RegistryVerb::Check(arguments) => {
+                registry::check::run(arguments, session).await
+            }
+        },
         Verb::Daemon(_) | Verb::Registry(_) | Verb::Completion(_) | Verb::Help(_) => Ok(()),
     }
 }

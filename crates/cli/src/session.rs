@@ -1,13 +1,14 @@
 //! What every verb works with: the client, the credentials, and the flags that all verbs share.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use api::ApiVersion;
 
 use crate::activation::Variables;
-use crate::arguments::{EngineFlags, Globals};
+use crate::arguments::Globals;
 use crate::client::{Client, Host, Local};
-use crate::credentials::Store;
+use crate::credentials::{Keyring, Store};
 use crate::error::CliError;
 use crate::output;
 use crate::settings;
@@ -138,16 +139,20 @@ impl Session {
         }
         // A flag goes before the environment: who names a data root means the one of this process.
         let ambient = environment.host.as_ref().filter(|_| !chooses_store);
-        let client = match globals.host.as_ref().or(ambient) {
-            Some(host) => Client::remote(remote_host(host, &environment)?, version),
-            None if chooses_store => local(engine, &environment, version)?,
-            None => {
-                refuse_context(environment.context.as_deref())?;
-                local(engine, &environment, version)?
-            }
-        };
         let config_directory =
             globals.config.clone().unwrap_or_else(|| environment.config_directory());
+        let local = |environment: &Environment| -> Result<Client, CliError> {
+            let keyring = Arc::new(Keyring::new(config_directory.clone()));
+            Ok(Client::local(Local::new(settings::engine(engine, environment)?, keyring), version))
+        };
+        let client = match globals.host.as_ref().or(ambient) {
+            Some(host) => Client::remote(remote_host(host, &environment)?, version),
+            None if chooses_store => local(&environment)?,
+            None => {
+                refuse_context(environment.context.as_deref())?;
+                local(&environment)?
+            }
+        };
         Ok(Session { client, environment, debug: globals.debug, config_directory })
     }
 
@@ -164,14 +169,6 @@ impl Session {
             Store::empty(&self.config_directory)
         })
     }
-}
-
-fn local(
-    flags: &EngineFlags,
-    environment: &Environment,
-    version: Option<ApiVersion>,
-) -> Result<Client, CliError> {
-    Ok(Client::local(Local::new(settings::engine(flags, environment)?), version))
 }
 
 /// Reads a daemon's address. Who asks for TLS is not to be served in plain.

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use api::ApiVersion;
 use engine::{Engine, EngineError, EventKind};
 use http::header::{HeaderMap, HeaderName, HeaderValue, SERVER};
+use registry::{CredentialSource, RegistryConfig};
 use spec::Digest;
 use tokio::sync::watch;
 
@@ -23,6 +24,8 @@ pub struct DaemonInfo {
     pub build_time: String,
     /// What it was started with.
     pub config: DaemonConfig,
+    /// Who knows the credentials for mirrors of registries.
+    pub credentials: Option<Arc<dyn CredentialSource>>,
 }
 
 /// An Engine API daemon. Cheap to clone: all clones are the same daemon.
@@ -34,6 +37,7 @@ struct Shared {
     version: String,
     git_commit: String,
     build_time: String,
+    credentials: Option<Arc<dyn CredentialSource>>,
     host: HostFacts,
     /// The headers of every answer.
     headers: HeaderMap,
@@ -54,13 +58,14 @@ impl std::fmt::Debug for Daemon {
 impl Daemon {
     /// A daemon in front of `engine`. Reads a few files of the host, for `/info`.
     pub fn new(engine: Engine, info: DaemonInfo) -> Self {
-        let DaemonInfo { version, git_commit, build_time, config } = info;
+        let DaemonInfo { version, git_commit, build_time, config, credentials } = info;
         let headers = headers(&version);
         Self(Arc::new(Shared {
             engine,
             version,
             git_commit,
             build_time,
+            credentials,
             host: HostFacts::read(),
             headers,
             config: RwLock::new(Arc::new(config)),
@@ -86,7 +91,11 @@ impl Daemon {
         config.proxies.clone_from(&new.proxies);
         config.labels.clone_from(&new.labels);
         config.features.clone_from(&new.features);
-        self.0.engine.reload(config.registry(&self.0.version), config.limits())?;
+        let registry = RegistryConfig {
+            credentials: self.0.credentials.clone(),
+            ..config.registry(&self.0.version)
+        };
+        self.0.engine.reload(registry, config.limits())?;
         let mut attributes = config.reloadable();
         *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         attributes.insert("name".to_owned(), self.0.host.name.clone());

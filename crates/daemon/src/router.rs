@@ -24,6 +24,8 @@ pub(crate) enum Route {
     ImageTag(String),
     ImageRemove(String),
     ImagePrune,
+    /// Ours: who is asked for an image, and what each says.
+    RegistryCheck,
     /// What clients ask around the image routes, answered as by a dockerd that has nothing of the kind.
     Empty(Empty),
     /// What Docker does and Longshore does not, by what it would be about.
@@ -192,6 +194,7 @@ fn foreign(method: &Method, area: &str, rest: &str) -> Option<Route> {
     let writes = matches!(method.as_str(), "POST" | "PUT" | "DELETE");
     let acts = |domain| writes.then_some(Route::Unavailable(domain));
     match (area, rest) {
+        ("longshore", "registry/check") if reads => Some(Route::RegistryCheck),
         ("networks", "") if reads => Some(Route::Empty(Empty::List)),
         ("networks", "prune") if *method == Method::POST => {
             Some(Route::Empty(Empty::NetworksPrune))

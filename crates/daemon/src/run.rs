@@ -102,7 +102,7 @@ pub async fn run(
     let (mut terminate, mut interrupt) =
         (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
     let mut hangup = hear(SignalKind::hangup())?;
-    let engine = open_engine(&config, &info.version)
+    let engine = open_engine(&config, &info.version, info.credentials.clone())
         .await
         .map_err(|error| RunError::Engine(Box::new(error)))?;
     let listeners = listen(&config, sockets, tls.as_ref()).await?;

@@ -16,6 +16,7 @@
 //! Downloads, layer jobs and uploads are [`transfer`]s: one job a key, however many operations wait for it, ended when the last of
 //! them is gone. Semaphores bound the transfers on the network and the threads that unpack.
 
+mod check;
 mod disk_usage;
 mod download;
 mod engine;

@@ -114,8 +114,8 @@ impl Purse {
     }
 }
 
-/// What credentials are from that came with the request.
-pub(crate) const GIVEN: &str = "the request";
+/// What credentials are from that a caller gave for the registry.
+pub const GIVEN: &str = "the request";
 
 async fn find(source: Option<&dyn CredentialSource>, host: &str) -> FoundCredentials {
     let Some(source) = source else { return FoundCredentials::default() };

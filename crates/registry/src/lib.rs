@@ -67,7 +67,9 @@ pub use blobs::BlobStream;
 pub use check::{Checked, EndpointCheck, Probe, RegistryCheck, TlsCheck};
 pub use client::{Access, Client};
 pub use config::RegistryConfig;
-pub use credentials::{CredentialSource, Credentials, CredentialsUnavailable, FoundCredentials};
+pub use credentials::{
+    CredentialSource, Credentials, CredentialsUnavailable, FoundCredentials, GIVEN,
+};
 pub use dns::LookupFailed;
 pub use error::{ApiError, Recovery, RegistryError, RequestFault};
 pub use fault::RequestFailed;

@@ -1,6 +1,7 @@
 //! Connections: to a socket, to an address, or to the engine in this process.
 
 use std::io;
+use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
@@ -11,6 +12,7 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio::task::JoinSet;
 
 use super::{Host, RequestBody};
+use crate::credentials::Keyring;
 use crate::error::CliError;
 use crate::settings;
 
@@ -32,6 +34,7 @@ pub(super) enum Connector {
 /// engine touches no data root.
 pub(crate) struct Local {
     config: daemon::DaemonConfig,
+    keyring: Arc<Keyring>,
     daemon: OnceCell<daemon::Daemon>,
     connections: Mutex<JoinSet<()>>,
 }
@@ -44,20 +47,22 @@ impl std::fmt::Debug for Local {
 
 impl Local {
     /// Prepares an engine; nothing is opened yet.
-    pub(crate) fn new(config: daemon::DaemonConfig) -> Local {
-        Local { config, daemon: OnceCell::new(), connections: Mutex::new(JoinSet::new()) }
+    pub(crate) fn new(config: daemon::DaemonConfig, keyring: Arc<Keyring>) -> Local {
+        Local { config, keyring, daemon: OnceCell::new(), connections: Mutex::new(JoinSet::new()) }
     }
 
     async fn open(&self) -> Result<daemon::Daemon, CliError> {
         let version = env!("CARGO_PKG_VERSION");
         settings::require_data_root(&self.config)?;
-        let engine = daemon::open_engine(&self.config, version).await;
+        let credentials: Option<Arc<dyn daemon::CredentialSource>> = Some(self.keyring.clone());
+        let engine = daemon::open_engine(&self.config, version, credentials.clone()).await;
         let engine = engine.map_err(|error| CliError::DataRoot(error.message()))?;
         let info = daemon::DaemonInfo {
             version: version.to_owned(),
             git_commit: crate::verbs::version::COMMIT.to_owned(),
             build_time: crate::verbs::version::BUILD_TIME.to_owned(),
             config: self.config.clone(),
+            credentials,
         };
         Ok(daemon::Daemon::new(engine, info))
     }

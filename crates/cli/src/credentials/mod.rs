@@ -9,10 +9,12 @@
 
 mod config_file;
 mod helper;
+mod keyring;
 mod prompt;
 mod server;
 mod store;
 
+pub(crate) use keyring::Keyring;
 pub(crate) use prompt::ask_for_login;
 pub(crate) use server::{DOCKER_HUB_KEY, host_of, key_of_domain};
 pub(crate) use store::Store;

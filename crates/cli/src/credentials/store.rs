@@ -47,6 +47,16 @@ impl Store {
         Ok(AuthConfig { registrytoken: kept.registrytoken, ..found })
     }
 
+    /// Returns where the credentials for a server are kept, in words.
+    pub(crate) fn origin(&self, server: &str) -> String {
+        match self.file.helper(server) {
+            Some(name) => {
+                format!("docker-credential-{name}, named by {}", self.file.path().display())
+            }
+            None => self.file.path().display().to_string(),
+        }
+    }
+
     /// Keeps credentials under their server's name. Warns where that means to write a password into a file.
     pub(crate) async fn store(&mut self, auth: &AuthConfig) -> Result<(), CliError> {
         if let Some(name) = self.file.helper(&auth.serveraddress) {

@@ -1,5 +1,7 @@
 //! `longshore daemon`
 
+use std::sync::Arc;
+
 use daemon::{
     ConfigError, ConfigFile, DaemonConfig, DaemonInfo, Defaults, Directives, Listener, LogFormat,
     Process, RunError, Tls,
@@ -7,6 +9,7 @@ use daemon::{
 
 use super::version::{BUILD_TIME, COMMIT, VERSION};
 use crate::arguments::{Globals, LogLevel};
+use crate::credentials::Keyring;
 use crate::error::CliError;
 use crate::logging::{self, Threshold};
 use crate::session::Environment;
@@ -204,11 +207,13 @@ pub(crate) async fn run(
     limits::open_many_files();
     let activation = environment.activation.clone().take();
     let defaults = settings::defaults(&environment);
+    let own = globals.config.clone().unwrap_or_else(|| environment.config_directory());
     let info = DaemonInfo {
         version: VERSION.to_owned(),
         git_commit: COMMIT.to_owned(),
         build_time: BUILD_TIME.to_owned(),
         config,
+        credentials: Some(Arc::new(Keyring::new(own))),
     };
     let outside = Outside { file, flags, defaults, threshold };
     // The daemon hears the first signal itself; who sends a second one does not want to wait for requests that run.

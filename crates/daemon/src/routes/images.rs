@@ -227,7 +227,7 @@ pub(super) fn removed(removed: Vec<Removed>) -> Vec<ImageDeleted> {
 
 /// The credentials in a request's header. What cannot be read is no credentials, as with dockerd: many registries need
 /// none, and the others say so.
-fn header_credentials(call: &Call) -> Credentials {
+pub(super) fn header_credentials(call: &Call) -> Credentials {
     let Some(header) = call.headers.get(REGISTRY_AUTH_HEADER) else {
         return Credentials::Anonymous;
     };
@@ -240,8 +240,8 @@ fn header_credentials(call: &Call) -> Credentials {
     }
 }
 
-/// What a registry is shown, the strongest first.
-pub(super) fn credentials(auth: AuthConfig) -> Credentials {
+/// What a registry is shown of what a client or a file has for it, the strongest first.
+pub fn credentials(auth: AuthConfig) -> Credentials {
     if !auth.registrytoken.is_empty() {
         Credentials::RegistryToken(auth.registrytoken)
     } else if !auth.identitytoken.is_empty() {

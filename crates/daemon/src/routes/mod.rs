@@ -5,7 +5,10 @@ mod df;
 mod history;
 mod images;
 mod prune;
+mod registry;
 mod system;
+
+pub use images::credentials;
 
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
@@ -40,6 +43,7 @@ pub(crate) async fn dispatch(daemon: &Daemon, mut call: Call, mut body: Incoming
         Route::ImageRemove(name) => images::remove(daemon, &call, &name).await,
         Route::ImagePrune => prune::prune(daemon, &call).await,
         Route::DiskUsage => df::disk_usage(daemon, &call).await,
+        Route::RegistryCheck => registry::check(daemon, &call).await,
         Route::Empty(question) => absent::empty(question),
         Route::Unavailable(domain) => Err(absent::unavailable(domain)),
         Route::Options => Ok(reply::empty(StatusCode::OK)),

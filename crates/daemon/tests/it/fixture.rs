@@ -79,6 +79,7 @@ pub(crate) fn info(config: DaemonConfig) -> DaemonInfo {
         git_commit: "abcdef".into(),
         build_time: "2026-11-21".into(),
         config,
+        credentials: None,
     }
 }
 
@@ -91,7 +92,7 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let mut config = config(&folder);
         change(&mut config);
-        let engine = open_engine(&config, VERSION).await.unwrap();
+        let engine = open_engine(&config, VERSION, None).await.unwrap();
         Self { daemon: Daemon::new(engine.clone(), info(config)), engine, folder }
     }
 

@@ -1,0 +1,94 @@
+//! `GET /longshore/registry/check`, a route of Longshore's own.
+
+use serde::{Deserialize, Serialize};
+
+/// What credentials are from that came with the request itself: only the client knows more.
+pub const GIVEN: &str = "the request";
+
+/// Who is asked for something, and what each says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct RegistryCheck {
+    /// What was checked: an image with its tag or digest, or a registry.
+    pub name: String,
+    /// The registry.
+    pub registry: String,
+    /// The `hosts.toml` that counts for the registry.
+    pub hosts_file: Option<String>,
+    /// What the file has that does nothing.
+    pub warnings: Vec<String>,
+    /// Who is asked, in order.
+    pub endpoints: Vec<Endpoint>,
+    /// Index of the endpoint that says what the name means; none if the name cannot be resolved.
+    pub resolver: Option<usize>,
+    /// Index of the endpoint that is asked for content first.
+    pub provider: Option<usize>,
+}
+
+/// One endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Endpoint {
+    /// Its URL.
+    pub url: String,
+    /// Whether another one is asked if it fails.
+    pub mirror: bool,
+    /// The setting, or file and line, that it is from.
+    pub from: String,
+    /// What it may be asked for: `pull`, `resolve`, `push`.
+    pub capabilities: Vec<String>,
+    /// How its certificate is checked.
+    #[serde(rename = "TLS")]
+    pub tls: Tls,
+    /// The proxy on the way.
+    pub proxy: Option<String>,
+    /// Names of the headers that its file gives it.
+    pub headers: Vec<String>,
+    /// Where the credentials are from that it was shown, if any were.
+    pub credentials: Option<String>,
+    /// What it was asked, in order.
+    pub requests: Vec<Request>,
+    /// Whether it has what was looked for.
+    pub works: bool,
+}
+
+/// How a certificate is checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Tls {
+    /// `none` for plain HTTP, `unverified` or `verified`.
+    pub mode: String,
+    /// Files with authorities besides the system's.
+    #[serde(rename = "CA")]
+    pub ca: Vec<String>,
+    /// Files with client certificates.
+    pub client: Vec<String>,
+}
+
+/// One request and its answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Request {
+    /// Method and URL.
+    pub request: String,
+    /// The answer's status, if there was an answer.
+    pub status: Option<u16>,
+    /// What failed.
+    pub error: Option<String>,
+    /// What the answer describes.
+    pub found: Option<Found>,
+    /// How long it took.
+    pub milliseconds: u64,
+}
+
+/// What a registry says that a name means.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Found {
+    /// The digest.
+    pub digest: String,
+    /// The type.
+    pub media_type: String,
+    /// In bytes.
+    pub size: u64,
+}

@@ -1,0 +1,185 @@
+//! `longshore registry check`
+
+use std::fmt::Write as _;
+
+use api::Query;
+use api::auth::AuthConfig;
+use api::registry::{Endpoint, GIVEN, RegistryCheck, Request};
+use spec::Repository;
+
+use crate::client::Call;
+use crate::credentials::key_of_domain;
+use crate::error::CliError;
+use crate::format::{Execution, Template, Value};
+use crate::output;
+use crate::session::Session;
+
+/// Show who would be asked for an image, and what each answers; nothing is downloaded
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Format output using a custom template: 'json' or 'TEMPLATE' (a Go template)
+    #[arg(long, value_name = "string")]
+    format: Option<String>,
+    /// An image, or a registry's host
+    #[arg(hide = true, required = true, value_name = "NAME")]
+    name: String,
+}
+
+/// Asks for a check and shows it. Fails if the name cannot be resolved.
+pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
+    let template = match arguments.format.as_deref() {
+        None | Some("") => None,
+        Some("json") => Some("{{json .}}"),
+        Some(text) => Some(text),
+    };
+    let template = template.map(Template::parse).transpose().map_err(CliError::TemplateArgument)?;
+    let store = session.credentials_to_read();
+    let key = key_of_domain(domain(&arguments.name)).to_owned();
+    let auth = match store.get(&key).await {
+        Ok(auth) => auth,
+        Err(error) => {
+            output::warn_line(&format!("WARNING: {error}"));
+            AuthConfig::default()
+        }
+    };
+    let mut query = Query::new();
+    query.add("name", arguments.name.as_str());
+    let call = Call { query, registry_auth: Some(auth.encode()), ..Call::default() };
+    let answer = session.client.get("/longshore/registry/check", call).await;
+    let answer = answer.map_err(|error| foreign(session, error))?;
+    let mut check: RegistryCheck = answer.json().await?;
+    for origin in check.endpoints.iter_mut().filter_map(|endpoint| endpoint.credentials.as_mut()) {
+        if origin == GIVEN {
+            *origin = store.origin(&key);
+        }
+    }
+    match template {
+        None => output::print(&text(&check))?,
+        Some(template) => {
+            let json = serde_json::to_value(&check).map_err(CliError::AnswerJson)?;
+            output::print_line(&template.execute(&Value::from_json(&json), Execution::Values)?)?;
+        }
+    }
+    if check.resolver.is_some() {
+        return Ok(());
+    }
+    Err(CliError::Refused(format!("{} cannot be resolved", check.name)))
+}
+
+/// Returns the registry that a name is of, or is.
+fn domain(name: &str) -> &str {
+    let bare = name.trim_end_matches('/');
+    let first = bare.split('/').next().unwrap_or_default();
+    let is_host = |text: &str| text.contains(['.', ':']) || text == "localhost";
+    let names_host = if bare.contains('/') {
+        is_host(first)
+    } else {
+        // As the daemon tells them apart: `alpine:3` is an image, `r.example:3` is not.
+        bare.len() < name.len()
+            || first.rsplit_once(':').map_or(first, |(host, _)| host).contains(['.', '['])
+            || first.split(':').next() == Some("localhost")
+    };
+    if names_host && Repository::parse_familiar(&format!("{first}/a")).is_ok() {
+        first
+    } else {
+        "docker.io"
+    }
+}
+
+/// Tells a daemon that is not ours from a failure.
+fn foreign(session: &Session, error: CliError) -> CliError {
+    match error {
+        CliError::Daemon { status: 404, message } if message.contains("page not found") => {
+            let _ = session;
+            CliError::Refused(
+                "this daemon is not Longshore's and cannot say whom it would ask: without -H, LONGSHORE_HOST and \
+                 DOCKER_HOST, `longshore registry check` asks from this machine itself"
+                    .to_owned(),
+            )
+        }
+        error => error,
+    }
+}
+
+/// Returns a check as text.
+fn text(check: &RegistryCheck) -> String {
+    let mut text = format!("Name:     {}\nRegistry: {}\n", check.name, check.registry);
+    let file = check.hosts_file.as_deref().unwrap_or("none for this registry");
+    let _ = writeln!(text, "Hosts:    {file}");
+    for warning in &check.warnings {
+        let _ = writeln!(text, "WARNING:  {warning}");
+    }
+    for (at, endpoint) in check.endpoints.iter().enumerate() {
+        describe(&mut text, at, endpoint);
+    }
+    let url = |index: Option<usize>| {
+        let endpoint = index.and_then(|index| Some((index, check.endpoints.get(index)?)));
+        endpoint.map_or_else(
+            || "nobody".to_owned(),
+            |(index, endpoint)| format!("{}. {}", index + 1, endpoint.url),
+        )
+    };
+    let _ = write!(
+        text,
+        "\nResolved by:  {}\nContent from: {}\n",
+        url(check.resolver),
+        url(check.provider)
+    );
+    let found = check.resolver.and_then(|index| check.endpoints.get(index));
+    if let Some(found) =
+        found.and_then(|endpoint| endpoint.requests.last()).and_then(|last| last.found.as_ref())
+    {
+        let _ =
+            write!(text, "Digest:       {}\nMedia type:   {}\n", found.digest, found.media_type);
+    }
+    text
+}
+
+fn describe(text: &mut String, at: usize, endpoint: &Endpoint) {
+    let role = if endpoint.mirror { "mirror" } else { "registry" };
+    let _ = writeln!(text, "\n{}. {} ({role})", at + 1, endpoint.url);
+    let tls = match endpoint.tls.mode.as_str() {
+        "none" => "plain HTTP".to_owned(),
+        "unverified" => "TLS, any certificate".to_owned(),
+        _ => {
+            let mut words = "TLS, the system's authorities".to_owned();
+            for file in &endpoint.tls.ca {
+                let _ = write!(words, " and {file}");
+            }
+            for file in &endpoint.tls.client {
+                let _ = write!(words, ", with client certificate {file}");
+            }
+            words
+        }
+    };
+    let headers = endpoint.headers.join(", ");
+    let lines = [
+        ("From", Some(endpoint.from.as_str())),
+        ("May", Some(&endpoint.capabilities.join(", "))),
+        ("Security", Some(&tls)),
+        ("Proxy", endpoint.proxy.as_deref()),
+        ("Headers", Some(headers.as_str()).filter(|headers| !headers.is_empty())),
+        ("Credentials", Some(endpoint.credentials.as_deref().unwrap_or("none shown"))),
+    ];
+    for (name, value) in lines {
+        if let Some(value) = value {
+            let _ = writeln!(text, "   {:<13}{value}", format!("{name}:"));
+        }
+    }
+    for request in &endpoint.requests {
+        let _ = writeln!(text, "   {}", outcome(request));
+    }
+}
+
+fn outcome(request: &Request) -> String {
+    let mut line = format!("{} -> ", request.request);
+    match (request.status, &request.error) {
+        (Some(status), None) => line.push_str(&status.to_string()),
+        (Some(status), Some(error)) => {
+            let _ = write!(line, "{status}: {error}");
+        }
+        (None, error) => line.push_str(error.as_deref().unwrap_or("no answer")),
+    }
+    let _ = write!(line, " ({} ms)", request.milliseconds);
+    line
+}

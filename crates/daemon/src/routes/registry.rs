@@ -1,0 +1,144 @@
+//! The routes of ours about registries.
+
+use std::path::Path;
+
+use api::registry::{Endpoint, Found, RegistryCheck, Request, Tls};
+use engine::EngineError;
+use http::StatusCode;
+use registry::{Checked, EndpointCheck, Probe, Target, TlsCheck};
+use spec::{Reference, Tag};
+
+use super::Answer;
+use super::images::header_credentials;
+use crate::connection::Call;
+use crate::errors::Failure;
+use crate::{Daemon, reply};
+
+/// `GET /longshore/registry/check`: who is asked for `name`, and what each says.
+pub(super) async fn check(daemon: &Daemon, call: &Call) -> Answer {
+    let name = call.query.get("name");
+    let (what, shown) = checked(name)?;
+    let found = daemon
+        .engine()
+        .check_registry(&what, &header_credentials(call))
+        .await
+        .map_err(EngineError::Registry)?;
+    Ok(reply::json(StatusCode::OK, &document(shown, found)))
+}
+
+/// Tells a registry from an image. What could be both is an image, unless it looks like a host.
+fn checked(name: &str) -> Result<(Checked, String), Failure> {
+    if name.is_empty() {
+        return Err(Failure::invalid("name is required: an image or a registry"));
+    }
+    let bare = name.strip_suffix('/').unwrap_or(name);
+    if !bare.contains(['/', '@']) && (bare.len() < name.len() || is_host(bare)) {
+        // The grammar of names decides what a host may be.
+        let probe = Reference::parse_familiar(&format!("{bare}/a/b"))?;
+        let registry = probe.repository().domain().to_owned();
+        return Ok((Checked::Registry(registry.clone()), registry));
+    }
+    let reference = Reference::parse_familiar(name)?;
+    let target = match (reference.digest(), reference.tag()) {
+        (Some(digest), _) => Target::Digest(digest.clone()),
+        (None, tag) => Target::Tag(tag.cloned().unwrap_or_else(Tag::latest)),
+    };
+    let shown = reference.clone().with_default_tag().familiar();
+    Ok((Checked::Image(reference.repository().clone(), target), shown))
+}
+
+fn is_host(name: &str) -> bool {
+    let host = match name.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => name,
+    };
+    host == "localhost" || host.starts_with('[') || host.contains('.')
+}
+
+fn document(name: String, check: registry::RegistryCheck) -> RegistryCheck {
+    RegistryCheck {
+        name,
+        registry: check.registry,
+        hosts_file: check.hosts_file.map(|path| path.display().to_string()),
+        warnings: check.warnings,
+        endpoints: check.endpoints.into_iter().map(endpoint).collect(),
+        resolver: check.resolver,
+        provider: check.provider,
+    }
+}
+
+fn endpoint(check: EndpointCheck) -> Endpoint {
+    let text = |path: &Path| path.display().to_string();
+    let tls = match check.tls {
+        TlsCheck::Plain => Tls { mode: "none".to_owned(), ..Tls::default() },
+        TlsCheck::Unverified => Tls { mode: "unverified".to_owned(), ..Tls::default() },
+        TlsCheck::Verified { authorities, identities } => Tls {
+            mode: "verified".to_owned(),
+            ca: authorities.iter().map(|path| text(path)).collect(),
+            client: identities.iter().map(|path| text(path)).collect(),
+        },
+    };
+    Endpoint {
+        url: check.url,
+        mirror: check.mirror,
+        from: check.setting,
+        capabilities: check.capabilities.into_iter().map(str::to_owned).collect(),
+        tls,
+        proxy: check.proxy,
+        headers: check.headers,
+        credentials: check.credentials.map(|origin| match origin.as_str() {
+            registry::GIVEN => api::registry::GIVEN.to_owned(),
+            _ => origin,
+        }),
+        requests: check.probes.into_iter().map(request).collect(),
+        works: check.works,
+    }
+}
+
+fn request(probe: Probe) -> Request {
+    Request {
+        request: probe.request,
+        status: probe.status,
+        error: probe.error,
+        found: probe.found.map(|found| Found {
+            digest: found.digest.to_string(),
+            media_type: found.media_type.to_string(),
+            size: found.size,
+        }),
+        milliseconds: u64::try_from(probe.took.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_told_from_images() {
+        for (name, expected) in [
+            ("alpine", "docker.io/library/alpine latest"),
+            ("alpine:3", "docker.io/library/alpine 3"),
+            ("alpine:3.19", "docker.io/library/alpine 3.19"),
+            ("ghcr.io/a/b", "ghcr.io/a/b latest"),
+            ("localhost:5000/a", "localhost:5000/a latest"),
+            ("ghcr.io", "registry ghcr.io"),
+            ("docker.io", "registry docker.io"),
+            ("127.0.0.1:5000", "registry 127.0.0.1:5000"),
+            ("[::1]:5000", "registry [::1]:5000"),
+            ("localhost", "registry localhost"),
+            ("localhost:5000", "registry localhost:5000"),
+            ("registry:5000/", "registry registry:5000"),
+            ("", "name is required: an image or a registry"),
+            ("A", "invalid reference format: repository name (library/A) must be lowercase"),
+            ("..", "invalid reference format"),
+            ("a b.c", "invalid reference format"),
+        ] {
+            let shown = match checked(name) {
+                Ok((Checked::Registry(registry), _)) => format!("registry {registry}"),
+                Ok((Checked::Image(repository, target), _)) => format!("{repository} {target}"),
+                Err(failure) => failure.message,
+            };
+            assert_eq!(shown, expected, "{name}");
+        }
+    }
+}
