@@ -25,6 +25,7 @@ mod query;
 pub mod registry;
 mod stream;
 pub mod system;
+pub mod timestamp;
 mod version;
 mod wire;
 

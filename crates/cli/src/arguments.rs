@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::verbs::{
-    completion, daemon, df, help, history, images, info, inspect, load, login, logout, prune, pull,
-    push, registry, rmi, save, tag, version,
+    completion, daemon, df, events, help, history, images, info, inspect, load, login, logout,
+    prune, pull, push, registry, rmi, save, tag, version,
 };
 
 /// The whole command line.
@@ -107,6 +107,7 @@ pub(crate) enum Verb {
     Push(push::Arguments),
     Images(images::Arguments),
     History(history::Arguments),
+    Events(events::Arguments),
     Login(login::Arguments),
     Logout(logout::Arguments),
     Version(version::Arguments),
@@ -169,6 +170,8 @@ pub(crate) enum ImageVerb {
 #[derive(Debug, Subcommand)]
 pub(crate) enum SystemVerb {
     Df(df::Arguments),
+    #[command(override_usage = "longshore system events [OPTIONS]")]
+    Events(events::Arguments),
     #[command(override_usage = "longshore system info [OPTIONS]")]
     Info(info::Arguments),
 }

@@ -43,6 +43,14 @@ pub(crate) fn rfc3339(moment: i64, zone: &TimeZone) -> String {
     moment.strftime(format).to_string()
 }
 
+/// Returns Unix nanoseconds as Docker prints events: RFC 3339 with all nine digits.
+pub(crate) fn nanoseconds(moment: i64, zone: &TimeZone) -> String {
+    let moment = Timestamp::from_nanosecond(moment.into()).unwrap_or_default();
+    let moment = moment.to_zoned(zone.clone());
+    let zone = if moment.offset().is_zero() { "Z" } else { "%:z" };
+    moment.strftime(&format!("%Y-%m-%dT%H:%M:%S.%9f{zone}")).to_string()
+}
+
 fn local(moment: i64, zone: &TimeZone) -> Zoned {
     Timestamp::from_second(moment).unwrap_or_default().to_zoned(zone.clone())
 }

@@ -80,6 +80,9 @@ pub(crate) enum CliError {
     /// A template that does not parse or run.
     #[error("template parsing error: {0}")]
     Template(#[from] TemplateError),
+    /// A template that does not parse or run, of events.
+    #[error("Error parsing format: {0}")]
+    EventTemplate(#[source] TemplateError),
     /// A template that does not run, in a command that says no more of it.
     #[error("{0}")]
     TemplateRun(#[source] TemplateError),
@@ -158,7 +161,7 @@ impl CliError {
     pub(crate) fn status(&self) -> u8 {
         match self {
             CliError::Usage { status, .. } => *status,
-            CliError::TemplateArgument(_) => TEMPLATE_STATUS,
+            CliError::TemplateArgument(_) | CliError::EventTemplate(_) => TEMPLATE_STATUS,
             CliError::BrokenPipe => PIPE_STATUS,
             // As a shell reports a program that the signal ended.
             CliError::Interrupted(signal) => 128 + signal,

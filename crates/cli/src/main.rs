@@ -42,8 +42,8 @@ use session::{Environment, Session};
 use usage::Request;
 use verbs::images::CalledAs;
 use verbs::{
-    completion, daemon, df, history, images, info, inspect, load, login, logout, prune, pull, push,
-    registry, rmi, save, tag, version,
+    completion, daemon, df, events, history, images, info, inspect, load, login, logout, prune,
+    pull, push, registry, rmi, save, tag, version,
 };
 
 /// How long work that was told to stop may take to clean up.
@@ -164,6 +164,9 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
         }
         Verb::Load(arguments) | Verb::Image(ImageVerb::Load(arguments)) => {
             load::run(arguments, session).await
+        }
+        Verb::Events(arguments) | Verb::System(SystemVerb::Events(arguments)) => {
+            events::run(arguments, session).await
         }
         Verb::Login(arguments) => login::run(arguments, session).await,
         Verb::Logout(arguments) => logout::run(arguments, session).await,

@@ -38,9 +38,9 @@ mod router;
 mod routes;
 mod run;
 mod serve;
-mod timestamp;
 mod tls;
 
+pub(crate) use api::timestamp;
 pub use config::{
     ConfigError, ConfigFile, DaemonConfig, Defaults, Group, LogFormat, Proxies, TlsFiles, TlsMode,
 };

@@ -14,6 +14,7 @@ use crate::download::Downloads;
 use crate::events::{EventKind, Events};
 use crate::pull::LayerJobs;
 use crate::push::UploadJobs;
+use crate::resolve;
 use crate::transfer::Transfers;
 use crate::{EngineError, Result};
 
@@ -199,6 +200,26 @@ impl Engine {
             Ok(None) | Err(_) => BTreeMap::new(),
         };
         self.event(action, id.to_string(), labels, name);
+    }
+
+    /// Tells the watchers that what `reference` means was pulled or pushed, with the image's labels.
+    pub(crate) async fn transfer_event(
+        &self,
+        action: &'static str,
+        reference: String,
+        repository: String,
+    ) {
+        let store = self.store().clone();
+        let asked = reference.clone();
+        let labels = blocking(move || {
+            let references = store.references()?;
+            let id = resolve::find(&store, &references, &asked)?.id;
+            let image = store.image(&id)?;
+            Ok(image.and_then(|image| image.config.value().labels()).unwrap_or_default())
+        });
+        // All tags of a repository are no image of that name, which has no labels to tell.
+        let labels = labels.await.unwrap_or_default();
+        self.event(action, reference, labels, &repository);
     }
 
     /// Tells the watchers that something happened.

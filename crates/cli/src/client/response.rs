@@ -71,21 +71,21 @@ impl Response {
         serde_json::from_slice(&self.bytes().await?).map_err(CliError::AnswerJson)
     }
 
-    /// Reads the body as a progress stream.
-    pub(crate) fn messages(self) -> Messages {
+    /// Reads the body as a stream of documents: of progress, of events.
+    pub(crate) fn messages<T: DeserializeOwned>(self) -> Messages<T> {
         Messages { body: self.inner.into_body(), stream: JsonStream::new() }
     }
 }
 
-/// The messages of a progress stream, as they arrive.
-pub(crate) struct Messages {
+/// The documents of a stream, as they arrive.
+pub(crate) struct Messages<T = Message> {
     body: Incoming,
-    stream: JsonStream<Message>,
+    stream: JsonStream<T>,
 }
 
-impl Messages {
-    /// Returns the next message, or `None` at the end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Message>, CliError> {
+impl<T: DeserializeOwned> Messages<T> {
+    /// Returns the next document, or `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<T>, CliError> {
         loop {
             if let Some(message) = self.stream.next_value()? {
                 return Ok(Some(message));

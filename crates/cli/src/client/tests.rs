@@ -140,7 +140,11 @@ async fn a_stream_is_read_message_by_message() {
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         let daemon = scripted(vec![&*answer.leak()].leak());
         let client = Client::remote(daemon.host.clone(), Some(MAX_VERSION));
-        let mut messages = client.post("/images/create", Call::default()).await.unwrap().messages();
+        let mut messages = client
+            .post("/images/create", Call::default())
+            .await
+            .unwrap()
+            .messages::<api::message::Message>();
         let mut statuses = Vec::new();
         let end = loop {
             match messages.next().await {

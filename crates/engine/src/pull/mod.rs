@@ -63,7 +63,7 @@ impl Engine {
         for warning in pull.warnings.into_inner().unwrap_or_else(PoisonError::into_inner) {
             pull.progress.report(ProgressEvent::Warning(warning));
         }
-        self.event("pull", familiar, std::collections::BTreeMap::new(), &repository.familiar());
+        self.transfer_event("pull", familiar, repository.familiar()).await;
         Ok(())
     }
 

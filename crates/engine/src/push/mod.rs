@@ -66,7 +66,7 @@ impl Engine {
             Some(tag) => Reference::new(repository.clone(), Some(tag.clone()), None).familiar(),
             None => repository.familiar(),
         };
-        self.event("push", familiar, std::collections::BTreeMap::new(), &repository.familiar());
+        self.transfer_event("push", familiar, repository.familiar()).await;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::process::Command;
 
 /// Every command that docker has, too, and the flags of it that are not there.
 const COMMANDS: &[(&str, &[&str])] = &[
+    ("events", &[]),
     ("history", &[]),
     ("images", &["--tree"]),
     ("image history", &[]),
@@ -13,6 +14,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("image ls", &["--tree"]),
     ("image inspect", &[]),
     ("image pull", &[]),
+    ("image prune", &[]),
     ("image push", &[]),
     ("image rm", &[]),
     ("image tag", &[]),
@@ -25,6 +27,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("push", &[]),
     ("rmi", &[]),
     ("save", &[]),
+    ("system events", &[]),
     ("system info", &[]),
     ("tag", &[]),
     ("version", &[]),

@@ -52,6 +52,32 @@ fn difference(daemon: &Daemon, folder: &Folder, case: &Case) -> Option<String> {
 }
 
 #[test]
+fn the_daemons_tell_of_the_same_events() {
+    if !can_run() {
+        return;
+    }
+    let stage = Stage::new();
+    let folder = Folder::new();
+    let told = |daemon: &Daemon| -> Vec<String> {
+        for case in stage.cases(&[include_str!("events.txt")]) {
+            let said = Stage::run(daemon, &folder, Program::Docker, &case);
+            assert!(said.is_success(), "{} on {}: {said}", case.text, daemon.name);
+        }
+        // A second from now: the second of the last event is not over.
+        let line =
+            "events --since 0 --until -1s -f type=image --format '{{.Action}} {{json .Actor}}'";
+        let said = Stage::run(daemon, &folder, Program::Docker, &stage.cases(&[line])[0]);
+        said.lines()
+    };
+    let [ours, theirs] = &stage.daemons;
+    let (ours, theirs) = (told(ours), told(theirs));
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        assert_eq!(ours, theirs);
+    }
+    assert_eq!(ours.len(), theirs.len());
+}
+
+#[test]
 fn docker_and_longshore_say_the_same() {
     if !can_run() {
         return;

@@ -81,6 +81,18 @@ pub(super) struct Said {
     stderr: String,
 }
 
+impl Said {
+    /// Says whether the program succeeded.
+    pub(super) fn is_success(&self) -> bool {
+        self.status == Some(0)
+    }
+
+    /// Returns the lines of the standard output.
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.stdout.lines().map(str::to_owned).collect()
+    }
+}
+
 impl fmt::Display for Said {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Said { status, stdout, stderr } = self;
@@ -124,7 +136,7 @@ impl Stage {
         for daemon in &self.daemons {
             for case in self.cases(&[include_str!("stage.txt")]) {
                 let said = Stage::run(daemon, &folder, Program::Docker, &case);
-                assert_eq!(said.status, Some(0), "{}: {said}", case.text);
+                assert!(said.is_success(), "{}: {said}", case.text);
             }
         }
     }

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 /// Reads `SECONDS` or `SECONDS.FRACTION` since 1970, the form of `since` and `until` of events. Empty is no time.
 ///
 /// The error says what is wrong in dockerd's words, to be put behind the parameter's name.
-pub(crate) fn unix(text: &str) -> Result<Option<Timestamp>, String> {
+pub fn unix(text: &str) -> Result<Option<Timestamp>, String> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -41,7 +41,7 @@ fn seconds(text: &str) -> Result<Timestamp, String> {
 
 /// Reads what `until` of a list of images may be: how long ago (`1h30m`), a date or time with or without a zone, or Unix
 /// seconds. Times without a zone are in `zone`.
-pub(crate) fn moment(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, String> {
+pub fn moment(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, String> {
     let failed = |reason: &str| format!("failed to parse value as time or duration: {reason}");
     if text.trim().is_empty() {
         return Err(failed("value is empty"));
@@ -55,6 +55,28 @@ pub(crate) fn moment(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Time
         return date(text, zone).ok_or_else(|| failed(&format!("cannot parse {text:?} as a time")));
     }
     seconds(text).map_err(|reason| failed(&reason))
+}
+
+/// Writes what a user says of a time (`10m` ago, a date or time with or without a zone, Unix seconds) as `since` and `until`
+/// of events have it. The error is what Docker's command line says.
+pub fn parameter(text: &str, now: Timestamp, zone: &TimeZone) -> Result<String, String> {
+    if text != "0"
+        && let Some(ago) = go_duration(text)
+    {
+        let moment = now.checked_sub(ago).map_err(|_| format!("{text:?} is out of range"))?;
+        return Ok(moment.as_nanosecond().div_euclid(1_000_000_000).to_string());
+    }
+    if text.contains('-') && text.parse::<i64>().is_err() {
+        let moment = date(text, zone).ok_or_else(|| format!("cannot parse {text:?} as a time"))?;
+        let nanoseconds = moment.as_nanosecond();
+        let (seconds, rest) =
+            (nanoseconds.div_euclid(1_000_000_000), nanoseconds.rem_euclid(1_000_000_000));
+        return Ok(format!("{seconds}.{rest:09}"));
+    }
+    match seconds(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(format!("failed to parse value as time or duration: {text:?}")),
+    }
 }
 
 /// A duration as Go writes it: `1h30m`, `1.5s`, `-2m`, `0`.
@@ -179,6 +201,26 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(moment(text, now, &zone).unwrap().to_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_unix_seconds() {
+        let now: Timestamp = "2026-11-21T12:00:00.75Z".parse().unwrap();
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        for (text, expected) in [
+            ("1h", Ok("1795258800")),
+            ("0", Ok("0")),
+            ("1700000000", Ok("1700000000")),
+            ("1700000000.5", Ok("1700000000.5")),
+            ("-1", Ok("-1")),
+            ("2023-11-14", Ok("1699912800.000000000")),
+            ("2023-11-14T22:13:20.25Z", Ok("1700000000.250000000")),
+            ("bogus", Err("failed to parse value as time or duration: \"bogus\"")),
+            ("2023-13-01", Err("cannot parse \"2023-13-01\" as a time")),
+        ] {
+            let parameter = parameter(text, now, &zone);
+            assert_eq!(parameter, expected.map(str::to_owned).map_err(str::to_owned), "{text}");
         }
     }
 
