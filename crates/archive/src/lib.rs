@@ -17,6 +17,7 @@
 
 mod apply;
 mod codec;
+mod entries;
 mod error;
 mod options;
 mod path;
@@ -26,9 +27,12 @@ mod split;
 mod tar;
 mod unpack;
 mod walk;
+mod writer;
 
 pub use codec::{Compression, GzipEncoder, compress_gzip, decoder};
+pub use entries::{ArchiveEntry, EntryContent, EntryKind, read_entries};
 pub use error::ArchiveError;
 pub use options::{Applied, ApplyOptions, StreamOptions, Unpacked, Whiteouts, XattrNamespace};
-pub use rebuild::rebuild;
+pub use rebuild::{rebuild, rebuilt_size};
 pub use unpack::{apply, inspect, inspect_compressed, unpack};
+pub use writer::{MAX_PLAIN_NAME, TarEntry, TarWriter};

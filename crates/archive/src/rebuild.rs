@@ -43,6 +43,19 @@ pub fn rebuild<R: Read, W: Write>(
     Ok(DiffId::new(Digest::from_sha256(output.hasher.finalize().into())))
 }
 
+/// Returns the size in bytes of the tar that [`rebuild`] makes of this tar-split.
+pub fn rebuilt_size<R: Read>(tar_split_gz: R) -> Result<u64, ArchiveError> {
+    let mut entries = SplitReader::new(tar_split_gz);
+    let mut total: u64 = 0;
+    while let Some(entry) = entries.advance()? {
+        total = total.saturating_add(match entry {
+            SplitEntry::Segment(bytes) => bytes.len() as u64,
+            SplitEntry::File { size, .. } => size,
+        });
+    }
+    Ok(total)
+}
+
 struct Output<W> {
     sink: W,
     hasher: Sha256,

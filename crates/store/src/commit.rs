@@ -20,8 +20,8 @@ use crate::lease::{Entry, Item};
 use crate::lock::Transaction;
 use crate::overlay2::Stack;
 use crate::{
-    DriverKind, Lease, Source, StagedLayer, Store, StoreError, VerifiedIngest, files, overlay2,
-    packed,
+    DriverKind, Lease, NamedDeposit, Source, StagedLayer, Store, StoreError, VerifiedIngest, files,
+    overlay2, packed,
 };
 
 /// What is to be published.
@@ -29,6 +29,8 @@ use crate::{
 pub struct Commit {
     /// Downloads of layers. They are kept if the store keeps blobs, and deleted after the commit if not.
     pub blobs: Vec<VerifiedIngest>,
+    /// Layers that came in an archive. They are kept if the store keeps blobs; one may be in several commits.
+    pub deposits: Vec<NamedDeposit>,
     /// Manifests, indexes and configs, which are always kept.
     pub small_blobs: Vec<SmallBlob>,
     /// New layers; each one's parent comes before it or is in the store already.
@@ -94,6 +96,7 @@ pub struct Moved {
 /// A commit whose files are all written, if not yet synced.
 struct Prepared {
     blobs: Vec<VerifiedIngest>,
+    deposits: Vec<NamedDeposit>,
     small_blobs: Vec<(PathBuf, Digest)>,
     layers: Vec<PreparedLayer>,
     config: Option<(PathBuf, NewImage)>,
@@ -184,8 +187,8 @@ impl Store {
                 notes.push((path, diff_id.clone(), sources.clone(), note));
             }
         }
-        let references = commit.references;
-        Ok(Prepared { blobs: commit.blobs, small_blobs, layers, config, notes, references })
+        let (blobs, deposits, references) = (commit.blobs, commit.deposits, commit.references);
+        Ok(Prepared { blobs, deposits, small_blobs, layers, config, notes, references })
     }
 
     fn prepare_layers(
@@ -233,6 +236,7 @@ impl Store {
     fn pending(&self, prepared: &Prepared) -> Result<Vec<Entry>, StoreError> {
         let mut entries = Vec::new();
         let blobs = prepared.blobs.iter().map(VerifiedIngest::digest);
+        let blobs = blobs.chain(prepared.deposits.iter().map(NamedDeposit::digest));
         entries.extend(blobs.map(|digest| Entry::Pending(Item::Blob(digest.clone()))));
         entries.extend(prepared.layers.iter().map(|layer| {
             Entry::PendingLayer(layer.chain.clone(), layer.staged.cache_id().to_owned())
@@ -256,6 +260,12 @@ impl Store {
                 match self.blob(ingest.digest())? {
                     Some(_) => ingest.discard(),
                     None => ingest.publish(&self.paths().blob(ingest.digest()))?,
+                }
+            }
+            for deposit in &prepared.deposits {
+                algorithms.push(deposit.digest().algorithm());
+                if self.blob(deposit.digest())?.is_none() {
+                    deposit.publish(&self.paths().blob(deposit.digest()))?;
                 }
             }
         }

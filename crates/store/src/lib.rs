@@ -43,6 +43,7 @@
 
 mod commit;
 mod content;
+mod deposit;
 mod distribution;
 mod driver;
 mod error;
@@ -66,6 +67,7 @@ mod sweep;
 
 pub use commit::{Commit, Committed, LayerRecord, Moved, NewImage, SmallBlob};
 pub use content::Blob;
+pub use deposit::{Deposit, Depositing, NamedDeposit};
 pub use distribution::{Credentials, Hmac, HmacKey, Source};
 pub use driver::DriverKind;
 pub use error::StoreError;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 
-use archive::{ArchiveError, inspect, rebuild};
+use archive::{ArchiveError, inspect, rebuild, rebuilt_size};
 use flate2::write::GzEncoder;
 
 use crate::builder::{Entry, Format, Tar, directory, file, hard_link, record, symlink, tar};
@@ -86,6 +86,7 @@ fn shapes() -> Vec<(&'static str, Vec<u8>)> {
 fn rebuilt(fixture: &Fixture, layer: &Layer) -> Result<Vec<u8>, ArchiveError> {
     let mut bytes = Vec::new();
     let diff_id = rebuild(&layer.tar_split[..], &fixture.root(), &mut bytes)?;
+    assert_eq!(rebuilt_size(&layer.tar_split[..])?, bytes.len() as u64);
     assert_eq!(diff_id, layer.applied.diff_id);
     Ok(bytes)
 }

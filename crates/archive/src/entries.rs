@@ -1,0 +1,329 @@
+//! An archive that holds layers: read entry by entry, of any compression.
+//!
+//! The content of an entry is handed out while it arrives, so memory stays flat. A compressed archive is decompressed on a
+//! second thread.
+
+use std::io::{ErrorKind, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{Builder, scope};
+
+use crate::codec::decoder;
+use crate::path::clean;
+use crate::source::{CHUNK_SIZE, Input};
+use crate::tar::{Chunks, Kind, Stream, TarReader};
+use crate::{ArchiveError, Compression};
+
+/// Buffers between the threads.
+const BUFFERS: usize = 4;
+
+/// What an entry is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A file with content.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link to this path, which is relative to the entry's directory.
+    Symlink(Vec<u8>),
+    /// A hard link to this path in the archive, cleaned.
+    HardLink(Vec<u8>),
+    /// A device or something else that such an archive has no use for.
+    Other,
+}
+
+/// An entry of an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchiveEntry {
+    /// Its path from the archive's root, without `.`, `..` and needless slashes; empty for the root.
+    pub path: Vec<u8>,
+    /// What it is.
+    pub kind: EntryKind,
+    /// How many bytes of content it has.
+    pub size: u64,
+}
+
+/// The content of an entry. What is left unread is passed over.
+pub struct EntryContent<'a, 'b> {
+    stream: &'a mut Stream<Box<dyn Chunks + 'b>>,
+}
+
+impl std::fmt::Debug for EntryContent<'_, '_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("EntryContent").finish_non_exhaustive()
+    }
+}
+
+impl EntryContent<'_, '_> {
+    /// Hands the content to `take`, piece by piece.
+    pub fn copy<E: From<ArchiveError>>(
+        &mut self,
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while let Some(bytes) = self.stream.content()? {
+            let length = bytes.len();
+            take(bytes)?;
+            self.stream.consume_content(length);
+        }
+        Ok(())
+    }
+}
+
+/// Reads an archive of at most `max_size` uncompressed bytes and hands every entry to `visit`.
+///
+/// The source is read to the end of the archive, not to its own. To cancel, let it return an error.
+pub fn read_entries<R: Read + Send, E: From<ArchiveError>>(
+    source: R,
+    max_size: u64,
+    mut visit: impl FnMut(ArchiveEntry, &mut EntryContent<'_, '_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut input = Input::new(source, None, &|_| {});
+    input.prefill()?;
+    let compression = Compression::detect(input.buffered());
+    let decoder = decoder(compression, &mut input)?;
+    let bounded = Bounded { decoder, compression, size: 0, limit: max_size };
+    if compression == Compression::None {
+        let chunks = Inline { bounded, buffer: vec![0; CHUNK_SIZE], position: 0, filled: 0 };
+        return walk(Box::new(chunks), &mut visit);
+    }
+    let (full, chunks) = sync_channel(BUFFERS);
+    let (returned, empty) = sync_channel(BUFFERS);
+    for _ in 0..BUFFERS {
+        // There is room for all of them.
+        let _ = returned.send(vec![0; CHUNK_SIZE]);
+    }
+    scope(|scope| {
+        Builder::new()
+            .name("decompress".to_owned())
+            .spawn_scoped(scope, move || produce(bounded, &full, &empty))
+            .map_err(ArchiveError::Read)?;
+        let received = Received { chunks, returned, current: (Vec::new(), 0), position: 0 };
+        walk(Box::new(received), &mut visit)
+    })
+}
+
+fn walk<'b, E: From<ArchiveError>>(
+    chunks: Box<dyn Chunks + 'b>,
+    visit: &mut impl FnMut(ArchiveEntry, &mut EntryContent<'_, 'b>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut tar = TarReader::new(chunks);
+    loop {
+        tar.stream.raw.clear();
+        if !tar.advance()? {
+            return Ok(());
+        }
+        let header = &tar.header;
+        if header.kind == Kind::Global {
+            continue;
+        }
+        if header.sparse.is_some() {
+            let (name, kind) = (crate::error::printable(&header.name), "sparse".to_owned());
+            return Err(ArchiveError::UnsupportedType { name, kind }.into());
+        }
+        let mut path = Vec::new();
+        clean(&header.name, &mut path)?;
+        let kind = match header.kind {
+            Kind::Regular => EntryKind::File,
+            Kind::Directory => EntryKind::Directory,
+            Kind::Symlink => EntryKind::Symlink(header.link.clone()),
+            Kind::HardLink => {
+                let mut target = Vec::new();
+                clean(&header.link, &mut target)?;
+                EntryKind::HardLink(target)
+            }
+            _ => EntryKind::Other,
+        };
+        let size = tar.stream.remaining();
+        let mut content = EntryContent { stream: &mut tar.stream };
+        visit(ArchiveEntry { path, kind, size }, &mut content)?;
+        content.copy(|_| Ok::<_, ArchiveError>(()))?;
+    }
+}
+
+impl Chunks for Box<dyn Chunks + '_> {
+    fn peek(&mut self) -> Result<&[u8], ArchiveError> {
+        (**self).peek()
+    }
+
+    fn consume(&mut self, count: usize) {
+        (**self).consume(count);
+    }
+}
+
+/// Uncompressed bytes up to a bound.
+struct Bounded<'a> {
+    decoder: Box<dyn Read + Send + 'a>,
+    compression: Compression,
+    size: u64,
+    limit: u64,
+}
+
+impl Bounded<'_> {
+    /// Reads once; 0 is the end.
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
+        loop {
+            match self.decoder.read(buffer) {
+                Ok(read) => {
+                    self.size += read as u64;
+                    if self.size > self.limit {
+                        return Err(ArchiveError::TarTooLarge { limit: self.limit });
+                    }
+                    return Ok(read);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(source) if self.compression == Compression::None => {
+                    return Err(ArchiveError::Read(source));
+                }
+                Err(source) => {
+                    return Err(ArchiveError::Decompress { compression: self.compression, source });
+                }
+            }
+        }
+    }
+}
+
+struct Inline<'a> {
+    bounded: Bounded<'a>,
+    buffer: Vec<u8>,
+    position: usize,
+    filled: usize,
+}
+
+impl Chunks for Inline<'_> {
+    fn peek(&mut self) -> Result<&[u8], ArchiveError> {
+        if self.position == self.filled {
+            (self.position, self.filled) = (0, 0);
+            self.filled = self.bounded.fill(&mut self.buffer)?;
+        }
+        Ok(&self.buffer[self.position..self.filled])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.position += count;
+    }
+}
+
+/// A filled buffer with its length, or why there is none.
+type Filled = Result<(Vec<u8>, usize), ArchiveError>;
+
+fn produce(mut bounded: Bounded<'_>, full: &SyncSender<Filled>, empty: &Receiver<Vec<u8>>) {
+    while let Ok(mut buffer) = empty.recv() {
+        let filled = bounded.fill(&mut buffer).map(|length| (buffer, length));
+        let is_last = !matches!(filled, Ok((_, 1..)));
+        if full.send(filled).is_err() || is_last {
+            return;
+        }
+    }
+}
+
+/// [`Chunks`] from the other thread.
+struct Received {
+    chunks: Receiver<Filled>,
+    returned: SyncSender<Vec<u8>>,
+    current: (Vec<u8>, usize),
+    position: usize,
+}
+
+impl Chunks for Received {
+    fn peek(&mut self) -> Result<&[u8], ArchiveError> {
+        if self.position == self.current.1 {
+            // Fails only when the producer is done and wants no more.
+            let _ = self.returned.try_send(std::mem::take(&mut self.current.0));
+            self.position = 0;
+            self.current.1 = 0;
+            // The producer always says how it ends; after that, the stream stays empty.
+            self.current = self.chunks.recv().unwrap_or_else(|_| Ok((Vec::new(), 0)))?;
+        }
+        Ok(&self.current.0[self.position..self.current.1])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.position += count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::{TarEntry, TarWriter};
+
+    fn tar() -> Vec<u8> {
+        let mut tar = TarWriter::new(Vec::new());
+        for (name, content) in [("./d/", &b""[..]), ("d/../file", b"content"), ("empty", b"")] {
+            let entry = TarEntry { name, mode: 0o644, modified: 0, size: content.len() as u64 };
+            tar.start(&entry).unwrap();
+            tar.write_content(content).unwrap();
+        }
+        tar.finish().unwrap()
+    }
+
+    fn read(bytes: &[u8], limit: u64) -> Result<Vec<(String, String)>, ArchiveError> {
+        let mut found = Vec::new();
+        read_entries(bytes, limit, |entry, content| {
+            let mut text = Vec::new();
+            content.copy(|bytes| {
+                text.extend_from_slice(bytes);
+                Ok::<_, ArchiveError>(())
+            })?;
+            assert_eq!(entry.size, text.len() as u64);
+            let text = String::from_utf8(text).unwrap();
+            found.push((String::from_utf8(entry.path).unwrap(), text));
+            Ok::<_, ArchiveError>(())
+        })?;
+        Ok(found)
+    }
+
+    #[test]
+    fn every_compression_gives_the_same_entries() {
+        let plain = tar();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&plain).unwrap();
+        let zstd = zstd::bulk::compress(&plain, 3).unwrap();
+        let expected = [("d", ""), ("file", "content"), ("empty", "")];
+        let expected = expected.map(|(name, content)| (name.to_owned(), content.to_owned()));
+        for bytes in [plain, gzip.finish().unwrap(), zstd] {
+            assert_eq!(read(&bytes, u64::MAX).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_or_too_large_or_leads_outside_is_refused() {
+        let plain = tar();
+        let zstd = zstd::bulk::compress(&vec![0; 1 << 20], 3).unwrap();
+        let mut outside = TarWriter::new(Vec::new());
+        outside.start(&TarEntry { name: "../x", mode: 0, modified: 0, size: 0 }).unwrap();
+        let outside = outside.finish().unwrap();
+        let table: [(&[u8], u64, &str); 6] = [
+            (&plain[..1030], 10_000, "the tar ends unexpectedly at offset 1030"),
+            (b"garbage", 10_000, "the tar ends unexpectedly at offset 7"),
+            (&[b'x'; 2000], 10_000, "invalid tar header at offset 512: wrong checksum"),
+            (&plain, 1000, "the uncompressed layer is larger than the 1000 bytes allowed"),
+            (&zstd[..20], 10_000, "failed to decompress the layer as zstd"),
+            (&outside, 10_000, "tar entry `../x` points outside the layer"),
+        ];
+        for (bytes, limit, expected) in table {
+            assert_eq!(read(bytes, limit).unwrap_err().to_string(), expected);
+        }
+        assert_eq!(read(b"", 0).unwrap(), []);
+    }
+
+    #[test]
+    fn a_visitor_may_stop() {
+        #[derive(Debug)]
+        struct Stop;
+        impl From<ArchiveError> for Stop {
+            fn from(_: ArchiveError) -> Self {
+                Self
+            }
+        }
+        for bytes in [tar(), zstd::bulk::compress(&tar(), 3).unwrap()] {
+            let mut seen = 0;
+            let result = read_entries(&*bytes, u64::MAX, |_, _| {
+                seen += 1;
+                Err(Stop)
+            });
+            assert!(matches!((result, seen), (Err(Stop), 1)));
+        }
+    }
+}
