@@ -61,6 +61,16 @@ impl Operation {
         reply::stream("application/json", self.lines(Bytes::new()))
     }
 
+    /// The answer once there is something to tell, which an error is, too: a line of the stream.
+    pub(crate) async fn answer_when_it_speaks(mut self) -> Response<Body> {
+        let first = match self.step().await {
+            Some(Step::Report(event)) => lines(event),
+            Some(Step::Over(Err(failure))) => Message::error(failure.message).encode().into(),
+            Some(Step::Over(Ok(()))) | None => Bytes::new(),
+        };
+        reply::stream("application/json", self.lines(first))
+    }
+
     fn lines(self, first: Bytes) -> impl Stream<Item = Bytes> + Send + 'static {
         let rest = stream::unfold(self, |mut operation| async move {
             let chunk = match operation.step().await? {

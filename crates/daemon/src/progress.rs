@@ -28,9 +28,23 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
             let result = PushResult { tag, digest: digest.to_string(), size };
             return vec![status, Message::push_result(result)];
         }
+        ProgressEvent::Loaded { reference } => output(format!("Loaded image: {reference}\n")),
+        // dockerd writes what it has to say also where that is nothing.
+        ProgressEvent::LoadedIds { ids } if ids.is_empty() => Message::default(),
+        ProgressEvent::LoadedIds { ids } => {
+            output(ids.iter().map(|id| format!("Loaded image ID: {id}\n")).collect())
+        }
+        ProgressEvent::TagTaken { reference, id } => output(format!(
+            "The image {reference} already exists, renaming the old one with ID {id} to empty string\n"
+        )),
         ProgressEvent::Warning(text) => Message::status(format!("WARNING: {text}")),
     };
     vec![line]
+}
+
+/// Text that clients print as it is.
+fn output(text: String) -> Message {
+    Message { stream: Some(text), ..Message::default() }
 }
 
 fn layer(id: String, state: &LayerState) -> Message {
@@ -45,6 +59,7 @@ fn layer(id: String, state: &LayerState) -> Message {
         LayerState::VerifyingChecksum => ("Verifying Checksum", nothing),
         LayerState::DownloadComplete => ("Download complete", nothing),
         LayerState::Extracting { current, total } => ("Extracting", counted(*current, *total)),
+        LayerState::Loading { current, total } => ("Loading layer", counted(*current, *total)),
         LayerState::PullComplete => ("Pull complete", nothing),
         LayerState::AlreadyExists => ("Already exists", nothing),
         LayerState::Retrying { seconds } => {

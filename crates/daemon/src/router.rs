@@ -18,6 +18,11 @@ pub(crate) enum Route {
     /// Pull or import.
     ImageCreate,
     ImageList,
+    /// Save, of the images that the query names.
+    ImagesGet,
+    /// Save of one image.
+    ImageGet(String),
+    ImagesLoad,
     ImageInspect(String),
     ImageHistory(String),
     ImagePush(String),
@@ -150,21 +155,21 @@ fn images(method: &Method, rest: &str) -> Option<Route> {
         "GET" => match rest {
             "json" => Some(Route::ImageList),
             "search" => Some(Route::Unavailable(Domain::Images("search for images"))),
-            "get" => Some(Route::Unavailable(Domain::Images("save images"))),
+            "get" => Some(Route::ImagesGet),
             _ => {
-                let absent =
-                    [("/get", "save images"), ("/attestations", "show attestations of images")];
+                let absent = [("/attestations", "show attestations of images")];
                 match absent.iter().find(|(suffix, _)| rest.ends_with(suffix)) {
                     Some((_, what)) => Some(Route::Unavailable(Domain::Images(what))),
-                    None => named("/json")
-                        .map(Route::ImageInspect)
+                    None => named("/get")
+                        .map(Route::ImageGet)
+                        .or_else(|| named("/json").map(Route::ImageInspect))
                         .or_else(|| named("/history").map(Route::ImageHistory)),
                 }
             }
         },
         "POST" => match rest {
             "create" => Some(Route::ImageCreate),
-            "load" => Some(Route::Unavailable(Domain::Images("load images"))),
+            "load" => Some(Route::ImagesLoad),
             "prune" => Some(Route::ImagePrune),
             _ => {
                 named("/push").map(Route::ImagePush).or_else(|| named("/tag").map(Route::ImageTag))
@@ -253,6 +258,10 @@ mod tests {
             ("GET", "/system/df/x", None),
             ("GET", "/images/a/b/history", Some(Route::ImageHistory("a/b".into()))),
             ("POST", "/images/me/push/push", Some(Route::ImagePush("me/push".into()))),
+            ("GET", "/images/get", Some(Route::ImagesGet)),
+            ("GET", "/images/a/b:1/get", Some(Route::ImageGet("a/b:1".into()))),
+            ("GET", "/images/get/get", Some(Route::ImageGet("get".into()))),
+            ("POST", "/images/load", Some(Route::ImagesLoad)),
             ("POST", "/images/create", Some(Route::ImageCreate)),
             ("POST", "/images/prune", Some(Route::ImagePrune)),
             ("POST", "/images/create/tag", Some(Route::ImageTag("create".into()))),
@@ -340,9 +349,6 @@ mod tests {
             ("POST", "/build", Route::Unavailable(Domain::Builds)),
             ("POST", "/session", Route::Unavailable(Domain::Builds)),
             ("POST", "/commit", Route::Unavailable(Domain::Containers)),
-            ("GET", "/images/get", later("save images")),
-            ("GET", "/images/a/get", later("save images")),
-            ("POST", "/images/load", later("load images")),
             ("GET", "/distribution/a/b/json", later("describe images of registries")),
             ("OPTIONS", "/whatever", Route::Options),
         ];

@@ -41,6 +41,24 @@ pub enum EngineError {
     /// No local image has this name or ID.
     #[error("No such image: {0}")]
     NoSuchImage(String),
+    /// No local image has this tag or digest.
+    #[error("reference does not exist")]
+    NoReference,
+    /// Several images have IDs that begin so.
+    #[error("ambiguous digest string")]
+    AmbiguousId,
+    /// An image that is to be saved is for another platform.
+    #[error("no suitable export target found for platform {0}")]
+    NoExportTarget(spec::Platform),
+    /// An image without layers, of which there is no archive.
+    #[error("empty export - not implemented")]
+    EmptyExport,
+    /// An archive of images is not what it should be.
+    #[error("{0}")]
+    BadArchive(String),
+    /// An archive of images cannot be read.
+    #[error("invalid archive")]
+    ArchiveRead(#[source] archive::ArchiveError),
     /// A local image has this name, for another platform.
     #[error(
         "image with reference {reference} was found but its platform ({actual}) does not match the specified platform ({wanted})"
@@ -217,6 +235,8 @@ impl EngineError {
             Self::Reference(_)
             | Self::Platform(_)
             | Self::InvalidParameter(_)
+            | Self::BadArchive(_)
+            | Self::ArchiveRead(_)
             | Self::ReservedName
             | Self::PushDigest
             | Self::NotAnImage { .. }
@@ -225,6 +245,7 @@ impl EngineError {
             | Self::Manifest { .. }
             | Self::IndexDepth(_) => ErrorKind::InvalidParameter,
             Self::NoSuchImage(_)
+            | Self::NoReference
             | Self::PlatformMismatch { .. }
             | Self::NoLocalRepository(_)
             | Self::NoLocalTag(_)
@@ -241,6 +262,9 @@ impl EngineError {
             Self::Registry(_)
             | Self::Login(_)
             | Self::NoCredentials
+            | Self::AmbiguousId
+            | Self::NoExportTarget(_)
+            | Self::EmptyExport
             | Self::Config { .. }
             | Self::RootFsMismatch
             | Self::HistoryMismatch

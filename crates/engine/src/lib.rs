@@ -16,6 +16,7 @@
 //! Downloads, layer jobs and uploads are [`transfer`]s: one job a key, however many operations wait for it, ended when the last of
 //! them is gone. Semaphores bound the transfers on the network and the threads that unpack.
 
+mod cancel;
 mod check;
 mod disk_usage;
 mod download;
@@ -25,6 +26,7 @@ mod events;
 mod history;
 mod inspect;
 mod list;
+mod load;
 mod login;
 mod progress;
 mod prune;
@@ -32,6 +34,7 @@ mod pull;
 mod push;
 mod remove;
 mod resolve;
+mod save;
 mod tag;
 mod transfer;
 
@@ -42,6 +45,7 @@ pub use events::{Event, EventKind, Events};
 pub use history::HistoryStep;
 pub use inspect::ImageDetails;
 pub use list::{ImageSummary, ListFilters, ListOptions};
+pub use load::LoadRequest;
 pub use login::LoginOutcome;
 pub use progress::{LayerState, Progress, ProgressEvent, ProgressReceiver};
 pub use prune::{Prune, PruneFilters, Pruned};
@@ -49,3 +53,4 @@ pub use pull::PullRequest;
 pub use push::PushRequest;
 pub use registry::HostTraffic;
 pub use remove::{RemoveOptions, Removed};
+pub use save::{SaveRequest, SavedImages};

@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use spec::Digest;
+use spec::{Digest, ImageId};
 use tokio::sync::Notify;
 
 /// How often a layer's counter is reported at the most; dockerd has the same interval.
@@ -56,6 +56,23 @@ pub enum ProgressEvent {
         /// The manifest's size in bytes.
         size: u64,
     },
+    /// An image of an archive is here under this name.
+    Loaded {
+        /// The reference, familiar.
+        reference: String,
+    },
+    /// The images of an archive that names none, or not the last one.
+    LoadedIds {
+        /// Their IDs, in the order of the archive; none if nothing was loaded.
+        ids: Vec<ImageId>,
+    },
+    /// A tag of an archive meant another image before.
+    TagTaken {
+        /// The reference, familiar.
+        reference: String,
+        /// That image.
+        id: ImageId,
+    },
     /// Something that the user should know and that stops nothing.
     Warning(String),
 }
@@ -81,6 +98,13 @@ pub enum LayerState {
     /// It is being unpacked.
     Extracting {
         /// Bytes of the blob that are unpacked.
+        current: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// It is read from an archive and unpacked.
+    Loading {
+        /// Bytes that are unpacked, as they are in the archive.
         current: u64,
         /// Bytes in all.
         total: u64,
@@ -120,6 +144,7 @@ impl LayerState {
         match *self {
             Self::Downloading { current, total }
             | Self::Extracting { current, total }
+            | Self::Loading { current, total }
             | Self::Pushing { current, total } => Some((current, total)),
             _ => None,
         }

@@ -1,6 +1,7 @@
 //! What each route does.
 
 mod absent;
+mod archives;
 mod df;
 mod history;
 mod images;
@@ -25,7 +26,7 @@ pub(crate) type Answer = Result<Response<Body>, Failure>;
 /// Does what a request asks for.
 pub(crate) async fn dispatch(daemon: &Daemon, mut call: Call, mut body: Incoming) -> Answer {
     let route = std::mem::replace(&mut call.route, Route::Options);
-    if route != Route::Auth {
+    if !matches!(route, Route::Auth | Route::ImagesLoad) {
         discard(&call.headers, &mut body).await;
     }
     match route {
@@ -44,6 +45,12 @@ pub(crate) async fn dispatch(daemon: &Daemon, mut call: Call, mut body: Incoming
         Route::ImagePrune => prune::prune(daemon, &call).await,
         Route::DiskUsage => df::disk_usage(daemon, &call).await,
         Route::RegistryCheck => registry::check(daemon, &call).await,
+        Route::ImagesGet => {
+            let names = call.query.all("names").map(str::to_owned).collect();
+            archives::save(daemon, &call, names).await
+        }
+        Route::ImageGet(name) => archives::save(daemon, &call, vec![name]).await,
+        Route::ImagesLoad => archives::load(daemon, &call, body).await,
         Route::Empty(question) => absent::empty(question),
         Route::Unavailable(domain) => Err(absent::unavailable(domain)),
         Route::Options => Ok(reply::empty(StatusCode::OK)),

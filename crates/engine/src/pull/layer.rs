@@ -1,8 +1,7 @@
 //! One layer: joined to its download, unpacked while the bytes arrive, checked in both forms.
 
 use std::fs::File;
-use std::io::{self, Read};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use archive::{ApplyOptions, StreamOptions, Unpacked};
@@ -11,13 +10,14 @@ use store::{DriverKind, LayerRecord, Lease, StagedLayer, Store, VerifiedIngest};
 
 use super::Pull;
 use super::plan::PlannedLayer;
+use crate::cancel::CancelOnDrop;
 use crate::download::{Blob, Download};
 use crate::engine::{LayerKey, blocking};
 use crate::transfer::{Transfer, Transfers, Watcher, Watchers};
 use crate::{Engine, EngineError, LayerState, Result};
 
 /// The largest tar that is read where nothing is unpacked, in bytes: no bomb, and more than any layer has.
-const MAX_TAR_SIZE: u64 = 1 << 40;
+pub(crate) const MAX_TAR_SIZE: u64 = 1 << 40;
 /// How often a layer is fetched anew when what arrived is not what the manifest says.
 const VERIFICATION_ATTEMPTS: u32 = 3;
 
@@ -179,12 +179,11 @@ impl Job {
     ) -> Result<(Staged, Unpacked)> {
         let permit = Arc::clone(&self.engine.0.unpackers).acquire_owned().await;
         let _permit = permit.map_err(|error| EngineError::Internal(error.to_string()))?;
-        let cancelled = Arc::new(AtomicBool::new(false));
-        let _cancel = CancelOnDrop(Arc::clone(&cancelled));
+        let (_cancel, cancelled) = CancelOnDrop::new();
         let (store, lease) = (self.engine.store().clone(), Arc::clone(&self.lease));
         let (planned, watchers) = (self.planned.clone(), Arc::clone(&self.watchers));
         blocking(move || {
-            let source = Cancellable { source: open()?, cancelled };
+            let source = cancelled.guard(open()?);
             let staged = store.stage(&lease)?;
             let total = planned.descriptor.size;
             let progress = |current| watchers.report(LayerState::Extracting { current, total });
@@ -281,28 +280,5 @@ fn is_mismatch(error: &EngineError) -> bool {
         EngineError::LayerVerification { .. } => true,
         EngineError::Shared(error) => is_mismatch(error),
         _ => false,
-    }
-}
-
-/// A source that ends with an error once nobody wants the bytes any more: a blocking thread cannot be stopped otherwise.
-struct Cancellable {
-    source: Box<dyn Read + Send>,
-    cancelled: Arc<AtomicBool>,
-}
-
-impl Read for Cancellable {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.cancelled.load(Ordering::Relaxed) {
-            return Err(io::Error::other("cancelled"));
-        }
-        self.source.read(buffer)
-    }
-}
-
-struct CancelOnDrop(Arc<AtomicBool>);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }

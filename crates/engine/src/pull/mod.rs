@@ -12,7 +12,7 @@ use registry::{Access, Credentials, RegistryError, Remote, Target};
 use spec::{Descriptor, ImageConfig, ImageId, MAX_CONFIG_SIZE, Platform, Raw, Reference, Tag};
 use store::{Commit, DriverKind, Lease, NewImage, SmallBlob};
 
-pub(crate) use layer::LayerJobs;
+pub(crate) use layer::{LayerJobs, MAX_TAR_SIZE};
 
 use crate::engine::blocking;
 use crate::progress::ProgressEvent;

@@ -1,0 +1,96 @@
+//! The routes that make and read archives of images.
+
+use std::io;
+use std::time::Duration;
+
+use api::{ApiVersion, decode_platform};
+use bytes::Bytes;
+use engine::{EngineError, LoadRequest, SaveRequest};
+use futures_util::{Stream, StreamExt as _};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use spec::Platform;
+
+use super::Answer;
+use crate::connection::Call;
+use crate::errors::Failure;
+use crate::operation::Operation;
+use crate::{Daemon, reply};
+
+/// The version of the API since which these routes take platforms, and that since which they take several.
+const PLATFORM_SINCE: u32 = 48;
+const PLATFORMS_SINCE: u32 = 52;
+/// The most that is read of an archive that has failed, so that the client comes to read why.
+const MAX_REST: u64 = 64 << 20;
+/// How long the rest of such an archive is waited for.
+const REST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// `GET /images/get` and `GET /images/{name}/get`: save.
+pub(super) async fn save(daemon: &Daemon, call: &Call, names: Vec<String>) -> Answer {
+    let platform = one(platforms(call)?)?;
+    let archive = daemon.engine().save(SaveRequest { names, platform }).await?;
+    let bytes = archive.into_stream().map(|piece| {
+        piece.map_err(|error| {
+            // The client sees that the archive breaks off; why is in the log.
+            tracing::error!(error = error.message(), "an archive could not be completed");
+            io::Error::other(error.message())
+        })
+    });
+    Ok(reply::fallible_stream("application/x-tar", bytes))
+}
+
+/// `POST /images/load`. As with dockerd, whatever is wrong with the archive is told in the stream.
+pub(super) async fn load(daemon: &Daemon, call: &Call, body: Incoming) -> Answer {
+    let platforms = platforms(call)?;
+    let quiet = !call.query.contains("quiet") || call.query.boolean("quiet");
+    let engine = daemon.engine().clone();
+    let mut body = body.into_data_stream().map(|chunk| chunk.map_err(io::Error::other));
+    let load = Operation::start(|progress| async move {
+        let request = match one(platforms) {
+            Ok(platform) => LoadRequest { platform, quiet },
+            Err(failure) => return Err(EngineError::InvalidParameter(failure.message)),
+        };
+        let result = engine.load(request, &mut body, progress).await;
+        if result.is_err() {
+            let _ = tokio::time::timeout(REST_TIMEOUT, drain(&mut body)).await;
+        }
+        result
+    });
+    Ok(load.answer_when_it_speaks().await)
+}
+
+/// Reads on, for a client that reads no answer before all of its request is sent.
+async fn drain(body: &mut (impl Stream<Item = io::Result<Bytes>> + Unpin)) {
+    let mut left = MAX_REST;
+    while let Some(Ok(chunk)) = body.next().await {
+        match left.checked_sub(chunk.len() as u64) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
+/// The platforms that a request names.
+fn platforms(call: &Call) -> Result<Vec<Platform>, Failure> {
+    if !call.version.at_least(PLATFORM_SINCE) {
+        return Ok(Vec::new());
+    }
+    let texts: Vec<&str> = call.query.all("platform").collect();
+    if texts.len() > 1 && !call.version.at_least(PLATFORMS_SINCE) {
+        return Err(Failure::invalid(format!(
+            "multiple platform parameters are not supported in this API version; use API version {} or later",
+            ApiVersion::new(1, PLATFORMS_SINCE)
+        )));
+    }
+    texts.into_iter().map(|text| Ok(decode_platform(text)?)).collect()
+}
+
+/// Images here have one platform each, as with dockerd's graph drivers.
+fn one(mut platforms: Vec<Platform>) -> Result<Option<Platform>, Failure> {
+    if platforms.len() > 1 {
+        return Err(Failure::invalid(
+            "multiple platforms not supported for this image store; use a multi-platform image store such as containerd-snapshotter",
+        ));
+    }
+    Ok(platforms.pop())
+}

@@ -1,0 +1,382 @@
+//! What an archive says it holds: images by `manifest.json`, or by the index of an OCI image layout.
+
+use std::collections::{BTreeSet, HashMap};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use spec::{
+    Algorithm, Descriptor, Digest, ImageId, ImageManifest, Index, LayerCompression,
+    MAX_MANIFEST_SIZE, Manifest, MediaType, Platform, Raw, Reference,
+};
+
+use super::tree::Tree;
+use crate::save::documents::{
+    NAME_ANNOTATION, REF_NAME_ANNOTATION, REPO_DIGESTS_ANNOTATION, blob_path,
+};
+use crate::save::select::is_for;
+use crate::{EngineError, Result};
+
+/// The largest `manifest.json` or `index.json`: room for some 10,000 images.
+const MAX_LIST: u64 = 16 << 20;
+/// How deep indexes may be nested; dockers and buildx have one within one.
+const MAX_INDEX_DEPTH: usize = 4;
+/// What marks a manifest that says something of another one.
+const REFERENCE_TYPE_ANNOTATION: &str = "vnd.docker.reference.type";
+
+/// An image of an archive.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Listed {
+    /// Where its config is.
+    pub(super) config: String,
+    /// Its names, as they are written.
+    pub(super) tags: Vec<String>,
+    /// Where its layers are, the bottom one first.
+    pub(super) layers: Vec<String>,
+    /// The image that it was built from.
+    pub(super) parent: Option<ImageId>,
+    /// The digest of its manifest, if that is what it was found by.
+    manifest: Option<Digest>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Item {
+    #[serde(default)]
+    config: Option<String>,
+    #[serde(default)]
+    repo_tags: Option<Vec<String>>,
+    #[serde(default)]
+    layers: Option<Vec<String>>,
+    #[serde(default)]
+    parent: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct IndexFile {
+    #[serde(default)]
+    manifests: Option<Vec<Descriptor>>,
+}
+
+/// What an archive holds.
+#[derive(Debug)]
+pub(super) struct Contents {
+    pub(super) tree: Tree,
+    /// The entries of `index.json`.
+    index: Vec<Descriptor>,
+    /// The manifests of images that it leads to, by the digest of their config.
+    manifests: HashMap<Digest, Vec<Descriptor>>,
+}
+
+/// What an image came with, checked.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub(super) manifest: Raw<ImageManifest>,
+    /// The manifests and indexes to keep, the outermost first.
+    pub(super) documents: Vec<(Descriptor, Bytes)>,
+    /// References by digest that these prove.
+    pub(super) repo_digests: Vec<Reference>,
+}
+
+impl Contents {
+    /// Reads what `index.json` lists, if there is one.
+    pub(super) fn read(tree: Tree) -> Result<Self> {
+        let mut contents = Self { tree, index: Vec::new(), manifests: HashMap::new() };
+        let Some(file) = contents.tree.find("index.json") else { return Ok(contents) };
+        let bytes = file.read("index.json", MAX_LIST)?;
+        match serde_json::from_slice::<IndexFile>(&bytes) {
+            Ok(index) => contents.index = index.manifests.unwrap_or_default(),
+            // What `manifest.json` says is enough.
+            Err(error) if contents.tree.find("manifest.json").is_some() => {
+                tracing::warn!(%error, "an archive has an index.json that cannot be read");
+            }
+            Err(error) => {
+                let message = format!("invalid archive: failed to decode index.json: {error}");
+                return Err(EngineError::BadArchive(message));
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for descriptor in contents.index.clone() {
+            contents.walk(&descriptor, 0, &mut seen)?;
+        }
+        Ok(contents)
+    }
+
+    /// Notes the manifests that a descriptor leads to. Those that are not in the archive are other platforms'.
+    fn walk(
+        &mut self,
+        descriptor: &Descriptor,
+        depth: usize,
+        seen: &mut BTreeSet<Digest>,
+    ) -> Result<()> {
+        if depth > MAX_INDEX_DEPTH || !seen.insert(descriptor.digest.clone()) {
+            return Ok(());
+        }
+        match self.manifest(descriptor)? {
+            Some((Manifest::Image(manifest), _)) => {
+                let of_config = self.manifests.entry(manifest.config.digest.clone()).or_default();
+                of_config.push(descriptor.clone());
+            }
+            Some((Manifest::Index(index), _)) => {
+                for below in &index.manifests {
+                    self.walk(below, depth + 1, seen)?;
+                }
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Reads a manifest or index; `None` if it is not here or of something else.
+    fn manifest(&self, descriptor: &Descriptor) -> Result<Option<(Manifest, Bytes)>> {
+        let known = descriptor.media_type.is_manifest() || descriptor.media_type.is_index();
+        if !known || descriptor.digest.algorithm() != Algorithm::Sha256 {
+            return Ok(None);
+        }
+        let Some(bytes) = self.tree.document(&descriptor.digest, MAX_MANIFEST_SIZE)? else {
+            return Ok(None);
+        };
+        match Manifest::parse(Some(&descriptor.media_type), &bytes) {
+            Ok(manifest) => Ok(Some((manifest, bytes))),
+            Err(source) => {
+                let reference = format!("invalid archive: {}", blob_path(&descriptor.digest));
+                Err(EngineError::Manifest { reference, source })
+            }
+        }
+    }
+
+    /// Lists the images of the archive.
+    pub(super) fn list(&self, platform: Option<&Platform>) -> Result<Vec<Listed>> {
+        if let Some(file) = self.tree.find("manifest.json") {
+            return listed(&file.read("manifest.json", MAX_LIST)?);
+        }
+        if self.tree.find("index.json").is_some() {
+            return self.list_layout(platform);
+        }
+        let message = "invalid archive: does not contain a manifest.json";
+        Err(EngineError::BadArchive(message.to_owned()))
+    }
+
+    /// Lists the images of an image layout, of each index the one for the platform.
+    fn list_layout(&self, platform: Option<&Platform>) -> Result<Vec<Listed>> {
+        let mut images: Vec<Listed> = Vec::new();
+        for descriptor in &self.index {
+            let Some((manifest, digest)) = self.choose(descriptor, platform, 0)? else { continue };
+            let name = name_of(descriptor);
+            let known = images.iter_mut().find(|image| image.manifest.as_ref() == Some(&digest));
+            if let Some(image) = known {
+                image.tags.extend(name);
+                continue;
+            }
+            if let Some(odd) = manifest.layers.iter().find(|layer| !layer.media_type.is_layer()) {
+                return Err(EngineError::UnsupportedMediaType(odd.media_type.clone()));
+            }
+            images.push(Listed {
+                config: blob_path(&manifest.config.digest),
+                tags: name.into_iter().collect(),
+                layers: manifest.layers.iter().map(|layer| blob_path(&layer.digest)).collect(),
+                parent: None,
+                manifest: Some(digest),
+            });
+        }
+        if images.is_empty() {
+            let wanted = platform.cloned().unwrap_or_else(Platform::host);
+            return Err(EngineError::NoMatchingManifest(wanted.to_string()));
+        }
+        Ok(images)
+    }
+
+    /// Follows a descriptor to the manifest of an image.
+    fn choose(
+        &self,
+        descriptor: &Descriptor,
+        platform: Option<&Platform>,
+        depth: usize,
+    ) -> Result<Option<(ImageManifest, Digest)>> {
+        if depth > MAX_INDEX_DEPTH {
+            return Err(EngineError::IndexDepth("index.json".to_owned()));
+        }
+        match self.manifest(descriptor)? {
+            Some((Manifest::Image(manifest), _)) if manifest.config.media_type.is_config() => {
+                let wanted = platform.zip(descriptor.platform.as_ref());
+                let fits = wanted.is_none_or(|(wanted, offered)| is_for(wanted, offered));
+                Ok(fits.then(|| (*manifest, descriptor.digest.clone())))
+            }
+            Some((Manifest::Index(index), _)) => {
+                for candidate in by_preference(&index, platform) {
+                    if let Some(found) = self.choose(candidate, platform, depth + 1)? {
+                        return Ok(Some(found));
+                    }
+                }
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns the manifest that an image came with, if all blobs that it names are here and worth being kept: the layers
+    /// of those that dockerd makes up are no other than what is unpacked.
+    pub(super) fn origin(&self, id: &ImageId, layers: usize) -> Result<Option<Origin>> {
+        let descriptors = self.manifests.get(id.digest()).map(Vec::as_slice).unwrap_or_default();
+        let claims = self.claims(descriptors);
+        for descriptor in descriptors {
+            let Some((Manifest::Image(manifest), bytes)) = self.manifest(descriptor)? else {
+                continue;
+            };
+            if manifest.layers.len() == layers
+                && (!claims.is_empty() || manifest.layers.iter().any(is_compressed))
+                && manifest.layers.iter().all(|layer| self.has(layer))
+            {
+                let manifest = Raw::parse(bytes, |_| Ok::<_, EngineError>(*manifest))?;
+                return self.with_documents(id, manifest, &claims).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn has(&self, layer: &Descriptor) -> bool {
+        layer.digest.algorithm() == Algorithm::Sha256
+            && self.tree.blob(&layer.digest).is_some_and(|file| file.size() == layer.size)
+    }
+
+    /// Reads the references by digest that our own archives note. What is none is passed over.
+    fn claims(&self, manifests: &[Descriptor]) -> Vec<Reference> {
+        let digests: BTreeSet<&Digest> = manifests.iter().map(|entry| &entry.digest).collect();
+        let entries = self.index.iter().filter(|entry| digests.contains(&entry.digest));
+        let mut claims: Vec<Reference> = Vec::new();
+        for text in entries.filter_map(|entry| entry.annotations.get(REPO_DIGESTS_ANNOTATION)) {
+            for reference in text.split(',').filter_map(|text| Reference::parse_familiar(text).ok())
+            {
+                if reference.digest().is_some()
+                    && reference.tag().is_none()
+                    && !claims.contains(&reference)
+                {
+                    claims.push(reference);
+                }
+            }
+        }
+        claims
+    }
+
+    /// Adds what proves the references by digest: a digest names an image if it is that of a manifest with its config, or
+    /// of an index that lists one.
+    fn with_documents(
+        &self,
+        id: &ImageId,
+        manifest: Raw<ImageManifest>,
+        claims: &[Reference],
+    ) -> Result<Origin> {
+        let size = manifest.bytes().len() as u64;
+        let media_type = manifest.value().media_type.clone();
+        let own = Descriptor::new(media_type, manifest.digest().clone(), size);
+        let mut documents = vec![(own, manifest.bytes().clone())];
+        let mut repo_digests = Vec::new();
+        for claim in claims {
+            let Some(digest) = claim.digest() else { continue };
+            let mut path = Vec::new();
+            if !self.proves(digest, id, 0, &mut path)? {
+                tracing::warn!(%claim, %id, "an archive does not prove a digest that it claims");
+                continue;
+            }
+            for document in path {
+                if documents.iter().all(|(other, _)| other.digest != document.0.digest) {
+                    documents.insert(0, document);
+                }
+            }
+            repo_digests.push(claim.clone());
+        }
+        Ok(Origin { manifest, documents, repo_digests })
+    }
+
+    /// Says whether a digest leads to an image, and by which documents, the innermost first.
+    fn proves(
+        &self,
+        digest: &Digest,
+        id: &ImageId,
+        depth: usize,
+        path: &mut Vec<(Descriptor, Bytes)>,
+    ) -> Result<bool> {
+        if depth > MAX_INDEX_DEPTH || digest.algorithm() != Algorithm::Sha256 {
+            return Ok(false);
+        }
+        // What is not in the archive is another platform's, and what is no manifest proves nothing.
+        let Some(bytes) = self.tree.document(digest, MAX_MANIFEST_SIZE)? else { return Ok(false) };
+        let Ok(manifest) = Manifest::parse(None, &bytes) else { return Ok(false) };
+        let media_type: MediaType = manifest.media_type().clone();
+        let proves = match &manifest {
+            Manifest::Image(manifest) => manifest.config.digest == *id.digest(),
+            Manifest::Index(index) => {
+                let mut proves = false;
+                for below in &index.manifests {
+                    proves = proves || self.proves(&below.digest, id, depth + 1, path)?;
+                }
+                proves
+            }
+        };
+        if proves {
+            path.push((Descriptor::new(media_type, digest.clone(), bytes.len() as u64), bytes));
+        }
+        Ok(proves)
+    }
+}
+
+/// Reads `manifest.json`.
+fn listed(bytes: &[u8]) -> Result<Vec<Listed>> {
+    // As Go's decoder: what follows the list plays no part.
+    let mut decoder = serde_json::Deserializer::from_slice(bytes);
+    let items = Option::<Vec<Item>>::deserialize(&mut decoder).map_err(|error| {
+        EngineError::BadArchive(format!("invalid archive: failed to decode manifest.json: {error}"))
+    })?;
+    let items = items.ok_or_else(|| {
+        let message = "invalid manifest, manifest cannot be null (but can be [])";
+        EngineError::BadArchive(message.to_owned())
+    })?;
+    let listed = |item: Item| Listed {
+        config: item.config.unwrap_or_default(),
+        tags: item.repo_tags.unwrap_or_default(),
+        layers: item.layers.unwrap_or_default(),
+        parent: item.parent.and_then(|parent| parent.parse().ok()),
+        manifest: None,
+    };
+    Ok(items.into_iter().map(listed).collect())
+}
+
+/// Returns the name of an entry of an index, if it says more than a tag.
+fn name_of(descriptor: &Descriptor) -> Option<String> {
+    if let Some(name) = descriptor.annotations.get(NAME_ANNOTATION) {
+        return Some(name.clone());
+    }
+    let name = descriptor.annotations.get(REF_NAME_ANNOTATION)?;
+    let reference = Reference::parse_familiar(name).ok()?;
+    (reference.tag().is_some() && reference.digest().is_none()).then(|| name.clone())
+}
+
+/// Returns what of an index is for the platform, the best first; of a list for one platform alone that one.
+fn by_preference<'a>(index: &'a Index, platform: Option<&Platform>) -> Vec<&'a Descriptor> {
+    let is_image = |entry: &&Descriptor| {
+        !entry.annotations.contains_key(REFERENCE_TYPE_ANNOTATION)
+            && entry.platform.as_ref().is_none_or(|platform| platform.os != "unknown")
+    };
+    let images: Vec<&Descriptor> = index.manifests.iter().filter(is_image).collect();
+    if let Some(wanted) = platform {
+        let fits = |entry: &&&Descriptor| {
+            entry.platform.as_ref().is_none_or(|offered| is_for(wanted, offered))
+        };
+        return images.iter().filter(fits).copied().collect();
+    }
+    if let [only] = *images {
+        return vec![only];
+    }
+    let host = Platform::host();
+    let preference = |entry: &Descriptor| match &entry.platform {
+        Some(offered) => host.preference(offered),
+        None => Some(usize::MAX),
+    };
+    let mut fitting: Vec<_> =
+        images.into_iter().filter_map(|entry| Some((preference(entry)?, entry))).collect();
+    fitting.sort_by_key(|(preference, _)| *preference);
+    fitting.into_iter().map(|(_, entry)| entry).collect()
+}
+
+fn is_compressed(layer: &Descriptor) -> bool {
+    layer.media_type.layer_compression().is_some_and(|form| form != LayerCompression::None)
+}

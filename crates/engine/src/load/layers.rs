@@ -1,0 +1,151 @@
+//! The layers of an image of an archive: those that are not here are unpacked, several at once.
+
+use std::sync::Arc;
+
+use archive::{ApplyOptions, StreamOptions, Unpacked};
+use futures_util::future::try_join_all;
+use spec::{Algorithm, ChainId, DiffId, Digest};
+use store::{DriverKind, LayerRecord, NamedDeposit, SmallBlob, StagedLayer, Store};
+
+use super::Load;
+use super::tree::StoredFile;
+use crate::cancel::CancelOnDrop;
+use crate::engine::blocking;
+use crate::pull::MAX_TAR_SIZE;
+use crate::{EngineError, LayerState, Result};
+
+/// A layer of an image that is to be loaded.
+#[derive(Clone, Debug)]
+pub(super) struct PlannedLayer {
+    pub(super) index: usize,
+    pub(super) diff_id: DiffId,
+    pub(super) chain_id: ChainId,
+    pub(super) parent: Option<ChainId>,
+    /// Whether it is here.
+    pub(super) present: bool,
+    /// Its file in the archive; one that is here needs none.
+    pub(super) file: Option<StoredFile>,
+    /// What the file must hash to, if its name says so.
+    pub(super) expected: Option<Digest>,
+    /// Whether the file is kept as a blob.
+    pub(super) keep: bool,
+}
+
+/// What became of a layer.
+#[derive(Debug)]
+pub(super) struct LoadedLayer {
+    pub(super) staged: Option<(StagedLayer, LayerRecord)>,
+    pub(super) blob: Option<LoadedBlob>,
+}
+
+/// A file of the archive that becomes a blob of the store.
+#[derive(Debug)]
+pub(super) enum LoadedBlob {
+    Deposit(NamedDeposit),
+    Small(SmallBlob),
+}
+
+impl Load<'_> {
+    pub(super) async fn layers(&self, layers: Vec<PlannedLayer>) -> Result<Vec<LoadedLayer>> {
+        let needed = layers.into_iter().filter(|layer| !layer.present || layer.keep);
+        try_join_all(needed.map(|layer| self.layer(layer))).await
+    }
+
+    async fn layer(&self, layer: PlannedLayer) -> Result<LoadedLayer> {
+        let Some(file) = layer.file.clone() else {
+            return Ok(LoadedLayer { staged: None, blob: None });
+        };
+        let permit = Arc::clone(&self.engine.0.unpackers).acquire_owned().await;
+        let _permit = permit.map_err(|error| EngineError::Internal(error.to_string()))?;
+        let (_cancel, cancelled) = CancelOnDrop::new();
+        let (store, lease) = (self.engine.store().clone(), Arc::clone(&self.lease));
+        let progress = self.layer_progress.clone();
+        let loaded = blocking(move || {
+            let source = cancelled.guard(file.open()?);
+            let keeps_blob = layer.keep || store.driver() == DriverKind::Packed;
+            if layer.present {
+                let options = StreamOptions { compression: None, digest: Some(Algorithm::Sha256) };
+                let unpacked =
+                    archive::inspect_compressed(source, &options, Some(MAX_TAR_SIZE), &|_| {})
+                        .map_err(|source| layer.failed(source))?;
+                layer.check(&unpacked)?;
+                let blob = unpacked.digest.map(|digest| named(&file, digest));
+                return Ok(LoadedLayer { staged: None, blob });
+            }
+            let staged = store.stage(&lease)?;
+            let (label, total) = (layer.diff_id.digest().short(), file.size());
+            let report = |current| progress.layer(&label, LayerState::Loading { current, total });
+            let needs_digest = keeps_blob || layer.expected.is_some();
+            let unpacked = unpack(&store, &staged, source, &layer, needs_digest, &report)?;
+            layer.check(&unpacked)?;
+            let record = LayerRecord {
+                diff_id: layer.diff_id.clone(),
+                parent: layer.parent.clone(),
+                size: unpacked.applied.size,
+                blob: unpacked.digest.clone().filter(|_| keeps_blob),
+            };
+            let blob = unpacked.digest.filter(|_| keeps_blob).map(|digest| named(&file, digest));
+            Ok(LoadedLayer { staged: Some((staged, record)), blob })
+        })
+        .await?;
+        self.engine.flush_soon();
+        Ok(loaded)
+    }
+}
+
+impl PlannedLayer {
+    fn failed(&self, source: archive::ArchiveError) -> EngineError {
+        EngineError::Layer { digest: self.diff_id.digest().clone(), source }
+    }
+
+    /// Compares what was unpacked with what it should be.
+    fn check(&self, unpacked: &Unpacked) -> Result<()> {
+        let actual = &unpacked.applied.diff_id;
+        if *actual != self.diff_id {
+            return Err(EngineError::BadArchive(format!(
+                "invalid diffID for layer {}: expected \"{}\", got \"{actual}\"",
+                self.index, self.diff_id
+            )));
+        }
+        match (&self.expected, &unpacked.digest) {
+            (Some(expected), Some(actual)) if expected != actual => {
+                Err(EngineError::LayerVerification {
+                    digest: expected.clone(),
+                    detail: format!("its bytes in the archive hash to {actual}"),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn unpack(
+    store: &Store,
+    staged: &StagedLayer,
+    source: impl std::io::Read + Send,
+    layer: &PlannedLayer,
+    needs_digest: bool,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Unpacked> {
+    let digest = needs_digest.then_some(Algorithm::Sha256);
+    let stream = StreamOptions { compression: None, digest };
+    let unpacked = match store.driver() {
+        DriverKind::Packed => {
+            archive::inspect_compressed(source, &stream, Some(MAX_TAR_SIZE), progress)
+        }
+        DriverKind::Overlay2 => {
+            let max_tar_size = Some(store.free_space()?);
+            let options = ApplyOptions { max_tar_size, ..ApplyOptions::default() };
+            let tar_split = staged.tar_split()?;
+            archive::unpack(source, staged.path(), tar_split, &stream, &options, progress)
+        }
+    };
+    unpacked.map_err(|source| layer.failed(source))
+}
+
+fn named(file: &StoredFile, digest: Digest) -> LoadedBlob {
+    match file {
+        StoredFile::Disk(deposit) => LoadedBlob::Deposit(deposit.named(digest)),
+        StoredFile::Memory(bytes) => LoadedBlob::Small(SmallBlob { digest, bytes: bytes.clone() }),
+    }
+}

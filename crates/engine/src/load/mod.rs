@@ -1,0 +1,301 @@
+//! `load`: images from an archive into the store.
+//!
+//! Read are the archives of `docker save` of any age that has a `manifest.json`, those of podman and skopeo, and OCI image
+//! layouts; of any compression, with their entries in any order.
+//!
+//! # Flow
+//! body → [`input`] → files in `staging/`, small ones in memory ([`tree`]) → what they are ([`contents`]) → for each image its
+//! missing layers, unpacked at once ([`layers`]) → one commit. What was loaded before an error stays.
+//!
+//! # Trust
+//! Nothing is believed: a config is named by its hash, a layer is compared with its diff ID, a blob with the digest that it is
+//! kept under, and a reference by digest counts only if the manifest that it names is in the archive and has the image's config.
+
+mod contents;
+mod input;
+mod layers;
+mod tree;
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use spec::{ChainId, Digest, ImageConfig, ImageId, MAX_CONFIG_SIZE, Platform, Raw, Reference};
+use store::{Commit, Committed, DriverKind, Lease, NewImage, SmallBlob, Store};
+
+use crate::engine::blocking;
+use crate::progress::ProgressEvent;
+use crate::save::documents::blob_path;
+use crate::save::select::is_for;
+use crate::{Engine, EngineError, Progress, Result};
+use contents::{Contents, Listed, Origin};
+use layers::{LoadedBlob, LoadedLayer, PlannedLayer};
+use tree::Tree;
+
+/// What to load.
+#[derive(Clone, Debug, Default)]
+pub struct LoadRequest {
+    /// The platform of the images that are wanted; others are passed over.
+    pub platform: Option<Platform>,
+    /// Whether to say nothing of layers.
+    pub quiet: bool,
+}
+
+/// A load under way.
+struct Load<'a> {
+    engine: &'a Engine,
+    lease: Arc<Lease>,
+    platform: Option<Platform>,
+    progress: Progress,
+    /// Where layers report to.
+    layer_progress: Progress,
+}
+
+/// An image that is to be loaded, and what of it is here.
+#[derive(Debug)]
+struct PlannedImage {
+    id: ImageId,
+    config: Raw<ImageConfig>,
+    tags: Vec<Reference>,
+    layers: Vec<PlannedLayer>,
+    origin: Option<Origin>,
+    parent: Option<ImageId>,
+}
+
+impl Engine {
+    /// Loads the images of an archive. Dropping the future cancels: images that were complete stay, and nothing else.
+    pub async fn load(
+        &self,
+        request: LoadRequest,
+        body: &mut (impl Stream<Item = io::Result<Bytes>> + Unpin),
+        progress: Progress,
+    ) -> Result<()> {
+        let lease = self.lease().await?;
+        let (sender, input) = input::pipe();
+        let (store, held) = (self.store().clone(), Arc::clone(&lease));
+        let read = blocking(move || Tree::read(&store, &held, input));
+        let (tree, ()) = tokio::join!(read, input::pump(body, sender));
+        let tree = tree?;
+        let contents = Arc::new(blocking(move || Contents::read(tree)).await?);
+        let layer_progress = if request.quiet { Progress::silent() } else { progress.clone() };
+        let platform = request.platform;
+        Load { engine: self, lease, platform, progress, layer_progress }.run(contents).await
+    }
+}
+
+impl Load<'_> {
+    async fn run(&self, contents: Arc<Contents>) -> Result<()> {
+        let (listing, platform) = (Arc::clone(&contents), self.platform.clone());
+        let list = blocking(move || listing.list(platform.as_ref())).await?;
+        let mut ids = Vec::new();
+        let mut parents = Vec::new();
+        let mut last_is_named = false;
+        for listed in list {
+            let Some(planned) = self.plan(&contents, listed).await? else { continue };
+            let (id, parent) = (planned.id.clone(), planned.parent.clone());
+            last_is_named = !planned.tags.is_empty();
+            self.image(planned).await?;
+            self.engine.image_event("load", &id, &id.to_string());
+            parents.push((id.clone(), parent));
+            ids.push(id);
+        }
+        self.set_parents(parents).await?;
+        // As in dockerd, where the last image decides.
+        if !last_is_named {
+            self.progress.report(ProgressEvent::LoadedIds { ids });
+        }
+        Ok(())
+    }
+
+    /// Reads an image's config and finds out what of it is here; `None` if it is not for the platform.
+    async fn plan(&self, contents: &Arc<Contents>, listed: Listed) -> Result<Option<PlannedImage>> {
+        let (contents, platform) = (Arc::clone(contents), self.platform.clone());
+        let (store, lease) = (self.engine.store().clone(), Arc::clone(&self.lease));
+        blocking(move || plan(&store, &lease, &contents, &listed, platform.as_ref())).await
+    }
+
+    /// Unpacks what is missing, publishes the image and tells its names.
+    async fn image(&self, mut planned: PlannedImage) -> Result<()> {
+        let layers = self.layers(std::mem::take(&mut planned.layers)).await?;
+        let (id, tags) = (planned.id.clone(), planned.tags.clone());
+        let _turn = self.engine.0.publishing.lock().await;
+        let (store, lease) = (self.engine.store().clone(), Arc::clone(&self.lease));
+        let committed = blocking(move || publish(&store, &lease, planned, layers)).await?;
+        for tag in tags {
+            let moved = committed.moved.iter().find(|moved| moved.reference == tag);
+            let reference = tag.familiar();
+            if let Some(before) = moved.and_then(|moved| moved.before.clone())
+                && before != id
+            {
+                let reference = reference.clone();
+                self.progress.report(ProgressEvent::TagTaken { reference, id: before });
+            }
+            self.progress.report(ProgressEvent::Loaded { reference });
+        }
+        Ok(())
+    }
+
+    /// Notes which images were built from others of the same archive.
+    async fn set_parents(&self, images: Vec<(ImageId, Option<ImageId>)>) -> Result<()> {
+        let store = self.engine.store().clone();
+        blocking(move || {
+            for (id, parent) in &images {
+                let Some(parent) = parent else { continue };
+                if parent == id || images.iter().all(|(other, _)| other != parent) {
+                    continue;
+                }
+                if !is_parent(&store, id, parent)? {
+                    let message = format!("image {parent} is not a valid parent for {id}");
+                    return Err(EngineError::BadArchive(message));
+                }
+                store.set_parent(id, parent)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Says whether an image has one step more than another.
+fn is_parent(store: &Store, id: &ImageId, parent: &ImageId) -> Result<bool> {
+    let (Some(image), Some(parent)) = (store.image(id)?, store.image(parent)?) else {
+        return Ok(false);
+    };
+    let (steps, before) = (&image.config.value().history, &parent.config.value().history);
+    let both_empty = steps.is_empty() && before.is_empty();
+    Ok(both_empty || (steps.len() == before.len() + 1 && steps.starts_with(before)))
+}
+
+fn plan(
+    store: &Store,
+    lease: &Lease,
+    contents: &Contents,
+    listed: &Listed,
+    platform: Option<&Platform>,
+) -> Result<Option<PlannedImage>> {
+    let bytes = contents.tree.require(&listed.config)?.read(&listed.config, MAX_CONFIG_SIZE)?;
+    let id = ImageId::new(Digest::sha256(&bytes));
+    if let Some(named) = named_digest(&listed.config)
+        && named != *id.digest()
+    {
+        let message =
+            format!("invalid archive: the content of {} does not match its digest", listed.config);
+        return Err(EngineError::BadArchive(message));
+    }
+    let invalid = |source| EngineError::Config { digest: id.digest().clone(), source };
+    let config = Raw::parse(bytes, ImageConfig::parse).map_err(invalid)?;
+    let os = &config.value().os;
+    if store.driver() == DriverKind::Overlay2 && !os.is_empty() && !os.eq_ignore_ascii_case("linux")
+    {
+        return Err(EngineError::BadArchive(format!("cannot load {os} image on linux")));
+    }
+    if platform.is_some_and(|wanted| !is_for(wanted, &config.value().platform())) {
+        return Ok(None);
+    }
+    let diff_ids = &config.value().rootfs.diff_ids;
+    if listed.layers.len() != diff_ids.len() {
+        return Err(EngineError::BadArchive(format!(
+            "invalid manifest, layers length mismatch: expected {}, got {}",
+            listed.layers.len(),
+            diff_ids.len()
+        )));
+    }
+    let tags = listed.tags.iter().map(|tag| parse_tag(tag)).collect::<Result<_>>()?;
+    lease.hold_image(&id)?;
+    let origin = if store.keep_blobs() { contents.origin(&id, diff_ids.len())? } else { None };
+    let layers = plan_layers(store, lease, &contents.tree, listed, &config, origin.as_ref())?;
+    let parent = listed.parent.clone();
+    Ok(Some(PlannedImage { id, config, tags, layers, origin, parent }))
+}
+
+fn plan_layers(
+    store: &Store,
+    lease: &Lease,
+    tree: &Tree,
+    listed: &Listed,
+    config: &Raw<ImageConfig>,
+    origin: Option<&Origin>,
+) -> Result<Vec<PlannedLayer>> {
+    let mut layers: Vec<PlannedLayer> = Vec::new();
+    // Where a layer is damaged, it and all that stands on it are made anew.
+    let mut whole = true;
+    for (index, diff_id) in config.value().rootfs.diff_ids.iter().enumerate() {
+        let parent = layers.last().map(|layer| layer.chain_id.clone());
+        let chain_id = ChainId::extend(parent.as_ref(), diff_id);
+        lease.hold_layer(&chain_id)?;
+        whole = whole && store.whole_layer(&chain_id)?.is_some();
+        let kept = origin.map(|origin| &origin.manifest.value().layers[index].digest);
+        let mut keep = false;
+        if let Some(digest) = kept {
+            lease.hold_blob(digest)?;
+            keep = store.blob(digest)?.is_none();
+        }
+        let path = kept.map_or_else(|| listed.layers[index].clone(), blob_path);
+        let file = if whole { tree.find(&path) } else { Some(tree.require(&path)?) };
+        let expected = named_digest(&path).filter(|digest| digest != diff_id.digest());
+        layers.push(PlannedLayer {
+            index,
+            diff_id: diff_id.clone(),
+            chain_id,
+            parent,
+            present: whole,
+            file: file.cloned(),
+            expected,
+            keep,
+        });
+    }
+    Ok(layers)
+}
+
+/// Returns the digest that a blob of an image layout is named by.
+fn named_digest(path: &str) -> Option<Digest> {
+    let hex = path.strip_prefix("blobs/sha256/")?;
+    format!("sha256:{hex}").parse().ok()
+}
+
+fn parse_tag(text: &str) -> Result<Reference> {
+    let reference = Reference::parse_familiar(text)?;
+    if reference.tag().is_none() || reference.digest().is_some() {
+        return Err(EngineError::BadArchive(format!("invalid tag \"{text}\"")));
+    }
+    Ok(reference)
+}
+
+fn publish(
+    store: &Store,
+    lease: &Lease,
+    planned: PlannedImage,
+    layers: Vec<LoadedLayer>,
+) -> Result<Committed> {
+    let PlannedImage { id, config, tags, origin, .. } = planned;
+    let mut commit = Commit::default();
+    for layer in layers {
+        commit.layers.extend(layer.staged);
+        match layer.blob {
+            Some(LoadedBlob::Deposit(deposit)) => commit.deposits.push(deposit),
+            Some(LoadedBlob::Small(blob)) => commit.small_blobs.push(blob),
+            None => {}
+        }
+    }
+    let mut manifests = Vec::new();
+    if let Some(Origin { documents, repo_digests, .. }) = origin {
+        let references = store.references()?;
+        for reference in repo_digests {
+            // The same index, loaded or pulled for another platform before, keeps its meaning.
+            if references.get(&reference).is_none_or(|other| other == id) {
+                commit.references.push((reference, id.clone()));
+            }
+        }
+        for (descriptor, bytes) in documents {
+            let digest = descriptor.digest.clone();
+            commit.small_blobs.push(SmallBlob { digest, bytes });
+            manifests.push(descriptor);
+        }
+        let (digest, bytes) = (id.digest().clone(), config.bytes().clone());
+        commit.small_blobs.push(SmallBlob { digest, bytes });
+    }
+    commit.references.extend(tags.into_iter().map(|tag| (tag, id.clone())));
+    commit.image = Some(NewImage { id, config: config.bytes().clone(), manifests });
+    Ok(store.commit(lease, commit)?)
+}

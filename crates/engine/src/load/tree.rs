@@ -1,0 +1,266 @@
+//! The files of an archive, by their paths, on the disk or in memory.
+//!
+//! Nothing of an archive becomes a path of ours: its names are keys of a map, and its links are followed in that map alone.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::io::{Cursor, Read, Write as _};
+
+use archive::{ArchiveEntry, ArchiveError, EntryContent, EntryKind, read_entries};
+use bytes::Bytes;
+use spec::Digest;
+use store::{Deposit, Lease, Store};
+
+use super::input::Input;
+use crate::save::documents::blob_path;
+use crate::{EngineError, Result};
+
+/// The most entries: an archive has three for each layer, and nobody has 30,000 layers.
+const MAX_ENTRIES: usize = 100_000;
+/// The most bytes of all names together: those of [`MAX_ENTRIES`] blobs.
+const MAX_NAMES: usize = 16 << 20;
+/// The largest file that is kept in memory, and the most of all of them together: beyond, they go to the disk.
+const MAX_SMALL: u64 = 64 << 10;
+const MAX_MEMORY: u64 = 32 << 20;
+/// How many links lead to a file at most, as in Linux.
+const MAX_LINKS: usize = 40;
+
+/// A file of an archive.
+#[derive(Clone, Debug)]
+pub(super) enum StoredFile {
+    Memory(Bytes),
+    Disk(Deposit),
+}
+
+#[derive(Clone, Debug)]
+enum Node {
+    File(StoredFile),
+    Link(Vec<u8>),
+}
+
+/// All files of an archive.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    nodes: HashMap<Vec<u8>, Node>,
+    entries: usize,
+    names: usize,
+    memory: u64,
+}
+
+impl StoredFile {
+    pub(super) fn size(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::Disk(deposit) => deposit.size(),
+        }
+    }
+
+    pub(super) fn open(&self) -> Result<Box<dyn Read + Send>> {
+        Ok(match self {
+            Self::Memory(bytes) => Box::new(Cursor::new(bytes.clone())),
+            Self::Disk(deposit) => Box::new(deposit.open()?) as Box<File>,
+        })
+    }
+
+    /// Reads a file of at most `max` bytes.
+    pub(super) fn read(&self, name: &str, max: u64) -> Result<Bytes> {
+        if self.size() > max {
+            let size = self.size();
+            return Err(EngineError::BadArchive(format!(
+                "invalid archive: {name} has {size} bytes, more than the {max} that are accepted"
+            )));
+        }
+        match self {
+            Self::Memory(bytes) => Ok(bytes.clone()),
+            Self::Disk(deposit) => {
+                let mut bytes = Vec::new();
+                let read = deposit.open()?.take(max).read_to_end(&mut bytes);
+                read.map_err(|error| EngineError::ArchiveRead(ArchiveError::Read(error)))?;
+                Ok(bytes.into())
+            }
+        }
+    }
+}
+
+impl Tree {
+    /// Reads an archive of any compression. Blocking.
+    pub(super) fn read(store: &Store, lease: &Lease, input: Input) -> Result<Self> {
+        let mut tree = Self::default();
+        let limit = store.free_space()?;
+        read_entries(input, limit, |entry, content| tree.add(store, lease, entry, content))
+            .map_err(|Failure(error)| error)?;
+        Ok(tree)
+    }
+
+    fn add(
+        &mut self,
+        store: &Store,
+        lease: &Lease,
+        entry: ArchiveEntry,
+        content: &mut EntryContent<'_, '_>,
+    ) -> Result<(), Failure> {
+        self.entries += 1;
+        self.names += entry.path.len();
+        if self.entries > MAX_ENTRIES || self.names > MAX_NAMES {
+            let message = format!("invalid archive: it has more than {MAX_ENTRIES} entries");
+            return Err(Failure(EngineError::BadArchive(message)));
+        }
+        let node = match entry.kind {
+            EntryKind::Directory | EntryKind::Other => return Ok(()),
+            EntryKind::Symlink(target) => {
+                self.names += target.len();
+                Node::Link(target)
+            }
+            EntryKind::HardLink(target) => self.nodes.get(&target).cloned().ok_or_else(|| {
+                let target = String::from_utf8_lossy(&target);
+                let message =
+                    format!("invalid archive: a hard link to {target}, which is not there");
+                Failure(EngineError::BadArchive(message))
+            })?,
+            EntryKind::File if entry.size <= MAX_SMALL && self.memory < MAX_MEMORY => {
+                let mut bytes = Vec::new();
+                content.copy(|piece| {
+                    bytes.extend_from_slice(piece);
+                    Ok::<_, Failure>(())
+                })?;
+                self.memory += bytes.len() as u64;
+                Node::File(StoredFile::Memory(bytes.into()))
+            }
+            EntryKind::File => {
+                let mut deposit = store.deposit(lease).map_err(|error| Failure(error.into()))?;
+                content.copy(|piece| {
+                    let written = deposit.write_all(piece);
+                    written.map_err(|error| Failure(written_badly(&entry.path, error)))
+                })?;
+                Node::File(StoredFile::Disk(deposit.finish()))
+            }
+        };
+        self.nodes.insert(entry.path, node);
+        Ok(())
+    }
+
+    /// Finds a file by its path, through links.
+    pub(super) fn find(&self, path: &str) -> Option<&StoredFile> {
+        let mut left: VecDeque<Vec<u8>> = parts(path.as_bytes()).collect();
+        let mut here: Vec<Vec<u8>> = Vec::new();
+        let mut links = 0;
+        while let Some(part) = left.pop_front() {
+            if part == b".." {
+                // The root's parent is the root.
+                here.pop();
+                continue;
+            }
+            here.push(part);
+            if let Some(Node::Link(target)) = self.nodes.get(&here.join(&b'/')) {
+                links += 1;
+                if links > MAX_LINKS {
+                    return None;
+                }
+                here.pop();
+                if target.starts_with(b"/") {
+                    here.clear();
+                }
+                for part in parts(target).collect::<Vec<_>>().into_iter().rev() {
+                    left.push_front(part);
+                }
+            }
+        }
+        match self.nodes.get(&here.join(&b'/')) {
+            Some(Node::File(file)) => Some(file),
+            _ => None,
+        }
+    }
+
+    /// Finds a file by its path, or says as dockerd that it is missing.
+    pub(super) fn require(&self, path: &str) -> Result<&StoredFile> {
+        let missing = || EngineError::BadArchive(format!("open {path}: no such file or directory"));
+        self.find(path).ok_or_else(missing)
+    }
+
+    /// Finds a blob of an image layout.
+    pub(super) fn blob(&self, digest: &Digest) -> Option<&StoredFile> {
+        self.find(&blob_path(digest))
+    }
+
+    /// Reads a blob of at most `max` bytes and checks it.
+    pub(super) fn document(&self, digest: &Digest, max: u64) -> Result<Option<Bytes>> {
+        let Some(file) = self.blob(digest) else { return Ok(None) };
+        let path = blob_path(digest);
+        let bytes = file.read(&path, max)?;
+        if digest.matches(&bytes) {
+            return Ok(Some(bytes));
+        }
+        let message = format!("invalid archive: the content of {path} does not match its digest");
+        Err(EngineError::BadArchive(message))
+    }
+}
+
+fn parts(path: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
+    path.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b".")).map(<[u8]>::to_vec)
+}
+
+fn written_badly(path: &[u8], error: std::io::Error) -> EngineError {
+    let path = String::from_utf8_lossy(path).into_owned().into();
+    EngineError::ArchiveRead(ArchiveError::Io { action: "store", path, source: error })
+}
+
+/// An error on the way through the reader of archives.
+#[derive(Debug)]
+struct Failure(EngineError);
+
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Self {
+        Self(match error {
+            // In Go's words.
+            ArchiveError::Truncated { .. } => EngineError::BadArchive("unexpected EOF".to_owned()),
+            error => EngineError::ArchiveRead(error),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(nodes: &[(&str, &str)]) -> Tree {
+        let node = |text: &str| match text.strip_prefix("-> ") {
+            Some(target) => Node::Link(target.as_bytes().to_vec()),
+            None => Node::File(StoredFile::Memory(Bytes::from(text.to_owned()))),
+        };
+        let nodes = nodes.iter().map(|(path, text)| (path.as_bytes().to_vec(), node(text)));
+        Tree { nodes: nodes.collect(), ..Tree::default() }
+    }
+
+    #[test]
+    fn links_are_followed_within_the_archive() {
+        let tree = tree(&[
+            ("a/layer.tar", "layer"),
+            ("b/layer.tar", "-> ../a/layer.tar"),
+            ("c", "-> b"),
+            ("absolute", "-> /a/layer.tar"),
+            ("outside", "-> ../../../../etc/passwd"),
+            ("etc/passwd", "ours"),
+            ("loop", "-> loop"),
+            ("ping", "-> pong"),
+            ("pong", "-> ping/x"),
+        ]);
+        for (path, expected) in [
+            ("a/layer.tar", Some("layer")),
+            ("./a//layer.tar", Some("layer")),
+            ("b/layer.tar", Some("layer")),
+            ("c/layer.tar", Some("layer")),
+            ("absolute", Some("layer")),
+            ("outside", Some("ours")),
+            ("../etc/passwd", Some("ours")),
+            ("a/layer.tar/..", None),
+            ("a", None),
+            ("", None),
+            ("loop", None),
+            ("ping", None),
+            ("/proc/self/environ", None),
+        ] {
+            let found = tree.find(path).map(|file| file.read(path, 100).unwrap());
+            assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{path}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! `save`: images into an archive that every Docker reads.
+//!
+//! The archive is dockerd's of today: an OCI image layout with `manifest.json` and `repositories` beside it. An image whose manifest and blobs
+//! are kept is saved as it was pulled, so that loading it brings back every digest; of any other the archive
+//! is dockerd's to the byte.
+//!
+//! # Flow
+//! names → images ([`select`]) → manifest and layers of each ([`parts`]) → all files with their sizes ([`plan`]) → bytes
+//! ([`write`]). Errors up to the plan are told before the first byte; a later one breaks the archive off.
+
+pub(crate) mod documents;
+mod json;
+pub(crate) mod parts;
+mod plan;
+pub(crate) mod select;
+mod v1;
+mod write;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use spec::Platform;
+use store::Lease;
+use tokio::sync::mpsc::Receiver;
+
+use crate::engine::blocking;
+use crate::{Engine, EngineError, Result};
+use plan::Plan;
+use write::Piece;
+
+/// What to save.
+#[derive(Clone, Debug, Default)]
+pub struct SaveRequest {
+    /// References, repositories (which mean all their tags) and IDs.
+    pub names: Vec<String>,
+    /// The platform that the images must be for.
+    pub platform: Option<Platform>,
+}
+
+/// An archive that is ready to be written. What it needs stays in the store as long as it lives.
+#[derive(Debug)]
+pub struct SavedImages {
+    engine: Engine,
+    lease: Arc<Lease>,
+    plan: Plan,
+}
+
+impl Engine {
+    /// Prepares an archive of images: what can be known to be wrong is known when this returns.
+    pub async fn save(&self, request: SaveRequest) -> Result<SavedImages> {
+        let lease = self.lease().await?;
+        let (store, held) = (self.store().clone(), Arc::clone(&lease));
+        let plan = blocking(move || {
+            let platform = request.platform.as_ref();
+            let selection = select::select(&store, &held, &request.names, platform)?;
+            Plan::make(&store, &held, &selection)
+        });
+        Ok(SavedImages { engine: self.clone(), plan: plan.await?, lease })
+    }
+}
+
+impl SavedImages {
+    /// Returns the bytes of the archive as they are made. An error is the last item; dropping the stream ends the work.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+        let Self { engine, lease, plan } = self;
+        let images = plan.images.clone();
+        let pieces = write::start(engine.store().clone(), lease, plan);
+        stream::unfold(Some((pieces, engine, images)), |state| async {
+            let (mut pieces, engine, images) = state?;
+            match next(&mut pieces).await {
+                Ok(Some(bytes)) => Some((Ok(bytes), Some((pieces, engine, images)))),
+                Ok(None) => {
+                    for id in images {
+                        engine.image_event("save", &id, &id.to_string());
+                    }
+                    None
+                }
+                Err(error) => Some((Err(error), None)),
+            }
+        })
+    }
+}
+
+async fn next(pieces: &mut Receiver<Piece>) -> Piece {
+    let ended = || EngineError::Internal("the archive ended abnormally".to_owned());
+    pieces.recv().await.unwrap_or_else(|| Err(ended()))
+}

@@ -1,0 +1,239 @@
+//! What an archive has of one image: its manifest and layers as they were pulled, or as dockerd makes them.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::sync::Arc;
+
+use archive::Compression;
+use bytes::Bytes;
+use spec::{
+    Algorithm, ChainId, Descriptor, DiffId, Digest, ImageManifest, MAX_MANIFEST_SIZE, Manifest,
+    MediaType, Reference,
+};
+use store::{Image, Store};
+
+use super::documents::GeneratedManifest;
+use super::json;
+use super::select::Selected;
+use crate::{EngineError, Result};
+
+/// Where the bytes of a layer come from.
+#[derive(Clone, Debug)]
+pub(super) enum LayerSource {
+    /// A kept blob.
+    Blob(Digest),
+    /// The layer's directory and tar-split.
+    Directory(ChainId, DiffId),
+}
+
+/// A layer as it is in the archive.
+#[derive(Clone, Debug)]
+pub(super) struct LayerPart {
+    pub(super) diff_id: DiffId,
+    pub(super) descriptor: Descriptor,
+    pub(super) source: LayerSource,
+}
+
+/// An image as it is in the archive.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) image: Arc<Image>,
+    pub(super) layers: Vec<LayerPart>,
+    /// What the index of the archive lists.
+    pub(super) manifest: Descriptor,
+    pub(super) manifest_bytes: Bytes,
+    /// Whether the manifest is the one that the image came with.
+    pub(super) is_original: bool,
+    /// Other manifests of the image and the indexes that list them: what references by digest name.
+    pub(super) related: Vec<(Digest, Bytes)>,
+    /// References by digest that the manifests in the archive prove.
+    pub(super) repo_digests: Vec<Reference>,
+}
+
+impl Parts {
+    /// Decides how an image is saved. Blocking.
+    pub(super) fn of(store: &Store, image: Arc<Image>, selected: &Selected) -> Result<Self> {
+        let documents = documents(store, &image)?;
+        match original(store, &image, &documents)? {
+            Some((index, layers)) => {
+                Self::original(store, image, selected, documents, index, layers)
+            }
+            None => Self::generated(store, image),
+        }
+    }
+
+    fn original(
+        store: &Store,
+        image: Arc<Image>,
+        selected: &Selected,
+        mut documents: Vec<Document>,
+        index: usize,
+        layers: Vec<LayerPart>,
+    ) -> Result<Self> {
+        let references = store.references()?;
+        let named: BTreeSet<_> = selected.tags.iter().map(Reference::repository).collect();
+        let repo_digests = references
+            .of_image(&image.id)
+            .iter()
+            .filter(|reference| {
+                let is_wanted =
+                    named.contains(reference.repository()) || selected.digests.contains(reference);
+                let proves =
+                    |document: &Document| Some(&document.descriptor.digest) == reference.digest();
+                is_wanted && documents.iter().any(proves)
+            })
+            .cloned()
+            .collect();
+        let Document { descriptor, bytes, .. } = documents.swap_remove(index);
+        documents.sort_by_key(|document| document.descriptor.digest.to_string());
+        let related = documents.into_iter().map(|d| (d.descriptor.digest, d.bytes)).collect();
+        let manifest =
+            Descriptor::new(descriptor.media_type, descriptor.digest, bytes.len() as u64);
+        let manifest_bytes = bytes;
+        Ok(Self {
+            image,
+            layers,
+            manifest,
+            manifest_bytes,
+            is_original: true,
+            related,
+            repo_digests,
+        })
+    }
+
+    fn generated(store: &Store, image: Arc<Image>) -> Result<Self> {
+        let diff_ids = image.config.value().rootfs.diff_ids.iter();
+        let layers: Vec<LayerPart> = diff_ids
+            .zip(&image.layers)
+            .map(|(diff_id, chain)| layer_part(store, diff_id, chain))
+            .collect::<Result<_>>()?;
+        let descriptors = layers.iter().map(|layer| layer.descriptor.clone()).collect();
+        let config_size = image.config.bytes().len() as u64;
+        let bytes = json::to_vec(&GeneratedManifest::new(&image.id, config_size, descriptors))
+            .map_err(|error| EngineError::Internal(error.to_string()))?;
+        Ok(Self {
+            image,
+            layers,
+            manifest: Descriptor::new(
+                MediaType::OciManifest,
+                Digest::sha256(&bytes),
+                bytes.len() as u64,
+            ),
+            manifest_bytes: bytes.into(),
+            is_original: false,
+            related: Vec::new(),
+            repo_digests: Vec::new(),
+        })
+    }
+}
+
+/// A manifest or index that an image came with.
+#[derive(Debug)]
+struct Document {
+    descriptor: Descriptor,
+    bytes: Bytes,
+    /// If it is an image's.
+    manifest: Option<Box<ImageManifest>>,
+}
+
+/// Reads the manifests and indexes that an image came with. What cannot be read is passed over.
+fn documents(store: &Store, image: &Image) -> Result<Vec<Document>> {
+    let mut documents: Vec<Document> = Vec::new();
+    for descriptor in store.manifests_of(&image.id)? {
+        let is_known = documents.iter().any(|other| other.descriptor.digest == descriptor.digest);
+        // A longer name than an archive's header has room for.
+        if is_known || descriptor.digest.algorithm() != Algorithm::Sha256 {
+            continue;
+        }
+        let Some(bytes) = store.read_blob(&descriptor.digest, MAX_MANIFEST_SIZE)? else { continue };
+        let manifest = match Manifest::parse(Some(&descriptor.media_type), &bytes) {
+            Ok(Manifest::Index(_)) => None,
+            Ok(Manifest::Image(manifest)) if manifest.config.digest == *image.id.digest() => {
+                Some(manifest)
+            }
+            Ok(Manifest::Image(_)) | Err(_) => {
+                tracing::warn!(manifest = %descriptor.digest, "a kept manifest cannot be used");
+                continue;
+            }
+        };
+        documents.push(Document { descriptor, bytes, manifest });
+    }
+    Ok(documents)
+}
+
+/// Finds the manifest of which all blobs are here; of several the one that came last.
+fn original(
+    store: &Store,
+    image: &Image,
+    documents: &[Document],
+) -> Result<Option<(usize, Vec<LayerPart>)>> {
+    for (index, document) in documents.iter().enumerate().rev() {
+        let Some(manifest) = &document.manifest else { continue };
+        if let Some(layers) = kept_layers(store, image, manifest)? {
+            return Ok(Some((index, layers)));
+        }
+    }
+    Ok(None)
+}
+
+fn kept_layers(
+    store: &Store,
+    image: &Image,
+    manifest: &ImageManifest,
+) -> Result<Option<Vec<LayerPart>>> {
+    let diff_ids = &image.config.value().rootfs.diff_ids;
+    if manifest.layers.len() != diff_ids.len() {
+        return Ok(None);
+    }
+    let mut layers = Vec::with_capacity(diff_ids.len());
+    for (descriptor, diff_id) in manifest.layers.iter().zip(diff_ids) {
+        let is_kept = descriptor.digest.algorithm() == Algorithm::Sha256
+            && store.blob(&descriptor.digest)?.is_some_and(|blob| blob.size == descriptor.size);
+        if !is_kept {
+            return Ok(None);
+        }
+        layers.push(LayerPart {
+            diff_id: diff_id.clone(),
+            descriptor: descriptor.clone(),
+            source: LayerSource::Blob(descriptor.digest.clone()),
+        });
+    }
+    Ok(Some(layers))
+}
+
+/// Describes a layer that no manifest describes: the blob where that is all there is, else its tar as dockerd saves it.
+fn layer_part(store: &Store, diff_id: &DiffId, chain: &ChainId) -> Result<LayerPart> {
+    let layer = store.whole_layer(chain)?;
+    let missing = || EngineError::Missing(format!("layer {chain} does not exist or is damaged"));
+    let layer = layer.ok_or_else(missing)?;
+    let (media_type, digest, size, source) = match layer.blob {
+        Some(digest) if digest.algorithm() == Algorithm::Sha256 => {
+            let blob = store.blob(&digest)?.ok_or_else(missing)?;
+            let media_type = media_type_of(&blob)?;
+            (media_type, digest.clone(), blob.size, LayerSource::Blob(digest))
+        }
+        _ => {
+            let tar_split = store.tar_split(chain)?.ok_or_else(missing)?;
+            let failed = |source| EngineError::Layer { digest: diff_id.digest().clone(), source };
+            let size = archive::rebuilt_size(tar_split).map_err(failed)?;
+            let source = LayerSource::Directory(chain.clone(), diff_id.clone());
+            (MediaType::OciLayer, diff_id.digest().clone(), size, source)
+        }
+    };
+    let descriptor = Descriptor::new(media_type, digest, size);
+    Ok(LayerPart { diff_id: diff_id.clone(), descriptor, source })
+}
+
+/// Finds out by its first bytes what a blob is.
+pub(crate) fn media_type_of(blob: &store::Blob) -> Result<MediaType> {
+    let mut head = Vec::new();
+    let read = File::open(&blob.path).and_then(|file| file.take(16).read_to_end(&mut head));
+    read.map_err(|source| EngineError::Open { path: blob.path.clone(), source })?;
+    Ok(match Compression::detect(&head) {
+        Compression::Gzip => MediaType::OciLayerGzip,
+        Compression::Zstd => MediaType::OciLayerZstd,
+        // There is no name for the others; a reader finds out as we did.
+        _ => MediaType::OciLayer,
+    })
+}

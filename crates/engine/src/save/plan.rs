@@ -1,0 +1,185 @@
+//! The files of an archive, known before the first byte is sent: a tar says sizes in advance.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::Serialize;
+use spec::{Descriptor, Digest, ImageId, Reference, Tag};
+use store::{Lease, Store};
+
+use super::documents::{
+    self, IndexFile, Item, LAYOUT, NAME_ANNOTATION, REF_NAME_ANNOTATION, REPO_DIGESTS_ANNOTATION,
+    blob_path,
+};
+use super::parts::{LayerSource, Parts};
+use super::select::Selected;
+use super::{json, v1};
+use crate::{EngineError, Result};
+
+/// What is at a path of the archive.
+#[derive(Clone, Debug)]
+pub(super) struct PlannedFile {
+    pub(super) mode: u32,
+    /// Seconds since 1970.
+    pub(super) modified: i64,
+    pub(super) size: u64,
+    pub(super) content: Content,
+}
+
+/// Where the content of a file comes from.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    Directory,
+    Bytes(Bytes),
+    Layer(LayerSource),
+}
+
+/// All files of an archive, in the order in which they are written.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) files: BTreeMap<String, PlannedFile>,
+    pub(super) images: Vec<ImageId>,
+}
+
+/// What dockerd creates layers with.
+const LAYER_MODE: u32 = 0o666;
+const FILE_MODE: u32 = 0o644;
+const DIRECTORY_MODE: u32 = 0o755;
+
+impl Plan {
+    /// Plans an archive of these images. Blocking.
+    pub(super) fn make(store: &Store, lease: &Lease, selection: &[Selected]) -> Result<Self> {
+        let mut plan = Self::default();
+        let mut items = Vec::new();
+        let mut manifests = Vec::new();
+        let mut repositories: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+        for selected in selection {
+            let image = store
+                .image(&selected.id)?
+                .ok_or_else(|| EngineError::NoSuchImage(selected.id.to_string()))?;
+            for chain in &image.layers {
+                lease.hold_layer(chain)?;
+            }
+            let parts = Parts::of(store, image, selected)?;
+            plan.add_image(&parts);
+            let top = parts.layers.last().map(|layer| layer.descriptor.digest.hex());
+            for tag in &selected.tags {
+                let tags = repositories.entry(tag.repository().familiar()).or_default();
+                tags.insert(tag_of(tag), top.clone().unwrap_or_default());
+            }
+            manifests.extend(index_entries(&parts, selected));
+            items.push(item(&parts, selected, parent(store, selection, &selected.id)?));
+            plan.images.push(selected.id.clone());
+        }
+        plan.document("oci-layout", LAYOUT.to_vec());
+        plan.document("index.json", to_vec(&IndexFile::new(manifests))?);
+        // Go writes a list that was never made as `null`.
+        let items = Some(items).filter(|items| !items.is_empty());
+        plan.document("manifest.json", line(&items)?);
+        if !repositories.is_empty() {
+            plan.document("repositories", line(&repositories)?);
+        }
+        Ok(plan)
+    }
+
+    fn add_image(&mut self, parts: &Parts) {
+        let config = parts.image.config.value();
+        let created =
+            config.created.as_deref().and_then(|time| time.parse::<jiff::Timestamp>().ok());
+        let created = created.map_or(0, |time| time.as_second().max(0));
+        if !parts.is_original {
+            // Where no manifest is kept, all is as dockerd has it.
+            let documents = v1::documents(parts.image.config.bytes(), &parts.image.layers);
+            for document in documents.unwrap_or_default() {
+                self.bytes(&Digest::sha256(&document.bytes), document.bytes, created);
+            }
+        }
+        for layer in &parts.layers {
+            let mode = if parts.is_original { FILE_MODE } else { LAYER_MODE };
+            let path = blob_path(&layer.descriptor.digest);
+            self.files.entry(path).or_insert_with(|| PlannedFile {
+                mode,
+                modified: created,
+                size: layer.descriptor.size,
+                content: Content::Layer(layer.source.clone()),
+            });
+        }
+        self.bytes(parts.image.id.digest(), parts.image.config.bytes().clone(), created);
+        self.bytes(&parts.manifest.digest, parts.manifest_bytes.clone(), 0);
+        for (digest, bytes) in &parts.related {
+            self.bytes(digest, bytes.clone(), 0);
+        }
+        for (path, modified) in [("blobs/", created), ("blobs/sha256/", 0)] {
+            let (mode, content) = (DIRECTORY_MODE, Content::Directory);
+            self.files.insert(path.to_owned(), PlannedFile { mode, modified, size: 0, content });
+        }
+    }
+
+    fn bytes(&mut self, digest: &Digest, bytes: Bytes, modified: i64) {
+        self.insert(blob_path(digest), bytes, modified);
+    }
+
+    fn document(&mut self, name: &str, bytes: Vec<u8>) {
+        self.insert(name.to_owned(), bytes.into(), 0);
+    }
+
+    fn insert(&mut self, path: String, bytes: Bytes, modified: i64) {
+        let (mode, size) = (FILE_MODE, bytes.len() as u64);
+        let content = Content::Bytes(bytes);
+        self.files.insert(path, PlannedFile { mode, modified, size, content });
+    }
+}
+
+fn to_vec(value: &impl Serialize) -> Result<Vec<u8>> {
+    json::to_vec(value).map_err(|error| EngineError::Internal(error.to_string()))
+}
+
+/// A document as Go's encoder ends it.
+fn line(value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut bytes = to_vec(value)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+fn tag_of(reference: &Reference) -> String {
+    reference.tag().map_or_else(|| Tag::latest().as_str().to_owned(), |tag| tag.as_str().to_owned())
+}
+
+/// Returns the entries of the index for an image: one for each tag, or one without a name.
+fn index_entries(parts: &Parts, selected: &Selected) -> Vec<Descriptor> {
+    let mut plain = parts.manifest.clone();
+    if !parts.repo_digests.is_empty() {
+        let texts: Vec<String> = parts.repo_digests.iter().map(Reference::to_string).collect();
+        plain.annotations.insert(REPO_DIGESTS_ANNOTATION.to_owned(), texts.join(","));
+    }
+    if selected.tags.is_empty() {
+        return vec![plain];
+    }
+    let named = |tag: &Reference| {
+        let mut entry = plain.clone();
+        entry.annotations.insert(NAME_ANNOTATION.to_owned(), tag.to_string());
+        entry.annotations.insert(REF_NAME_ANNOTATION.to_owned(), tag_of(tag));
+        entry
+    };
+    selected.tags.iter().map(named).collect()
+}
+
+fn item(parts: &Parts, selected: &Selected, parent: Option<ImageId>) -> Item {
+    let tags: Vec<String> = selected.tags.iter().map(Reference::familiar).collect();
+    let source = |layer: &super::parts::LayerPart| {
+        (layer.diff_id.to_string(), documents::LayerSource::from(layer.descriptor.clone()))
+    };
+    Item {
+        config: blob_path(parts.image.id.digest()),
+        repo_tags: Some(tags).filter(|tags| !tags.is_empty()),
+        layers: parts.layers.iter().map(|layer| blob_path(&layer.descriptor.digest)).collect(),
+        parent,
+        layer_sources: parts.layers.iter().map(source).collect(),
+    }
+}
+
+/// Returns the image that `id` was built from, if that is saved, too.
+fn parent(store: &Store, selection: &[Selected], id: &ImageId) -> Result<Option<ImageId>> {
+    let parent = store.parent(id)?;
+    Ok(parent.filter(|parent| parent != id && selection.iter().any(|other| other.id == *parent)))
+}

@@ -1,0 +1,117 @@
+//! Which images a save is about, and under which names.
+
+use spec::{ImageId, Platform, Reference, ReferenceError};
+use store::{Lease, PrefixMatch, References, Store};
+
+use crate::{EngineError, Result};
+
+/// An image that is to be saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Selected {
+    pub(super) id: ImageId,
+    /// The tags that are saved with it.
+    pub(super) tags: Vec<Reference>,
+    /// The references by digest that it was asked for by.
+    pub(super) digests: Vec<Reference>,
+}
+
+/// Finds the images that `names` mean, in their order, as dockerd does: a name without a tag means all tags of the
+/// repository. What is found is held by the lease.
+pub(super) fn select(
+    store: &Store,
+    lease: &Lease,
+    names: &[String],
+    platform: Option<&Platform>,
+) -> Result<Vec<Selected>> {
+    let references = store.references()?;
+    let mut selection = Vec::new();
+    for name in names {
+        for (id, reference) in find(store, &references, name)? {
+            add(&mut selection, id, reference);
+        }
+    }
+    for selected in &selection {
+        lease.hold_image(&selected.id)?;
+        let missing = || EngineError::NoSuchImage(selected.id.to_string());
+        let image = store.image(&selected.id)?.ok_or_else(missing)?;
+        if let Some(wanted) = platform
+            && !is_for(wanted, &image.config.value().platform())
+        {
+            return Err(EngineError::NoExportTarget(wanted.clone()));
+        }
+        if image.layers.is_empty() {
+            return Err(EngineError::EmptyExport);
+        }
+    }
+    Ok(selection)
+}
+
+fn find(
+    store: &Store,
+    references: &References,
+    name: &str,
+) -> Result<Vec<(ImageId, Option<Reference>)>> {
+    let reference = match Reference::parse_familiar(name) {
+        Ok(reference) => reference,
+        // 64 hex digits are no name, but an ID.
+        Err(ReferenceError::LooksLikeId(_)) => return Ok(vec![(search(store, name)?, None)]),
+        Err(error) => {
+            return match name.parse() {
+                Ok(id) => Ok(vec![(id, None)]),
+                Err(_) => Err(error.into()),
+            };
+        }
+    };
+    if reference.repository().familiar() == "sha256" {
+        return Ok(vec![(search(store, name)?, None)]);
+    }
+    if !reference.is_name_only() {
+        let id = references.get(&reference).ok_or(EngineError::NoReference)?;
+        return Ok(vec![(id, Some(reference))]);
+    }
+    let all = references.by_name(reference.repository());
+    if all.is_empty() {
+        return Ok(vec![(search(store, name)?, None)]);
+    }
+    Ok(all.into_iter().map(|(reference, id)| (id, Some(reference))).collect())
+}
+
+fn add(selection: &mut Vec<Selected>, id: ImageId, reference: Option<Reference>) {
+    let known = selection.iter().position(|selected| selected.id == id);
+    let index = known.unwrap_or_else(|| {
+        selection.push(Selected { id, tags: Vec::new(), digests: Vec::new() });
+        selection.len() - 1
+    });
+    let Some(reference) = reference else { return };
+    let selected = &mut selection[index];
+    let (list, reference) = match reference.digest() {
+        // As dockerd: the tag beside a digest plays no part.
+        Some(_) => (&mut selected.digests, crate::resolve::by_digest(&reference)),
+        None => (&mut selected.tags, reference),
+    };
+    if !list.contains(&reference) {
+        list.push(reference);
+    }
+}
+
+/// Finds an image by its ID or the beginning of one.
+fn search(store: &Store, name: &str) -> Result<ImageId> {
+    let missing = || EngineError::NoSuchImage(name.to_owned());
+    let hex = name.strip_prefix("sha256:").unwrap_or(name);
+    if hex.is_empty() || !hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return Err(missing());
+    }
+    match store.find_image_prefix(hex)? {
+        PrefixMatch::One(id) => Ok(id),
+        PrefixMatch::None => Err(missing()),
+        PrefixMatch::Ambiguous => Err(EngineError::AmbiguousId),
+    }
+}
+
+/// Says whether an image is for exactly this platform. Configs often lack the variant that goes without saying.
+pub(crate) fn is_for(wanted: &Platform, offered: &Platform) -> bool {
+    let (wanted, offered) = (wanted.clone().normalized(), offered.clone().normalized());
+    wanted.os == offered.os
+        && wanted.architecture == offered.architecture
+        && wanted.variant == offered.variant
+}
