@@ -1,6 +1,6 @@
 //! The `filters` parameter.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
@@ -9,9 +9,10 @@ use crate::ApiError;
 /// Filters by name, each with the values to match.
 ///
 /// On the wire a JSON object: `{"dangling":{"true":true}}` from the docker command line, `{"dangling":["true"]}` from
-/// the libraries. Both are read; the first is written, as every daemon reads it.
+/// the libraries. Both are read; the first is written, as every daemon reads it. A value that is marked false is a
+/// value as the others are, except for a filter that is true or false.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filters(BTreeMap<String, BTreeSet<String>>);
+pub struct Filters(BTreeMap<String, BTreeMap<String, bool>>);
 
 /// The values of one filter in either form.
 #[derive(Deserialize)]
@@ -27,15 +28,15 @@ impl Filters {
         if json.is_empty() {
             return Ok(Self::default());
         }
-        let filters: BTreeMap<String, Option<Values>> =
+        // `null` is what a client without filters may write.
+        let filters: Option<BTreeMap<String, Option<Values>>> =
             serde_json::from_str(json).map_err(|_| ApiError::Filters)?;
         let values = |values| match values {
-            None => BTreeSet::new(),
-            Some(Values::List(list)) => list.into_iter().collect(),
-            Some(Values::Map(map)) => {
-                map.into_iter().filter(|(_, wanted)| *wanted).map(|(value, _)| value).collect()
-            }
+            None => BTreeMap::new(),
+            Some(Values::List(list)) => list.into_iter().map(|value| (value, true)).collect(),
+            Some(Values::Map(map)) => map,
         };
+        let filters = filters.unwrap_or_default();
         Ok(Self(filters.into_iter().map(|(name, given)| (name, values(given))).collect()))
     }
 
@@ -44,19 +45,12 @@ impl Filters {
         if self.0.is_empty() {
             return None;
         }
-        let filters: BTreeMap<&str, BTreeMap<&str, bool>> = self
-            .0
-            .iter()
-            .map(|(name, values)| {
-                (name.as_str(), values.iter().map(|v| (v.as_str(), true)).collect())
-            })
-            .collect();
-        serde_json::to_string(&filters).ok()
+        serde_json::to_string(&self.0).ok()
     }
 
     /// Adds a value to a filter.
     pub fn add(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.0.entry(name.into()).or_default().insert(value.into());
+        self.0.entry(name.into()).or_default().insert(value.into(), true);
     }
 
     /// Whether the filter was given, if only without a value.
@@ -66,7 +60,7 @@ impl Filters {
 
     /// The values of a filter, in order; none when it was not given.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0.get(name).into_iter().flatten().map(String::as_str)
+        self.0.get(name).into_iter().flat_map(BTreeMap::keys).map(String::as_str)
     }
 
     /// An error that names the first filter that is not in `accepted`.
@@ -83,26 +77,27 @@ impl Filters {
         if values.is_empty() {
             return Err(ApiError::UnknownFilter(name.to_owned()));
         }
-        let has = |value: &str| values.contains(value);
+        let has = |value: &str| values.get(value) == Some(&true);
         match (has("1") || has("true"), has("0") || has("false")) {
             (true, false) => Ok(Some(true)),
             (false, true) => Ok(Some(false)),
             _ => Err(ApiError::FilterValue {
                 name: name.to_owned(),
-                values: values.iter().map(String::as_str).collect::<Vec<_>>().join(" "),
+                values: values.keys().map(String::as_str).collect::<Vec<_>>().join(" "),
             }),
         }
     }
 
     /// Whether `value` is one of the filter's values, or the filter was not given.
     pub fn matches(&self, name: &str, value: &str) -> bool {
-        self.0.get(name).is_none_or(|values| values.is_empty() || values.contains(value))
+        self.0.get(name).is_none_or(|values| values.is_empty() || values.contains_key(value))
     }
 
     /// Whether one of the filter's values begins `value`, or the filter was not given.
     pub fn matches_prefix(&self, name: &str, value: &str) -> bool {
-        let begins =
-            |values: &BTreeSet<String>| values.iter().any(|prefix| value.starts_with(prefix));
+        let begins = |values: &BTreeMap<_, _>| {
+            values.keys().any(|prefix: &String| value.starts_with(prefix))
+        };
         self.0.get(name).is_none_or(|values| values.is_empty() || begins(values))
     }
 
@@ -131,24 +126,17 @@ mod tests {
         );
         assert_eq!(map.values("label").collect::<Vec<_>>(), ["a=b", "c"]);
         assert_eq!(Filters::decode("").unwrap().encode(), None);
-        assert_eq!(
-            Filters::decode(r#"{"a":null}"#).unwrap(),
-            Filters::decode(r#"{"a":{"x":false}}"#).unwrap()
-        );
+        assert_eq!(Filters::decode("null").unwrap(), Filters::default());
+        let given = Filters::decode(r#"{"a":null,"label":{"x":false}}"#).unwrap();
+        assert!(given.contains("a") && given.matches("a", "anything"));
+        assert!(given.matches("label", "x") && !given.matches("label", "y"));
     }
 
     #[test]
     fn what_is_no_filter_is_refused() {
-        for json in [
-            "x",
-            "[]",
-            r#"{"a":"b"}"#,
-            r#"{"a":{"b":1}}"#,
-            r#"{"a":[1]}"#,
-            "{",
-            "null",
-            r#"{"a":[]}x"#,
-        ] {
+        for json in
+            ["x", "[]", r#"{"a":"b"}"#, r#"{"a":{"b":1}}"#, r#"{"a":[1]}"#, "{", r#"{"a":[]}x"#]
+        {
             let error = Filters::decode(json).unwrap_err().to_string();
             assert_eq!(error, "invalid filter", "{json}");
         }
@@ -164,6 +152,9 @@ mod tests {
         assert!(filters.validate(&["dangling", "bogus"]).is_ok());
         let error = filters.boolean("dangling").unwrap_err().to_string();
         assert_eq!(error, "invalid filter 'dangling=[maybe]'");
+        let untrue = Filters::decode(r#"{"dangling":{"true":false}}"#).unwrap();
+        let error = untrue.boolean("dangling").unwrap_err().to_string();
+        assert_eq!(error, "invalid filter 'dangling=[true]'");
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(super) fn empty(question: Empty) -> Answer {
         Empty::List => json!([]),
         Empty::Volumes => json!({ "Volumes": [], "Warnings": null }),
         Empty::ContainersPrune => pruned("ContainersDeleted"),
-        Empty::VolumesPrune => pruned("VolumesDeleted"),
+        Empty::VolumesPrune => json!({ "VolumesDeleted": [], "SpaceReclaimed": 0 }),
         Empty::BuildPrune => pruned("CachesDeleted"),
         Empty::NetworksPrune => json!({ "NetworksDeleted": null }),
         Empty::Container(name) => {
