@@ -397,6 +397,15 @@ impl RegistryError {
         }
     }
 
+    /// Forgets all errors of the registry but the first: the one that a pull tells of.
+    #[must_use]
+    pub fn first_only(mut self) -> Self {
+        if let Self::Refused(refusal) = &mut self {
+            refusal.errors.truncate(1);
+        }
+        self
+    }
+
     /// Tells whether the failure is that nobody answered at all, as dialling, TLS or a timeout fails.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Request(failed) if failed.fault.is_unreachable())

@@ -118,7 +118,10 @@ impl Job {
         let (store, digest) = (self.engine.store().clone(), self.planned.descriptor.digest.clone());
         let kept = blocking(move || Ok(store.blob(&digest)?)).await?;
         match kept {
-            Some(blob) => self.unpack_kept(blob).await,
+            Some(blob) => {
+                self.watchers.report(LayerState::DownloadComplete);
+                self.unpack_kept(blob).await
+            }
             None => self.fetch_and_unpack().await,
         }
     }

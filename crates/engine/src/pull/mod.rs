@@ -249,6 +249,7 @@ struct Ready {
 /// Puts a registry's refusal into dockerd's words.
 fn refused(error: RegistryError, reference: &Reference) -> EngineError {
     let repository = reference.repository().familiar();
+    let error = error.first_only();
     // As in dockerd, an error without a message of its own is shown as it is.
     let first = error.api_errors().first().filter(|first| first.detailed);
     match first.map(|first| first.code) {
