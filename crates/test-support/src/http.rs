@@ -147,7 +147,7 @@ impl Client {
 }
 
 /// Receives the response to a request that was sent on `stream`.
-pub fn receive(stream: TcpStream, method: &str) -> io::Result<Response> {
+pub fn receive(stream: impl Read, method: &str) -> io::Result<Response> {
     let mut reader = BufReader::new(stream);
     let (status, headers) = loop {
         let head = receive_head(&mut reader)?;
@@ -177,7 +177,7 @@ pub fn receive(stream: TcpStream, method: &str) -> io::Result<Response> {
 
 type Head = (u16, Vec<(String, String)>);
 
-fn receive_head(reader: &mut BufReader<TcpStream>) -> io::Result<Head> {
+fn receive_head(reader: &mut BufReader<impl Read>) -> io::Result<Head> {
     let line = receive_line(reader)?;
     let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status = status.ok_or_else(|| invalid("no status line"))?;
@@ -192,7 +192,7 @@ fn receive_head(reader: &mut BufReader<TcpStream>) -> io::Result<Head> {
     }
 }
 
-fn receive_chunks(reader: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> io::Result<()> {
+fn receive_chunks(reader: &mut BufReader<impl Read>, body: &mut Vec<u8>) -> io::Result<()> {
     loop {
         let line = receive_line(reader)?;
         let size = line.split(';').next().unwrap_or_default().trim();
@@ -210,7 +210,7 @@ fn receive_chunks(reader: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> io::
     }
 }
 
-fn receive_line(reader: &mut BufReader<TcpStream>) -> io::Result<String> {
+fn receive_line(reader: &mut BufReader<impl Read>) -> io::Result<String> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());

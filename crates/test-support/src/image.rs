@@ -39,7 +39,10 @@ pub enum Source {
 
 impl Blob {
     fn json(media_type: MediaType, document: &Value) -> Blob {
-        let bytes = Bytes::from(document.to_string());
+        Blob::of(media_type, Bytes::from(document.to_string()))
+    }
+
+    fn of(media_type: MediaType, bytes: Bytes) -> Blob {
         Blob {
             media_type,
             digest: Digest::sha256(&bytes),
@@ -104,6 +107,7 @@ impl Image {
             labels: BTreeMap::new(),
             config: serde_json::Map::new(),
             created: "2024-01-01T00:00:00Z".to_owned(),
+            document: None,
         }
     }
 
@@ -133,6 +137,7 @@ pub struct ImageBuilder {
     labels: BTreeMap<String, String>,
     config: serde_json::Map<String, Value>,
     created: String,
+    document: Option<Value>,
 }
 
 impl ImageBuilder {
@@ -172,6 +177,12 @@ impl ImageBuilder {
         self
     }
 
+    /// Sets the whole config, but for the diff IDs: history, creation and platform are what it says.
+    pub fn document(mut self, document: Value) -> ImageBuilder {
+        self.document = Some(document);
+        self
+    }
+
     /// Writes config and manifest.
     pub fn build(self) -> Image {
         let history: Vec<Value> = (1..=self.layers.len())
@@ -193,6 +204,11 @@ impl ImageBuilder {
         if let Some(variant) = &self.platform.variant {
             config["variant"] = json!(variant);
         }
+        if let Some(given) = self.document {
+            let rootfs = config["rootfs"].take();
+            config = given;
+            config["rootfs"] = rootfs;
+        }
         let (manifest_type, config_type) = match self.format {
             Format::Docker => (MediaType::DockerManifest, MediaType::DockerConfig),
             Format::Oci => (MediaType::OciManifest, MediaType::OciConfig),
@@ -206,17 +222,45 @@ impl ImageBuilder {
             })
             .collect();
         let config = Blob::json(config_type, &config);
-        let manifest = Blob::json(
-            manifest_type.clone(),
-            &json!({
-                "schemaVersion": 2,
-                "mediaType": manifest_type.as_str(),
-                "config": config.descriptor(),
-                "layers": layers.iter().map(|layer| layer.blob.descriptor()).collect::<Vec<_>>(),
-            }),
-        );
+        let manifest = match self.format {
+            Format::Docker => docker_manifest(manifest_type, &config, &layers),
+            Format::Oci => Blob::json(
+                manifest_type.clone(),
+                &json!({
+                    "schemaVersion": 2,
+                    "mediaType": manifest_type.as_str(),
+                    "config": config.descriptor(),
+                    "layers":
+                        layers.iter().map(|layer| layer.blob.descriptor()).collect::<Vec<_>>(),
+                }),
+            ),
+        };
         Image { manifest, config, layers, platform: self.platform }
     }
+}
+
+/// A manifest byte for byte as dockerd writes it, so that one that it makes anew is the same.
+fn docker_manifest(media_type: MediaType, config: &Blob, layers: &[Layer]) -> Blob {
+    let descriptor = |blob: &Blob, indent: &str| {
+        format!(
+            "{{\n{indent}   \"mediaType\": \"{}\",\n{indent}   \"size\": {},\n{indent}   \"digest\": \"{}\"\n{indent}}}",
+            blob.media_type.as_str(),
+            blob.size,
+            blob.digest
+        )
+    };
+    let layers: Vec<String> = layers
+        .iter()
+        .map(|layer| format!("\n      {}", descriptor(&layer.blob, "      ")))
+        .collect();
+    let end = if layers.is_empty() { "" } else { "\n   " };
+    let document = format!(
+        "{{\n   \"schemaVersion\": 2,\n   \"mediaType\": \"{}\",\n   \"config\": {},\n   \"layers\": [{}{end}]\n}}",
+        media_type.as_str(),
+        descriptor(config, "   "),
+        layers.join(","),
+    );
+    Blob::of(media_type, Bytes::from(document))
 }
 
 /// Images of several platforms under one name.

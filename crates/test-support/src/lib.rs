@@ -1,5 +1,6 @@
 //! What the tests of several crates share. For development only.
 
+pub mod base64;
 pub mod http;
 pub mod image;
 pub mod scripted;

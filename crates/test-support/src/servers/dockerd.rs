@@ -1,6 +1,6 @@
 //! Debian's `dockerd`, with nothing of it outside of one folder. It needs root.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -28,6 +28,7 @@ pub struct Dockerd {
 pub struct DockerdBuilder {
     data_root: Option<PathBuf>,
     arguments: Vec<String>,
+    environment: Vec<(OsString, OsString)>,
 }
 
 impl Dockerd {
@@ -79,6 +80,12 @@ impl DockerdBuilder {
         self
     }
 
+    /// Sets environment variables.
+    pub fn environment(mut self, variables: Vec<(OsString, OsString)>) -> DockerdBuilder {
+        self.environment = variables;
+        self
+    }
+
     /// Starts it. It neither touches the firewall nor makes a network.
     pub fn start(&self) -> io::Result<Dockerd> {
         let program = find_program("dockerd").ok_or(io::ErrorKind::NotFound)?;
@@ -102,7 +109,8 @@ impl DockerdBuilder {
             .arg(format!("unix://{}", socket.display()))
             .args(["--iptables=false", "--ip6tables=false", "--bridge=none"])
             .args(["--storage-driver=overlay2", "--log-level=warn"])
-            .args(&self.arguments);
+            .args(&self.arguments)
+            .envs(self.environment.iter().cloned());
         let ready = || is_serving(&socket);
         let process = Process::start(command, &inside("log"), ready)?;
         Ok(Dockerd { process, socket, data_root, _folder: folder })
