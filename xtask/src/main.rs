@@ -6,6 +6,7 @@
 mod bench;
 mod check_deps;
 mod demo;
+mod facts;
 mod machine;
 mod shell;
 mod test;
@@ -24,6 +25,8 @@ Tasks:
   check-deps   Check that the crates depend on each other only as ARCHITECTURE.md allows
   bench        Pull and push real images, side by side with dockerd, podman and skopeo
                [--quick] [--runs N] [--only pull|push] [--image NAME]... [--peer NAME]...
+  facts        Write the fixtures of the conformance suite anew from recordings of a dockerd
+               FOLDER
 
 `test` installs the Debian packages it needs, `bench` mounts a file system: both need root for it.
 ";
@@ -49,6 +52,8 @@ fn run(arguments: &[String]) -> Result<()> {
         ("bench", options) => bench::run(&bench::Options::parse(options)?),
         ("check-deps", []) => check_deps::run(),
         ("demo", []) => demo::run(),
+        ("facts", [folder]) => facts::run(folder.as_ref()),
+        ("facts", _) => bail!("`facts` takes the folder of the recordings"),
         ("test", []) => test::run(),
         ("check-deps" | "demo" | "test", [option, ..]) => {
             bail!("`{task}` has no option `{option}`")
