@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::verbs::{
-    completion, daemon, df, events, help, history, images, info, inspect, load, login, logout,
-    prune, pull, push, registry, rmi, save, tag, version,
+    completion, daemon, df, dial_stdio, events, help, history, images, info, inspect, load, login,
+    logout, prune, pull, push, registry, rmi, save, tag, version,
 };
 
 /// The whole command line.
@@ -48,6 +48,10 @@ pub(crate) struct Globals {
         value_name = "string"
     )]
     pub(crate) config: Option<PathBuf>,
+    /// Name of the context to use to connect to the daemon (overrides DOCKER_HOST env var and default context set with
+    /// "docker context use")
+    #[arg(short = 'c', long, value_name = "string")]
+    pub(crate) context: Option<String>,
     /// Enable debug mode
     #[arg(short = 'D', long)]
     pub(crate) debug: bool,
@@ -59,7 +63,42 @@ pub(crate) struct Globals {
     #[arg(short = 'l', long, value_name = "string")]
     pub(crate) log_level: Option<LogLevel>,
     #[command(flatten)]
+    pub(crate) tls: TlsFlags,
+    #[command(flatten)]
     pub(crate) engine: EngineFlags,
+}
+
+/// How the way to a daemon is secured.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TlsFlags {
+    /// Use TLS; implied by --tlsverify
+    #[arg(long)]
+    pub(crate) tls: bool,
+    /// Trust certs signed only by this CA (default "~/.docker/ca.pem")
+    #[arg(long, value_name = "string")]
+    pub(crate) tlscacert: Option<PathBuf>,
+    /// Path to TLS certificate file (default "~/.docker/cert.pem")
+    #[arg(long, value_name = "string")]
+    pub(crate) tlscert: Option<PathBuf>,
+    /// Path to TLS key file (default "~/.docker/key.pem")
+    #[arg(long, value_name = "string")]
+    pub(crate) tlskey: Option<PathBuf>,
+    /// Use TLS and verify the remote
+    #[arg(
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = boolean,
+        value_name = "bool"
+    )]
+    pub(crate) tlsverify: Option<bool>,
+}
+
+/// Reads a truth value as Go's `strconv.ParseBool`.
+fn boolean(text: &str) -> Result<bool, String> {
+    crate::usage::boolean(text)
+        .ok_or_else(|| format!("strconv.ParseBool: parsing {text:?}: invalid syntax"))
 }
 
 impl Globals {
@@ -174,4 +213,6 @@ pub(crate) enum SystemVerb {
     Events(events::Arguments),
     #[command(override_usage = "longshore system info [OPTIONS]")]
     Info(info::Arguments),
+    #[command(hide = true)]
+    DialStdio(dial_stdio::Arguments),
 }

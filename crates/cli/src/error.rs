@@ -43,8 +43,24 @@ pub(crate) enum CliError {
     #[error("permission denied while trying to connect to the Docker daemon socket at {0}")]
     ConnectPermission(Host),
     /// The connection to the daemon broke, or its answer is no HTTP.
-    #[error("error during connect: {0}")]
+    #[error("error during connect: {}", with_causes(.0))]
     Transport(#[source] hyper::Error),
+    /// The daemon and this program do not agree on TLS.
+    #[error("error during connect: https://{authority}: {source}")]
+    Tls {
+        /// Host and port.
+        authority: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// `ssh` cannot be run.
+    #[error("error during connect: cannot run ssh for {host}: {source}")]
+    Ssh {
+        /// Where to.
+        host: Host,
+        /// Why.
+        source: io::Error,
+    },
     /// The daemon answered with an error.
     #[error("Error response from daemon: {message}")]
     Daemon {
@@ -210,6 +226,10 @@ impl CliError {
                  data root"
                     .to_owned(),
             ),
+            // What a server with TLS answers to plain HTTP is no HTTP.
+            CliError::Transport(error) if error.is_parse() => {
+                Some("is the daemon one with TLS? Then use --tlsverify".to_owned())
+            }
             CliError::ConnectPermission(_) => {
                 Some("the socket belongs to a group, `docker` or `longshore`: join it, or become root".to_owned())
             }

@@ -16,6 +16,7 @@ mod activation;
 mod arguments;
 mod cells;
 mod client;
+mod context;
 mod credentials;
 mod error;
 mod format;
@@ -42,8 +43,8 @@ use session::{Environment, Session};
 use usage::Request;
 use verbs::images::CalledAs;
 use verbs::{
-    completion, daemon, df, events, history, images, info, inspect, load, login, logout, prune,
-    pull, push, registry, rmi, save, tag, version,
+    completion, daemon, df, dial_stdio, events, history, images, info, inspect, load, login,
+    logout, prune, pull, push, registry, rmi, save, tag, version,
 };
 
 /// How long work that was told to stop may take to clean up.
@@ -179,6 +180,7 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
                 registry::check::run(arguments, session).await
             }
         },
+        Verb::System(SystemVerb::DialStdio(_)) => dial_stdio::run(session).await,
         Verb::Daemon(_) | Verb::Registry(_) | Verb::Completion(_) | Verb::Help(_) => Ok(()),
     }
 }

@@ -7,7 +7,8 @@ use api::ApiVersion;
 
 use crate::activation::Variables;
 use crate::arguments::Globals;
-use crate::client::{Client, Host, Local};
+use crate::client::{Client, Local};
+use crate::context::{self, Choice};
 use crate::credentials::{Keyring, Store};
 use crate::error::CliError;
 use crate::output;
@@ -24,7 +25,9 @@ pub(crate) struct Environment {
     pub(crate) data_home: Option<PathBuf>,
     /// `DOCKER_CONTEXT`.
     pub(crate) context: Option<String>,
-    /// Whether `DOCKER_TLS_VERIFY` has a value: any does.
+    /// Whether `DOCKER_TLS` has a value: any does.
+    pub(crate) tls: bool,
+    /// Whether `DOCKER_TLS_VERIFY` has a value.
     pub(crate) tls_verify: bool,
     /// `DOCKER_API_VERSION`.
     pub(crate) api_version: Option<String>,
@@ -75,6 +78,7 @@ impl Environment {
             // The XDG specification has relative paths ignored.
             data_home: path("XDG_DATA_HOME").filter(|path| path.is_absolute()),
             context: text("DOCKER_CONTEXT"),
+            tls: text("DOCKER_TLS").is_some(),
             tls_verify: std::env::var_os("DOCKER_TLS_VERIFY")
                 .is_some_and(|value| !value.is_empty()),
             api_version: text("DOCKER_API_VERSION"),
@@ -116,6 +120,8 @@ impl Environment {
 pub(crate) struct Session {
     /// The client of the daemon, or of the engine in this process.
     pub(crate) client: Client,
+    /// The name of docker's context that is used.
+    pub(crate) context: String,
     /// The environment.
     pub(crate) environment: Environment,
     /// Whether `--debug` was given.
@@ -130,30 +136,30 @@ impl Session {
             Some(version) => Some(version.trim_start_matches('v').parse::<ApiVersion>()?),
             None => None,
         };
+        let config_directory =
+            globals.config.clone().unwrap_or_else(|| environment.config_directory());
         let engine = &globals.engine;
         let chooses_store = engine.data_root.is_some() || engine.storage_driver.is_some();
-        if chooses_store && globals.host.is_some() {
+        if chooses_store && (globals.host.is_some() || globals.context.is_some()) {
             let message = "conflicting options: --data-root and --storage-driver are for the engine in this \
-                           process, --host is for a daemon with a data root of its own";
+                           process, --host and --context are for a daemon with a data root of its own";
             return Err(CliError::Refused(message.to_owned()));
         }
         // A flag goes before the environment: who names a data root means the one of this process.
-        let ambient = environment.host.as_ref().filter(|_| !chooses_store);
-        let config_directory =
-            globals.config.clone().unwrap_or_else(|| environment.config_directory());
-        let local = |environment: &Environment| -> Result<Client, CliError> {
-            let keyring = Arc::new(Keyring::new(config_directory.clone()));
-            Ok(Client::local(Local::new(settings::engine(engine, environment)?, keyring), version))
+        let choice = if chooses_store {
+            Choice { context: context::DEFAULT.to_owned(), endpoint: None }
+        } else {
+            context::choose(globals, &environment, &config_directory)?
         };
-        let client = match globals.host.as_ref().or(ambient) {
-            Some(host) => Client::remote(remote_host(host, &environment)?, version),
-            None if chooses_store => local(&environment)?,
+        let client = match choice.endpoint {
+            Some(endpoint) => Client::remote(endpoint, version),
             None => {
-                refuse_context(environment.context.as_deref())?;
-                local(&environment)?
+                let keyring = Arc::new(Keyring::new(config_directory.clone()));
+                Client::local(Local::new(settings::engine(engine, &environment)?, keyring), version)
             }
         };
-        Ok(Session { client, environment, debug: globals.debug, config_directory })
+        let (context, debug) = (choice.context, globals.debug);
+        Ok(Session { client, context, environment, debug, config_directory })
     }
 
     /// Reads the configuration file and returns the credentials, for a verb that may write the file: one that cannot
@@ -168,77 +174,5 @@ impl Session {
             output::warn_line(&format!("WARNING: Error {error}"));
             Store::empty(&self.config_directory)
         })
-    }
-}
-
-/// Reads a daemon's address. Who asks for TLS is not to be served in plain.
-fn remote_host(text: &str, environment: &Environment) -> Result<Host, CliError> {
-    let host = Host::parse(text)?;
-    if environment.tls_verify && matches!(host, Host::Tcp { .. }) {
-        return Err(CliError::Refused(format!(
-            "DOCKER_TLS_VERIFY is set, and TLS to a daemon is not supported yet: unset it to reach {host} over plain \
-             HTTP, or use a unix socket"
-        )));
-    }
-    Ok(host)
-}
-
-/// Refuses contexts: the engine of this process is not what one names.
-fn refuse_context(context: Option<&str>) -> Result<(), CliError> {
-    match context {
-        None | Some("" | "default") => Ok(()),
-        Some(name) => Err(CliError::Refused(format!(
-            "DOCKER_CONTEXT names the context {name:?}, and contexts are not supported: unset it and use -H or \
-             DOCKER_HOST"
-        ))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-    use crate::arguments::CommandLine;
-
-    /// Says why there is no session for a command line, or nothing.
-    fn refusal(line: &str, environment: Environment) -> String {
-        let globals = CommandLine::try_parse_from(line.split(' ')).unwrap().globals;
-        let home = Some("/home/me".into());
-        let session = Session::new(&globals, Environment { home, ..environment });
-        session.err().map(|error| error.to_string()).unwrap_or_default()
-    }
-
-    #[test]
-    fn tls_is_refused_and_not_left_out() {
-        for (line, ambient, refused) in [
-            ("longshore -H tcp://d:2376 images", None, true),
-            ("longshore images", Some("tcp://d:2376"), true),
-            ("longshore -H unix:///d.sock images", Some("tcp://d:2376"), false),
-            ("longshore --data-root /d images", Some("tcp://d:2376"), false),
-            ("longshore images", None, false),
-        ] {
-            let host = ambient.map(str::to_owned);
-            let set = Environment { tls_verify: true, host, ..Environment::default() };
-            let plain = Environment { tls_verify: false, ..set.clone() };
-            assert_eq!(refusal(line, set).contains("TLS to a daemon"), refused, "{line}");
-            assert_eq!(refusal(line, plain), "", "{line}");
-        }
-    }
-
-    #[test]
-    fn a_context_is_refused_unless_something_goes_before_it() {
-        for (line, context, ambient, refused) in [
-            ("longshore images", "remote", None, true),
-            ("longshore images", "default", None, false),
-            ("longshore images", "remote", Some("unix:///d.sock"), false),
-            ("longshore -H unix:///d.sock images", "remote", None, false),
-            ("longshore --data-root /d images", "remote", None, false),
-        ] {
-            let (context, host) = (Some(context.to_owned()), ambient.map(str::to_owned));
-            let environment = Environment { host, context, ..Environment::default() };
-            let said = refusal(line, environment);
-            assert_eq!(said.contains("contexts are not supported"), refused, "{line}: {said}");
-        }
     }
 }

@@ -172,7 +172,7 @@ fn needs_value(arg: &Arg) -> bool {
 }
 
 /// Reads a truth value as Go's `strconv.ParseBool`.
-fn boolean(text: &str) -> std::option::Option<bool> {
+pub(crate) fn boolean(text: &str) -> std::option::Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),

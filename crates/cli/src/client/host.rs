@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::ssh::SshHost;
 use crate::error::CliError;
 
 /// The port of a daemon's plain TCP socket where none is written, as IANA registered it.
@@ -22,6 +23,8 @@ pub(crate) enum Host {
         /// What goes before every path; empty, or with a leading and no trailing slash.
         base_path: String,
     },
+    /// `ssh://me@host:22/run/docker.sock`: what `docker system dial-stdio` reaches there.
+    Ssh(SshHost),
 }
 
 impl Host {
@@ -36,11 +39,17 @@ impl Host {
             "unix" if rest.is_empty() => Ok(Host::Unix(PathBuf::from(DEFAULT_SOCKET))),
             "unix" => Ok(Host::Unix(PathBuf::from(rest))),
             "tcp" | "http" => Host::parse_tcp(rest, text),
-            "https" | "ssh" | "npipe" | "fd" => Err(CliError::Host(format!(
+            "ssh" => SshHost::parse(rest, text).map(Host::Ssh),
+            "https" | "npipe" | "fd" => Err(CliError::Host(format!(
                 "hosts of the kind {scheme}:// are not supported: {text}"
             ))),
             _ => Err(CliError::Host(format!("invalid bind address format: {text}"))),
         }
+    }
+
+    /// Whether TLS makes sense for it.
+    pub(crate) fn is_tcp(&self) -> bool {
+        matches!(self, Host::Tcp { .. })
     }
 
     fn parse_tcp(rest: &str, text: &str) -> Result<Host, CliError> {
@@ -67,6 +76,7 @@ impl fmt::Display for Host {
         match self {
             Host::Unix(path) => write!(formatter, "unix://{}", path.display()),
             Host::Tcp { authority, base_path } => write!(formatter, "tcp://{authority}{base_path}"),
+            Host::Ssh(host) => host.fmt(formatter),
         }
     }
 }
@@ -88,6 +98,7 @@ mod tests {
             ("http://example.org/api/", "tcp://example.org:2375/api"),
             ("tcp://[::1]:5000", "tcp://[::1]:5000"),
             ("tcp://[::1]", "tcp://[::1]:2375"),
+            ("ssh://me@host:22/run/d.sock", "ssh://me@host:22/run/d.sock"),
         ] {
             assert_eq!(Host::parse(text).unwrap().to_string(), expected, "{text}");
         }

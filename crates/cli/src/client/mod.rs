@@ -11,10 +11,13 @@
 //! # Cancellation
 //! Dropping a request or a half-read answer closes the connection, by which the daemon notices and stops.
 
+mod endpoint;
 mod host;
 mod response;
+mod ssh;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod transport;
 mod upload;
 
@@ -24,12 +27,14 @@ use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use tokio::sync::{Mutex, OnceCell};
 
+pub(crate) use endpoint::Endpoint;
 pub(crate) use host::Host;
 pub(crate) use response::{Messages, Response};
+pub(crate) use tls::TlsMaterial;
 use transport::{Connection, Connector};
 pub(crate) use upload::{RequestBody, body_of};
 
-pub(crate) use transport::Local;
+pub(crate) use transport::{Local, Pipe};
 
 use crate::error::CliError;
 
@@ -68,8 +73,11 @@ impl Call {
 
 impl Client {
     /// Makes a client for a daemon at a socket or an address.
-    pub(crate) fn remote(host: Host, fixed_version: Option<ApiVersion>) -> Client {
-        Client::new(Connector::Remote(host), fixed_version)
+    pub(crate) fn remote(
+        endpoint: impl Into<Endpoint>,
+        fixed_version: Option<ApiVersion>,
+    ) -> Client {
+        Client::new(Connector::Remote(Box::new(endpoint.into())), fixed_version)
     }
 
     /// Makes a client for the engine in this process, which is started by the first request.
@@ -175,6 +183,9 @@ impl Client {
             .uri(uri)
             .header(http::header::HOST, self.connector.host_header())
             .header(http::header::USER_AGENT, concat!("longshore/", env!("CARGO_PKG_VERSION")));
+        for (name, value) in self.connector.headers() {
+            request = request.header(name, value);
+        }
         if call.body.is_some() {
             request = request.header(http::header::CONTENT_TYPE, "application/json");
         }
@@ -186,6 +197,11 @@ impl Client {
         }
         let body = Full::new(Bytes::from(call.body.clone().unwrap_or_default()));
         request.body(body.map_err(|never| match never {}).boxed_unsync()).map_err(invalid_request)
+    }
+
+    /// Opens a connection for bytes that somebody else writes.
+    pub(crate) async fn dial(&self) -> Result<Box<dyn Pipe>, CliError> {
+        self.connector.dial().await
     }
 
     /// Ends the connection and, in this process, waits for the engine to stop cleanly.

@@ -3,15 +3,17 @@
 use std::io;
 use std::sync::Arc;
 
+use http::{HeaderName, HeaderValue};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::task::JoinSet;
 
-use super::{Host, RequestBody};
+use super::ssh::Tunnel;
+use super::{Endpoint, Host, RequestBody};
 use crate::credentials::Keyring;
 use crate::error::CliError;
 use crate::settings;
@@ -20,12 +22,14 @@ use crate::settings;
 const PIPE_SIZE: usize = 64 * 1024;
 /// The `Host` header where there is no host, as Docker's own clients send it.
 const LOCAL_HOST_HEADER: &str = "api.moby.localhost";
+/// The same where the host is that of ssh.
+const SSH_HOST_HEADER: &str = "docker.example.com";
 
 /// How to reach the daemon.
 #[derive(Debug)]
 pub(super) enum Connector {
     /// A daemon at a socket or an address.
-    Remote(Host),
+    Remote(Box<Endpoint>),
     /// The engine in this process.
     Local(Box<Local>),
 }
@@ -67,47 +71,74 @@ impl Local {
         Ok(daemon::Daemon::new(engine, info))
     }
 
-    async fn connect(&self) -> Result<Connection, CliError> {
+    async fn dial(&self) -> Result<DuplexStream, CliError> {
         let daemon = self.daemon.get_or_try_init(|| self.open()).await?.clone();
         let (near, far) = tokio::io::duplex(PIPE_SIZE);
         self.connections.lock().await.spawn(async move { daemon.serve_connection(far).await });
-        Connection::open(near).await
+        Ok(near)
     }
 }
+
+/// A way to a daemon and back.
+pub(crate) trait Pipe: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Pipe for T {}
 
 impl Connector {
     /// Opens a connection.
     pub(super) async fn connect(&self) -> Result<Connection, CliError> {
-        match self {
-            Connector::Local(local) => local.connect().await,
-            Connector::Remote(host @ Host::Unix(path)) => {
-                let stream =
-                    UnixStream::connect(path).await.map_err(|error| connect_error(host, &error))?;
-                Connection::open(stream).await
-            }
-            Connector::Remote(host @ Host::Tcp { authority, .. }) => {
-                let stream = TcpStream::connect(authority)
-                    .await
-                    .map_err(|error| connect_error(host, &error))?;
+        Connection::open(self.dial().await?).await
+    }
+
+    /// Opens a connection, on which nothing has been said yet.
+    pub(super) async fn dial(&self) -> Result<Box<dyn Pipe>, CliError> {
+        let endpoint = match self {
+            Connector::Local(local) => return Ok(Box::new(local.dial().await?)),
+            Connector::Remote(endpoint) => endpoint,
+        };
+        let failed = |error: io::Error| connect_error(&endpoint.host, &error);
+        match &endpoint.host {
+            Host::Unix(path) => Ok(Box::new(UnixStream::connect(path).await.map_err(failed)?)),
+            Host::Ssh(host) => Ok(Box::new(Tunnel::open(host)?)),
+            Host::Tcp { authority, .. } => {
+                let stream = TcpStream::connect(authority).await.map_err(failed)?;
                 // Requests are small and wait for their answer: nothing is gained by collecting them.
                 let _ = stream.set_nodelay(true);
-                Connection::open(stream).await
+                match &endpoint.tls {
+                    Some(tls) => Ok(Box::new(tls.secure(stream, authority).await?)),
+                    None => Ok(Box::new(stream)),
+                }
             }
+        }
+    }
+
+    /// Returns the headers that every request has because the user says so.
+    pub(super) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        match self {
+            Connector::Remote(endpoint) => &endpoint.headers,
+            Connector::Local(_) => &[],
+        }
+    }
+
+    fn host(&self) -> Option<&Host> {
+        match self {
+            Connector::Remote(endpoint) => Some(&endpoint.host),
+            Connector::Local(_) => None,
         }
     }
 
     /// Returns the value of the `Host` header.
     pub(super) fn host_header(&self) -> &str {
-        match self {
-            Connector::Remote(Host::Tcp { authority, .. }) => authority,
-            _ => LOCAL_HOST_HEADER,
+        match self.host() {
+            Some(Host::Tcp { authority, .. }) => authority,
+            Some(Host::Ssh(_)) => SSH_HOST_HEADER,
+            Some(Host::Unix(_)) | None => LOCAL_HOST_HEADER,
         }
     }
 
     /// Returns what goes before every path.
     pub(super) fn base_path(&self) -> &str {
-        match self {
-            Connector::Remote(Host::Tcp { base_path, .. }) => base_path,
+        match self.host() {
+            Some(Host::Tcp { base_path, .. }) => base_path,
             _ => "",
         }
     }

@@ -11,6 +11,10 @@ use std::path::{Path, PathBuf};
 use api::auth::AuthConfig;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    USER_AGENT,
+};
 use serde_json::{Map, Value, json};
 
 use super::server::host_of;
@@ -76,6 +80,38 @@ impl ConfigFile {
     /// Returns the file's path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns the context that `docker context use` chose.
+    pub(crate) fn current_context(&self) -> Option<&str> {
+        self.document
+            .get("currentContext")
+            .and_then(Value::as_str)
+            .filter(|context| !context.is_empty())
+    }
+
+    /// Returns the headers that every request to a daemon is to have. What this program says itself is not theirs to
+    /// change.
+    pub(crate) fn http_headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>, CliError> {
+        let own = [HOST, USER_AGENT, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, CONNECTION];
+        let mut headers = Vec::new();
+        let members = self.document.get("HttpHeaders").and_then(Value::as_object);
+        for (name, value) in members.into_iter().flatten() {
+            let unfit = || CliError::ConfigSyntax {
+                path: self.path.clone(),
+                message: format!("`HttpHeaders` has the header {name:?}, which cannot be sent"),
+            };
+            let value = value.as_str().and_then(|value| HeaderValue::from_str(value).ok());
+            let (Ok(name), Some(mut value)) = (HeaderName::try_from(name), value) else {
+                return Err(unfit());
+            };
+            // It may be a token.
+            value.set_sensitive(true);
+            if !own.contains(&name) {
+                headers.push((name, value));
+            }
+        }
+        Ok(headers)
     }
 
     /// Returns the template that the user set for `images`.

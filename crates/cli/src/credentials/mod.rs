@@ -14,6 +14,7 @@ mod prompt;
 mod server;
 mod store;
 
+pub(crate) use config_file::ConfigFile;
 pub(crate) use keyring::Keyring;
 pub(crate) use prompt::ask_for_login;
 pub(crate) use server::{DOCKER_HUB_KEY, host_of, key_of_domain};

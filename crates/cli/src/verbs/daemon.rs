@@ -118,11 +118,8 @@ pub(crate) struct Arguments {
 /// Reads `name` or `name=bool`.
 fn feature(text: &str) -> Result<(String, bool), String> {
     let (name, value) = text.split_once('=').unwrap_or((text, "true"));
-    let value = match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => false,
-        other => return Err(format!("strconv.ParseBool: parsing {other:?}: invalid syntax")),
-    };
+    let value = crate::usage::boolean(value)
+        .ok_or_else(|| format!("strconv.ParseBool: parsing {value:?}: invalid syntax"))?;
     Ok((name.to_owned(), value))
 }
 

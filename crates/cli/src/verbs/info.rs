@@ -60,8 +60,8 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
 async fn show(session: &Session) -> Result<(), CliError> {
     let answer = fetch(session).await;
     let mut text = format!(
-        "Client: Longshore\n Version:    {VERSION}\n Context:    default\n Debug Mode: {}\n\nServer:\n",
-        session.debug
+        "Client: Longshore\n Version:    {VERSION}\n Context:    {}\n Debug Mode: {}\n\nServer:\n",
+        session.context, session.debug
     );
     let parsed = match &answer {
         Ok(answer) => Some((read::<Info>(answer)?, read::<Extras>(answer)?)),
@@ -129,7 +129,7 @@ fn read<'a, T: Deserialize<'a>>(answer: &'a [u8]) -> Result<T, CliError> {
 /// Returns what templates see: the daemon's fields, and the client's in `ClientInfo`.
 fn information(server: Vec<Field>, session: &Session, errors: Vec<String>) -> Structure {
     let mut client = vec![Field::new("Debug", Value::Bool(session.debug))];
-    if let Value::Structure(version) = client_value("") {
+    if let Value::Structure(version) = client_value("", &session.context) {
         client.extend(version.fields);
     }
     client.push(Field::new("Plugins", Value::List(Some(Vec::new()))));

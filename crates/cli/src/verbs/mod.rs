@@ -3,6 +3,7 @@
 pub(crate) mod completion;
 pub(crate) mod daemon;
 pub(crate) mod df;
+pub(crate) mod dial_stdio;
 pub(crate) mod events;
 pub(crate) mod help;
 pub(crate) mod history;

@@ -133,7 +133,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     let value = Value::Structure(Structure {
         type_name: "system.versionInfo",
         fields: vec![
-            Field::new("Client", client_value(&negotiated.to_string())),
+            Field::new("Client", client_value(&negotiated.to_string(), &session.context)),
             Field::new("Server", Shape::Pointer(&SERVER).read(server.as_ref().ok())),
         ],
         marshal: Marshal::Fields,
@@ -146,7 +146,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
 }
 
 /// Returns what this program says of itself; the API's version is empty before it is negotiated.
-pub(super) fn client_value(api_version: &str) -> Value {
+pub(super) fn client_value(api_version: &str, context: &str) -> Value {
     let architecture = spec::Platform::host().architecture;
     Shape::Structure(&CLIENT).read(Some(&json!({
         "Platform": {"Name": "Longshore"},
@@ -157,7 +157,7 @@ pub(super) fn client_value(api_version: &str) -> Value {
         "Os": std::env::consts::OS,
         "Arch": architecture,
         "BuildTime": BUILD_TIME,
-        "Context": "default",
+        "Context": context,
     })))
 }
 
@@ -222,7 +222,7 @@ mod tests {
         let value = Value::Structure(Structure {
             type_name: "system.versionInfo",
             fields: vec![
-                Field::new("Client", client_value("1.41")),
+                Field::new("Client", client_value("1.41", "default")),
                 Field::new("Server", Shape::Pointer(&SERVER).read(Some(server))),
             ],
             marshal: Marshal::Fields,
