@@ -35,6 +35,8 @@ pub(crate) struct Environment {
     pub(crate) default_platform: Option<String>,
     /// `XDG_RUNTIME_DIR`.
     pub(crate) runtime_directory: Option<PathBuf>,
+    /// Whether `NO_COLOR` has a value: any does, as <https://no-color.org> has it.
+    pub(crate) no_color: bool,
     /// The proxies to registries.
     pub(crate) proxies: ProxyVariables,
     /// `DOCKER_CERT_PATH`.
@@ -84,6 +86,7 @@ impl Environment {
             api_version: text("DOCKER_API_VERSION"),
             default_platform: text("DOCKER_DEFAULT_PLATFORM"),
             runtime_directory: path("XDG_RUNTIME_DIR").filter(|path| path.is_absolute()),
+            no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
             proxies: ProxyVariables {
                 http: text("HTTP_PROXY").or_else(|| text("http_proxy")),
                 https: text("HTTPS_PROXY").or_else(|| text("https_proxy")),

@@ -67,6 +67,16 @@ fn sums(format: &str, usage: &DiskUsage) -> Result<String, CliError> {
     Ok(Listing { format, headers: &HEADERS }.render(&kinds)?)
 }
 
+/// Returns what Docker calls the type of a kind's row.
+fn type_of(kind: &str) -> &'static str {
+    match kind {
+        "Images" => "*formatter.diskUsageImagesContext",
+        "Containers" => "*formatter.diskUsageContainersContext",
+        "Local Volumes" => "*formatter.diskUsageVolumesContext",
+        _ => "*formatter.diskUsageBuilderContext",
+    }
+}
+
 fn sum(kind: &str, count: usize, active: usize, size: i64, reclaimable: String) -> Value {
     let fields = [
         ("Type", kind.to_owned()),
@@ -75,7 +85,7 @@ fn sum(kind: &str, count: usize, active: usize, size: i64, reclaimable: String) 
         ("Size", human_size(size, PROGRESS_DIGITS)),
         ("Reclaimable", reclaimable),
     ];
-    row("*formatter.diskUsageContext", fields)
+    row(type_of(kind), fields)
 }
 
 /// How much of `total` can be had back, with its part in per cent unless that is nothing.

@@ -1,9 +1,11 @@
 //! `longshore images`
 
+mod tree;
+
 use std::collections::BTreeMap;
 
 use api::image::ImageSummary;
-use api::{Filters, Query};
+use api::{ApiVersion, Filters, Query};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use spec::Reference;
@@ -12,9 +14,9 @@ use crate::cells::{ago, local_time, row, short_id};
 use crate::client::Call;
 use crate::error::CliError;
 use crate::format::{Listing, Value};
-use crate::output;
 use crate::session::Session;
 use crate::units::{LIST_DIGITS, PROGRESS_DIGITS, human_size};
+use crate::{output, terminal};
 
 const TABLE: &str = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{if .CreatedSince }}{{.CreatedSince}}{{else}}N/A{{end}}\t{{.Size}}";
 const DIGESTS_TABLE: &str = "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{if .CreatedSince }}{{.CreatedSince}}{{else}}N/A{{end}}\t{{.Size}}";
@@ -31,6 +33,8 @@ pub(super) const HEADERS: [(&str, &str); 11] = [
     ("SharedSize", "SHARED SIZE"),
     ("UniqueSize", "UNIQUE SIZE"),
 ];
+/// The version of the API since which a list tells the platforms of an image.
+const TREE_VERSION: ApiVersion = ApiVersion::new(1, 47);
 /// What stands for a repository, tag or digest that is not there.
 pub(super) const NONE: &str = "<none>";
 /// The verbs of `image` that a user may have meant by `images VERB`.
@@ -62,6 +66,9 @@ pub(crate) struct Arguments {
     /// Only show image IDs
     #[arg(short = 'q', long)]
     quiet: bool,
+    /// List multi-platform images as a tree (EXPERIMENTAL)
+    #[arg(long)]
+    tree: bool,
     #[arg(hide = true, value_name = "REPOSITORY")]
     name: Option<String>,
 }
@@ -101,6 +108,9 @@ pub(crate) async fn run(
     if let Some(filters) = filters.encode() {
         query.add("filters", filters);
     }
+    if arguments.tree {
+        return show_tree(&arguments, query, session).await;
+    }
     let images: Vec<ImageSummary> =
         session.client.get("/images/json", Call::query(query)).await?.json().await?;
     let configured = session.credentials_to_read().file().images_format().map(str::to_owned);
@@ -117,6 +127,36 @@ pub(crate) async fn run(
         ));
     }
     Ok(())
+}
+
+/// Shows images with their platforms, if nothing else is asked for that a tree has no place for.
+async fn show_tree(
+    arguments: &Arguments,
+    mut query: Query,
+    session: &Session,
+) -> Result<(), CliError> {
+    session.client.require("--tree", TREE_VERSION).await?;
+    let format = arguments.format.as_deref().unwrap_or_default();
+    for (is_given, flag) in [
+        (arguments.quiet, "--quiet"),
+        (arguments.no_trunc, "--no-trunc"),
+        (arguments.digests, "--show-digest"),
+        (!format.is_empty(), "--format"),
+    ] {
+        if is_given {
+            return Err(CliError::Refused(format!("{flag} is not yet supported with --tree")));
+        }
+    }
+    query.add("manifests", "1");
+    let images = session.client.get("/images/json", Call::query(query)).await?.json().await?;
+    let is_terminal = terminal::writes_terminal();
+    let plain = session.environment.no_color;
+    let canvas = tree::Canvas {
+        width: terminal::width().filter(|_| is_terminal),
+        colours: is_terminal && !plain,
+        plain,
+    };
+    output::print(&tree::text(images, arguments.all, canvas))
 }
 
 /// Returns the list as text; `configured` is the format that the user's configuration has.

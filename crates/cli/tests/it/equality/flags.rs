@@ -7,11 +7,11 @@ use std::process::Command;
 const COMMANDS: &[(&str, &[&str])] = &[
     ("events", &[]),
     ("history", &[]),
-    ("images", &["--tree"]),
+    ("images", &[]),
     ("image history", &[]),
     ("image load", &[]),
     ("image save", &[]),
-    ("image ls", &["--tree"]),
+    ("image ls", &[]),
     ("image inspect", &[]),
     ("image pull", &[]),
     ("image prune", &[]),
@@ -29,6 +29,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("save", &[]),
     ("system events", &[]),
     ("system info", &[]),
+    ("system df", &[]),
     ("tag", &[]),
     ("version", &[]),
 ];
