@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::verbs::{
-    completion, daemon, df, dial_stdio, events, help, history, images, info, inspect, load, login,
-    logout, prune, pull, push, registry, rmi, save, tag, version,
+    completion, daemon, df, dial_stdio, events, help, history, images, import, info, inspect, load,
+    login, logout, prune, pull, push, registry, rmi, save, tag, version,
 };
 
 /// The whole command line.
@@ -156,6 +156,7 @@ pub(crate) enum Verb {
     Save(save::Arguments),
     Load(load::Arguments),
     Prune(prune::Arguments),
+    Import(import::Arguments),
     Tag(tag::Arguments),
     /// Manage images
     #[command(
@@ -203,6 +204,8 @@ pub(crate) enum ImageVerb {
     Save(save::Arguments),
     #[command(override_usage = "longshore image load [OPTIONS]")]
     Load(load::Arguments),
+    #[command(override_usage = "longshore image import [OPTIONS] file|URL|- [REPOSITORY[:TAG]]")]
+    Import(import::Arguments),
 }
 
 /// The verbs of `longshore system`.

@@ -43,8 +43,8 @@ use session::{Environment, Session};
 use usage::Request;
 use verbs::images::CalledAs;
 use verbs::{
-    completion, daemon, df, dial_stdio, events, history, images, info, inspect, load, login,
-    logout, prune, pull, push, registry, rmi, save, tag, version,
+    completion, daemon, df, dial_stdio, events, history, images, import, info, inspect, load,
+    login, logout, prune, pull, push, registry, rmi, save, tag, version,
 };
 
 /// How long work that was told to stop may take to clean up.
@@ -162,6 +162,9 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Image(ImageVerb::Inspect(arguments)) => inspect::run_images(arguments, session).await,
         Verb::Save(arguments) | Verb::Image(ImageVerb::Save(arguments)) => {
             save::run(arguments, session).await
+        }
+        Verb::Import(arguments) | Verb::Image(ImageVerb::Import(arguments)) => {
+            import::run(arguments, session).await
         }
         Verb::Load(arguments) | Verb::Image(ImageVerb::Load(arguments)) => {
             load::run(arguments, session).await

@@ -80,6 +80,7 @@ fn status(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::InvalidParameter => StatusCode::BAD_REQUEST,
         ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
+        ErrorKind::Forbidden => StatusCode::FORBIDDEN,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::Conflict => StatusCode::CONFLICT,
         ErrorKind::Cancelled | ErrorKind::System => StatusCode::INTERNAL_SERVER_ERROR,
@@ -117,6 +118,7 @@ mod tests {
         let table = [
             (ErrorKind::InvalidParameter, 400),
             (ErrorKind::Unauthorized, 401),
+            (ErrorKind::Forbidden, 403),
             (ErrorKind::NotFound, 404),
             (ErrorKind::Conflict, 409),
             (ErrorKind::Cancelled, 500),

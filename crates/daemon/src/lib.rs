@@ -39,6 +39,7 @@ mod routes;
 mod run;
 mod serve;
 mod tls;
+mod upload;
 
 pub(crate) use api::timestamp;
 pub use config::{

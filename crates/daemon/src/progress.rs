@@ -37,6 +37,13 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
         ProgressEvent::TagTaken { reference, id } => output(format!(
             "The image {reference} already exists, renaming the old one with ID {id} to empty string\n"
         )),
+        ProgressEvent::DownloadingFrom(url) => Message::status(format!("Downloading from {url}")),
+        ProgressEvent::Importing { current, total } => Message {
+            status: Some("Importing".to_owned()),
+            progress_detail: Some(ProgressDetail { current, total: total.unwrap_or_default() }),
+            ..Message::default()
+        },
+        ProgressEvent::Imported(id) => Message::status(id.to_string()),
         ProgressEvent::Warning(text) => Message::status(format!("WARNING: {text}")),
     };
     vec![line]

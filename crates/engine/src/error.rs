@@ -12,6 +12,8 @@ pub enum ErrorKind {
     InvalidParameter,
     /// The registry wants credentials, or other ones.
     Unauthorized,
+    /// Somebody does not allow it.
+    Forbidden,
     /// Something that is named does not exist, here or at the registry.
     NotFound,
     /// Something stands in the way.
@@ -178,6 +180,12 @@ pub enum EngineError {
         /// What is wrong with it.
         source: archive::ArchiveError,
     },
+    /// The tar of an import cannot be read or unpacked.
+    #[error(transparent)]
+    ImportLayer(archive::ArchiveError),
+    /// The URL of an import gives nothing.
+    #[error(transparent)]
+    Download(registry::RegistryError),
     /// Something uses the image.
     #[error("conflict: unable to delete {id} ({}) - {reason}", if *hard { "cannot be forced" } else { "must be forced" })]
     ImageInUse {
@@ -259,7 +267,20 @@ impl EngineError {
             Self::Registry(error) if is_unauthorized(error) => ErrorKind::Unauthorized,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Shared(error) => error.kind(),
+            Self::Download(registry::RegistryError::DownloadUrl { .. }) => {
+                ErrorKind::InvalidParameter
+            }
+            Self::Download(registry::RegistryError::DownloadRefused { status, .. }) => match status
+            {
+                400 => ErrorKind::InvalidParameter,
+                401 => ErrorKind::Unauthorized,
+                403 => ErrorKind::Forbidden,
+                404 => ErrorKind::NotFound,
+                _ => ErrorKind::System,
+            },
             Self::Registry(_)
+            | Self::Download(_)
+            | Self::ImportLayer(_)
             | Self::Login(_)
             | Self::NoCredentials
             | Self::AmbiguousId

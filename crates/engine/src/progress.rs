@@ -73,6 +73,17 @@ pub enum ProgressEvent {
         /// That image.
         id: ImageId,
     },
+    /// An import begins to download.
+    DownloadingFrom(String),
+    /// An import has read this much of a download.
+    Importing {
+        /// Bytes that arrived.
+        current: u64,
+        /// Bytes in all, if that is known.
+        total: Option<u64>,
+    },
+    /// An import is over.
+    Imported(ImageId),
     /// Something that the user should know and that stops nothing.
     Warning(String),
 }
@@ -237,6 +248,19 @@ impl State {
                 return false;
             }
         }
+        if let ProgressEvent::Importing { current, total } = event {
+            // Without a total any may be the last, and none is worth more than the others.
+            let ended = total == Some(current);
+            let last = self.last_counter.get("");
+            if !ended && last.is_some_and(|last| now.duration_since(*last) < COUNTER_INTERVAL) {
+                return false;
+            }
+            self.last_counter.insert(String::new(), now);
+            if let Some(queued @ ProgressEvent::Importing { .. }) = self.events.back_mut() {
+                *queued = event;
+                return false;
+            }
+        }
         self.events.push_back(event);
         true
     }
@@ -295,6 +319,19 @@ mod tests {
         drop(clone);
         assert_eq!(receiver.recv().await, Some(ProgressEvent::Warning("x".into())));
         assert_eq!(receiver.recv().await, None);
+    }
+
+    #[test]
+    fn thins_downloads_out_too() {
+        let importing = |current, total| ProgressEvent::Importing { current, total };
+        let mut state = State::default();
+        let start = Instant::now();
+        assert!(state.push(importing(1, None), start));
+        assert!(!state.push(importing(2, None), start), "too soon");
+        assert!(!state.push(importing(3, None), start + COUNTER_INTERVAL), "replaces the unread");
+        assert_eq!(state.events, [importing(3, None)]);
+        state.events.clear();
+        assert!(state.push(importing(9, Some(9)), start + COUNTER_INTERVAL), "the last passes");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use reqwest::Url;
 use rustls::RootCertStore;
 use spec::Repository;
 use tokio::sync::OnceCell;
@@ -219,6 +220,12 @@ impl Client {
 
     fn plain(&self) -> MutexGuard<'_, HashSet<String>> {
         self.inner.plain.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what can be asked of a URL's host that is no registry, by whatever scheme. Plain HTTP does not make it
+    /// insecure: a redirect may lead to HTTPS.
+    pub(crate) async fn plain_endpoint(&self, url: &Url) -> Result<Arc<Endpoint>, RegistryError> {
+        self.endpoint(Place::host(url)).await
     }
 
     async fn endpoint(&self, place: Place) -> Result<Arc<Endpoint>, RegistryError> {

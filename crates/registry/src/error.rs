@@ -92,6 +92,34 @@ pub enum RegistryError {
         /// What is wrong.
         reason: String,
     },
+    /// A file's address is no URL.
+    #[error("parse {}: {reason}", quoted(.url))]
+    DownloadUrl {
+        /// The address, without user name and password.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file's address has a scheme that is not HTTP's.
+    #[error("Get {}: unsupported protocol scheme {}", quoted(.url), quoted(.scheme))]
+    DownloadScheme {
+        /// The scheme.
+        scheme: String,
+        /// The address, without password.
+        url: String,
+    },
+    /// A server does not give a file.
+    #[error("failed to GET {url} with status {line}: {body}")]
+    DownloadRefused {
+        /// The address, without password.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// The status in words.
+        line: String,
+        /// What the server says, cut where it is long.
+        body: String,
+    },
     /// A certificate directory or file could not be read.
     #[error("read `{path}`: {source}", path = path.display())]
     ReadCertificates {

@@ -43,6 +43,7 @@ mod client;
 mod config;
 mod credentials;
 mod dns;
+mod download;
 mod endpoint;
 mod error;
 mod fault;
@@ -71,6 +72,7 @@ pub use credentials::{
     CredentialSource, Credentials, CredentialsUnavailable, FoundCredentials, GIVEN,
 };
 pub use dns::LookupFailed;
+pub use download::Download;
 pub use error::{ApiError, Recovery, RegistryError, RequestFault};
 pub use fault::RequestFailed;
 pub use login::Login;

@@ -260,6 +260,11 @@ impl Place {
         }
     }
 
+    /// A host that is no registry: its certificate is checked, and it has no settings.
+    pub(crate) fn host(url: &Url) -> Self {
+        Self::new(url, &authority(url), Settings::default(), Setting::Name)
+    }
+
     /// The same place by another scheme.
     fn with_scheme(&self, scheme: &str) -> Option<Self> {
         let mut base = self.base.clone();

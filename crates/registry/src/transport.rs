@@ -301,7 +301,8 @@ impl Answer {
         Arc::clone(&self.traffic)
     }
 
-    async fn chunk(&mut self) -> Result<Option<Bytes>, RegistryError> {
+    /// Returns the next bytes of the body; nothing at the end.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, RegistryError> {
         match tokio::time::timeout(self.stall, self.response.chunk()).await {
             Ok(Ok(chunk)) => {
                 self.traffic.received(chunk.as_ref().map_or(0, Bytes::len));
@@ -336,7 +337,7 @@ impl Answer {
     }
 
     /// Reads as much of the body as there is up to `limit` bytes; what breaks breaks.
-    async fn prefix(&mut self, limit: usize) -> Bytes {
+    pub(crate) async fn prefix(&mut self, limit: usize) -> Bytes {
         let mut body = BytesMut::new();
         while body.len() < limit {
             match self.chunk().await {

@@ -49,7 +49,7 @@ impl Depositing {
     /// Ends the writing.
     pub fn finish(mut self) -> Deposit {
         let path = std::mem::take(&mut self.path);
-        Deposit(Arc::new(Inner { path, size: self.size }))
+        Deposit::at(path, self.size)
     }
 }
 
@@ -75,6 +75,11 @@ impl Drop for Depositing {
 }
 
 impl Deposit {
+    /// Takes a file over, which is deleted with it.
+    pub(crate) fn at(path: PathBuf, size: u64) -> Self {
+        Self(Arc::new(Inner { path, size }))
+    }
+
     /// Returns how many bytes there are.
     pub fn size(&self) -> u64 {
         self.0.size

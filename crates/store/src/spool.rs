@@ -1,4 +1,4 @@
-//! A blob that is being made here, for a registry.
+//! A blob that is being made here, for a registry or for a commit.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use spec::{Algorithm, Digest, Hasher};
 
-use crate::{Lease, Store, StoreError, files};
+use crate::{Deposit, Lease, NamedDeposit, Store, StoreError, files};
 
 /// A file that hashes what is written to it.
 ///
@@ -39,6 +39,12 @@ impl Spool {
     pub fn identity(&self) -> (Digest, u64) {
         (self.hasher.clone().finish(), self.size)
     }
+
+    /// Gives the file to a commit.
+    pub fn deposit(mut self) -> NamedDeposit {
+        let (digest, size) = self.identity();
+        Deposit::at(std::mem::take(&mut self.path), size).named(digest)
+    }
 }
 
 impl Write for Spool {
@@ -56,8 +62,10 @@ impl Write for Spool {
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        // A failure leaves a file that the next start deletes.
-        let _ = fs::remove_file(&self.path);
+        if !self.path.as_os_str().is_empty() {
+            // A failure leaves a file that the next start deletes.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -79,7 +87,10 @@ mod tests {
         root.reopen();
         let path = spool.path().to_owned();
         assert!(path.exists(), "its lease lives");
-        drop(spool);
+        let deposit = spool.deposit();
+        assert_eq!(*deposit.digest(), Digest::sha256(b"abc"));
+        assert!(path.exists());
+        drop(deposit);
         assert!(!path.exists());
     }
 }

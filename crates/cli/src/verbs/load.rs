@@ -49,7 +49,8 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     transfer::follow(answer.messages(), false).await
 }
 
-fn open(path: &Path) -> Result<RequestBody, CliError> {
+/// Begins to read a file for a request.
+pub(super) fn open(path: &Path) -> Result<RequestBody, CliError> {
     let failed = |error: &io::Error| {
         CliError::Refused(format!("open {}: {}", path.display(), error_text(error)))
     };

@@ -8,6 +8,7 @@ pub(crate) mod events;
 pub(crate) mod help;
 pub(crate) mod history;
 pub(crate) mod images;
+pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod load;

@@ -12,6 +12,7 @@ mod concurrent;
 mod crash;
 mod equality;
 mod faults;
+mod import;
 mod interchange;
 mod inventory;
 mod registries;

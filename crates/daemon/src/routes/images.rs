@@ -27,9 +27,6 @@ pub(super) async fn create(daemon: &Daemon, call: &Call) -> Answer {
         platform if call.version.at_least(32) => Some(Platform::parse(platform)?),
         _ => None,
     };
-    if query.get("fromImage").is_empty() {
-        return Err(Failure::not_implemented("this version of Longshore does not import images"));
-    }
     let reference = pull_reference(query.get("fromImage"), query.get("tag"))?;
     let request = PullRequest {
         all_tags: reference.is_name_only(),
@@ -181,7 +178,7 @@ pub(super) async fn tag(daemon: &Daemon, call: &Call, name: &str) -> Answer {
 }
 
 /// A name with a tag: the parameter's, else the name's own, else `latest`.
-fn tagged(repository: &str, tag: &str) -> Result<Reference, Failure> {
+pub(super) fn tagged(repository: &str, tag: &str) -> Result<Reference, Failure> {
     let reference = Reference::parse_familiar(repository)?;
     if reference.digest().is_some() {
         return Err(Failure::invalid("cannot import digest reference"));

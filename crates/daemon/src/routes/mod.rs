@@ -5,6 +5,7 @@ mod archives;
 mod df;
 mod history;
 mod images;
+mod import;
 mod prune;
 mod registry;
 mod system;
@@ -26,6 +27,9 @@ pub(crate) type Answer = Result<Response<Body>, Failure>;
 /// Does what a request asks for.
 pub(crate) async fn dispatch(daemon: &Daemon, mut call: Call, mut body: Incoming) -> Answer {
     let route = std::mem::replace(&mut call.route, Route::Options);
+    if route == Route::ImageCreate && call.query.get("fromImage").is_empty() {
+        return import::run(daemon, &call, body).await;
+    }
     if !matches!(route, Route::Auth | Route::ImagesLoad) {
         discard(&call.headers, &mut body).await;
     }

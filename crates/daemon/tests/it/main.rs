@@ -5,6 +5,7 @@ mod compatibility;
 mod fixture;
 mod hostile;
 mod images;
+mod import;
 mod inventory;
 mod lifetime;
 mod system;

@@ -1,7 +1,10 @@
 //! What an image was pulled with, and the manifest that it is pushed with.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::sync::Arc;
 
+use archive::Compression;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
@@ -9,10 +12,13 @@ use spec::{
     ChainId, Descriptor, DiffId, Digest, ImageManifest, LayerCompression, MAX_MANIFEST_SIZE,
     Manifest, MediaType, Raw,
 };
-use store::{Image, Lease, Store};
+use store::{Image, Layer, Lease, Store};
 
 use super::layer::PushedLayer;
 use crate::{EngineError, Result};
+
+/// Enough of a blob to know its compression by.
+const MAGIC: u64 = 10;
 
 /// What is known of an image that is to be pushed.
 #[derive(Debug)]
@@ -50,12 +56,15 @@ impl Origin {
             diff_ids.iter().zip(ChainId::chain(&diff_ids)).enumerate()
         {
             lease.hold_layer(&chain_id)?;
-            if store.layer(&chain_id)?.is_none() {
+            let Some(layer) = store.layer(&chain_id)? else {
                 let message =
                     format!("failed to get top layer from image: layer {chain_id} does not exist");
                 return Err(EngineError::Missing(message));
-            }
-            let known = manifest.as_ref().map(|manifest| manifest.value().layers[index].clone());
+            };
+            let known = match &manifest {
+                Some(manifest) => Some(manifest.value().layers[index].clone()),
+                None => packed(store, &layer)?,
+            };
             if let Some(descriptor) = &known {
                 lease.hold_blob(&descriptor.digest)?;
             }
@@ -80,6 +89,22 @@ impl Origin {
         let id = self.image.id.digest().clone();
         Document::make(id, self.image.config.bytes().len() as u64, layers)
     }
+}
+
+/// Describes the blob that a layer without a manifest is kept in, if registries know its form.
+fn packed(store: &Store, layer: &Layer) -> Result<Option<Descriptor>> {
+    let Some(digest) = &layer.blob else { return Ok(None) };
+    let Some(blob) = store.blob(digest)? else { return Ok(None) };
+    let failed = |source| EngineError::Open { path: blob.path.clone(), source };
+    let mut magic = Vec::new();
+    let file = File::open(&blob.path).map_err(failed)?;
+    file.take(MAGIC).read_to_end(&mut magic).map_err(failed)?;
+    let media_type = match Compression::detect(&magic) {
+        Compression::Gzip => MediaType::DockerLayerGzip,
+        Compression::Zstd => MediaType::OciLayerZstd,
+        Compression::None | Compression::Xz | Compression::Bzip2 => return Ok(None),
+    };
+    Ok(Some(Descriptor::new(media_type, digest.clone(), blob.size)))
 }
 
 /// Returns the manifest with which an image was pulled; of several the one of which most blobs are here.

@@ -1,0 +1,55 @@
+//! `POST /images/create?fromSrc=…`: an image of a tar.
+
+use engine::{ImportRequest, ImportSource};
+use hyper::body::Incoming;
+use spec::Platform;
+
+use super::Answer;
+use super::images::tagged;
+use crate::Daemon;
+use crate::connection::{Call, discard};
+use crate::errors::Failure;
+use crate::operation::Operation;
+use crate::upload::Upload;
+
+/// Imports the body, or what a URL gives.
+pub(super) async fn run(daemon: &Daemon, call: &Call, mut body: Incoming) -> Answer {
+    let source = call.query.get("fromSrc");
+    let mut request = match request(call) {
+        Ok(request) => request,
+        Err(failure) => {
+            discard(&call.headers, &mut body).await;
+            return Err(failure);
+        }
+    };
+    if source == "-" {
+        let upload = Upload::start(&call.headers, body);
+        request.source = ImportSource::Reader(Box::new(upload));
+    } else {
+        discard(&call.headers, &mut body).await;
+    }
+    let engine = daemon.engine().clone();
+    Operation::start(|progress| async move { engine.import(request, progress).await })
+        .answer()
+        .await
+}
+
+fn request(call: &Call) -> Result<ImportRequest, Failure> {
+    let query = &call.query;
+    let platform = match query.get("platform") {
+        "" => None,
+        platform if call.version.at_least(32) => Some(Platform::parse(platform)?),
+        _ => None,
+    };
+    let reference = match query.get("repo") {
+        "" => None,
+        repository => Some(tagged(repository, query.get("tag"))?),
+    };
+    Ok(ImportRequest {
+        source: ImportSource::Url(query.get("fromSrc").to_owned()),
+        reference,
+        message: query.get("message").to_owned(),
+        changes: query.all("changes").map(str::to_owned).collect(),
+        platform,
+    })
+}

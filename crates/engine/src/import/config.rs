@@ -1,0 +1,96 @@
+//! The config of an imported image, as dockerd writes it.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::Serialize;
+use spec::{DiffId, Platform, RootFs};
+
+use super::changes::ContainerConfig;
+use crate::{EngineError, Result};
+
+/// dockerd sorts the fields by name.
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    architecture: &'a str,
+    comment: &'a str,
+    config: ContainerConfig,
+    /// What the container was that the image was made of: none.
+    container_config: ContainerConfig,
+    created: String,
+    history: [Step<'a>; 1],
+    os: &'a str,
+    rootfs: RootFs,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    variant: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Step<'a> {
+    created: String,
+    comment: &'a str,
+}
+
+/// Returns the config of an image with one layer.
+pub(super) fn document(
+    platform: &Platform,
+    message: &str,
+    config: ContainerConfig,
+    layer: &DiffId,
+    now: Timestamp,
+) -> Result<Bytes> {
+    let created = now.to_string();
+    let document = Document {
+        architecture: &platform.architecture,
+        comment: message,
+        config,
+        container_config: ContainerConfig::default(),
+        created: created.clone(),
+        history: [Step { created, comment: message }],
+        os: &platform.os,
+        rootfs: RootFs { kind: "layers".to_owned(), diff_ids: vec![layer.clone()] },
+        variant: platform.variant.as_deref(),
+    };
+    let text = serde_json::to_string(&document)
+        .map_err(|error| EngineError::Internal(error.to_string()))?;
+    Ok(escaped(&text).into())
+}
+
+/// Writes the characters that Go's JSON escapes the way it does. In a document they stand in texts only.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => escaped.push_str("\\u003c"),
+            '>' => escaped.push_str("\\u003e"),
+            '&' => escaped.push_str("\\u0026"),
+            '\u{2028}' => escaped.push_str("\\u2028"),
+            '\u{2029}' => escaped.push_str("\\u2029"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use spec::Digest;
+
+    use super::super::changes;
+    use super::*;
+
+    #[test]
+    fn a_config_is_written_as_dockerd_writes_it() {
+        // What dockerd 20.10 wrote, but for its `docker_version`, which 29 leaves out.
+        let expected = r#"{"architecture":"amd64","comment":"\u003ca\u003e \u0026 b","config":{"Hostname":"","Domainname":"","User":"","AttachStdin":false,"AttachStdout":false,"AttachStderr":false,"Tty":false,"OpenStdin":false,"StdinOnce":false,"Env":["A=b"],"Cmd":null,"Image":"","Volumes":null,"WorkingDir":"","Entrypoint":null,"Labels":null},"container_config":{"Hostname":"","Domainname":"","User":"","AttachStdin":false,"AttachStdout":false,"AttachStderr":false,"Tty":false,"OpenStdin":false,"StdinOnce":false,"Env":null,"Cmd":null,"Image":"","Volumes":null,"WorkingDir":"","Entrypoint":null,"Labels":null},"created":"2026-11-21T22:12:04.362202333Z","history":[{"created":"2026-11-21T22:12:04.362202333Z","comment":"\u003ca\u003e \u0026 b"}],"os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:6b890615aa566f80c42916dd6a30842785aebb718e748e25b8e9b81fd90b6432"]}}"#;
+        let platform = Platform::parse("linux/amd64").unwrap();
+        let digest: Digest =
+            "sha256:6b890615aa566f80c42916dd6a30842785aebb718e748e25b8e9b81fd90b6432"
+                .parse()
+                .unwrap();
+        let config = changes::apply(&["ENV A=b".to_owned()]).unwrap();
+        let now = "2026-11-21T22:12:04.362202333Z".parse().unwrap();
+        let written = document(&platform, "<a> & b", config, &DiffId::new(digest), now).unwrap();
+        assert_eq!(std::str::from_utf8(&written).unwrap(), expected);
+        spec::ImageConfig::parse(&written).unwrap();
+    }
+}

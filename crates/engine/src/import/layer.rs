@@ -1,0 +1,139 @@
+//! The tar of an import on its way to a staged layer.
+
+use std::io::{self, BufReader, Cursor, Read, Write as _};
+
+use archive::{ApplyOptions, ArchiveError, Compression, GzipEncoder, StreamOptions, Unpacked};
+use bytes::Bytes;
+use registry::Download;
+use spec::DiffId;
+use store::{Commit, DriverKind, LayerRecord, Lease, Spool, StagedLayer, Store};
+use tokio::runtime::Handle;
+
+use crate::progress::ProgressEvent;
+use crate::{EngineError, Progress, Result};
+
+/// gzip level of the blobs that are made here: Docker's, so that a push makes the very same of an unpacked layer.
+const LEVEL: u32 = 6;
+/// Enough of a stream to know its compression by.
+const MAGIC: u64 = 10;
+/// Bytes that are decompressed at once.
+const BUFFER: usize = 256 << 10;
+
+/// A layer that is ready to be published.
+pub(super) struct Staged {
+    layer: StagedLayer,
+    record: LayerRecord,
+    spool: Option<Spool>,
+}
+
+impl Staged {
+    /// Returns the hash of the tar.
+    pub(super) fn diff_id(&self) -> DiffId {
+        self.record.diff_id.clone()
+    }
+
+    /// Begins a commit with the layer.
+    pub(super) fn commit(self) -> Commit {
+        let layers = vec![(self.layer, self.record)];
+        let deposits = self.spool.into_iter().map(Spool::deposit).collect();
+        Commit { layers, deposits, ..Commit::default() }
+    }
+}
+
+/// Reads a tar, compressed or not, to its end into a staged layer. Blocking.
+///
+/// Where layers are kept packed, they are kept gzipped whatever they came in: any registry and any tool takes that.
+pub(super) fn stage(store: &Store, lease: &Lease, mut source: impl Read + Send) -> Result<Staged> {
+    let failed = EngineError::ImportLayer;
+    let layer = store.stage(lease)?;
+    let max_tar_size = Some(store.free_space()?);
+    let (unpacked, spool) = match store.driver() {
+        DriverKind::Overlay2 => {
+            let options = ApplyOptions { max_tar_size, ..ApplyOptions::default() };
+            let (tar_split, stream) = (layer.tar_split()?, StreamOptions::default());
+            let unpacked =
+                archive::unpack(source, layer.path(), tar_split, &stream, &options, &|_| {});
+            (unpacked.map_err(failed)?, None)
+        }
+        DriverKind::Packed => {
+            let mut magic = Vec::new();
+            let read = source.by_ref().take(MAGIC).read_to_end(&mut magic);
+            read.map_err(|error| failed(ArchiveError::Read(error)))?;
+            let compression = Compression::detect(&magic);
+            let source = BufReader::with_capacity(BUFFER, Cursor::new(magic).chain(source));
+            let tar = archive::decoder(compression, source).map_err(failed)?;
+            let (unpacked, spool) = pack(store.spool(lease)?, tar, max_tar_size)?;
+            (unpacked, Some(spool))
+        }
+    };
+    let record = LayerRecord {
+        diff_id: unpacked.applied.diff_id,
+        parent: None,
+        size: unpacked.applied.size,
+        blob: spool.as_ref().map(|spool| spool.identity().0),
+    };
+    Ok(Staged { layer, record, spool })
+}
+
+/// Compresses a tar into a spool while it is looked through.
+fn pack(spool: Spool, tar: impl Read + Send, limit: Option<u64>) -> Result<(Unpacked, Spool)> {
+    let failed = EngineError::ImportLayer;
+    let written = |error| EngineError::ImportLayer(ArchiveError::Sink(error));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let encoder = GzipEncoder::new(spool, LEVEL, threads).map_err(written)?;
+    let mut tee = Tee { tar, encoder };
+    let stream = StreamOptions { compression: Some(Compression::None), digest: None };
+    let unpacked =
+        archive::inspect_compressed(&mut tee, &stream, limit, &|_| {}).map_err(failed)?;
+    Ok((unpacked, tee.encoder.finish().map_err(written)?))
+}
+
+/// Hands on what it reads to a compressor, too.
+struct Tee<R> {
+    tar: R,
+    encoder: GzipEncoder<Spool>,
+}
+
+impl<R: Read> Read for Tee<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.tar.read(buffer)?;
+        self.encoder.write_all(&buffer[..length])?;
+        Ok(length)
+    }
+}
+
+/// A download as a [`Read`] for a blocking thread, which tells how far it is.
+pub(super) struct Remote {
+    download: Download,
+    current: Bytes,
+    received: u64,
+    progress: Progress,
+    runtime: Handle,
+}
+
+impl Remote {
+    pub(super) fn new(download: Download, progress: Progress) -> Self {
+        let runtime = Handle::current();
+        Self { download, current: Bytes::new(), received: 0, progress, runtime }
+    }
+}
+
+impl Read for Remote {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() {
+            match self.runtime.block_on(self.download.chunk()) {
+                Err(error) => return Err(io::Error::other(error)),
+                Ok(None) => return Ok(0),
+                Ok(Some(piece)) => {
+                    self.current = piece;
+                    self.received += self.current.len() as u64;
+                    let (current, total) = (self.received, self.download.length);
+                    self.progress.report(ProgressEvent::Importing { current, total });
+                }
+            }
+        }
+        let length = buffer.len().min(self.current.len());
+        buffer[..length].copy_from_slice(&self.current.split_to(length));
+        Ok(length)
+    }
+}
