@@ -43,6 +43,22 @@ pub fn unpack<R: Read + Send, W: Write>(
     Ok(unpacked)
 }
 
+/// Unpacks a layer as [`unpack`] does, into a directory that may hold others already, and without a tar-split.
+pub fn extract<R: Read + Send>(
+    compressed: R,
+    root: &Path,
+    stream: &StreamOptions,
+    options: &ApplyOptions,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Unpacked, ArchiveError> {
+    let mut extractor = Extractor::open(root, options)?;
+    let input = Input::new(compressed, stream.digest, progress);
+    let split = SplitWriter::disabled();
+    let mut unpacked = run(input, stream, options.max_tar_size, split, &mut extractor)?;
+    unpacked.applied.size = extractor.finish()?;
+    Ok(unpacked)
+}
+
 /// Reads a compressed layer as [`unpack`] does and returns the same, but writes no files.
 pub fn inspect_compressed<R: Read + Send>(
     compressed: R,

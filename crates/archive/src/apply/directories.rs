@@ -98,7 +98,11 @@ impl Directories {
     }
 
     fn resolve(&self, path: &[u8], mode: OFlags) -> Result<OwnedFd, Errno> {
-        let flags = mode | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        self.open_within(path, mode | OFlags::DIRECTORY | OFlags::CLOEXEC)
+    }
+
+    /// Opens what `path` leads to without leaving the root.
+    pub(crate) fn open_within(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         let confined = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let mut last = Errno::AGAIN;
         for _ in 0..RETRIES {

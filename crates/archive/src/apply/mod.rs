@@ -15,6 +15,7 @@ mod entry;
 mod metadata;
 mod remove;
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -42,6 +43,8 @@ pub(crate) struct Extractor<'a> {
     finals: Finals,
     size: u64,
     target: Vec<u8>,
+    /// Where whiteouts remove things: the paths that this tar has, and those on the way to them.
+    own: HashSet<Vec<u8>>,
 }
 
 /// Where an entry goes: a directory and a name in it that is never followed.
@@ -86,6 +89,7 @@ impl<'a> Extractor<'a> {
             finals: Finals::default(),
             size: 0,
             target: Vec::new(),
+            own: HashSet::new(),
         })
     }
 
@@ -112,12 +116,14 @@ impl<'a> Extractor<'a> {
         hidden: &[u8],
     ) -> Result<(), ArchiveError> {
         let invalid = |problem| ArchiveError::Whiteout { name: printable(&header.name), problem };
-        let Whiteouts::Overlay { namespace } = self.options.whiteouts else {
-            return Err(invalid("whiteouts are not allowed here"));
-        };
         if matches!(hidden, b"" | b"." | b"..") {
             return Err(invalid("it names nothing"));
         }
+        let namespace = match self.options.whiteouts {
+            Whiteouts::Overlay { namespace } => namespace,
+            Whiteouts::Remove => return self.hide(place, hidden),
+            Whiteouts::Refuse => return Err(invalid("whiteouts are not allowed here")),
+        };
         if place.name == OPAQUE {
             let attribute = namespace.opaque_attribute();
             let (parent, _) = split(place.path);
@@ -142,6 +148,31 @@ impl<'a> Extractor<'a> {
     }
 }
 
+impl Extractor<'_> {
+    /// Removes what a whiteout hides of the layers below.
+    fn hide(&mut self, place: &Place<'_>, hidden: &[u8]) -> Result<(), ArchiveError> {
+        if place.name == OPAQUE {
+            let (parent, _) = split(place.path);
+            return self.remove_strangers(parent);
+        }
+        if hidden.starts_with(WHITEOUT_PREFIX) {
+            // Notes of old storage drivers, which hide nothing.
+            return Ok(());
+        }
+        self.remove_if_present(&Place { name: hidden, ..place.clone() })
+    }
+
+    fn note_own(&mut self, path: &[u8]) {
+        if self.options.whiteouts != Whiteouts::Remove {
+            return;
+        }
+        let mut path = path;
+        while !path.is_empty() && self.own.insert(path.to_vec()) {
+            path = split(path).0;
+        }
+    }
+}
+
 impl Visitor for Extractor<'_> {
     fn entry<C: Chunks, W: io::Write>(
         &mut self,
@@ -153,6 +184,7 @@ impl Visitor for Extractor<'_> {
             return Ok(());
         }
         let place = self.place(path)?;
+        self.note_own(path);
         if let Some(hidden) = place.name.strip_prefix(WHITEOUT_PREFIX) {
             return self.whiteout(&place, header, hidden);
         }

@@ -1,13 +1,14 @@
 //! Making room for an entry where something of the same layer stands.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
 use crate::ArchiveError;
 
-use super::{Extractor, NO_FOLLOW, Place};
+use super::{Extractor, NO_FOLLOW, Place, failed, path_buf};
 
 /// The deepest tree that is removed; each level holds a descriptor open.
 const MAX_DEPTH: usize = 128;
@@ -29,6 +30,36 @@ impl Extractor<'_> {
         self.size = self.size.saturating_sub(removed.size);
         if removed.changes_paths {
             self.directories.forget();
+        }
+        Ok(())
+    }
+
+    /// Removes all in a directory that this tar did not bring.
+    pub(super) fn remove_strangers(&mut self, path: &[u8]) -> Result<(), ArchiveError> {
+        let mut directories = vec![path.to_vec()];
+        while let Some(path) = directories.pop() {
+            let opened = self.directories.open_to_write(&path)?;
+            let failed = |errno| failed("list", &path)(errno);
+            for entry in Dir::read_from(&opened).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                let name = entry.file_name().to_bytes();
+                if matches!(name, b"." | b"..") {
+                    continue;
+                }
+                let mut child = path.clone();
+                if !child.is_empty() {
+                    child.push(b'/');
+                }
+                child.extend_from_slice(name);
+                if !self.own.contains(&child) {
+                    let directory = Rc::new(opened.try_clone().map_err(|source| {
+                        ArchiveError::Io { action: "list", path: path_buf(&path), source }
+                    })?);
+                    self.remove(&Place { directory, name, path: &child })?;
+                } else if entry.file_type() == FileType::Directory {
+                    directories.push(child);
+                }
+            }
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ mod sparse;
 
 pub(crate) use header::{Header, Kind, Timestamp};
 pub(crate) use reader::{Chunks, Stream, TarReader};
+pub(crate) use sparse::Fragment;
 
 /// Every part of a tar is padded to this.
 pub(crate) const BLOCK_SIZE: usize = 512;

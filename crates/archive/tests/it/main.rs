@@ -14,6 +14,7 @@ mod replacement;
 mod round_trip;
 mod sparse;
 mod stream;
+mod verify;
 mod whiteouts;
 
 /// A file that nobody lists would silently not run.

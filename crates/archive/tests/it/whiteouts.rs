@@ -106,3 +106,81 @@ fn whiteouts_can_be_refused() {
         assert!(matches!(result, Err(ArchiveError::Whiteout { .. })), "{name}");
     }
 }
+
+/// Unpacks layers into one directory, the lowest first.
+fn flatten(layers: Vec<Vec<crate::builder::Entry>>) -> Fixture {
+    let fixture = Fixture::new();
+    for layer in layers {
+        let options = ApplyOptions { whiteouts: Whiteouts::Remove, ..options() };
+        fixture.apply_with(&tar(layer), &options).unwrap();
+    }
+    fixture
+}
+
+#[test]
+fn layers_in_one_directory_remove_what_they_hide() {
+    let fixture = flatten(vec![
+        vec![
+            directory("d"),
+            file("d/gone", "x"),
+            directory("d/tree"),
+            file("d/tree/file", "x"),
+            file("d/kept", "kept"),
+            symlink("l", "d"),
+            file("opaque/old", "x"),
+            file("opaque/sub/old", "x"),
+            file("opaque/sub/replaced", "old"),
+            file("file", "x"),
+        ],
+        vec![
+            file("d/.wh.gone", ""),
+            file("l/.wh.tree", ""),
+            file("d/.wh.never there", ""),
+            file("d/.wh..wh.plnk", ""),
+            // Before and after the mark.
+            file("opaque/sub/replaced", "new"),
+            file("opaque/.wh..wh..opq", ""),
+            file("opaque/new", "new"),
+            // A directory in place of a file.
+            directory("file"),
+            file("file/below", "y"),
+        ],
+    ]);
+    for gone in
+        ["d/gone", "d/tree", "d/.wh.gone", "opaque/old", "opaque/sub/old", "opaque/.wh..wh..opq"]
+    {
+        assert!(!fixture.exists(gone), "{gone}");
+    }
+    for (path, content) in [
+        ("d/kept", "kept"),
+        ("opaque/sub/replaced", "new"),
+        ("opaque/new", "new"),
+        ("file/below", "y"),
+    ] {
+        assert_eq!(fixture.read(path), content, "{path}");
+    }
+    fixture.assert_confined();
+}
+
+#[test]
+fn a_whiteout_removes_nothing_outside() {
+    let fixture = Fixture::new();
+    let outside = fixture.outside();
+    let options = ApplyOptions { whiteouts: Whiteouts::Remove, ..options() };
+    let entries =
+        [symlink("out", outside.to_str().unwrap()), symlink("up", "../outside"), directory("d")];
+    fixture.apply_with(&tar(entries), &options).unwrap();
+    for name in [
+        "out/.wh.secret",
+        "up/.wh.secret",
+        "out/.wh..wh..opq",
+        "up/.wh..wh..opq",
+        "d/.wh..",
+        "d/.wh.",
+        "d/.wh...",
+    ] {
+        // What leads outside ends at the root, where there is nothing of that name.
+        let _ = fixture.apply_with(&tar([file(name, "")]), &options);
+        assert!(fixture.exists("d"), "{name}");
+    }
+}

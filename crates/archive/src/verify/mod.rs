@@ -1,0 +1,87 @@
+//! Comparing the directory of a layer with what its tar says of every file.
+//!
+//! # Flow
+//! [`Rebuilt`] puts the tar together again from tar-split and directory, notes content that differs and goes on behind it.
+//! [`Expectations`] reads the headers of that tar and so learns what every path must be in the end; [`compare`] then looks
+//! at each of them, and for what does not belong there.
+
+mod compare;
+mod expected;
+mod rebuilt;
+
+use std::io::Read;
+use std::path::Path;
+
+use spec::DiffId;
+
+use crate::ArchiveError;
+use crate::error::printable;
+use crate::split::SplitWriter;
+use crate::walk::walk;
+
+use expected::Expectations;
+use rebuilt::Rebuilt;
+
+/// How many damages are described; the others are only counted.
+const MAX_DESCRIBED: usize = 1000;
+
+/// Something in a layer's directory that is not as its tar says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Damage {
+    /// The path within the layer, fit for a terminal.
+    pub path: String,
+    /// What is wrong with it, as a clause: `it is gone`.
+    pub problem: String,
+}
+
+/// What a look at all of a layer found.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    /// The digest of the tar that the directory makes. Not the layer's if content is damaged.
+    pub diff_id: DiffId,
+    /// The size of the layer's files in bytes as dockerd counts it, by what the tar says.
+    pub size: u64,
+    /// What is damaged, at most a thousand of them.
+    pub damages: Vec<Damage>,
+    /// How many damages there are.
+    pub damaged: u64,
+}
+
+/// Compares every file of the layer that was unpacked into `root` with its tar: kind, mode, owner, size, content,
+/// modification time, link target, device, extended attributes; and looks for files that do not belong to it.
+///
+/// `tar_split_gz` is what [`apply`](crate::apply) wrote, or a dockerd. Needs the memory for all names of the layer. Fails
+/// where the tar-split itself cannot be read; damages of the directory are no failure.
+pub fn verify<R: Read>(tar_split_gz: R, root: &Path) -> Result<Verified, ArchiveError> {
+    let mut damages = Damages::default();
+    let mut rebuilt = Rebuilt::new(tar_split_gz, root, &mut damages)?;
+    let mut expectations = Expectations::new(rebuilt.read());
+    walk(&mut rebuilt, SplitWriter::disabled(), &mut expectations)?;
+    let diff_id = rebuilt.finish();
+    let size = expectations.size();
+    compare::compare(root, &expectations, &mut damages)?;
+    let Damages { mut described, count } = damages;
+    described.sort();
+    Ok(Verified { diff_id, size, damages: described, damaged: count })
+}
+
+/// The damages so far.
+#[derive(Debug, Default)]
+struct Damages {
+    described: Vec<Damage>,
+    count: u64,
+}
+
+impl Damages {
+    fn add(&mut self, path: &[u8], problem: impl Into<String>) {
+        let damage = Damage { path: printable(path), problem: problem.into() };
+        // A file that is gone is missed for its content and for itself.
+        if self.described.contains(&damage) {
+            return;
+        }
+        self.count += 1;
+        if self.described.len() < MAX_DESCRIBED {
+            self.described.push(damage);
+        }
+    }
+}
