@@ -60,6 +60,8 @@ struct Links {
 #[derive(Deserialize)]
 struct Link {
     digest: Digest,
+    #[serde(default)]
+    size: u64,
 }
 
 /// Bound of the memory for what manifests mention: 16,384 manifests of ten layers take about 15 MB.
@@ -101,13 +103,17 @@ impl Store {
         Ok(Some(bytes.into()))
     }
 
-    /// Reads a blob of any size and removes it if it does not match its digest, so that it can be fetched again. Returns
-    /// whether it was damaged.
-    pub fn discard_blob_if_damaged(&self, digest: &Digest) -> Result<bool, StoreError> {
+    /// Reads a blob of any size; says whether it is here and does not match its digest.
+    pub fn blob_is_damaged(&self, digest: &Digest) -> Result<bool, StoreError> {
+        Ok(self.damaged_blob(digest)?.is_some())
+    }
+
+    /// Opens a blob that does not match its digest.
+    fn damaged_blob(&self, digest: &Digest) -> Result<Option<fs::File>, StoreError> {
         let path = self.paths().blob(digest);
         let mut file = match fs::File::open(&path) {
             Ok(file) => file,
-            Err(error) if files::is_missing(&error) => return Ok(false),
+            Err(error) if files::is_missing(&error) => return Ok(None),
             Err(error) => return Err(StoreError::io("open", path, error)),
         };
         let mut hasher = digest.hasher();
@@ -120,9 +126,14 @@ impl Store {
                 Err(error) => return Err(StoreError::io("read", path, error)),
             }
         }
-        if hasher.finish() == *digest {
-            return Ok(false);
-        }
+        Ok((hasher.finish() != *digest).then_some(file))
+    }
+
+    /// Reads a blob of any size and removes it if it does not match its digest, so that it can be fetched again. Returns
+    /// whether it was damaged.
+    pub fn discard_blob_if_damaged(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let Some(file) = self.damaged_blob(digest)? else { return Ok(false) };
+        let path = self.paths().blob(digest);
         let damaged = file.metadata().map_err(|error| StoreError::io("look at", &path, error))?;
         let _transaction = self.transaction()?;
         // Somebody may have published a good one meanwhile.
@@ -204,6 +215,35 @@ impl Store {
     /// Returns all blobs that listed manifests mention, and these themselves.
     pub(crate) fn listed_blobs(&self) -> Result<Vec<Digest>, StoreError> {
         self.mentioned(&self.content_index()?.manifests)
+    }
+
+    /// Returns the digests of all listed manifests.
+    pub(crate) fn listed_manifests(&self) -> Result<Vec<Digest>, StoreError> {
+        let index = self.content_index()?;
+        Ok(index.manifests.iter().map(|entry| entry.digest.clone()).collect())
+    }
+
+    /// Returns what the manifest `digest`, of these bytes, mentions, with sizes in bytes.
+    pub(crate) fn sizes_in(
+        &self,
+        digest: &Digest,
+        bytes: &[u8],
+    ) -> Result<Vec<(Digest, u64)>, StoreError> {
+        let parsed: Links = serde_json::from_slice(bytes)
+            .map_err(|error| StoreError::damaged(self.paths().blob(digest), error))?;
+        let links = parsed.config.into_iter().chain(parsed.layers);
+        Ok(links.map(|link| (link.digest, link.size)).collect())
+    }
+
+    /// Takes a manifest that is damaged or gone off the list.
+    pub(crate) fn forget_manifest(
+        &self,
+        _: &Transaction,
+        digest: &Digest,
+    ) -> Result<(), StoreError> {
+        let mut index = ContentIndex::clone(&*self.content_index()?);
+        index.manifests.retain(|entry| entry.digest != *digest);
+        write_index(self.paths(), &index)
     }
 
     fn mentioned(&self, manifests: &[Descriptor]) -> Result<Vec<Digest>, StoreError> {

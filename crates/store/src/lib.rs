@@ -41,6 +41,7 @@
 //! `volumes/metadata.db` as long as it runs, so a transaction takes a shared one on the same file: a running dockerd is
 //! noticed, and a dockerd that is started meanwhile stops with an error (see `lock.rs`).
 
+mod check;
 mod commit;
 mod content;
 mod deposit;
@@ -65,6 +66,7 @@ mod stage;
 mod store;
 mod sweep;
 
+pub use check::{CheckReport, Finding, Remedy, Subject, Want, WholeLayer};
 pub use commit::{Commit, Committed, LayerRecord, Moved, NewImage, SmallBlob};
 pub use content::Blob;
 pub use deposit::{Deposit, Depositing, NamedDeposit};

@@ -26,9 +26,7 @@ pub(crate) struct Stack(Vec<String>);
 impl Stack {
     /// Reads the stack of the layer in `directory`.
     pub(crate) fn of(directory: &Path) -> Result<Self, StoreError> {
-        let path = directory.join("link");
-        let link = files::read_text(&path)?.filter(|link| is_link(link));
-        let link = link.ok_or_else(|| StoreError::damaged(&path, "it names no link"))?;
+        let link = Self::link_of(directory)?;
         let mut stack = vec![format!("l/{link}")];
         if let Some(lower) = files::read_text(&directory.join("lower"))? {
             stack.extend(lower.split(':').map(str::to_owned));
@@ -36,8 +34,15 @@ impl Stack {
         Ok(Self(stack))
     }
 
+    /// Reads the short name of the layer in `directory`.
+    pub(crate) fn link_of(directory: &Path) -> Result<String, StoreError> {
+        let path = directory.join("link");
+        let link = files::read_text(&path)?.filter(|link| is_link(link));
+        link.ok_or_else(|| StoreError::damaged(&path, "it names no link"))
+    }
+
     /// What stands in `lower` of a layer on top.
-    fn lower(&self) -> Result<String, StoreError> {
+    pub(crate) fn lower(&self) -> Result<String, StoreError> {
         if self.0.len() > MAX_LOWER {
             return Err(StoreError::MaxDepth);
         }
@@ -144,7 +149,7 @@ pub(crate) fn describe(
 }
 
 /// Makes up a short name as dockerd does: random, in base 32.
-fn new_link() -> Result<String, StoreError> {
+pub(crate) fn new_link() -> Result<String, StoreError> {
     const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let bytes = files::random(LINK_LENGTH)?;
     Ok(bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect())

@@ -83,6 +83,10 @@ impl Paths {
         keyed(&self.image.join("imagedb/content"), id.digest())
     }
 
+    pub(crate) fn all_image_metadata(&self) -> PathBuf {
+        self.image.join("imagedb/metadata/sha256")
+    }
+
     pub(crate) fn image_metadata(&self, id: &ImageId) -> PathBuf {
         keyed(&self.image.join("imagedb/metadata"), id.digest())
     }

@@ -74,6 +74,14 @@ impl References {
         self.document.repositories.values().flatten().filter_map(parse)
     }
 
+    /// Returns all that is written, also what means nothing: name, target, and what they parse to.
+    pub(crate) fn written(
+        &self,
+    ) -> impl Iterator<Item = (&str, &str, Option<(Reference, ImageId)>)> + '_ {
+        let written = self.document.repositories.values().flatten();
+        written.map(|pair| (pair.0.as_str(), pair.1.as_str(), parse(pair)))
+    }
+
     fn new(document: Document) -> Self {
         let mut by_image: HashMap<ImageId, Vec<Reference>> = HashMap::new();
         for (reference, id) in document.repositories.values().flatten().filter_map(parse) {

@@ -30,6 +30,11 @@ impl<T: Default> Snapshot<T> {
         Self { limit, last: Mutex::new(None) }
     }
 
+    /// Reads the file anew the next time, even if it was not replaced.
+    pub(crate) fn forget(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Returns what the file says now; the default if there is none.
     pub(crate) fn load(
         &self,

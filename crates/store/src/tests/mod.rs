@@ -1,5 +1,6 @@
 //! Tests of the store as a whole, and what the other tests share.
 
+mod check;
 mod concurrency;
 mod crash;
 mod layout;
