@@ -14,6 +14,7 @@
 //! Nothing here does I/O.
 
 pub mod auth;
+pub mod check;
 pub mod disk_usage;
 mod error;
 pub mod event;

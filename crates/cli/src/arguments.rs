@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::verbs::{
-    completion, daemon, df, dial_stdio, events, help, history, images, import, info, inspect, load,
-    login, logout, prune, pull, push, registry, rmi, save, tag, version,
+    check, completion, daemon, df, dial_stdio, events, help, history, images, import, info,
+    inspect, load, login, logout, prune, pull, push, registry, rmi, save, tag, unpack, version,
 };
 
 /// The whole command line.
@@ -158,6 +158,7 @@ pub(crate) enum Verb {
     Prune(prune::Arguments),
     Import(import::Arguments),
     Tag(tag::Arguments),
+    Unpack(unpack::Arguments),
     /// Manage images
     #[command(
         subcommand,
@@ -218,4 +219,5 @@ pub(crate) enum SystemVerb {
     Info(info::Arguments),
     #[command(hide = true)]
     DialStdio(dial_stdio::Arguments),
+    Check(check::Arguments),
 }

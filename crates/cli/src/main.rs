@@ -43,8 +43,8 @@ use session::{Environment, Session};
 use usage::Request;
 use verbs::images::CalledAs;
 use verbs::{
-    completion, daemon, df, dial_stdio, events, history, images, import, info, inspect, load,
-    login, logout, prune, pull, push, registry, rmi, save, tag, version,
+    check, completion, daemon, df, dial_stdio, events, history, images, import, info, inspect,
+    load, login, logout, prune, pull, push, registry, rmi, save, tag, unpack, version,
 };
 
 /// How long work that was told to stop may take to clean up.
@@ -184,6 +184,8 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
             }
         },
         Verb::System(SystemVerb::DialStdio(_)) => dial_stdio::run(session).await,
+        Verb::System(SystemVerb::Check(arguments)) => check::run(arguments, session).await,
+        Verb::Unpack(arguments) => unpack::run(arguments, session).await,
         Verb::Daemon(_) | Verb::Registry(_) | Verb::Completion(_) | Verb::Help(_) => Ok(()),
     }
 }

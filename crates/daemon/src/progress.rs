@@ -1,6 +1,6 @@
 //! Docker's words for what a pull or push is doing.
 
-use api::message::{Message, ProgressDetail, PushResult};
+use api::message::{Aux, Message, ProgressDetail, PushResult};
 use engine::{LayerState, ProgressEvent};
 
 /// The lines that report one event.
@@ -44,6 +44,14 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
             ..Message::default()
         },
         ProgressEvent::Imported(id) => Message::status(id.to_string()),
+        ProgressEvent::Step { action, number, total, what } => Message {
+            id: Some(format!("{number}/{total}")),
+            ..Message::status(format!("{action} {what}"))
+        },
+        ProgressEvent::Checked(outcome) => {
+            let document = serde_json::to_value(crate::routes::check_report(*outcome));
+            Message { aux: document.ok().map(Aux::Other), ..Message::default() }
+        }
         ProgressEvent::Warning(text) => Message::status(format!("WARNING: {text}")),
     };
     vec![line]

@@ -31,6 +31,10 @@ pub(crate) enum Route {
     ImagePrune,
     /// Ours: who is asked for an image, and what each says.
     RegistryCheck,
+    /// Ours: what is wrong in the data root.
+    SystemCheck,
+    /// Ours: an image as a directory of files.
+    Unpack,
     /// What clients ask around the image routes, answered as by a dockerd that has nothing of the kind.
     Empty(Empty),
     /// What Docker does and Longshore does not, by what it would be about.
@@ -200,6 +204,8 @@ fn foreign(method: &Method, area: &str, rest: &str) -> Option<Route> {
     let acts = |domain| writes.then_some(Route::Unavailable(domain));
     match (area, rest) {
         ("longshore", "registry/check") if reads => Some(Route::RegistryCheck),
+        ("longshore", "system/check") if *method == Method::POST => Some(Route::SystemCheck),
+        ("longshore", "unpack") if *method == Method::POST => Some(Route::Unpack),
         ("networks", "") if reads => Some(Route::Empty(Empty::List)),
         ("networks", "prune") if *method == Method::POST => {
             Some(Route::Empty(Empty::NetworksPrune))

@@ -210,6 +210,16 @@ pub enum EngineError {
         /// The kernel's answer.
         source: std::io::Error,
     },
+    /// The directory for an unpacked image cannot be made.
+    #[error("failed to {action} `{}`", path.display())]
+    Directory {
+        /// What was attempted.
+        action: &'static str,
+        /// The directory or file.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: std::io::Error,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::StoreError),
@@ -293,6 +303,7 @@ impl EngineError {
             | Self::Layer { .. }
             | Self::Missing(_)
             | Self::Open { .. }
+            | Self::Directory { .. }
             | Self::Store(_)
             | Self::Internal(_) => ErrorKind::System,
         }

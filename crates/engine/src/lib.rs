@@ -36,8 +36,10 @@ mod push;
 mod remove;
 mod resolve;
 mod save;
+mod system_check;
 mod tag;
 mod transfer;
+mod unpack;
 
 pub use disk_usage::DiskUsage;
 pub use engine::{Engine, EngineConfig, EngineInfo, Limits};
@@ -56,3 +58,6 @@ pub use push::PushRequest;
 pub use registry::HostTraffic;
 pub use remove::{RemoveOptions, Removed};
 pub use save::{SaveRequest, SavedImages};
+pub use store::{Remedy, Subject};
+pub use system_check::{CheckOutcome, CheckRequest, Checked, Repair};
+pub use unpack::UnpackRequest;

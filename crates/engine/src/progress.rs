@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use spec::{Digest, ImageId};
 use tokio::sync::Notify;
 
+use crate::CheckOutcome;
+
 /// How often a layer's counter is reported at the most; dockerd has the same interval.
 const COUNTER_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -84,6 +86,19 @@ pub enum ProgressEvent {
     },
     /// An import is over.
     Imported(ImageId),
+    /// One step of many.
+    Step {
+        /// What is done: `Checking`.
+        action: &'static str,
+        /// Which one, from 1.
+        number: usize,
+        /// How many there are.
+        total: usize,
+        /// What it is about.
+        what: String,
+    },
+    /// A look over the data root is over.
+    Checked(Box<CheckOutcome>),
     /// Something that the user should know and that stops nothing.
     Warning(String),
 }

@@ -230,7 +230,7 @@ impl Watchers {
         Ok(())
     }
 
-    fn join(&self, watcher: Watcher) -> u64 {
+    pub(crate) fn join(&self, watcher: Watcher) -> u64 {
         let mut watching = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = &watching.last {
             watcher.report(state.clone());

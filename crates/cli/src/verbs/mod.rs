@@ -1,5 +1,6 @@
 //! The verbs, a file each: flags, requests, and what is printed.
 
+pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod daemon;
 pub(crate) mod df;
@@ -22,4 +23,5 @@ pub(crate) mod rmi;
 pub(crate) mod save;
 pub(crate) mod tag;
 mod transfer;
+pub(crate) mod unpack;
 pub(crate) mod version;

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on fails, and one that is skipped says so"
 )]
 
+mod check;
 mod concurrent;
 mod crash;
 mod equality;
@@ -17,6 +18,7 @@ mod interchange;
 mod inventory;
 mod registries;
 mod support;
+mod unpack;
 
 /// A test file that nobody lists would pass by not running.
 #[test]

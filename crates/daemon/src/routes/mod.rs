@@ -2,6 +2,7 @@
 
 mod absent;
 mod archives;
+mod check;
 mod df;
 mod history;
 mod images;
@@ -9,6 +10,7 @@ mod import;
 mod prune;
 mod registry;
 mod system;
+mod unpack;
 
 pub use images::credentials;
 
@@ -20,6 +22,8 @@ use crate::connection::{Call, discard};
 use crate::errors::Failure;
 use crate::reply::{self, Body};
 use crate::router::Route;
+
+pub(crate) use check::report as check_report;
 
 /// An answer, or the error that is the answer.
 pub(crate) type Answer = Result<Response<Body>, Failure>;
@@ -55,6 +59,8 @@ pub(crate) async fn dispatch(daemon: &Daemon, mut call: Call, mut body: Incoming
         }
         Route::ImageGet(name) => archives::save(daemon, &call, vec![name]).await,
         Route::ImagesLoad => archives::load(daemon, &call, body).await,
+        Route::SystemCheck => Ok(check::check(daemon, &call)),
+        Route::Unpack => unpack::unpack(daemon, &call).await,
         Route::Empty(question) => absent::empty(question),
         Route::Unavailable(domain) => Err(absent::unavailable(domain)),
         Route::Options => Ok(reply::empty(StatusCode::OK)),

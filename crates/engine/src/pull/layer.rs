@@ -65,7 +65,7 @@ impl Pull<'_> {
             let prepare = |watchers| async {
                 let job = Job {
                     engine: self.engine.clone(),
-                    remote: self.remote.clone(),
+                    remote: Some(self.remote.clone()),
                     lease: Arc::clone(&self.lease),
                     planned: planned.clone(),
                     watchers,
@@ -87,16 +87,17 @@ impl Pull<'_> {
 }
 
 /// The work on one layer.
-struct Job {
-    engine: Engine,
-    remote: Remote,
-    lease: Arc<Lease>,
-    planned: PlannedLayer,
-    watchers: Arc<Watchers>,
+pub(super) struct Job {
+    pub(super) engine: Engine,
+    /// Where to fetch it; without, only a kept blob will do.
+    pub(super) remote: Option<Remote>,
+    pub(super) lease: Arc<Lease>,
+    pub(super) planned: PlannedLayer,
+    pub(super) watchers: Arc<Watchers>,
 }
 
 impl Job {
-    async fn run(self) -> Result<Arc<ReadyLayer>> {
+    pub(super) async fn run(self) -> Result<Arc<ReadyLayer>> {
         let mut attempt = 1;
         loop {
             match self.attempt().await {
@@ -122,7 +123,10 @@ impl Job {
                 self.watchers.report(LayerState::DownloadComplete);
                 self.unpack_kept(blob).await
             }
-            None => self.fetch_and_unpack().await,
+            None => match &self.remote {
+                Some(remote) => self.fetch_and_unpack(remote).await,
+                None => Err(EngineError::Missing("its kept blob is damaged".to_owned())),
+            },
         }
     }
 
@@ -149,12 +153,10 @@ impl Job {
     }
 
     /// Unpacks a blob while it is downloaded.
-    async fn fetch_and_unpack(&self) -> Result<Arc<ReadyLayer>> {
+    async fn fetch_and_unpack(&self, remote: &Remote) -> Result<Arc<ReadyLayer>> {
         let watcher = Watcher::Relay(Arc::clone(&self.watchers));
-        let download = self
-            .engine
-            .download(&self.remote, &self.planned.descriptor, &self.lease, watcher)
-            .await?;
+        let download =
+            self.engine.download(remote, &self.planned.descriptor, &self.lease, watcher).await?;
         let ingest = download.handle().ingest().clone();
         let unpacked =
             self.unpack(move || Ok(Box::new(ingest.reader()) as Box<dyn Read + Send>)).await;
@@ -169,7 +171,7 @@ impl Job {
         if result.as_ref().is_err_and(is_mismatch) {
             // A mirror that sent wrong bytes would send them again.
             for source in download.handle().sources() {
-                self.remote.pass_over(&source);
+                remote.pass_over(&source);
             }
         }
         Ok(ReadyLayer::new(self, result?, Some(download)))

@@ -3,6 +3,7 @@
 mod layer;
 mod manifest;
 mod plan;
+mod restore;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,0 +1,214 @@
+//! `system check`: each kind of damage is named, nothing is touched without `--repair`, and what can be is put right.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use test_support::image::{Compression, Image, Layer};
+use test_support::servers::LocalRegistry;
+use test_support::tar::Entry;
+
+use super::support::{Bench, Front, files_below, is_root, noise};
+
+/// Three layers, each with something that can be damaged.
+fn image() -> Image {
+    let layer = |entries: &[Entry]| Layer::new(Compression::Gzip, entries);
+    Image::builder()
+        .layer(layer(&[
+            Entry::directory("bin"),
+            Entry::file("bin/tool", noise(7, 40_000)).mode(0o755),
+        ]))
+        .layer(layer(&[Entry::file("bin/other", "other"), Entry::whiteout("bin/gone")]))
+        .layer(layer(&[Entry::file("data", noise(8, 9_000))]))
+        .build()
+}
+
+/// The path of a file of the image within the data root.
+fn place(root: &Path, file: &str) -> PathBuf {
+    let layers = fs::read_dir(root.join("overlay2")).unwrap();
+    let places = layers.map(|layer| layer.unwrap().path().join("diff").join(file));
+    places.into_iter().find(|path| path.symlink_metadata().is_ok()).unwrap()
+}
+
+/// The directory of the layer with this file.
+fn layer_of(root: &Path, file: &str) -> PathBuf {
+    let path = place(root, file);
+    let layer = path.ancestors().find(|path| path.ends_with("diff")).unwrap();
+    layer.parent().unwrap().to_owned()
+}
+
+fn config_of(root: &Path, image: &Image) -> PathBuf {
+    root.join("image/overlay2/imagedb/content/sha256").join(image.id().digest().hex())
+}
+
+/// What is done to a data root, and what must be said of it.
+struct Case {
+    what: &'static str,
+    harm: fn(&Path, &Image),
+    /// Whether only a look at every file tells.
+    deep: bool,
+    said: &'static str,
+}
+
+const CASES: [Case; 10] = [
+    Case {
+        what: "a truncated file",
+        harm: |root, _| {
+            fs::File::options()
+                .write(true)
+                .open(place(root, "bin/tool"))
+                .unwrap()
+                .set_len(9)
+                .unwrap();
+        },
+        deep: true,
+        said: "bin/tool: its size is 9 instead of 40000 bytes",
+    },
+    Case {
+        what: "a missing file",
+        harm: |root, _| fs::remove_file(place(root, "data")).unwrap(),
+        deep: true,
+        said: "data: it is gone",
+    },
+    Case {
+        what: "a changed mode",
+        harm: |root, _| {
+            let mode = fs::Permissions::from_mode(0o4711);
+            fs::set_permissions(place(root, "bin/tool"), mode).unwrap();
+        },
+        deep: true,
+        said: "bin/tool: its mode is 4711 instead of 0755",
+    },
+    Case {
+        what: "a missing whiteout",
+        harm: |root, _| fs::remove_file(place(root, "bin/gone")).unwrap(),
+        deep: true,
+        said: "bin/gone: it is gone",
+    },
+    Case {
+        what: "a missing link",
+        harm: |root, _| fs::remove_file(layer_of(root, "bin/other").join("link")).unwrap(),
+        deep: false,
+        said: "/link: it names no link",
+    },
+    Case {
+        what: "a broken lower",
+        harm: |root, _| fs::write(layer_of(root, "data").join("lower"), "l/NOWHERE").unwrap(),
+        deep: false,
+        said: "/lower does not list the layers below it",
+    },
+    Case {
+        what: "a config that does not hash to its name",
+        harm: |root, image| fs::write(config_of(root, image), "{}").unwrap(),
+        deep: false,
+        said: "its config does not match its ID",
+    },
+    Case {
+        what: "a reference to nothing",
+        harm: |root, _| {
+            let path = root.join("image/overlay2/repositories.json");
+            let text = fs::read_to_string(&path).unwrap();
+            let zeros = "0".repeat(64);
+            let more = format!(r#"{{"Repositories":{{"b":{{"b:1":"sha256:{zeros}"}},"#);
+            fs::write(&path, text.replacen(r#"{"Repositories":{"#, &more, 1)).unwrap();
+        },
+        deep: false,
+        said: "reference b:1: its image",
+    },
+    Case {
+        what: "an orphan layer",
+        harm: |root, _| {
+            // As a dockerd leaves one that is killed between two steps: an entry that no image mentions.
+            let layers = root.join("image/overlay2/layerdb/sha256");
+            let diff = format!("sha256:{}", "ab".repeat(32));
+            let entry = layers.join("ab".repeat(32));
+            fs::create_dir(&entry).unwrap();
+            fs::write(entry.join("diff"), diff).unwrap();
+            fs::write(entry.join("size"), "0").unwrap();
+            fs::write(entry.join("cache-id"), "cafe").unwrap();
+            fs::write(entry.join("tar-split.json.gz"), "").unwrap();
+            fs::create_dir_all(root.join("overlay2/cafe/diff")).unwrap();
+            fs::write(root.join("overlay2/cafe/link"), "CAFE").unwrap();
+            std::os::unix::fs::symlink("../cafe/diff", root.join("overlay2/l/CAFE")).unwrap();
+        },
+        deep: false,
+        said: "nothing uses it",
+    },
+    Case {
+        what: "a directory that is gone",
+        harm: |root, _| fs::remove_dir_all(layer_of(root, "bin/other").join("diff")).unwrap(),
+        deep: false,
+        said: "/diff is gone",
+    },
+];
+
+#[test]
+fn each_damage_is_named_and_put_right() {
+    if !is_root() {
+        println!("skipped: not root");
+        return;
+    }
+    let registry = LocalRegistry::start().unwrap();
+    let image = image();
+    image.push(&registry.client(), "app", "1").unwrap();
+    let name = format!("{}/app:1", registry.address());
+    for (front, keeps_blobs) in [(Front::InProcess, true), (Front::Longshore, false)] {
+        let bench = Bench::new(front, &[]);
+        let root = bench.home.data_root();
+        bench.run(&["pull", "-q", &name]).success();
+        let text = bench.run(&["system", "check", "--deep"]).success();
+        assert!(text.starts_with("0 problems in 2 references, 1 image, 3 layers"), "{text}");
+        for Case { what, harm, deep, said } in CASES {
+            if !keeps_blobs {
+                // Then damaged content has to come from the registry again.
+                for layer in &image.layers {
+                    let hex = layer.blob.digest.hex();
+                    fs::remove_file(root.join("longshore/content/blobs/sha256").join(hex)).ok();
+                }
+            }
+            harm(&root, &image);
+            let before = files_below(&root);
+            let shallow = bench.run(&["system", "check"]);
+            assert_eq!(shallow.ok, deep, "{what}: {shallow:?}");
+            let found = bench.run(&["system", "check", "--deep"]);
+            assert!(!found.ok && found.stdout.contains(said), "{what}: {found:?}");
+            assert!(found.stderr.contains("--repair"), "{what}: {found:?}");
+            assert_eq!(files_below(&root), before, "{what}: a check changes nothing");
+            let repaired = bench.run(&["system", "check", "--deep", "--repair"]);
+            assert!(repaired.ok && repaired.stdout.contains(said), "{what}: {repaired:?}");
+            let text = bench.run(&["system", "check", "--deep"]).success();
+            assert!(text.starts_with("0 problems in 2 references"), "{what}: {text}");
+        }
+        // All that it takes is there: a push reads everything.
+        let copy = format!("{}/copy:1", registry.address());
+        bench.run(&["tag", &name, &copy]).success();
+        bench.run(&["push", "-q", &copy]).success();
+    }
+}
+
+#[test]
+fn what_cannot_be_put_right_is_said() {
+    if !is_root() {
+        println!("skipped: not root");
+        return;
+    }
+    let registry = LocalRegistry::start().unwrap();
+    let image = image();
+    image.push(&registry.client(), "app", "1").unwrap();
+    let bench = Bench::new(Front::InProcess, &[]);
+    let root = bench.home.data_root();
+    bench.run(&["pull", "-q", &format!("{}/app:1", registry.address())]).success();
+    for layer in &image.layers {
+        let hex = layer.blob.digest.hex();
+        fs::remove_file(root.join("longshore/content/blobs/sha256").join(hex)).unwrap();
+    }
+    drop(registry);
+    fs::remove_file(place(&root, "data")).unwrap();
+    let done = bench.run(&["system", "check", "--deep", "--repair"]);
+    assert!(!done.ok && done.stdout.contains("data: it is gone (not repaired: "), "{done:?}");
+    assert!(done.stderr.contains("1 problem is left"), "{done:?}");
+    let json = bench.run(&["system", "check", "--deep", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(report["Findings"][0]["File"], "data");
+    assert_eq!(report["Findings"][0]["Remedy"], "fetch");
+}

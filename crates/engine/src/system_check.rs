@@ -1,0 +1,238 @@
+//! `system check`: what is wrong in the data root, and putting it right.
+//!
+//! The store tells what its metadata lack; what takes reading every file is done here. Repair works from the bottom up: what the
+//! store can mend by itself, then content that is brought again, from the kept blob if it is good and else from a
+//! repository where the image came from, then what only shows once that is there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use store::{CheckReport, DriverKind, Finding, Lease, Remedy, Store, Subject, Want};
+
+use crate::engine::blocking;
+use crate::progress::ProgressEvent;
+use crate::{Engine, Progress, Result};
+
+/// How often mending is followed by another look: a new short name of a layer shows in the lists of all above it.
+const ROUNDS: usize = 3;
+
+/// What to look at and what to do about it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CheckRequest {
+    /// Compare every file and every blob with its digest.
+    pub deep: bool,
+    /// Put right what can be.
+    pub repair: bool,
+}
+
+/// What a check found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckOutcome {
+    /// How many references were looked at.
+    pub references: usize,
+    /// How many images were looked at.
+    pub images: usize,
+    /// How many layers were looked at.
+    pub layers: usize,
+    /// How many blobs were looked at.
+    pub blobs: usize,
+    /// What is wrong, or was.
+    pub findings: Vec<Checked>,
+}
+
+/// Something that is wrong, or was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// What it is about.
+    pub subject: Subject,
+    /// The file within a layer, if it is one.
+    pub file: Option<String>,
+    /// What is wrong, as a clause: `it is gone`.
+    pub problem: String,
+    /// What can be done about it.
+    pub remedy: Remedy,
+    /// What was done about it.
+    pub repair: Repair,
+}
+
+/// What was done about a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Repair {
+    /// Nothing was tried.
+    NotTried,
+    /// It is right now, or gone.
+    Done,
+    /// It could not be put right: why.
+    Failed(String),
+}
+
+impl Engine {
+    /// Looks the data root over and, if asked to, puts right what can be.
+    ///
+    /// Without `repair` nothing is changed.
+    pub async fn check(&self, request: CheckRequest, progress: Progress) -> Result<CheckOutcome> {
+        let lease = self.lease().await?;
+        let report = self.look(request.deep, &lease, &progress).await?;
+        let mut outcome = CheckOutcome {
+            references: report.references,
+            images: report.images,
+            layers: report.layers,
+            blobs: report.blobs,
+            findings: Vec::new(),
+        };
+        let repairs = if request.repair {
+            self.repair(&report.findings, &lease, &progress).await?
+        } else {
+            vec![Repair::NotTried; report.findings.len()]
+        };
+        let told = report.findings.into_iter().zip(repairs);
+        outcome.findings.extend(told.map(|(finding, repair)| Checked {
+            remedy: finding.remedy(),
+            subject: finding.subject,
+            file: finding.file,
+            problem: finding.problem,
+            repair,
+        }));
+        Ok(outcome)
+    }
+
+    async fn look(
+        &self,
+        deep: bool,
+        lease: &Arc<Lease>,
+        progress: &Progress,
+    ) -> Result<CheckReport> {
+        let store = self.store().clone();
+        let mut report = blocking(move || Ok(store.check()?)).await?;
+        if !deep {
+            return Ok(report);
+        }
+        let layers = match self.store().driver() {
+            DriverKind::Overlay2 => report.whole_layers().to_vec(),
+            DriverKind::Packed => Vec::new(),
+        };
+        let blobs: Vec<_> = report.kept_blobs().cloned().collect();
+        let total = layers.len() + blobs.len();
+        let tell = |number: usize, what: String| {
+            progress.report(ProgressEvent::Step { action: "Checking", number, total, what });
+        };
+        for (number, layer) in (1..).zip(layers) {
+            tell(number, format!("layer {}", layer.chain_id.digest().short()));
+            let (store, lease) = (self.store().clone(), Arc::clone(lease));
+            report = blocking(move || {
+                look_at_layer(&store, &lease, &layer, &mut report)?;
+                Ok(report)
+            })
+            .await?;
+        }
+        let done = total - blobs.len();
+        for (number, digest) in (done + 1..).zip(blobs) {
+            tell(number, format!("blob {}", digest.short()));
+            let (store, lease) = (self.store().clone(), Arc::clone(lease));
+            report = blocking(move || {
+                lease.hold_blob(&digest)?;
+                if store.blob_is_damaged(&digest)? {
+                    let problem = "its content does not match its digest".to_owned();
+                    report.add_blob(&digest, problem);
+                }
+                Ok(report)
+            })
+            .await?;
+        }
+        report.sort();
+        Ok(report)
+    }
+
+    /// Puts right what can be; returns what became of each finding.
+    async fn repair(
+        &self,
+        findings: &[Finding],
+        lease: &Arc<Lease>,
+        progress: &Progress,
+    ) -> Result<Vec<Repair>> {
+        let mut repairs = Vec::with_capacity(findings.len());
+        let mut brought: BTreeMap<Want, Repair> = BTreeMap::new();
+        for finding in findings {
+            let repair = match finding.want() {
+                None => self.mend(finding).await,
+                Some(want) => {
+                    if !brought.contains_key(want) {
+                        let repair = self.bring(want, lease, progress).await;
+                        brought.insert(want.clone(), repair);
+                    }
+                    brought[want].clone()
+                }
+            };
+            repairs.push(repair);
+        }
+        for _ in 0..ROUNDS {
+            let store = self.store().clone();
+            let left = blocking(move || Ok(store.check()?)).await?.findings;
+            let mut done = 0;
+            for finding in left.iter().filter(|finding| finding.want().is_none()) {
+                done += usize::from(self.mend(finding).await == Repair::Done);
+            }
+            if done == 0 {
+                break;
+            }
+        }
+        Ok(repairs)
+    }
+
+    async fn mend(&self, finding: &Finding) -> Repair {
+        let (store, finding) = (self.store().clone(), finding.clone());
+        match blocking(move || Ok(store.mend(&finding)?)).await {
+            Ok(true) => Repair::Done,
+            Ok(false) => Repair::Failed("nothing can be done about it here".to_owned()),
+            Err(error) => Repair::Failed(error.message()),
+        }
+    }
+
+    async fn bring(&self, want: &Want, lease: &Arc<Lease>, progress: &Progress) -> Repair {
+        let brought = match want {
+            Want::Layer(chain) => self.restore_layer(chain, lease, progress).await,
+            Want::Config(id) => self.restore_config(id).await,
+        };
+        match brought {
+            Ok(()) => Repair::Done,
+            Err(error) => Repair::Failed(error.message()),
+        }
+    }
+}
+
+/// Compares the files of one layer with its tar. Blocking.
+fn look_at_layer(
+    store: &Store,
+    lease: &Lease,
+    layer: &store::WholeLayer,
+    report: &mut CheckReport,
+) -> Result<()> {
+    let chain = &layer.chain_id;
+    lease.hold_layer(chain)?;
+    // It may have been removed since the metadata were looked at.
+    let (Some(path), Some(tar_split)) = (store.layer_path(chain)?, store.tar_split(chain)?) else {
+        return Ok(());
+    };
+    let verified = match archive::verify(tar_split, &path) {
+        Ok(verified) => verified,
+        Err(error) => {
+            let problem = format!("its `tar-split.json.gz` cannot be used: {error}");
+            report.add_layer(chain, None, problem);
+            return Ok(());
+        }
+    };
+    let more = verified.damaged - verified.damages.len() as u64;
+    for damage in verified.damages {
+        report.add_layer(chain, Some(damage.path), damage.problem);
+    }
+    if more > 0 {
+        report.add_layer(chain, None, format!("{more} more files are damaged"));
+    }
+    if verified.damaged == 0 && verified.diff_id != layer.diff_id {
+        report.add_layer(chain, None, "its files do not make its diff ID".to_owned());
+    } else if verified.size != layer.size {
+        let problem = format!("its `size` is not the {} bytes of its files", verified.size);
+        report.add_layer(chain, None, problem);
+    }
+    Ok(())
+}
