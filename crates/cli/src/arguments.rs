@@ -180,6 +180,29 @@ pub(crate) enum Verb {
     Help(help::Arguments),
 }
 
+impl Verb {
+    /// Says whether the verb only asks, or changes a name: it moves no layers, so that one thread does it best.
+    pub(crate) fn is_quick(&self) -> bool {
+        match self {
+            Verb::Images(_)
+            | Verb::History(_)
+            | Verb::Inspect(_)
+            | Verb::Tag(_)
+            | Verb::Version(_)
+            | Verb::Info(_)
+            | Verb::System(_) => true,
+            Verb::Image(verb) => matches!(
+                verb,
+                ImageVerb::Ls(_)
+                    | ImageVerb::History(_)
+                    | ImageVerb::Inspect(_)
+                    | ImageVerb::Tag(_)
+            ),
+            _ => false,
+        }
+    }
+}
+
 /// The verbs of `longshore image`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImageVerb {

@@ -51,7 +51,6 @@ use verbs::{
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    memory::share_arenas();
     let ended = usage::parse(std::env::args_os()).and_then(answer);
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -93,10 +92,8 @@ fn run(line: CommandLine) -> Result<(), CliError> {
         Some(verb) => verb,
         None => return Ok(()),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(CliError::Start)?;
+    memory::share_arenas(if verb.is_quick() { 1 } else { 2 });
+    let runtime = runtime(&verb).enable_all().build().map_err(CliError::Start)?;
     let environment = Environment::read();
     let ended = runtime.block_on(async {
         match verb {
@@ -119,6 +116,15 @@ fn run(line: CommandLine) -> Result<(), CliError> {
     // which a thread that unpacks must come to its next read.
     runtime.shutdown_timeout(SHUTDOWN);
     ended
+}
+
+/// A question is answered before other threads would have been started.
+fn runtime(verb: &Verb) -> tokio::runtime::Builder {
+    if verb.is_quick() {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    }
 }
 
 /// Runs a verb to its end or to the first signal, then lets the engine in this process end cleanly.

@@ -24,18 +24,15 @@ impl Engine {
         let images = self.list(options).await?;
         let store = self.store().clone();
         blocking(move || {
-            let mut counted = HashSet::new();
-            let mut layers = 0_u64;
+            let sizes = store.described_sizes()?;
+            let listed: HashSet<_> = images.iter().map(|summary| &summary.id).collect();
+            let mut used = HashSet::new();
             // An image that only is a step on the way to another shares its layers with that one.
-            for summary in &images {
-                let Some(image) = store.image(&summary.id)? else { continue };
-                for chain_id in &image.layers {
-                    if counted.insert(chain_id.clone()) {
-                        let size = store.layer_size(chain_id)?;
-                        layers = layers.saturating_add(size.unwrap_or_default());
-                    }
-                }
+            for image in store.describe_images()?.iter().filter(|image| listed.contains(&image.id))
+            {
+                used.extend(image.layers.iter().cloned());
             }
+            let layers = used.iter().filter_map(|chain_id| sizes.get(chain_id)).sum();
             Ok(DiskUsage { images, layers, partial_downloads: store.partial_downloads()? })
         })
         .await

@@ -1,10 +1,11 @@
 //! `images`: which images there are.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use spec::{ChainId, ImageId, Reference};
-use store::{Image, References, Store};
+use store::{Description, References, Store};
 
 use crate::engine::blocking;
 use crate::{Engine, EngineError, Result, resolve};
@@ -69,72 +70,57 @@ impl Engine {
 /// All that is needed to answer, read once.
 struct Listing<'a> {
     store: &'a Store,
-    references: std::sync::Arc<References>,
-    images: Vec<Entry>,
-    /// Sizes of layers with all below them.
-    sizes: HashMap<ChainId, Option<u64>>,
-}
-
-struct Entry {
-    image: std::sync::Arc<Image>,
-    created: Option<Timestamp>,
-    parent: Option<ImageId>,
+    references: Arc<References>,
+    images: Vec<Arc<Description>>,
+    parents: HashMap<ImageId, ImageId>,
+    /// Sizes of the layers that are there.
+    sizes: HashMap<ChainId, u64>,
 }
 
 impl<'a> Listing<'a> {
     fn open(store: &'a Store) -> Result<Self> {
-        let references = store.references()?;
-        let mut images = Vec::new();
-        for id in store.images()? {
-            // Another process may have removed it meanwhile; a damaged one must not hide the others.
-            match store.image(&id) {
-                Ok(Some(image)) => {
-                    let created =
-                        image.config.value().created.as_deref().and_then(|text| text.parse().ok());
-                    let parent = store.parent(&id)?;
-                    images.push(Entry { image, created, parent });
-                }
-                Ok(None) => {}
-                Err(error) => tracing::warn!(image = %id, %error, "an image cannot be read"),
-            }
-        }
-        Ok(Self { store, references, images, sizes: HashMap::new() })
+        Ok(Self {
+            store,
+            references: store.references()?,
+            images: store.describe_images()?,
+            parents: store.parents()?,
+            sizes: store.described_sizes()?,
+        })
     }
 
-    fn run(mut self, options: &ListOptions) -> Result<Vec<ImageSummary>> {
+    fn run(self, options: &ListOptions) -> Result<Vec<ImageSummary>> {
         let filters = &options.filters;
         let window = self.window(filters)?;
         let patterns: Vec<Glob> =
             filters.references.iter().map(|pattern| Glob::parse(pattern)).collect::<Result<_>>()?;
-        let parents: HashSet<ImageId> =
-            self.images.iter().filter_map(|entry| entry.parent.clone()).collect();
+        // The image that another was built on may be gone, and then the other is none's.
+        let parents: HashSet<&ImageId> = self.parents.values().collect();
         let shared = options.shared_size.then(|| self.layer_users());
         let mut summaries = Vec::new();
-        for entry in std::mem::take(&mut self.images) {
-            let id = &entry.image.id;
+        for image in &self.images {
+            let id = &image.id;
             let is_parent = parents.contains(id);
-            if !window.contains(entry.created) || (filters.dangling == Some(true) && is_parent) {
+            if !window.contains(image.created) || (filters.dangling == Some(true) && is_parent) {
                 continue;
             }
-            let labels = entry.image.config.value().labels();
-            if !filters.labels.iter().all(|wanted| has_label(labels.as_ref(), wanted)) {
+            if !filters.labels.iter().all(|wanted| has_label(image.labels.as_ref(), wanted)) {
                 continue;
             }
             let (repo_tags, repo_digests) = self.names(id, &patterns);
             if !wanted(options, is_parent, &repo_tags, &repo_digests) {
                 continue;
             }
-            let Some(size) = self.size(&entry.image.layers) else { continue };
-            let shared_size = shared.as_ref().map(|users| self.shared(&entry.image.layers, users));
+            let Some(size) = self.size(&image.layers) else { continue };
+            let shared_size = shared.as_ref().map(|users| self.shared(&image.layers, users));
             summaries.push(ImageSummary {
                 id: id.clone(),
-                parent: entry.parent,
+                parent: self.parents.get(id).cloned(),
                 repo_tags,
                 repo_digests,
-                created: entry.created.map_or(0, Timestamp::as_second),
+                created: image.created.map_or(0, Timestamp::as_second),
                 size,
                 shared_size,
-                labels,
+                labels: image.labels.clone(),
             });
         }
         summaries.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
@@ -144,11 +130,7 @@ impl<'a> Listing<'a> {
     fn window(&self, filters: &ListFilters) -> Result<Window> {
         let created = |name: &String| -> Result<Option<Timestamp>> {
             let id = resolve::find(self.store, &self.references, name)?.id;
-            Ok(self
-                .images
-                .iter()
-                .find(|entry| entry.image.id == id)
-                .and_then(|entry| entry.created))
+            Ok(self.images.iter().find(|image| image.id == id).and_then(|image| image.created))
         };
         let mut window = Window::default();
         for name in &filters.before {
@@ -179,42 +161,21 @@ impl<'a> Listing<'a> {
     }
 
     /// Returns the size of a stack of layers; `None` if one of them has gone.
-    fn size(&mut self, chain: &[ChainId]) -> Option<u64> {
-        let mut sum = Some(0);
-        for chain_id in chain {
-            let size = if let Some(size) = self.sizes.get(chain_id) {
-                *size
-            } else {
-                // A damaged layer must not hide the images, not even its own.
-                let size = self.store.layer_size(chain_id).unwrap_or_else(|error| {
-                    tracing::warn!(layer = %chain_id, %error, "a layer cannot be read");
-                    Some(0)
-                });
-                self.sizes.insert(chain_id.clone(), size);
-                size
-            };
-            sum = sum.zip(size).map(|(sum, size): (u64, u64)| sum.saturating_add(size));
-        }
-        sum
+    fn size(&self, chain: &[ChainId]) -> Option<u64> {
+        chain.iter().try_fold(0_u64, |sum, id| Some(sum.saturating_add(*self.sizes.get(id)?)))
     }
 
-    fn layer_users(&self) -> HashMap<ChainId, usize> {
+    fn layer_users(&self) -> HashMap<&ChainId, usize> {
         let mut users = HashMap::new();
-        for entry in &self.images {
-            for chain_id in &entry.image.layers {
-                *users.entry(chain_id.clone()).or_default() += 1;
-            }
+        for chain_id in self.images.iter().flat_map(|image| &image.layers) {
+            *users.entry(chain_id).or_default() += 1;
         }
         users
     }
 
-    fn shared(&mut self, chain: &[ChainId], users: &HashMap<ChainId, usize>) -> u64 {
-        let shared: Vec<ChainId> = chain
-            .iter()
-            .filter(|chain_id| users.get(chain_id).is_some_and(|n| *n > 1))
-            .cloned()
-            .collect();
-        self.size(&shared).unwrap_or_default()
+    fn shared(&self, chain: &[ChainId], users: &HashMap<&ChainId, usize>) -> u64 {
+        let shared = chain.iter().filter(|id| users.get(id).is_some_and(|n| *n > 1));
+        shared.filter_map(|id| self.sizes.get(id)).sum()
     }
 }
 

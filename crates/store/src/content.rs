@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use spec::{Algorithm, Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE};
+use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE};
 
 use crate::lock::Transaction;
 use crate::paths::Paths;
@@ -69,10 +69,7 @@ const MAX_KNOWN_LINKS: usize = 1 << 14;
 
 /// Creates an empty layout where there is none.
 pub(crate) fn initialize(paths: &Paths) -> Result<(), StoreError> {
-    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
-        files::make_dir(&paths.blobs(algorithm), 0o700)?;
-    }
-    let layout = paths.content().join("oci-layout");
+    let layout = paths.content_layout();
     if !files::exists(&layout)? {
         files::replace(&paths.staging(), &layout, LAYOUT, 0o600)?;
     }

@@ -48,9 +48,26 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<File> {
 ///
 /// The caller holds the store's lock exclusively and syncs the directory when its transaction is done.
 pub(crate) fn replace(aside: &Path, target: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    replace_with(aside, target, bytes, mode, |file, path| {
+        file.sync_all().map_err(|error| StoreError::io("sync", path, error))
+    })
+}
+
+/// As [`replace`], for what may be torn or lost in a power cut.
+pub(crate) fn replace_unsynced(aside: &Path, target: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    replace_with(aside, target, bytes, mode, |_, _| Ok(()))
+}
+
+fn replace_with(
+    aside: &Path,
+    target: &Path,
+    bytes: &[u8],
+    mode: u32,
+    sync: impl FnOnce(&File, &Path) -> Result<()>,
+) -> Result<()> {
     let aside = aside.join(format!("{TRANSACTION_PREFIX}{}", random_hex(8)?));
     let written = write_new(&aside, bytes, mode)
-        .and_then(|file| file.sync_all().map_err(|error| StoreError::io("sync", &aside, error)))
+        .and_then(|file| sync(&file, &aside))
         .and_then(|()| rename(&aside, target));
     if written.is_err() {
         // What failed is reported; the file would be swept at the next start anyway.

@@ -23,6 +23,7 @@
 //!   longshore/staging/<lease>.<name>                  what a running operation prepares
 //!   longshore/leases/<lease>                          what a running operation relies on; flocked while it runs
 //!   longshore/trash/                                  on its way out
+//!   longshore/catalog                                 what lists say of images; may be missing
 //! ```
 //!
 //! # Flow
@@ -41,6 +42,7 @@
 //! `volumes/metadata.db` as long as it runs, so a transaction takes a shared one on the same file: a running dockerd is
 //! noticed, and a dockerd that is started meanwhile stops with an error (see `lock.rs`).
 
+mod catalog;
 mod check;
 mod commit;
 mod content;
@@ -66,6 +68,7 @@ mod stage;
 mod store;
 mod sweep;
 
+pub use catalog::Description;
 pub use check::{CheckReport, Finding, Remedy, Subject, Want, WholeLayer};
 pub use commit::{Commit, Committed, LayerRecord, Moved, NewImage, SmallBlob};
 pub use content::Blob;

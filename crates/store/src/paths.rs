@@ -34,6 +34,11 @@ impl Paths {
         &self.longshore
     }
 
+    pub(crate) fn catalog(&self) -> PathBuf {
+        // Image IDs do not say which driver keeps the layers, sizes and layers of an image are the same with each.
+        self.longshore.join("catalog")
+    }
+
     pub(crate) fn lock(&self) -> PathBuf {
         self.longshore.join("lock")
     }
@@ -56,6 +61,11 @@ impl Paths {
 
     pub(crate) fn content(&self) -> PathBuf {
         self.longshore.join("content")
+    }
+
+    /// What says that `content/` is an OCI image layout.
+    pub(crate) fn content_layout(&self) -> PathBuf {
+        self.content().join("oci-layout")
     }
 
     pub(crate) fn content_index(&self) -> PathBuf {
@@ -89,6 +99,11 @@ impl Paths {
 
     pub(crate) fn image_metadata(&self, id: &ImageId) -> PathBuf {
         keyed(&self.image.join("imagedb/metadata"), id.digest())
+    }
+
+    /// A directory for each image with notes on it.
+    pub(crate) fn image_notes(&self) -> PathBuf {
+        self.image.join("imagedb/metadata/sha256")
     }
 
     /// Layer entries; dockerd names layers by SHA-256 only.

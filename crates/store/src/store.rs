@@ -6,8 +6,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use spec::{ChainId, Digest};
+use spec::{Algorithm, ChainId, Digest};
 
+use crate::catalog::Catalog;
 use crate::content::ContentIndex;
 use crate::images::ImageCache;
 use crate::layers::Known;
@@ -45,6 +46,7 @@ struct Inner {
     images: ImageCache,
     layers: Mutex<HashMap<ChainId, Known>>,
     links: Mutex<HashMap<Digest, Arc<[Digest]>>>,
+    catalog: Mutex<Catalog>,
 }
 
 /// `repositories.json` and `index.json` grow by less than a kilobyte an image: room for 100,000.
@@ -73,8 +75,9 @@ impl Store {
             images: ImageCache::default(),
             layers: Mutex::default(),
             links: Mutex::default(),
+            catalog: Mutex::default(),
         }));
-        store.create_directories()?;
+        store.create_missing()?;
         sweep::sweep(&store)?;
         Ok(store)
     }
@@ -118,6 +121,10 @@ impl Store {
         &self.0.layers
     }
 
+    pub(crate) fn known_images(&self) -> &Mutex<Catalog> {
+        &self.0.catalog
+    }
+
     pub(crate) fn known_links(&self) -> &Mutex<HashMap<Digest, Arc<[Digest]>>> {
         &self.0.links
     }
@@ -134,22 +141,40 @@ impl Store {
         files::sync_file_system(&self.0.root, self.root())
     }
 
-    /// Creates the directories with dockerd's modes.
-    fn create_directories(&self) -> Result<(), StoreError> {
+    /// Creates what is missing, with dockerd's modes.
+    fn create_missing(&self) -> Result<(), StoreError> {
+        let directories = self.directories();
         let paths = self.paths();
-        let image = paths.image();
-        let own = paths.longshore();
-        let _transaction = {
-            files::make_dir(own, 0o700)?;
-            self.transaction()?
-        };
-        for path in ["leases", "staging", "trash", "ingest", "content", "content/blobs"] {
-            files::make_dir(&own.join(path), 0o700)?;
+        let files =
+            [paths.lock(), paths.content_layout(), paths.content_index(), paths.repositories()];
+        let is_there = |path: &PathBuf| files::exists(path);
+        let mut needed = directories.iter().map(|(path, _)| path).chain(&files);
+        // Whoever only reads needs no lock, and waits for nobody.
+        if needed.try_fold(true, |all, path| Ok::<_, StoreError>(all && is_there(path)?))? {
+            return Ok(());
+        }
+        files::make_dir(paths.longshore(), 0o700)?;
+        let _transaction = self.transaction()?;
+        for (path, mode) in &directories {
+            files::make_dir(path, *mode)?;
         }
         content::initialize(paths)?;
-        files::make_dir(&paths.root().join("image"), 0o700)?;
-        files::make_dir(image, 0o700)?;
-        for (path, mode) in [
+        self.initialize_references()
+    }
+
+    /// Returns all directories that a store needs, parents first.
+    fn directories(&self) -> Vec<(PathBuf, u32)> {
+        let paths = self.paths();
+        let (own, image) = (paths.longshore(), paths.image());
+        let mut directories = vec![(own.to_owned(), 0o700)];
+        for name in ["leases", "staging", "trash", "ingest", "content", "content/blobs"] {
+            directories.push((own.join(name), 0o700));
+        }
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            directories.push((paths.blobs(algorithm), 0o700));
+        }
+        directories.extend([(paths.root().join("image"), 0o700), (image.to_owned(), 0o700)]);
+        for (name, mode) in [
             ("imagedb", 0o700),
             ("imagedb/content", 0o700),
             ("imagedb/content/sha256", 0o700),
@@ -160,13 +185,12 @@ impl Store {
             ("layerdb/tmp", 0o755),
             ("distribution", 0o700),
         ] {
-            files::make_dir(&image.join(path), mode)?;
+            directories.push((image.join(name), mode));
         }
         if self.driver() == DriverKind::Overlay2 {
-            files::make_dir(&paths.overlay(), 0o710)?;
-            files::make_dir(&paths.overlay_links(), 0o700)?;
+            directories.extend([(paths.overlay(), 0o710), (paths.overlay_links(), 0o700)]);
         }
-        self.initialize_references()
+        directories
     }
 }
 

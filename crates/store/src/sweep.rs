@@ -1,6 +1,7 @@
 //! Tidying up after processes that died, when a data root is opened.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use crate::garbage::Trash;
 use crate::lease::{Entry, Item};
@@ -11,6 +12,9 @@ use crate::{Store, StoreError, files, ingest, lease};
 ///
 /// Damage is reported in the log and does not keep the root from being opened.
 pub(crate) fn sweep(store: &Store) -> Result<(), StoreError> {
+    if is_tidy(store)? {
+        return Ok(());
+    }
     let mut trash = Trash::new(store);
     let transaction = store.transaction()?;
     let (living, dead) = lease::list(store)?;
@@ -41,6 +45,23 @@ pub(crate) fn sweep(store: &Store) -> Result<(), StoreError> {
     drop(transaction);
     trash.empty();
     Ok(())
+}
+
+/// Says whether there is nothing to do, without the lock: whoever only reads waits for nobody.
+fn is_tidy(store: &Store) -> Result<bool, StoreError> {
+    let paths = store.paths();
+    for directory in [paths.leases(), paths.staging(), paths.trash(), paths.ingest()] {
+        if !files::names(&directory)?.is_empty() {
+            return Ok(false);
+        }
+    }
+    // The last image that went did so before the list of manifests was written: it was Longshore that removed it.
+    let changed = |path: &Path| {
+        std::fs::metadata(path)
+            .and_then(|metadata| metadata.modified())
+            .map_err(|error| StoreError::io("look at", path, error))
+    };
+    Ok(changed(&paths.configs())? <= changed(&paths.content_index())?)
 }
 
 /// Removes the manifests and blobs of images that a dockerd has removed, which knows nothing of them.

@@ -1,0 +1,302 @@
+//! What a list needs to know of each image, without reading every config.
+//!
+//! `longshore/catalog` holds it for the images that were there when it was written: their dates, labels and layers, and the
+//! sizes of these. All of it follows from an image ID or a chain ID, so it can be incomplete, but not wrong; whether image and
+//! layers are still there is looked up each time. What is not in it is read from the configs; when much is, it is written anew.
+//!
+//! ```text
+//! sha256:…                                            of all that follows
+//! {"layers":[["sha256:…",1982581],…],
+//!  "images":[["sha256:…",[1700000000,0],{"key":"value"},[0,3]],…]}   numbers of layers, the bottom one first
+//! ```
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use serde::{Deserialize, Serialize};
+use spec::{ChainId, Digest, ImageId};
+
+use crate::{Store, StoreError, files};
+
+/// What a list says of an image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Description {
+    /// The image.
+    pub id: ImageId,
+    /// When it was made, if it says so.
+    pub created: Option<Timestamp>,
+    /// Its labels, if its config has such an object.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Its layers, the bottom one first.
+    pub layers: Vec<ChainId>,
+}
+
+/// Descriptions that were read. Empty until the first list.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    is_loaded: bool,
+    images: HashMap<ImageId, Arc<Description>>,
+    sizes: HashMap<ChainId, u64>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Document {
+    layers: Vec<(ChainId, u64)>,
+    images: Vec<Row>,
+}
+
+type Row = (ImageId, Option<(i64, i32)>, Option<BTreeMap<String, String>>, Vec<usize>);
+
+/// The largest catalog that is read: 100,000 images of some labels.
+const MAX_CATALOG: u64 = 256 << 20;
+/// How many configs and sizes a list may read before it writes the catalog anew: that takes as long as reading some.
+const MAX_UNLISTED: usize = 16;
+/// Bound of the memory for sizes.
+const MAX_SIZES: usize = 1 << 16;
+
+impl Store {
+    /// Describes all images, in no particular order. Damaged ones are left out.
+    pub fn describe_images(&self) -> Result<Vec<Arc<Description>>, StoreError> {
+        let ids = self.images()?;
+        let mut catalog = self.catalog();
+        catalog.load(self);
+        let mut descriptions = Vec::with_capacity(ids.len());
+        let mut unlisted = 0;
+        for id in &ids {
+            if let Some(description) = catalog.images.get(id) {
+                descriptions.push(Arc::clone(description));
+                continue;
+            }
+            // Another process may have removed it meanwhile; a damaged one must not hide the others.
+            match self.image(id) {
+                Ok(Some(image)) => {
+                    let config = image.config.value();
+                    let description = Arc::new(Description {
+                        id: id.clone(),
+                        created: config.created.as_deref().and_then(|text| text.parse().ok()),
+                        labels: config.labels(),
+                        layers: image.layers.clone(),
+                    });
+                    catalog.images.insert(id.clone(), Arc::clone(&description));
+                    descriptions.push(description);
+                    unlisted += 1;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(image = %id, error, "an image cannot be read");
+                }
+            }
+        }
+        unlisted += catalog.complete_sizes(self, &descriptions);
+        if catalog.images.len() > ids.len() {
+            let there: HashSet<&ImageId> = ids.iter().collect();
+            catalog.images.retain(|id, _| there.contains(id));
+        }
+        if unlisted > MAX_UNLISTED {
+            catalog.save(self);
+        }
+        Ok(descriptions)
+    }
+
+    /// Returns the sizes of those layers of described images that are there, in bytes.
+    pub fn described_sizes(&self) -> Result<HashMap<ChainId, u64>, StoreError> {
+        let names = files::names(&self.paths().layers())?;
+        let catalog = self.catalog();
+        let there = names.iter().filter_map(|name| format!("sha256:{name}").parse().ok());
+        Ok(there
+            .filter_map(|id| catalog.sizes.get_key_value(&id))
+            .map(|(id, n)| (id.clone(), *n))
+            .collect())
+    }
+
+    /// Returns the images that images were built or committed from, as far as that is known.
+    pub fn parents(&self) -> Result<HashMap<ImageId, ImageId>, StoreError> {
+        let directory = self.paths().image_notes();
+        let names = files::names(&directory)?;
+        if names.is_empty() {
+            return Ok(HashMap::new());
+        }
+        // A thousand names below a long path take less from there.
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let open = openat(CWD, &directory, flags, Mode::empty())
+            .map_err(|error| StoreError::io("open", &directory, error.into()))?;
+        let mut parents = HashMap::new();
+        for name in names {
+            let note = format!("{name}/parent");
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            if openat(&open, &note, flags, Mode::empty()).is_err() {
+                continue;
+            }
+            let Ok(id) = format!("sha256:{name}").parse::<ImageId>() else { continue };
+            if let Some(parent) = self.parent(&id)? {
+                parents.insert(id, parent);
+            }
+        }
+        Ok(parents)
+    }
+
+    fn catalog(&self) -> MutexGuard<'_, Catalog> {
+        self.known_images().lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Catalog {
+    /// Reads the catalog on disk. One that is missing, torn or of another kind is no catalog.
+    fn load(&mut self, store: &Store) {
+        if std::mem::replace(&mut self.is_loaded, true) {
+            return;
+        }
+        let document = match files::read(&store.paths().catalog(), MAX_CATALOG) {
+            Ok(bytes) => bytes.as_deref().and_then(parse).unwrap_or_default(),
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "catalog not read");
+                return;
+            }
+        };
+        for (id, created, labels, numbers) in document.images {
+            let layer = |number: usize| Some(document.layers.get(number)?.0.clone());
+            let layers: Option<Vec<_>> = numbers.into_iter().map(layer).collect();
+            let created = created.map(|(second, nanosecond)| Timestamp::new(second, nanosecond));
+            if let (Some(layers), Ok(created)) = (layers, created.transpose()) {
+                let description = Description { id: id.clone(), created, labels, layers };
+                self.images.insert(id, Arc::new(description));
+            }
+        }
+        self.sizes.extend(document.layers);
+    }
+
+    /// Looks up the sizes that are not known; returns how many these were.
+    fn complete_sizes(&mut self, store: &Store, images: &[Arc<Description>]) -> usize {
+        if self.sizes.len() > MAX_SIZES {
+            // Most may be those of images that are long gone.
+            self.sizes.clear();
+        }
+        let mut found = 0;
+        for chain in images.iter().flat_map(|image| &image.layers) {
+            if self.sizes.contains_key(chain) {
+                continue;
+            }
+            match store.layer_size(chain) {
+                Ok(Some(size)) => {
+                    self.sizes.insert(chain.clone(), size);
+                    found += 1;
+                }
+                Ok(None) => {}
+                // A damaged layer must not hide the images, not even its own.
+                Err(error) => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(layer = %chain, error, "a layer cannot be read");
+                }
+            }
+        }
+        found
+    }
+
+    /// Writes the catalog. It may be lost, so nobody waits for the disk, and a failure is none of the list's.
+    fn save(&self, store: &Store) {
+        let saved = || -> Result<(), StoreError> {
+            let path = store.paths().catalog();
+            let bytes = self.bytes().map_err(|error| StoreError::damaged(&path, error))?;
+            let _transaction = store.transaction()?;
+            files::replace_unsynced(&store.paths().staging(), &path, &bytes, 0o600)
+        };
+        if let Err(error) = saved() {
+            let error: &dyn std::error::Error = &error;
+            tracing::debug!(error, "catalog not written");
+        }
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut document = Document::default();
+        let mut numbers = HashMap::new();
+        for image in self.images.values() {
+            let mut row = Vec::new();
+            for chain in &image.layers {
+                // An image with a layer that is not there is read anew each time.
+                let Some(size) = self.sizes.get(chain) else { break };
+                row.push(*numbers.entry(chain).or_insert_with(|| {
+                    document.layers.push((chain.clone(), *size));
+                    document.layers.len() - 1
+                }));
+            }
+            if row.len() == image.layers.len() {
+                let created =
+                    image.created.map(|time| (time.as_second(), time.subsec_nanosecond()));
+                document.images.push((image.id.clone(), created, image.labels.clone(), row));
+            }
+        }
+        let body = serde_json::to_vec(&document)?;
+        let mut bytes = format!("{}\n", Digest::sha256(&body)).into_bytes();
+        bytes.extend(body);
+        Ok(bytes)
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<Document> {
+    let end = bytes.iter().position(|byte| *byte == b'\n')?;
+    let (digest, body) = (std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 1..]);
+    let digest: Digest = digest.parse().ok()?;
+    digest.matches(body).then(|| serde_json::from_slice(body).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog(count: u8) -> Catalog {
+        let digest = |text: String| Digest::sha256(text.as_bytes());
+        let chain = |number: u8| ChainId::new(digest(format!("layer {number}")));
+        let mut catalog = Catalog { is_loaded: true, ..Catalog::default() };
+        for number in 0..count {
+            let id = ImageId::new(digest(format!("image {number}")));
+            let description = Description {
+                id: id.clone(),
+                created: Timestamp::new(i64::from(number), 5).ok().filter(|_| number > 0),
+                labels: (number > 1)
+                    .then(|| BTreeMap::from([("a".to_owned(), number.to_string())])),
+                layers: vec![chain(100), chain(number)],
+            };
+            catalog.images.insert(id, Arc::new(description));
+            catalog.sizes.extend([(chain(100), 7), (chain(number), u64::from(number))]);
+        }
+        catalog
+    }
+
+    fn load(bytes: &[u8]) -> Option<Catalog> {
+        let root = crate::tests::Root::packed();
+        std::fs::write(root.store.paths().catalog(), bytes).unwrap();
+        let mut loaded = Catalog::default();
+        loaded.load(&root.store);
+        (!loaded.images.is_empty()).then_some(loaded)
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_nothing_else() {
+        let written = catalog(3);
+        let bytes = written.bytes().unwrap();
+        let read = load(&bytes).unwrap();
+        assert_eq!((&read.images, &read.sizes), (&written.images, &written.sizes));
+        for end in [0, 1, 71, 72, bytes.len() - 1] {
+            assert!(load(&bytes[..end]).is_none(), "cut at {end}");
+        }
+        for at in [0, 10, 71, 72, 100, bytes.len() - 2] {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            assert!(load(&damaged).is_none(), "damaged at {at}");
+        }
+        let body = br#"{"layers":[],"images":[["sha256:x",null,null,[4]]]}"#;
+        let foreign = [format!("{}\n", Digest::sha256(body)).as_bytes(), body].concat();
+        assert!(load(&foreign).is_none());
+    }
+
+    #[test]
+    fn an_image_without_all_of_its_layers_is_not_written() {
+        let mut partial = catalog(3);
+        partial.sizes.retain(|_, size| *size != 2);
+        assert_eq!(load(&partial.bytes().unwrap()).unwrap().images.len(), 2);
+    }
+}
