@@ -36,7 +36,7 @@ pub use entries::{ArchiveEntry, EntryContent, EntryKind, read_entries};
 pub use error::ArchiveError;
 pub use options::{Applied, ApplyOptions, StreamOptions, Unpacked, Whiteouts, XattrNamespace};
 pub use read::read_file;
-pub use rebuild::{rebuild, rebuilt_size};
+pub use rebuild::{decompress, rebuild, rebuilt_size};
 pub use unpack::{apply, extract, inspect, inspect_compressed, unpack};
 pub use verify::{Damage, Verified, verify};
 pub use writer::{MAX_PLAIN_NAME, TarEntry, TarWriter};

@@ -1,6 +1,6 @@
 //! A layer's tar from its directory and its tar-split.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
@@ -8,11 +8,13 @@ use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use spec::{DiffId, Digest};
 
-use crate::ArchiveError;
 use crate::apply::Directories;
+use crate::codec::decoder;
 use crate::error::printable;
 use crate::path::{clean, split};
+use crate::source::Input;
 use crate::split::{Checksum, SplitEntry, SplitReader};
+use crate::{ArchiveError, Compression};
 
 /// File content that is read at once.
 const BUFFER_SIZE: usize = 256 << 10;
@@ -37,6 +39,29 @@ pub fn rebuild<R: Read, W: Write>(
                 let expected = Expected { name: &name, size, checksum };
                 copy_file(&mut directories, &expected, &mut buffer, &mut output)?;
             }
+        }
+    }
+    output.sink.flush().map_err(ArchiveError::Sink)?;
+    Ok(DiffId::new(Digest::from_sha256(output.hasher.finalize().into())))
+}
+
+/// Writes the tar of a layer that is kept compressed, and returns its diff ID, which the caller compares.
+pub fn decompress<R: Read + Send, W: Write>(
+    compressed: R,
+    sink: W,
+) -> Result<DiffId, ArchiveError> {
+    let mut input = Input::new(compressed, None, &|_| {});
+    input.prefill()?;
+    let compression = Compression::detect(input.buffered());
+    let mut decoder = decoder(compression, &mut input)?;
+    let mut output = Output { sink, hasher: Sha256::new() };
+    let mut buffer = vec![0; BUFFER_SIZE];
+    loop {
+        match decoder.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => output.write(&buffer[..read])?,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(source) => return Err(ArchiveError::Decompress { compression, source }),
         }
     }
     output.sink.flush().map_err(ArchiveError::Sink)?;

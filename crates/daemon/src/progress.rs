@@ -31,9 +31,9 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
         ProgressEvent::Loaded { reference } => output(format!("Loaded image: {reference}\n")),
         // dockerd writes what it has to say also where that is nothing.
         ProgressEvent::LoadedIds { ids } if ids.is_empty() => Message::default(),
-        ProgressEvent::LoadedIds { ids } => {
-            output(ids.iter().map(|id| format!("Loaded image ID: {id}\n")).collect())
-        }
+        ProgressEvent::LoadedIds { ids } => output(
+            ids.iter().fold(String::new(), |text, id| text + &format!("Loaded image ID: {id}\n")),
+        ),
         ProgressEvent::TagTaken { reference, id } => output(format!(
             "The image {reference} already exists, renaming the old one with ID {id} to empty string\n"
         )),

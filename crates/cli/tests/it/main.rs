@@ -8,10 +8,12 @@
     reason = "a test that cannot go on fails, and one that is skipped says so"
 )]
 
+mod archives;
 mod check;
 mod concurrent;
 mod crash;
 mod equality;
+mod exchange;
 mod faults;
 mod import;
 mod interchange;

@@ -1,5 +1,6 @@
 //! One layer, the cheapest way to the registry.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use archive::GzipEncoder;
@@ -203,15 +204,23 @@ impl Job {
                     (&layer.diff_id, "its blob is not kept and its files are not unpacked");
                 EngineError::Missing(format!("layer {diff_id} cannot be made: {what}"))
             };
-            let root = store.layer_path(&layer.chain_id)?.ok_or_else(missing)?;
-            let tar_split = store.tar_split(&layer.chain_id)?.ok_or_else(missing)?;
+            let kept = store.layer(&layer.chain_id)?.and_then(|layer| layer.blob);
             let spool = store.spool(&lease)?;
             let failed =
                 |source| EngineError::Layer { digest: layer.diff_id.digest().clone(), source };
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
             let io_failed = |source| failed(archive::ArchiveError::SplitWrite(source));
             let mut encoder = GzipEncoder::new(spool, LEVEL, threads).map_err(io_failed)?;
-            let rebuilt = archive::rebuild(tar_split, &root, &mut encoder).map_err(failed)?;
+            let rebuilt = if let Some(digest) = kept {
+                let blob = store.blob(&digest)?.ok_or_else(missing)?;
+                let open = |source| EngineError::Open { path: blob.path.clone(), source };
+                let file = File::open(&blob.path).map_err(open)?;
+                archive::decompress(file, &mut encoder).map_err(failed)?
+            } else {
+                let root = store.layer_path(&layer.chain_id)?.ok_or_else(missing)?;
+                let tar_split = store.tar_split(&layer.chain_id)?.ok_or_else(missing)?;
+                archive::rebuild(tar_split, &root, &mut encoder).map_err(failed)?
+            };
             let spool = encoder.finish().map_err(io_failed)?;
             if rebuilt != layer.diff_id {
                 let digest = layer.diff_id.digest().clone();

@@ -43,8 +43,8 @@ pub(super) struct Parts {
     /// What the index of the archive lists.
     pub(super) manifest: Descriptor,
     pub(super) manifest_bytes: Bytes,
-    /// Whether the manifest is the one that the image came with.
-    pub(super) is_original: bool,
+    /// Whether all of it is as dockerd saves it: no manifest is kept, and the layers are plain tars.
+    pub(super) is_dockerds: bool,
     /// Other manifests of the image and the indexes that list them: what references by digest name.
     pub(super) related: Vec<(Digest, Bytes)>,
     /// References by digest that the manifests in the archive prove.
@@ -96,7 +96,7 @@ impl Parts {
             layers,
             manifest,
             manifest_bytes,
-            is_original: true,
+            is_dockerds: false,
             related,
             repo_digests,
         })
@@ -108,6 +108,8 @@ impl Parts {
             .zip(&image.layers)
             .map(|(diff_id, chain)| layer_part(store, diff_id, chain))
             .collect::<Result<_>>()?;
+        let is_plain = |layer: &LayerPart| layer.descriptor.digest == *layer.diff_id.digest();
+        let is_dockerds = layers.iter().all(is_plain);
         let descriptors = layers.iter().map(|layer| layer.descriptor.clone()).collect();
         let config_size = image.config.bytes().len() as u64;
         let bytes = json::to_vec(&GeneratedManifest::new(&image.id, config_size, descriptors))
@@ -121,7 +123,7 @@ impl Parts {
                 bytes.len() as u64,
             ),
             manifest_bytes: bytes.into(),
-            is_original: false,
+            is_dockerds,
             related: Vec::new(),
             repo_digests: Vec::new(),
         })

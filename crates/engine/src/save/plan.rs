@@ -87,15 +87,14 @@ impl Plan {
         let created =
             config.created.as_deref().and_then(|time| time.parse::<jiff::Timestamp>().ok());
         let created = created.map_or(0, |time| time.as_second().max(0));
-        if !parts.is_original {
-            // Where no manifest is kept, all is as dockerd has it.
+        if parts.is_dockerds {
             let documents = v1::documents(parts.image.config.bytes(), &parts.image.layers);
             for document in documents.unwrap_or_default() {
                 self.bytes(&Digest::sha256(&document.bytes), document.bytes, created);
             }
         }
         for layer in &parts.layers {
-            let mode = if parts.is_original { FILE_MODE } else { LAYER_MODE };
+            let mode = if parts.is_dockerds { LAYER_MODE } else { FILE_MODE };
             let path = blob_path(&layer.descriptor.digest);
             self.files.entry(path).or_insert_with(|| PlannedFile {
                 mode,
