@@ -121,6 +121,10 @@ pub(crate) struct EngineFlags {
     /// Storage driver: overlay2 or packed (default: what the data root holds, or the best that works)
     #[arg(long, global = true, value_name = "string")]
     pub(crate) storage_driver: Option<String>,
+    /// Look here first for the certificates and the hosts.toml of registries, each in a directory of the registry's name
+    /// (then in "/etc/longshore/certs.d" and "/etc/docker/certs.d")
+    #[arg(long, global = true, value_name = "directory")]
+    pub(crate) certs_dir: Vec<PathBuf>,
     /// Reach this registry, or the registries of this network, over plain HTTP or with any certificate
     #[arg(long, global = true, value_name = "registry")]
     pub(crate) insecure_registry: Vec<String>,

@@ -44,6 +44,7 @@ pub(crate) fn engine(
         };
         config.storage_driver = Some(driver.parse().map_err(|_| unknown())?);
     }
+    prefer_certificates(flags, &mut config);
     config.insecure_registries.extend(flags.insecure_registry.iter().cloned());
     config.registry_mirrors.extend(flags.registry_mirror.iter().cloned());
     Ok(config)
@@ -63,9 +64,17 @@ pub(crate) fn daemon(
     directives.registry_mirrors = list(&flags.registry_mirror);
     let file = config_file(flags);
     let config = DaemonConfig::load(&file, &directives, defaults(environment));
-    let config = config.map_err(|error| CliError::Serve(error.to_string()))?;
+    let mut config = config.map_err(|error| CliError::Serve(error.to_string()))?;
+    prefer_certificates(flags, &mut config);
     require_data_root(&config)?;
     Ok((config, file, directives))
+}
+
+/// Puts the directories of the flags before the others.
+fn prefer_certificates(flags: &EngineFlags, config: &mut DaemonConfig) {
+    let named = flags.certs_dir.iter();
+    let named = named.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+    config.certs_dirs.splice(..0, named);
 }
 
 /// Refuses to work without a data root: the current directory is nobody's intention.
@@ -130,6 +139,7 @@ mod tests {
             config_file: None,
             data_root: None,
             storage_driver: None,
+            certs_dir: Vec::new(),
             insecure_registry: Vec::new(),
             registry_mirror: Vec::new(),
         }
@@ -177,11 +187,14 @@ mod tests {
         let both = EngineFlags {
             data_root: Some("/from/flag".into()),
             insecure_registry: vec!["b".into()],
+            certs_dir: vec!["/certs".into()],
             ..named.clone()
         };
         let config = engine(&both, &user()).unwrap();
         assert_eq!(config.data_root, Path::new("/from/flag"));
         assert_eq!(config.insecure_registries, ["a", "b"]);
+        assert_eq!(config.certs_dirs[0], Path::new("/certs"));
+        assert_eq!(config.certs_dirs.last().unwrap(), Path::new("/etc/docker/certs.d"));
         // A daemon refuses the same.
         let error = super::daemon(&both, Directives::default(), &user()).unwrap_err().to_string();
         assert!(error.contains("both as a flag and in the configuration file"), "{error}");
