@@ -16,6 +16,7 @@ mod equality;
 mod exchange;
 mod faults;
 mod import;
+mod hosts;
 mod interchange;
 mod inventory;
 mod registries;
