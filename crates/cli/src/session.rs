@@ -154,12 +154,11 @@ impl Session {
         } else {
             context::choose(globals, &environment, &config_directory)?
         };
-        let client = match choice.endpoint {
-            Some(endpoint) => Client::remote(endpoint, version),
-            None => {
-                let keyring = Arc::new(Keyring::new(config_directory.clone()));
-                Client::local(Local::new(settings::engine(engine, &environment)?, keyring), version)
-            }
+        let client = if let Some(endpoint) = choice.endpoint {
+            Client::remote(endpoint, version)
+        } else {
+            let keyring = Arc::new(Keyring::new(config_directory.clone()));
+            Client::local(Local::new(settings::engine(engine, &environment)?, keyring), version)
         };
         let (context, debug) = (choice.context, globals.debug);
         Ok(Session { client, context, environment, debug, config_directory })

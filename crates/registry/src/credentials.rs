@@ -1,6 +1,12 @@
 //! Who asks.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::future::BoxFuture;
@@ -74,7 +80,11 @@ pub trait CredentialSource: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(crate) enum Purse {
     /// Given by the caller, for the registry.
-    Given(FoundCredentials),
+    Given {
+        found: FoundCredentials,
+        /// Whether they were wanted.
+        used: AtomicBool,
+    },
     /// To be looked for under the endpoint's own host.
     Source {
         source: Option<Arc<dyn CredentialSource>>,
@@ -87,7 +97,8 @@ impl Purse {
     /// A purse with what a caller gave.
     pub(crate) fn given(credentials: Credentials) -> Self {
         let origin = (credentials != Credentials::Anonymous).then(|| GIVEN.to_owned());
-        Self::Given(FoundCredentials { credentials, origin })
+        let found = FoundCredentials { credentials, origin };
+        Self::Given { found, used: AtomicBool::new(false) }
     }
 
     /// A purse for another host than the caller gave credentials for.
@@ -98,7 +109,10 @@ impl Purse {
     /// Returns the credentials. What cannot be had is not there: the endpoint will say that it wants some.
     pub(crate) async fn open(&self) -> &FoundCredentials {
         match self {
-            Self::Given(found) => found,
+            Self::Given { found, used } => {
+                used.store(true, Ordering::Relaxed);
+                found
+            }
             Self::Source { source, host, found } => {
                 found.get_or_init(|| find(source.as_deref(), host)).await
             }
@@ -108,7 +122,9 @@ impl Purse {
     /// Returns where the credentials that were shown are from; nothing if none were.
     pub(crate) fn origin(&self) -> Option<&str> {
         match self {
-            Self::Given(found) => found.origin.as_deref(),
+            Self::Given { found, used } => {
+                found.origin.as_deref().filter(|_| used.load(Ordering::Relaxed))
+            }
             Self::Source { found, .. } => found.get()?.origin.as_deref(),
         }
     }

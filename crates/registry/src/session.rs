@@ -106,7 +106,7 @@ impl Session {
 
     /// Returns who gives the token that the endpoint wants, if it wants one that is not given already.
     pub(crate) fn realm(&self) -> Option<String> {
-        if let Purse::Given(found) = &self.purse
+        if let Purse::Given { found, .. } = &self.purse
             && matches!(found.credentials, Credentials::RegistryToken(_))
         {
             return None;

@@ -328,7 +328,7 @@ fn check_says_who_would_be_asked_and_what_each_answers() {
         }
         assert_eq!(printed.matches(&format!("Credentials: {config}")).count(), 2, "{printed}");
         assert_no_canary(&printed);
-        let requests = [own, bob].map(|tap| tap.everything());
+        let requests = [&own, &bob].map(Tap::everything);
         assert!(requests.iter().all(|all| !all.contains("/blobs/")), "nothing is downloaded");
 
         let done = bench.run(&["registry", "check", "--format", "json", &name]);

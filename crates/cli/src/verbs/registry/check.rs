@@ -27,11 +27,8 @@ pub(crate) struct Arguments {
 
 /// Asks for a check and shows it. Fails if the name cannot be resolved.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
-    let template = match arguments.format.as_deref() {
-        None | Some("") => None,
-        Some("json") => Some("{{json .}}"),
-        Some(text) => Some(text),
-    };
+    let format = arguments.format.as_deref().unwrap_or_default();
+    let template = (!matches!(format, "" | "json")).then_some(format);
     let template = template.map(Template::parse).transpose().map_err(CliError::TemplateArgument)?;
     let store = session.credentials_to_read();
     let key = key_of_domain(domain(&arguments.name)).to_owned();
@@ -46,7 +43,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     query.add("name", arguments.name.as_str());
     let call = Call { query, registry_auth: Some(auth.encode()), ..Call::default() };
     let answer = session.client.get("/longshore/registry/check", call).await;
-    let answer = answer.map_err(|error| foreign(session, error))?;
+    let answer = answer.map_err(foreign)?;
     let mut check: RegistryCheck = answer.json().await?;
     for origin in check.endpoints.iter_mut().filter_map(|endpoint| endpoint.credentials.as_mut()) {
         if origin == GIVEN {
@@ -54,6 +51,9 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         }
     }
     match template {
+        None if format == "json" => {
+            output::print_line(&serde_json::to_string(&check).map_err(CliError::AnswerJson)?)?;
+        }
         None => output::print(&text(&check))?,
         Some(template) => {
             let json = serde_json::to_value(&check).map_err(CliError::AnswerJson)?;
@@ -87,10 +87,9 @@ fn domain(name: &str) -> &str {
 }
 
 /// Tells a daemon that is not ours from a failure.
-fn foreign(session: &Session, error: CliError) -> CliError {
+fn foreign(error: CliError) -> CliError {
     match error {
         CliError::Daemon { status: 404, message } if message.contains("page not found") => {
-            let _ = session;
             CliError::Refused(
                 "this daemon is not Longshore's and cannot say whom it would ask: without -H, LONGSHORE_HOST and \
                  DOCKER_HOST, `longshore registry check` asks from this machine itself"
