@@ -16,6 +16,7 @@ use crate::settings;
 
 /// The parts of the environment that the command line reads, taken once at the start.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a variable of its own")]
 pub(crate) struct Environment {
     /// `LONGSHORE_HOST`, or else `DOCKER_HOST`.
     pub(crate) host: Option<String>,
@@ -37,6 +38,8 @@ pub(crate) struct Environment {
     pub(crate) runtime_directory: Option<PathBuf>,
     /// Whether `NO_COLOR` has a value: any does, as <https://no-color.org> has it.
     pub(crate) no_color: bool,
+    /// Whether `DOCKER_CLI_DISABLE_OAUTH_LOGIN` says that nobody logs in by a browser.
+    pub(crate) no_browser_login: bool,
     /// The proxies to registries.
     pub(crate) proxies: ProxyVariables,
     /// `DOCKER_CERT_PATH`.
@@ -86,6 +89,9 @@ impl Environment {
             api_version: text("DOCKER_API_VERSION"),
             default_platform: text("DOCKER_DEFAULT_PLATFORM"),
             runtime_directory: path("XDG_RUNTIME_DIR").filter(|path| path.is_absolute()),
+            no_browser_login: text("DOCKER_CLI_DISABLE_OAUTH_LOGIN")
+                .and_then(|value| crate::usage::boolean(&value))
+                .unwrap_or(false),
             no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
             proxies: ProxyVariables {
                 http: text("HTTP_PROXY").or_else(|| text("http_proxy")),

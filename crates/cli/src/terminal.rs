@@ -48,6 +48,11 @@ pub(crate) async fn ask_secretly(question: &str) -> Result<String, CliError> {
     answer
 }
 
+/// Waits until the user ends a line.
+pub(crate) async fn enter() -> Result<(), CliError> {
+    read_line().await.map(|_| ())
+}
+
 /// Reads standard input to its end; `None` if there is more than [`MAX_INPUT`].
 pub(crate) async fn read_all() -> Result<Option<String>, CliError> {
     let text =

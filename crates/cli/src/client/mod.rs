@@ -30,7 +30,7 @@ use tokio::sync::{Mutex, OnceCell};
 pub(crate) use endpoint::Endpoint;
 pub(crate) use host::Host;
 pub(crate) use response::{Messages, Response};
-pub(crate) use tls::TlsMaterial;
+pub(crate) use tls::{TlsMaterial, public_tls};
 use transport::{Connection, Connector};
 pub(crate) use upload::{RequestBody, body_of};
 

@@ -41,6 +41,17 @@ impl fmt::Debug for TlsMaterial {
     }
 }
 
+/// Returns what TLS with a server that the system's authorities vouch for takes.
+pub(crate) fn public_tls() -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has suites for TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
 impl TlsMaterial {
     /// Agrees on TLS with the daemon at the other end of `stream`, whose name and port are `authority`.
     pub(super) async fn secure(

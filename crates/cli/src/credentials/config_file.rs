@@ -235,7 +235,8 @@ fn tab_indented(document: &Map<String, Value>) -> String {
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-fn read_entry(server: &str, entry: &Value) -> Result<AuthConfig, String> {
+/// Reads the credentials of one server.
+pub(super) fn read_entry(server: &str, entry: &Value) -> Result<AuthConfig, String> {
     let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut auth = AuthConfig {
         username: text("username"),

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::process::Stdio;
+use std::time::Duration;
 
 use api::auth::AuthConfig;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 use crate::error::CliError;
+use crate::{output, terminal};
 
+/// How long a helper may take: a user who must find a device or remember a passphrase does in that time.
+const PATIENCE: Duration = Duration::from_mins(5);
+/// When a user is told that a helper takes long.
+const NOTICE: Duration = Duration::from_secs(5);
 /// The longest answer of a helper.
 const MAX_OUTPUT: u64 = 1024 * 1024;
 /// The user name that says that the secret is an identity token.
@@ -24,6 +30,7 @@ const NOT_FOUND: &str = "credentials not found in native keychain";
 #[derive(Clone, Debug)]
 pub(super) struct Helper {
     program: String,
+    patience: Duration,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -40,7 +47,8 @@ impl Helper {
     /// Returns the helper of a name, as `credsStore` and `credHelpers` have it.
     pub(super) fn named(name: &str) -> Helper {
         // Helpers are found on the PATH: a name with a slash would be a file anywhere.
-        Helper { program: format!("docker-credential-{}", name.replace('/', "_")) }
+        let program = format!("docker-credential-{}", name.replace('/', "_"));
+        Helper { program, patience: PATIENCE }
     }
 
     /// Returns the credentials for a server, if the helper has some.
@@ -90,7 +98,27 @@ impl Helper {
         erased.map(|_| ()).map_err(|failure| failure.into_error("erasing"))
     }
 
+    /// Runs the helper to its end. One that does not answer may wait for its user, at a window or a device: after a while
+    /// a user at a terminal is told what is waited for, and in the end it is given up.
     async fn run(&self, action: &str, input: &[u8]) -> Result<Vec<u8>, Failure> {
+        let answer = tokio::time::timeout(self.patience, self.answer(action, input));
+        tokio::pin!(answer);
+        let answered = if let Ok(answered) = tokio::time::timeout(NOTICE, &mut answer).await {
+            answered
+        } else {
+            if terminal::warns_terminal() {
+                let program = &self.program;
+                output::warn_line(&format!("Waiting for {program} (Ctrl-C ends) ..."));
+            }
+            answer.await
+        };
+        answered.unwrap_or_else(|_| {
+            let seconds = self.patience.as_secs();
+            Err(Failure::new(format!("{} did not answer within {seconds} seconds", self.program)))
+        })
+    }
+
+    async fn answer(&self, action: &str, input: &[u8]) -> Result<Vec<u8>, Failure> {
         let child = Command::new(&self.program)
             .arg(action)
             .stdin(Stdio::piped())
@@ -166,7 +194,7 @@ mod tests {
         let path = directory.join("docker-credential-test");
         fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        Helper { program: path.display().to_string() }
+        Helper { program: path.display().to_string(), patience: PATIENCE }
     }
 
     #[tokio::test]
@@ -229,6 +257,15 @@ mod tests {
             "erase\nx.example",
         );
         assert_eq!(fs::read_to_string(log).unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_hangs_is_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let hanging = helper(directory.path(), "exec sleep 1000");
+        let error =
+            Helper { patience: Duration::ZERO, ..hanging }.get("x.example").await.unwrap_err();
+        assert!(error.to_string().contains("did not answer within 0 seconds"), "{error}");
     }
 
     #[tokio::test]

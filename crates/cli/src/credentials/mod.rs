@@ -9,12 +9,14 @@
 
 mod config_file;
 mod helper;
+mod hub;
 mod keyring;
 mod prompt;
 mod server;
 mod store;
 
 pub(crate) use config_file::ConfigFile;
+pub(crate) use hub::{Hub, Pending, user_of};
 pub(crate) use keyring::Keyring;
 pub(crate) use prompt::ask_for_login;
 pub(crate) use server::{DOCKER_HUB_KEY, host_of, key_of_domain};

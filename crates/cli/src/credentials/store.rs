@@ -1,11 +1,13 @@
 //! Getting, keeping and forgetting credentials, wherever they are.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use api::auth::AuthConfig;
 
-use super::config_file::ConfigFile;
+use super::config_file::{ConfigFile, read_entry};
 use super::helper::Helper;
+use super::server::host_of;
 use crate::error::CliError;
 use crate::output;
 
@@ -13,6 +15,10 @@ use crate::output;
 #[derive(Debug)]
 pub(crate) struct Store {
     file: ConfigFile,
+    /// What `DOCKER_AUTH_CONFIG` holds; it goes before everything else.
+    ambient: Vec<AuthConfig>,
+    /// Whether the user was told that passwords are written into a file: once is enough.
+    warned: bool,
 }
 
 impl Store {
@@ -25,12 +31,21 @@ impl Store {
         {
             file.set_default_helper(name);
         }
-        Ok(Store { file })
+        let ambient = match std::env::var("DOCKER_AUTH_CONFIG") {
+            Ok(text) if !text.is_empty() => ambient(&text).unwrap_or_else(|reason| {
+                output::warn_line(&format!(
+                    "Failed to create credential store from DOCKER_AUTH_CONFIG:  {reason}"
+                ));
+                Vec::new()
+            }),
+            _ => Vec::new(),
+        };
+        Ok(Store { file, ambient, warned: false })
     }
 
     /// Returns a store without credentials.
     pub(crate) fn empty(directory: &Path) -> Store {
-        Store { file: ConfigFile::empty(directory) }
+        Store { file: ConfigFile::empty(directory), ambient: Vec::new(), warned: false }
     }
 
     /// Returns the configuration file.
@@ -40,6 +55,9 @@ impl Store {
 
     /// Returns the credentials for a server, empty where there are none.
     pub(crate) async fn get(&self, server: &str) -> Result<AuthConfig, CliError> {
+        if let Some(auth) = self.ambient_entry(server) {
+            return Ok(auth.clone());
+        }
         let kept = self.file.entry(server).unwrap_or_default();
         let Some(name) = self.file.helper(server) else { return Ok(kept) };
         let found = Helper::named(name).get(server).await?.unwrap_or_default();
@@ -50,11 +68,17 @@ impl Store {
     /// Returns where the credentials for a server are kept, in words.
     pub(crate) fn origin(&self, server: &str) -> String {
         match self.file.helper(server) {
+            _ if self.ambient_entry(server).is_some() => "DOCKER_AUTH_CONFIG".to_owned(),
             Some(name) => {
                 format!("docker-credential-{name}, named by {}", self.file.path().display())
             }
             None => self.file.path().display().to_string(),
         }
+    }
+
+    fn ambient_entry(&self, server: &str) -> Option<&AuthConfig> {
+        let named = self.ambient.iter().find(|auth| auth.serveraddress == server);
+        named.or_else(|| self.ambient.iter().find(|auth| host_of(&auth.serveraddress) == server))
     }
 
     /// Keeps credentials under their server's name. Warns where that means to write a password into a file.
@@ -70,7 +94,8 @@ impl Store {
             return Ok(());
         }
         self.file.save()?;
-        if !auth.password.is_empty() {
+        if !auth.password.is_empty() && !self.warned {
+            self.warned = true;
             output::warn(&unencrypted_warning(self.file.path()));
         }
         Ok(())
@@ -83,6 +108,34 @@ impl Store {
         }
         if self.file.remove_entry(server) { self.file.save() } else { Ok(()) }
     }
+}
+
+/// Reads credentials in the form of `config.json`: `{"auths":{SERVER:{"auth":BASE64}}}` and nothing else.
+fn ambient(text: &str) -> Result<Vec<AuthConfig>, String> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Document {
+        #[serde(default)]
+        auths: BTreeMap<String, Entry>,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Entry {
+        #[serde(default)]
+        auth: String,
+    }
+    // The place is enough: the text of a syntax error may quote a secret.
+    let document: Document = serde_json::from_str(text)
+        .map_err(|error| format!("invalid JSON at column {}", error.column()))?;
+    let entries = document.auths.into_iter().map(|(server, entry)| {
+        if entry.auth.is_empty() {
+            return Err(format!(
+                "DOCKER_AUTH_CONFIG environment variable is missing key `auth` for {server}"
+            ));
+        }
+        read_entry(&server, &serde_json::json!({"auth": entry.auth}))
+    });
+    entries.collect()
 }
 
 fn unencrypted_warning(path: &Path) -> String {
@@ -140,6 +193,40 @@ mod tests {
         assert!(store.get("x.example").await.is_err());
         assert!(store.store(&auth("x.example")).await.is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), r#"{"credsStore":"no-such-helper"}"#);
+    }
+
+    #[test]
+    fn ambient_credentials_are_read_strictly() {
+        for (text, expected) in [
+            (r#"{"auths":{"r.example":{"auth":"bWU6cHc="}}}"#, Ok(vec![("r.example", "me", "pw")])),
+            (r#"{"auths":{}}"#, Ok(vec![])),
+            ("{}", Ok(vec![])),
+            (
+                r#"{"auths":{"r.example":{}}}"#,
+                Err("DOCKER_AUTH_CONFIG environment variable is missing key `auth` for r.example"),
+            ),
+            (r#"{"auths":{"r":{"auth":"!"}}}"#, Err("invalid auth configuration for `r`")),
+            (r#"{"auths":{"r":{"password":"s3cret"}}}"#, Err("invalid JSON at column 25")),
+            ("{}{}", Err("invalid JSON at column 3")),
+            ("s3cret", Err("invalid JSON at column 1")),
+        ] {
+            let read = ambient(text);
+            let read = read.as_ref().map(|all| {
+                let parts = |auth: &AuthConfig| {
+                    (auth.serveraddress.clone(), auth.username.clone(), auth.password.clone())
+                };
+                all.iter().map(parts).collect::<Vec<_>>()
+            });
+            let own = |(a, b, c): (&str, &str, &str)| (a.to_owned(), b.to_owned(), c.to_owned());
+            match expected {
+                Ok(expected) => {
+                    assert_eq!(read, Ok(expected.into_iter().map(own).collect()), "{text}");
+                }
+                Err(expected) => {
+                    assert_eq!(read.map_err(String::as_str), Err(expected), "{text}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `longshore login`
 
+pub(super) mod browser;
+
 use api::auth::{AuthConfig, AuthResponse};
 
 use crate::client::Call;
@@ -60,6 +62,21 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     if (user.is_empty() || password.is_empty()) && !terminal::reads_terminal() {
         let message = "Error: Cannot perform an interactive login from a non TTY device";
         return Err(CliError::Refused(message.to_owned()));
+    }
+    if server == DOCKER_HUB_KEY
+        && user.is_empty()
+        && password.is_empty()
+        && !session.environment.no_browser_login
+    {
+        if let Some(auth) = browser::log_in(&mut store).await? {
+            let answer = check(session, &auth).await?;
+            // The token is the password here: there is none in its place.
+            keep(&mut store, auth, &AuthResponse::default()).await?;
+            return output::print_line(&answer.status);
+        }
+        output::warn_line(
+            "Failed to start web-based login - falling back to command line login...\n",
+        );
     }
     let auth = ask_for_login(&user, &password, &known.username, server).await?;
     let answer = check(session, &auth).await?;

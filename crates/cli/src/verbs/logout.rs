@@ -4,6 +4,7 @@ use crate::credentials::{DOCKER_HUB_KEY, host_of};
 use crate::error::CliError;
 use crate::output;
 use crate::session::Session;
+use crate::verbs::login::browser;
 
 /// Log out from a registry.
 ///
@@ -29,8 +30,13 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
             (host, names)
         }
     };
-    output::print_line(&format!("Removing login credentials for {shown}"))?;
     let mut store = session.credentials()?;
+    if server.is_none()
+        && let Err(error) = browser::revoke(&mut store).await
+    {
+        output::warn_line(&format!("WARNING: {error}"));
+    }
+    output::print_line(&format!("Removing login credentials for {shown}"))?;
     let mut failures = Vec::new();
     for name in &names {
         if let Err(error) = store.erase(name).await {

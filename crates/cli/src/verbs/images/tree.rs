@@ -95,8 +95,7 @@ impl Colour {
             Colour::Title => "\x1b[39m\x1b[1m",
             Colour::Name => "\x1b[34m\x1b[1m",
             Colour::Normal => "\x1b[39m",
-            Colour::Absent => "\x1b[39m\x1b[2m",
-            Colour::Untagged => "\x1b[39m\x1b[2m",
+            Colour::Absent | Colour::Untagged => "\x1b[39m\x1b[2m",
             Colour::None => "",
         }
     }
@@ -245,7 +244,7 @@ impl Drawing {
     fn draw(mut self, tops: &[Top]) -> String {
         let warning = self.paint(Colour::Warning, WARNING);
         let legend = self.legend();
-        self.text.push_str(&format!("{warning}\n{legend}\n\n"));
+        self.text.extend([&warning, "\n", &legend, "\n\n"]);
         self.titles();
         let is_spaced = tops.iter().any(|top| !top.children.is_empty());
         for top in tops {
