@@ -136,3 +136,77 @@ fn out_of_files(error: &io::Error) -> bool {
         .raw_os_error()
         .is_some_and(|number| out.iter().any(|errno| errno.raw_os_error() == number))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixStream;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::{DaemonConfig, DaemonInfo, Defaults, Group, Host, Proxies, open_engine};
+
+    const EVENTS: &[u8] = b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n";
+    const PING: &[u8] = b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    async fn daemon(folder: &Path) -> Daemon {
+        let config = DaemonConfig {
+            storage_driver: Some("packed".parse().unwrap()),
+            ..DaemonConfig::new(Defaults {
+                data_root: folder.join("data"),
+                hosts: Vec::new(),
+                certs_dirs: Vec::new(),
+                tls_dir: PathBuf::new(),
+                proxies: Proxies::default(),
+            })
+        };
+        let engine = open_engine(&config, "1", None).await.unwrap();
+        let (version, git_commit, build_time) = ("1".into(), String::new(), String::new());
+        Daemon::new(
+            engine,
+            DaemonInfo { version, git_commit, build_time, config, credentials: None },
+        )
+    }
+
+    async fn answered(client: &mut UnixStream, request: &[u8]) -> bool {
+        let _ = client.write_all(request).await;
+        let mut status = [0; 15];
+        client.read_exact(&mut status).await.is_ok() && status == *b"HTTP/1.1 200 OK"
+    }
+
+    #[tokio::test]
+    async fn a_full_daemon_gives_up_who_is_idle_and_never_who_is_busy() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let group = Group { name: "nosuchgroup".into(), required: false };
+        let listener = Listener::bind(&Host::Unix(path.clone()), &group).await.unwrap();
+        let daemon = daemon(folder.path()).await;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(async move {
+            daemon.serve_at_most(3, vec![listener], async { drop(stopped.await) }).await;
+        });
+        let connect = || UnixStream::connect(&path);
+        let (mut busy, mut first) = (connect().await.unwrap(), connect().await.unwrap());
+        assert!(answered(&mut busy, EVENTS).await && answered(&mut first, PING).await);
+        // Half a request is none.
+        let mut second = connect().await.unwrap();
+        second.write_all(b"GET /_ping").await.unwrap();
+        for _ in 0..4 {
+            let mut newcomer = connect().await.unwrap();
+            assert!(answered(&mut newcomer, PING).await);
+        }
+        for mut idle in [first, second] {
+            let mut rest = Vec::new();
+            let _ = idle.read_to_end(&mut rest).await;
+            assert!(idle.write_all(PING).await.is_err(), "{rest:?}");
+        }
+        stop.send(()).unwrap();
+        serving.await.unwrap();
+        // The stream of events ended with the daemon and not before.
+        let mut rest = String::new();
+        busy.read_to_string(&mut rest).await.unwrap();
+        assert!(rest.ends_with("0\r\n\r\n"), "{rest}");
+    }
+}

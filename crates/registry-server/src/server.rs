@@ -25,9 +25,13 @@ use crate::route::{self, Target};
 use crate::sessions::Sessions;
 use crate::storage::{Durability, Storage};
 
-/// Connections served at once; more wait in the kernel's queue. Each may hold two chunks of a
-/// download or two batches of an upload, about 2 MiB.
-const MAX_CONNECTIONS: usize = 512;
+/// Requests answered at once; more wait for their turn. Each may hold two chunks of a download or
+/// two batches of an upload, about 2 MiB.
+const MAX_REQUESTS: usize = 512;
+
+/// Connections at once; more wait in the kernel's queue. One without a request holds some
+/// kilobytes, so that a crowd of idle clients keeps nobody out.
+const MAX_CONNECTIONS: usize = 16_384;
 
 /// A client that does not send a request's head in this time, or nothing on an idle connection,
 /// makes room for another.
@@ -65,6 +69,8 @@ impl Options {
 pub struct RegistryServer {
     pub(crate) storage: Arc<Storage>,
     pub(crate) sessions: Sessions,
+    /// A place for each request that is being answered.
+    requests: Arc<Semaphore>,
 }
 
 impl RegistryServer {
@@ -73,7 +79,8 @@ impl RegistryServer {
     /// [`ServerError::InUse`] where another server has it open.
     pub fn open(options: Options) -> Result<RegistryServer, ServerError> {
         let storage = Arc::new(Storage::open(options.root, options.durability)?);
-        Ok(RegistryServer { storage, sessions: Sessions::default() })
+        let requests = Arc::new(Semaphore::new(MAX_REQUESTS));
+        Ok(RegistryServer { storage, sessions: Sessions::default(), requests })
     }
 
     /// Serves every connection of `listener` until `shutdown` resolves; then takes no more, lets
@@ -150,6 +157,8 @@ impl RegistryServer {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let began = Instant::now();
         let (method, target) = (request.method().clone(), request.uri().clone());
+        // Never closed, so there always is a place in the end.
+        let place = Arc::clone(&self.requests).acquire_owned().await.ok();
         let response = match self.dispatch(request).await {
             Ok(response) => response,
             Err(failure) => {
@@ -162,7 +171,7 @@ impl RegistryServer {
         };
         let status = response.status().as_u16();
         tracing::debug!(%method, %target, status, took = ?began.elapsed(), "answered");
-        Ok(response)
+        Ok(response.map(|body| reply::holding(body, place)))
     }
 
     async fn dispatch(&self, request: Request<Incoming>) -> Result<Response<Body>, Failure> {

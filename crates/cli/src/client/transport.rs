@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{Mutex, OnceCell};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::ssh::Tunnel;
 use super::{Endpoint, Host, RequestBody};
@@ -163,6 +163,8 @@ fn connect_error(host: &Host, error: &io::Error) -> CliError {
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: SendRequest<RequestBody>,
+    /// Ends with the connection, and says why.
+    task: JoinHandle<hyper::Result<()>>,
 }
 
 impl Connection {
@@ -173,8 +175,8 @@ impl Connection {
             .await
             .map_err(CliError::Transport)?;
         // The connection lives as long as someone sends or reads; its errors are told to them.
-        tokio::spawn(connection);
-        Ok(Connection { sender })
+        let task = tokio::spawn(connection);
+        Ok(Connection { sender, task })
     }
 
     /// Waits for the answer before to be read, and returns whether another request can be sent.
@@ -187,6 +189,16 @@ impl Connection {
         &mut self,
         request: http::Request<RequestBody>,
     ) -> Result<hyper::Response<Incoming>, CliError> {
-        self.sender.send_request(request).await.map_err(CliError::Transport)
+        let error = match self.sender.send_request(request).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        // A connection that was over before the request knows why: over TLS, that the daemon wants a certificate.
+        if error.is_canceled()
+            && let Ok(Err(cause)) = (&mut self.task).await
+        {
+            return Err(CliError::Transport(cause));
+        }
+        Err(CliError::Transport(error))
     }
 }

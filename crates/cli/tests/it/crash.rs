@@ -23,14 +23,14 @@ use super::support::{Home, assert_holds_only, files_below, noise};
 const OVERHEAD: u64 = 1 << 20;
 
 /// Passes connections on and counts the bytes that come back.
-struct Proxy {
-    address: SocketAddr,
+pub(super) struct Proxy {
+    pub(super) address: SocketAddr,
     served: Arc<AtomicU64>,
 }
 
 impl Proxy {
     /// `reached` is told once when `threshold` bytes have been served; nothing more is let through then.
-    fn start(upstream: SocketAddr, threshold: u64, reached: mpsc::Sender<()>) -> Self {
+    pub(super) fn start(upstream: SocketAddr, threshold: u64, reached: mpsc::Sender<()>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let served = Arc::new(AtomicU64::new(0));

@@ -19,7 +19,10 @@ mod import;
 mod hosts;
 mod interchange;
 mod inventory;
+mod operate;
 mod registries;
+mod secure;
+mod signals;
 mod support;
 mod unpack;
 

@@ -120,7 +120,7 @@ pub(crate) const FRONTS: [Front; 3] = [Front::InProcess, Front::Longshore, Front
 #[derive(Debug)]
 pub(crate) struct Bench {
     // Dropped in this order: the daemon stops before its folder goes.
-    _daemon: Option<Process>,
+    daemon: Option<Process>,
     pub(crate) home: Home,
     front: Front,
     flags: Vec<String>,
@@ -139,7 +139,7 @@ impl Bench {
             Process::start(command, &log, ready).unwrap()
         });
         let flags = flags.iter().map(ToString::to_string).collect();
-        Self { _daemon: daemon, home, front, flags }
+        Self { daemon, home, front, flags }
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Done {
@@ -148,6 +148,12 @@ impl Bench {
 
     pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Done {
         run(self.command().args(arguments), input)
+    }
+
+    /// Stops the daemon, if there is one, and returns its folder.
+    pub(crate) fn into_home(self) -> Home {
+        drop(self.daemon);
+        self.home
     }
 
     /// Prepares a command line to the engine.

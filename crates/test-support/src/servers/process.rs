@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -78,6 +78,11 @@ impl Process {
         }
         self.child.kill()?;
         self.child.wait().map(drop)
+    }
+
+    /// Waits until the daemon has ended, which something else makes it do.
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait()
     }
 
     fn failure(&self, what: &str) -> io::Error {
