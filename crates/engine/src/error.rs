@@ -199,6 +199,18 @@ pub enum EngineError {
     /// One prune at a time.
     #[error("a prune operation is already running")]
     PruneRunning,
+    /// A container uses the image that would be left without a name.
+    #[error(
+        "conflict: unable to remove repository reference \"{reference}\" (must force) - container {container} is using its referenced image {id}"
+    )]
+    ReferenceInUse {
+        /// The name.
+        reference: String,
+        /// The short ID of the container.
+        container: String,
+        /// The short image ID.
+        id: String,
+    },
     /// A blob that is needed is not here and cannot be made.
     #[error("{0}")]
     Missing(String),
@@ -272,7 +284,9 @@ impl EngineError {
             | Self::RepositoryNotFound { .. }
             | Self::PullDenied { .. }
             | Self::NoMatchingManifest(_) => ErrorKind::NotFound,
-            Self::ImageInUse { .. } | Self::PruneRunning => ErrorKind::Conflict,
+            Self::ImageInUse { .. } | Self::ReferenceInUse { .. } | Self::PruneRunning => {
+                ErrorKind::Conflict
+            }
             Self::Login(error) if error.is_unauthorized() => ErrorKind::Unauthorized,
             Self::Registry(error) if is_unauthorized(error) => ErrorKind::Unauthorized,
             Self::Cancelled => ErrorKind::Cancelled,

@@ -72,12 +72,25 @@ impl Removal<'_> {
         let Some(reference) = found.reference.filter(|_| !is_id) else {
             let names = references.of_image(&id).to_vec();
             if is_single(&names) {
-                self.check_children(&id)?;
+                self.check_hard(&id)?;
+                if !self.options.force {
+                    self.check_stopped(&id)?;
+                }
                 self.untag(&id, &names)?;
             }
             return self.delete(&id, false);
         };
         let named = resolve::by_digest(&reference);
+        if !self.options.force
+            && is_single(references.of_image(&id))
+            && let Some(container) = self.container(&id, |_| true)?
+        {
+            return Err(EngineError::ReferenceInUse {
+                reference: name.to_owned(),
+                container,
+                id: id.digest().short(),
+            });
+        }
         self.untag(&id, std::slice::from_ref(&named))?;
         let mut left = self.names(&id)?;
         if named.digest().is_none() {
@@ -138,11 +151,15 @@ impl Removal<'_> {
     /// Deletes an image. `quiet`: it is only being tidied up, so that a reason against it is no error.
     fn delete(&mut self, id: &ImageId, quiet: bool) -> Result<()> {
         let names = self.names(id)?;
-        let free = self.check_children(id).and_then(|()| {
-            if names.is_empty() || self.options.force {
+        let free = self.check_hard(id).and_then(|()| {
+            if self.options.force {
                 return Ok(());
             }
-            Err(in_use(id, false, "image is referenced in multiple repositories"))
+            if !names.is_empty() {
+                let reason = "image is referenced in multiple repositories";
+                return Err(in_use(id, false, reason));
+            }
+            self.check_stopped(id)
         });
         if let Err(error) = free {
             return if quiet { Ok(()) } else { Err(error) };
@@ -173,15 +190,43 @@ impl Removal<'_> {
     }
 
     fn delete_parent(&mut self, id: &ImageId) -> Result<()> {
-        let unused = self.names(id)?.is_empty() && self.check_children(id).is_ok();
+        let unused = self.names(id)?.is_empty()
+            && self.check_hard(id).is_ok()
+            && self.check_stopped(id).is_ok();
         if unused && self.store().image(id)?.is_some() { self.delete(id, true) } else { Ok(()) }
     }
 
-    fn check_children(&self, id: &ImageId) -> Result<()> {
-        if self.store().children(id)?.is_empty() {
-            return Ok(());
+    /// Fails for what not even `force` helps against.
+    fn check_hard(&self, id: &ImageId) -> Result<()> {
+        if !self.store().children(id)?.is_empty() {
+            return Err(in_use(id, true, "image has dependent child images"));
         }
-        Err(in_use(id, true, "image has dependent child images"))
+        match self.container(id, |running| running)? {
+            Some(container) => {
+                let reason = format!("image is being used by running container {container}");
+                Err(in_use(id, true, &reason))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn check_stopped(&self, id: &ImageId) -> Result<()> {
+        match self.container(id, |running| !running)? {
+            Some(container) => {
+                let reason = format!("image is being used by stopped container {container}");
+                Err(in_use(id, false, &reason))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the short ID of a container of dockerd's that uses the image.
+    fn container(&self, id: &ImageId, wanted: impl Fn(bool) -> bool) -> Result<Option<String>> {
+        let containers = self.store().containers()?;
+        let found = containers
+            .into_iter()
+            .find(|container| container.image == *id && wanted(container.running));
+        Ok(found.map(|container| container.id.chars().take(12).collect()))
     }
 }
 

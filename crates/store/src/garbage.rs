@@ -245,6 +245,8 @@ impl Collection<'_> {
         step("config removed");
         self.trash.take(&store.paths().image_metadata(id))?;
         self.blobs.extend(store.remove_manifests(self.transaction, id)?);
+        // Its config may be kept without a manifest that mentions it.
+        self.blobs.insert(id.digest().clone());
         Ok(())
     }
 
@@ -368,7 +370,7 @@ impl Used {
 
 /// What becomes a candidate with an image, to be noted before its config, which tells it, is gone.
 fn belongings(store: &Store, id: &ImageId) -> Result<Vec<Entry>, StoreError> {
-    let blobs = store.blobs_of(id)?.into_iter().map(Item::Blob);
+    let blobs = store.blobs_of(id)?.into_iter().chain([id.digest().clone()]).map(Item::Blob);
     // A damaged config tells nothing of its layers.
     let layers = store.image(id).ok().flatten().map(|image| image.layers.clone());
     let layers = layers.unwrap_or_default().into_iter().map(Item::Layer);

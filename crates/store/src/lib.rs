@@ -45,6 +45,7 @@
 mod catalog;
 mod check;
 mod commit;
+mod containers;
 mod content;
 mod deposit;
 mod distribution;
@@ -71,6 +72,7 @@ mod sweep;
 pub use catalog::Description;
 pub use check::{CheckReport, Finding, Remedy, Subject, Want, WholeLayer};
 pub use commit::{Commit, Committed, LayerRecord, Moved, NewImage, SmallBlob};
+pub use containers::Container;
 pub use content::Blob;
 pub use deposit::{Deposit, Depositing, NamedDeposit};
 pub use distribution::{Credentials, Hmac, HmacKey, Source};
