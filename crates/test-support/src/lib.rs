@@ -3,6 +3,7 @@
 pub mod base64;
 pub mod http;
 pub mod image;
+pub mod program;
 pub mod scripted;
 pub mod servers;
 pub mod tar;

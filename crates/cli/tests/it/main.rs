@@ -24,6 +24,7 @@ mod registries;
 mod secure;
 mod signals;
 mod support;
+mod two_engines;
 mod unpack;
 
 /// A test file that nobody lists would pass by not running.
