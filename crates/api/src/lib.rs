@@ -16,6 +16,7 @@
 pub mod auth;
 pub mod check;
 pub mod disk_usage;
+pub mod distribution;
 mod error;
 pub mod event;
 mod filters;
@@ -24,6 +25,7 @@ pub mod message;
 mod platform;
 mod query;
 pub mod registry;
+pub mod search;
 mod stream;
 pub mod system;
 pub mod timestamp;

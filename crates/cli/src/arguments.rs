@@ -9,7 +9,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::verbs::{
     check, completion, daemon, df, dial_stdio, events, help, history, images, import, info,
-    inspect, load, login, logout, prune, pull, push, registry, rmi, save, tag, unpack, version,
+    inspect, load, login, logout, prune, pull, push, registry, rmi, save, search, tag, unpack,
+    version,
 };
 
 /// The whole command line.
@@ -161,6 +162,7 @@ pub(crate) enum Verb {
     Load(load::Arguments),
     Prune(prune::Arguments),
     Import(import::Arguments),
+    Search(search::Arguments),
     Tag(tag::Arguments),
     Unpack(unpack::Arguments),
     /// Manage images

@@ -44,7 +44,7 @@ use usage::Request;
 use verbs::images::CalledAs;
 use verbs::{
     check, completion, daemon, df, dial_stdio, events, history, images, import, info, inspect,
-    load, login, logout, prune, pull, push, registry, rmi, save, tag, unpack, version,
+    load, login, logout, prune, pull, push, registry, rmi, save, search, tag, unpack, version,
 };
 
 /// How long work that was told to stop may take to clean up.
@@ -169,6 +169,7 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Save(arguments) | Verb::Image(ImageVerb::Save(arguments)) => {
             save::run(arguments, session).await
         }
+        Verb::Search(arguments) => search::run(arguments, session).await,
         Verb::Import(arguments) | Verb::Image(ImageVerb::Import(arguments)) => {
             import::run(arguments, session).await
         }

@@ -18,6 +18,11 @@ pub(crate) enum Route {
     /// Pull or import.
     ImageCreate,
     ImageList,
+    ImageSearch,
+    /// What no graph driver has.
+    ImageAttestations,
+    /// What a registry has under a name.
+    Distribution(String),
     /// Save, of the images that the query names.
     ImagesGet,
     /// Save of one image.
@@ -88,8 +93,6 @@ pub(crate) enum Domain {
     Volumes,
     Plugins,
     Swarm,
-    /// Something about images that Longshore does not do yet, as a verb and its object.
-    Images(&'static str),
 }
 
 /// A path that was understood: the route, and the version in front of it as it was written.
@@ -158,18 +161,13 @@ fn images(method: &Method, rest: &str) -> Option<Route> {
     match method.as_str() {
         "GET" => match rest {
             "json" => Some(Route::ImageList),
-            "search" => Some(Route::Unavailable(Domain::Images("search for images"))),
+            "search" => Some(Route::ImageSearch),
             "get" => Some(Route::ImagesGet),
-            _ => {
-                let absent = [("/attestations", "show attestations of images")];
-                match absent.iter().find(|(suffix, _)| rest.ends_with(suffix)) {
-                    Some((_, what)) => Some(Route::Unavailable(Domain::Images(what))),
-                    None => named("/get")
-                        .map(Route::ImageGet)
-                        .or_else(|| named("/json").map(Route::ImageInspect))
-                        .or_else(|| named("/history").map(Route::ImageHistory)),
-                }
-            }
+            _ => named("/get")
+                .map(Route::ImageGet)
+                .or_else(|| named("/json").map(Route::ImageInspect))
+                .or_else(|| named("/history").map(Route::ImageHistory))
+                .or_else(|| named("/attestations").map(|_| Route::ImageAttestations)),
         },
         "POST" => match rest {
             "create" => Some(Route::ImageCreate),
@@ -233,8 +231,8 @@ fn foreign(method: &Method, area: &str, rest: &str) -> Option<Route> {
             id.strip_suffix("/json").map(|id| Route::Empty(Empty::Container(id.to_owned())))
         }
         ("exec", _) => acts(Domain::Containers),
-        ("distribution", _) if reads => {
-            Some(Route::Unavailable(Domain::Images("describe images of registries")))
+        ("distribution", rest) if reads => {
+            rest.strip_suffix("/json").map(|name| Route::Distribution(name.to_owned()))
         }
         ("system", "df") if reads => Some(Route::DiskUsage),
         _ => None,
@@ -330,7 +328,6 @@ mod tests {
 
     #[test]
     fn the_container_half_reads_empty_and_does_nothing() {
-        let later = |what| Route::Unavailable(Domain::Images(what));
         let table = [
             ("GET", "/containers/json", Route::Empty(Empty::List)),
             ("GET", "/containers/x/json", Route::Empty(Empty::Container("x".into()))),
@@ -355,7 +352,7 @@ mod tests {
             ("POST", "/build", Route::Unavailable(Domain::Builds)),
             ("POST", "/session", Route::Unavailable(Domain::Builds)),
             ("POST", "/commit", Route::Unavailable(Domain::Containers)),
-            ("GET", "/distribution/a/b/json", later("describe images of registries")),
+            ("GET", "/distribution/a/b/json", Route::Distribution("a/b".into())),
             ("OPTIONS", "/whatever", Route::Options),
         ];
         for (method, path, expected) in table {

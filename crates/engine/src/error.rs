@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use registry::RegistryError;
 use spec::{Digest, ManifestError, MediaType, PlatformError, ReferenceError};
 
 /// What a caller can tell of an error without reading it; a daemon answers each with its own HTTP status.
@@ -186,6 +187,12 @@ pub enum EngineError {
     /// The URL of an import gives nothing.
     #[error(transparent)]
     Download(registry::RegistryError),
+    /// A search failed.
+    #[error(transparent)]
+    Search(registry::RegistryError),
+    /// A registry does not say what an image is.
+    #[error(transparent)]
+    Distribution(registry::RegistryError),
     /// Something uses the image.
     #[error("conflict: unable to delete {id} ({}) - {reason}", if *hard { "cannot be forced" } else { "must be forced" })]
     ImageInUse {
@@ -291,19 +298,9 @@ impl EngineError {
             Self::Registry(error) if is_unauthorized(error) => ErrorKind::Unauthorized,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Shared(error) => error.kind(),
-            Self::Download(registry::RegistryError::DownloadUrl { .. }) => {
-                ErrorKind::InvalidParameter
-            }
-            Self::Download(registry::RegistryError::DownloadRefused { status, .. }) => match status
-            {
-                400 => ErrorKind::InvalidParameter,
-                401 => ErrorKind::Unauthorized,
-                403 => ErrorKind::Forbidden,
-                404 => ErrorKind::NotFound,
-                _ => ErrorKind::System,
-            },
+            Self::Download(error) | Self::Search(error) => kind_of_request(error),
+            Self::Distribution(error) => kind_of_refusal(error),
             Self::Registry(_)
-            | Self::Download(_)
             | Self::ImportLayer(_)
             | Self::Login(_)
             | Self::NoCredentials
@@ -321,6 +318,33 @@ impl EngineError {
             | Self::Store(_)
             | Self::Internal(_) => ErrorKind::System,
         }
+    }
+}
+
+/// Returns the kind of what goes wrong with a download or a search.
+fn kind_of_request(error: &RegistryError) -> ErrorKind {
+    match error {
+        RegistryError::DownloadUrl { .. }
+        | RegistryError::DownloadRefused { status: 400, .. }
+        | RegistryError::SearchScheme { .. }
+        | RegistryError::SearchLimit { .. }
+        | RegistryError::SecureIndex { .. }
+        | RegistryError::InsecureIndex { .. } => ErrorKind::InvalidParameter,
+        RegistryError::DownloadRefused { status: 401, .. } => ErrorKind::Unauthorized,
+        RegistryError::DownloadRefused { status: 403, .. } => ErrorKind::Forbidden,
+        RegistryError::DownloadRefused { status: 404, .. } => ErrorKind::NotFound,
+        _ => ErrorKind::System,
+    }
+}
+
+/// Returns the kind of a registry's refusal, which goes by the code of its first error.
+fn kind_of_refusal(error: &RegistryError) -> ErrorKind {
+    match error.api_errors().first().map(|first| first.code) {
+        Some("MANIFEST_UNKNOWN" | "NAME_UNKNOWN" | "BLOB_UNKNOWN") => ErrorKind::NotFound,
+        Some("UNAUTHORIZED") => ErrorKind::Unauthorized,
+        Some("DENIED") => ErrorKind::Forbidden,
+        Some("NAME_INVALID" | "TAG_INVALID" | "MANIFEST_INVALID") => ErrorKind::InvalidParameter,
+        _ => ErrorKind::System,
     }
 }
 

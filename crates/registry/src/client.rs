@@ -228,6 +228,11 @@ impl Client {
         self.endpoint(Place::host(url)).await
     }
 
+    /// Says whether another registry stands in for Docker Hub.
+    pub(crate) fn has_own_hub(&self) -> bool {
+        self.inner.config.hub_endpoint.is_some()
+    }
+
     async fn endpoint(&self, place: Place) -> Result<Arc<Endpoint>, RegistryError> {
         let config = &self.inner.config;
         let connect = match place.settings.dial_timeout {

@@ -92,6 +92,55 @@ pub enum RegistryError {
         /// What is wrong.
         reason: String,
     },
+    /// What is searched for looks like a URL.
+    #[error("invalid repository name: repository name ({term}) should not have a scheme")]
+    SearchScheme {
+        /// What was searched for.
+        term: String,
+    },
+    /// More or fewer results are asked for than there can be.
+    #[error("limit {limit} is outside the range of [1, 100]")]
+    SearchLimit {
+        /// How many were asked for.
+        limit: i64,
+    },
+    /// An index that must be secure cannot be reached so.
+    #[error(
+        "invalid registry endpoint {endpoint}: {failure}. If this private registry supports only HTTP or HTTPS with an \
+         unknown CA certificate, add `--insecure-registry {host}` to the daemon's arguments. In the case of HTTPS, if \
+         you have access to the registry's CA certificate, no need for the flag; place the CA certificate at \
+         /etc/docker/certs.d/{host}/ca.crt"
+    )]
+    SecureIndex {
+        /// The index.
+        endpoint: String,
+        /// Its host.
+        host: String,
+        /// Why.
+        failure: Box<RegistryError>,
+    },
+    /// An insecure index cannot be reached at all.
+    #[error("invalid registry endpoint {}. HTTPS attempt: {https}. HTTP attempt: {http}", quoted(.endpoint))]
+    InsecureIndex {
+        /// The index.
+        endpoint: String,
+        /// Why not by HTTPS.
+        https: Box<RegistryError>,
+        /// Why not by HTTP.
+        http: Box<RegistryError>,
+    },
+    /// An index does not want to search.
+    #[error("unexpected status code {status}")]
+    SearchStatus {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// What an index answers to a search cannot be read.
+    #[error("error decoding registry search results")]
+    SearchResults {
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
     /// A file's address is no URL.
     #[error("parse {}: {reason}", quoted(.url))]
     DownloadUrl {

@@ -21,6 +21,7 @@ pub(crate) mod push;
 pub(crate) mod registry;
 pub(crate) mod rmi;
 pub(crate) mod save;
+pub(crate) mod search;
 pub(crate) mod tag;
 mod transfer;
 pub(crate) mod unpack;

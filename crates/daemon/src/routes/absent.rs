@@ -51,8 +51,5 @@ pub(super) fn unavailable(domain: Domain) -> Failure {
         Domain::Volumes => "Longshore keeps images and does not manage volumes",
         Domain::Plugins => "Longshore does not support plugins",
         Domain::Swarm => "Longshore keeps images and does not take part in a swarm",
-        Domain::Images(what) => {
-            return Failure::not_implemented(format!("this version of Longshore does not {what}"));
-        }
     })
 }

@@ -189,6 +189,19 @@ pub(super) fn tagged(repository: &str, tag: &str) -> Result<Reference, Failure> 
     })
 }
 
+/// `GET /images/{name}/attestations`, which a dockerd with a graph driver does not have either.
+pub(super) fn attestations(call: &Call) -> Answer {
+    let mut platforms = call.query.all("platform");
+    let first = platforms.next().unwrap_or_default();
+    if platforms.next().is_some() {
+        return Err(Failure::invalid("only one platform value is currently supported"));
+    }
+    if !first.is_empty() {
+        decode_platform(first)?;
+    }
+    Err(Failure::not_implemented("the legacy image store does not support attestations"))
+}
+
 /// `DELETE /images/{name}`.
 pub(super) async fn remove(daemon: &Daemon, call: &Call, name: &str) -> Answer {
     if name.trim().is_empty() {

@@ -4,11 +4,13 @@ mod absent;
 mod archives;
 mod check;
 mod df;
+mod distribution;
 mod history;
 mod images;
 mod import;
 mod prune;
 mod registry;
+mod search;
 mod system;
 mod unpack;
 
@@ -44,6 +46,9 @@ pub(crate) async fn dispatch(daemon: &Daemon, mut call: Call, mut body: Incoming
         Route::Auth => system::auth(daemon, body).await,
         Route::Events => system::events(daemon, &call),
         Route::ImageCreate => images::create(daemon, &call).await,
+        Route::ImageSearch => search::search(daemon, &call).await,
+        Route::ImageAttestations => images::attestations(&call),
+        Route::Distribution(name) => distribution::inspect(daemon, &call, &name).await,
         Route::ImageList => images::list(daemon, &call).await,
         Route::ImageInspect(name) => images::inspect(daemon, &call, &name).await,
         Route::ImageHistory(name) => history::history(daemon, &call, &name).await,

@@ -8,6 +8,7 @@ mod images;
 mod import;
 mod inventory;
 mod lifetime;
+mod search;
 mod system;
 
 /// A file here that is not named above would never run.

@@ -1,0 +1,35 @@
+//! `search`: what a registry finds.
+
+use registry::{Credentials, SearchResult};
+
+use crate::{Engine, EngineError, Result};
+
+/// What to look for.
+#[derive(Clone, Debug)]
+pub struct SearchRequest {
+    /// Words, behind the host of a registry that is not Docker Hub.
+    pub term: String,
+    /// How many results at the most, up to 100; 0 means 25.
+    pub limit: i64,
+    /// Only official ones, or only others.
+    pub official: Option<bool>,
+    /// Only those that so many people like.
+    pub stars: Option<i64>,
+    /// For the registry.
+    pub credentials: Credentials,
+}
+
+impl Engine {
+    /// Searches a registry.
+    pub async fn search(&self, request: SearchRequest) -> Result<Vec<SearchResult>> {
+        let SearchRequest { term, limit, official, stars, credentials } = request;
+        let client = self.network().client;
+        let mut found =
+            client.search(&term, limit, &credentials).await.map_err(EngineError::Search)?;
+        found.retain(|result| {
+            official.is_none_or(|official| result.is_official == official)
+                && stars.is_none_or(|stars| result.star_count >= stars)
+        });
+        Ok(found)
+    }
+}
