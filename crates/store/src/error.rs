@@ -62,6 +62,21 @@ pub enum StoreError {
         /// What was asked for.
         wanted: DriverKind,
     },
+    /// The data root is a dockerd's that keeps its images in a way that Longshore has not.
+    #[error(
+        "data root `{}` keeps its images {how}, which Longshore does not have: save them with `docker save` and load them \
+         with `longshore load` into another data root{}",
+        .root.display(),
+        .advice
+    )]
+    ForeignStore {
+        /// The data root.
+        root: PathBuf,
+        /// In which way.
+        how: String,
+        /// What else the user can do, with a comma before it; may be empty.
+        advice: &'static str,
+    },
     /// No such driver, or one that only dockerd has.
     #[error("storage driver `{0}` is not supported: use overlay2 or packed")]
     UnknownDriver(String),
