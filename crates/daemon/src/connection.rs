@@ -106,7 +106,8 @@ impl Daemon {
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, mut body) = request.into_parts();
-        let (version, answer) = match parse(&head) {
+        let oldest = self.config().min_api_version;
+        let (version, answer) = match parse(&head, oldest) {
             Ok(call) => {
                 let timer =
                     call.route.action(&call.query).map(|action| self.actions().begin(action));
@@ -136,7 +137,7 @@ pub(crate) async fn discard(headers: &HeaderMap, body: &mut Incoming) {
 }
 
 /// Understands a request's head, or says what is wrong with it and to a client of which version.
-fn parse(head: &Parts) -> Result<Call, (ApiVersion, Failure)> {
+fn parse(head: &Parts, oldest: ApiVersion) -> Result<Call, (ApiVersion, Failure)> {
     let newest = ApiVersion::CURRENT;
     let refuse = |failure: Failure| (newest, failure);
     if head.version == Version::HTTP_11 && !head.headers.contains_key(HOST) {
@@ -147,7 +148,7 @@ fn parse(head: &Parts) -> Result<Call, (ApiVersion, Failure)> {
         .ok_or_else(|| refuse(Failure::new(StatusCode::NOT_FOUND, "page not found")))?;
     let version = match target.version {
         None => newest,
-        Some(text) => speaks(text)?,
+        Some(text) => speaks(text, oldest)?,
     };
     let query = Query::parse(head.uri.query().unwrap_or_default())
         .map_err(|error| (version, error.into()))?;
@@ -156,10 +157,10 @@ fn parse(head: &Parts) -> Result<Call, (ApiVersion, Failure)> {
 }
 
 /// The version that a client speaks, if the daemon does too.
-fn speaks(text: &str) -> Result<ApiVersion, (ApiVersion, Failure)> {
+fn speaks(text: &str, oldest: ApiVersion) -> Result<ApiVersion, (ApiVersion, Failure)> {
     let version: ApiVersion =
         text.parse().map_err(|error: api::ApiError| (ApiVersion::CURRENT, error.into()))?;
-    let (oldest, newest) = (ApiVersion::MINIMUM, ApiVersion::CURRENT);
+    let newest = ApiVersion::CURRENT;
     let failure = if version < oldest {
         format!(
             "client version {text} is too old. Minimum supported API version is {oldest}, please upgrade your \

@@ -61,6 +61,9 @@ impl Route {
             Self::ImageInspect(_) => "inspect",
             Self::ImageTag(_) => "tag",
             Self::ImagePrune => "prune",
+            Self::ImagesGet | Self::ImageGet(_) => "save",
+            Self::ImagesLoad => "load",
+            Self::Unpack => "unpack",
             _ => return None,
         })
     }

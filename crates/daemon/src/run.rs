@@ -74,7 +74,8 @@ pub struct Activation {
     pub notifier: Notifier,
 }
 
-/// Runs a daemon until SIGTERM or SIGINT. On SIGHUP it reads its configuration and its certificates again.
+/// Runs a daemon until SIGTERM or SIGINT. On SIGHUP it reads its configuration and its certificates again, on SIGUSR1 it
+/// logs its metrics.
 pub async fn run(
     info: DaemonInfo,
     activation: Activation,
@@ -101,7 +102,8 @@ pub async fn run(
     let hear = |kind| signal(kind).map_err(RunError::Signals);
     let (mut terminate, mut interrupt) =
         (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
-    let mut hangup = hear(SignalKind::hangup())?;
+    let (mut hangup, mut report) =
+        (hear(SignalKind::hangup())?, hear(SignalKind::user_defined1())?);
     let engine = open_engine(&config, &info.version, info.credentials.clone())
         .await
         .map_err(|error| RunError::Engine(Box::new(error)))?;
@@ -119,6 +121,8 @@ pub async fn run(
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
+                // dockerd writes down what its threads do; here it is what the daemon counts.
+                _ = report.recv() => tracing::info!(state = metrics::document(&daemon).await, "SIGUSR1"),
                 _ = hangup.recv() => {
                     notifier.reloading();
                     reload(&daemon, tls.as_deref(), process);

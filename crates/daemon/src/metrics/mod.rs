@@ -85,8 +85,9 @@ async fn answer(daemon: &Daemon, request: &Request<Incoming>) -> Response<Body> 
     response
 }
 
+/// Everything that is measured, as text.
 #[expect(clippy::cast_precision_loss, reason = "the format has no other numbers")]
-async fn document(daemon: &Daemon) -> String {
+pub(crate) async fn document(daemon: &Daemon) -> String {
     let mut text = Text::default();
     daemon.actions().write(&mut text);
     let (host, platform) = (daemon.host(), Platform::host());

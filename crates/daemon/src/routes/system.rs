@@ -65,7 +65,7 @@ pub(super) fn version(daemon: &Daemon) -> Response<Body> {
         (host.os, host.architecture)
     };
     let newest = ApiVersion::CURRENT.to_string();
-    let oldest = ApiVersion::MINIMUM.to_string();
+    let oldest = daemon.config().min_api_version.to_string();
     let details = [
         ("ApiVersion", newest.as_str()),
         ("Arch", &arch),

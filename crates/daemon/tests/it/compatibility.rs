@@ -87,3 +87,14 @@ async fn the_docker_command_line_works() {
     assert_eq!(String::from_utf8_lossy(&failed.stderr), "Error: No such object: nosuch\n");
     serving.abort();
 }
+
+#[tokio::test]
+async fn versions_older_than_the_configured_one_are_refused() {
+    let house = House::with(|config| config.min_api_version = api::ApiVersion::new(1, 40)).await;
+    let reply = house.get("/v1.39/images/json").await;
+    let expected = "client version 1.39 is too old. Minimum supported API version is 1.40, please upgrade your client \
+                    to a newer version";
+    assert_eq!((reply.status, reply.message().as_str()), (400, expected));
+    assert_eq!(house.get("/v1.40/images/json").await.status, 200);
+    assert_eq!(house.get("/version").await.json()["MinAPIVersion"], "1.40");
+}
