@@ -5,6 +5,24 @@ use serde::{Deserialize, Serialize};
 /// What credentials are from that came with the request itself: only the client knows more.
 pub const GIVEN: &str = "the request";
 
+/// Returns the registry that a name to be checked is; nothing if it is an image. Client and daemon have to agree on it, as
+/// credentials are for one registry only.
+///
+/// What could be both is an image, unless it looks like a host or ends with a slash.
+pub fn host(name: &str) -> Option<&str> {
+    let bare = name.strip_suffix('/').unwrap_or(name);
+    if bare.contains(['/', '@']) {
+        return None;
+    }
+    if bare.len() < name.len() || bare.starts_with('[') {
+        return Some(bare);
+    }
+    // What stands behind the colon of `alpine:3.19` is no port.
+    let (host, port) = bare.split_once(':').unwrap_or((bare, "0"));
+    let is_host = port.parse::<u16>().is_ok() && (host == "localhost" || host.contains('.'));
+    is_host.then_some(bare)
+}
+
 /// Who is asked for something, and what each says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]

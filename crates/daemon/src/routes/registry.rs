@@ -31,8 +31,7 @@ fn checked(name: &str) -> Result<(Checked, String), Failure> {
     if name.is_empty() {
         return Err(Failure::invalid("name is required: an image or a registry"));
     }
-    let bare = name.strip_suffix('/').unwrap_or(name);
-    if !bare.contains(['/', '@']) && (bare.len() < name.len() || is_host(bare)) {
+    if let Some(bare) = api::registry::host(name) {
         // The grammar of names decides what a host may be.
         let probe = Reference::parse_familiar(&format!("{bare}/a/b"))?;
         let registry = probe.repository().domain().to_owned();
@@ -45,14 +44,6 @@ fn checked(name: &str) -> Result<(Checked, String), Failure> {
     };
     let shown = reference.clone().with_default_tag().familiar();
     Ok((Checked::Image(reference.repository().clone(), target), shown))
-}
-
-fn is_host(name: &str) -> bool {
-    let host = match name.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => name,
-    };
-    host == "localhost" || host.starts_with('[') || host.contains('.')
 }
 
 fn document(name: String, check: registry::RegistryCheck) -> RegistryCheck {
@@ -119,6 +110,7 @@ mod tests {
             ("alpine", "docker.io/library/alpine latest"),
             ("alpine:3", "docker.io/library/alpine 3"),
             ("alpine:3.19", "docker.io/library/alpine 3.19"),
+            ("r.example:latest", "docker.io/library/r.example latest"),
             ("ghcr.io/a/b", "ghcr.io/a/b latest"),
             ("localhost:5000/a", "localhost:5000/a latest"),
             ("ghcr.io", "registry ghcr.io"),

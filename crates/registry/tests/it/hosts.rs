@@ -407,6 +407,37 @@ async fn tls_is_set_up_for_each_host() {
 }
 
 #[tokio::test]
+async fn a_client_certificate_is_shown_to_the_host_that_it_is_for() {
+    let identity = Identity::new(&["127.0.0.1"]).unwrap().ask_client();
+    let mirror = Scripted::start_tls(&identity).await.unwrap();
+    let (_, path) = paths();
+    mirror.on("GET", &path, [manifest(b"{}")]);
+    let both = format!("{}{}", identity.client_certificate, identity.client_key);
+    for (settings, works) in [
+        ("ca = \"m.pem\"", false),
+        ("ca = \"m.pem\"\nclient = \"both.pem\"", true),
+        ("ca = \"m.pem\"\nclient = [\"both.pem\"]", true),
+        ("ca = \"m.pem\"\nclient = [[\"one.pem\", \"key.pem\"]]", true),
+        ("skip_verify = true\nclient = [[\"both.pem\", \"\"]]", true),
+    ] {
+        let certs = certs("reg.example", &format!("server = \"{}\"\n{settings}", mirror.url()));
+        let directory = certs.path().join("reg.example");
+        for (name, content) in [
+            ("m.pem", &identity.authority),
+            ("both.pem", &both),
+            ("one.pem", &identity.client_certificate),
+            ("key.pem", &identity.client_key),
+        ] {
+            fs::write(directory.join(name), content).unwrap();
+        }
+        let client = client(&certs, None);
+        let remote = client.remote(&app("reg.example"), &ann(), Access::Pull).await.unwrap();
+        let fetched = remote.manifest(&by_digest()).await;
+        assert_eq!(fetched.is_ok(), works, "{settings}: {fetched:?}");
+    }
+}
+
+#[tokio::test]
 async fn plain_http_with_settings_for_tls_is_tried_with_tls_first() {
     let [mirror] = servers().await;
     let file = format!("server = \"{}\"\nskip_verify = true", mirror.url());

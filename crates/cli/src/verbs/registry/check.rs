@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use api::Query;
 use api::auth::AuthConfig;
 use api::registry::{Endpoint, GIVEN, RegistryCheck, Request};
-use spec::Repository;
+use spec::Reference;
 
 use crate::client::Call;
 use crate::credentials::key_of_domain;
@@ -31,8 +31,9 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     let template = (!matches!(format, "" | "json")).then_some(format);
     let template = template.map(Template::parse).transpose().map_err(CliError::TemplateArgument)?;
     let store = session.credentials_to_read();
-    let key = key_of_domain(domain(&arguments.name)).to_owned();
-    let auth = match store.get(&key).await {
+    let registry = registry(&arguments.name)?;
+    let key = key_of_domain(&registry);
+    let auth = match store.get(key).await {
         Ok(auth) => auth,
         Err(error) => {
             output::warn_line(&format!("WARNING: {error}"));
@@ -47,7 +48,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     let mut check: RegistryCheck = answer.json().await?;
     for origin in check.endpoints.iter_mut().filter_map(|endpoint| endpoint.credentials.as_mut()) {
         if origin == GIVEN {
-            *origin = store.origin(&key);
+            *origin = store.origin(key);
         }
     }
     match template {
@@ -67,23 +68,13 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
 }
 
 /// Returns the registry that a name is of, or is.
-fn domain(name: &str) -> &str {
-    let bare = name.trim_end_matches('/');
-    let first = bare.split('/').next().unwrap_or_default();
-    let is_host = |text: &str| text.contains(['.', ':']) || text == "localhost";
-    let names_host = if bare.contains('/') {
-        is_host(first)
-    } else {
-        // As the daemon tells them apart: `alpine:3` is an image, `r.example:3` is not.
-        bare.len() < name.len()
-            || first.rsplit_once(':').map_or(first, |(host, _)| host).contains(['.', '['])
-            || first.split(':').next() == Some("localhost")
+fn registry(name: &str) -> Result<String, CliError> {
+    // The grammar of names decides what a host may be.
+    let image = match api::registry::host(name) {
+        Some(host) => format!("{host}/a/b"),
+        None => name.to_owned(),
     };
-    if names_host && Repository::parse_familiar(&format!("{first}/a")).is_ok() {
-        first
-    } else {
-        "docker.io"
-    }
+    Ok(Reference::parse_familiar(&image)?.repository().domain().to_owned())
 }
 
 /// Tells a daemon that is not ours from a failure.
