@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that must pass.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -10,7 +11,7 @@ use crate::workspace::{Workspace, cargo};
 use crate::{check_deps, shell};
 
 /// What the tests compare Longshore with: a program, and the Debian package that it is in.
-const NEEDED: [(&str, &str); 9] = [
+const NEEDED: [(&str, &str); 12] = [
     ("dockerd", "docker.io"),
     ("docker", "docker.io"),
     ("docker-registry", "docker-registry"),
@@ -20,7 +21,16 @@ const NEEDED: [(&str, &str); 9] = [
     ("openssl", "openssl"),
     ("getfattr", "attr"),
     ("tar", "tar"),
+    ("gzip", "gzip"),
+    ("bzip2", "bzip2"),
+    ("xz", "xz-utils"),
 ];
+
+/// What programs in Python speak to a daemon with.
+const DOCKER_PY: &str = "docker==7.1.0";
+
+/// Debian's Python, whatever else is first on the PATH.
+const PYTHON: &str = "/usr/bin/python3";
 
 pub(crate) fn run() -> Result<()> {
     let workspace = Workspace::read()?;
@@ -45,7 +55,9 @@ pub(crate) fn run() -> Result<()> {
     check_deps::run()?;
     // The end-to-end suites run the binary itself, which `--workspace` builds, and are tests of
     // its package.
-    shell::run(cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]).env(COMPLETE, "1"))?;
+    let python = install_docker_py(&workspace)?;
+    let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    shell::run(tests.env(COMPLETE, "1").env("LONGSHORE_DOCKER_PY", python))?;
     println!("\nEverything passed.");
     if !geteuid().is_root() {
         println!(
@@ -91,10 +103,30 @@ fn install_packages() -> Result<()> {
     Ok(())
 }
 
+/// Installs docker-py below the target folder, and returns the Python that has it.
+fn install_docker_py(workspace: &Workspace) -> Result<PathBuf> {
+    let folder = workspace.target.join("docker-py");
+    let python = folder.join("bin/python");
+    let installed = Command::new(&python).args(["-c", "import docker"]).output();
+    if installed.is_ok_and(|output| output.status.success()) {
+        return Ok(python);
+    }
+    shell::run(Command::new(PYTHON).args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", DOCKER_PY]);
+    shell::run(&mut pip).context("cannot install docker-py from PyPI")?;
+    Ok(python)
+}
+
 /// The packages whose programs are not there, each once.
 fn missing() -> Vec<&'static str> {
     let absent = NEEDED.into_iter().filter(|(program, _)| find_program(program).is_none());
     let mut packages: Vec<&str> = absent.map(|(_, package)| package).collect();
     packages.dedup();
+    // A package without a program: what makes a Python environment for docker-py.
+    let venv = Command::new(PYTHON).args(["-c", "import ensurepip"]).output();
+    if !venv.is_ok_and(|output| output.status.success()) {
+        packages.push("python3-venv");
+    }
     packages
 }
