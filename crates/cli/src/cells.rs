@@ -8,9 +8,9 @@ use crate::format::{Field, Marshal, Structure, Value};
 use crate::units::human_duration;
 
 /// Makes a row of a list: what a template's fields are.
-pub(crate) fn row<'a>(
+pub(crate) fn row(
     type_name: &'static str,
-    fields: impl IntoIterator<Item = (&'a str, String)>,
+    fields: impl IntoIterator<Item = (&'static str, String)>,
 ) -> Value {
     let fields = fields.into_iter().map(|(name, text)| Field::new(name, Value::Text(text)));
     Value::Structure(Structure { type_name, fields: fields.collect(), marshal: Marshal::Row })

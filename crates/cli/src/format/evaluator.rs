@@ -382,11 +382,11 @@ impl Evaluator<'_> {
         names: &[String],
         operand: &Operand,
     ) -> Result<Value, TemplateError> {
-        let mut value = value.clone();
-        for name in names {
-            value = self.field(&value, name).map_err(|message| failure(operand, message))?;
-        }
-        Ok(value)
+        let step = |value: &Value, name: &String| {
+            self.field(value, name).map_err(|message| failure(operand, message))
+        };
+        let [first, rest @ ..] = names else { return Ok(value.clone()) };
+        rest.iter().try_fold(step(value, first)?, |value, name| step(&value, name))
     }
 
     fn field(&self, value: &Value, name: &str) -> Result<Value, String> {

@@ -67,7 +67,7 @@ fn write_structure(text: &mut String, structure: &Structure, html: Html) {
 
 /// Lists the members of a struct, those of embedded structs in their place.
 fn collect<'a>(structure: &'a Structure, members: &mut Vec<(&'a str, &'a Value)>) {
-    for field in &structure.fields {
+    for field in structure.fields.iter() {
         match &field.value {
             Value::Structure(inner) if field.embedded => collect(inner, members),
             value if field.omit_empty && value.is_empty() => {}

@@ -62,7 +62,7 @@ fn write(text: &mut String, value: &Value, names: bool) {
             for (index, field) in structure.fields.iter().enumerate() {
                 separate(text, index);
                 if names {
-                    text.extend([field.name.as_str(), ":"]);
+                    text.extend([&*field.name, ":"]);
                 }
                 write(text, &field.value, names);
             }

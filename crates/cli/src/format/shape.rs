@@ -122,8 +122,8 @@ impl Type {
             let json =
                 if member.embedded { json } else { json.and_then(|json| json.get(member.key)) };
             Field {
-                name: member.name.to_owned(),
-                key: member.key.to_owned(),
+                name: member.name.into(),
+                key: member.key.into(),
                 omit_empty: member.omit_empty,
                 embedded: member.embedded,
                 value: member.shape.read(json),

@@ -233,7 +233,8 @@ fn lists_are_tables_lines_or_json() {
             fields: vec![
                 Field::new("Tag", Value::from(tag)),
                 Field::new("Repository", Value::from(repository)),
-            ],
+            ]
+            .into(),
             marshal: Marshal::Row,
         })
     };

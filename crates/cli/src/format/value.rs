@@ -1,6 +1,8 @@
 //! The values that templates see.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A value as Go's templates know it.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,8 +47,8 @@ pub(crate) enum Element {
 pub(crate) struct Structure {
     /// The name that error messages give the type, as Go would.
     pub(crate) type_name: &'static str,
-    /// The fields, in order.
-    pub(crate) fields: Vec<Field>,
+    /// The fields, in order. Templates take copies at every step, so these are cheap.
+    pub(crate) fields: Arc<[Field]>,
     /// How it becomes JSON.
     pub(crate) marshal: Marshal,
 }
@@ -64,9 +66,9 @@ pub(crate) enum Marshal {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Field {
     /// The name in templates.
-    pub(crate) name: String,
+    pub(crate) name: Cow<'static, str>,
     /// The key in JSON.
-    pub(crate) key: String,
+    pub(crate) key: Cow<'static, str>,
     /// Whether JSON leaves an empty value out.
     pub(crate) omit_empty: bool,
     /// Whether the value is a struct whose fields count as fields of this one.
@@ -77,14 +79,9 @@ pub(crate) struct Field {
 
 impl Field {
     /// Returns a field of one name in templates and in JSON.
-    pub(crate) fn new(name: &str, value: Value) -> Field {
-        Field {
-            name: name.to_owned(),
-            key: name.to_owned(),
-            omit_empty: false,
-            embedded: false,
-            value,
-        }
+    pub(crate) fn new(name: impl Into<Cow<'static, str>>, value: Value) -> Field {
+        let name = name.into();
+        Field { key: name.clone(), name, omit_empty: false, embedded: false, value }
     }
 
     /// Leaves an empty value out of JSON.

@@ -188,7 +188,8 @@ fn template(format: &str, rows: rows::Rows) -> Result<String, CliError> {
             list("Containers", rows.containers),
             list("Volumes", rows.volumes),
             list("BuildCache", rows.build_cache),
-        ],
+        ]
+        .into(),
         marshal: Marshal::Fields,
     });
     Ok(Template::parse(&source)?.execute(&all, Execution::Values)?)

@@ -100,7 +100,7 @@ async fn show_template(session: &Session, text: &str) -> Result<(), CliError> {
     }
     let (fields, errors, failure) = match fetch(session).await {
         Ok(answer) => match Shape::Structure(&shapes::INFO).read(Some(&read(&answer)?)) {
-            Value::Structure(structure) => (structure.fields, Vec::new(), None),
+            Value::Structure(structure) => (structure.fields.to_vec(), Vec::new(), None),
             _ => (Vec::new(), Vec::new(), None),
         },
         Err(error) if error.is_connection_failure() => (Vec::new(), Vec::new(), Some(error)),
@@ -130,17 +130,20 @@ fn read<'a, T: Deserialize<'a>>(answer: &'a [u8]) -> Result<T, CliError> {
 fn information(server: Vec<Field>, session: &Session, errors: Vec<String>) -> Structure {
     let mut client = vec![Field::new("Debug", Value::Bool(session.debug))];
     if let Value::Structure(version) = client_value("", &session.context) {
-        client.extend(version.fields);
+        client.extend(version.fields.iter().cloned());
     }
     client.push(Field::new("Plugins", Value::List(Some(Vec::new()))));
     client.push(Field::new("Warnings", Value::List(None)));
-    let client =
-        Structure { type_name: "*system.clientInfo", fields: client, marshal: Marshal::Fields };
+    let client = Structure {
+        type_name: "*system.clientInfo",
+        fields: client.into(),
+        marshal: Marshal::Fields,
+    };
     let mut fields = server;
     fields.push(Field::new("ServerErrors", Value::from(errors)).omit_empty());
     fields.push(Field::new("ClientInfo", Value::Structure(client)));
     fields.push(Field::new("ClientErrors", Value::List(None)).omit_empty());
-    Structure { type_name: "system.dockerInfo", fields, marshal: Marshal::Fields }
+    Structure { type_name: "system.dockerInfo", fields: fields.into(), marshal: Marshal::Fields }
 }
 
 /// Text in lines of `label: value`, of which those without a value can be left out.

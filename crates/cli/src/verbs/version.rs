@@ -135,7 +135,8 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         fields: vec![
             Field::new("Client", client_value(&negotiated.to_string(), &session.context)),
             Field::new("Server", Shape::Pointer(&SERVER).read(server.as_ref().ok())),
-        ],
+        ]
+        .into(),
         marshal: Marshal::Fields,
     });
     let printed = template.execute(&value, Execution::Values);
@@ -224,7 +225,8 @@ mod tests {
             fields: vec![
                 Field::new("Client", client_value("1.41", "default")),
                 Field::new("Server", Shape::Pointer(&SERVER).read(Some(server))),
-            ],
+            ]
+            .into(),
             marshal: Marshal::Fields,
         });
         let text = Template::parse(TEMPLATE).unwrap().execute(&value, Execution::Values).unwrap();
