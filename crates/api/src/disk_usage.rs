@@ -169,12 +169,7 @@ fn without_empty_names<S: Serializer>(
     let images = images.as_deref().unwrap_or_default();
     let mut sequence = serializer.serialize_seq(Some(images.len()))?;
     for image in images {
-        let mut image = serde_json::to_value(image).map_err(serde::ser::Error::custom)?;
-        for names in ["RepoDigests", "RepoTags"] {
-            if image[names].as_array().is_some_and(Vec::is_empty) {
-                image[names] = serde_json::Value::Null;
-            }
-        }
+        let image = image.with_null_names().map_err(serde::ser::Error::custom)?;
         sequence.serialize_element(&image)?;
     }
     sequence.end()

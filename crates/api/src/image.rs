@@ -41,6 +41,20 @@ pub struct ImageSummary {
     pub virtual_size: Option<u64>,
 }
 
+impl ImageSummary {
+    /// Returns the document with `null` for no tags and for no digests, where dockerd writes it so: in lists for API < 1.43, and
+    /// in what takes space.
+    pub fn with_null_names(&self) -> Result<serde_json::Value, serde_json::Error> {
+        let mut document = serde_json::to_value(self)?;
+        for names in ["RepoDigests", "RepoTags"] {
+            if document[names].as_array().is_some_and(Vec::is_empty) {
+                document[names] = serde_json::Value::Null;
+            }
+        }
+        Ok(document)
+    }
+}
+
 /// `GET /images/{name}/json`.
 ///
 /// The fields that are an `Option` here and not in [`ImageSummary`] are left out of the JSON when `None`, because

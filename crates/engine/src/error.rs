@@ -203,6 +203,9 @@ pub enum EngineError {
         /// What uses it.
         reason: String,
     },
+    /// A pattern of references does not follow the grammar. Not the caller's fault, if dockerd is asked.
+    #[error("syntax error in pattern")]
+    Pattern,
     /// One prune at a time.
     #[error("a prune operation is already running")]
     PruneRunning,
@@ -310,6 +313,7 @@ impl EngineError {
             | Self::Config { .. }
             | Self::RootFsMismatch
             | Self::HistoryMismatch
+            | Self::Pattern
             | Self::LayerVerification { .. }
             | Self::Layer { .. }
             | Self::Missing(_)

@@ -91,8 +91,8 @@ impl<'a> Listing<'a> {
     fn run(self, options: &ListOptions) -> Result<Vec<ImageSummary>> {
         let filters = &options.filters;
         let window = self.window(filters)?;
-        let patterns: Vec<Glob> =
-            filters.references.iter().map(|pattern| Glob::parse(pattern)).collect::<Result<_>>()?;
+        let patterns: Result<Vec<Glob>> =
+            filters.references.iter().map(|pattern| Glob::parse(pattern)).collect();
         // The image that another was built on may be gone, and then the other is none's.
         let parents: HashSet<&ImageId> = self.parents.values().collect();
         let shared = options.shared_size.then(|| self.layer_users());
@@ -106,7 +106,7 @@ impl<'a> Listing<'a> {
             if !filters.labels.iter().all(|wanted| has_label(image.labels.as_ref(), wanted)) {
                 continue;
             }
-            let (repo_tags, repo_digests) = self.names(id, &patterns);
+            let (repo_tags, repo_digests) = self.names(id, &patterns)?;
             if !wanted(options, is_parent, &repo_tags, &repo_digests) {
                 continue;
             }
@@ -146,9 +146,16 @@ impl<'a> Listing<'a> {
     }
 
     /// Returns the image's tags and digests, those that match one of the patterns if there are any.
-    fn names(&self, id: &ImageId, patterns: &[Glob]) -> (Vec<String>, Vec<String>) {
+    ///
+    /// As with dockerd, nobody minds a pattern that is none as long as there is no name to compare it with.
+    fn names(
+        &self,
+        id: &ImageId,
+        patterns: &Result<Vec<Glob>>,
+    ) -> Result<(Vec<String>, Vec<String>)> {
         let (mut tags, mut digests) = (Vec::new(), Vec::new());
         for reference in self.references.of_image(id) {
+            let patterns = patterns.as_deref().map_err(|_| EngineError::Pattern)?;
             if !patterns.is_empty()
                 && !patterns.iter().any(|pattern| pattern.matches_reference(reference))
             {
@@ -157,7 +164,7 @@ impl<'a> Listing<'a> {
             let names = if reference.digest().is_some() { &mut digests } else { &mut tags };
             names.push(reference.familiar());
         }
-        (tags, digests)
+        Ok((tags, digests))
     }
 
     /// Returns the size of a stack of layers; `None` if one of them has gone.
@@ -234,7 +241,7 @@ enum Token {
 
 impl Glob {
     fn parse(pattern: &str) -> Result<Self> {
-        let bad = || EngineError::InvalidParameter("syntax error in pattern".to_owned());
+        let bad = || EngineError::Pattern;
         let mut chars = pattern.chars().peekable();
         let mut tokens = Vec::new();
         while let Some(c) = chars.next() {

@@ -58,9 +58,24 @@ fn pull_reference(image: &str, tag: &str) -> Result<Reference, Failure> {
 /// `GET /images/json`.
 pub(super) async fn list(daemon: &Daemon, call: &Call) -> Answer {
     let options = list_options(call)?;
+    // There are no manifests to tell apart in a store of this kind, so `manifests` has no say, and neither has `identity`.
+    if call.version.at_least(54)
+        && call.query.boolean("identity")
+        && !call.query.boolean("manifests")
+    {
+        return Err(Failure::invalid("conflicting options: identity requires manifests=1"));
+    }
     let images = daemon.engine().list(options).await?;
     let documents: Vec<_> = images.into_iter().map(|image| summary(image, call.version)).collect();
-    Ok(reply::json(StatusCode::OK, &documents))
+    if call.version.at_least(43) {
+        return Ok(reply::json(StatusCode::OK, &documents));
+    }
+    // Older versions have `null` for an image with tags and no digests, or the other way round.
+    let documents = documents.iter().map(api::image::ImageSummary::with_null_names);
+    match documents.collect::<Result<Vec<_>, _>>() {
+        Ok(documents) => Ok(reply::json(StatusCode::OK, &documents)),
+        Err(error) => Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+    }
 }
 
 fn list_options(call: &Call) -> Result<ListOptions, Failure> {

@@ -177,3 +177,64 @@ async fn disk_usage_has_the_form_of_each_version() {
     let reply = house.get("/v1.50/system/df?type=layer").await;
     assert_eq!((reply.status, reply.message().as_str()), (400, "unknown object type: layer"));
 }
+
+#[tokio::test]
+async fn lists_have_the_form_of_each_version() {
+    let house = House::open().await;
+    let bad = filters(r#"{"reference":["["]}"#);
+    let reply = house.get(&format!("/v1.50/images/json?filters={bad}")).await;
+    assert_eq!((reply.status, reply.text.as_str()), (200, "[]\n"), "nothing to compare with");
+    let (registry, _image) = registry_with_an_image().await;
+    let name = format!("{}/me/app", registry.address());
+    house.post(&format!("/images/create?fromImage={name}&tag=1")).await;
+    let reply = house.get(&format!("/v1.50/images/json?filters={bad}")).await;
+    assert_eq!((reply.status, reply.message().as_str()), (500, "syntax error in pattern"));
+
+    let only_tags = filters(r#"{"reference":["*/*/app:1"]}"#);
+    for (version, digests) in [("1.42", json!(null)), ("1.43", json!([]))] {
+        let listed =
+            house.get(&format!("/v{version}/images/json?filters={only_tags}")).await.json();
+        assert_eq!(listed[0]["RepoDigests"], digests, "{version}: {listed}");
+        assert_eq!(listed[0]["RepoTags"], json!([format!("{name}:1")]), "{version}");
+    }
+    for (version, containers, shared) in [("1.41", -1, -1), ("1.42", -1, 0), ("1.51", 0, 0)] {
+        let listed =
+            house.get(&format!("/v{version}/images/json?shared-size=1&manifests=1")).await.json();
+        let counts = (&listed[0]["Containers"], &listed[0]["SharedSize"]);
+        assert_eq!(counts, (&json!(containers), &json!(shared)), "{version}");
+        assert!(listed[0].get("Manifests").is_none() && listed[0].get("Descriptor").is_none());
+    }
+    assert_eq!(house.get("/v1.53/images/json?identity=1").await.status, 200);
+    let reply = house.get("/v1.54/images/json?identity=1").await;
+    let expected = "conflicting options: identity requires manifests=1";
+    assert_eq!((reply.status, reply.message().as_str()), (400, expected));
+    assert_eq!(house.get("/v1.54/images/json?identity=1&manifests=1").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_image_is_removed_for_its_platform_only() {
+    let house = House::open().await;
+    let (registry, image) = registry_with_an_image().await;
+    let name = format!("{}/me/app", registry.address());
+    house.post(&format!("/images/create?fromImage={name}&tag=1")).await;
+    let platform = |architecture: &str| {
+        let json = format!(r#"{{"os":"linux","architecture":"{architecture}"}}"#);
+        filters(&json)
+    };
+    let remove = async |query: &str, version: &str| {
+        house.send("DELETE", &format!("/v{version}/images/{name}:1?{query}"), &[], "").await
+    };
+    let host = spec::Platform::host().architecture;
+    let two = format!("platforms={}&platforms={}", platform(&host), platform("s390x"));
+    let reply = remove(&two, "1.50").await;
+    assert_eq!(
+        (reply.status, reply.message().as_str()),
+        (400, "multiple platforms are not supported")
+    );
+    let reply = remove(&format!("platforms={}", platform("s390x")), "1.50").await;
+    assert_eq!(reply.status, 404, "{}", reply.text);
+    assert!(reply.message().contains("does not match the specified platform"), "{}", reply.text);
+    assert_eq!(remove("platforms=x", "1.50").await.status, 400);
+    let reply = remove(&format!("platforms={}", platform(&host)), "1.50").await;
+    assert!(reply.text.contains(&image.id().to_string()), "{}", reply.text);
+}
