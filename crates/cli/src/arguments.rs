@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::verbs::{
     check, completion, daemon, df, dial_stdio, events, help, history, images, import, info,
-    inspect, load, login, logout, prune, pull, push, registry, rmi, save, search, tag, unpack,
+    inspect, load, login, logout, man, prune, pull, push, registry, rmi, save, search, tag, unpack,
     version,
 };
 
@@ -182,6 +182,8 @@ pub(crate) enum Verb {
     Daemon(Box<daemon::Arguments>),
     Registry(registry::Arguments),
     Completion(completion::Arguments),
+    #[command(hide = true)]
+    Man(man::Arguments),
     #[command(hide = true)]
     Help(help::Arguments),
 }

@@ -44,7 +44,7 @@ use usage::Request;
 use verbs::images::CalledAs;
 use verbs::{
     check, completion, daemon, df, dial_stdio, events, history, images, import, info, inspect,
-    load, login, logout, prune, pull, push, registry, rmi, save, search, tag, unpack, version,
+    load, login, logout, man, prune, pull, push, registry, rmi, save, search, tag, unpack, version,
 };
 
 /// How long work that was told to stop may take to clean up.
@@ -75,6 +75,7 @@ fn main() -> ExitCode {
 fn answer(request: Request) -> Result<(), CliError> {
     match request {
         Request::Help(text) => output::print(&text),
+        Request::Complete(words) => completion::complete(&words),
         Request::Nothing(text) => {
             output::warn(&text);
             Ok(())
@@ -105,6 +106,7 @@ fn run(line: CommandLine) -> Result<(), CliError> {
                 registry::run(arguments).await
             }
             Verb::Completion(arguments) => completion::run(&arguments),
+            Verb::Man(arguments) => man::run(&arguments),
             verb => {
                 logging::start(globals.level(), false);
                 let session = Session::new(&globals, environment)?;
@@ -193,6 +195,10 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::System(SystemVerb::DialStdio(_)) => dial_stdio::run(session).await,
         Verb::System(SystemVerb::Check(arguments)) => check::run(arguments, session).await,
         Verb::Unpack(arguments) => unpack::run(arguments, session).await,
-        Verb::Daemon(_) | Verb::Registry(_) | Verb::Completion(_) | Verb::Help(_) => Ok(()),
+        Verb::Daemon(_)
+        | Verb::Registry(_)
+        | Verb::Completion(_)
+        | Verb::Man(_)
+        | Verb::Help(_) => Ok(()),
     }
 }

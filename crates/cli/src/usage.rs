@@ -13,6 +13,9 @@ use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches};
 use crate::arguments::{CommandLine, Verb};
 use crate::error::CliError;
 
+/// The word by which the scripts of shells ask for candidates.
+const COMPLETE: &str = "__complete";
+
 const HELP_TEMPLATE: &str = "Usage:  {usage}\n\n{about-with-newline}\n{all-args}{after-help}\n";
 
 /// Reads a path that may be empty, which is as good as none and not a mistake.
@@ -27,14 +30,22 @@ pub(crate) enum Request {
     Run(Box<CommandLine>),
     /// To show the help.
     Help(String),
+    /// To offer what may stand for the last of these words.
+    Complete(Vec<String>),
     /// Nothing: the help is shown as if by mistake, on standard error.
     Nothing(String),
 }
 
 /// Reads a command line; the first of `arguments` is the program's name.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, CliError> {
-    let mut command = with_template(CommandLine::command());
-    command.build();
+    let mut arguments = arguments.into_iter().peekable();
+    let program = arguments.next();
+    if arguments.next_if(|word| word == COMPLETE).is_some() {
+        let words = arguments.map(|word| word.to_string_lossy().into_owned());
+        return Ok(Request::Complete(words.collect()));
+    }
+    let arguments = program.into_iter().chain(arguments);
+    let command = tree();
     let (arguments, path) = normalize(&command, arguments)?;
     let parsed = command.clone().try_get_matches_from(&arguments);
     let parsed = parsed.and_then(|mut matches| CommandLine::from_arg_matches_mut(&mut matches));
@@ -46,6 +57,13 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
         Ok(line) => Ok(Request::Run(Box::new(line))),
         Err(error) => explain(&error, at(&command, &path), &path, &arguments[1..]),
     }
+}
+
+/// Returns the tree of commands, with all flags in their places.
+pub(crate) fn tree() -> Command {
+    let mut command = with_template(CommandLine::command());
+    command.build();
+    command
 }
 
 fn with_template(command: Command) -> Command {
@@ -161,6 +179,11 @@ impl Option<'_> {
 
 fn is_level(arg: &Arg) -> bool {
     arg.get_long() == Some("log-level")
+}
+
+/// Says whether a flag stands by itself, or may.
+pub(crate) fn is_flag_without_value(arg: &Arg) -> bool {
+    !arg.get_action().takes_values() || !needs_value(arg)
 }
 
 fn is_boolean(arg: &Arg) -> bool {

@@ -204,6 +204,11 @@ impl Client {
         self.connector.dial().await
     }
 
+    /// Says whether a daemon, or a store of this process, is there to be asked.
+    pub(crate) fn has_store(&self) -> bool {
+        self.connector.has_store()
+    }
+
     /// Ends the connection and, in this process, waits for the engine to stop cleanly.
     pub(crate) async fn close(&self) {
         self.connection.lock().await.take();

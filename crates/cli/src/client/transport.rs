@@ -84,6 +84,14 @@ pub(crate) trait Pipe: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Pipe for T {}
 
 impl Connector {
+    /// Says whether there is something to ask; a daemon is always, an engine without a store would make one first.
+    pub(super) fn has_store(&self) -> bool {
+        match self {
+            Connector::Local(local) => local.config.data_root.join("image").is_dir(),
+            Connector::Remote(_) => true,
+        }
+    }
+
     /// Opens a connection.
     pub(super) async fn connect(&self) -> Result<Connection, CliError> {
         Connection::open(self.dial().await?).await

@@ -200,6 +200,14 @@ impl ConfigFile {
         Ok(())
     }
 
+    /// Returns the servers that there are credentials for, Docker Hub left out: it is what no name means.
+    pub(crate) fn servers(&self) -> Vec<String> {
+        let helpers = self.document.get("credHelpers").and_then(Value::as_object).into_iter();
+        let named = self.auths().map(|(key, _)| key).chain(helpers.flat_map(Map::keys));
+        let hosts = named.map(|key| host_of(key).to_owned());
+        hosts.filter(|host| host != "index.docker.io").collect()
+    }
+
     fn auths(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.document.get("auths").and_then(Value::as_object).into_iter().flatten()
     }

@@ -10,6 +10,7 @@
 
 mod archives;
 mod check;
+mod completion;
 mod concurrent;
 mod crash;
 mod equality;
