@@ -23,8 +23,8 @@ Tasks:
   demo         Build Longshore, start its registry, and take a real image there and back
   test         Everything that must pass: format, lints, dependencies, all tests
   check-deps   Check that the crates depend on each other only as ARCHITECTURE.md allows
-  bench        Pull and push real images, side by side with dockerd, podman and skopeo
-               [--quick] [--runs N] [--only pull|push] [--image NAME]... [--peer NAME]...
+  bench        Pull, push and list images, side by side with dockerd, podman and skopeo
+               [--quick] [--runs N] [--only pull|push|list] [--image NAME]... [--peer NAME]...
   facts        Write the fixtures of the conformance suite anew from recordings of a dockerd
                FOLDER
 

@@ -43,7 +43,8 @@ impl Sample {
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let memory = self.memory / 1_000_000;
-        write!(f, "{:.2} s, cpu {:.2} s, {memory} MB", self.wall, self.cpu())
+        let wall = super::table::seconds(self.wall);
+        write!(f, "{wall} s, cpu {:.2} s, {memory} MB", self.cpu())
     }
 }
 

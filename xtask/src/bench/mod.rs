@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: pull and push of real images, side by side with what a user has today.
+//! `cargo xtask bench`: pull and push of real images, and lists of a thousand, side by side with what a user has today.
 //!
 //! Tasks alternate (A B C A B C), each on an emptied store after a `sync`, so that what the machine
 //! does meanwhile hits all alike. The wall time is that of the client's command; CPU time and peak
@@ -8,6 +8,7 @@
 //! after a deletion slower by ten times and more.
 
 mod images;
+mod lists;
 mod measure;
 mod mount;
 mod options;
@@ -49,7 +50,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
     let cache = folder.join("registry");
     let source = DockerRegistry::builder().storage(&cache).start().context("docker-registry")?;
-    let recipes = images::selected(options);
+    let transfers = options.includes(Operation::Pull) || options.includes(Operation::Push);
+    let recipes = if transfers { images::selected(options) } else { Vec::new() };
     for recipe in &recipes {
         recipe.prepare(&source, &folder)?;
     }
@@ -70,6 +72,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if options.includes(Operation::Push) && !recipe.pull_only() {
             bench.push(&peers, &target_storage, &mut results)?;
         }
+    }
+    if options.includes(Operation::List) {
+        lists::run(&peers, &folder, options, &mut results)?;
     }
     println!("\n{}", results.markdown(&peers, &recipes));
     Ok(())

@@ -7,6 +7,8 @@ use anyhow::{Context as _, Result, bail};
 pub(crate) enum Operation {
     Pull,
     Push,
+    /// Lists, inspections and tags with a thousand images.
+    List,
 }
 
 /// How much is measured.
@@ -41,7 +43,8 @@ impl Options {
                     options.only = Some(match value()?.as_str() {
                         "pull" => Operation::Pull,
                         "push" => Operation::Push,
-                        other => bail!("`--only` is `pull` or `push`, not `{other}`"),
+                        "list" => Operation::List,
+                        other => bail!("`--only` is `pull`, `push` or `list`, not `{other}`"),
                     });
                 }
                 "--image" => options.images.push(known(value()?, &super::images::NAMES)?),
@@ -93,6 +96,7 @@ mod tests {
         assert!(some.includes(Operation::Pull) && !some.includes(Operation::Push));
         assert!(some.includes_image("many") && !some.includes_image("one"));
         assert!(some.includes_peer("skopeo") && !some.includes_peer("podman"));
+        assert!(parse("--only list").unwrap().includes(Operation::List));
         assert_eq!(parse("--quick --runs 3").unwrap().runs, 3);
         for wrong in ["--runs", "--runs 0", "--runs x", "--only save", "--image x", "--peer x", "y"]
         {

@@ -175,6 +175,18 @@ impl Peer {
         Ok(command)
     }
 
+    /// Says whether it is a store of images behind docker's commands.
+    pub(super) fn lists(&self) -> bool {
+        matches!(self.kind, Kind::InProcess { .. } | Kind::Daemon { .. } | Kind::Dockerd(_))
+    }
+
+    /// The client with a command of docker's.
+    pub(super) fn command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = self.client()?;
+        command.args(arguments);
+        Ok(command)
+    }
+
     /// Gives the image the name that it is pushed as.
     pub(super) fn tag(&self, name: &str, target: &str) -> Result<()> {
         if matches!(self.kind, Kind::Skopeo) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use super::images::Recipe;
+use super::lists;
 use super::measure::Sample;
 use super::options::Operation;
 use super::peers::Peer;
@@ -27,6 +28,7 @@ impl fmt::Display for Operation {
         f.write_str(match self {
             Operation::Pull => "pull",
             Operation::Push => "push",
+            Operation::List => "list",
         })
     }
 }
@@ -61,6 +63,10 @@ impl Results {
         for peer in peers {
             let version = peer.version().unwrap_or_else(|error| format!("{error:#}"));
             let _ = writeln!(text, "- {}: {}", peer.name(), version);
+        }
+        for (image, title) in lists::TASKS {
+            let title = format!("{title}, {} images", lists::COUNT);
+            self.write_table(&mut text, Operation::List, image, &title, &names);
         }
         for operation in [Operation::Pull, Operation::Push] {
             for recipe in recipes {
@@ -116,10 +122,11 @@ fn row(peer: &str, samples: &[Sample], first: f64) -> String {
         values[values.len() / 2] / 1_000_000
     };
     format!(
-        "| {peer} | {} | {:.2} | **{wall:.2}** | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {} | {} |",
+        "| {peer} | {} | {} | **{}** | {} | {:.2} | {:.2} | {:.2} | {:.2} | {} | {} |",
         samples.len(),
-        bounds(f64::min),
-        bounds(f64::max),
+        seconds(bounds(f64::min)),
+        seconds(wall),
+        seconds(bounds(f64::max)),
         wall / first,
         median(samples, Sample::cpu),
         median(samples, |sample| sample.user),
@@ -130,6 +137,11 @@ fn row(peer: &str, samples: &[Sample], first: f64) -> String {
             .filter(|stored| *stored > 0)
             .map_or_else(String::new, |stored| stored.to_string()),
     )
+}
+
+/// Seconds, to the millisecond where there are none.
+pub(super) fn seconds(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{seconds:.3}") } else { format!("{seconds:.2}") }
 }
 
 /// The middle value, or the mean of the middle two.
@@ -166,6 +178,11 @@ mod tests {
     fn a_row_compares_with_the_first() {
         let row = row("skopeo", &samples(&[1.0, 2.0, 6.0]), 4.0);
         assert!(row.starts_with("| skopeo | 3 | 1.00 | **2.00** | 6.00 | 0.50 |"), "{row}");
+    }
+
+    #[test]
+    fn short_times_are_told_to_the_millisecond() {
+        assert_eq!([0.0094, 0.123_4, 1.0, 61.5].map(seconds), ["0.009", "0.123", "1.00", "61.50"]);
     }
 
     #[test]
