@@ -21,6 +21,7 @@ mod error;
 pub mod event;
 mod filters;
 pub mod image;
+pub mod manifest;
 pub mod message;
 mod platform;
 mod query;

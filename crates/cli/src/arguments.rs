@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::verbs::{
     check, completion, daemon, df, dial_stdio, events, help, history, images, import, info,
-    inspect, load, login, logout, man, prune, pull, push, registry, rmi, save, search, tag, unpack,
-    version,
+    inspect, load, login, logout, man, manifest, prune, pull, push, registry, rmi, save, search,
+    tag, unpack, version,
 };
 
 /// The whole command line.
@@ -165,6 +165,13 @@ pub(crate) enum Verb {
     Search(search::Arguments),
     Tag(tag::Arguments),
     Unpack(unpack::Arguments),
+    /// Manage Docker image manifests and manifest lists
+    #[command(
+        subcommand,
+        override_usage = "longshore manifest COMMAND",
+        disable_help_subcommand = true
+    )]
+    Manifest(ManifestVerb),
     /// Manage images
     #[command(
         subcommand,
@@ -209,6 +216,12 @@ impl Verb {
             _ => false,
         }
     }
+}
+
+/// The verbs of `longshore manifest`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ManifestVerb {
+    Inspect(manifest::Arguments),
 }
 
 /// The verbs of `longshore image`.

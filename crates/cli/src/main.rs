@@ -37,14 +37,15 @@ mod verbs;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use arguments::{CommandLine, ImageVerb, SystemVerb, Verb};
+use arguments::{CommandLine, ImageVerb, ManifestVerb, SystemVerb, Verb};
 use error::CliError;
 use session::{Environment, Session};
 use usage::Request;
 use verbs::images::CalledAs;
 use verbs::{
     check, completion, daemon, df, dial_stdio, events, history, images, import, info, inspect,
-    load, login, logout, man, prune, pull, push, registry, rmi, save, search, tag, unpack, version,
+    load, login, logout, man, manifest, prune, pull, push, registry, rmi, save, search, tag,
+    unpack, version,
 };
 
 /// How long work that was told to stop may take to clean up.
@@ -171,6 +172,7 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Save(arguments) | Verb::Image(ImageVerb::Save(arguments)) => {
             save::run(arguments, session).await
         }
+        Verb::Manifest(ManifestVerb::Inspect(arguments)) => manifest::run(arguments, session).await,
         Verb::Search(arguments) => search::run(arguments, session).await,
         Verb::Import(arguments) | Verb::Image(ImageVerb::Import(arguments)) => {
             import::run(arguments, session).await

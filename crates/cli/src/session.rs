@@ -1,12 +1,12 @@
 //! What every verb works with: the client, the credentials, and the flags that all verbs share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api::ApiVersion;
 
 use crate::activation::Variables;
-use crate::arguments::Globals;
+use crate::arguments::{EngineFlags, Globals};
 use crate::client::{Client, Local};
 use crate::context::{self, Choice};
 use crate::credentials::{Keyring, Store};
@@ -136,6 +136,7 @@ pub(crate) struct Session {
     /// Whether `--debug` was given.
     pub(crate) debug: bool,
     config_directory: PathBuf,
+    engine: EngineFlags,
 }
 
 impl Session {
@@ -167,7 +168,17 @@ impl Session {
             Client::local(Local::new(settings::engine(engine, &environment)?, keyring), version)
         };
         let (context, debug) = (choice.context, globals.debug);
-        Ok(Session { client, context, environment, debug, config_directory })
+        let engine = engine.clone();
+        Ok(Session { client, context, environment, debug, config_directory, engine })
+    }
+
+    /// Returns a client of an engine in this process that keeps nothing but in `scratch`, for what a daemon cannot ask
+    /// registries.
+    pub(crate) fn in_process(&self, scratch: &Path) -> Result<Client, CliError> {
+        let keyring = Arc::new(Keyring::new(self.config_directory.clone()));
+        let flags = EngineFlags { data_root: Some(scratch.to_owned()), ..self.engine.clone() };
+        let config = settings::engine(&flags, &self.environment)?;
+        Ok(Client::local(Local::new(config, keyring), None))
     }
 
     /// Reads the configuration file and returns the credentials, for a verb that may write the file: one that cannot

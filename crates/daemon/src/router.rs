@@ -19,6 +19,8 @@ pub(crate) enum Route {
     ImageCreate,
     ImageList,
     ImageSearch,
+    /// The manifests that a name leads to; ours.
+    ManifestInspect,
     /// What no graph driver has.
     ImageAttestations,
     /// What a registry has under a name.
@@ -204,6 +206,7 @@ fn foreign(method: &Method, area: &str, rest: &str) -> Option<Route> {
     let writes = matches!(method.as_str(), "POST" | "PUT" | "DELETE");
     let acts = |domain| writes.then_some(Route::Unavailable(domain));
     match (area, rest) {
+        ("longshore", "manifest/inspect") if reads => Some(Route::ManifestInspect),
         ("longshore", "registry/check") if reads => Some(Route::RegistryCheck),
         ("longshore", "system/check") if *method == Method::POST => Some(Route::SystemCheck),
         ("longshore", "unpack") if *method == Method::POST => Some(Route::Unpack),

@@ -94,6 +94,9 @@ pub enum EngineError {
         /// What the registry said.
         source: registry::RegistryError,
     },
+    /// The registry has no such manifest, in the words of docker's own command line.
+    #[error("no such manifest: {0}")]
+    NoSuchManifest(String),
     /// The registry has no such repository.
     #[error("repository {repository} not found")]
     RepositoryNotFound {
@@ -285,6 +288,7 @@ impl EngineError {
             | Self::Manifest { .. }
             | Self::IndexDepth(_) => ErrorKind::InvalidParameter,
             Self::NoSuchImage(_)
+            | Self::NoSuchManifest(_)
             | Self::NoReference
             | Self::PlatformMismatch { .. }
             | Self::NoLocalRepository(_)

@@ -107,6 +107,13 @@ impl Client {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// Returns a client that takes one more registry for insecure. It shares no connections with this one.
+    pub fn also_insecure(&self, registry: &str) -> Result<Self, RegistryError> {
+        let mut config = self.inner.config.clone();
+        config.insecure.push(registry.to_owned());
+        Self::new(config)
+    }
+
     /// Returns what can be asked of one repository, with `credentials` for the repository's registry.
     ///
     /// Nothing is sent yet, but a registry's name is looked up to see whether it is an insecure one, and its

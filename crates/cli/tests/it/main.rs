@@ -20,6 +20,7 @@ mod hosts;
 mod import;
 mod interchange;
 mod inventory;
+mod manifest;
 mod operate;
 mod registries;
 mod secure;

@@ -8,6 +8,7 @@ mod distribution;
 mod history;
 mod images;
 mod import;
+mod manifest;
 mod prune;
 mod registry;
 mod search;
@@ -46,6 +47,7 @@ pub(crate) async fn dispatch(daemon: &Daemon, mut call: Call, mut body: Incoming
         Route::Auth => system::auth(daemon, body).await,
         Route::Events => system::events(daemon, &call),
         Route::ImageCreate => images::create(daemon, &call).await,
+        Route::ManifestInspect => manifest::inspect(daemon, &call).await,
         Route::ImageSearch => search::search(daemon, &call).await,
         Route::ImageAttestations => images::attestations(&call),
         Route::Distribution(name) => distribution::inspect(daemon, &call, &name).await,
