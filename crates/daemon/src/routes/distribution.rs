@@ -2,7 +2,7 @@
 
 use api::distribution::DistributionInspect;
 use http::StatusCode;
-use spec::{Reference, ReferenceError};
+use spec::{Digest, Reference, ReferenceError};
 
 use super::Answer;
 use super::images::header_credentials;
@@ -12,12 +12,17 @@ use crate::{Daemon, reply};
 
 /// Asks a registry what an image is.
 pub(super) async fn inspect(daemon: &Daemon, call: &Call, name: &str) -> Answer {
+    let of_image = || {
+        let message = "no manifest found for full image ID";
+        Failure::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+    };
+    // With its algorithm in front, an image ID reads as a name and a tag, too.
+    if name.parse::<Digest>().is_ok() {
+        return Err(of_image());
+    }
     let reference = match Reference::parse_familiar(name) {
         Ok(reference) => reference,
-        Err(ReferenceError::LooksLikeId(_)) => {
-            let message = "no manifest found for full image ID";
-            return Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, message));
-        }
+        Err(ReferenceError::LooksLikeId(_)) => return Err(of_image()),
         Err(error) => return Err(error.into()),
     };
     let repository = reference.repository().familiar();
