@@ -116,40 +116,59 @@ impl Store {
     /// A layer or blob that somebody else has published meanwhile is no error: ours is dropped. On an error the downloads
     /// stay for the next try, and what has been published is removed at the end of the lease unless something uses it.
     pub fn commit(&self, lease: &Lease, commit: Commit) -> Result<Committed, StoreError> {
-        check(&commit)?;
-        let is_image = commit.image.is_some();
+        Ok(self.commit_all(lease, vec![commit])?.pop().unwrap_or_default())
+    }
+
+    /// Publishes several commits as [`Store::commit`] does one, with one sync and one change of the references for all: what
+    /// many small images need. No layer of one may stand on a new layer of another.
+    pub fn commit_all(
+        &self,
+        lease: &Lease,
+        commits: Vec<Commit>,
+    ) -> Result<Vec<Committed>, StoreError> {
+        commits.iter().try_for_each(check)?;
+        let are_images = commits.iter().all(|commit| commit.image.is_some());
         // Noted is as good as held: what is here from now on stays until this is done.
-        let small_blobs = commit.small_blobs.iter();
+        let small_blobs = commits.iter().flat_map(|commit| &commit.small_blobs);
         let small_blobs = small_blobs.map(|blob| Entry::Pending(Item::Blob(blob.digest.clone())));
         lease.note(&small_blobs.collect::<Vec<_>>())?;
-        let prepared = self.prepare(lease, commit)?;
-        lease.note(&self.pending(&prepared)?)?;
+        let prepared = commits.into_iter().map(|commit| self.prepare(lease, commit));
+        let prepared = prepared.collect::<Result<Vec<_>, _>>()?;
+        let pending = prepared.iter().map(|prepared| self.pending(prepared));
+        lease.note(&pending.collect::<Result<Vec<_>, _>>()?.concat())?;
         step("prepared");
         self.sync()?;
         step("synced");
         let transaction = self.transaction()?;
-        self.publish_blobs(&prepared)?;
-        let all_ours = self.publish_layers(&transaction, &prepared)?;
-        self.publish_image(&transaction, &prepared)?;
-        self.publish_sources(&prepared)?;
+        let mut all_ours = true;
+        for prepared in &prepared {
+            self.publish_blobs(prepared)?;
+            all_ours &= self.publish_layers(&transaction, prepared)?;
+        }
+        self.publish_images(&transaction, &prepared)?;
+        prepared.iter().try_for_each(|prepared| self.publish_sources(prepared))?;
         step("sources published");
-        let moved = self.change_references(&transaction, |references| {
-            let set = |(reference, id): &(Reference, ImageId)| {
+        let committed = self.change_references(&transaction, |references| {
+            let mut set = |(reference, id): &(Reference, ImageId)| {
                 let before = references.set(reference, id)?;
                 Ok(Moved { reference: reference.clone(), before })
             };
-            prepared.references.iter().map(set).collect()
+            let all = prepared.iter().map(|prepared| {
+                let moved = prepared.references.iter().map(&mut set).collect::<Result<_, _>>()?;
+                Ok(Committed { moved })
+            });
+            all.collect::<Result<Vec<_>, _>>()
         })?;
         step("references published");
         // A blob of a layer that somebody was faster with may have no use: the end of the lease finds out.
-        if is_image && all_ours {
+        if are_images && all_ours {
             lease.settle();
         }
         drop(transaction);
         if !self.keep_blobs() {
-            prepared.blobs.iter().for_each(VerifiedIngest::discard);
+            prepared.iter().flat_map(|prepared| &prepared.blobs).for_each(VerifiedIngest::discard);
         }
-        Ok(Committed { moved })
+        Ok(committed)
     }
 
     /// Writes all files of a commit aside.
@@ -351,26 +370,34 @@ impl Store {
         self.blob(digest)?.map(drop).ok_or_else(|| StoreError::NoBlob(digest.clone()))
     }
 
-    fn publish_image(
+    fn publish_images(
         &self,
         transaction: &Transaction,
-        prepared: &Prepared,
+        prepared: &[Prepared],
     ) -> Result<(), StoreError> {
-        let Some((path, image)) = &prepared.config else { return Ok(()) };
-        let config = ImageConfig::parse(&image.config).map_err(StoreError::Config)?;
-        for chain in ChainId::chain(&config.rootfs.diff_ids) {
-            if !files::exists(&self.paths().layer(&chain))? {
-                return Err(StoreError::NoLayer(chain));
+        let images = || prepared.iter().filter_map(|prepared| prepared.config.as_ref());
+        let mut any_new = false;
+        for (path, image) in images() {
+            let config = ImageConfig::parse(&image.config).map_err(StoreError::Config)?;
+            for chain in ChainId::chain(&config.rootfs.diff_ids) {
+                if !files::exists(&self.paths().layer(&chain))? {
+                    return Err(StoreError::NoLayer(chain));
+                }
+            }
+            image.manifests.iter().try_for_each(|manifest| self.require_blob(&manifest.digest))?;
+            let target = self.paths().config(&image.id);
+            if !files::exists(&target)? {
+                files::rename(path, &target)?;
+                any_new = true;
             }
         }
-        image.manifests.iter().try_for_each(|manifest| self.require_blob(&manifest.digest))?;
-        let target = self.paths().config(&image.id);
-        if !files::exists(&target)? {
-            files::rename(path, &target)?;
+        if any_new {
             files::sync_dir(&self.paths().configs())?;
         }
         step("config published");
-        self.add_manifests(transaction, &image.id, &image.manifests)?;
+        for (_, image) in images() {
+            self.add_manifests(transaction, &image.id, &image.manifests)?;
+        }
         step("manifests published");
         Ok(())
     }

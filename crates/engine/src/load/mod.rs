@@ -5,7 +5,8 @@
 //!
 //! # Flow
 //! body → [`input`] → files in `staging/`, small ones in memory ([`tree`]) → what they are ([`contents`]) → for each image its
-//! missing layers, unpacked at once ([`layers`]) → one commit. What was loaded before an error stays.
+//! missing layers, unpacked at once ([`layers`]) → one commit, or one for many images that need no layer. What was loaded before an
+//! error stays.
 //!
 //! # Trust
 //! Nothing is believed: a config is named by its hash, a layer is compared with its diff ID, a blob with the digest that it is
@@ -16,6 +17,7 @@ mod input;
 mod layers;
 mod tree;
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
@@ -51,6 +53,13 @@ struct Load<'a> {
     /// Where layers report to.
     layer_progress: Progress,
 }
+
+/// How many images are published at once, and how many bytes of configs are held in memory until then.
+const MAX_BATCH: usize = 256;
+const MAX_BATCH_BYTES: usize = 16 << 20;
+
+/// An image with the layers that were unpacked for it.
+type ReadyImage = (PlannedImage, Vec<LoadedLayer>);
 
 /// An image that is to be loaded, and what of it is here.
 #[derive(Debug)]
@@ -91,15 +100,32 @@ impl Load<'_> {
         let mut ids = Vec::new();
         let mut parents = Vec::new();
         let mut last_is_named = false;
+        let mut ready = Vec::new();
         for listed in list {
-            let Some(planned) = self.plan(&contents, listed).await? else { continue };
-            let (id, parent) = (planned.id.clone(), planned.parent.clone());
+            let planned = match self.plan(&contents, listed).await {
+                Ok(Some(planned)) => planned,
+                Ok(None) => continue,
+                Err(error) => {
+                    // What came before it is loaded all the same.
+                    self.publish(std::mem::take(&mut ready)).await?;
+                    return Err(error);
+                }
+            };
+            parents.push((planned.id.clone(), planned.parent.clone()));
+            ids.push(planned.id.clone());
             last_is_named = !planned.tags.is_empty();
-            self.image(planned).await?;
-            self.engine.image_event("load", &id, &id.to_string());
-            parents.push((id.clone(), parent));
-            ids.push(id);
+            if planned.layers.iter().all(|layer| layer.present && !layer.keep) {
+                ready.push((planned, Vec::new()));
+                if ready.len() < MAX_BATCH && held(&ready) < MAX_BATCH_BYTES {
+                    continue;
+                }
+            } else {
+                self.publish(std::mem::take(&mut ready)).await?;
+                ready.push(self.with_layers(planned).await?);
+            }
+            self.publish(std::mem::take(&mut ready)).await?;
         }
+        self.publish(ready).await?;
         self.set_parents(parents).await?;
         // As in dockerd, where the last image decides.
         if !last_is_named {
@@ -115,25 +141,42 @@ impl Load<'_> {
         blocking(move || plan(&store, &lease, &contents, &listed, platform.as_ref())).await
     }
 
-    /// Unpacks what is missing, publishes the image and tells its names.
-    async fn image(&self, mut planned: PlannedImage) -> Result<()> {
+    /// Unpacks what is missing of an image.
+    async fn with_layers(&self, mut planned: PlannedImage) -> Result<ReadyImage> {
         let layers = self.layers(std::mem::take(&mut planned.layers)).await?;
-        let (id, tags) = (planned.id.clone(), planned.tags.clone());
+        Ok((planned, layers))
+    }
+
+    /// Publishes images and tells their names.
+    async fn publish(&self, images: Vec<ReadyImage>) -> Result<()> {
+        if images.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<(ImageId, Vec<Reference>)> =
+            images.iter().map(|(planned, _)| (planned.id.clone(), planned.tags.clone())).collect();
         let _turn = self.engine.0.publishing.lock().await;
         let (store, lease) = (self.engine.store().clone(), Arc::clone(&self.lease));
-        let committed = blocking(move || publish(&store, &lease, planned, layers)).await?;
-        for tag in tags {
-            let moved = committed.moved.iter().find(|moved| moved.reference == tag);
-            let reference = tag.familiar();
-            if let Some(before) = moved.and_then(|moved| moved.before.clone())
-                && before != id
-            {
-                let reference = reference.clone();
-                self.progress.report(ProgressEvent::TagTaken { reference, id: before });
+        let committed = blocking(move || {
+            let commits = commits(&store, images)?;
+            Ok(store.commit_all(&lease, commits)?)
+        });
+        for ((id, tags), committed) in names.into_iter().zip(committed.await?) {
+            for tag in tags {
+                self.tell(&id, &tag, &committed);
             }
-            self.progress.report(ProgressEvent::Loaded { reference });
+            self.engine.image_event("load", &id, &id.to_string());
         }
         Ok(())
+    }
+
+    fn tell(&self, id: &ImageId, tag: &Reference, committed: &Committed) {
+        let moved = committed.moved.iter().find(|moved| moved.reference == *tag);
+        let before = moved.and_then(|moved| moved.before.clone());
+        if let Some(before) = before.filter(|before| before != id) {
+            let reference = tag.familiar();
+            self.progress.report(ProgressEvent::TagTaken { reference, id: before });
+        }
+        self.progress.report(ProgressEvent::Loaded { reference: tag.familiar() });
     }
 
     /// Notes which images were built from others of the same archive.
@@ -262,40 +305,48 @@ fn parse_tag(text: &str) -> Result<Reference> {
     Ok(reference)
 }
 
-fn publish(
-    store: &Store,
-    lease: &Lease,
-    planned: PlannedImage,
-    layers: Vec<LoadedLayer>,
-) -> Result<Committed> {
-    let PlannedImage { id, config, tags, origin, .. } = planned;
-    let mut commit = Commit::default();
-    for layer in layers {
-        commit.layers.extend(layer.staged);
-        match layer.blob {
-            Some(LoadedBlob::Deposit(deposit)) => commit.deposits.push(deposit),
-            Some(LoadedBlob::Small(blob)) => commit.small_blobs.push(blob),
-            None => {}
-        }
-    }
-    let mut manifests = Vec::new();
-    if let Some(Origin { documents, repo_digests, .. }) = origin {
-        let references = store.references()?;
-        for reference in repo_digests {
-            // The same index, loaded or pulled for another platform before, keeps its meaning.
-            if references.get(&reference).is_none_or(|other| other == id) {
-                commit.references.push((reference, id.clone()));
+fn held(images: &[ReadyImage]) -> usize {
+    images.iter().map(|(planned, _)| planned.config.bytes().len()).sum()
+}
+
+/// Says what is to be published of images.
+fn commits(store: &Store, images: Vec<ReadyImage>) -> Result<Vec<Commit>> {
+    let references = store.references()?;
+    let mut taken: HashMap<Reference, ImageId> = HashMap::new();
+    let mut commits = Vec::with_capacity(images.len());
+    for (PlannedImage { id, config, tags, origin, .. }, layers) in images {
+        let mut commit = Commit::default();
+        for layer in layers {
+            commit.layers.extend(layer.staged);
+            match layer.blob {
+                Some(LoadedBlob::Deposit(deposit)) => commit.deposits.push(deposit),
+                Some(LoadedBlob::Small(blob)) => commit.small_blobs.push(blob),
+                None => {}
             }
         }
-        for (descriptor, bytes) in documents {
-            let digest = descriptor.digest.clone();
+        let mut manifests = Vec::new();
+        if let Some(Origin { documents, repo_digests, .. }) = origin {
+            for reference in repo_digests {
+                // The same index, loaded or pulled for another platform before, keeps its meaning.
+                let before = references.get(&reference);
+                let before = before.unwrap_or_else(|| {
+                    taken.entry(reference.clone()).or_insert_with(|| id.clone()).clone()
+                });
+                if before == id {
+                    commit.references.push((reference, id.clone()));
+                }
+            }
+            for (descriptor, bytes) in documents {
+                let digest = descriptor.digest.clone();
+                commit.small_blobs.push(SmallBlob { digest, bytes });
+                manifests.push(descriptor);
+            }
+            let (digest, bytes) = (id.digest().clone(), config.bytes().clone());
             commit.small_blobs.push(SmallBlob { digest, bytes });
-            manifests.push(descriptor);
         }
-        let (digest, bytes) = (id.digest().clone(), config.bytes().clone());
-        commit.small_blobs.push(SmallBlob { digest, bytes });
+        commit.references.extend(tags.into_iter().map(|tag| (tag, id.clone())));
+        commit.image = Some(NewImage { id, config: config.bytes().clone(), manifests });
+        commits.push(commit);
     }
-    commit.references.extend(tags.into_iter().map(|tag| (tag, id.clone())));
-    commit.image = Some(NewImage { id, config: config.bytes().clone(), manifests });
-    Ok(store.commit(lease, commit)?)
+    Ok(commits)
 }
