@@ -23,6 +23,7 @@ mod filters;
 pub mod image;
 pub mod manifest;
 pub mod message;
+pub mod mount;
 mod platform;
 mod query;
 pub mod registry;

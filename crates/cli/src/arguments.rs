@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::verbs::{
     check, completion, daemon, df, dial_stdio, events, help, history, images, import, info,
-    inspect, load, login, logout, man, manifest, prune, pull, push, registry, rmi, save, search,
-    tag, unpack, version,
+    inspect, load, login, logout, man, manifest, mount, prune, pull, push, registry, rmi, save,
+    search, tag, unpack, version,
 };
 
 /// The whole command line.
@@ -172,6 +172,8 @@ pub(crate) enum Verb {
         disable_help_subcommand = true
     )]
     Manifest(ManifestVerb),
+    Mount(mount::Arguments),
+    Umount(mount::UmountArguments),
     /// Manage images
     #[command(
         subcommand,

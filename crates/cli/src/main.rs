@@ -44,7 +44,7 @@ use usage::Request;
 use verbs::images::CalledAs;
 use verbs::{
     check, completion, daemon, df, dial_stdio, events, history, images, import, info, inspect,
-    load, login, logout, man, manifest, prune, pull, push, registry, rmi, save, search, tag,
+    load, login, logout, man, manifest, mount, prune, pull, push, registry, rmi, save, search, tag,
     unpack, version,
 };
 
@@ -196,6 +196,8 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
         },
         Verb::System(SystemVerb::DialStdio(_)) => dial_stdio::run(session).await,
         Verb::System(SystemVerb::Check(arguments)) => check::run(arguments, session).await,
+        Verb::Mount(arguments) => mount::run(arguments, session).await,
+        Verb::Umount(arguments) => mount::unmount(arguments, session).await,
         Verb::Unpack(arguments) => unpack::run(arguments, session).await,
         Verb::Daemon(_)
         | Verb::Registry(_)

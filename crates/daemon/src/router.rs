@@ -40,6 +40,12 @@ pub(crate) enum Route {
     RegistryCheck,
     /// Ours: what is wrong in the data root.
     SystemCheck,
+    /// Ours: an image put on a directory.
+    Mount,
+    /// Ours: an image taken off a directory.
+    Unmount,
+    /// Ours: which images are mounted.
+    Mounts,
     /// Ours: an image as a directory of files.
     Unpack,
     /// What clients ask around the image routes, answered as by a dockerd that has nothing of the kind.
@@ -209,6 +215,9 @@ fn foreign(method: &Method, area: &str, rest: &str) -> Option<Route> {
         ("longshore", "manifest/inspect") if reads => Some(Route::ManifestInspect),
         ("longshore", "registry/check") if reads => Some(Route::RegistryCheck),
         ("longshore", "system/check") if *method == Method::POST => Some(Route::SystemCheck),
+        ("longshore", "mount") if *method == Method::POST => Some(Route::Mount),
+        ("longshore", "umount") if *method == Method::POST => Some(Route::Unmount),
+        ("longshore", "mounts") if reads => Some(Route::Mounts),
         ("longshore", "unpack") if *method == Method::POST => Some(Route::Unpack),
         ("networks", "") if reads => Some(Route::Empty(Empty::List)),
         ("networks", "prune") if *method == Method::POST => {

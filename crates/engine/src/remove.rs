@@ -4,6 +4,7 @@ use spec::{ImageId, Platform, Reference};
 use store::{Store, StoreError};
 
 use crate::engine::blocking;
+use crate::mount::mounted_at;
 use crate::{Engine, EngineError, Result, resolve};
 
 /// How to remove.
@@ -81,6 +82,9 @@ impl Removal<'_> {
             return self.delete(&id, false);
         };
         let named = resolve::by_digest(&reference);
+        if is_single(references.of_image(&id)) && mounted_at(self.store(), &id)?.is_some() {
+            self.check_hard(&id)?;
+        }
         if !self.options.force
             && is_single(references.of_image(&id))
             && let Some(container) = self.container(&id, |_| true)?
@@ -200,6 +204,10 @@ impl Removal<'_> {
     fn check_hard(&self, id: &ImageId) -> Result<()> {
         if !self.store().children(id)?.is_empty() {
             return Err(in_use(id, true, "image has dependent child images"));
+        }
+        if let Some(directory) = mounted_at(self.store(), id)? {
+            let reason = format!("image is mounted on {}", directory.display());
+            return Err(in_use(id, true, &reason));
         }
         match self.container(id, |running| running)? {
             Some(container) => {

@@ -77,6 +77,9 @@ pub enum StoreError {
         /// What else the user can do, with a comma before it; may be empty.
         advice: &'static str,
     },
+    /// No image is mounted there.
+    #[error("no image is mounted on `{}`", .0.display())]
+    NotMounted(PathBuf),
     /// No such driver, or one that only dockerd has.
     #[error("storage driver `{0}` is not supported: use overlay2 or packed")]
     UnknownDriver(String),

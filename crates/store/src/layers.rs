@@ -177,7 +177,7 @@ impl Store {
         Ok(parents)
     }
 
-    /// Lists the topmost layers of dockerd's containers.
+    /// Lists the topmost layers of dockerd's containers and of mounted images.
     pub(crate) fn mounted_layers(&self) -> Result<Vec<ChainId>, StoreError> {
         let mounts = self.paths().mounts();
         let mut mounted = Vec::new();
@@ -187,6 +187,7 @@ impl Store {
                 mounted.push(parent.parse().map_err(|error| StoreError::damaged(&path, error))?);
             }
         }
+        mounted.extend(self.noted_layers()?);
         Ok(mounted)
     }
 }

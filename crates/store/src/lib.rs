@@ -22,6 +22,7 @@
 //!   longshore/ingest/                                 partial downloads and how far they are
 //!   longshore/staging/<lease>.<name>                  what a running operation prepares
 //!   longshore/leases/<lease>                          what a running operation relies on; flocked while it runs
+//!   longshore/mounts/<id>/                            images that are mounted somewhere
 //!   longshore/trash/                                  on its way out
 //!   longshore/catalog                                 what lists say of images; may be missing
 //! ```
@@ -58,6 +59,7 @@ mod ingest;
 mod layers;
 mod lease;
 mod lock;
+mod mounts;
 mod overlay2;
 mod packed;
 mod paths;
@@ -84,6 +86,7 @@ pub use ingest::{
 };
 pub use layers::{GraphDriver, Layer};
 pub use lease::Lease;
+pub use mounts::Mount;
 pub use references::{References, ReferencesMut};
 pub use remove::RemovedImage;
 pub use spool::Spool;

@@ -41,6 +41,11 @@ impl Stack {
         link.ok_or_else(|| StoreError::damaged(&path, "it names no link"))
     }
 
+    /// Returns the short names, the topmost layer's first, relative to the driver's directory.
+    pub(crate) fn links(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
     /// What stands in `lower` of a layer on top.
     pub(crate) fn lower(&self) -> Result<String, StoreError> {
         if self.0.len() > MAX_LOWER {

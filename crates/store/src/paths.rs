@@ -51,6 +51,10 @@ impl Paths {
         self.longshore.join("staging")
     }
 
+    pub(crate) fn mounts_of_ours(&self) -> PathBuf {
+        self.longshore.join("mounts")
+    }
+
     pub(crate) fn trash(&self) -> PathBuf {
         self.longshore.join("trash")
     }

@@ -28,6 +28,7 @@ pub(crate) fn sweep(store: &Store) -> Result<(), StoreError> {
         }
     }
     forget_removed_images(store, &transaction, &mut trash)?;
+    store.sweep_mounts(&transaction, &mut trash)?;
     let staging = store.paths().staging();
     for name in files::names(&staging)? {
         // Files of transactions are no exception: no transaction runs but this one.
@@ -50,7 +51,9 @@ pub(crate) fn sweep(store: &Store) -> Result<(), StoreError> {
 /// Says whether there is nothing to do, without the lock: whoever only reads waits for nobody.
 fn is_tidy(store: &Store) -> Result<bool, StoreError> {
     let paths = store.paths();
-    for directory in [paths.leases(), paths.staging(), paths.trash(), paths.ingest()] {
+    let busy =
+        [paths.leases(), paths.staging(), paths.trash(), paths.ingest(), paths.mounts_of_ours()];
+    for directory in busy {
         if !files::names(&directory)?.is_empty() {
             return Ok(false);
         }

@@ -21,6 +21,7 @@ mod import;
 mod interchange;
 mod inventory;
 mod manifest;
+mod mount;
 mod operate;
 mod registries;
 mod secure;

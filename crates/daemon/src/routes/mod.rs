@@ -9,6 +9,7 @@ mod history;
 mod images;
 mod import;
 mod manifest;
+mod mount;
 mod prune;
 mod registry;
 mod search;
@@ -67,6 +68,9 @@ pub(crate) async fn dispatch(daemon: &Daemon, mut call: Call, mut body: Incoming
         Route::ImageGet(name) => archives::save(daemon, &call, vec![name]).await,
         Route::ImagesLoad => archives::load(daemon, &call, body).await,
         Route::SystemCheck => Ok(check::check(daemon, &call)),
+        Route::Mount => mount::mount(daemon, &call).await,
+        Route::Unmount => mount::unmount(daemon, &call).await,
+        Route::Mounts => mount::list(daemon).await,
         Route::Unpack => unpack::unpack(daemon, &call).await,
         Route::Empty(question) => absent::empty(question),
         Route::Unavailable(domain) => Err(absent::unavailable(domain)),

@@ -10,10 +10,11 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, PipeWriter, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use archive::{ApplyOptions, StreamOptions, Whiteouts};
 use spec::{ChainId, DiffId, Platform};
-use store::{Image, Store};
+use store::{Image, Lease, Store};
 
 use crate::cancel::{CancelOnDrop, Cancelled};
 use crate::engine::blocking;
@@ -42,21 +43,7 @@ impl Engine {
         let (_cancel, cancelled) = CancelOnDrop::new();
         let store = self.store().clone();
         blocking(move || {
-            let references = store.references()?;
-            let id = resolve::find(&store, &references, &request.name)?.id;
-            lease.hold_image(&id)?;
-            let image = store.image(&id)?;
-            let image = image.ok_or_else(|| EngineError::NoSuchImage(request.name.clone()))?;
-            let actual = image.config.value().platform();
-            if let Some(wanted) = &request.platform
-                && !resolve::platform_matches(wanted, &actual)
-            {
-                return Err(EngineError::PlatformMismatch {
-                    reference: request.name.clone(),
-                    actual: actual.to_string(),
-                    wanted: wanted.to_string(),
-                });
-            }
+            let image = image_for(&store, &lease, &request.name, request.platform.as_ref())?;
             let site = Site::new(&request.directory)?;
             let rootfs = if request.bundle { site.path.join("rootfs") } else { site.path.clone() };
             if request.bundle {
@@ -120,16 +107,41 @@ impl Drop for Site {
     }
 }
 
+/// Finds an image and holds it. Blocking.
+pub(crate) fn image_for(
+    store: &Store,
+    lease: &Lease,
+    name: &str,
+    platform: Option<&Platform>,
+) -> Result<Arc<Image>> {
+    let references = store.references()?;
+    let id = resolve::find(store, &references, name)?.id;
+    lease.hold_image(&id)?;
+    let image = store.image(&id)?.ok_or_else(|| EngineError::NoSuchImage(name.to_owned()))?;
+    let actual = image.config.value().platform();
+    if let Some(wanted) = platform
+        && !resolve::platform_matches(wanted, &actual)
+    {
+        return Err(EngineError::PlatformMismatch {
+            reference: name.to_owned(),
+            actual: actual.to_string(),
+            wanted: wanted.to_string(),
+        });
+    }
+    Ok(image)
+}
+
 /// The unpacking of one image.
-struct Work<'a> {
-    store: &'a Store,
-    image: &'a Image,
-    cancelled: Cancelled,
-    progress: &'a Progress,
+pub(crate) struct Work<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) image: &'a Image,
+    pub(crate) cancelled: Cancelled,
+    pub(crate) progress: &'a Progress,
 }
 
 impl Work<'_> {
-    fn layers(&self, rootfs: &Path) -> Result<()> {
+    /// Unpacks all layers into a directory. Blocking.
+    pub(crate) fn layers(&self, rootfs: &Path) -> Result<()> {
         let diff_ids = &self.image.config.value().rootfs.diff_ids;
         let total = diff_ids.len();
         for (number, (chain, diff_id)) in (1..).zip(self.image.layers.iter().zip(diff_ids)) {

@@ -1,0 +1,107 @@
+//! `mount` and `umount`: an image's files in place, from either driver, for as long as they are wanted.
+
+use std::fs;
+
+use test_support::image::{Compression, Image, Layer};
+use test_support::servers::LocalRegistry;
+use test_support::tar::Entry;
+
+use super::support::{Bench, Front, files_below, is_root};
+
+/// Unmounts what a failed test leaves, or its folder could not be removed.
+struct Unmount<'a>(&'a std::path::Path);
+
+impl Drop for Unmount<'_> {
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(self.0, rustix::mount::UnmountFlags::DETACH);
+    }
+}
+
+fn image(layers: usize) -> Image {
+    let mut image = Image::builder().layer(Layer::new(
+        Compression::Gzip,
+        &[
+            Entry::directory("dir"),
+            Entry::file("dir/old", *b"old"),
+            Entry::file("dir/kept", *b"kept"),
+        ],
+    ));
+    for number in 1..layers {
+        let entries = [Entry::whiteout("dir/old"), Entry::file(format!("dir/{number}"), *b"new")];
+        image = image.layer(Layer::new(Compression::Gzip, &entries));
+    }
+    image.build()
+}
+
+#[test]
+fn an_image_is_mounted_and_stays_until_it_is_not() {
+    if !is_root() {
+        println!("skipped: not root");
+        return;
+    }
+    let registry = LocalRegistry::start().unwrap();
+    image(1).push(&registry.client(), "app", "one").unwrap();
+    image(40).push(&registry.client(), "app", "many").unwrap();
+    for (front, driver) in [(Front::InProcess, "overlay2"), (Front::Longshore, "packed")] {
+        for (tag, files) in [("one", 2), ("many", 40)] {
+            let bench = Bench::new(front, &["--storage-driver", driver]);
+            let name = format!("{}/app:{tag}", registry.address());
+            bench.run(&["pull", "-q", &name]).success();
+            let target = bench.home.path().join("target");
+            fs::create_dir(&target).unwrap();
+            let path = target.to_str().unwrap();
+            bench.run(&["mount", &name, path]).success();
+            let _guard = Unmount(&target);
+            assert_eq!(files_below(&target).len(), files, "{driver} {tag}");
+            assert_eq!(fs::read(target.join("dir/kept")).unwrap(), b"kept");
+            assert!(fs::write(target.join("dir/kept"), "changed").is_err(), "it is read-only");
+            let listed = bench.run(&["mount"]).success();
+            assert!(listed.trim().ends_with(&format!(" on {path}")), "{listed}");
+
+            // Not even force takes it away, and a new process keeps it.
+            for arguments in [&["rmi", &name][..], &["rmi", "-f", &name]] {
+                let error = bench.run(arguments).failure();
+                assert!(error.contains("image is mounted on"), "{error}");
+            }
+            bench.run(&["image", "prune", "-af"]).success();
+            bench.run(&["system", "check", "--deep"]).success();
+            assert_eq!(files_below(&target).len(), files);
+
+            bench.run(&["umount", path]).success();
+            assert_eq!(files_below(&target), [""; 0]);
+            let error = bench.run(&["umount", path]).failure();
+            assert!(error.contains("no image is mounted on"), "{error}");
+            assert_eq!(bench.run(&["mount"]).success(), "");
+            bench.run(&["rmi", &name]).success();
+            let own = bench.home.data_root().join("longshore");
+            assert_eq!(files_below(&own.join("mounts")), [""; 0]);
+            assert_eq!(files_below(&own.join("content/blobs")), [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn a_mount_that_is_gone_holds_nothing() {
+    if !is_root() {
+        println!("skipped: not root");
+        return;
+    }
+    let registry = LocalRegistry::start().unwrap();
+    image(2).push(&registry.client(), "app", "1").unwrap();
+    let bench = Bench::new(Front::InProcess, &[]);
+    let name = format!("{}/app:1", registry.address());
+    bench.run(&["pull", "-q", &name]).success();
+    let target = bench.home.path().join("target");
+    let path = target.to_str().unwrap();
+    let error = bench.run(&["mount", &name, path]).failure();
+    assert!(error.contains("failed to find") && error.contains("No such file"), "{error}");
+    let error = bench.run(&["mount", "nosuch", "/tmp"]).failure();
+    assert!(error.contains("No such image: nosuch:latest"), "{error}");
+    fs::create_dir(&target).unwrap();
+    bench.run(&["mount", &name, path]).success();
+    // As a reboot does, or somebody with `umount`.
+    rustix::mount::unmount(&target, rustix::mount::UnmountFlags::empty()).unwrap();
+    assert_eq!(bench.run(&["mount"]).success(), "");
+    bench.run(&["rmi", &name]).success();
+    assert_eq!(files_below(&bench.home.data_root().join("longshore/mounts")), [""; 0]);
+}

@@ -1,0 +1,275 @@
+//! Images that are mounted somewhere for reading.
+//!
+//! ```text
+//! longshore/mounts/<id>/note       which image is mounted where, and in which mount namespace of which boot
+//! longshore/mounts/<id>/empty/     overlayfs wants two directories to put one on the other
+//! longshore/mounts/<id>/rootfs/    the files, where the driver does not unpack layers
+//! ```
+//!
+//! A mount outlives the process that made it, so its note is what keeps the layers. A note whose mount is gone, by
+//! `umount` or a reboot, is swept when the data root is opened.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::CWD;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, unmount,
+};
+use serde::{Deserialize, Serialize};
+use spec::{ChainId, ImageId};
+
+use crate::garbage::Trash;
+use crate::lock::Transaction;
+use crate::overlay2::Stack;
+use crate::{DriverKind, Lease, Store, StoreError, files};
+
+/// The largest note, in bytes: a path and some hashes.
+const MAX_NOTE: u64 = 16 << 10;
+/// The largest `mountinfo`, in bytes: tens of thousands of mounts.
+const MAX_MOUNTINFO: u64 = 64 << 20;
+
+/// A mounted image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// The image.
+    pub image: ImageId,
+    /// Where it is.
+    pub directory: PathBuf,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Note {
+    image: ImageId,
+    layer: Option<ChainId>,
+    directory: PathBuf,
+    boot: String,
+    namespace: String,
+}
+
+impl Store {
+    /// Makes a directory for files that are being prepared. It goes with the lease, unless it is mounted.
+    pub fn stage_directory(&self, lease: &Lease) -> Result<PathBuf, StoreError> {
+        let name = format!("{}.{}", lease.id(), files::random_hex(8)?);
+        let path = self.paths().staging().join(name);
+        files::make_dir(&path, 0o755)?;
+        Ok(path)
+    }
+
+    /// Mounts an image read-only on a directory. `rootfs` has its files, where the driver does not unpack layers.
+    ///
+    /// The image and its layers stay as long as it is mounted. Needs root, and Linux 6.5 or later.
+    pub fn mount(
+        &self,
+        id: &ImageId,
+        directory: &Path,
+        rootfs: Option<&Path>,
+    ) -> Result<(), StoreError> {
+        let transaction = self.transaction()?;
+        let image = self.image(id)?.ok_or_else(|| StoreError::NoImage(id.clone()))?;
+        let folder = self.paths().mounts_of_ours();
+        files::make_dir(&folder, 0o700)?;
+        let name = files::random_hex(8)?;
+        let own = folder.join(&name);
+        files::make_dir(&own, 0o700)?;
+        let mounted = self.mount_noted(&image, directory, rootfs, (&own, &name));
+        if mounted.is_err() {
+            let mut trash = Trash::new(self);
+            trash.take(&own)?;
+            drop(transaction);
+            trash.empty();
+        }
+        mounted
+    }
+
+    fn mount_noted(
+        &self,
+        image: &crate::Image,
+        directory: &Path,
+        rootfs: Option<&Path>,
+        (own, name): (&Path, &str),
+    ) -> Result<(), StoreError> {
+        let empty = own.join("empty");
+        files::make_dir(&empty, 0o755)?;
+        let mut lower = match rootfs {
+            Some(rootfs) => {
+                files::rename(rootfs, &own.join("rootfs"))?;
+                vec![own.join("rootfs")]
+            }
+            None => self.stack_of(image.layers.last())?,
+        };
+        lower.push(empty);
+        let note = Note {
+            image: image.id.clone(),
+            layer: image.layers.last().cloned(),
+            directory: directory.to_owned(),
+            boot: boot()?,
+            namespace: namespace()?,
+        };
+        let text = serde_json::to_vec(&note)
+            .map_err(|error| StoreError::damaged(own.join("note"), error))?;
+        files::write_new(&own.join("note"), &text, 0o600)?;
+        files::sync_file(&own.join("note"))?;
+        attach(&lower, directory, &source(name))
+    }
+
+    /// Lists the directories of an image, the topmost first.
+    fn stack_of(&self, chain: Option<&ChainId>) -> Result<Vec<PathBuf>, StoreError> {
+        let Some(chain) = chain.filter(|_| self.driver() == DriverKind::Overlay2) else {
+            return Ok(Vec::new());
+        };
+        let layer = self.layer(chain)?.ok_or_else(|| StoreError::NoLayer(chain.clone()))?;
+        let stack = Stack::of(&self.paths().overlay_layer(&layer.cache_id))?;
+        Ok(stack.links().map(|link| self.paths().overlay().join(link)).collect())
+    }
+
+    /// Takes the image off a directory that [`Store::mount`] put it on.
+    pub fn unmount(&self, directory: &Path) -> Result<(), StoreError> {
+        let mut trash = Trash::new(self);
+        let transaction = self.transaction()?;
+        let mounted = read_mounted()?;
+        let noted = self.notes()?;
+        let is_it = |name: &str, note: &Note| {
+            note.directory == directory && mounted.iter().any(|source_| *source_ == source(name))
+        };
+        let Some((name, _)) = noted.iter().rev().find(|(name, note)| is_it(name, note)) else {
+            return Err(StoreError::NotMounted(directory.to_owned()));
+        };
+        unmount(directory, UnmountFlags::NOFOLLOW)
+            .map_err(|error| StoreError::io("unmount", directory, error.into()))?;
+        trash.take(&self.paths().mounts_of_ours().join(name))?;
+        drop(transaction);
+        trash.empty();
+        Ok(())
+    }
+
+    /// Lists the mounted images, by their directories.
+    pub fn mounts(&self) -> Result<Vec<Mount>, StoreError> {
+        let mounted = read_mounted()?;
+        let mut mounts = Vec::new();
+        for (name, note) in self.notes()? {
+            if note.is_alive(&name, &mounted)? {
+                mounts.push(Mount { image: note.image, directory: note.directory });
+            }
+        }
+        mounts.sort_by(|a, b| a.directory.cmp(&b.directory));
+        Ok(mounts)
+    }
+
+    /// Lists the topmost layers of the mounted images.
+    pub(crate) fn noted_layers(&self) -> Result<Vec<ChainId>, StoreError> {
+        Ok(self.notes()?.into_iter().filter_map(|(_, note)| note.layer).collect())
+    }
+
+    /// Removes the notes of mounts that are gone.
+    pub(crate) fn sweep_mounts(
+        &self,
+        _: &Transaction,
+        trash: &mut Trash,
+    ) -> Result<(), StoreError> {
+        let folder = self.paths().mounts_of_ours();
+        let names = files::names(&folder)?;
+        if names.is_empty() {
+            return Ok(());
+        }
+        let mounted = read_mounted()?;
+        for name in names {
+            let alive = match self.note(&name) {
+                Ok(Some(note)) => note.is_alive(&name, &mounted)?,
+                // Never mounted: the note comes first.
+                Ok(None) | Err(StoreError::Damaged { .. }) => mounted.contains(&source(&name)),
+                Err(error) => return Err(error),
+            };
+            if !alive {
+                trash.take(&folder.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn notes(&self) -> Result<Vec<(String, Note)>, StoreError> {
+        let mut notes = Vec::new();
+        for name in files::names(&self.paths().mounts_of_ours())? {
+            if let Some(note) = self.note(&name)? {
+                notes.push((name, note));
+            }
+        }
+        Ok(notes)
+    }
+
+    fn note(&self, name: &str) -> Result<Option<Note>, StoreError> {
+        let path = self.paths().mounts_of_ours().join(name).join("note");
+        let Some(bytes) = files::read(&path, MAX_NOTE)? else { return Ok(None) };
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| StoreError::damaged(path, error))
+    }
+}
+
+impl Note {
+    /// Says whether the image is still mounted, as far as can be seen from here: other namespaces have mounts of their own.
+    fn is_alive(&self, name: &str, mounted: &[String]) -> Result<bool, StoreError> {
+        if self.boot != boot()? {
+            return Ok(false);
+        }
+        Ok(self.namespace != namespace()? || mounted.contains(&source(name)))
+    }
+}
+
+/// What a mount is called in `mountinfo`.
+fn source(name: &str) -> String {
+    format!("longshore-{name}")
+}
+
+fn boot() -> Result<String, StoreError> {
+    Ok(files::read_text(Path::new("/proc/sys/kernel/random/boot_id"))?.unwrap_or_default())
+}
+
+fn namespace() -> Result<String, StoreError> {
+    const PATH: &str = "/proc/self/ns/mnt";
+    let link = fs::read_link(PATH).map_err(|error| StoreError::io("read", PATH, error))?;
+    Ok(link.to_string_lossy().into_owned())
+}
+
+/// Reads what is mounted here, by the sources.
+fn read_mounted() -> Result<Vec<String>, StoreError> {
+    let bytes = files::read(Path::new("/proc/self/mountinfo"), MAX_MOUNTINFO)?;
+    Ok(sources(&String::from_utf8_lossy(&bytes.unwrap_or_default())))
+}
+
+/// `36 35 98:0 / /mnt rw,noatime shared:1 - overlay longshore-0a1b rw,lowerdir=…`
+fn sources(mountinfo: &str) -> Vec<String> {
+    let source = |line: &str| {
+        let (_, rest) = line.split_once(" - ")?;
+        rest.split(' ').nth(1).map(str::to_owned)
+    };
+    mountinfo.lines().filter_map(source).collect()
+}
+
+/// Mounts directories on each other, the topmost first.
+fn attach(lower: &[PathBuf], directory: &Path, source: &str) -> Result<(), StoreError> {
+    let failed = |error: rustix::io::Errno| StoreError::io("mount on", directory, error.into());
+    let overlay = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(failed)?;
+    fsconfig_set_string(&overlay, "source", source).map_err(failed)?;
+    for path in lower {
+        // One by one: all in one option would have to fit into a page.
+        fsconfig_set_string(&overlay, "lowerdir+", path).map_err(failed)?;
+    }
+    fsconfig_set_flag(&overlay, "ro").map_err(failed)?;
+    fsconfig_create(&overlay).map_err(failed)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY;
+    let mount = fsmount(&overlay, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(failed)?;
+    move_mount(&mount, "", CWD, directory, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_read_from_mountinfo() {
+        let text = "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n\
+                    37 35 0:40 / /m\\040nt ro - overlay longshore-0a1b ro,lowerdir=/a:/b\n\
+                    broken\n";
+        assert_eq!(sources(text), ["/dev/root", "longshore-0a1b"]);
+    }
+}
