@@ -112,7 +112,9 @@ fn old_archive(image: &Image, tags: &[&str]) -> Vec<u8> {
 
 fn tar(entries: &[Entry]) -> Vec<u8> {
     let mut tar = Writer::new(Vec::new());
-    entries.iter().for_each(|entry| tar.append(entry).unwrap());
+    for entry in entries {
+        tar.append(entry).unwrap();
+    }
     tar.finish().unwrap()
 }
 
@@ -271,8 +273,8 @@ fn assert_empty(home: &Home, what: &str) {
     }
 }
 
-#[test]
-fn hostile_archives_are_refused_and_leave_nothing() {
+/// Archives that must be refused: what is wrong with each, and what is said of it.
+fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let image = doubled_image();
     let whole = old_archive(&image, &["x:1"]);
     let config = image.config.read().unwrap();
@@ -287,7 +289,7 @@ fn hostile_archives_are_refused_and_leave_nothing() {
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "digest": format!("sha256:{}", "0".repeat(64)), "size": 2 }]});
     let many = || (0..100_001).map(|n| Entry::file(format!("f{n}"), *b"x")).collect::<Vec<_>>();
-    let table: Vec<(&str, Vec<u8>, &str)> = vec![
+    vec![
         ("nothing", Vec::new(), "invalid archive: does not contain a manifest.json"),
         ("no tar", b"garbage\n".to_vec(), "unexpected EOF"),
         ("cut", whole[..whole.len() / 2].to_vec(), "unexpected EOF"),
@@ -349,8 +351,12 @@ fn hostile_archives_are_refused_and_leave_nothing() {
         ),
         ("many entries", tar(&many()), "it has more than 100000 entries"),
         ("a loop", tar(&[Entry::symlink("manifest.json", "manifest.json")]), "does not contain"),
-    ];
-    for (what, archive, expected) in table {
+    ]
+}
+
+#[test]
+fn hostile_archives_are_refused_and_leave_nothing() {
+    for (what, archive, expected) in hostile() {
         let home = Home::new();
         let said = load(&home, &archive, &[]).failure();
         assert!(said.contains(expected), "{what}: {said}");
