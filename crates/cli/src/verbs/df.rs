@@ -290,7 +290,7 @@ second*    regular      10B       3 years ago   3 years ago   3         false
             "{json}"
         );
         assert!(
-            shown("raw").contains("type: Volume\nname: v\ndriver: local\n\n\ntype: Volume"),
+            shown("raw").contains("type: Volume\nname: v\ndriver: local\n\ntype: Volume"),
             "{}",
             shown("raw")
         );
