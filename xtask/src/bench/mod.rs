@@ -13,6 +13,7 @@ mod measure;
 mod mount;
 mod options;
 mod peers;
+mod rebuild;
 mod table;
 
 use std::fs;
@@ -50,7 +51,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
     let cache = folder.join("registry");
     let source = DockerRegistry::builder().storage(&cache).start().context("docker-registry")?;
-    let transfers = options.includes(Operation::Pull) || options.includes(Operation::Push);
+    let transfers = [Operation::Pull, Operation::Push, Operation::Rebuild];
+    let transfers = transfers.into_iter().any(|operation| options.includes(operation));
     let recipes = if transfers { images::selected(options) } else { Vec::new() };
     for recipe in &recipes {
         recipe.prepare(&source, &folder)?;
@@ -71,6 +73,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
         if options.includes(Operation::Push) && !recipe.pull_only() {
             bench.push(&peers, &target_storage, &mut results)?;
+        }
+        if options.includes(Operation::Rebuild) && recipe.name == rebuild::IMAGE {
+            let places = (&*workspace.release_binary(), mount.path(), &*target_storage);
+            rebuild::run(&bench, places, options, &mut results)?;
         }
     }
     if options.includes(Operation::List) {

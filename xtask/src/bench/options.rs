@@ -7,6 +7,8 @@ use anyhow::{Context as _, Result, bail};
 pub(crate) enum Operation {
     Pull,
     Push,
+    /// Pushes from a data root that a dockerd made.
+    Rebuild,
     /// Lists, inspections and tags with a thousand images.
     List,
 }
@@ -43,8 +45,11 @@ impl Options {
                     options.only = Some(match value()?.as_str() {
                         "pull" => Operation::Pull,
                         "push" => Operation::Push,
+                        "rebuild" => Operation::Rebuild,
                         "list" => Operation::List,
-                        other => bail!("`--only` is `pull`, `push` or `list`, not `{other}`"),
+                        other => {
+                            bail!("`--only` is `pull`, `push`, `rebuild` or `list`, not `{other}`")
+                        }
                     });
                 }
                 "--image" => options.images.push(known(value()?, &super::images::NAMES)?),
@@ -96,6 +101,7 @@ mod tests {
         assert!(some.includes(Operation::Pull) && !some.includes(Operation::Push));
         assert!(some.includes_image("many") && !some.includes_image("one"));
         assert!(some.includes_peer("skopeo") && !some.includes_peer("podman"));
+        assert!(parse("--only rebuild").unwrap().includes(Operation::Rebuild));
         assert!(parse("--only list").unwrap().includes(Operation::List));
         assert_eq!(parse("--quick --runs 3").unwrap().runs, 3);
         for wrong in ["--runs", "--runs 0", "--runs x", "--only save", "--image x", "--peer x", "y"]

@@ -28,6 +28,7 @@ impl fmt::Display for Operation {
         f.write_str(match self {
             Operation::Pull => "pull",
             Operation::Push => "push",
+            Operation::Rebuild => "push from a dockerd's data root",
             Operation::List => "list",
         })
     }
@@ -68,7 +69,7 @@ impl Results {
             let title = format!("{title}, {} images", lists::COUNT);
             self.write_table(&mut text, Operation::List, image, &title, &names);
         }
-        for operation in [Operation::Pull, Operation::Push] {
+        for operation in [Operation::Pull, Operation::Push, Operation::Rebuild] {
             for recipe in recipes {
                 let title = format!("{operation} `{}` ({})", recipe.name, recipe.description);
                 self.write_table(&mut text, operation, recipe.name, &title, &names);
