@@ -1,5 +1,7 @@
 //! What pull and push share: a request that registries may refuse without a login, and its progress.
 
+use std::time::Duration;
+
 use api::Query;
 use api::auth::AuthConfig;
 use spec::Repository;
@@ -10,6 +12,9 @@ use crate::error::CliError;
 use crate::render::Progress;
 use crate::session::Session;
 use crate::{output, terminal};
+
+/// How long a registry may say nothing before the user is told.
+const NOTICE_AFTER: Duration = Duration::from_secs(10);
 
 /// A pull or push, ready to be asked for.
 #[derive(Debug)]
@@ -62,8 +67,24 @@ impl Transfer<'_> {
             registry_auth: Some(auth.encode()),
             ..Call::default()
         };
-        follow(session.client.post(&self.path, call).await?.messages(), self.quiet).await
+        let registry = self.repository.domain();
+        let answer = with_notice(registry, session.client.post(&self.path, call)).await?;
+        follow(answer.messages(), self.quiet).await
     }
+}
+
+/// Waits for the first word of a registry, and tells a user at a terminal what it waits for if that takes long: one that
+/// accepts connections and says nothing is tried again for minutes.
+async fn with_notice<T>(registry: &str, answer: impl Future<Output = T>) -> T {
+    let mut answer = std::pin::pin!(answer);
+    tokio::select! {
+        answer = &mut answer => return answer,
+        () = tokio::time::sleep(NOTICE_AFTER) => {}
+    }
+    if terminal::warns_terminal() {
+        output::warn_line(&format!("Waiting for {registry} to answer (Ctrl-C to give up)"));
+    }
+    answer.await
 }
 
 /// Follows an operation to its end and shows its progress, unless it is to be `quiet`.
