@@ -31,7 +31,7 @@ mod verify;
 mod walk;
 mod writer;
 
-pub use codec::{Compression, GzipEncoder, compress_gzip, decoder};
+pub use codec::{Compression, GzipEncoder, LAYER_LEVEL, compress_gzip, decoder};
 pub use entries::{ArchiveEntry, EntryContent, EntryKind, read_entries};
 pub use error::ArchiveError;
 pub use options::{Applied, ApplyOptions, StreamOptions, Unpacked, Whiteouts, XattrNamespace};

@@ -22,7 +22,7 @@ use lzma_rust2::XzReader;
 
 use crate::ArchiveError;
 
-pub use gzip::{GzipEncoder, compress_gzip};
+pub use gzip::{GzipEncoder, LAYER_LEVEL, compress_gzip};
 
 /// The largest zstd window, as a power of two: 128 MiB, the limit of the `zstd` tool without `--long`.
 const ZSTD_WINDOW_LOG: u32 = 27;

@@ -2,7 +2,9 @@
 
 use std::io::{self, BufReader, Cursor, Read, Write as _};
 
-use archive::{ApplyOptions, ArchiveError, Compression, GzipEncoder, StreamOptions, Unpacked};
+use archive::{
+    ApplyOptions, ArchiveError, Compression, GzipEncoder, LAYER_LEVEL, StreamOptions, Unpacked,
+};
 use bytes::Bytes;
 use registry::Download;
 use spec::DiffId;
@@ -12,8 +14,6 @@ use tokio::runtime::Handle;
 use crate::progress::ProgressEvent;
 use crate::{EngineError, Progress, Result};
 
-/// gzip level of the blobs that are made here: Docker's, so that a push makes the very same of an unpacked layer.
-const LEVEL: u32 = 6;
 /// Enough of a stream to know its compression by.
 const MAGIC: u64 = 10;
 /// Bytes that are decompressed at once.
@@ -80,7 +80,7 @@ fn pack(spool: Spool, tar: impl Read + Send, limit: Option<u64>) -> Result<(Unpa
     let failed = EngineError::ImportLayer;
     let written = |error| EngineError::ImportLayer(ArchiveError::Sink(error));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let encoder = GzipEncoder::new(spool, LEVEL, threads).map_err(written)?;
+    let encoder = GzipEncoder::new(spool, LAYER_LEVEL, threads).map_err(written)?;
     let mut tee = Tee { tar, encoder };
     let stream = StreamOptions { compression: Some(Compression::None), digest: None };
     let unpacked =

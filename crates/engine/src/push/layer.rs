@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use archive::GzipEncoder;
+use archive::{GzipEncoder, LAYER_LEVEL};
 use registry::{Mounted, UploadSession};
 use spec::{Descriptor, DiffId, Digest, MediaType, Repository};
 use store::{Source, Spool};
@@ -18,8 +18,6 @@ use crate::{EngineError, LayerState, Result};
 const MOUNT_ATTEMPTS: usize = 3;
 /// How many other blobs of the same layer are looked for at the registry before one is made anew.
 const EXISTENCE_CHECKS: usize = 3;
-/// gzip level of blobs that are made here: Docker's.
-const LEVEL: u32 = 6;
 
 /// One upload of a layer to a repository, however many pushes want it.
 pub(crate) type UploadJobs = Transfers<(Repository, DiffId), (), Descriptor>;
@@ -210,7 +208,7 @@ impl Job {
                 |source| EngineError::Layer { digest: layer.diff_id.digest().clone(), source };
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
             let io_failed = |source| failed(archive::ArchiveError::SplitWrite(source));
-            let mut encoder = GzipEncoder::new(spool, LEVEL, threads).map_err(io_failed)?;
+            let mut encoder = GzipEncoder::new(spool, LAYER_LEVEL, threads).map_err(io_failed)?;
             let rebuilt = if let Some(digest) = kept {
                 let blob = store.blob(&digest)?.ok_or_else(missing)?;
                 let open = |source| EngineError::Open { path: blob.path.clone(), source };
