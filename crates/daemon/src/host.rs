@@ -1,4 +1,4 @@
-//! What `/info` and `/version` tell of the machine.
+//! What `/info`, `/version` and the metrics tell of the machine.
 
 use std::fs;
 
@@ -42,6 +42,13 @@ impl HostFacts {
             memory: u64::from(system.mem_unit).saturating_mul(system.totalram),
         }
     }
+}
+
+/// How many files this process has open, where the system tells.
+pub(crate) fn open_files() -> Option<u64> {
+    let entries = fs::read_dir("/proc/self/fd").ok()?;
+    // One entry is the directory itself, being read.
+    Some((entries.count() as u64).saturating_sub(1))
 }
 
 /// A value of `os-release`: shell assignments, the value in quotes or not.

@@ -17,7 +17,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustix::process::getpid;
 use spec::Platform;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -26,6 +25,7 @@ pub(crate) use actions::Actions;
 use text::Text;
 
 use crate::Daemon;
+use crate::host::open_files;
 use crate::reply::{self, Body};
 
 /// How many may read metrics at once: there is hardly ever more than one.
@@ -182,9 +182,8 @@ fn process(text: &mut Text) {
         let help = "Resident memory size in bytes.";
         text.single("process_resident_memory_bytes", "gauge", help, bytes as f64);
     }
-    let open = std::fs::read_dir(format!("/proc/{}/fd", getpid().as_raw_nonzero()));
-    if let Ok(open) = open {
+    if let Some(open) = open_files() {
         let help = "Number of open file descriptors.";
-        text.single("process_open_fds", "gauge", help, open.count() as f64);
+        text.single("process_open_fds", "gauge", help, open as f64);
     }
 }

@@ -23,6 +23,7 @@ use crate::config::{DaemonConfig, TlsMode, mask_credentials};
 use crate::connection::Call;
 use crate::errors::Failure;
 use crate::events::{self, Format, Wish};
+use crate::host::open_files;
 use crate::listen::Host;
 use crate::reply::{self, Body};
 use crate::timestamp;
@@ -135,7 +136,7 @@ fn describe(
         oom_kill_disable: true,
         debug: config.debug,
         labels: config.labels.clone(),
-        n_fd: open_files(),
+        n_fd: open_files().unwrap_or_default(),
         system_time: Timestamp::now().to_string(),
         logging_driver: "none".to_owned(),
         cgroup_driver: "none".to_owned(),
@@ -209,12 +210,6 @@ fn warnings(config: &DaemonConfig) -> Option<Vec<String>> {
         })
         .collect();
     (!warnings.is_empty()).then_some(warnings)
-}
-
-fn open_files() -> u64 {
-    // One entry is the directory itself, being read.
-    std::fs::read_dir("/proc/self/fd")
-        .map_or(0, |entries| (entries.count() as u64).saturating_sub(1))
 }
 
 pub(super) async fn auth(daemon: &Daemon, body: Incoming) -> Answer {
