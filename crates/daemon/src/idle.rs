@@ -9,14 +9,16 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(crate) struct IdleList {
     waiting: Mutex<Waiting>,
-    /// Told when a connection comes to have nothing to do.
-    rested: Notify,
+    /// Told when there may be another connection to ask.
+    changed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     next: u64,
     seats: BTreeMap<u64, Arc<Notify>>,
+    /// Whether one was asked to end that has not yet.
+    leaving: bool,
 }
 
 impl IdleList {
@@ -31,24 +33,43 @@ impl IdleList {
         seat
     }
 
-    /// Asks the connection that has been idle longest to end. False if there is none.
+    /// Asks the connection that has been idle longest to end, unless another one is about to.
+    pub(crate) fn make_room(&self) {
+        let mut waiting = self.lock();
+        if !waiting.leaving {
+            waiting.leaving = waiting.evict();
+        }
+    }
+
+    /// Asks the connection that has been idle longest to end, whatever others do. False if there is none.
     pub(crate) fn evict(&self) -> bool {
-        match self.lock().seats.pop_first() {
+        self.lock().evict()
+    }
+
+    /// A connection has ended.
+    pub(crate) fn left(&self) {
+        self.lock().leaving = false;
+    }
+
+    /// Waits until [`IdleList::make_room`] may find somebody. What changed since the last wait counts.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn evict(&mut self) -> bool {
+        match self.seats.pop_first() {
             Some((_, leave)) => {
                 leave.notify_one();
                 true
             }
             None => false,
         }
-    }
-
-    /// Waits until a connection comes to have nothing to do. One that did since the last wait counts.
-    pub(crate) async fn rested(&self) {
-        self.rested.notified().await;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -65,7 +86,13 @@ pub(crate) struct Seat {
 impl Seat {
     /// Has a request from now until what is returned is dropped.
     pub(crate) fn work(&self) -> Work {
-        self.give_up();
+        if let Some(list) = &self.list
+            && self.give_up()
+        {
+            // It was asked to leave in the same moment, and stays: somebody else must be asked.
+            list.left();
+            list.changed.notify_one();
+        }
         Work(self.clone())
     }
 
@@ -89,15 +116,15 @@ impl Seat {
         waiting.seats.insert(ticket, Arc::clone(&self.leave));
         *self.ticket.lock().unwrap_or_else(PoisonError::into_inner) = Some(ticket);
         drop(waiting);
-        list.rested.notify_one();
+        list.changed.notify_one();
     }
 
-    fn give_up(&self) {
-        let Some(list) = &self.list else { return };
+    /// Takes the place out of the list. True if it was out already, because the connection was asked to leave.
+    fn give_up(&self) -> bool {
+        let Some(list) = &self.list else { return false };
         let mut waiting = list.lock();
-        if let Some(ticket) = self.ticket.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            waiting.seats.remove(&ticket);
-        }
+        let ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner).take();
+        ticket.is_some_and(|ticket| waiting.seats.remove(&ticket).is_none())
     }
 }
 
@@ -144,7 +171,7 @@ mod tests {
         assert_eq!([asked(&first), asked(&second)], [true, false]);
         assert!(!list.evict());
         drop(work);
-        list.rested().await;
+        list.changed().await;
         assert!(list.evict());
         assert!(asked(&second));
     }
@@ -159,6 +186,25 @@ mod tests {
         drop(work);
         assert!(!asked(&seat), "the request was answered, and the news is old");
         assert!(list.evict() && asked(&seat));
+    }
+
+    #[tokio::test]
+    async fn one_leaves_at_a_time_and_who_stays_is_followed_by_another() {
+        let list = Arc::new(IdleList::default());
+        let [first, second] = std::array::from_fn(|_| list.seat());
+        list.make_room();
+        list.make_room();
+        let work = first.work();
+        list.changed().await;
+        assert_eq!([asked(&first), asked(&second)], [false, false]);
+        list.make_room();
+        assert!(asked(&second));
+        drop((work, Occupied(second)));
+        list.make_room();
+        assert!(!asked(&first), "the second has not ended yet");
+        list.left();
+        list.make_room();
+        assert!(asked(&first));
     }
 
     #[tokio::test]

@@ -40,12 +40,10 @@ impl Daemon {
         let mut connections = JoinSet::new();
         let idle = Arc::new(IdleList::default());
         let mut shutdown = std::pin::pin!(shutdown);
-        // Connections that were asked to leave, and have not left yet.
-        let mut leaving = 0_usize;
         loop {
             let full = connections.len() >= most;
-            if full && leaving == 0 && idle.evict() {
-                leaving = 1;
+            if full {
+                idle.make_room();
             }
             // A connection that is not there yet is lost to nobody when another event comes first.
             let accept = async {
@@ -57,10 +55,10 @@ impl Daemon {
             tokio::select! {
                 () = &mut shutdown => break,
                 Some(ended) = connections.join_next() => {
-                    leaving = leaving.saturating_sub(1);
+                    idle.left();
                     report(ended);
                 }
-                () = idle.rested(), if full && leaving == 0 => {}
+                () = idle.changed(), if full => {}
                 accepted = accept, if !full => match accepted {
                     Ok(accepted) => {
                         let (daemon, idle) = (self.clone(), Arc::clone(&idle));
