@@ -41,7 +41,6 @@ mod serve;
 mod tls;
 mod upload;
 
-pub(crate) use api::timestamp;
 pub use config::{
     ConfigError, ConfigFile, DaemonConfig, Defaults, Group, LogFormat, Proxies, TlsFiles, TlsMode,
 };

@@ -5,7 +5,7 @@ use http::StatusCode;
 use spec::{Digest, Reference, ReferenceError};
 
 use super::Answer;
-use super::images::header_credentials;
+use super::parameters::header_credentials;
 use crate::connection::Call;
 use crate::errors::Failure;
 use crate::{Daemon, reply};

@@ -1,11 +1,11 @@
 //! `GET /images/{name}/history`.
 
-use api::decode_platform;
 use api::image::HistoryItem;
 use engine::HistoryStep;
 use http::StatusCode;
 
 use super::Answer;
+use super::parameters::platform;
 use crate::connection::Call;
 use crate::{Daemon, reply};
 
@@ -13,11 +13,7 @@ use crate::{Daemon, reply};
 const MISSING: &str = "<missing>";
 
 pub(super) async fn history(daemon: &Daemon, call: &Call, name: &str) -> Answer {
-    let platform = match call.query.get("platform") {
-        "" => None,
-        platform if call.version.at_least(48) => Some(decode_platform(platform)?),
-        _ => None,
-    };
+    let platform = platform(call, 48)?;
     let steps = daemon.engine().history(name, platform).await?;
     let documents: Vec<_> = steps.into_iter().map(document).collect();
     Ok(reply::json(StatusCode::OK, &documents))

@@ -1,33 +1,25 @@
 //! The routes of images.
 
-use api::auth::{AuthConfig, REGISTRY_AUTH_HEADER};
 use api::image::{ImageDeleted, ImageSummary};
 use api::{ApiVersion, Filters, decode_platform};
 use engine::{ListFilters, ListOptions, PullRequest, PushRequest, RemoveOptions, Removed};
 use http::StatusCode;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use registry::Credentials;
-use spec::{Digest, Platform, Reference, Tag};
+use spec::{Digest, Reference, Tag};
 
 use super::Answer;
+use super::parameters::{header_credentials, platform, until, written_platform};
 use crate::connection::Call;
 use crate::errors::Failure;
 use crate::operation::Operation;
-use crate::{Daemon, legacy, reply, timestamp};
+use crate::{Daemon, legacy, reply};
 
 /// The filters of a list.
 const LIST_FILTERS: [&str; 6] = ["dangling", "label", "before", "since", "reference", "until"];
 
 /// `POST /images/create`: pull.
 pub(super) async fn create(daemon: &Daemon, call: &Call) -> Answer {
-    let query = &call.query;
-    let platform = match query.get("platform") {
-        "" => None,
-        platform if call.version.at_least(32) => Some(Platform::parse(platform)?),
-        _ => None,
-    };
-    let reference = pull_reference(query.get("fromImage"), query.get("tag"))?;
+    let platform = written_platform(call)?;
+    let reference = pull_reference(call.query.get("fromImage"), call.query.get("tag"))?;
     let request = PullRequest {
         all_tags: reference.is_name_only(),
         reference,
@@ -87,14 +79,10 @@ fn list_options(call: &Call) -> Result<ListOptions, Failure> {
     }
     filters.validate(&LIST_FILTERS)?;
     let all = |name: &str| filters.values(name).map(str::to_owned).collect();
-    let mut until = None;
+    let mut earliest = None;
     for value in filters.values("until") {
-        let moment =
-            timestamp::moment(value, Timestamp::now(), &TimeZone::system()).map_err(|reason| {
-                Failure::invalid(format!("invalid value for 'until' filter: {reason}"))
-            })?;
-        let seconds = moment.as_second();
-        until = Some(until.map_or(seconds, |earlier: i64| earlier.min(seconds)));
+        let seconds = until(value)?.as_second();
+        earliest = Some(earliest.map_or(seconds, |earlier: i64| earlier.min(seconds)));
     }
     Ok(ListOptions {
         all: call.query.boolean("all"),
@@ -105,7 +93,7 @@ fn list_options(call: &Call) -> Result<ListOptions, Failure> {
             references: all("reference"),
             before: all("before"),
             since: all("since"),
-            until,
+            until: earliest,
         },
     })
 }
@@ -134,11 +122,7 @@ pub(super) fn summary(image: engine::ImageSummary, version: ApiVersion) -> Image
 
 /// `GET /images/{name}/json`.
 pub(super) async fn inspect(daemon: &Daemon, call: &Call, name: &str) -> Answer {
-    let platform = match call.query.get("platform") {
-        "" => None,
-        platform if call.version.at_least(49) => Some(decode_platform(platform)?),
-        _ => None,
-    };
+    let platform = platform(call, 49)?;
     if platform.is_some() && call.version.at_least(48) && call.query.boolean("manifests") {
         return Err(Failure::invalid(
             "conflicting options: manifests and platform options cannot both be set",
@@ -152,12 +136,7 @@ pub(super) async fn inspect(daemon: &Daemon, call: &Call, name: &str) -> Answer 
 ///
 /// Whatever happens once the name is understood is told in the stream: clients of a push do not look at the status.
 pub(super) fn push(daemon: &Daemon, call: &Call, name: &str) -> Answer {
-    let platform = match call.query.get("platform") {
-        "" => None,
-        // Older clients send it without meaning it.
-        platform if call.version.at_least(46) => Some(decode_platform(platform)?),
-        _ => None,
-    };
+    let platform = platform(call, 46)?;
     let tag = call.query.get("tag");
     let reference = match tag {
         // All tags, unless the name itself has one.
@@ -248,32 +227,4 @@ pub(super) fn removed(removed: Vec<Removed>) -> Vec<ImageDeleted> {
         Removed::Deleted(id) => ImageDeleted::Deleted(id),
     };
     removed.into_iter().map(document).collect()
-}
-
-/// The credentials in a request's header. What cannot be read is no credentials, as with dockerd: many registries need
-/// none, and the others say so.
-pub(super) fn header_credentials(call: &Call) -> Credentials {
-    let Some(header) = call.headers.get(REGISTRY_AUTH_HEADER) else {
-        return Credentials::Anonymous;
-    };
-    match AuthConfig::decode(header.as_bytes()) {
-        Ok(auth) => credentials(auth),
-        Err(error) => {
-            tracing::warn!(%error, "credentials that cannot be read are ignored");
-            Credentials::Anonymous
-        }
-    }
-}
-
-/// What a registry is shown of what a client or a file has for it, the strongest first.
-pub fn credentials(auth: AuthConfig) -> Credentials {
-    if !auth.registrytoken.is_empty() {
-        Credentials::RegistryToken(auth.registrytoken)
-    } else if !auth.identitytoken.is_empty() {
-        Credentials::IdentityToken { username: auth.username, token: auth.identitytoken }
-    } else if auth.username.is_empty() && auth.password.is_empty() {
-        Credentials::Anonymous
-    } else {
-        Credentials::Basic { username: auth.username, password: auth.password }
-    }
 }

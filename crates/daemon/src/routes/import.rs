@@ -2,10 +2,10 @@
 
 use engine::{ImportRequest, ImportSource};
 use hyper::body::Incoming;
-use spec::Platform;
 
 use super::Answer;
 use super::images::tagged;
+use super::parameters::written_platform;
 use crate::Daemon;
 use crate::connection::{Call, discard};
 use crate::errors::Failure;
@@ -36,11 +36,7 @@ pub(super) async fn run(daemon: &Daemon, call: &Call, mut body: Incoming) -> Ans
 
 fn request(call: &Call) -> Result<ImportRequest, Failure> {
     let query = &call.query;
-    let platform = match query.get("platform") {
-        "" => None,
-        platform if call.version.at_least(32) => Some(Platform::parse(platform)?),
-        _ => None,
-    };
+    let platform = written_platform(call)?;
     let reference = match query.get("repo") {
         "" => None,
         repository => Some(tagged(repository, query.get("tag"))?),

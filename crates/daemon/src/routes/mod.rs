@@ -10,13 +10,14 @@ mod images;
 mod import;
 mod manifest;
 mod mount;
+mod parameters;
 mod prune;
 mod registry;
 mod search;
 mod system;
 mod unpack;
 
-pub use images::credentials;
+pub use parameters::credentials;
 
 use http::{Response, StatusCode};
 use hyper::body::Incoming;

@@ -2,25 +2,21 @@
 
 use std::path::PathBuf;
 
-use api::decode_platform;
 use api::mount::MountedImage;
 use engine::MountRequest;
 use http::StatusCode;
 
 use super::Answer;
+use super::parameters::platform;
 use crate::connection::Call;
 use crate::operation::Operation;
 use crate::{Daemon, reply};
 
 /// Mounts `image` on `directory`, an absolute path where the daemon runs.
 pub(super) async fn mount(daemon: &Daemon, call: &Call) -> Answer {
-    let platform = match call.query.get("platform") {
-        "" => None,
-        platform => Some(decode_platform(platform)?),
-    };
     let request = MountRequest {
         name: call.query.get("image").to_owned(),
-        platform,
+        platform: platform(call, 0)?,
         directory: PathBuf::from(call.query.get("directory")),
     };
     let engine = daemon.engine().clone();

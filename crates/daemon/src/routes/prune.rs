@@ -4,14 +4,13 @@ use api::Filters;
 use api::image::PruneReport;
 use engine::PruneFilters;
 use http::StatusCode;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use super::Answer;
 use super::images::removed;
+use super::parameters::until;
 use crate::connection::Call;
 use crate::errors::Failure;
-use crate::{Daemon, reply, timestamp};
+use crate::{Daemon, reply};
 
 /// The filters of a prune.
 const FILTERS: [&str; 4] = ["dangling", "label", "label!", "until"];
@@ -34,12 +33,7 @@ fn prune_filters(filters: &Filters) -> Result<PruneFilters, Failure> {
     let mut values = filters.values("until");
     let until = match (values.next(), values.next()) {
         (_, Some(_)) => return Err(Failure::invalid("more than one until filter specified")),
-        (Some(value), None) => {
-            let moment = timestamp::moment(value, Timestamp::now(), &TimeZone::system());
-            Some(moment.map_err(|reason| {
-                Failure::invalid(format!("invalid value for 'until' filter: {reason}"))
-            })?)
-        }
+        (Some(value), None) => Some(until(value)?),
         (None, None) => None,
     };
     let all = |name: &str| filters.values(name).map(str::to_owned).collect();

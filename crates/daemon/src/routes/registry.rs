@@ -9,7 +9,7 @@ use registry::{Checked, EndpointCheck, Probe, Target, TlsCheck};
 use spec::{Reference, Tag};
 
 use super::Answer;
-use super::images::header_credentials;
+use super::parameters::header_credentials;
 use crate::connection::Call;
 use crate::errors::Failure;
 use crate::{Daemon, reply};

@@ -6,7 +6,7 @@ use engine::SearchRequest;
 use http::StatusCode;
 
 use super::Answer;
-use super::images::header_credentials;
+use super::parameters::header_credentials;
 use crate::connection::Call;
 use crate::errors::Failure;
 use crate::{Daemon, reply};

@@ -7,7 +7,7 @@ use api::auth::{AuthConfig, AuthResponse, MAX_AUTH_SIZE};
 use api::system::{
     Commit, Component, IndexConfig, Info, PlatformName, Plugins, RegistryConfig, Version,
 };
-use api::{ApiVersion, Filters};
+use api::{ApiVersion, Filters, timestamp};
 use engine::EngineInfo;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, PRAGMA};
 use http::{Method, Response, StatusCode};
@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use spec::Platform;
 
 use super::Answer;
-use super::images::credentials;
+use super::parameters::credentials;
 use crate::Daemon;
 use crate::config::{DaemonConfig, TlsMode, mask_credentials};
 use crate::connection::Call;
@@ -26,7 +26,6 @@ use crate::events::{self, Format, Wish};
 use crate::host::open_files;
 use crate::listen::Host;
 use crate::reply::{self, Body};
-use crate::timestamp;
 
 /// Where a login without a server goes.
 const INDEX_SERVER: &str = "https://index.docker.io/v1/";

@@ -2,23 +2,19 @@
 
 use std::path::PathBuf;
 
-use api::decode_platform;
 use engine::UnpackRequest;
 
 use super::Answer;
+use super::parameters::platform;
 use crate::Daemon;
 use crate::connection::Call;
 use crate::operation::Operation;
 
 /// Unpacks `image` into `directory`, an absolute path where the daemon runs.
 pub(super) async fn unpack(daemon: &Daemon, call: &Call) -> Answer {
-    let platform = match call.query.get("platform") {
-        "" => None,
-        platform => Some(decode_platform(platform)?),
-    };
     let request = UnpackRequest {
         name: call.query.get("image").to_owned(),
-        platform,
+        platform: platform(call, 0)?,
         directory: PathBuf::from(call.query.get("directory")),
         bundle: call.query.boolean("bundle"),
     };

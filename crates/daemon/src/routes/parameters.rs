@@ -1,0 +1,64 @@
+//! What requests say in parameters and headers that several routes have.
+
+use api::auth::{AuthConfig, REGISTRY_AUTH_HEADER};
+use api::{decode_platform, timestamp};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use registry::Credentials;
+use spec::Platform;
+
+use crate::connection::Call;
+use crate::errors::Failure;
+
+/// The `platform` in JSON, which versions of the API before 1.`since` do not have: what older clients send means nothing.
+pub(super) fn platform(call: &Call, since: u32) -> Result<Option<Platform>, Failure> {
+    match call.query.get("platform") {
+        "" => Ok(None),
+        json if call.version.at_least(since) => Ok(Some(decode_platform(json)?)),
+        _ => Ok(None),
+    }
+}
+
+/// The `platform` of a pull or an import, as a user writes it: `linux/arm64`.
+pub(super) fn written_platform(call: &Call) -> Result<Option<Platform>, Failure> {
+    const SINCE: u32 = 32;
+    match call.query.get("platform") {
+        "" => Ok(None),
+        text if call.version.at_least(SINCE) => Ok(Some(Platform::parse(text)?)),
+        _ => Ok(None),
+    }
+}
+
+/// The moment that a value of the filter `until` means.
+pub(super) fn until(value: &str) -> Result<Timestamp, Failure> {
+    timestamp::moment(value, Timestamp::now(), &TimeZone::system())
+        .map_err(|reason| Failure::invalid(format!("invalid value for 'until' filter: {reason}")))
+}
+
+/// The credentials in a request's header. What cannot be read is no credentials, as with dockerd: many registries need
+/// none, and the others say so.
+pub(super) fn header_credentials(call: &Call) -> Credentials {
+    let Some(header) = call.headers.get(REGISTRY_AUTH_HEADER) else {
+        return Credentials::Anonymous;
+    };
+    match AuthConfig::decode(header.as_bytes()) {
+        Ok(auth) => credentials(auth),
+        Err(error) => {
+            tracing::warn!(%error, "credentials that cannot be read are ignored");
+            Credentials::Anonymous
+        }
+    }
+}
+
+/// What a registry is shown of what a client or a file has for it, the strongest first.
+pub fn credentials(auth: AuthConfig) -> Credentials {
+    if !auth.registrytoken.is_empty() {
+        Credentials::RegistryToken(auth.registrytoken)
+    } else if !auth.identitytoken.is_empty() {
+        Credentials::IdentityToken { username: auth.username, token: auth.identitytoken }
+    } else if auth.username.is_empty() && auth.password.is_empty() {
+        Credentials::Anonymous
+    } else {
+        Credentials::Basic { username: auth.username, password: auth.password }
+    }
+}
