@@ -11,7 +11,7 @@ use crate::workspace::{Workspace, cargo};
 use crate::{check_deps, shell};
 
 /// What the tests compare Longshore with: a program, and the Debian package that it is in.
-const NEEDED: [(&str, &str); 12] = [
+const NEEDED: [(&str, &str); 17] = [
     ("dockerd", "docker.io"),
     ("docker", "docker.io"),
     ("docker-registry", "docker-registry"),
@@ -24,6 +24,11 @@ const NEEDED: [(&str, &str); 12] = [
     ("gzip", "gzip"),
     ("bzip2", "bzip2"),
     ("xz", "xz-utils"),
+    ("zstd", "zstd"),
+    ("umoci", "umoci"),
+    ("crun", "crun"),
+    ("runc", "runc"),
+    ("groff", "groff-base"),
 ];
 
 /// What programs in Python speak to a daemon with.

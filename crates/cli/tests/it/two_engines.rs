@@ -137,6 +137,11 @@ fn a_dockerd_starts_on_what_longshore_pulled() {
     let dockerd = start(&home.data_root());
     let error = home.run(&["images"]).failure();
     assert!(error.contains("is in use by dockerd"), "{error}");
+    drop(dockerd);
+    // Nothing in it says where it was made: a root that is prepared in one place is used in another.
+    let elsewhere = home.path().join("elsewhere");
+    std::fs::rename(home.data_root(), &elsewhere).unwrap();
+    let dockerd = start(&elsewhere);
     assert_eq!(listed(&docker(&dockerd, &LIST)), ours);
     let target = LocalRegistry::start().unwrap();
     let mut theirs = Vec::new();
@@ -168,6 +173,7 @@ fn a_dockerd_starts_on_what_longshore_pulled() {
     docker(&dockerd, &save);
     drop(dockerd);
 
+    std::fs::rename(&elsewhere, home.data_root()).unwrap();
     assert_eq!(listed(&home.run(&LIST).success()), ours);
     for (name, theirs) in names.iter().zip(theirs) {
         let ours = home.run(&["image", "inspect", name]).success();
@@ -235,6 +241,9 @@ fn longshore_goes_on_where_a_dockerd_stopped() {
 
     let dockerd = start(&root);
     assert_eq!(listed(&docker(&dockerd, &LIST)), left);
+    // What Longshore put together and compressed is noted where dockerd looks for it.
+    let pushed = docker(&dockerd, &["push", &copy]);
+    assert!(pushed.contains("Layer already exists") && !pushed.contains(": Pushed"), "{pushed}");
     assert_eq!(docker(&dockerd, &["start", "-a", "container"]), GREETING);
     assert_eq!(docker(&dockerd, &["run", "--rm", "--network", "none", "committed:1"]), GREETING);
     assert_eq!(docker(&dockerd, &["run", "--rm", "--network", "none", &names[2]]), GREETING);

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use serde_json::json;
 use test_support::image::{Compression, Image, Layer};
-use test_support::servers::LocalRegistry;
+use test_support::program;
+use test_support::servers::{LocalRegistry, installed};
 use test_support::tar::Entry;
 
 use super::support::{Bench, FRONTS, Front, files_below, is_root, run};
@@ -99,5 +100,34 @@ fn a_bundle_is_what_a_runtime_takes() {
             mounts.iter().map(|mount| mount["destination"].to_string()).collect()
         };
         assert_eq!(targets(&config), targets(&theirs));
+    }
+}
+
+#[test]
+fn a_runtime_starts_a_bundle() {
+    const GREETING: &str = "hello from a bundle\n";
+    let can = is_root() && installed(&["runc"]);
+    let Some(program) = program::printing(GREETING).filter(|_| can) else {
+        println!("skipped: needs root, runc and an x86-64 machine");
+        return;
+    };
+    let registry = LocalRegistry::start().unwrap();
+    let entries = [Entry::directory("bin"), Entry::file("bin/hello", program).mode(0o755)];
+    Image::builder()
+        .layer(Layer::new(Compression::Gzip, &entries))
+        .config("Cmd", json!(["/bin/hello"]))
+        .build()
+        .push(&registry.client(), "app", "1")
+        .unwrap();
+    for driver in ["overlay2", "packed"] {
+        let bench = Bench::new(Front::InProcess, &["--storage-driver", driver]);
+        let name = format!("{}/app:1", registry.address());
+        bench.run(&["pull", "-q", &name]).success();
+        let bundle = bench.home.path().join("bundle");
+        bench.run(&["unpack", "-q", "--bundle", &name, bundle.to_str().unwrap()]).success();
+        let mut runc = bench.home.clean("runc");
+        runc.arg("--root").arg(bench.home.path().join("runc")).args(["run", "--bundle"]);
+        let id = format!("longshore-{}-{driver}", std::process::id());
+        assert_eq!(run(runc.arg(&bundle).arg(id), "").success(), GREETING, "{driver}");
     }
 }
