@@ -1,6 +1,6 @@
 //! What an archive says it holds: images by `manifest.json`, or by the index of an OCI image layout.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -75,6 +75,15 @@ pub(super) struct Origin {
     pub(super) documents: Vec<(Descriptor, Bytes)>,
     /// References by digest that these prove.
     pub(super) repo_digests: Vec<Reference>,
+}
+
+/// What was found out about the digests that lead to one image.
+#[derive(Default)]
+struct Proof {
+    /// Whether a digest does.
+    verdicts: HashMap<Digest, bool>,
+    /// The manifests and indexes that do, what an index lists before it.
+    documents: Vec<(Descriptor, Bytes)>,
 }
 
 impl Contents {
@@ -159,8 +168,10 @@ impl Contents {
     /// Lists the images of an image layout, of each index the one for the platform.
     fn list_layout(&self, platform: Option<&Platform>) -> Result<Vec<Listed>> {
         let mut images: Vec<Listed> = Vec::new();
+        let mut barren = HashSet::new();
         for descriptor in &self.index {
-            let Some((manifest, digest)) = self.choose(descriptor, platform, 0)? else { continue };
+            let chosen = self.choose(descriptor, platform, 0, &mut barren)?;
+            let Some((manifest, digest)) = chosen else { continue };
             let name = name_of(descriptor);
             let known = images.iter_mut().find(|image| image.manifest.as_ref() == Some(&digest));
             if let Some(image) = known {
@@ -185,15 +196,19 @@ impl Contents {
         Ok(images)
     }
 
-    /// Follows a descriptor to the manifest of an image.
+    /// Follows a descriptor to the manifest of an image. `barren` are those that are known to lead to none.
     fn choose(
         &self,
         descriptor: &Descriptor,
         platform: Option<&Platform>,
         depth: usize,
+        barren: &mut HashSet<Digest>,
     ) -> Result<Option<(ImageManifest, Digest)>> {
         if depth > MAX_INDEX_DEPTH {
             return Err(EngineError::IndexDepth("index.json".to_owned()));
+        }
+        if barren.contains(&descriptor.digest) {
+            return Ok(None);
         }
         match self.manifest(descriptor)? {
             Some((Manifest::Image(manifest), _)) if manifest.config.media_type.is_config() => {
@@ -203,13 +218,17 @@ impl Contents {
             }
             Some((Manifest::Index(index), _)) => {
                 for candidate in by_preference(&index, platform) {
-                    if let Some(found) = self.choose(candidate, platform, depth + 1)? {
+                    if let Some(found) = self.choose(candidate, platform, depth + 1, barren)? {
                         return Ok(Some(found));
                     }
                 }
+                barren.insert(descriptor.digest.clone());
                 Ok(None)
             }
-            _ => Ok(None),
+            _ => {
+                barren.insert(descriptor.digest.clone());
+                Ok(None)
+            }
         }
     }
 
@@ -270,34 +289,38 @@ impl Contents {
         let own = Descriptor::new(media_type, manifest.digest().clone(), size);
         let mut documents = vec![(own, manifest.bytes().clone())];
         let mut repo_digests = Vec::new();
+        let mut proof = Proof::default();
         for claim in claims {
             let Some(digest) = claim.digest() else { continue };
-            let mut path = Vec::new();
-            if !self.proves(digest, id, 0, &mut path)? {
+            if self.proves(digest, id, 0, &mut proof)? {
+                repo_digests.push(claim.clone());
+            } else {
                 tracing::warn!(%claim, %id, "an archive does not prove a digest that it claims");
-                continue;
             }
-            for document in path {
-                if documents.iter().all(|(other, _)| other.digest != document.0.digest) {
-                    documents.insert(0, document);
-                }
+        }
+        for document in proof.documents {
+            if documents.iter().all(|(other, _)| other.digest != document.0.digest) {
+                documents.insert(0, document);
             }
-            repo_digests.push(claim.clone());
         }
         Ok(Origin { manifest, documents, repo_digests })
     }
 
-    /// Says whether a digest leads to an image, and by which documents, the innermost first.
+    /// Says whether a digest leads to an image. Each document is looked at once, however many indexes list it how often.
     fn proves(
         &self,
         digest: &Digest,
         id: &ImageId,
         depth: usize,
-        path: &mut Vec<(Descriptor, Bytes)>,
+        proof: &mut Proof,
     ) -> Result<bool> {
+        if let Some(known) = proof.verdicts.get(digest) {
+            return Ok(*known);
+        }
         if depth > MAX_INDEX_DEPTH || digest.algorithm() != Algorithm::Sha256 {
             return Ok(false);
         }
+        proof.verdicts.insert(digest.clone(), false);
         // What is not in the archive is another platform's, and what is no manifest proves nothing.
         let Some(bytes) = self.tree.document(digest, MAX_MANIFEST_SIZE)? else { return Ok(false) };
         let Ok(manifest) = Manifest::parse(None, &bytes) else { return Ok(false) };
@@ -307,13 +330,15 @@ impl Contents {
             Manifest::Index(index) => {
                 let mut proves = false;
                 for below in &index.manifests {
-                    proves = proves || self.proves(&below.digest, id, depth + 1, path)?;
+                    proves = proves || self.proves(&below.digest, id, depth + 1, proof)?;
                 }
                 proves
             }
         };
         if proves {
-            path.push((Descriptor::new(media_type, digest.clone(), bytes.len() as u64), bytes));
+            proof.verdicts.insert(digest.clone(), true);
+            let descriptor = Descriptor::new(media_type, digest.clone(), bytes.len() as u64);
+            proof.documents.push((descriptor, bytes));
         }
         Ok(proves)
     }
@@ -379,4 +404,35 @@ fn by_preference<'a>(index: &'a Index, platform: Option<&Platform>) -> Vec<&'a D
 
 fn is_compressed(layer: &Descriptor) -> bool {
     layer.media_type.layer_compression().is_some_and(|form| form != LayerCompression::None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index(entries: &[Descriptor]) -> Vec<u8> {
+        let entries = serde_json::to_string(entries).unwrap();
+        let media_type = MediaType::OciIndex;
+        format!(r#"{{"schemaVersion":2,"mediaType":"{media_type}","manifests":{entries}}}"#).into()
+    }
+
+    /// Followed one by one, a thousand entries on each of four levels would take for ever.
+    #[test]
+    fn indexes_that_list_one_another_often_are_read_once() {
+        let media_type = MediaType::OciManifest;
+        let mut below = Descriptor::new(media_type, Digest::sha256(b"not here"), 8);
+        let mut files = Vec::new();
+        for _ in 0..MAX_INDEX_DEPTH {
+            let bytes = index(&vec![below; 1000]);
+            let digest = Digest::sha256(&bytes);
+            below = Descriptor::new(MediaType::OciIndex, digest.clone(), bytes.len() as u64);
+            files.push((blob_path(&digest), bytes));
+        }
+        files.push(("index.json".to_owned(), index(std::slice::from_ref(&below))));
+        let contents = Contents::read(Tree::of(files)).unwrap();
+        let listed = contents.list(None);
+        assert!(matches!(listed, Err(EngineError::NoMatchingManifest(_))), "{listed:?}");
+        let id = ImageId::new(Digest::sha256(b"config"));
+        assert!(!contents.proves(&below.digest, &id, 0, &mut Proof::default()).unwrap());
+    }
 }

@@ -17,7 +17,7 @@ mod input;
 mod layers;
 mod tree;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
@@ -183,9 +183,10 @@ impl Load<'_> {
     async fn set_parents(&self, images: Vec<(ImageId, Option<ImageId>)>) -> Result<()> {
         let store = self.engine.store().clone();
         blocking(move || {
+            let loaded: HashSet<&ImageId> = images.iter().map(|(id, _)| id).collect();
             for (id, parent) in &images {
                 let Some(parent) = parent else { continue };
-                if parent == id || images.iter().all(|(other, _)| other != parent) {
+                if parent == id || !loaded.contains(parent) {
                     continue;
                 }
                 if !is_parent(&store, id, parent)? {

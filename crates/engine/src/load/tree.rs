@@ -195,6 +195,16 @@ impl Tree {
     }
 }
 
+#[cfg(test)]
+impl Tree {
+    /// Makes a tree of files in memory.
+    pub(super) fn of(files: Vec<(String, Vec<u8>)>) -> Self {
+        let node = |bytes: Vec<u8>| Node::File(StoredFile::Memory(bytes.into()));
+        let nodes = files.into_iter().map(|(path, bytes)| (path.into_bytes(), node(bytes)));
+        Self { nodes: nodes.collect(), ..Self::default() }
+    }
+}
+
 fn parts(path: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
     path.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b".")).map(<[u8]>::to_vec)
 }
