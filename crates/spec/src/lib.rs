@@ -7,6 +7,7 @@
 
 mod config;
 mod digest;
+mod json;
 mod manifest;
 mod media_type;
 mod platform;
@@ -15,6 +16,7 @@ mod reference;
 
 pub use config::{History, ImageConfig, MAX_CONFIG_SIZE, MAX_LAYERS, RootFs};
 pub use digest::{Algorithm, ChainId, DiffId, Digest, DigestError, Hasher, ImageId};
+pub use json::to_go_json;
 pub use manifest::{
     Descriptor, ImageManifest, Index, MAX_INDEX_ENTRIES, MAX_MANIFEST_SIZE, Manifest, ManifestError,
 };

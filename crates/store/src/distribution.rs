@@ -84,20 +84,9 @@ impl std::fmt::Debug for Credentials<'_> {
 impl HmacKey {
     /// Makes the key that dockerd makes of the same credentials: the digest of their JSON.
     pub fn new(credentials: &Credentials<'_>) -> Self {
-        // Strings only: this cannot fail. Go writes these characters as escapes.
-        let json = serde_json::to_string(credentials).unwrap_or_default();
-        let mut escaped = String::with_capacity(json.len());
-        for character in json.chars() {
-            match character {
-                '<' => escaped.push_str("\\u003c"),
-                '>' => escaped.push_str("\\u003e"),
-                '&' => escaped.push_str("\\u0026"),
-                '\u{2028}' => escaped.push_str("\\u2028"),
-                '\u{2029}' => escaped.push_str("\\u2029"),
-                _ => escaped.push(character),
-            }
-        }
-        Self(Digest::sha256(escaped.as_bytes()).to_string())
+        // Strings only: this cannot fail.
+        let json = spec::to_go_json(credentials).unwrap_or_default();
+        Self(Digest::sha256(json.as_bytes()).to_string())
     }
 
     /// Signs that `digest` is in `repository`.

@@ -50,25 +50,8 @@ pub(super) fn document(
         rootfs: RootFs { kind: "layers".to_owned(), diff_ids: vec![layer.clone()] },
         variant: platform.variant.as_deref(),
     };
-    let text = serde_json::to_string(&document)
-        .map_err(|error| EngineError::Internal(error.to_string()))?;
-    Ok(escaped(&text).into())
-}
-
-/// Writes the characters that Go's JSON escapes the way it does. In a document they stand in texts only.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => escaped.push_str("\\u003c"),
-            '>' => escaped.push_str("\\u003e"),
-            '&' => escaped.push_str("\\u0026"),
-            '\u{2028}' => escaped.push_str("\\u2028"),
-            '\u{2029}' => escaped.push_str("\\u2029"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
+    let text = spec::to_go_json(&document);
+    Ok(text.map_err(|error| EngineError::Internal(error.to_string()))?.into())
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@
 //! ([`write`]). Errors up to the plan are told before the first byte; a later one breaks the archive off.
 
 pub(crate) mod documents;
-mod json;
 pub(crate) mod parts;
 mod plan;
 pub(crate) mod select;

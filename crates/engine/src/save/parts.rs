@@ -14,7 +14,6 @@ use spec::{
 use store::{Image, Store};
 
 use super::documents::GeneratedManifest;
-use super::json;
 use super::select::Selected;
 use crate::{EngineError, Result};
 
@@ -112,14 +111,14 @@ impl Parts {
         let is_dockerds = layers.iter().all(is_plain);
         let descriptors = layers.iter().map(|layer| layer.descriptor.clone()).collect();
         let config_size = image.config.bytes().len() as u64;
-        let bytes = json::to_vec(&GeneratedManifest::new(&image.id, config_size, descriptors))
+        let bytes = spec::to_go_json(&GeneratedManifest::new(&image.id, config_size, descriptors))
             .map_err(|error| EngineError::Internal(error.to_string()))?;
         Ok(Self {
             image,
             layers,
             manifest: Descriptor::new(
                 MediaType::OciManifest,
-                Digest::sha256(&bytes),
+                Digest::sha256(bytes.as_bytes()),
                 bytes.len() as u64,
             ),
             manifest_bytes: bytes.into(),

@@ -13,7 +13,7 @@ use super::documents::{
 };
 use super::parts::{LayerSource, Parts};
 use super::select::Selected;
-use super::{json, v1};
+use super::v1;
 use crate::{EngineError, Result};
 
 /// What is at a path of the archive.
@@ -130,7 +130,8 @@ impl Plan {
 }
 
 fn to_vec(value: &impl Serialize) -> Result<Vec<u8>> {
-    json::to_vec(value).map_err(|error| EngineError::Internal(error.to_string()))
+    let text = spec::to_go_json(value);
+    text.map(String::into_bytes).map_err(|error| EngineError::Internal(error.to_string()))
 }
 
 /// A document as Go's encoder ends it.

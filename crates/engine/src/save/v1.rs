@@ -11,8 +11,6 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use spec::{ChainId, Digest};
 
-use super::json;
-
 /// When the layers below the topmost were made, as far as these documents say.
 const EPOCH: &str = "1970-01-01T00:00:00Z";
 
@@ -181,7 +179,7 @@ pub(super) fn documents(
         this.id = id.hex();
         this.parent = parent.as_ref().map(Digest::hex).unwrap_or_default();
         this.os.clone_from(&image.os);
-        documents.push(V1Document { bytes: json::to_vec(&this)?.into(), id });
+        documents.push(V1Document { bytes: spec::to_go_json(&this)?.into(), id });
     }
     Ok(documents)
 }
@@ -192,8 +190,8 @@ fn id_of(
     layer: &ChainId,
     parent: Option<&Digest>,
 ) -> Result<Digest, serde_json::Error> {
-    let document = json::to_vec(image)?;
-    let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(&document)?;
+    let document = spec::to_go_json(image)?;
+    let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&document)?;
     fields.insert("layer_id".to_owned(), serde_json::value::to_raw_value(layer)?);
     if let Some(parent) = parent {
         fields.insert("parent".to_owned(), serde_json::value::to_raw_value(parent)?);

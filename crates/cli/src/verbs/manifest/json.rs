@@ -43,22 +43,6 @@ pub(super) fn indent(document: &str, step: &str) -> String {
     text
 }
 
-/// Writes the characters that Go's JSON escapes as it does; they stand in strings only.
-pub(super) fn escape(document: &str) -> String {
-    let mut text = String::with_capacity(document.len());
-    for c in document.chars() {
-        match c {
-            '<' => text.push_str("\\u003c"),
-            '>' => text.push_str("\\u003e"),
-            '&' => text.push_str("\\u0026"),
-            '\u{2028}' => text.push_str("\\u2028"),
-            '\u{2029}' => text.push_str("\\u2029"),
-            c => text.push(c),
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +58,5 @@ mod tests {
         ] {
             assert_eq!(indent(document, "\t"), expected, "{document}");
         }
-        assert_eq!(escape("\"<&>\""), "\"\\u003c\\u0026\\u003e\"");
     }
 }

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use spec::{Descriptor, MediaType, Platform, Reference};
+use spec::{Descriptor, MediaType, Platform, Reference, to_go_json};
 
 use crate::client::{Call, Client};
 use crate::credentials::key_of_domain;
@@ -89,23 +89,19 @@ fn text(found: &ManifestInspect, verbose: bool) -> Result<String, CliError> {
             json::indent(raw, "\t")
         }
         (false, true) => {
-            json::indent(&to_json(&List::of(&found.manifests)).map_err(failed)?, "   ")
+            json::indent(&to_go_json(&List::of(&found.manifests)).map_err(failed)?, "   ")
         }
         (true, is_list) => {
             let shown = found.manifests.iter().map(Shown::of).collect::<Result<Vec<_>, _>>();
             let shown = shown.map_err(failed)?;
             let document = match shown.first() {
-                Some(only) if !is_list => to_json(only),
-                _ => to_json(&shown),
+                Some(only) if !is_list => to_go_json(only),
+                _ => to_go_json(&shown),
             };
             json::indent(&document.map_err(failed)?, "\t")
         }
     };
     Ok(text + "\n")
-}
-
-fn to_json(document: &impl Serialize) -> Result<String, serde_json::Error> {
-    serde_json::to_string(document).map(|text| json::escape(&text))
 }
 
 /// A manifest with all that is known of it.
