@@ -26,6 +26,11 @@ impl Drop for CancelOnDrop {
 }
 
 impl Cancelled {
+    /// Says whether nobody wants the work any more.
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// Makes a source that ends with an error once it is cancelled.
     pub(crate) fn guard<R: Read>(self, source: R) -> Cancellable<R> {
         Cancellable { source, cancelled: self }
@@ -41,7 +46,7 @@ pub(crate) struct Cancellable<R> {
 
 impl<R: Read> Read for Cancellable<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.cancelled.0.load(Ordering::Relaxed) {
+        if self.cancelled.is_set() {
             return Err(io::Error::other("cancelled"));
         }
         self.source.read(buffer)

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use spec::{ChainId, ImageConfig, ImageId};
 use store::Image;
 
+use crate::cancel::{CancelOnDrop, Cancelled};
 use crate::engine::blocking;
 use crate::list::has_label;
 use crate::remove::{RemoveOptions, Removed};
@@ -67,8 +68,7 @@ impl Prune {
     ///
     /// What cannot be removed stays, and is no error. Dropped, it ends after the image that it is at.
     pub async fn run(self, filters: PruneFilters) -> Result<Pruned> {
-        let cancelled = Arc::new(AtomicBool::new(false));
-        let _cancel = CancelOnDrop(Arc::clone(&cancelled));
+        let (_cancel, cancelled) = CancelOnDrop::new();
         blocking(move || {
             // Another prune may begin when this one is over, not when its caller is gone.
             let Self { engine, running } = self;
@@ -80,21 +80,13 @@ impl Prune {
     }
 }
 
-struct CancelOnDrop(Arc<AtomicBool>);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 impl Engine {
-    fn prune_now(&self, filters: &PruneFilters, cancelled: &AtomicBool) -> Result<Pruned> {
+    fn prune_now(&self, filters: &PruneFilters, cancelled: &Cancelled) -> Result<Pruned> {
         let images = self.prunable(filters)?;
         let sizes = self.layer_sizes(&images)?;
         let mut pruned = Pruned::default();
         for image in &images {
-            if cancelled.load(Ordering::Relaxed) {
+            if cancelled.is_set() {
                 break;
             }
             for name in self.names_to_remove(&image.id, filters.all)? {
@@ -114,7 +106,7 @@ impl Engine {
             }
         }
         // A download has no labels.
-        if filters.labels.is_empty() && !cancelled.load(Ordering::Relaxed) {
+        if filters.labels.is_empty() && !cancelled.is_set() {
             let until = filters.until.map(std::time::SystemTime::from);
             pruned.reclaimed += self.store().discard_partial_downloads(until)?;
         }
