@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use store::{CheckReport, DriverKind, Finding, Lease, Remedy, Store, Subject, Want};
 
+use crate::cancel::{CancelOnDrop, Cancelled};
 use crate::engine::blocking;
 use crate::progress::ProgressEvent;
 use crate::{Engine, Progress, Result};
@@ -69,7 +70,7 @@ pub enum Repair {
 impl Engine {
     /// Looks the data root over and, if asked to, puts right what can be.
     ///
-    /// Without `repair` nothing is changed.
+    /// Without `repair` nothing is changed. Dropping the future ends it, if not before the end of a blob.
     pub async fn check(&self, request: CheckRequest, progress: Progress) -> Result<CheckOutcome> {
         let lease = self.lease().await?;
         let report = self.look(request.deep, &lease, &progress).await?;
@@ -113,14 +114,16 @@ impl Engine {
         };
         let blobs: Vec<_> = report.kept_blobs().cloned().collect();
         let total = layers.len() + blobs.len();
+        let (_cancel, cancelled) = CancelOnDrop::new();
         let tell = |number: usize, what: String| {
             progress.report(ProgressEvent::Step { action: "Checking", number, total, what });
         };
         for (number, layer) in (1..).zip(layers) {
             tell(number, format!("layer {}", layer.chain_id.digest().short()));
             let (store, lease) = (self.store().clone(), Arc::clone(lease));
+            let cancelled = cancelled.clone();
             report = blocking(move || {
-                look_at_layer(&store, &lease, &layer, &mut report)?;
+                look_at_layer(&store, &lease, &layer, cancelled, &mut report)?;
                 Ok(report)
             })
             .await?;
@@ -205,6 +208,7 @@ fn look_at_layer(
     store: &Store,
     lease: &Lease,
     layer: &store::WholeLayer,
+    cancelled: Cancelled,
     report: &mut CheckReport,
 ) -> Result<()> {
     let chain = &layer.chain_id;
@@ -213,7 +217,7 @@ fn look_at_layer(
     let (Some(path), Some(tar_split)) = (store.layer_path(chain)?, store.tar_split(chain)?) else {
         return Ok(());
     };
-    let verified = match archive::verify(tar_split, &path) {
+    let verified = match archive::verify(cancelled.guard(tar_split), &path) {
         Ok(verified) => verified,
         Err(error) => {
             let problem = format!("its `tar-split.json.gz` cannot be used: {error}");
