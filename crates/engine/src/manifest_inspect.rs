@@ -8,8 +8,9 @@ use spec::{
 
 use crate::{Engine, EngineError, Result};
 
-/// The most entries of an index that are fetched: ten times what the largest known ones have.
-const MAX_ENTRIES: usize = 1000;
+/// The most bytes of all manifests that an index lists: all are held until the last has come. Those of the largest known
+/// indexes are some hundred of a few kilobytes.
+const MAX_TOTAL: u64 = 64 << 20;
 
 /// A manifest of an image.
 #[derive(Clone, Debug)]
@@ -62,11 +63,7 @@ impl Engine {
                 return Ok(InspectedManifests::Image(Box::new(image)));
             }
         };
-        if index.manifests.len() > MAX_ENTRIES {
-            let name = reference.familiar();
-            let message = format!("{name} has more than {MAX_ENTRIES} manifests");
-            return Err(EngineError::InvalidParameter(message));
-        }
+        let mut total = 0;
         let mut images = Vec::with_capacity(index.manifests.len());
         for entry in index.manifests {
             let fetched = question.fetch(&Target::Digest(entry.digest)).await?;
@@ -74,6 +71,12 @@ impl Engine {
                 let message = "unsupported manifest type: an index within an index".to_owned();
                 return Err(EngineError::InvalidParameter(message));
             };
+            total += bytes.len() as u64;
+            if total > MAX_TOTAL {
+                let name = reference.familiar();
+                let message = format!("the manifests of {name} are larger than {MAX_TOTAL} bytes");
+                return Err(EngineError::InvalidParameter(message));
+            }
             let platform = entry.platform.unwrap_or_default();
             images.push(question.image(&manifest, descriptor, bytes, Some(platform)).await?);
         }
