@@ -130,7 +130,8 @@ impl Message {
     /// What the line says went wrong, if it does.
     pub fn failure(&self) -> Option<&str> {
         let detail = self.error_detail.as_ref().map(|detail| detail.message.as_str());
-        detail.filter(|message| !message.is_empty()).or(self.error.as_deref())
+        // An error without words is one.
+        detail.filter(|message| !message.is_empty()).or(self.error.as_deref()).or(detail)
     }
 }
 

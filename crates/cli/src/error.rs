@@ -195,6 +195,22 @@ impl CliError {
         matches!(self, CliError::Daemon { status: 404, .. })
     }
 
+    /// Returns whether the daemon does not know the route at all: routes of Longshore's own, a dockerd does not.
+    pub(crate) fn is_unknown_route(&self) -> bool {
+        matches!(self, CliError::Daemon { status: 404, message } if message.contains("page not found"))
+    }
+
+    /// Says of a daemon that does not know a route of Longshore's own what it cannot do, and what can be done `instead`;
+    /// leaves other failures as they are.
+    pub(crate) fn of_another_daemon(self, lacks: &str, instead: &str) -> CliError {
+        if self.is_unknown_route() {
+            return CliError::Refused(format!(
+                "this daemon is not Longshore's and cannot {lacks}: {instead}"
+            ));
+        }
+        self
+    }
+
     /// Returns whether the daemon said that credentials are missing or wrong.
     pub(crate) fn is_unauthorized(&self) -> bool {
         matches!(self, CliError::Daemon { status: 401, .. })
@@ -313,6 +329,19 @@ mod tests {
             assert_eq!(daemon.is_disk_full(), expected, "{message}");
         }
         assert!(!CliError::DataRoot("No space left on device".to_owned()).is_disk_full());
+    }
+
+    #[test]
+    fn daemons_of_others_are_told_from_failures() {
+        let daemon =
+            |status, message: &str| CliError::Daemon { status, message: message.to_owned() };
+        for (error, expected) in [
+            (daemon(404, "page not found"), "this daemon is not Longshore's and cannot x: use y"),
+            (daemon(404, "No such image: z"), "Error response from daemon: No such image: z"),
+            (daemon(500, "page not found"), "Error response from daemon: page not found"),
+        ] {
+            assert_eq!(error.of_another_daemon("x", "use y").to_string(), expected);
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         .with("deep", arguments.deep.to_string())
         .with("repair", arguments.repair.to_string());
     let answer = session.client.post("/longshore/system/check", Call::query(query)).await;
-    let mut messages = answer.map_err(of_dockerd)?.messages::<Message>();
+    let mut messages = answer.map_err(foreign)?.messages::<Message>();
     let is_terminal = terminal::warns_terminal();
     let mut progress = Progress::new(is_terminal);
     let mut report = None;
@@ -62,16 +62,9 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     }
 }
 
-/// A dockerd has no such route.
-fn of_dockerd(error: CliError) -> CliError {
-    match error {
-        error if error.is_not_found() => CliError::Refused(
-            "this daemon cannot check its data root: it is not Longshore's. Stop it and use \
-             `longshore --data-root DIR system check`"
-                .to_owned(),
-        ),
-        error => error,
-    }
+fn foreign(error: CliError) -> CliError {
+    let instead = "stop it and use `longshore --data-root DIR system check`";
+    error.of_another_daemon("check its data root", instead)
 }
 
 fn text(report: &CheckReport) -> String {

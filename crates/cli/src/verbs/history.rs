@@ -1,11 +1,11 @@
 //! `longshore history`
 
 use api::image::HistoryItem;
-use api::{ApiVersion, Query, encode_platform};
+use api::{ApiVersion, Query};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use spec::Platform;
 
+use super::parameters::platform_variant;
 use crate::cells::{ago, ellipsis, rfc3339, row, short_id};
 use crate::client::Call;
 use crate::error::CliError;
@@ -65,11 +65,9 @@ pub(crate) struct Arguments {
 /// Shows the steps that made an image.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
     let mut query = Query::new();
-    if let Some(text) = arguments.platform.as_deref().filter(|platform| !platform.is_empty()) {
-        session.client.require("--platform", PLATFORM_VERSION).await?;
-        let platform = Platform::parse(text)
-            .map_err(|error| CliError::Refused(format!("invalid platform: {error}")))?;
-        query.add("platform", encode_platform(&platform));
+    let platform = arguments.platform.as_deref();
+    if let Some(platform) = platform_variant(platform, PLATFORM_VERSION, session).await? {
+        query.add("platform", platform);
     }
     let path = format!("/images/{}/history", arguments.image);
     let steps: Vec<HistoryItem> =

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use api::Query;
 
-use super::save::{error_text, platform_parameter};
+use super::parameters::platform_variant;
+use super::save::{PLATFORM_VERSION, error_text};
 use super::transfer;
 use crate::client::{RequestBody, body_of};
 use crate::error::CliError;
@@ -30,7 +31,8 @@ pub(crate) struct Arguments {
 
 /// Loads images from a file or from standard input.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
-    let platform = platform_parameter(arguments.platform.as_deref(), session).await?;
+    let platform =
+        platform_variant(arguments.platform.as_deref(), PLATFORM_VERSION, session).await?;
     let body = match arguments.input.filter(|path| !path.as_os_str().is_empty()) {
         Some(path) => open(&path)?,
         None if terminal::reads_terminal() => {

@@ -18,6 +18,7 @@ pub(crate) mod logout;
 pub(crate) mod man;
 pub(crate) mod manifest;
 pub(crate) mod mount;
+mod parameters;
 pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod push;

@@ -1,16 +1,16 @@
 //! `longshore mount` and `longshore umount`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use api::Query;
 use api::mount::MountedImage;
-use api::{Query, encode_platform};
-use spec::Platform;
 
+use super::parameters::{directory, image_and_directory};
+use super::transfer::follow;
 use crate::client::Call;
 use crate::error::CliError;
 use crate::output;
 use crate::session::Session;
-use crate::verbs::transfer::follow;
 
 /// Mount an image on a directory for reading, or list what is mounted
 ///
@@ -40,33 +40,28 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     let (Some(image), Some(directory)) = (arguments.image, arguments.directory) else {
         return list(session).await;
     };
-    let mut query = Query::new().with("image", image).with("directory", text(&directory)?);
-    if let Some(platform) = &arguments.platform {
-        query.add("platform", encode_platform(&Platform::parse(platform)?));
-    }
-    let answer = session.client.post("/longshore/mount", Call::query(query)).await?;
-    follow(answer.messages(), true).await
+    let query = image_and_directory(image, &directory, arguments.platform.as_deref())?;
+    let answer = session.client.post("/longshore/mount", Call::query(query)).await;
+    follow(answer.map_err(foreign)?.messages(), true).await
 }
 
 /// Unmounts an image.
 pub(crate) async fn unmount(arguments: UmountArguments, session: &Session) -> Result<(), CliError> {
-    let query = Query::new().with("directory", text(&arguments.directory)?);
-    session.client.post("/longshore/umount", Call::query(query)).await?.bytes().await?;
+    let query = Query::new().with("directory", directory(&arguments.directory)?);
+    let answer = session.client.post("/longshore/umount", Call::query(query)).await;
+    answer.map_err(foreign)?.bytes().await?;
     Ok(())
 }
 
 async fn list(session: &Session) -> Result<(), CliError> {
-    let mounts: Vec<MountedImage> =
-        session.client.get("/longshore/mounts", Call::default()).await?.json().await?;
+    let answer = session.client.get("/longshore/mounts", Call::default()).await;
+    let mounts: Vec<MountedImage> = answer.map_err(foreign)?.json().await?;
     for mount in mounts {
         output::print_line(&format!("{} on {}", mount.image, mount.directory))?;
     }
     Ok(())
 }
 
-/// A relative directory is meant from where the user is.
-fn text(directory: &Path) -> Result<String, CliError> {
-    let directory = std::path::absolute(directory).map_err(CliError::Input)?;
-    let refused = || CliError::Refused(format!("{} is not UTF-8", directory.display()));
-    directory.to_str().map(str::to_owned).ok_or_else(refused)
+fn foreign(error: CliError) -> CliError {
+    error.of_another_daemon("mount images", "use `longshore --data-root DIR mount`")
 }

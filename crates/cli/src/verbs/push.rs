@@ -39,13 +39,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
     let mut query = Query::new();
     if let Some(text) = arguments.platform.as_deref().filter(|platform| !platform.is_empty()) {
-        let version = session.client.version().await?;
-        if version < PLATFORM_VERSION {
-            return Err(CliError::Refused(format!(
-                "\"--platform\" requires API version {PLATFORM_VERSION}, but the Docker daemon API version is \
-                 {version}"
-            )));
-        }
+        session.client.require("--platform", PLATFORM_VERSION).await?;
         query.add("platform", encode_platform(&parse_platform(text)?));
     }
     let reference = requested(&arguments.name, arguments.all_tags, arguments.quiet)?;

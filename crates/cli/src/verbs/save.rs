@@ -5,17 +5,17 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
-use api::{ApiVersion, Query, encode_platform};
-use spec::Platform;
+use api::{ApiVersion, Query};
 use tempfile::NamedTempFile;
 
+use super::parameters::platform_variant;
 use crate::client::{Call, Response};
 use crate::error::CliError;
 use crate::session::Session;
 use crate::{output, terminal, usage};
 
 /// The version of the API since which archives are made of and read for one platform.
-const PLATFORM_VERSION: ApiVersion = ApiVersion::new(1, 48);
+pub(super) const PLATFORM_VERSION: ApiVersion = ApiVersion::new(1, 48);
 
 /// Save one or more images to a tar archive (streamed to STDOUT by default)
 #[derive(Debug, clap::Args)]
@@ -33,7 +33,8 @@ pub(crate) struct Arguments {
 
 /// Saves images to a file or to standard output.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
-    let platform = platform_parameter(arguments.platform.as_deref(), session).await?;
+    let platform =
+        platform_variant(arguments.platform.as_deref(), PLATFORM_VERSION, session).await?;
     let output = arguments.output.filter(|path| !path.as_os_str().is_empty());
     let mut query = Query::new();
     for image in arguments.images {
@@ -55,26 +56,6 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     let answer = session.client.get("/images/get", Call::query(query)).await?;
     copy(answer, |chunk| file.write(chunk)).await?;
     file.publish()
-}
-
-/// Returns the `platform` parameter for what the user asked for, provided that the daemon understands it.
-pub(super) async fn platform_parameter(
-    text: Option<&str>,
-    session: &Session,
-) -> Result<Option<String>, CliError> {
-    let Some(text) = text else { return Ok(None) };
-    let version = session.client.version().await?;
-    if version < PLATFORM_VERSION {
-        return Err(CliError::Refused(format!(
-            "\"--platform\" requires API version {PLATFORM_VERSION}, but the Docker daemon API version is {version}"
-        )));
-    }
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let platform = Platform::parse(text)
-        .map_err(|error| CliError::Refused(format!("invalid platform: {error}")))?;
-    Ok(Some(encode_platform(&platform)))
 }
 
 async fn copy(

@@ -92,11 +92,8 @@ pub(super) async fn follow(mut messages: Messages, quiet: bool) -> Result<(), Cl
     let is_terminal = terminal::writes_terminal();
     let mut progress = Progress::new(is_terminal);
     while let Some(message) = messages.next().await? {
-        if let Some(detail) = &message.error_detail {
-            return Err(CliError::Stream(detail.message.clone()));
-        }
-        if let Some(error) = message.error.clone() {
-            return Err(CliError::Stream(error));
+        if let Some(failure) = message.failure() {
+            return Err(CliError::Stream(failure.to_owned()));
         }
         if !quiet {
             let width = if is_terminal { terminal::width() } else { None };

@@ -2,13 +2,11 @@
 
 use std::path::PathBuf;
 
-use api::{Query, encode_platform};
-use spec::Platform;
-
+use super::parameters::image_and_directory;
+use super::transfer::follow;
 use crate::client::Call;
 use crate::error::CliError;
 use crate::session::Session;
-use crate::verbs::transfer::follow;
 
 /// Unpack an image into a directory
 ///
@@ -34,18 +32,13 @@ pub(crate) struct Arguments {
 
 /// Unpacks an image.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
-    // Where the daemon runs is where the directory is made; a relative one is meant from here.
-    let directory = std::path::absolute(&arguments.directory).map_err(CliError::Input)?;
-    let Some(directory) = directory.to_str() else {
-        return Err(CliError::Refused(format!("{} is not UTF-8", directory.display())));
-    };
-    let mut query = Query::new()
-        .with("image", arguments.image)
-        .with("directory", directory)
-        .with("bundle", arguments.bundle.to_string());
-    if let Some(platform) = &arguments.platform {
-        query.add("platform", encode_platform(&Platform::parse(platform)?));
-    }
-    let answer = session.client.post("/longshore/unpack", Call::query(query)).await?;
-    follow(answer.messages(), arguments.quiet).await
+    let Arguments { image, directory, bundle, platform, quiet } = arguments;
+    let query = image_and_directory(image, &directory, platform.as_deref())?
+        .with("bundle", bundle.to_string());
+    let answer = session.client.post("/longshore/unpack", Call::query(query)).await;
+    let answer = answer.map_err(|error| {
+        let instead = "pull the image with `longshore` itself, without a daemon, and unpack that";
+        error.of_another_daemon("unpack images", instead)
+    })?;
+    follow(answer.messages(), quiet).await
 }

@@ -2,11 +2,11 @@
 
 mod shapes;
 
-use api::{ApiVersion, Query, encode_platform};
+use api::{ApiVersion, Query};
 use bytes::Bytes;
 use serde_json::Value as Json;
-use spec::Platform;
 
+use super::parameters;
 use crate::client::Call;
 use crate::error::CliError;
 use crate::format::shape::Shape;
@@ -103,10 +103,9 @@ pub(crate) async fn run_images(
     session: &Session,
 ) -> Result<(), CliError> {
     let mut query = Query::new();
-    if let Some(text) = arguments.platform.as_deref().filter(|platform| !platform.is_empty()) {
-        let platform = Platform::parse(text)?;
-        session.client.require("--platform", PLATFORM_VERSION).await?;
-        query.add("platform", encode_platform(&platform));
+    let platform = arguments.platform.as_deref();
+    if let Some(platform) = parameters::platform(platform, PLATFORM_VERSION, session).await? {
+        query.add("platform", platform);
     }
     let mut report = Report::new(arguments.format.as_deref())?;
     for image in &arguments.images {

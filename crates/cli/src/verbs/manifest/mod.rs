@@ -49,7 +49,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     let auth = session.credentials_to_read().get(key).await.unwrap_or_default();
     let found = match ask(&session.client, &arguments, &reference, &auth).await {
         // A daemon that is not Longshore's: this process asks, as docker's own would.
-        Err(CliError::Daemon { status: 404, message }) if message.contains("page not found") => {
+        Err(error) if error.is_unknown_route() => {
             let scratch = tempfile::tempdir().map_err(CliError::Start)?;
             let client = session.in_process(scratch.path())?;
             let found = ask(&client, &arguments, &reference, &auth).await;

@@ -77,18 +77,9 @@ fn registry(name: &str) -> Result<String, CliError> {
     Ok(Reference::parse_familiar(&image)?.repository().domain().to_owned())
 }
 
-/// Tells a daemon that is not ours from a failure.
 fn foreign(error: CliError) -> CliError {
-    match error {
-        CliError::Daemon { status: 404, message } if message.contains("page not found") => {
-            CliError::Refused(
-                "this daemon is not Longshore's and cannot say whom it would ask: without -H, LONGSHORE_HOST and \
-                 DOCKER_HOST, `longshore registry check` asks from this machine itself"
-                    .to_owned(),
-            )
-        }
-        error => error,
-    }
+    let instead = "without -H, LONGSHORE_HOST and DOCKER_HOST, `longshore registry check` asks from this machine itself";
+    error.of_another_daemon("say whom it would ask", instead)
 }
 
 /// Returns a check as text.

@@ -1,0 +1,55 @@
+//! Parameters of requests that several verbs have.
+
+use std::path::Path;
+
+use api::{ApiVersion, Query, encode_platform};
+use spec::Platform;
+
+use crate::error::CliError;
+use crate::session::Session;
+
+/// Reads a `--platform` for a route that takes it since a version of the API. An empty one is none.
+pub(super) async fn platform(
+    text: Option<&str>,
+    since: ApiVersion,
+    session: &Session,
+) -> Result<Option<String>, CliError> {
+    let Some(text) = text else { return Ok(None) };
+    session.client.require("--platform", since).await?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(encode_platform(&Platform::parse(text)?)))
+}
+
+/// As [`platform`], for the verbs in which Docker says what is wrong.
+pub(super) async fn platform_variant(
+    text: Option<&str>,
+    since: ApiVersion,
+    session: &Session,
+) -> Result<Option<String>, CliError> {
+    platform(text, since, session).await.map_err(|error| match error {
+        CliError::Platform(error) => CliError::Refused(format!("invalid platform: {error}")),
+        error => error,
+    })
+}
+
+/// The parameters of what is done with an image and a directory.
+pub(super) fn image_and_directory(
+    image: String,
+    path: &Path,
+    platform: Option<&str>,
+) -> Result<Query, CliError> {
+    let mut query = Query::new().with("image", image).with("directory", directory(path)?);
+    if let Some(platform) = platform {
+        query.add("platform", encode_platform(&Platform::parse(platform)?));
+    }
+    Ok(query)
+}
+
+/// A directory as the daemon is told of it: a relative one is meant from where the user is.
+pub(super) fn directory(path: &Path) -> Result<String, CliError> {
+    let path = std::path::absolute(path).map_err(CliError::Input)?;
+    let refused = || CliError::Refused(format!("{} is not UTF-8", path.display()));
+    path.to_str().map(str::to_owned).ok_or_else(refused)
+}
