@@ -81,7 +81,7 @@ pub(crate) const KNOWN: &[Known] = &[
     known(Installed, "sys-df-empty", "$.LayersSize", NEWEST),
     known(Installed, "df*", "$.Images[].RepoTags", NEWEST),
     known(Installed, "df*", "$.Images[].RepoDigests", NEWEST),
-    known(Installed, "images-*", "$[].RepoDigests", NULL),
+    known(Installed, "images-*", "$[].RepoDigests", DIGESTS),
     known(Installed, "save-*", "archive *", ARCHIVE),
     known(Installed, "client-*", "archive *", ARCHIVE),
     known(Installed, "images-*", "$[].RepoDigests.length", DIGESTS),
@@ -107,7 +107,6 @@ const VERSIONS: &str =
     "Versions of the API from 1.12 on are answered, which dockerd 29 refuses below 1.40";
 const NEWEST: &str =
     "Where dockerd 20.10 and 29 answer the same request in other words, Longshore answers as 29";
-const NULL: &str = "`[]` in every version; before 1.43 dockerd wrote `null`";
 const BYTES: &str =
     "A push sends layers and manifest as they were pulled, where dockerd may compress them anew";
 
