@@ -90,16 +90,10 @@ pub(crate) struct TlsFlags {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true",
-        value_parser = boolean,
+        value_parser = crate::usage::parse_boolean,
         value_name = "bool"
     )]
     pub(crate) tlsverify: Option<bool>,
-}
-
-/// Reads a truth value as Go's `strconv.ParseBool`.
-fn boolean(text: &str) -> Result<bool, String> {
-    crate::usage::boolean(text)
-        .ok_or_else(|| format!("strconv.ParseBool: parsing {text:?}: invalid syntax"))
 }
 
 impl Globals {

@@ -118,9 +118,7 @@ pub(crate) struct Arguments {
 /// Reads `name` or `name=bool`.
 fn feature(text: &str) -> Result<(String, bool), String> {
     let (name, value) = text.split_once('=').unwrap_or((text, "true"));
-    let value = crate::usage::boolean(value)
-        .ok_or_else(|| format!("strconv.ParseBool: parsing {value:?}: invalid syntax"))?;
-    Ok((name.to_owned(), value))
+    Ok((name.to_owned(), crate::usage::parse_boolean(value)?))
 }
 
 impl Arguments {

@@ -1,0 +1,259 @@
+//! What is said of a command line that is wrong, in Docker's words.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, Command};
+
+use super::flags::Flag;
+use super::{Request, help};
+use crate::error::CliError;
+
+/// Says in Docker's words what clap found wrong.
+pub(super) fn explain(
+    error: &clap::Error,
+    command: &Command,
+    path: &[String],
+    arguments: &[OsString],
+) -> Result<Request, CliError> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join(" "),
+        _ => String::new(),
+    };
+    let argument = text(ContextKind::InvalidArg);
+    let value = text(ContextKind::InvalidValue);
+    Err(match error.kind() {
+        ErrorKind::DisplayHelp => return Ok(Request::Help(error.render().to_string())),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            return Ok(Request::Nothing(help(command)));
+        }
+        ErrorKind::UnknownArgument if argument.starts_with('-') => {
+            no_such_flag(&argument, command, path)
+        }
+        ErrorKind::InvalidSubcommand => {
+            let name = text(ContextKind::InvalidSubcommand);
+            let at = arguments.iter().position(|word| **word == *name).unwrap_or(0);
+            // Docker reads flags before it looks for the command.
+            unknown_flag(command, path, &arguments[at..])
+                .unwrap_or_else(|| unknown_command(&name, command, path))
+        }
+
+        ErrorKind::UnknownArgument if command.has_subcommands() => {
+            unknown_command(&argument, command, path)
+        }
+        ErrorKind::UnknownArgument | ErrorKind::TooManyValues => argument_count(command, path),
+        ErrorKind::MissingRequiredArgument => match missing_flag(error) {
+            Some(flag) => flag_error(&format!("required flag(s) {flag:?} not set"), command, path),
+            None => argument_count(command, path),
+        },
+        ErrorKind::InvalidValue if argument.starts_with("--log-level ") && !value.is_empty() => {
+            CliError::Refused(format!("Unable to parse logging level: {value}"))
+        }
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            let flag = command.get_arguments().find(|arg| arg.to_string() == argument);
+            match flag {
+                Some(arg) if value.is_empty() && !arg.is_positional() => {
+                    // Only the last word can want another.
+                    let last = arguments.last().and_then(|last| last.to_str()).unwrap_or_default();
+                    let letter = last.chars().last().filter(|_| !last.starts_with("--"));
+                    let flag = match letter {
+                        Some(letter) => format!("{letter:?} in {last}"),
+                        None => format!("--{}", arg.get_long().unwrap_or_default()),
+                    };
+                    flag_error(&format!("flag needs an argument: {flag}"), command, path)
+                }
+                Some(arg) if !arg.is_positional() => {
+                    let why = reason(error);
+                    let names = flag_names(arg);
+                    flag_error(
+                        &format!("invalid argument {value:?} for {names:?} flag: {why}"),
+                        command,
+                        path,
+                    )
+                }
+                _ => flag_error(
+                    &format!("invalid argument {value:?}: {}", reason(error)),
+                    command,
+                    path,
+                ),
+            }
+        }
+        _ => flag_error(
+            error.render().to_string().trim_start_matches("error: ").trim_end(),
+            command,
+            path,
+        ),
+    })
+}
+
+/// Returns why a value was refused: the parser's own words, or what would have been allowed.
+fn reason(error: &clap::Error) -> String {
+    if let Some(source) = std::error::Error::source(error) {
+        return source.to_string();
+    }
+    match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) => format!("must be one of {}", values.join(", ")),
+        _ => "invalid value".to_owned(),
+    }
+}
+
+/// Returns the first flag that is required and missing, where it is a flag that is missing.
+fn missing_flag(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let flag = missing.iter().find(|argument| argument.starts_with("--"))?;
+    Some(flag.trim_start_matches('-').split(' ').next().unwrap_or_default().to_owned())
+}
+
+/// Returns the failure of a flag that is none of the command's, of which there may be one among the arguments.
+fn unknown_flag(command: &Command, path: &[String], arguments: &[OsString]) -> Option<CliError> {
+    let words = arguments.iter().filter_map(|word| word.to_str());
+    let mut flags = words
+        .take_while(|word| *word != "--")
+        .filter(|word| word.len() > 1 && word.starts_with('-'));
+    let unknown = flags.find(|word| Flag::parse(command, word).is_none())?;
+    Some(no_such_flag(unknown.split('=').next().unwrap_or_default(), command, path))
+}
+
+fn no_such_flag(argument: &str, command: &Command, path: &[String]) -> CliError {
+    if argument.starts_with("--") {
+        return flag_error(&format!("unknown flag: {argument}"), command, path);
+    }
+    let letter = argument.chars().nth(1).unwrap_or_default();
+    flag_error(&format!("unknown shorthand flag: {letter:?} in {argument}"), command, path)
+}
+
+/// Returns how a command is used, as errors show it: a group of commands has its name alone.
+fn usage_line(command: &Command, path: &[String]) -> String {
+    if command.has_subcommands() {
+        let arguments = if path.len() == 1 { " [OPTIONS] COMMAND [ARG...]" } else { "" };
+        return path.join(" ") + arguments;
+    }
+    let usage = command.clone().render_usage().to_string();
+    usage.trim_start_matches("Usage:").trim().to_owned()
+}
+
+pub(super) fn flag_error(message: &str, command: &Command, path: &[String]) -> CliError {
+    let usage = usage_line(command, path);
+    CliError::usage(format!(
+        "{message}\n\nUsage:  {usage}\n\nRun '{} --help' for more information",
+        path.join(" ")
+    ))
+}
+
+fn unknown_command(name: &str, command: &Command, path: &[String]) -> CliError {
+    let program = &path[0];
+    let usage = if path.len() == 1 {
+        String::new()
+    } else {
+        format!("Usage:  {}\n\n", usage_line(command, path))
+    };
+    let path = path.join(" ");
+    CliError::Usage {
+        message: format!(
+            "{program}: unknown command: {path} {name}\n\n{usage}Run '{path} --help' for more information"
+        ),
+        status: 1,
+    }
+}
+
+/// Says how many arguments a verb takes.
+fn argument_count(command: &Command, path: &[String]) -> CliError {
+    let positionals: Vec<&Arg> = command.get_positionals().collect();
+    let least = positionals.iter().filter(|arg| arg.is_required_set()).count();
+    let endless = positionals.iter().any(|arg| matches!(arg.get_action(), ArgAction::Append));
+    let most = positionals.len();
+    let plural = |count: usize| if count == 1 { "argument" } else { "arguments" };
+    let wants = match (least, most) {
+        (_, 0) => "accepts no arguments".to_owned(),
+        _ if endless => format!("requires at least {least} {}", plural(least)),
+        _ if least == most => format!("requires {most} {}", plural(most)),
+        (0, _) => format!("requires at most {most} {}", plural(most)),
+        _ => format!("requires at least {least} and at most {most} {}", plural(most)),
+    };
+    let (program, usage, path) = (&path[0], usage_line(command, path), path.join(" "));
+    // Docker says "See" here and "Run" everywhere else.
+    let run = if endless { "See" } else { "Run" };
+    CliError::Usage {
+        message: format!(
+            "{program}: '{path}' {wants}\n\nUsage:  {usage}\n\n{run} '{path} --help' for more information"
+        ),
+        status: 1,
+    }
+}
+
+pub(super) fn flag_names(arg: &Arg) -> String {
+    match (arg.get_short(), arg.get_long()) {
+        (Some(short), Some(long)) => format!("-{short}, --{long}"),
+        (Some(short), None) => format!("-{short}"),
+        (None, long) => format!("--{}", long.unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+
+    #[test]
+    fn errors_have_dockers_words_and_status() {
+        let pull = "\n\nUsage:  longshore pull [OPTIONS] NAME[:TAG|@DIGEST]\n\nRun 'longshore pull --help' for more information";
+        let images = "\n\nUsage:  longshore images [OPTIONS] [REPOSITORY[:TAG]]\n\nRun 'longshore images --help' for more information";
+        for (line, status, expected) in [
+            ("pull", 1, format!("longshore: 'longshore pull' requires 1 argument{pull}")),
+            ("pull a b", 1, format!("longshore: 'longshore pull' requires 1 argument{pull}")),
+            ("pull --foo x", 125, format!("unknown flag: --foo{pull}")),
+            ("pull -Z x", 125, format!("unknown shorthand flag: 'Z' in -Z{pull}")),
+            ("pull --platform", 125, format!("flag needs an argument: --platform{pull}")),
+            (
+                "pull --quiet=maybe x",
+                125,
+                format!("invalid argument \"maybe\" for \"-q, --quiet\" flag: strconv.ParseBool: parsing \"maybe\": invalid syntax{pull}"),
+            ),
+            ("images a b", 1, format!("longshore: 'longshore images' requires at most 1 argument{images}")),
+            (
+                "images -f foo",
+                125,
+                format!("invalid argument \"foo\" for \"-f, --filter\" flag: bad format of filter (expected name=value){images}"),
+            ),
+            (
+                "rmi",
+                1,
+                "longshore: 'longshore rmi' requires at least 1 argument\n\nUsage:  longshore rmi [OPTIONS] IMAGE [IMAGE...]\n\nSee 'longshore rmi --help' for more information".to_owned(),
+            ),
+            (
+                "version x",
+                1,
+                "longshore: 'longshore version' accepts no arguments\n\nUsage:  longshore version [OPTIONS]\n\nRun 'longshore version --help' for more information".to_owned(),
+            ),
+            ("-l bogus images", 1, "Unable to parse logging level: bogus".to_owned()),
+            ("daemon --log-level=bogus", 1, "Unable to parse logging level: bogus".to_owned()),
+            ("images -l", 125, format!("unknown shorthand flag: 'l' in -l{images}")),
+            ("help bogus more", 1, "unknown help topic: bogus more".to_owned()),
+            ("help image pull x", 1, "unknown help topic: x".to_owned()),
+            (
+                "help --foo",
+                125,
+                "unknown flag: --foo\n\nUsage:  longshore help [command]\n\nRun 'longshore help --help' for more information".to_owned(),
+            ),
+            ("login -u", 125, "flag needs an argument: 'u' in -u\n\nUsage:  longshore login [OPTIONS] [SERVER]\n\nRun 'longshore login --help' for more information".to_owned()),
+            ("frob --foo=x", 125, "unknown flag: --foo\n\nUsage:  longshore [OPTIONS] COMMAND [ARG...]\n\nRun 'longshore --help' for more information".to_owned()),
+            ("frob", 1, "longshore: unknown command: longshore frob\n\nRun 'longshore --help' for more information".to_owned()),
+            (
+                "image frob",
+                1,
+                "longshore: unknown command: longshore image frob\n\nUsage:  longshore image\n\nRun 'longshore image --help' for more information".to_owned(),
+            ),
+            (
+                "image pull",
+                1,
+                "longshore: 'longshore image pull' requires 1 argument\n\nUsage:  longshore image pull [OPTIONS] NAME[:TAG|@DIGEST]\n\nRun 'longshore image pull --help' for more information".to_owned(),
+            ),
+        ] {
+            let error = parse(format!("longshore {line}").split(' ').map(OsString::from)).unwrap_err();
+            assert_eq!((error.to_string(), error.status()), (expected, status), "{line}");
+        }
+    }
+}
