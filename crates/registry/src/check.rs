@@ -159,7 +159,7 @@ impl Client {
         what: &Checked,
         credentials: &Credentials,
     ) -> EndpointCheck {
-        let purse = self.purse(&endpoint, credentials);
+        let purse = self.purse(&endpoint, Some(credentials));
         let scope = match what {
             Checked::Registry(_) => None,
             Checked::Image(repository, _) => Some(format!("repository:{}:pull", repository.path())),

@@ -124,19 +124,36 @@ impl Client {
         credentials: &Credentials,
         access: Access,
     ) -> Result<Remote, RegistryError> {
+        self.open(repository, Some(credentials.clone()), access).await
+    }
+
+    /// Returns what can be read of one repository for which no caller gives credentials: its registry, too, is shown what the
+    /// [`CredentialSource`](crate::CredentialSource) has for it.
+    pub async fn remote_without_caller(
+        &self,
+        repository: &Repository,
+    ) -> Result<Remote, RegistryError> {
+        self.open(repository, None, Access::Pull).await
+    }
+
+    async fn open(
+        &self,
+        repository: &Repository,
+        given: Option<Credentials>,
+        access: Access,
+    ) -> Result<Remote, RegistryError> {
         let candidates = self.candidates(repository.domain(), access).await?;
         let scope = format!("repository:{}:{}", repository.path(), access.actions());
-        Ok(Remote::new(self.clone(), repository.clone(), candidates, (credentials.clone(), scope)))
+        Ok(Remote::new(self.clone(), repository.clone(), candidates, (given, scope)))
     }
 
     /// Returns what an endpoint is shown: `given` is for the registry itself, other hosts have their own.
-    pub(crate) fn purse(&self, endpoint: &Endpoint, given: &Credentials) -> Purse {
-        if endpoint.place.itself {
-            Purse::given(given.clone())
-        } else {
-            let source = self.inner.config.credentials.clone();
-            Purse::of_host(source, endpoint.place.written.clone())
+    pub(crate) fn purse(&self, endpoint: &Endpoint, given: Option<&Credentials>) -> Purse {
+        if let Some(given) = given.filter(|_| endpoint.place.itself) {
+            return Purse::given(given.clone());
         }
+        let source = self.inner.config.credentials.clone();
+        Purse::of_host(source, endpoint.place.written.clone())
     }
 
     pub(crate) fn tokens(&self) -> Arc<TokenCache> {

@@ -24,7 +24,7 @@ pub struct RegistryConfig {
     pub insecure: Vec<String>,
     /// Directories with one directory for each registry, like `/etc/docker/certs.d`: certificates, and `hosts.toml`.
     pub certs_dirs: Vec<PathBuf>,
-    /// Who knows the credentials for mirrors. Without one they are asked anonymously.
+    /// Who knows the credentials that no caller gives, as those for mirrors. Without it such hosts are asked anonymously.
     pub credentials: Option<Arc<dyn CredentialSource>>,
     /// The `User-Agent` of all requests.
     pub user_agent: String,

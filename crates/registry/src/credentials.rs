@@ -65,7 +65,8 @@ pub struct FoundCredentials {
 #[error("{0}")]
 pub struct CredentialsUnavailable(pub String);
 
-/// Knows the credentials for hosts that no caller gives any for: mirrors, and other hosts of a `hosts.toml`.
+/// Knows the credentials for hosts that no caller gives any for: mirrors, other hosts of a `hosts.toml`, and registries that
+/// are asked without a caller.
 ///
 /// An operation asks at most once for each host, and only if the host wants to see some.
 pub trait CredentialSource: fmt::Debug + Send + Sync {

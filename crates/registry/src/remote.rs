@@ -29,7 +29,8 @@ struct Inner {
     client: Client,
     repository: Repository,
     candidates: Vec<Candidate>,
-    credentials: Credentials,
+    /// What the caller gave for the registry itself; without a caller it is looked for, as for other hosts.
+    given: Option<Credentials>,
     scope: String,
 }
 
@@ -89,9 +90,9 @@ impl Remote {
         client: Client,
         repository: Repository,
         candidates: Vec<Candidate>,
-        (credentials, scope): (Credentials, String),
+        (given, scope): (Option<Credentials>, String),
     ) -> Self {
-        Self { inner: Arc::new(Inner { client, repository, candidates, credentials, scope }) }
+        Self { inner: Arc::new(Inner { client, repository, candidates, given, scope }) }
     }
 
     /// Returns the repository.
@@ -273,7 +274,7 @@ impl Inner {
 
     async fn open(&self, candidate: &Candidate) -> Result<Arc<Session>, RegistryError> {
         let endpoint = Arc::clone(&candidate.endpoint);
-        let purse = self.client.purse(&endpoint, &self.credentials);
+        let purse = self.client.purse(&endpoint, self.given.as_ref());
         let scope = Some(self.scope.clone());
         let tokens = self.client.tokens();
         Session::open(endpoint, purse, scope, tokens).await.map(Arc::new)

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use test_support::image::{Compression, Image, Layer};
-use test_support::servers::LocalRegistry;
+use test_support::servers::{DockerRegistry, LocalRegistry, installed};
 use test_support::tar::Entry;
 
 use super::support::{Bench, Front, files_below, is_root, noise};
@@ -211,4 +211,35 @@ fn what_cannot_be_put_right_is_said() {
     let report: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(report["Findings"][0]["File"], "data");
     assert_eq!(report["Findings"][0]["Remedy"], "fetch");
+}
+
+#[test]
+fn what_is_behind_a_password_is_fetched_with_the_login() {
+    if !is_root() || !installed(&["docker-registry", "htpasswd"]) {
+        println!("skipped: needs root, docker-registry and htpasswd");
+        return;
+    }
+    let registry = DockerRegistry::builder().password("ann", "s3cret").start().unwrap();
+    let open = DockerRegistry::builder().storage(registry.storage()).start().unwrap();
+    let image = image();
+    image.push(&open.client(), "app", "1").unwrap();
+    let bench = Bench::new(Front::InProcess, &[]);
+    let root = bench.home.data_root();
+    let address = registry.address();
+    bench.run_with(&["login", "-u", "ann", "--password-stdin", address], "s3cret").success();
+    bench.run(&["pull", "-q", &format!("{address}/app:1")]).success();
+    for layer in &image.layers {
+        let hex = layer.blob.digest.hex();
+        fs::remove_file(root.join("longshore/content/blobs/sha256").join(hex)).unwrap();
+    }
+    fs::remove_file(place(&root, "data")).unwrap();
+    bench.run(&["system", "check", "--deep", "--repair"]).success();
+    bench.run(&["logout", address]).success();
+    fs::remove_file(place(&root, "data")).unwrap();
+    for layer in &image.layers {
+        let hex = layer.blob.digest.hex();
+        fs::remove_file(root.join("longshore/content/blobs/sha256").join(hex)).ok();
+    }
+    let done = bench.run(&["system", "check", "--deep", "--repair"]);
+    assert!(!done.ok && done.stdout.contains("data: it is gone (not repaired: "), "{done:?}");
 }

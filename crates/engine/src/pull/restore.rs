@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use registry::{Access, Credentials, Remote};
+use registry::Remote;
 use spec::{
     ChainId, Descriptor, DiffId, ImageId, MAX_CONFIG_SIZE, MAX_MANIFEST_SIZE, Manifest, MediaType,
     Repository,
@@ -29,8 +29,8 @@ struct Lost {
 impl Engine {
     /// Puts the content of a layer in the place of what is there or should be.
     ///
-    /// It comes from the kept blob if that is good, else from a repository that an image with the layer came from. No credentials
-    /// are sent.
+    /// It comes from the kept blob if that is good, else from a repository that an image with the layer came from, with the
+    /// credentials that the process itself has for it.
     pub(crate) async fn restore_layer(
         &self,
         chain: &ChainId,
@@ -49,7 +49,11 @@ impl Engine {
         // Without a repository, a kept blob may still do.
         let mut remotes = Vec::new();
         for repository in &lost.repositories {
-            remotes.push(self.reading(repository).await?);
+            match self.reading(repository).await {
+                Ok(remote) => remotes.push(remote),
+                // Another one may do.
+                Err(error) => failure = error,
+            }
         }
         for descriptor in &lost.descriptors {
             for remote in std::iter::once(None).chain(remotes.iter().map(Some)) {
@@ -120,7 +124,13 @@ impl Engine {
             "no registry is known that it came from; load or pull the image again".to_owned(),
         );
         for repository in repositories {
-            let remote = self.reading(&repository).await?;
+            let remote = match self.reading(&repository).await {
+                Ok(remote) => remote,
+                Err(error) => {
+                    failure = error;
+                    continue;
+                }
+            };
             let fetched = async {
                 let size = remote.blob_size(id.digest()).await?.unwrap_or_default();
                 let descriptor = Descriptor::new(MediaType::OciConfig, id.digest().clone(), size);
@@ -138,11 +148,8 @@ impl Engine {
     }
 
     async fn reading(&self, repository: &Repository) -> Result<Remote> {
-        self.network()
-            .client
-            .remote(repository, &Credentials::Anonymous, Access::Pull)
-            .await
-            .map_err(EngineError::Registry)
+        let remote = self.network().client.remote_without_caller(repository).await;
+        remote.map_err(EngineError::Registry)
     }
 }
 

@@ -300,6 +300,25 @@ async fn each_host_is_shown_its_own_credentials_and_no_others() {
 }
 
 #[tokio::test]
+async fn without_a_caller_the_registry_is_shown_what_the_source_has() {
+    let [mirror, registry] = servers().await;
+    let (name, value) = challenge_basic();
+    let (_, path) = paths();
+    mirror.on("GET", &path, [Answer::status(404)]);
+    registry.on("GET", "/v2/", [Answer::status(401).header(name, &value)]);
+    let file = format!("server = \"{}\"\n[host.\"{}\"]", registry.url(), mirror.url());
+    let certs = certs(&registry.host(), &file);
+    let keys = Keys::of(&[registry.host()]);
+    let client = client(&certs, Some(Arc::clone(&keys)));
+    let remote = client.remote_without_caller(&app(&registry.host())).await.unwrap();
+    remote.manifest(&by_digest()).await.unwrap();
+    assert!(without_authorization(&mirror), "{mirror:?}");
+    let last = registry.received().pop().unwrap();
+    assert_eq!(last.header("authorization"), Some(MIRROR));
+    assert_eq!(keys.asked(), [registry.host()], "a host that wants none is not asked about");
+}
+
+#[tokio::test]
 async fn a_mirrors_token_is_fetched_with_the_mirrors_credentials() {
     let [mirror, tokens] = servers().await;
     let (name, value) = challenge_bearer(&format!("{}/token", tokens.url()), "mirror");
