@@ -17,7 +17,6 @@
 //! them is gone. Semaphores bound the transfers on the network and the threads that unpack.
 
 mod cancel;
-mod check;
 mod disk_usage;
 mod distribution;
 mod download;
@@ -36,6 +35,7 @@ mod progress;
 mod prune;
 mod pull;
 mod push;
+mod registry_check;
 mod remove;
 mod resolve;
 mod save;
