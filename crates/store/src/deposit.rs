@@ -7,16 +7,20 @@ use std::sync::Arc;
 
 use spec::Digest;
 
+use crate::ingest::leftover::write_with_room;
 use crate::{Lease, Store, StoreError, files};
 
 /// A file that is being written, once, from its beginning to its end.
 ///
-/// It lies in `staging/` under the name of its lease, so that the next start deletes it should this process die.
+/// It lies in `staging/` under the name of its lease, so that the next start deletes it should this process die. On a full
+/// disk, partial downloads that nobody holds make room for it.
 #[derive(Debug)]
 pub struct Depositing {
     path: PathBuf,
     file: File,
     size: u64,
+    /// Where partial downloads are.
+    ingest: PathBuf,
 }
 
 /// A file that is written. Clones are the same file; it is deleted when the last is dropped, unless it was published.
@@ -41,21 +45,30 @@ impl Store {
     pub fn deposit(&self, lease: &Lease) -> Result<Depositing, StoreError> {
         let path = self.paths().staging().join(format!("{}.{}", lease.id(), files::random_hex(8)?));
         let file = files::create_new(&path, 0o600)?;
-        Ok(Depositing { path, file, size: 0 })
+        Ok(Depositing { path, file, size: 0, ingest: self.paths().ingest() })
     }
 }
 
 impl Depositing {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Ends the writing.
     pub fn finish(mut self) -> Deposit {
         let path = std::mem::take(&mut self.path);
-        Deposit::at(path, self.size)
+        Deposit(Arc::new(Inner { path, size: self.size }))
     }
 }
 
 impl Write for Depositing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
+        let write = || self.file.write(bytes);
+        let written = write_with_room(&self.ingest, &self.path, write)?;
         self.size += written as u64;
         Ok(written)
     }
@@ -75,11 +88,6 @@ impl Drop for Depositing {
 }
 
 impl Deposit {
-    /// Takes a file over, which is deleted with it.
-    pub(crate) fn at(path: PathBuf, size: u64) -> Self {
-        Self(Arc::new(Inner { path, size }))
-    }
-
     /// Returns how many bytes there are.
     pub fn size(&self) -> u64 {
         self.0.size

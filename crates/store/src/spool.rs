@@ -1,49 +1,40 @@
 //! A blob that is being made here, for a registry or for a commit.
 
-use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use spec::{Algorithm, Digest, Hasher};
 
-use crate::{Deposit, Lease, NamedDeposit, Store, StoreError, files};
+use crate::{Depositing, Lease, NamedDeposit, Store, StoreError};
 
-/// A file that hashes what is written to it.
-///
-/// It lies in `staging/` under the name of its lease, so that the next start deletes it should this process die; it is
-/// deleted when it is dropped.
+/// A deposit that hashes what is written to it. It is deleted when it is dropped.
 #[derive(Debug)]
 pub struct Spool {
-    path: PathBuf,
-    file: File,
+    file: Depositing,
     hasher: Hasher,
-    size: u64,
 }
 
 impl Store {
     /// Creates an empty spool.
     pub fn spool(&self, lease: &Lease) -> Result<Spool, StoreError> {
-        let path = self.paths().staging().join(format!("{}.{}", lease.id(), files::random_hex(8)?));
-        let file = files::create_new(&path, 0o600)?;
-        Ok(Spool { path, file, hasher: Hasher::new(Algorithm::Sha256), size: 0 })
+        Ok(Spool { file: self.deposit(lease)?, hasher: Hasher::new(Algorithm::Sha256) })
     }
 }
 
 impl Spool {
     /// Returns where the bytes are.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// Returns the digest and the size in bytes of what has been written.
     pub fn identity(&self) -> (Digest, u64) {
-        (self.hasher.clone().finish(), self.size)
+        (self.hasher.clone().finish(), self.file.size())
     }
 
     /// Gives the file to a commit.
-    pub fn deposit(mut self) -> NamedDeposit {
-        let (digest, size) = self.identity();
-        Deposit::at(std::mem::take(&mut self.path), size).named(digest)
+    pub fn deposit(self) -> NamedDeposit {
+        self.file.finish().named(self.hasher.finish())
     }
 }
 
@@ -51,7 +42,6 @@ impl Write for Spool {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
         self.hasher.update(&bytes[..written]);
-        self.size += written as u64;
         Ok(written)
     }
 
@@ -60,17 +50,10 @@ impl Write for Spool {
     }
 }
 
-impl Drop for Spool {
-    fn drop(&mut self) {
-        if !self.path.as_os_str().is_empty() {
-            // A failure leaves a file that the next start deletes.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::tests::Root;
 

@@ -3,6 +3,7 @@
 //! Whoever gives one up holds its flock meanwhile, so that nobody takes it for theirs.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -47,6 +48,32 @@ impl Store {
         }
         let _transaction = self.transaction()?;
         find(&directory, None)
+    }
+}
+
+/// Writes something. On a full disk, partial downloads that nobody holds make room, the oldest first, and it is tried again.
+pub(crate) fn write_with_room<T>(
+    directory: &Path,
+    keep: &Path,
+    mut write: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
+    loop {
+        let error = match write() {
+            Ok(written) => return Ok(written),
+            Err(error) => error,
+        };
+        if !matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            return Err(error);
+        }
+        match make_room(directory, keep, 1) {
+            Ok(1..) => {}
+            Ok(0) => return Err(error),
+            Err(failure) => {
+                let failure: &dyn std::error::Error = &failure;
+                tracing::warn!(failure, "no room made on a full disk");
+                return Err(error);
+            }
+        }
     }
 }
 

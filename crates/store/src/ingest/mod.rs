@@ -16,7 +16,7 @@
 //! [`Ingest::fail`], all readers get an error. So whoever reads must not keep an [`Ingest`] of its own.
 
 mod claim;
-mod leftover;
+pub(crate) mod leftover;
 mod progress;
 mod reader;
 
@@ -246,22 +246,11 @@ impl Shared {
 
     /// Writes some of the blob. On a full disk, partial downloads that nobody holds make room, the oldest first.
     fn write_at(&self, bytes: &[u8], position: u64) -> Result<(), StoreError> {
-        loop {
-            let error = match self.file.write_all_at(bytes, position) {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            let is_full =
-                matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-            let directory = self.path.parent().filter(|_| is_full);
-            let freed = match directory {
-                Some(directory) => leftover::make_room(directory, &self.path, 1)?,
-                None => 0,
-            };
-            if freed == 0 {
-                return Err(StoreError::io("write", &self.path, error));
-            }
-        }
+        let write = || self.file.write_all_at(bytes, position);
+        // An ingest file is never at the root.
+        let directory = self.path.parent().unwrap_or(&self.path);
+        leftover::write_with_room(directory, &self.path, write)
+            .map_err(|error| StoreError::io("write", &self.path, error))
     }
 
     fn incomplete(&self) -> Option<StoreError> {

@@ -387,6 +387,13 @@ fn a_full_disk_gives_up_what_nobody_holds() {
     ingest.writer(0..size).unwrap().write(&content(size)).unwrap();
     assert!(!left.exists());
     ingest.verify(&ingest.hash().unwrap(), size).unwrap();
+    drop(ingest);
+
+    let left = leave(&root, "left once more", DISK / 16, Duration::ZERO);
+    let mut deposit = root.store.deposit(&lease).unwrap();
+    std::io::copy(&mut std::io::repeat(0), &mut deposit).unwrap_err();
+    assert!(!left.exists(), "what came in an archive is worth more, too");
+    drop(deposit);
 
     let error = root.store.ingest(&lease, &Digest::sha256(b"more"), DISK).unwrap_err();
     assert!(matches!(error, StoreError::TooFull { .. }), "{error}");
