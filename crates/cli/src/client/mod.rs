@@ -54,7 +54,7 @@ pub(crate) struct Client {
 }
 
 /// What a request says besides method and path.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Call {
     /// The parameters.
     pub(crate) query: Query,
@@ -62,6 +62,13 @@ pub(crate) struct Call {
     pub(crate) body: Option<Vec<u8>>,
     /// Credentials for the registry, for the header of that name.
     pub(crate) registry_auth: Option<String>,
+}
+
+impl std::fmt::Debug for Call {
+    /// Prints neither credentials nor a body, which may be some.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Call").field("query", &self.query).finish_non_exhaustive()
+    }
 }
 
 impl Call {

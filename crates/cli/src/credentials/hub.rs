@@ -41,7 +41,7 @@ pub(crate) struct Hub {
 }
 
 /// A login that waits for its user.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Pending {
     device_code: String,
@@ -52,6 +52,13 @@ pub(crate) struct Pending {
     pub(crate) address: String,
     expires_in: u64,
     interval: u64,
+}
+
+impl std::fmt::Debug for Pending {
+    /// Prints no code: who has one can take the tokens.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Pending").finish_non_exhaustive()
+    }
 }
 
 /// What a login gives.
