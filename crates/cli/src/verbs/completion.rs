@@ -191,11 +191,11 @@ fn argument(path: &[&str], position: usize) -> Wanted {
         [] => return Wanted::Nothing,
     };
     match (verb, position) {
-        ("images" | "ls" | "push" | "history", 0)
+        ("images" | "ls" | "push" | "history" | "unpack" | "mount", 0)
         | ("tag", 0 | 1)
         | ("rmi" | "rm" | "save" | "inspect", _) => Wanted::Images,
         ("login" | "logout", 0) => Wanted::Registries,
-        ("import", 0) => Wanted::Files,
+        ("import" | "umount" | "man", 0) | ("unpack" | "mount", 1) => Wanted::Files,
         ("completion", 0) => {
             Wanted::Words(described(["bash", "zsh", "fish"].map(str::to_owned).to_vec(), "shell"))
         }
@@ -297,6 +297,9 @@ mod tests {
             ("tag a b ", &["Nothing"]),
             ("rmi -- --", &["Images"]),
             ("save -o ", &["Files"]),
+            ("unpack --bundle ", &["Images"]),
+            ("mount a ", &["Files"]),
+            ("umount ", &["Files"]),
             ("logout ", &["Registries"]),
             ("completion z", &["zsh"]),
             ("pull ", &["Nothing"]),
