@@ -200,8 +200,9 @@ impl Verb {
             | Verb::Inspect(_)
             | Verb::Tag(_)
             | Verb::Version(_)
-            | Verb::Info(_)
-            | Verb::System(_) => true,
+            | Verb::Info(_) => true,
+            // A check may read every file and fetch what is damaged.
+            Verb::System(verb) => !matches!(verb, SystemVerb::Check(_)),
             Verb::Image(verb) => matches!(
                 verb,
                 ImageVerb::Ls(_)
