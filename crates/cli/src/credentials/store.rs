@@ -65,6 +65,15 @@ impl Store {
         Ok(AuthConfig { registrytoken: kept.registrytoken, ..found })
     }
 
+    /// Returns the credentials for a server. Where there is something wrong with them, the user is told and goes on
+    /// without, as with Docker: what can be had without credentials still can.
+    pub(crate) async fn get_or_warn(&self, server: &str) -> AuthConfig {
+        self.get(server).await.unwrap_or_else(|error| {
+            output::warn_line(&format!("WARNING: {error}"));
+            AuthConfig::default()
+        })
+    }
+
     /// Returns where the credentials for a server are kept, in words.
     pub(crate) fn origin(&self, server: &str) -> String {
         match self.file.helper(server) {

@@ -36,14 +36,7 @@ impl Transfer<'_> {
     /// ask, asks for one and tries once more.
     pub(super) async fn run(&self, session: &Session) -> Result<(), CliError> {
         let key = key_of_domain(self.repository.domain());
-        let auth = match session.credentials_to_read().get(key).await {
-            Ok(auth) => auth,
-            // As Docker does: what can be had without credentials still can.
-            Err(error) => {
-                output::warn_line(&format!("WARNING: {error}"));
-                AuthConfig::default()
-            }
-        };
+        let auth = session.credentials_to_read().get_or_warn(key).await;
         match self.attempt(session, &auth).await {
             Err(error)
                 if wants_login(&error)

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use api::Query;
-use api::auth::AuthConfig;
 use api::registry::{Endpoint, GIVEN, RegistryCheck, Request};
 use spec::Reference;
 
@@ -33,13 +32,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     let store = session.credentials_to_read();
     let registry = registry(&arguments.name)?;
     let key = key_of_domain(&registry);
-    let auth = match store.get(key).await {
-        Ok(auth) => auth,
-        Err(error) => {
-            output::warn_line(&format!("WARNING: {error}"));
-            AuthConfig::default()
-        }
-    };
+    let auth = store.get_or_warn(key).await;
     let mut query = Query::new();
     query.add("name", arguments.name.as_str());
     let call = Call { query, registry_auth: Some(auth.encode()), ..Call::default() };
