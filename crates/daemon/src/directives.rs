@@ -11,7 +11,7 @@ use crate::config::{ConfigError, mask_credentials};
 /// Every directive that means something here, each set or not: what a file or a command line says.
 ///
 /// The names in the file are the fields' with hyphens.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Directives {
     /// Where to listen: `unix:///path`, `tcp://host:port` or `fd://`.
@@ -226,6 +226,15 @@ const OF_OTHERS: [&str; 74] = [
     "userns-remap",
 ];
 
+impl std::fmt::Debug for Directives {
+    /// Prints what is set, without the passwords that proxies may have.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let document = serde_json::to_value(self).unwrap_or_default();
+        let set = document.as_object().into_iter().flatten();
+        f.debug_map().entries(set.map(|(name, value)| (name, plain(name, value)))).finish()
+    }
+}
+
 /// What a file and the flags say together.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Merged {
@@ -367,6 +376,8 @@ mod tests {
             features: Some(BTreeMap::from([("x".into(), true)])),
             ..Directives::default()
         };
+        let shown = format!("{flags:?}");
+        assert!(shown.contains("xxxxx@p") && !shown.contains("s3cret"), "{shown}");
         let table = [
             (
                 r#"{"feature":{"x":true},"bogus":1,"debug":false,"proxies":{"ftp-proxy":"x"}}"#,
