@@ -19,6 +19,8 @@ pub(super) enum Rule {
     /// As [`Rule::Sorted`], and how a layer came to the registry is not compared: each program pushes to a repository of
     /// its own, and the second one finds what the first one left.
     Fresh,
+    /// An image is made anew: its ID, in which the time is, is chance.
+    Made,
     /// The order of lines is checked although images are listed.
     InOrder,
     /// Only the server's part is compared: the client's part is about the client.
@@ -97,6 +99,7 @@ impl Rule {
     fn named(name: &str) -> Rule {
         match name {
             "[sorted]" => Rule::Sorted,
+            "[made]" => Rule::Made,
             "[in-order]" => Rule::InOrder,
             "[hostless]" => Rule::Hostless,
             "[fresh]" => Rule::Fresh,

@@ -7,8 +7,10 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 use tempfile::TempDir;
 use test_support::image::{Compression, Format, Image, Index, Layer};
+use test_support::scripted::{Answer, Scripted};
 use test_support::servers::{DockerRegistry, Dockerd, Process};
 use test_support::tar::Entry;
+use tokio::runtime::Runtime;
 
 use super::case::{Case, Rule};
 use super::normal;
@@ -16,6 +18,12 @@ use crate::support::{Home, noise};
 
 /// The user of the private registry.
 const USER: (&str, &str) = ("me", "secret");
+
+/// What the index finds, whatever is searched for.
+const FOUND: &str = r#"{"num_results":2,"results":[
+    {"name":"busybox","description":"Busybox base image, with more words than a column\nof a table holds.","star_count":3412,
+     "is_official":true,"is_automated":false},
+    {"name":"me/busybox","description":"","star_count":12,"is_official":false,"is_automated":false}]}"#;
 
 /// Which program is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +45,8 @@ pub(super) struct Stage {
     _dockerd: Dockerd,
     registry: DockerRegistry,
     private: DockerRegistry,
+    index: Scripted,
+    _runtime: Runtime,
     _home: Home,
     /// Longshore's and the real one.
     pub(super) daemons: [Daemon; 2],
@@ -104,6 +114,10 @@ impl Stage {
     pub(super) fn new() -> Stage {
         let registry = DockerRegistry::builder().start().unwrap();
         let private = DockerRegistry::builder().password(USER.0, USER.1).start().unwrap();
+        let runtime = Runtime::new().unwrap();
+        let index = runtime.block_on(Scripted::start()).unwrap();
+        index.on("GET", "/v1/_ping", [Answer::status(200).json("{}")]);
+        index.on("GET", "/v1/search", [Answer::status(200).json(FOUND)]);
         let rich = rich_image();
         push_images(&registry, &rich);
         let home = Home::new();
@@ -122,6 +136,8 @@ impl Stage {
             _dockerd: dockerd,
             registry,
             private,
+            index,
+            _runtime: runtime,
             _home: home,
             daemons,
             rich,
@@ -147,6 +163,7 @@ impl Stage {
         let facts = [
             ("$R", self.registry.address().to_owned()),
             ("$P", self.private.address().to_owned()),
+            ("$INDEX", self.index.host().to_string()),
             ("$HEX", id["sha256:".len()..].to_owned()),
             ("$SHORT", id["sha256:".len()..][..12].to_owned()),
             ("$ID", id),
