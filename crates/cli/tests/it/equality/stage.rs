@@ -163,7 +163,7 @@ impl Stage {
         let facts = [
             ("$R", self.registry.address().to_owned()),
             ("$P", self.private.address().to_owned()),
-            ("$INDEX", self.index.host().to_string()),
+            ("$INDEX", self.index.host()),
             ("$HEX", id["sha256:".len()..].to_owned()),
             ("$SHORT", id["sha256:".len()..][..12].to_owned()),
             ("$ID", id),
