@@ -45,8 +45,19 @@ const MASKED: [&str; 10] = [
 const READ_ONLY: [&str; 5] =
     ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
+/// A user without root's rights, who can run a container only in a user namespace, and as one user in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rootless {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+}
+
 /// Returns the runtime's config for a container of this image, whose files are in `rootfs` beside it.
-pub(super) fn runtime_config(config: &ImageConfig, user: &User) -> Value {
+pub(super) fn runtime_config(
+    config: &ImageConfig,
+    user: &User,
+    rootless: Option<Rootless>,
+) -> Value {
     let container = Container(config.config.as_ref());
     let mut args = container.list("Entrypoint");
     args.extend(container.list("Cmd"));
@@ -63,7 +74,7 @@ pub(super) fn runtime_config(config: &ImageConfig, user: &User) -> Value {
     }
     let cwd = container.text("WorkingDir").filter(|path| path.starts_with('/'));
     let capabilities: &[&str] = if user.uid == 0 { &CAPABILITIES } else { &[] };
-    json!({
+    let mut made = json!({
         "ociVersion": "1.0.2",
         "process": {
             "terminal": false,
@@ -94,7 +105,36 @@ pub(super) fn runtime_config(config: &ImageConfig, user: &User) -> Value {
             "maskedPaths": MASKED,
             "readonlyPaths": READ_ONLY,
         },
-    })
+    });
+    if let Some(owner) = rootless {
+        without_root(&mut made, user, owner);
+    }
+    made
+}
+
+/// Leaves out what only root may ask for, and makes the image's user the one who starts the container: the files are
+/// all theirs.
+fn without_root(made: &mut Value, user: &User, owner: Rootless) {
+    let map = |inside: u32, outside: u32| json!([{ "containerID": inside, "hostID": outside, "size": 1 }]);
+    let linux = &mut made["linux"];
+    linux["uidMappings"] = map(user.uid, owner.uid);
+    linux["gidMappings"] = map(user.gid, owner.gid);
+    if let Some(namespaces) = linux["namespaces"].as_array_mut() {
+        namespaces.push(json!({ "type": "user" }));
+    }
+    if let Some(linux) = linux.as_object_mut() {
+        linux.remove("resources");
+    }
+    if let Some(process_user) = made["process"]["user"].as_object_mut() {
+        process_user.remove("additionalGids");
+    }
+    if let Some(mounts) = made["mounts"].as_array_mut() {
+        mounts.retain(|mount| mount["type"] != "cgroup");
+        for options in mounts.iter_mut().filter_map(|mount| mount["options"].as_array_mut()) {
+            // No other group than the container's is known there.
+            options.retain(|option| option.as_str().is_none_or(|text| !text.starts_with("gid=")));
+        }
+    }
 }
 
 fn mounts() -> Value {
@@ -175,7 +215,7 @@ mod tests {
             (Value::Null, json!(["sh"])),
         ];
         for (container, args) in table {
-            let made = runtime_config(&config(&container), &root);
+            let made = runtime_config(&config(&container), &root, None);
             assert_eq!(made["process"]["args"], args, "{container}");
             assert_eq!(made["process"]["cwd"], "/");
             assert_eq!(made["process"]["env"], json!([PATH]));
@@ -191,7 +231,7 @@ mod tests {
             "StopSignal": "SIGQUIT",
         });
         let user = User { uid: 5, gid: 6, groups: vec![7], home: Some("/home/five".to_owned()) };
-        let made = runtime_config(&config(&container), &user);
+        let made = runtime_config(&config(&container), &user, None);
         let process = &made["process"];
         assert_eq!(process["env"], json!(["A=1", "PATH=/bin", "HOME=/home/five"]));
         assert_eq!(process["cwd"], "/srv");
@@ -203,5 +243,23 @@ mod tests {
         assert_eq!(annotations["org.opencontainers.image.stopSignal"], "SIGQUIT");
         assert_eq!(annotations["org.opencontainers.image.variant"], "v8");
         assert_eq!(annotations.get("org.opencontainers.image.author"), None);
+    }
+
+    #[test]
+    fn without_root_the_images_user_is_whoever_starts_it() {
+        let user = User { uid: 5, gid: 6, groups: vec![7], home: None };
+        let made = runtime_config(&config(&Value::Null), &user, None);
+        assert!(!made.to_string().contains(r#""type":"user""#), "root needs no user namespace");
+        let made =
+            runtime_config(&config(&Value::Null), &user, Some(Rootless { uid: 1000, gid: 1001 }));
+        let linux = &made["linux"];
+        assert_eq!(linux["uidMappings"], json!([{ "containerID": 5, "hostID": 1000, "size": 1 }]));
+        assert_eq!(linux["gidMappings"], json!([{ "containerID": 6, "hostID": 1001, "size": 1 }]));
+        assert!(linux["namespaces"].as_array().unwrap().contains(&json!({ "type": "user" })));
+        assert_eq!(linux.get("resources"), None, "devices are root's to allow");
+        assert_eq!(made["process"]["user"], json!({ "uid": 5, "gid": 6 }));
+        let text = made.to_string();
+        assert!(!text.contains("gid=5") && !text.contains("cgroup"), "{text}");
+        assert!(text.contains("devpts") && text.contains("sysfs"), "{text}");
     }
 }

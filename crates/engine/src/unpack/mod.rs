@@ -230,7 +230,11 @@ fn write_config(image: &Image, rootfs: &Path, path: &Path) -> Result<()> {
     let config = image.config.value();
     let user = config.config.as_ref().and_then(|config| config.get("User")?.as_str());
     let user = users::find(rootfs, user.unwrap_or_default())?;
-    let document = format!("{:#}\n", bundle::runtime_config(config, &user));
+    let rootless = (!is_root()).then(|| bundle::Rootless {
+        uid: rustix::process::geteuid().as_raw(),
+        gid: rustix::process::getegid().as_raw(),
+    });
+    let document = format!("{:#}\n", bundle::runtime_config(config, &user, rootless));
     fs::write(path, document).map_err(failed("write", path))
 }
 
