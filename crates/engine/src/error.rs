@@ -265,8 +265,12 @@ impl EngineError {
         let mut message = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
-            message.push_str(": ");
-            message.push_str(&error.to_string());
+            let text = error.to_string();
+            // Some errors name their cause themselves.
+            if !message.ends_with(&text) {
+                message.push_str(": ");
+                message.push_str(&text);
+            }
             cause = error.source();
         }
         message
@@ -363,3 +367,21 @@ fn is_unauthorized(error: &registry::RegistryError) -> bool {
 
 /// The result of an operation.
 pub type Result<T, E = EngineError> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_is_told_once() {
+        let gone = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        let path = std::path::PathBuf::from("/c/ca.crt");
+        let names_its_cause = EngineError::Registry(registry::RegistryError::ReadCertificates {
+            path: path.clone(),
+            source: gone(),
+        });
+        let does_not = EngineError::Directory { action: "create", path, source: gone() };
+        assert_eq!(names_its_cause.message(), "read `/c/ca.crt`: entity not found");
+        assert_eq!(does_not.message(), "failed to create `/c/ca.crt`: entity not found");
+    }
+}
