@@ -289,9 +289,21 @@ impl Merged {
         }
         merged.retain(|name, _| !ignored.contains(name));
         merged.extend(flags);
-        let directives =
-            serde_json::from_value(Value::Object(merged)).map_err(ConfigError::Json)?;
+        let directives = serde_json::from_value(Value::Object(merged.clone()))
+            .map_err(|error| ConfigError::Json(with_name(merged, error)))?;
         Ok(Self { directives, ignored })
+    }
+}
+
+/// Says of which directive the value is that was refused.
+fn with_name(merged: Map<String, Value>, error: serde_json::Error) -> serde_json::Error {
+    let refused = merged.into_iter().find_map(|(name, value)| {
+        let alone = Value::Object(Map::from_iter([(name.clone(), value)]));
+        serde_json::from_value::<Directives>(alone).err().map(|error| (name, error))
+    });
+    match refused {
+        Some((name, error)) => serde_json::Error::custom(format!("{name}: {error}")),
+        None => error,
     }
 }
 
@@ -340,6 +352,16 @@ mod tests {
         assert_eq!(serde_json::to_value(&read).unwrap(), Value::Object(all));
         assert!(NAMES.is_sorted() && OF_OTHERS.is_sorted());
         assert!(NAMES.iter().all(|name| OF_OTHERS.binary_search(name).is_err()));
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_told_with_its_name() {
+        let file = r#"{"debug": true, "max-concurrent-downloads": "3"}"#;
+        let error = merge(file, &Directives::default()).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "invalid JSON: max-concurrent-downloads: invalid type: string \"3\", expected i64"
+        );
     }
 
     #[test]
