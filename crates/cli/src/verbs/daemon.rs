@@ -194,6 +194,9 @@ pub(crate) async fn run(
     let failed = |error: &dyn std::error::Error| CliError::Serve(error.to_string());
     if validate {
         config.tls.clone().map(Tls::load).transpose().map_err(|error| failed(&error))?;
+        for warning in &config.warnings {
+            output::warn_line(&format!("WARNING: {warning}"));
+        }
         // On standard error, as dockerd.
         output::warn_line("configuration OK");
         return Ok(());
