@@ -170,6 +170,8 @@ fn argument_count(command: &Command, path: &[String]) -> CliError {
         (_, 0) => "accepts no arguments".to_owned(),
         _ if endless => format!("requires at least {least} {}", plural(least)),
         _ if least == most => format!("requires {most} {}", plural(most)),
+        // The one is asked for only where the other is missing.
+        (0, 2) => "requires 0 or 2 arguments".to_owned(),
         (0, _) => format!("requires at most {most} {}", plural(most)),
         _ => format!("requires at least {least} and at most {most} {}", plural(most)),
     };
@@ -227,6 +229,11 @@ mod tests {
                 "version x",
                 1,
                 "longshore: 'longshore version' accepts no arguments\n\nUsage:  longshore version [OPTIONS]\n\nRun 'longshore version --help' for more information".to_owned(),
+            ),
+            (
+                "mount x",
+                1,
+                "longshore: 'longshore mount' requires 0 or 2 arguments\n\nUsage:  longshore mount [OPTIONS] [IMAGE DIRECTORY]\n\nRun 'longshore mount --help' for more information".to_owned(),
             ),
             ("-l bogus images", 1, "Unable to parse logging level: bogus".to_owned()),
             ("daemon --log-level=bogus", 1, "Unable to parse logging level: bogus".to_owned()),
