@@ -109,6 +109,7 @@ fn advice(report: &CheckReport, left: usize, arguments: &Arguments) -> String {
     let helps = report.findings.iter().filter(|finding| finding.remedy != Remedy::Nothing).count();
     match helps {
         0 => format!("{problems} there, and nothing can be done about it"),
+        1 if left == 1 => format!("{problems} there; --repair puts it right"),
         _ if helps == left => format!("{problems} there; --repair puts them right"),
         _ => format!("{problems} there; --repair can put {helps} of them right"),
     }
@@ -148,7 +149,7 @@ mod tests {
         };
         let arguments = |repair| Arguments { deep: false, json: false, repair };
         for (remedies, repair, expected) in [
-            (&[Remedy::Mend][..], false, "1 problem is there; --repair puts them right"),
+            (&[Remedy::Mend][..], false, "1 problem is there; --repair puts it right"),
             (
                 &[Remedy::Nothing, Remedy::Mend],
                 false,

@@ -133,7 +133,7 @@ fn describe(text: &mut String, at: usize, endpoint: &Endpoint) {
         ("Security", Some(&tls)),
         ("Proxy", endpoint.proxy.as_deref()),
         ("Headers", Some(headers.as_str()).filter(|headers| !headers.is_empty())),
-        ("Credentials", Some(endpoint.credentials.as_deref().unwrap_or("none shown"))),
+        ("Credentials", Some(endpoint.credentials.as_deref().unwrap_or("none"))),
     ];
     for (name, value) in lines {
         if let Some(value) = value {
