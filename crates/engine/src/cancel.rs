@@ -4,12 +4,14 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::{EngineError, Result};
+
 /// Cancels when it is dropped, as the future is that holds it.
 #[derive(Debug)]
 pub(crate) struct CancelOnDrop(Arc<AtomicBool>);
 
 /// What the thread looks at.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Cancelled(Arc<AtomicBool>);
 
 impl CancelOnDrop {
@@ -29,6 +31,14 @@ impl Cancelled {
     /// Says whether nobody wants the work any more.
     pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Fails once it is cancelled.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.is_set() {
+            return Err(EngineError::Internal("cancelled".to_owned()));
+        }
+        Ok(())
     }
 
     /// Makes a source that ends with an error once it is cancelled.

@@ -289,6 +289,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "digest": format!("sha256:{}", "0".repeat(64)), "size": 2 }]});
     let many = || (0..100_001).map(|n| Entry::file(format!("f{n}"), *b"x")).collect::<Vec<_>>();
+    let long = manifest(&"a/".repeat(4 << 20), &[]);
     vec![
         ("nothing", Vec::new(), "invalid archive: does not contain a manifest.json"),
         ("no tar", b"garbage\n".to_vec(), "unexpected EOF"),
@@ -350,6 +351,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "manifest.json has 17825792 bytes, more than the 16777216 that are accepted",
         ),
         ("many entries", tar(&many()), "it has more than 100000 entries"),
+        ("a long path", tar(&[long]), "a/a/...: file name too long"),
         ("a loop", tar(&[Entry::symlink("manifest.json", "manifest.json")]), "does not contain"),
     ]
 }

@@ -9,6 +9,7 @@ use spec::{
     MAX_MANIFEST_SIZE, Manifest, MediaType, Platform, Raw, Reference,
 };
 
+use super::list;
 use super::tree::Tree;
 use crate::save::documents::{
     NAME_ANNOTATION, REF_NAME_ANNOTATION, REPO_DIGESTS_ANNOTATION, blob_path,
@@ -20,6 +21,9 @@ use crate::{EngineError, Result};
 const MAX_LIST: u64 = 16 << 20;
 /// How deep indexes may be nested; dockers and buildx have one within one.
 const MAX_INDEX_DEPTH: usize = 4;
+/// How many references by digest an image may claim, and how many bytes of what proves them are enough.
+const MAX_CLAIMS: usize = 1000;
+const MAX_DOCUMENTS: u64 = 16 << 20;
 /// What marks a manifest that says something of another one.
 const REFERENCE_TYPE_ANNOTATION: &str = "vnd.docker.reference.type";
 
@@ -34,21 +38,6 @@ pub(super) struct Listed {
     pub(super) layers: Vec<String>,
     /// The image that it was built from.
     pub(super) parent: Option<ImageId>,
-    /// The digest of its manifest, if that is what it was found by.
-    manifest: Option<Digest>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Item {
-    #[serde(default)]
-    config: Option<String>,
-    #[serde(default)]
-    repo_tags: Option<Vec<String>>,
-    #[serde(default)]
-    layers: Option<Vec<String>>,
-    #[serde(default)]
-    parent: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -156,7 +145,7 @@ impl Contents {
     /// Lists the images of the archive.
     pub(super) fn list(&self, platform: Option<&Platform>) -> Result<Vec<Listed>> {
         if let Some(file) = self.tree.find("manifest.json") {
-            return listed(&file.read("manifest.json", MAX_LIST)?);
+            return list::read(&file.read("manifest.json", MAX_LIST)?);
         }
         if self.tree.find("index.json").is_some() {
             return self.list_layout(platform);
@@ -168,16 +157,18 @@ impl Contents {
     /// Lists the images of an image layout, of each index the one for the platform.
     fn list_layout(&self, platform: Option<&Platform>) -> Result<Vec<Listed>> {
         let mut images: Vec<Listed> = Vec::new();
+        let mut known = HashMap::new();
         let mut barren = HashSet::new();
         for descriptor in &self.index {
             let chosen = self.choose(descriptor, platform, 0, &mut barren)?;
             let Some((manifest, digest)) = chosen else { continue };
             let name = name_of(descriptor);
-            let known = images.iter_mut().find(|image| image.manifest.as_ref() == Some(&digest));
-            if let Some(image) = known {
+            if let Some(&position) = known.get(&digest) {
+                let image: &mut Listed = &mut images[position];
                 image.tags.extend(name);
                 continue;
             }
+            known.insert(digest, images.len());
             if let Some(odd) = manifest.layers.iter().find(|layer| !layer.media_type.is_layer()) {
                 return Err(EngineError::UnsupportedMediaType(odd.media_type.clone()));
             }
@@ -186,7 +177,6 @@ impl Contents {
                 tags: name.into_iter().collect(),
                 layers: manifest.layers.iter().map(|layer| blob_path(&layer.digest)).collect(),
                 parent: None,
-                manifest: Some(digest),
             });
         }
         if images.is_empty() {
@@ -265,7 +255,8 @@ impl Contents {
         for text in entries.filter_map(|entry| entry.annotations.get(REPO_DIGESTS_ANNOTATION)) {
             for reference in text.split(',').filter_map(|text| Reference::parse_familiar(text).ok())
             {
-                if reference.digest().is_some()
+                if claims.len() < MAX_CLAIMS
+                    && reference.digest().is_some()
                     && reference.tag().is_none()
                     && !claims.contains(&reference)
                 {
@@ -292,6 +283,10 @@ impl Contents {
         let mut proof = Proof::default();
         for claim in claims {
             let Some(digest) = claim.digest() else { continue };
+            if proof.documents.iter().map(|(entry, _)| entry.size).sum::<u64>() > MAX_DOCUMENTS {
+                tracing::warn!(%id, "an archive has too much that proves digests");
+                break;
+            }
             if self.proves(digest, id, 0, &mut proof)? {
                 repo_digests.push(claim.clone());
             } else {
@@ -342,27 +337,6 @@ impl Contents {
         }
         Ok(proves)
     }
-}
-
-/// Reads `manifest.json`.
-fn listed(bytes: &[u8]) -> Result<Vec<Listed>> {
-    // As Go's decoder: what follows the list plays no part.
-    let mut decoder = serde_json::Deserializer::from_slice(bytes);
-    let items = Option::<Vec<Item>>::deserialize(&mut decoder).map_err(|error| {
-        EngineError::BadArchive(format!("invalid archive: failed to decode manifest.json: {error}"))
-    })?;
-    let items = items.ok_or_else(|| {
-        let message = "invalid manifest, manifest cannot be null (but can be [])";
-        EngineError::BadArchive(message.to_owned())
-    })?;
-    let listed = |item: Item| Listed {
-        config: item.config.unwrap_or_default(),
-        tags: item.repo_tags.unwrap_or_default(),
-        layers: item.layers.unwrap_or_default(),
-        parent: item.parent.and_then(|parent| parent.parse().ok()),
-        manifest: None,
-    };
-    Ok(items.into_iter().map(listed).collect())
 }
 
 /// Returns the name of an entry of an index, if it says more than a tag.

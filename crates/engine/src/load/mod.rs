@@ -15,6 +15,7 @@
 mod contents;
 mod input;
 mod layers;
+mod list;
 mod tree;
 
 use std::collections::{HashMap, HashSet};
@@ -26,6 +27,7 @@ use futures_util::Stream;
 use spec::{ChainId, Digest, ImageConfig, ImageId, MAX_CONFIG_SIZE, Platform, Raw, Reference};
 use store::{Commit, Committed, DriverKind, Lease, NewImage, SmallBlob, Store};
 
+use crate::cancel::CancelOnDrop;
 use crate::engine::blocking;
 use crate::progress::ProgressEvent;
 use crate::save::documents::blob_path;
@@ -54,9 +56,11 @@ struct Load<'a> {
     layer_progress: Progress,
 }
 
-/// How many images are published at once, and how many bytes of configs are held in memory until then.
+/// How many images are published at once, and how many bytes of what they consist of are held in memory until then.
 const MAX_BATCH: usize = 256;
 const MAX_BATCH_BYTES: usize = 16 << 20;
+/// What a name takes of that, about.
+const BYTES_OF_A_NAME: usize = 256;
 
 /// An image with the layers that were unpacked for it.
 type ReadyImage = (PlannedImage, Vec<LoadedLayer>);
@@ -83,7 +87,8 @@ impl Engine {
         let lease = self.lease().await?;
         let (sender, input) = input::pipe();
         let (store, held) = (self.store().clone(), Arc::clone(&lease));
-        let read = blocking(move || Tree::read(&store, &held, input));
+        let (_cancel, cancelled) = CancelOnDrop::new();
+        let read = blocking(move || Tree::read(&store, &held, input, cancelled));
         let (tree, ()) = tokio::join!(read, input::pump(body, sender));
         let tree = tree?;
         let contents = Arc::new(blocking(move || Contents::read(tree)).await?);
@@ -307,7 +312,12 @@ fn parse_tag(text: &str) -> Result<Reference> {
 }
 
 fn held(images: &[ReadyImage]) -> usize {
-    images.iter().map(|(planned, _)| planned.config.bytes().len()).sum()
+    let held = |planned: &PlannedImage| {
+        let documents = planned.origin.iter().flat_map(|origin| &origin.documents);
+        let documents: usize = documents.map(|(_, bytes)| bytes.len()).sum();
+        planned.config.bytes().len() + documents + planned.tags.len() * BYTES_OF_A_NAME
+    };
+    images.iter().map(|(planned, _)| held(planned)).sum()
 }
 
 /// Says what is to be published of images.

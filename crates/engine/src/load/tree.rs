@@ -12,6 +12,7 @@ use spec::Digest;
 use store::{Deposit, Lease, Store};
 
 use super::input::Input;
+use crate::cancel::Cancelled;
 use crate::save::documents::blob_path;
 use crate::{EngineError, Result};
 
@@ -22,6 +23,8 @@ const MAX_NAMES: usize = 16 << 20;
 /// The largest file that is kept in memory, and the most of all of them together: beyond, they go to the disk.
 const MAX_SMALL: u64 = 64 << 10;
 const MAX_MEMORY: u64 = 32 << 20;
+/// The longest path that is looked for, as in Linux; entries have no longer names.
+const MAX_PATH: usize = 4096;
 /// How many links lead to a file at most, as in Linux.
 const MAX_LINKS: usize = 40;
 
@@ -45,6 +48,8 @@ pub(super) struct Tree {
     entries: usize,
     names: usize,
     memory: u64,
+    /// Nobody wants it any more.
+    cancelled: Cancelled,
 }
 
 impl StoredFile {
@@ -84,8 +89,15 @@ impl StoredFile {
 
 impl Tree {
     /// Reads an archive of any compression. Blocking.
-    pub(super) fn read(store: &Store, lease: &Lease, input: Input) -> Result<Self> {
-        let mut tree = Self::default();
+    ///
+    /// Once cancelled, this ends with an error, as does reading documents of the tree later.
+    pub(super) fn read(
+        store: &Store,
+        lease: &Lease,
+        input: Input,
+        cancelled: Cancelled,
+    ) -> Result<Self> {
+        let mut tree = Self { cancelled, ..Self::default() };
         let limit = store.free_space()?;
         read_entries(input, limit, |entry, content| tree.add(store, lease, entry, content))
             .map_err(|Failure(error)| error)?;
@@ -129,6 +141,8 @@ impl Tree {
             EntryKind::File => {
                 let mut deposit = store.deposit(lease).map_err(|error| Failure(error.into()))?;
                 content.copy(|piece| {
+                    // A few bytes of a bomb keep one busy for long.
+                    self.cancelled.check().map_err(Failure)?;
                     let written = deposit.write_all(piece);
                     written.map_err(|error| Failure(written_badly(&entry.path, error)))
                 })?;
@@ -141,6 +155,9 @@ impl Tree {
 
     /// Finds a file by its path, through links.
     pub(super) fn find(&self, path: &str) -> Option<&StoredFile> {
+        if path.len() > MAX_PATH {
+            return None;
+        }
         let mut left: VecDeque<Vec<u8>> = parts(path.as_bytes()).collect();
         let mut here: Vec<Vec<u8>> = Vec::new();
         let mut links = 0;
@@ -151,7 +168,11 @@ impl Tree {
                 continue;
             }
             here.push(part);
-            if let Some(Node::Link(target)) = self.nodes.get(&here.join(&b'/')) {
+            let joined = here.join(&b'/');
+            if joined.len() > MAX_PATH {
+                return None;
+            }
+            if let Some(Node::Link(target)) = self.nodes.get(&joined) {
                 links += 1;
                 if links > MAX_LINKS {
                     return None;
@@ -173,8 +194,14 @@ impl Tree {
 
     /// Finds a file by its path, or says as dockerd that it is missing.
     pub(super) fn require(&self, path: &str) -> Result<&StoredFile> {
-        let missing = || EngineError::BadArchive(format!("open {path}: no such file or directory"));
-        self.find(path).ok_or_else(missing)
+        self.find(path).ok_or_else(|| {
+            EngineError::BadArchive(if path.len() > MAX_PATH {
+                let start: String = path.chars().take(64).collect();
+                format!("open {start}...: file name too long")
+            } else {
+                format!("open {path}: no such file or directory")
+            })
+        })
     }
 
     /// Finds a blob of an image layout.
@@ -184,6 +211,7 @@ impl Tree {
 
     /// Reads a blob of at most `max` bytes and checks it.
     pub(super) fn document(&self, digest: &Digest, max: u64) -> Result<Option<Bytes>> {
+        self.cancelled.check()?;
         let Some(file) = self.blob(digest) else { return Ok(None) };
         let path = blob_path(digest);
         let bytes = file.read(&path, max)?;
