@@ -79,6 +79,7 @@ pub use fault::RequestFailed;
 pub use login::Login;
 pub use manifests::{FetchedManifest, Target};
 pub use proxy::ProxyConfig;
+pub use redact::without_password;
 pub use refusal::Refusal;
 pub use remote::{Remote, Source};
 pub use search::SearchResult;

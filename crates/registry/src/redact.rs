@@ -34,6 +34,20 @@ pub(crate) fn shown(url: &Url) -> String {
     text
 }
 
+/// Returns a URL as it was written, but for its password, which is `xxxxx` as Go's `Redacted` has it.
+#[must_use]
+pub fn without_password(text: &str) -> String {
+    match Url::parse(text) {
+        Ok(mut url) if url.password().is_some() => {
+            // Cannot fail: a URL with a password has a host.
+            let _ = url.set_password(Some("xxxxx"));
+            url.to_string()
+        }
+        // What is no URL is not reached either, and nobody shows it.
+        _ => text.to_owned(),
+    }
+}
+
 /// Cuts a peer's text to `limit` bytes and drops what could steer a terminal.
 pub(crate) fn clean(text: &str, limit: usize) -> String {
     let end = text.floor_char_boundary(limit);
@@ -48,6 +62,20 @@ pub(crate) fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_is_hidden_wherever_it_stands() {
+        for (url, expected) in [
+            ("http://h/a?b=c", "http://h/a?b=c"),
+            ("http://ann@h/", "http://ann@h/"),
+            ("http://ann:s3cret@h:1/a?b#c", "http://ann:xxxxx@h:1/a?b#c"),
+            ("http://:s3%40cret@h/", "http://:xxxxx@h/"),
+            ("http:////ann:s3cret@h/", "http://ann:xxxxx@h/"),
+            ("http://a:s3cret@b@h/", "http://a:xxxxx@h/"),
+        ] {
+            assert_eq!(without_password(url), expected);
+        }
+    }
 
     #[test]
     fn hides_secrets_and_keeps_the_rest() {

@@ -110,7 +110,10 @@ async fn a_url_is_downloaded_with_its_credentials_and_through_redirects() {
     let imported = house.send("POST", &path, &[], "").await;
     assert_eq!(imported.status, 200, "{}", imported.text);
     let lines = imported.lines();
-    assert_eq!(status(&lines[0]), format!("Downloading from http://ann:s3%40cret@{host}/moved"));
+    assert_eq!(status(&lines[0]), format!("Downloading from http://ann:xxxxx@{host}/moved"));
+    let image = house.get("/images/from/url/json").await;
+    let comment = format!("Imported from http://ann:xxxxx@{host}/moved");
+    assert_eq!(image.json()["Comment"], comment, "a pushed image shows its history to anybody");
     let size = tar().len();
     let done = json!({"status": "Importing", "progressDetail": {"current": size, "total": size}});
     assert_eq!(lines[lines.len() - 2], done, "{lines:?}");

@@ -67,7 +67,7 @@ impl Engine {
         let (source, message) = match request.source {
             ImportSource::Reader(reader) => (reader, "Imported from -".to_owned()),
             ImportSource::Url(url) => {
-                let message = format!("Imported from {url}");
+                let message = format!("Imported from {}", shown(&url));
                 (self.open_url(&url, &progress).await?, message)
             }
         };
@@ -128,7 +128,15 @@ impl Engine {
         let absolute = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         let client = self.network().client;
         let download = client.download(&absolute).await.map_err(EngineError::Download)?;
-        progress.report(ProgressEvent::DownloadingFrom(absolute));
+        progress.report(ProgressEvent::DownloadingFrom(shown(&absolute)));
         Ok(Box::new(Remote::new(download, progress.clone())))
     }
+}
+
+/// Returns a URL without its password: what an image's history says goes wherever the image is pushed to.
+fn shown(url: &str) -> String {
+    if url.contains("://") {
+        return registry::without_password(url);
+    }
+    registry::without_password(&format!("http://{url}")).split_off("http://".len())
 }
