@@ -89,7 +89,10 @@ fn an_imported_image_goes_to_a_registry_and_back_from_either_driver() {
         let with = ["--storage-driver", driver];
         let file = tar.to_str().unwrap();
         let id = home.run(&[&with[..], &["import", file, &name]].concat()).success();
+        let check = [&with[..], &["system", "check", "--deep"]].concat();
+        home.run(&check).success();
         home.run(&[&with[..], &["push", &name]].concat()).success();
+        home.run(&check).success();
         let other = Home::new();
         other.run(&["pull", "-q", &name]).success();
         let format = ["image", "inspect", "--format", "{{.Id}}", &name];

@@ -13,7 +13,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use spec::{Digest, ImageId, Platform, Reference};
-use store::{Commit, NewImage, SmallBlob};
+use store::{Commit, NewImage};
 
 use crate::cancel::CancelOnDrop;
 use crate::engine::blocking;
@@ -93,8 +93,6 @@ impl Engine {
             let document = config::document(&platform, &message, config, &staged.diff_id(), now)?;
             let id = ImageId::new(Digest::sha256(&document));
             let mut commit = staged.commit();
-            let config = SmallBlob { digest: id.digest().clone(), bytes: document.clone() };
-            commit.small_blobs.push(config);
             commit.image =
                 Some(NewImage { id: id.clone(), config: document, manifests: Vec::new() });
             commit.references.extend(reference.clone().map(|reference| (reference, id.clone())));
