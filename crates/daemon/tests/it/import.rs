@@ -99,6 +99,22 @@ async fn a_body_that_breaks_off_is_no_image() {
 }
 
 #[tokio::test]
+async fn senders_that_dawdle_keep_nobody_else_waiting() {
+    let house = House::open().await;
+    let head = "POST /images/create?fromSrc=- HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n";
+    let mut dawdling = Vec::new();
+    for _ in 0..16 {
+        let mut connection = house.connect();
+        let request = format!("{head}{}", &tar()[..1024]);
+        let sent = tokio::io::AsyncWriteExt::write_all(&mut connection, request.as_bytes());
+        sent.await.unwrap();
+        dawdling.push(connection);
+    }
+    let whole = house.send("POST", "/images/create?fromSrc=-&repo=whole", &[], &tar()).await;
+    assert_eq!(whole.status, 200, "{}", whole.text);
+}
+
+#[tokio::test]
 async fn a_url_is_downloaded_with_its_credentials_and_through_redirects() {
     let house = House::open().await;
     let (first, second) = (Scripted::start().await.unwrap(), Scripted::start().await.unwrap());

@@ -10,7 +10,6 @@ mod config;
 mod layer;
 
 use std::io::Read;
-use std::sync::Arc;
 
 use spec::{Digest, ImageId, Platform, Reference};
 use store::{Commit, NewImage};
@@ -81,8 +80,7 @@ impl Engine {
         let config =
             config.map_err(|changes::ChangeError(text)| EngineError::InvalidParameter(text))?;
 
-        let permit = Arc::clone(&self.0.unpackers).acquire_owned().await;
-        let _permit = permit.map_err(|error| EngineError::Internal(error.to_string()))?;
+        let _permit = self.receiver().await?;
         let lease = self.lease().await?;
         let (_cancel, cancelled) = CancelOnDrop::new();
         let (store, source) = (self.store().clone(), cancelled.guard(source));

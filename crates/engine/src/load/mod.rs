@@ -89,8 +89,10 @@ impl Engine {
         let (store, held) = (self.store().clone(), Arc::clone(&lease));
         let (_cancel, cancelled) = CancelOnDrop::new();
         let read = blocking(move || Tree::read(&store, &held, input, cancelled));
+        let receiver = self.receiver().await?;
         let (tree, ()) = tokio::join!(read, input::pump(body, sender));
         let tree = tree?;
+        drop(receiver);
         let contents = Arc::new(blocking(move || Contents::read(tree)).await?);
         let layer_progress = if request.quiet { Progress::silent() } else { progress.clone() };
         let platform = request.platform;
