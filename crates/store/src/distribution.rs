@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use hmac::{Mac, SimpleHmac};
+use hmac::{KeyInit, Mac, SimpleHmac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use spec::{DiffId, Digest, Repository};
@@ -102,7 +102,7 @@ impl HmacKey {
     }
 
     fn mac(&self, digest: &Digest, repository: &Repository) -> SimpleHmac<Sha256> {
-        let mut mac = <SimpleHmac<Sha256> as Mac>::new_from_slice(self.0.as_bytes())
+        let mut mac = SimpleHmac::<Sha256>::new_from_slice(self.0.as_bytes())
             .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
         mac.update(digest.to_string().as_bytes());
         mac.update(repository.to_string().as_bytes());
