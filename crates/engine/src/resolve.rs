@@ -37,9 +37,12 @@ pub(crate) fn find(store: &Store, references: &References, name: &str) -> Result
     {
         return Ok(Found { id, reference: Some(reference.clone()) });
     }
-    match find_by_prefix(store, name)? {
-        Some(id) => Ok(Found { id, reference: None }),
-        None => Err(missing(&reference.map_or_else(|| format!("sha256:{name}"), |r| r.familiar()))),
+    match by_prefix(store, name)? {
+        PrefixMatch::One(id) => Ok(Found { id, reference: None }),
+        // dockerd calls an ambiguous prefix "no such image", too.
+        PrefixMatch::None | PrefixMatch::Ambiguous => {
+            Err(missing(&reference.map_or_else(|| format!("sha256:{name}"), |r| r.familiar())))
+        }
     }
 }
 
@@ -83,16 +86,13 @@ pub(crate) fn by_digest(reference: &Reference) -> Reference {
     }
 }
 
-fn find_by_prefix(store: &Store, name: &str) -> Result<Option<ImageId>> {
+/// Finds an image by its ID or the beginning of one.
+pub(crate) fn by_prefix(store: &Store, name: &str) -> Result<PrefixMatch> {
     let hex = name.strip_prefix("sha256:").unwrap_or(name);
     if hex.is_empty() || !hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-        return Ok(None);
+        return Ok(PrefixMatch::None);
     }
-    Ok(match store.find_image_prefix(hex)? {
-        PrefixMatch::One(id) => Some(id),
-        // dockerd calls an ambiguous prefix "no such image", too.
-        PrefixMatch::None | PrefixMatch::Ambiguous => None,
-    })
+    Ok(store.find_image_prefix(hex)?)
 }
 
 /// Says whether an image for `offered` is what somebody means who asks for `wanted`. Configs often lack the variant.
@@ -102,4 +102,13 @@ pub(crate) fn platform_matches(wanted: &Platform, offered: &Platform) -> bool {
         || (offered.variant.is_none()
             && wanted.os == offered.os
             && wanted.architecture == offered.clone().normalized().architecture)
+}
+
+/// Says whether an image is for exactly this platform, as save and load want it: [`platform_matches`] also takes what would
+/// run there. Configs often lack the variant that goes without saying.
+pub(crate) fn is_for(wanted: &Platform, offered: &Platform) -> bool {
+    let (wanted, offered) = (wanted.clone().normalized(), offered.clone().normalized());
+    wanted.os == offered.os
+        && wanted.architecture == offered.architecture
+        && wanted.variant == offered.variant
 }

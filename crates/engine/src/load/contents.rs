@@ -11,10 +11,10 @@ use spec::{
 
 use super::list;
 use super::tree::Tree;
+use crate::resolve::is_for;
 use crate::save::documents::{
     NAME_ANNOTATION, REF_NAME_ANNOTATION, REPO_DIGESTS_ANNOTATION, blob_path,
 };
-use crate::save::select::is_for;
 use crate::{EngineError, Result};
 
 /// The largest `manifest.json` or `index.json`: room for some 10,000 images.

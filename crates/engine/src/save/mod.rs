@@ -11,7 +11,7 @@
 pub(crate) mod documents;
 pub(crate) mod parts;
 mod plan;
-pub(crate) mod select;
+mod select;
 mod v1;
 mod write;
 

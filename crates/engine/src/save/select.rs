@@ -3,7 +3,7 @@
 use spec::{ImageId, Platform, Reference, ReferenceError};
 use store::{Lease, PrefixMatch, References, Store};
 
-use crate::{EngineError, Result};
+use crate::{EngineError, Result, resolve};
 
 /// An image that is to be saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(super) fn select(
         let missing = || EngineError::NoSuchImage(selected.id.to_string());
         let image = store.image(&selected.id)?.ok_or_else(missing)?;
         if let Some(wanted) = platform
-            && !is_for(wanted, &image.config.value().platform())
+            && !resolve::is_for(wanted, &image.config.value().platform())
         {
             return Err(EngineError::NoExportTarget(wanted.clone()));
         }
@@ -86,7 +86,7 @@ fn add(selection: &mut Vec<Selected>, id: ImageId, reference: Option<Reference>)
     let selected = &mut selection[index];
     let (list, reference) = match reference.digest() {
         // As dockerd: the tag beside a digest plays no part.
-        Some(_) => (&mut selected.digests, crate::resolve::by_digest(&reference)),
+        Some(_) => (&mut selected.digests, resolve::by_digest(&reference)),
         None => (&mut selected.tags, reference),
     };
     if !list.contains(&reference) {
@@ -96,22 +96,9 @@ fn add(selection: &mut Vec<Selected>, id: ImageId, reference: Option<Reference>)
 
 /// Finds an image by its ID or the beginning of one.
 fn search(store: &Store, name: &str) -> Result<ImageId> {
-    let missing = || EngineError::NoSuchImage(name.to_owned());
-    let hex = name.strip_prefix("sha256:").unwrap_or(name);
-    if hex.is_empty() || !hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-        return Err(missing());
-    }
-    match store.find_image_prefix(hex)? {
+    match resolve::by_prefix(store, name)? {
         PrefixMatch::One(id) => Ok(id),
-        PrefixMatch::None => Err(missing()),
+        PrefixMatch::None => Err(EngineError::NoSuchImage(name.to_owned())),
         PrefixMatch::Ambiguous => Err(EngineError::AmbiguousId),
     }
-}
-
-/// Says whether an image is for exactly this platform. Configs often lack the variant that goes without saying.
-pub(crate) fn is_for(wanted: &Platform, offered: &Platform) -> bool {
-    let (wanted, offered) = (wanted.clone().normalized(), offered.clone().normalized());
-    wanted.os == offered.os
-        && wanted.architecture == offered.architecture
-        && wanted.variant == offered.variant
 }

@@ -117,18 +117,8 @@ pub(crate) fn image_for(
     let references = store.references()?;
     let id = resolve::find(store, &references, name)?.id;
     lease.hold_image(&id)?;
-    let image = store.image(&id)?.ok_or_else(|| EngineError::NoSuchImage(name.to_owned()))?;
-    let actual = image.config.value().platform();
-    if let Some(wanted) = platform
-        && !resolve::platform_matches(wanted, &actual)
-    {
-        return Err(EngineError::PlatformMismatch {
-            reference: name.to_owned(),
-            actual: actual.to_string(),
-            wanted: wanted.to_string(),
-        });
-    }
-    Ok(image)
+    resolve::check_platform(store, &id, name, platform)?;
+    store.image(&id)?.ok_or_else(|| EngineError::NoSuchImage(name.to_owned()))
 }
 
 /// The unpacking of one image.
