@@ -50,7 +50,10 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// Recognises the compression by the stream's first bytes; ten of them are enough.
+    /// How many of a stream's first bytes are enough to recognise its compression.
+    pub const PREFIX: u64 = 10;
+
+    /// Recognises the compression by the stream's first bytes, [`PREFIX`](Self::PREFIX) of them or more.
     pub fn detect(prefix: &[u8]) -> Self {
         match prefix {
             [0x1f, 0x8b, 0x08, ..] => Self::Gzip,

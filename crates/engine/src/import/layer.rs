@@ -14,8 +14,6 @@ use tokio::runtime::Handle;
 use crate::progress::ProgressEvent;
 use crate::{EngineError, Progress, Result};
 
-/// Enough of a stream to know its compression by.
-const MAGIC: u64 = 10;
 /// Bytes that are decompressed at once.
 const BUFFER: usize = 256 << 10;
 
@@ -56,11 +54,11 @@ pub(super) fn stage(store: &Store, lease: &Lease, mut source: impl Read + Send) 
             (unpacked.map_err(failed)?, None)
         }
         DriverKind::Packed => {
-            let mut magic = Vec::new();
-            let read = source.by_ref().take(MAGIC).read_to_end(&mut magic);
+            let mut prefix = Vec::new();
+            let read = source.by_ref().take(Compression::PREFIX).read_to_end(&mut prefix);
             read.map_err(|error| failed(ArchiveError::Read(error)))?;
-            let compression = Compression::detect(&magic);
-            let source = BufReader::with_capacity(BUFFER, Cursor::new(magic).chain(source));
+            let compression = Compression::detect(&prefix);
+            let source = BufReader::with_capacity(BUFFER, Cursor::new(prefix).chain(source));
             let tar = archive::decoder(compression, source).map_err(failed)?;
             let (unpacked, spool) = pack(store.spool(lease)?, tar, max_tar_size)?;
             (unpacked, Some(spool))

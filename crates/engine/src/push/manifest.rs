@@ -1,7 +1,5 @@
 //! What an image was pulled with, and the manifest that it is pushed with.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::sync::Arc;
 
 use archive::Compression;
@@ -15,10 +13,8 @@ use spec::{
 use store::{Image, Layer, Lease, Store};
 
 use super::layer::PushedLayer;
+use crate::save::parts::compression_of;
 use crate::{EngineError, Result};
-
-/// Enough of a blob to know its compression by.
-const MAGIC: u64 = 10;
 
 /// What is known of an image that is to be pushed.
 #[derive(Debug)]
@@ -95,11 +91,7 @@ impl Origin {
 fn packed(store: &Store, layer: &Layer) -> Result<Option<Descriptor>> {
     let Some(digest) = &layer.blob else { return Ok(None) };
     let Some(blob) = store.blob(digest)? else { return Ok(None) };
-    let failed = |source| EngineError::Open { path: blob.path.clone(), source };
-    let mut magic = Vec::new();
-    let file = File::open(&blob.path).map_err(failed)?;
-    file.take(MAGIC).read_to_end(&mut magic).map_err(failed)?;
-    let media_type = match Compression::detect(&magic) {
+    let media_type = match compression_of(&blob)? {
         Compression::Gzip => MediaType::DockerLayerGzip,
         Compression::Zstd => MediaType::OciLayerZstd,
         Compression::None | Compression::Xz | Compression::Bzip2 => return Ok(None),

@@ -11,7 +11,7 @@ use spec::{
     Algorithm, ChainId, Descriptor, DiffId, Digest, ImageManifest, MAX_MANIFEST_SIZE, Manifest,
     MediaType, Reference,
 };
-use store::{Image, Store};
+use store::{Blob, Image, Store};
 
 use super::documents::GeneratedManifest;
 use super::select::Selected;
@@ -226,15 +226,20 @@ fn layer_part(store: &Store, diff_id: &DiffId, chain: &ChainId) -> Result<LayerP
     Ok(LayerPart { diff_id: diff_id.clone(), descriptor, source })
 }
 
-/// Finds out by its first bytes what a blob is.
-pub(crate) fn media_type_of(blob: &store::Blob) -> Result<MediaType> {
-    let mut head = Vec::new();
-    let read = File::open(&blob.path).and_then(|file| file.take(16).read_to_end(&mut head));
-    read.map_err(|source| EngineError::Open { path: blob.path.clone(), source })?;
-    Ok(match Compression::detect(&head) {
+fn media_type_of(blob: &Blob) -> Result<MediaType> {
+    Ok(match compression_of(blob)? {
         Compression::Gzip => MediaType::OciLayerGzip,
         Compression::Zstd => MediaType::OciLayerZstd,
         // There is no name for the others; a reader finds out as we did.
-        _ => MediaType::OciLayer,
+        Compression::None | Compression::Xz | Compression::Bzip2 => MediaType::OciLayer,
     })
+}
+
+/// Finds out by its first bytes how a blob is compressed.
+pub(crate) fn compression_of(blob: &Blob) -> Result<Compression> {
+    let mut prefix = Vec::new();
+    let read = File::open(&blob.path)
+        .and_then(|file| file.take(Compression::PREFIX).read_to_end(&mut prefix));
+    read.map_err(|source| EngineError::Open { path: blob.path.clone(), source })?;
+    Ok(Compression::detect(&prefix))
 }
