@@ -1,4 +1,5 @@
-//! Layers as archives: decompressed and hashed, unpacked safely, rebuilt to the byte, compressed.
+//! Layers as archives: decompressed and hashed, unpacked safely, rebuilt to the byte, compressed, compared with their files; and
+//! the archives that hold images.
 //!
 //! A layer is a tar, mostly compressed, that is hostile until its digests are checked, which can only be after all of it
 //! was read. It is therefore unpacked while it is read, confined by the kernel to a directory that nobody uses before
@@ -7,6 +8,9 @@
 //! # Flow
 //! [`unpack`]: source → digest → decompress → diff ID → tar entries → files in the layer's directory, and the tar-split.
 //! [`rebuild`]: tar-split and directory → the same tar → [`GzipEncoder`] for a push.
+//! [`verify`]: tar-split and directory → the same tar → what every file must be → what of the directory is not so.
+//! [`extract`]: source → digest → decompress → diff ID → tar entries → one directory for all layers, whiteouts obeyed.
+//! [`read_entries`] and [`TarWriter`]: the files of an archive of images, for a load and a save.
 //!
 //! # Limits
 //! Memory per layer is flat, some 3 MiB plus what a hostile stream can make of it within its bounds: a zstd window or

@@ -11,6 +11,8 @@
 //! while they arrive, and compares both digests. When all layers are staged, one [`store::Store::commit`] publishes everything,
 //! the reference last.
 //!
+//! A load does the same with files that came in an archive. A push is the mirror.
+//!
 //! # Concurrency
 //!
 //! Downloads, layer jobs and uploads are [`transfer`]s: one job a key, however many operations wait for it, ended when the last of

@@ -14,6 +14,9 @@
 //! authority it wants. Requests that can be repeated are, within bounds, until headers arrive; what then happens to a
 //! blob's body is its reader's to deal with, who asks for the rest by range.
 //!
+//! Beside repositories there are [`Client::search`], [`Client::download`] of a file that is at no registry, and
+//! [`Client::check`], which asks everybody and tells what each said.
+//!
 //! # Trust
 //!
 //! A registry is believed in nothing that can be checked. Manifests and small blobs are checked here, blob streams by
