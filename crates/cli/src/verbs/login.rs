@@ -13,7 +13,7 @@ use crate::{output, render, terminal};
 /// Authenticate to a registry.
 ///
 /// Defaults to Docker Hub if no server is specified.
-#[derive(Debug, clap::Args)]
+#[derive(clap::Args)]
 #[command(override_usage = "longshore login [OPTIONS] [SERVER]")]
 pub(crate) struct Arguments {
     /// Password or Personal Access Token (PAT)
@@ -27,6 +27,13 @@ pub(crate) struct Arguments {
     username: Option<String>,
     #[arg(hide = true)]
     server: Option<String>,
+}
+
+impl std::fmt::Debug for Arguments {
+    /// Prints no password.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Arguments").field("server", &self.server).finish_non_exhaustive()
+    }
 }
 
 /// Checks credentials with their registry and keeps them.
