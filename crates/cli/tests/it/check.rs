@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use test_support::image::{Compression, Image, Layer};
-use test_support::servers::{DockerRegistry, LocalRegistry, installed};
+use test_support::servers::{DockerRegistry, Dockerd, LocalRegistry, installed};
 use test_support::tar::Entry;
 
-use super::support::{Bench, Front, files_below, is_root, noise};
+use super::support::{Bench, Front, Home, files_below, is_root, noise, run};
 
 /// Three layers, each with something that can be damaged.
 fn image() -> Image {
@@ -242,4 +242,30 @@ fn what_is_behind_a_password_is_fetched_with_the_login() {
     }
     let done = bench.run(&["system", "check", "--deep", "--repair"]);
     assert!(!done.ok && done.stdout.contains("data: it is gone (not repaired: "), "{done:?}");
+}
+
+#[test]
+fn a_dockerd_is_told_from_a_failure() {
+    if !is_root() || !installed(&["dockerd"]) {
+        println!("skipped: needs root and dockerd");
+        return;
+    }
+    let (home, dockerd) = (Home::new(), Dockerd::builder().start().unwrap());
+    let target = home.path().join("target");
+    let path = target.to_str().unwrap();
+    for (arguments, expected) in [
+        (&["system", "check"][..], "cannot check its data root: stop it"),
+        (&["registry", "check", "r.example/x"], "cannot say whom it would ask: without -H"),
+        (&["unpack", "x", path], "cannot unpack images: pull the image"),
+        (&["mount", "x", path], "cannot mount images: use"),
+        (&["mount"], "cannot mount images: use"),
+        (&["umount", path], "cannot mount images: use"),
+    ] {
+        let mut command = home.clean(env!("CARGO_BIN_EXE_longshore"));
+        command.args(["-H", &dockerd.host()]).args(arguments);
+        let error = run(&mut command, "").failure();
+        let expected = format!("this daemon is not Longshore's and {expected}");
+        assert!(error.contains(&expected), "{arguments:?}: {error}");
+        assert!(!target.exists());
+    }
 }
