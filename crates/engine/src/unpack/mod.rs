@@ -11,6 +11,7 @@ use std::io::{self, ErrorKind, PipeWriter, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use archive::{ApplyOptions, StreamOptions, Whiteouts};
 use spec::{ChainId, DiffId, Platform};
@@ -60,10 +61,14 @@ impl Engine {
     }
 }
 
-/// The place where the directory is made. Dropped before it is finished, it is removed.
+/// The place where the directory is made, beside where it is to be. Dropped before it is finished, it is removed; what a
+/// process that died left is removed by the next one that unpacks there.
+#[derive(Debug)]
 struct Site {
     path: PathBuf,
     finished: bool,
+    /// Keeps a flock, by which others see that somebody works here.
+    _lock: File,
 }
 
 impl Site {
@@ -82,10 +87,14 @@ impl Site {
             let text = format!("the directory `{}` is not empty", directory.display());
             return Err(EngineError::InvalidParameter(text));
         };
-        let path =
-            parent.join(format!(".{}.longshore-{}", name.to_string_lossy(), std::process::id()));
+        let prefix = format!(".{}.longshore-", name.to_string_lossy());
+        remove_leftovers(parent, &prefix);
+        let number = SITES.fetch_add(1, Ordering::Relaxed);
+        let path = parent.join(format!("{prefix}{}-{number}", std::process::id()));
         make_directory(&path)?;
-        Ok(Self { path, finished: false })
+        let lock = File::open(&path).map_err(failed("open", &path))?;
+        lock.try_lock().map_err(|error| failed("lock", &path)(error.into()))?;
+        Ok(Self { path, finished: false, _lock: lock })
     }
 
     /// Puts what was made where it is to be.
@@ -93,6 +102,22 @@ impl Site {
         fs::rename(&self.path, directory).map_err(failed("create", directory))?;
         self.finished = true;
         Ok(())
+    }
+}
+
+/// Tells the sites of one process apart.
+static SITES: AtomicU64 = AtomicU64::new(0);
+
+/// Removes what processes that died were making.
+fn remove_leftovers(parent: &Path, prefix: &str) {
+    // Where the parent cannot be read, making something in it says why.
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let is_site = entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix))
+            && entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_site && File::open(entry.path()).is_ok_and(|site| site.try_lock().is_ok()) {
+            // A failure is not in the way of a new one.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 
@@ -238,4 +263,32 @@ fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) ->
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_dead_process_left_is_removed_and_what_a_living_one_makes_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target");
+        let names = || {
+            let entries = fs::read_dir(folder.path()).unwrap();
+            entries
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect::<Vec<_>>()
+        };
+        fs::create_dir_all(folder.path().join(".target.longshore-1-0/bin")).unwrap();
+        fs::create_dir(folder.path().join(".other.longshore-1-0")).unwrap();
+        let first = Site::new(&target).unwrap();
+        let second = Site::new(&target).unwrap();
+        assert!(first.path.exists() && second.path.exists() && first.path != second.path);
+        assert_eq!(names().len(), 3, "{:?}", names());
+        first.finish(&target).unwrap();
+        drop(second);
+        let mut left = names();
+        left.sort();
+        assert_eq!(left, [".other.longshore-1-0", "target"]);
+    }
 }
