@@ -145,6 +145,14 @@ impl Store {
     fn create_missing(&self) -> Result<(), StoreError> {
         let directories = self.directories();
         let paths = self.paths();
+        for swept in
+            [paths.leases(), paths.staging(), paths.trash(), paths.ingest(), paths.mounts_of_ours()]
+        {
+            if swept.is_symlink() {
+                let reason = "it is a symbolic link, and what is in it would be removed";
+                return Err(StoreError::damaged(swept, reason));
+            }
+        }
         let files =
             [paths.lock(), paths.content_layout(), paths.content_index(), paths.repositories()];
         let is_there = |path: &PathBuf| files::exists(path);

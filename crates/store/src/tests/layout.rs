@@ -264,6 +264,23 @@ fn damage_is_reported_and_not_believed() {
 }
 
 #[test]
+fn folders_that_are_swept_are_no_links_to_others() {
+    for name in ["leases", "staging", "trash", "ingest", "mounts"] {
+        let root = tempfile::tempdir().unwrap();
+        let other = tempfile::tempdir().unwrap();
+        fs::write(other.path().join("precious"), "x").unwrap();
+        fs::create_dir(root.path().join("longshore")).unwrap();
+        let link = root.path().join("longshore").join(name);
+        std::os::unix::fs::symlink(other.path(), link).unwrap();
+        let root = root.path().to_owned();
+        let options = StoreOptions { root, driver: Some(DriverKind::Packed), keep_blobs: true };
+        let said = Store::open(options).unwrap_err().to_string();
+        assert!(said.contains("symbolic link"), "{said}");
+        assert!(other.path().join("precious").exists(), "{name}");
+    }
+}
+
+#[test]
 fn notes_of_images_are_as_dockerd_writes_them() {
     let root = Root::packed();
     let store = &root.store;
