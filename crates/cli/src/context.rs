@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::arguments::Globals;
 use crate::client::{Endpoint, Host, TlsMaterial};
 use crate::credentials::ConfigFile;
-use crate::error::CliError;
+use crate::error::{CliError, in_go_words};
 use crate::session::Environment;
 
 /// The context of who has none.
@@ -169,12 +169,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Says in Go's words why a file cannot be opened.
 fn open_error(path: &Path, error: &io::Error) -> String {
-    let reason = match error.kind() {
-        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ => error.to_string(),
-    };
-    format!("open {}: {reason}", path.display())
+    format!("open {}: {}", path.display(), in_go_words(error))
 }
 
 #[cfg(test)]

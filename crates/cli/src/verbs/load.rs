@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use api::Query;
 
 use super::parameters::platform_variant;
-use super::save::{PLATFORM_VERSION, error_text};
+use super::save::PLATFORM_VERSION;
 use super::transfer;
 use crate::client::{RequestBody, body_of};
-use crate::error::CliError;
+use crate::error::{CliError, in_go_words};
 use crate::session::Session;
 use crate::{terminal, usage};
 
@@ -54,7 +54,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
 /// Begins to read a file for a request.
 pub(super) fn open(path: &Path) -> Result<RequestBody, CliError> {
     let failed = |error: &io::Error| {
-        CliError::Refused(format!("open {}: {}", path.display(), error_text(error)))
+        CliError::Refused(format!("open {}: {}", path.display(), in_go_words(error)))
     };
     let file = File::open(path).map_err(|error| failed(&error))?;
     if file.metadata().map_err(|error| failed(&error))?.is_dir() {

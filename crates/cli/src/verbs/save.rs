@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 
 use super::parameters::platform_variant;
 use crate::client::{Call, Response};
-use crate::error::CliError;
+use crate::error::{CliError, in_go_words};
 use crate::session::Session;
 use crate::{output, terminal, usage};
 
@@ -86,20 +86,20 @@ impl Aside {
         let file = tempfile::Builder::new()
             .prefix(&prefix)
             .tempfile_in(directory)
-            .map_err(|error| refused(error_text(&error)))?;
+            .map_err(|error| refused(in_go_words(&error)))?;
         Ok(Self { file, path })
     }
 
     fn write(&mut self, chunk: &[u8]) -> Result<(), CliError> {
         self.file.write_all(chunk).map_err(|error| {
-            CliError::Refused(format!("write {}: {}", self.path.display(), error_text(&error)))
+            CliError::Refused(format!("write {}: {}", self.path.display(), in_go_words(&error)))
         })
     }
 
     fn publish(self) -> Result<(), CliError> {
         let Self { file, path } = self;
         let failed = |error: &io::Error| {
-            CliError::Refused(format!("write {}: {}", path.display(), error_text(error)))
+            CliError::Refused(format!("write {}: {}", path.display(), in_go_words(error)))
         };
         file.as_file().sync_all().map_err(|error| failed(&error))?;
         file.persist(&path).map(drop).map_err(|error| failed(&error.error))
@@ -117,7 +117,7 @@ fn check_destination(path: &Path) -> Result<(), CliError> {
         let problem = match fs::metadata(parent) {
             Ok(metadata) if metadata.is_dir() => None,
             Ok(_) => Some("not a directory".to_owned()),
-            Err(error) => Some(error_text(&error)),
+            Err(error) => Some(in_go_words(&error)),
         };
         if let Some(problem) = problem {
             return Err(refused(format!(
@@ -135,7 +135,7 @@ fn check_destination(path: &Path) -> Result<(), CliError> {
         Err(error) => Err(refused(format!(
             "failed to stat output path: lstat {}: {}",
             path.display(),
-            error_text(&error)
+            in_go_words(&error)
         ))),
     }
 }
@@ -151,15 +151,6 @@ fn unwritable(kind: FileType) -> Option<&'static str> {
     ]
     .into_iter()
     .find_map(|(is_it, name)| is_it.then_some(name))
-}
-
-/// Returns the text of an error as Go prints it.
-pub(super) fn error_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut characters = text.chars();
-    let first = characters.next().map(|first| first.to_ascii_lowercase());
-    first.into_iter().chain(characters).collect()
 }
 
 #[cfg(test)]
