@@ -14,6 +14,8 @@ use crate::engine::blocking;
 use crate::progress::ProgressEvent;
 use crate::{Engine, Progress, Result};
 
+/// Why files that seem to be nobody's are not removed.
+const KEPT: &str = "it is kept until every layer is whole";
 /// How often mending is followed by another look: a new short name of a layer shows in the lists of all above it.
 const ROUNDS: usize = 3;
 
@@ -153,26 +155,31 @@ impl Engine {
         lease: &Arc<Lease>,
         progress: &Progress,
     ) -> Result<Vec<Repair>> {
+        let mut brought: BTreeMap<&Want, Repair> = BTreeMap::new();
+        for want in findings.iter().filter_map(Finding::want) {
+            if !brought.contains_key(want) {
+                let repair = self.bring(want, lease, progress).await;
+                brought.insert(want, repair);
+            }
+        }
+        // Files that are nobody's may be those of a layer whose entry is damaged, and the only copy.
+        let is_whole = brought.values().all(|repair| *repair == Repair::Done);
         let mut repairs = Vec::with_capacity(findings.len());
-        let mut brought: BTreeMap<Want, Repair> = BTreeMap::new();
         for finding in findings {
-            let repair = match finding.want() {
+            repairs.push(match finding.want() {
+                Some(want) => brought[want].clone(),
+                None if finding.removes_files() && !is_whole => Repair::Failed(KEPT.to_owned()),
                 None => self.mend(finding).await,
-                Some(want) => {
-                    if !brought.contains_key(want) {
-                        let repair = self.bring(want, lease, progress).await;
-                        brought.insert(want.clone(), repair);
-                    }
-                    brought[want].clone()
-                }
-            };
-            repairs.push(repair);
+            });
         }
         for _ in 0..ROUNDS {
             let store = self.store().clone();
             let left = blocking(move || Ok(store.check()?)).await?.findings;
             let mut done = 0;
-            for finding in left.iter().filter(|finding| finding.want().is_none()) {
+            let can_mend = |finding: &&Finding| {
+                finding.want().is_none() && (is_whole || !finding.removes_files())
+            };
+            for finding in left.iter().filter(can_mend) {
                 done += usize::from(self.mend(finding).await == Repair::Done);
             }
             if done == 0 {

@@ -211,6 +211,19 @@ fn what_cannot_be_put_right_is_said() {
     let report: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(report["Findings"][0]["File"], "data");
     assert_eq!(report["Findings"][0]["Remedy"], "fetch");
+
+    // The files of a layer whose entry does not name them any more may be the only copy.
+    let directory = layer_of(&root, "bin/tool");
+    let layers = root.join("image/overlay2/layerdb/sha256");
+    let cache_id = directory.file_name().unwrap().to_str().unwrap();
+    let is_its =
+        |entry: &PathBuf| fs::read_to_string(entry.join("cache-id")).is_ok_and(|id| id == cache_id);
+    let mut entries = fs::read_dir(layers).unwrap().map(|entry| entry.unwrap().path());
+    let entry = entries.find(is_its).unwrap();
+    fs::write(entry.join("cache-id"), "../damaged").unwrap();
+    let done = bench.run(&["system", "check", "--repair"]);
+    assert!(!done.ok && done.stdout.contains("it is kept until every layer is whole"), "{done:?}");
+    assert!(directory.join("diff/bin/tool").exists());
 }
 
 #[test]

@@ -54,6 +54,9 @@ impl Check<'_> {
             problems.push("its `diff` and `parent` do not make its name".to_owned());
         }
         let cache_id: Option<String> = parsed(&entry, "cache-id", &mut problems)?;
+        if cache_id.as_ref().is_some_and(|id| !is_cache_id(id)) {
+            problems.push("its `cache-id` names no directory".to_owned());
+        }
         found.cache_id = cache_id.filter(|id| is_cache_id(id));
         match self.store.driver() {
             DriverKind::Overlay2 => {

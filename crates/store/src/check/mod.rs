@@ -157,6 +157,11 @@ impl Finding {
             _ => None,
         }
     }
+
+    /// Says whether its remedy takes away what may be a layer's files. As long as a layer is damaged, they may be its.
+    pub fn removes_files(&self) -> bool {
+        matches!(self.fix, Fix::OrphanLayer(_) | Fix::OrphanDirectory(_) | Fix::StrayLink(_))
+    }
 }
 
 impl fmt::Display for Subject {
