@@ -27,13 +27,14 @@ impl Variables {
     /// Takes over what was handed to this process. To be called once: the sockets change hands.
     pub(crate) fn take(self) -> Activation {
         let numbers = self.numbers(std::process::id());
-        let sockets = numbers.into_iter().map(|(number, name)| {
+        let handed = numbers.into_iter().take_while(|(number, _)| is_inherited(*number));
+        let sockets = handed.map(|(number, name)| {
             #[expect(
                 unsafe_code,
                 reason = "a file that was inherited is known by its number alone"
             )]
-            // SAFETY: the service manager opened it for this very process, which LISTEN_PID says, and nothing else in
-            // this program takes files by number.
+            // SAFETY: the service manager opened it for this very process, which LISTEN_PID says, it is open, none of what
+            // this program opened has its number, and nothing else takes files by number.
             let socket = unsafe { OwnedFd::from_raw_fd(number) };
             InheritedSocket { socket, name }
         });
@@ -54,9 +55,32 @@ impl Variables {
     }
 }
 
+/// Says whether a file is open and was when this process began: what is opened since is closed by an `exec`. A number that somebody made
+/// up may be that of a file of the runtime.
+fn is_inherited(number: i32) -> bool {
+    const CLOSES: u32 = 0o2_000_000;
+    let Ok(text) = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}")) else {
+        return false;
+    };
+    let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & CLOSES == 0)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd as _;
+
     use super::*;
+
+    #[test]
+    fn files_of_our_own_are_not_taken_for_handed_ones() {
+        let own = std::fs::File::open("/dev/null").unwrap();
+        assert!(!is_inherited(own.as_raw_fd()));
+        assert!(!is_inherited(1_000_000) && !is_inherited(-1));
+        let handed = rustix::io::dup(&own).unwrap();
+        assert!(is_inherited(handed.as_raw_fd()));
+    }
 
     #[test]
     fn sockets_of_another_process_are_left_alone() {
