@@ -81,7 +81,8 @@ impl Client {
             if index.is_none() { term.strip_prefix("library/").unwrap_or(term) } else { term };
         let mut url = page(&endpoint, "search");
         url.query_pairs_mut().append_pair("q", term).append_pair("n", &limit.to_string());
-        let call = Call::new(Method::GET, url).header(TOKEN_HEADER, "true");
+        // Somebody waits for it, and may ask again.
+        let call = Call::new(Method::GET, url).header(TOKEN_HEADER, "true").once();
         let answer = self.ask_index(endpoint, call, credentials).await?;
         if answer.status() != StatusCode::OK {
             return Err(RegistryError::SearchStatus { status: answer.status().as_u16() });
@@ -138,7 +139,7 @@ impl Client {
         let mut failures = Vec::new();
         for Candidate { endpoint, .. } in candidates {
             let url = page(&endpoint, "_ping");
-            match endpoint.exchange(&mut Call::new(Method::GET, url), None, false).await {
+            match endpoint.exchange(&mut Call::new(Method::GET, url).once(), None, false).await {
                 Ok(answer) => {
                     answer.discard().await;
                     return Ok(endpoint);

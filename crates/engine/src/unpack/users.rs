@@ -10,6 +10,9 @@ use crate::{EngineError, Result};
 /// The most of either file that is read, in bytes: tens of thousands of users.
 const MAX_FILE: u64 = 4 << 20;
 
+/// The most groups that a process can be in: `NGROUPS_MAX`.
+const MAX_GROUPS: usize = 65_536;
+
 /// Who a process runs as.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct User {
@@ -70,6 +73,11 @@ fn resolve(text: &str, passwd: &str, group: &str) -> Result<User> {
         user.groups = others.map(|entry| entry.gid).collect();
         user.groups.sort_unstable();
         user.groups.dedup();
+        if user.groups.len() > MAX_GROUPS {
+            return Err(EngineError::InvalidParameter(format!(
+                "user {name} is in more than the {MAX_GROUPS} groups that Linux takes"
+            )));
+        }
     }
     Ok(user)
 }
@@ -162,6 +170,17 @@ mod tests {
             assert_eq!(resolve(text, PASSWD, GROUP).unwrap(), expected, "{text:?}");
         }
         assert_eq!(resolve("", "", "").unwrap(), User::default(), "an image without the files");
+    }
+
+    #[test]
+    fn nobody_is_in_more_groups_than_linux_takes() {
+        let groups = |count: usize| -> String {
+            (1..=count).map(|gid| ["g:x:", &gid.to_string(), ":app\n"].concat()).collect()
+        };
+        let passwd = "app:x:5:0::/:";
+        assert_eq!(resolve("app", passwd, &groups(MAX_GROUPS)).unwrap().groups.len(), MAX_GROUPS);
+        let error = resolve("app", passwd, &groups(MAX_GROUPS + 1)).unwrap_err().to_string();
+        assert!(error.contains("more than the 65536 groups"), "{error}");
     }
 
     #[test]
