@@ -38,10 +38,16 @@ pub(super) fn compare(
     }
 }
 
-/// Everything but counters and the states that a small layer may skip.
+/// Everything but counters and the states that a small layer may skip: dockerd tells the last one only, if several came at once.
 fn steady(lines: &[Value]) -> Vec<&Value> {
-    const FLEETING: [&str; 5] =
-        ["Downloading", "Extracting", "Verifying Checksum", "Waiting", "Pushing"];
+    const FLEETING: [&str; 6] = [
+        "Downloading",
+        "Download complete",
+        "Extracting",
+        "Verifying Checksum",
+        "Waiting",
+        "Pushing",
+    ];
     let fleeting =
         |line: &&Value| line["status"].as_str().is_some_and(|status| FLEETING.contains(&status));
     lines.iter().filter(|line| !fleeting(line)).collect()
