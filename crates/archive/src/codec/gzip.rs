@@ -15,9 +15,9 @@ use std::thread::{Builder, JoinHandle};
 
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
-/// The level at which layers are compressed that were not compressed before. Of a file system's files it makes 36.4 % where
-/// Docker's 6 makes 35.7, in half the time.
-pub const LAYER_LEVEL: u32 = 4;
+/// The level at which layers are compressed that were not compressed before. Of a file system's files it makes 37.0 % where
+/// Docker's 6 makes 35.7, in less than half the time: a push from a data root without compressed layers is mostly that.
+pub const LAYER_LEVEL: u32 = 3;
 /// Input bytes of a block. Larger ones compress a little better and hold more memory.
 const BLOCK: usize = 1 << 20;
 /// How far back deflate can refer.
