@@ -4,17 +4,14 @@
 //! second thread.
 
 use std::io::{ErrorKind, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, scope};
 
 use crate::codec::decoder;
 use crate::path::clean;
+use crate::relay::relay;
 use crate::source::{CHUNK_SIZE, Input};
 use crate::tar::{Chunks, Kind, Stream, TarReader};
 use crate::{ArchiveError, Compression};
-
-/// Buffers between the threads.
-const BUFFERS: usize = 4;
 
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,23 +77,17 @@ pub fn read_entries<R: Read + Send, E: From<ArchiveError>>(
     input.prefill()?;
     let compression = Compression::detect(input.buffered());
     let decoder = decoder(compression, &mut input)?;
-    let bounded = Bounded { decoder, compression, size: 0, limit: max_size };
+    let mut bounded = Bounded { decoder, compression, size: 0, limit: max_size };
     if compression == Compression::None {
         let chunks = Inline { bounded, buffer: vec![0; CHUNK_SIZE], position: 0, filled: 0 };
         return walk(Box::new(chunks), &mut visit);
     }
-    let (full, chunks) = sync_channel(BUFFERS);
-    let (returned, empty) = sync_channel(BUFFERS);
-    for _ in 0..BUFFERS {
-        // There is room for all of them.
-        let _ = returned.send(vec![0; CHUNK_SIZE]);
-    }
+    let (sending, received) = relay();
     scope(|scope| {
         Builder::new()
             .name("decompress".to_owned())
-            .spawn_scoped(scope, move || produce(bounded, &full, &empty))
+            .spawn_scoped(scope, move || sending.run(|buffer| bounded.fill(buffer)))
             .map_err(ArchiveError::Read)?;
-        let received = Received { chunks, returned, current: None, position: 0 };
         walk(Box::new(received), &mut visit)
     })
 }
@@ -195,52 +186,6 @@ impl Chunks for Inline<'_> {
             self.filled = self.bounded.fill(&mut self.buffer)?;
         }
         Ok(&self.buffer[self.position..self.filled])
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.position += count;
-    }
-}
-
-/// A filled buffer with its length, or why there is none.
-type Filled = Result<(Vec<u8>, usize), ArchiveError>;
-
-fn produce(mut bounded: Bounded<'_>, full: &SyncSender<Filled>, empty: &Receiver<Vec<u8>>) {
-    while let Ok(mut buffer) = empty.recv() {
-        let filled = bounded.fill(&mut buffer).map(|length| (buffer, length));
-        let is_last = !matches!(filled, Ok((_, 1..)));
-        if full.send(filled).is_err() || is_last {
-            return;
-        }
-    }
-}
-
-/// [`Chunks`] from the other thread.
-struct Received {
-    chunks: Receiver<Filled>,
-    returned: SyncSender<Vec<u8>>,
-    /// Before the first of them there is none: an empty buffer that went back would look like the end.
-    current: Option<(Vec<u8>, usize)>,
-    position: usize,
-}
-
-impl Chunks for Received {
-    fn peek(&mut self) -> Result<&[u8], ArchiveError> {
-        let is_used_up = self.current.as_ref().is_none_or(|(_, length)| self.position == *length);
-        let at_end = matches!(self.current, Some((_, 0)));
-        if is_used_up && !at_end {
-            if let Some((buffer, _)) = self.current.take() {
-                // Fails only when the producer is done and wants no more.
-                let _ = self.returned.try_send(buffer);
-            }
-            self.position = 0;
-            // The producer always says how it ends; without that, the stream stays empty.
-            self.current = Some(self.chunks.recv().unwrap_or_else(|_| Ok((Vec::new(), 0)))?);
-        }
-        Ok(match &self.current {
-            Some((buffer, length)) => &buffer[self.position..*length],
-            None => &[],
-        })
     }
 
     fn consume(&mut self, count: usize) {

@@ -27,6 +27,7 @@ mod options;
 mod path;
 mod read;
 mod rebuild;
+mod relay;
 mod source;
 mod split;
 mod tar;

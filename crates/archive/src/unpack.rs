@@ -2,26 +2,23 @@
 //!
 //! # Flow
 //! The second thread reads the source, hashes it, decompresses it and hashes the tar; the caller's thread parses the tar
-//! and writes files and tar-split. Between them go [`BUFFERS`] buffers round and round, so memory stays flat and the
-//! faster one waits. A layer that fits into one read of the source is not worth a thread and is done on the caller's.
+//! and writes files and tar-split ([`relay`]). A layer that fits into one read of the source is not worth a thread and is done on
+//! the caller's.
 
 use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, scope};
 
 use crate::apply::{Extractor, unsupported};
 use crate::codec::decoder;
 use crate::options::{Applied, ApplyOptions, StreamOptions, Unpacked};
 use crate::path::split;
-use crate::source::{CHUNK_SIZE, Decoded, Inline, Input, Tally};
+use crate::relay::relay;
+use crate::source::{Decoded, Inline, Input, Tally};
 use crate::split::SplitWriter;
 use crate::tar::{Chunks, Header, Kind};
 use crate::walk::{Content, Visitor, WHITEOUT_PREFIX, walk};
 use crate::{ArchiveError, Compression};
-
-/// Buffers between the threads, of [`CHUNK_SIZE`] each.
-const BUFFERS: usize = 4;
 
 /// Unpacks a compressed layer into the directory `root`, which must exist, and writes its tar-split, gzipped.
 ///
@@ -144,74 +141,21 @@ fn run_threaded<R: Read + Send, W: Write>(
     split: SplitWriter<W>,
     visitor: &mut impl Visitor,
 ) -> Result<(u64, Tally), ArchiveError> {
-    let decoded = Decoded::new(decoder(compression, input)?, compression, tally);
-    let (full, chunks) = sync_channel(BUFFERS);
-    let (returned, empty) = sync_channel(BUFFERS);
-    for _ in 0..BUFFERS {
-        // There is room for all of them.
-        let _ = returned.send(vec![0; CHUNK_SIZE]);
-    }
+    let mut decoded = Decoded::new(decoder(compression, input)?, compression, tally);
+    let (sending, received) = relay();
     scope(|scope| {
         let producer = Builder::new()
             .name("decompress".to_owned())
-            .spawn_scoped(scope, move || produce(decoded, &full, &empty))
+            .spawn_scoped(scope, move || {
+                sending.run(|buffer| decoded.fill(buffer));
+                decoded.tally
+            })
             .map_err(ArchiveError::Read)?;
-        let received = Received { chunks, returned, current: None, position: 0 };
         let entries = walk(received, split, visitor);
         // The channels are closed now, so the producer ends in any case.
         let tally = producer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         entries.map(|entries| (entries, tally))
     })
-}
-
-/// A filled buffer with its length, or why there is none.
-type Filled = Result<(Vec<u8>, usize), ArchiveError>;
-
-fn produce(
-    mut decoded: Decoded<'_>,
-    full: &SyncSender<Filled>,
-    empty: &Receiver<Vec<u8>>,
-) -> Tally {
-    while let Ok(mut buffer) = empty.recv() {
-        let filled = decoded.fill(&mut buffer).map(|length| (buffer, length));
-        let is_last = !matches!(filled, Ok((_, 1..)));
-        if full.send(filled).is_err() || is_last {
-            break;
-        }
-    }
-    decoded.tally
-}
-
-/// [`Chunks`] from the other thread.
-struct Received {
-    chunks: Receiver<Filled>,
-    returned: SyncSender<Vec<u8>>,
-    current: Option<(Vec<u8>, usize)>,
-    position: usize,
-}
-
-impl Chunks for Received {
-    fn peek(&mut self) -> Result<&[u8], ArchiveError> {
-        let is_used_up = self.current.as_ref().is_none_or(|(_, length)| self.position == *length);
-        let at_end = matches!(self.current, Some((_, 0)));
-        if is_used_up && !at_end {
-            if let Some((buffer, _)) = self.current.take() {
-                // Fails only when the producer is done and wants no more.
-                let _ = self.returned.send(buffer);
-            }
-            self.position = 0;
-            // The producer always says how it ends; without that, the stream stays empty.
-            self.current = Some(self.chunks.recv().unwrap_or_else(|_| Ok((Vec::new(), 0)))?);
-        }
-        Ok(match &self.current {
-            Some((buffer, length)) => &buffer[self.position..*length],
-            None => &[],
-        })
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.position += count;
-    }
 }
 
 /// Adds up what the files of a tar would take, without unpacking them.
