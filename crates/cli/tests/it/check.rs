@@ -41,6 +41,12 @@ fn config_of(root: &Path, image: &Image) -> PathBuf {
     root.join("image/overlay2/imagedb/content/sha256").join(image.id().digest().hex())
 }
 
+/// Where the compressed layers of the image are kept.
+fn kept_blobs(root: &Path, image: &Image) -> Vec<PathBuf> {
+    let blobs = root.join("longshore/content/blobs/sha256");
+    image.layers.iter().map(|layer| blobs.join(layer.blob.digest.hex())).collect()
+}
+
 /// What is done to a data root, and what must be said of it.
 struct Case {
     what: &'static str,
@@ -161,9 +167,8 @@ fn each_damage_is_named_and_put_right() {
         for Case { what, harm, deep, said } in CASES {
             if !keeps_blobs {
                 // Then damaged content has to come from the registry again.
-                for layer in &image.layers {
-                    let hex = layer.blob.digest.hex();
-                    fs::remove_file(root.join("longshore/content/blobs/sha256").join(hex)).ok();
+                for blob in kept_blobs(&root, &image) {
+                    fs::remove_file(blob).ok();
                 }
             }
             harm(&root, &image);
@@ -198,9 +203,8 @@ fn what_cannot_be_put_right_is_said() {
     let bench = Bench::new(Front::InProcess, &[]);
     let root = bench.home.data_root();
     bench.run(&["pull", "-q", &format!("{}/app:1", registry.address())]).success();
-    for layer in &image.layers {
-        let hex = layer.blob.digest.hex();
-        fs::remove_file(root.join("longshore/content/blobs/sha256").join(hex)).unwrap();
+    for blob in kept_blobs(&root, &image) {
+        fs::remove_file(blob).unwrap();
     }
     drop(registry);
     fs::remove_file(place(&root, "data")).unwrap();
@@ -241,17 +245,15 @@ fn what_is_behind_a_password_is_fetched_with_the_login() {
     let address = registry.address();
     bench.run_with(&["login", "-u", "ann", "--password-stdin", address], "s3cret").success();
     bench.run(&["pull", "-q", &format!("{address}/app:1")]).success();
-    for layer in &image.layers {
-        let hex = layer.blob.digest.hex();
-        fs::remove_file(root.join("longshore/content/blobs/sha256").join(hex)).unwrap();
+    for blob in kept_blobs(&root, &image) {
+        fs::remove_file(blob).unwrap();
     }
     fs::remove_file(place(&root, "data")).unwrap();
     bench.run(&["system", "check", "--deep", "--repair"]).success();
     bench.run(&["logout", address]).success();
     fs::remove_file(place(&root, "data")).unwrap();
-    for layer in &image.layers {
-        let hex = layer.blob.digest.hex();
-        fs::remove_file(root.join("longshore/content/blobs/sha256").join(hex)).ok();
+    for blob in kept_blobs(&root, &image) {
+        fs::remove_file(blob).ok();
     }
     let done = bench.run(&["system", "check", "--deep", "--repair"]);
     assert!(!done.ok && done.stdout.contains("data: it is gone (not repaired: "), "{done:?}");
