@@ -254,6 +254,17 @@ pub enum EngineError {
     /// A task of ours ended abnormally: a defect.
     #[error("internal error: {0}")]
     Internal(String),
+    /// Something could not be removed that nobody needs.
+    #[error("not all could be removed: {failed} removals failed, {reclaimed} bytes were reclaimed")]
+    Prune {
+        /// How many removals failed.
+        failed: usize,
+        /// How many bytes those took that did not.
+        reclaimed: u64,
+        /// Why the first one did.
+        #[source]
+        first: Box<EngineError>,
+    },
     /// The error of a job that several callers waited for.
     #[error(transparent)]
     Shared(Arc<EngineError>),
@@ -309,6 +320,7 @@ impl EngineError {
             Self::Registry(error) if is_unauthorized(error) => ErrorKind::Unauthorized,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Shared(error) => error.kind(),
+            Self::Prune { first, .. } => first.kind(),
             Self::Download(error) | Self::Search(error) => kind_of_request(error),
             Self::Distribution(error) => kind_of_refusal(error),
             Self::Registry(_)

@@ -27,7 +27,7 @@ pub struct MountRequest {
 impl Engine {
     /// Mounts an image read-only. It cannot be removed until it is unmounted.
     pub async fn mount(&self, request: MountRequest, progress: Progress) -> Result<()> {
-        let lease = self.lease().await?;
+        let lease = self.reading_lease().await?;
         let (_cancel, cancelled) = CancelOnDrop::new();
         let store = self.store().clone();
         blocking(move || {

@@ -66,7 +66,8 @@ impl Engine {
 impl Prune {
     /// Removes the images that nobody needs, and partial downloads that nobody works on.
     ///
-    /// What cannot be removed stays, and is no error. Dropped, it ends after the image that it is at.
+    /// What somebody needs stays, and is no error; what could not be removed is told when all the rest is gone. Dropped, it ends
+    /// after the image that it is at.
     pub async fn run(self, filters: PruneFilters) -> Result<Pruned> {
         let (_cancel, cancelled) = CancelOnDrop::new();
         blocking(move || {
@@ -85,6 +86,7 @@ impl Engine {
         let images = self.prunable(filters)?;
         let sizes = self.layer_sizes(&images)?;
         let mut pruned = Pruned::default();
+        let mut failures = Vec::new();
         for image in &images {
             if cancelled.is_set() {
                 break;
@@ -96,7 +98,10 @@ impl Engine {
                     // Its name went with another, or somebody needs it: then it stays.
                     Err(error)
                         if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {}
-                    Err(error) => tracing::warn!(%error, image = name, "an image was not pruned"),
+                    Err(error) => {
+                        tracing::warn!(%error, image = name, "an image was not pruned");
+                        failures.push(error);
+                    }
                 }
             }
         }
@@ -108,7 +113,14 @@ impl Engine {
         // A download has no labels.
         if filters.labels.is_empty() && !cancelled.is_set() {
             let until = filters.until.map(std::time::SystemTime::from);
-            pruned.reclaimed += self.store().discard_partial_downloads(until)?;
+            match self.store().discard_partial_downloads(until) {
+                Ok(freed) => pruned.reclaimed += freed,
+                // The images say it.
+                Err(error) if !failures.is_empty() => {
+                    tracing::warn!(%error, "partial downloads stay");
+                }
+                Err(error) => failures.push(error.into()),
+            }
         }
         let reclaimed = ("reclaimed".to_owned(), pruned.reclaimed.to_string());
         self.0.events.publish(
@@ -117,7 +129,15 @@ impl Engine {
             String::new(),
             BTreeMap::from([reclaimed]),
         );
-        Ok(pruned)
+        let failed = failures.len();
+        match failures.into_iter().next() {
+            None => Ok(pruned),
+            Some(first) => Err(EngineError::Prune {
+                failed,
+                reclaimed: pruned.reclaimed,
+                first: Box::new(first),
+            }),
+        }
     }
 
     /// Returns the images that the filters let through, the youngest first. A step on the way to another image goes with that

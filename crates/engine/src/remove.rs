@@ -123,7 +123,7 @@ impl Removal<'_> {
     }
 
     fn forget(&mut self, id: &ImageId, names: &[Reference]) -> Result<()> {
-        let taken = self.store().update_references(|references| {
+        let taken = self.store().remove_references(|references| {
             // Somebody may have moved a name to another image meanwhile.
             let ours = names.iter().filter(|name| references.get(name).as_ref() == Some(id));
             let ours: Vec<_> = ours.cloned().collect();
@@ -139,7 +139,7 @@ impl Removal<'_> {
 
     /// Names again what could not be removed: a failure must not lose an image.
     fn give_back(&self) {
-        let given = self.store().update_references(|references| {
+        let given = self.store().remove_references(|references| {
             for (name, id) in &self.taken {
                 if references.get(name).is_none() {
                     references.set(name, id)?;

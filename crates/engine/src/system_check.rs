@@ -74,7 +74,7 @@ impl Engine {
     ///
     /// Without `repair` nothing is changed. Dropping the future ends it, if not before the end of a blob.
     pub async fn check(&self, request: CheckRequest, progress: Progress) -> Result<CheckOutcome> {
-        let lease = self.lease().await?;
+        let lease = if request.repair { self.lease().await } else { self.reading_lease().await }?;
         let report = self.look(request.deep, &lease, &progress).await?;
         let mut outcome = CheckOutcome {
             references: report.references,

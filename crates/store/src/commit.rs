@@ -168,6 +168,7 @@ impl Store {
         if !self.keep_blobs() {
             prepared.iter().flat_map(|prepared| &prepared.blobs).for_each(VerifiedIngest::discard);
         }
+        self.reserve().refill();
         Ok(committed)
     }
 

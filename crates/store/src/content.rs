@@ -68,13 +68,13 @@ struct Link {
 const MAX_KNOWN_LINKS: usize = 1 << 14;
 
 /// Creates an empty layout where there is none.
-pub(crate) fn initialize(paths: &Paths) -> Result<(), StoreError> {
+pub(crate) fn initialize(paths: &Paths, transaction: &Transaction) -> Result<(), StoreError> {
     let layout = paths.content_layout();
     if !files::exists(&layout)? {
         files::replace(&paths.staging(), &layout, LAYOUT, 0o600)?;
     }
     if !files::exists(&paths.content_index())? {
-        write_index(paths, &ContentIndex::default())?;
+        write_index(paths, transaction, &ContentIndex::default())?;
     }
     Ok(())
 }
@@ -159,7 +159,7 @@ impl Store {
     /// Lists `manifests` as those of the image `id`.
     pub(crate) fn add_manifests(
         &self,
-        _: &Transaction,
+        transaction: &Transaction,
         id: &ImageId,
         manifests: &[Descriptor],
     ) -> Result<(), StoreError> {
@@ -177,7 +177,7 @@ impl Store {
             }
         }
         if changed {
-            write_index(self.paths(), &index)?;
+            write_index(self.paths(), transaction, &index)?;
         }
         Ok(())
     }
@@ -185,7 +185,7 @@ impl Store {
     /// Takes the manifests of the image `id` off the list and returns all blobs that they mention.
     pub(crate) fn remove_manifests(
         &self,
-        _: &Transaction,
+        transaction: &Transaction,
         id: &ImageId,
     ) -> Result<Vec<Digest>, StoreError> {
         let mut index = ContentIndex::clone(&*self.content_index()?);
@@ -193,7 +193,7 @@ impl Store {
         let removed: Vec<Descriptor> =
             index.manifests.extract_if(.., |entry| image_of(entry) == Some(&*id)).collect();
         if !removed.is_empty() {
-            write_index(self.paths(), &index)?;
+            write_index(self.paths(), transaction, &index)?;
         }
         self.mentioned(&removed)
     }
@@ -235,12 +235,12 @@ impl Store {
     /// Takes a manifest that is damaged or gone off the list.
     pub(crate) fn forget_manifest(
         &self,
-        _: &Transaction,
+        transaction: &Transaction,
         digest: &Digest,
     ) -> Result<(), StoreError> {
         let mut index = ContentIndex::clone(&*self.content_index()?);
         index.manifests.retain(|entry| entry.digest != *digest);
-        write_index(self.paths(), &index)
+        write_index(self.paths(), transaction, &index)
     }
 
     fn mentioned(&self, manifests: &[Descriptor]) -> Result<Vec<Digest>, StoreError> {
@@ -288,9 +288,13 @@ fn image_of(entry: &Descriptor) -> Option<&str> {
     entry.annotations.get(IMAGE_ANNOTATION).map(String::as_str)
 }
 
-fn write_index(paths: &Paths, index: &ContentIndex) -> Result<(), StoreError> {
+fn write_index(
+    paths: &Paths,
+    transaction: &Transaction,
+    index: &ContentIndex,
+) -> Result<(), StoreError> {
     let target = paths.content_index();
     let bytes = serde_json::to_vec(index).map_err(|error| StoreError::damaged(&target, error))?;
-    files::replace(&paths.staging(), &target, &bytes, 0o600)?;
+    transaction.insist(|| files::replace(&paths.staging(), &target, &bytes, 0o600))?;
     files::sync_dir(&paths.content())
 }

@@ -200,6 +200,35 @@ impl StoreError {
         }
     }
 
+    /// Says whether the disk, the quota or the inodes are used up.
+    pub fn is_shortage(&self) -> bool {
+        matches!(self, Self::NoSpace { .. } | Self::TooFull { .. })
+    }
+
+    /// Says whether nothing can be written where that failed: a full or read-only file system, or one of somebody else.
+    pub fn cannot_write(&self) -> bool {
+        let refused = |source: &io::Error| {
+            matches!(
+                source.kind(),
+                io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+            )
+        };
+        self.is_shortage() || matches!(self, Self::Io { source, .. } if refused(source))
+    }
+
+    /// Says whether a directory is not there in which something was to be done.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if crate::files::is_missing(source))
+    }
+
+    /// Returns the number of the system's error, if it was one.
+    pub(crate) fn os_error(&self) -> Option<i32> {
+        match self {
+            Self::Io { source, .. } | Self::NoSpace { source, .. } => source.raw_os_error(),
+            _ => None,
+        }
+    }
+
     #[expect(
         clippy::needless_pass_by_value,
         reason = "takes an error as it comes out of `map_err`"

@@ -12,7 +12,8 @@ use crate::commit::step;
 use crate::layers::is_cache_id;
 use crate::lease::{self, Entry, Item};
 use crate::lock::Transaction;
-use crate::{DriverKind, Store, StoreError, files, overlay2, packed};
+use crate::reserve::Reserve;
+use crate::{DriverKind, Store, StoreError, files, overlay2, packed, pins};
 
 /// What was moved out of the way under the lock, to be deleted outside of it.
 #[derive(Debug)]
@@ -21,12 +22,14 @@ pub(crate) struct Trash {
     attic: PathBuf,
     staging: PathBuf,
     moved: Vec<PathBuf>,
+    reserve: Reserve,
 }
 
 impl Trash {
     pub(crate) fn new(store: &Store) -> Self {
         let paths = store.paths();
-        Self { attic: paths.trash(), staging: paths.staging(), moved: Vec::new() }
+        let (attic, staging) = (paths.trash(), paths.staging());
+        Self { attic, staging, moved: Vec::new(), reserve: store.reserve() }
     }
 
     /// Moves a directory here; says whether there was one.
@@ -43,14 +46,13 @@ impl Trash {
     }
 
     fn take_as(&mut self, path: &Path, to: PathBuf) -> Result<bool, StoreError> {
-        match std::fs::rename(path, &to) {
-            Ok(()) => {
-                self.moved.push(to);
-                Ok(true)
-            }
+        let moved = self.reserve.insist(|| match std::fs::rename(path, &to) {
+            Ok(()) => Ok(true),
             Err(error) if files::is_missing(&error) => Ok(false),
             Err(error) => Err(StoreError::io("move to the trash", path, error)),
-        }
+        })?;
+        self.moved.extend(moved.then_some(to));
+        Ok(moved)
     }
 
     /// Moves what the lease `id` was preparing here.
@@ -115,6 +117,8 @@ pub(crate) struct Collected {
     pub(crate) images: Vec<ImageId>,
     /// Children before parents.
     pub(crate) layers: Vec<ChainId>,
+    /// Whether a reader without a lease holds one of the images, so that this has to be done again.
+    pub(crate) postponed: bool,
 }
 
 impl Store {
@@ -213,7 +217,7 @@ impl Collection<'_> {
     fn is_held(&self, item: &Item) -> Result<bool, StoreError> {
         let Some(holders) = self.holders.get(item) else { return Ok(false) };
         for holder in holders {
-            lease::append(holder, &[Entry::Orphan(item.clone())])?;
+            self.transaction.insist(|| lease::append(holder, &[Entry::Orphan(item.clone())]))?;
         }
         Ok(true)
     }
@@ -224,10 +228,14 @@ impl Collection<'_> {
         if !store.references()?.of_image(id).is_empty() || self.is_held(&Item::Image(id.clone()))? {
             return Ok(());
         }
+        if pins::is_pinned(&store.paths().config(id))? {
+            self.done.postponed = true;
+            return Ok(());
+        }
         if files::exists(&store.paths().config(id))? {
             let belongings = belongings(store, id)?;
             if let Some(own) = &self.own {
-                lease::append(own, &belongings)?;
+                self.transaction.insist(|| lease::append(own, &belongings))?;
                 files::sync_file(own)?;
             }
             self.layers.extend(belongings.into_iter().filter_map(|entry| match entry {

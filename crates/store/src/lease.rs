@@ -22,7 +22,8 @@ use spec::{ChainId, Digest, ImageId};
 use crate::garbage::Trash;
 use crate::layers::is_cache_id;
 use crate::lock::Transaction;
-use crate::{Store, StoreError, files};
+use crate::pins::Pins;
+use crate::{Store, StoreError, files, sweep};
 
 /// The largest lease that is read: 125 layers and their blobs make 40 KiB.
 const MAX_LEASE: u64 = 16 << 20;
@@ -53,22 +54,63 @@ pub struct Lease {
     store: Store,
     id: String,
     path: PathBuf,
-    /// Keeps the flock.
-    _file: File,
+    file: Result<File, Unwritable>,
+    /// What a reader holds that could not be written down; none for an operation that writes anyway.
+    pins: Option<Pins>,
     /// Whether nothing is pending any more, so that only orphans need to be looked at in the end.
     settled: AtomicBool,
 }
 
+/// Why a reader has no file: what the system said.
+#[derive(Clone, Copy, Debug)]
+struct Unwritable(Option<i32>);
+
 impl Store {
     /// Starts an operation.
     pub fn lease(&self) -> Result<Lease, StoreError> {
+        self.new_lease(|path| files::create_new(path, 0o600))
+    }
+
+    /// Starts an operation that only reads. Where no lease can be written, images are held without.
+    pub fn reading_lease(&self) -> Result<Lease, StoreError> {
+        match self.lease() {
+            Ok(mut lease) => {
+                lease.pins = Some(Pins::default());
+                Ok(lease)
+            }
+            Err(error) if error.cannot_write() || error.is_missing() => {
+                let id = files::random_hex(8)?;
+                Ok(Lease {
+                    path: self.paths().leases().join(&id),
+                    store: self.clone(),
+                    id,
+                    file: Err(Unwritable(error.os_error())),
+                    pins: Some(Pins::default()),
+                    settled: AtomicBool::new(true),
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Starts a removal, for which there is room on a full disk, too.
+    pub(crate) fn removal_lease(&self) -> Result<Lease, StoreError> {
+        let reserve = self.reserve();
+        self.new_lease(|path| reserve.insist(|| files::create_new(path, 0o600)))
+    }
+
+    fn new_lease(
+        &self,
+        create: impl FnOnce(&Path) -> Result<File, StoreError>,
+    ) -> Result<Lease, StoreError> {
         let id = files::random_hex(8)?;
         let path = self.paths().leases().join(&id);
         // A transaction would take the file for one of a dead process before it is locked.
         let _shared = self.no_transaction()?;
-        let file = files::create_new(&path, 0o600)?;
+        let file = create(&path)?;
         file.lock().map_err(|error| StoreError::io("lock", &path, error))?;
-        Ok(Lease { store: self.clone(), id, path, _file: file, settled: AtomicBool::new(true) })
+        let (store, file, settled) = (self.clone(), Ok(file), AtomicBool::new(true));
+        Ok(Lease { store, id, path, file, pins: None, settled })
     }
 }
 
@@ -90,7 +132,30 @@ impl Lease {
 
     fn hold(&self, item: Item) -> Result<(), StoreError> {
         let _shared = self.store.no_transaction()?;
-        append(&self.path, &[Entry::Hold(item)])
+        let held = [Entry::Hold(item.clone())];
+        let noted = self.writable().and_then(|()| append(&self.path, &held));
+        match (noted, &self.pins, item) {
+            (Err(error), Some(pins), item) if self.file.is_err() || error.cannot_write() => {
+                match item {
+                    Item::Image(id) => pins.pin(self.store.paths(), &id),
+                    // Those of an image stay with it.
+                    Item::Layer(_) | Item::Blob(_) => Ok(()),
+                }
+            }
+            (noted, ..) => noted,
+        }
+    }
+
+    /// Fails for a reader that has no file.
+    fn writable(&self) -> Result<(), StoreError> {
+        let refused = |Unwritable(error): &Unwritable| {
+            let source = error.map_or_else(
+                || std::io::ErrorKind::ReadOnlyFilesystem.into(),
+                std::io::Error::from_raw_os_error,
+            );
+            StoreError::io("write", &self.path, source)
+        };
+        self.file.as_ref().map(drop).map_err(refused)
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -99,15 +164,21 @@ impl Lease {
 
     /// Notes what is about to be published or removed: should this process die, the next one knows.
     pub(crate) fn note(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        self.writable()?;
         self.settled.store(false, Ordering::Relaxed);
         let _shared = self.store.no_transaction()?;
         append(&self.path, entries)
     }
 
     /// As [`Lease::note`], in a transaction that is running.
-    pub(crate) fn note_in(&self, _: &Transaction, entries: &[Entry]) -> Result<(), StoreError> {
+    pub(crate) fn note_in(
+        &self,
+        transaction: &Transaction,
+        entries: &[Entry],
+    ) -> Result<(), StoreError> {
+        self.writable()?;
         self.settled.store(false, Ordering::Relaxed);
-        append(&self.path, entries)
+        transaction.insist(|| append(&self.path, entries))
     }
 
     /// Declares that all that was noted so far has been dealt with.
@@ -116,12 +187,22 @@ impl Lease {
     }
 
     fn end(&self) -> Result<(), StoreError> {
-        let transaction = self.store.transaction()?;
-        let settled = self.settled.load(Ordering::Relaxed);
-        let trash = end(&self.store, &transaction, &self.id, settled)?;
-        drop(transaction);
-        trash.empty();
-        Ok(())
+        let was_pinned = self.pins.as_ref().is_some_and(Pins::release);
+        if self.file.is_ok() {
+            let transaction = self.store.removal()?;
+            let settled = self.settled.load(Ordering::Relaxed);
+            let trash = end(&self.store, &transaction, &self.id, settled)?;
+            drop(transaction);
+            trash.empty();
+        }
+        if !was_pinned {
+            return Ok(());
+        }
+        // A removal may have had to leave the image to us.
+        match sweep::sweep(&self.store) {
+            Err(error) if error.cannot_write() => Ok(()),
+            swept => swept,
+        }
     }
 }
 
@@ -153,11 +234,15 @@ pub(crate) fn end(
         Entry::Orphan(_) => true,
     });
     let mut trash = Trash::new(store);
+    let mut postponed = false;
     if !candidates.is_empty() {
-        store.collect(transaction, &candidates, Some(id), &mut trash)?;
+        let collected = store.collect(transaction, &candidates, Some(id), &mut trash)?;
+        postponed = collected.postponed;
     }
     trash.take_staged(id)?;
-    files::remove_file(&path)?;
+    if !postponed {
+        files::remove_file(&path)?;
+    }
     Ok(trash)
 }
 
@@ -171,12 +256,17 @@ pub(crate) fn entries(path: &Path) -> Result<Vec<Entry>, StoreError> {
 /// Adds lines to a lease. The caller keeps transactions away or is in one.
 pub(crate) fn append(path: &Path, entries: &[Entry]) -> Result<(), StoreError> {
     let text: String = entries.iter().map(print).collect();
-    OpenOptions::new()
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|error| StoreError::io("write", path, error))
+    let write = || {
+        let mut file = OpenOptions::new().append(true).mode(0o600).open(path)?;
+        let before = file.metadata()?.len();
+        let written = file.write_all(text.as_bytes());
+        if written.is_err() {
+            // On a full disk a part may be written, which would spoil what is added next.
+            let _ = file.set_len(before);
+        }
+        written
+    };
+    write().map_err(|error| StoreError::io("write", path, error))
 }
 
 fn print(entry: &Entry) -> String {

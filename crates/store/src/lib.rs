@@ -24,6 +24,7 @@
 //!   longshore/leases/<lease>                          what a running operation relies on; flocked while it runs
 //!   longshore/mounts/<id>/                            images that are mounted somewhere
 //!   longshore/trash/                                  on its way out
+//!   longshore/reserve/                                room that only removals get
 //!   longshore/catalog                                 what lists say of images; may be missing
 //! ```
 //!
@@ -63,8 +64,10 @@ mod mounts;
 mod overlay2;
 mod packed;
 mod paths;
+mod pins;
 mod references;
 mod remove;
+mod reserve;
 mod snapshot;
 mod spool;
 mod stage;

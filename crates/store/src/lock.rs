@@ -13,18 +13,35 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use crate::reserve::Reserve;
 use crate::{Store, StoreError, files};
 
 /// The exclusive right to change metadata. Ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Transaction {
     _lock: File,
+    /// What a removal may use up on a full disk.
+    reserve: Option<Reserve>,
+}
+
+impl Transaction {
+    /// Does something that changes metadata. On a full disk, a removal gets the reserve for it.
+    pub(crate) fn insist<T>(
+        &self,
+        mut work: impl FnMut() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match &self.reserve {
+            Some(reserve) => reserve.insist(work),
+            None => work(),
+        }
+    }
 }
 
 /// The right to add entries to a lease: no transaction runs meanwhile.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    _lock: File,
+    /// None where nobody can have run a transaction yet, nor begin one.
+    _lock: Option<File>,
 }
 
 impl Store {
@@ -34,15 +51,31 @@ impl Store {
         let path = self.paths().lock();
         let file = open(&path)?;
         file.lock().map_err(|error| StoreError::io("lock", path, error))?;
-        Ok(Transaction { _lock: file })
+        Ok(Transaction { _lock: file, reserve: None })
+    }
+
+    /// Starts a transaction that takes something away, for which there is room on a full disk, too.
+    pub(crate) fn removal(&self) -> Result<Transaction, StoreError> {
+        let reserve = self.reserve();
+        let transaction = reserve.insist(|| self.transaction())?;
+        Ok(Transaction { reserve: Some(reserve), ..transaction })
     }
 
     /// Waits for the transaction that runs, if one does, and holds off the next.
     pub(crate) fn no_transaction(&self) -> Result<Shared, StoreError> {
         let path = self.paths().lock();
-        let file = open(&path)?;
+        let file = match open(&path) {
+            Ok(file) => file,
+            // A shared lock takes no right to write.
+            Err(error) if error.cannot_write() => match File::open(&path) {
+                Ok(file) => file,
+                Err(missing) if files::is_missing(&missing) => return Ok(Shared { _lock: None }),
+                Err(_) => return Err(error),
+            },
+            Err(error) => return Err(error),
+        };
         file.lock_shared().map_err(|error| StoreError::io("lock", path, error))?;
-        Ok(Shared { _lock: file })
+        Ok(Shared { _lock: Some(file) })
     }
 }
 

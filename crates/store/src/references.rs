@@ -184,9 +184,18 @@ impl Store {
         self.change_references(&transaction, change)
     }
 
+    /// Changes references as [`Store::update_references`] does, in a removal: on a full disk there is room for it.
+    pub fn remove_references<T>(
+        &self,
+        change: impl FnOnce(&mut ReferencesMut) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let transaction = self.removal()?;
+        self.change_references(&transaction, change)
+    }
+
     pub(crate) fn change_references<T>(
         &self,
-        _: &Transaction,
+        transaction: &Transaction,
         change: impl FnOnce(&mut ReferencesMut) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let before = self.references()?;
@@ -199,24 +208,32 @@ impl Store {
             }
         }
         if changing.references.document != before.document {
-            self.write_references(&changing.references.document)?;
+            self.write_references(transaction, &changing.references.document)?;
         }
         Ok(result)
     }
 
     /// Writes an empty document where there is none, as dockerd does.
-    pub(crate) fn initialize_references(&self) -> Result<(), StoreError> {
+    pub(crate) fn initialize_references(
+        &self,
+        transaction: &Transaction,
+    ) -> Result<(), StoreError> {
         if files::exists(&self.paths().repositories())? {
             return Ok(());
         }
-        self.write_references(&Document::default())
+        self.write_references(transaction, &Document::default())
     }
 
-    fn write_references(&self, document: &Document) -> Result<(), StoreError> {
+    fn write_references(
+        &self,
+        transaction: &Transaction,
+        document: &Document,
+    ) -> Result<(), StoreError> {
         let target = self.paths().repositories();
         let bytes =
             serde_json::to_vec(document).map_err(|error| StoreError::damaged(&target, error))?;
-        files::replace(&self.paths().staging(), &target, &bytes, 0o600)?;
+        let staging = self.paths().staging();
+        transaction.insist(|| files::replace(&staging, &target, &bytes, 0o600))?;
         files::sync_dir(self.paths().image())
     }
 }

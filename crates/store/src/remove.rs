@@ -21,9 +21,9 @@ impl Store {
     /// Fails with [`StoreError::Referenced`] if a reference points to it, be it one that another process has just made.
     /// What running operations hold stays until they end.
     pub fn remove_image(&self, id: &ImageId) -> Result<RemovedImage, StoreError> {
-        let lease = self.lease()?;
+        let lease = self.removal_lease()?;
         let mut trash = Trash::new(self);
-        let transaction = self.transaction()?;
+        let transaction = self.removal()?;
         if !files::exists(&self.paths().config(id))? {
             return Err(StoreError::NoImage(id.clone()));
         }
@@ -38,9 +38,13 @@ impl Store {
         let candidates = [Entry::Pending(Item::Image(id.clone()))];
         lease.note_in(&transaction, &candidates)?;
         let collected = self.collect(&transaction, &candidates, Some(lease.id()), &mut trash)?;
-        lease.settle();
+        if !collected.postponed {
+            lease.settle();
+        }
         drop(transaction);
         trash.empty();
+        drop(lease);
+        self.reserve().refill();
         let deferred = !collected.images.contains(id);
         Ok(RemovedImage { layers: collected.layers, deferred })
     }

@@ -15,6 +15,7 @@ use crate::layers::Known;
 use crate::lock::Dockerd;
 use crate::paths::Paths;
 use crate::references::References;
+use crate::reserve::Reserve;
 use crate::snapshot::Snapshot;
 use crate::{DriverKind, StoreError, content, driver, files, sweep};
 
@@ -77,8 +78,15 @@ impl Store {
             links: Mutex::default(),
             catalog: Mutex::default(),
         }));
-        store.create_missing()?;
-        sweep::sweep(&store)?;
+        match store.create_missing().and_then(|()| sweep::sweep(&store)) {
+            Ok(()) => store.reserve().refill(),
+            // Whoever only reads can do without; what writes says what is in the way.
+            Err(error) if error.cannot_write() && files::exists(store.paths().image())? => {
+                let error: &dyn std::error::Error = &error;
+                tracing::info!(error, "the data root can only be read");
+            }
+            Err(error) => return Err(error),
+        }
         Ok(store)
     }
 
@@ -103,6 +111,10 @@ impl Store {
 
     pub(crate) fn dockerd(&self) -> &Dockerd {
         &self.0.dockerd
+    }
+
+    pub(crate) fn reserve(&self) -> Reserve {
+        Reserve::new(self.paths())
     }
 
     pub(crate) fn reference_snapshot(&self) -> &Snapshot<References> {
@@ -162,12 +174,12 @@ impl Store {
             return Ok(());
         }
         files::make_dir(paths.longshore(), 0o700)?;
-        let _transaction = self.transaction()?;
+        let transaction = self.transaction()?;
         for (path, mode) in &directories {
             files::make_dir(path, *mode)?;
         }
-        content::initialize(paths)?;
-        self.initialize_references()
+        content::initialize(paths, &transaction)?;
+        self.initialize_references(&transaction)
     }
 
     /// Returns all directories that a store needs, parents first.

@@ -16,7 +16,7 @@ pub(crate) fn sweep(store: &Store) -> Result<(), StoreError> {
         return Ok(());
     }
     let mut trash = Trash::new(store);
-    let transaction = store.transaction()?;
+    let transaction = store.removal()?;
     let (living, dead) = lease::list(store)?;
     for id in dead {
         match lease::end(store, &transaction, &id, false) {

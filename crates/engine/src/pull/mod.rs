@@ -72,6 +72,12 @@ impl Engine {
         let store = self.store().clone();
         blocking(move || Ok(Arc::new(store.lease()?))).await
     }
+
+    /// Starts what only reads, and works where nothing can be written.
+    pub(crate) async fn reading_lease(&self) -> Result<Arc<Lease>> {
+        let store = self.store().clone();
+        blocking(move || Ok(Arc::new(store.reading_lease()?))).await
+    }
 }
 
 /// A pull under way.

@@ -55,7 +55,7 @@ impl Engine {
                 .map_err(refused)?,
             key: hmac_key(&request.credentials),
             request,
-            lease: self.lease().await?,
+            lease: self.reading_lease().await?,
             progress,
         });
         let tags = push.choose(&references)?;
@@ -138,7 +138,15 @@ impl Push {
             digest,
             size: document.bytes.len() as u64,
         });
-        self.remember(document, &origin.image, layers).await
+        match self.remember(document, &origin.image, layers).await {
+            // All is at the registry; its next push there asks for more.
+            Err(EngineError::Store(error)) if error.cannot_write() => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "where an image was pushed to is not noted");
+                Ok(())
+            }
+            remembered => remembered,
+        }
     }
 
     /// Gathers what is known of an image, and holds it against removal meanwhile.

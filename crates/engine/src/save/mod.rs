@@ -48,7 +48,7 @@ pub struct SavedImages {
 impl Engine {
     /// Prepares an archive of images: what can be known to be wrong is known when this returns.
     pub async fn save(&self, request: SaveRequest) -> Result<SavedImages> {
-        let lease = self.lease().await?;
+        let lease = self.reading_lease().await?;
         let (store, held) = (self.store().clone(), Arc::clone(&lease));
         let plan = blocking(move || {
             let platform = request.platform.as_ref();

@@ -40,7 +40,7 @@ impl Engine {
     ///
     /// As root the files get their owners, devices and attributes, else those that this user may set.
     pub async fn unpack(&self, request: UnpackRequest, progress: Progress) -> Result<()> {
-        let lease = self.lease().await?;
+        let lease = self.reading_lease().await?;
         let (_cancel, cancelled) = CancelOnDrop::new();
         let store = self.store().clone();
         blocking(move || {

@@ -36,7 +36,7 @@ impl Store {
             _ => {}
         }
         let mut trash = Trash::new(self);
-        let transaction = self.transaction()?;
+        let transaction = self.removal()?;
         let mended = self.apply(&transaction, &finding.fix, &mut trash)?;
         drop(transaction);
         trash.empty();

@@ -24,7 +24,11 @@ struct Leftover {
 impl Store {
     /// Returns how many bytes of the disk partial downloads take that nobody is working on.
     pub fn partial_downloads(&self) -> Result<u64, StoreError> {
-        Ok(self.leftovers()?.iter().map(|leftover| leftover.size).sum())
+        match self.leftovers() {
+            Ok(leftovers) => Ok(leftovers.iter().map(|leftover| leftover.size).sum()),
+            Err(error) if error.cannot_write() => size_of_idle(&self.paths().ingest()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Gives up the partial downloads that nobody is working on, or only those that were not written since `until`; returns
@@ -46,7 +50,7 @@ impl Store {
         if files::names(&directory)?.is_empty() {
             return Ok(Vec::new());
         }
-        let _transaction = self.transaction()?;
+        let _transaction = self.removal()?;
         find(&directory, None)
     }
 }
@@ -79,7 +83,7 @@ pub(crate) fn write_with_room<T>(
 
 /// Gives up partial downloads that nobody holds, the oldest first, until `needed` bytes of the disk are free that were not;
 /// returns how many are. If all of them together are not enough, they stay. The one at `keep` stays, too.
-pub(super) fn make_room(directory: &Path, keep: &Path, needed: u64) -> Result<u64, StoreError> {
+pub(crate) fn make_room(directory: &Path, keep: &Path, needed: u64) -> Result<u64, StoreError> {
     let mut leftovers = find(directory, Some(keep))?;
     if leftovers.iter().map(|leftover| leftover.size).sum::<u64>() < needed {
         return Ok(0);
@@ -95,6 +99,24 @@ pub(super) fn make_room(directory: &Path, keep: &Path, needed: u64) -> Result<u6
         tracing::info!(path = %leftover.path.display(), size = leftover.size, "partial download given up to make room");
     }
     Ok(freed)
+}
+
+/// Adds up what partial downloads take that nobody holds, where nothing can be written and so none can begin.
+fn size_of_idle(directory: &Path) -> Result<u64, StoreError> {
+    let mut size = 0;
+    for name in files::names(directory)?.iter().filter(|name| !name.ends_with(STATE_SUFFIX)) {
+        let path = directory.join(name);
+        let blocks = File::open(&path).and_then(|file| {
+            let is_idle = file.try_lock_shared().is_ok();
+            Ok(if is_idle { file.metadata()?.blocks() } else { 0 })
+        });
+        match blocks {
+            Ok(blocks) => size += blocks.saturating_mul(512),
+            Err(error) if files::is_missing(&error) => {}
+            Err(error) => return Err(StoreError::io("look at", path, error)),
+        }
+    }
+    Ok(size)
 }
 
 fn find(directory: &Path, except: Option<&Path>) -> Result<Vec<Leftover>, StoreError> {

@@ -373,7 +373,7 @@ fn a_full_disk_gives_up_what_nobody_holds() {
     const DISK: u64 = 4 << 20;
     let folder = tempfile::tempdir().unwrap();
     let Some(_mounted) = Mounted::tmpfs(folder.path(), DISK) else { return };
-    let root = Root::within(folder.path());
+    let root = Root::within(folder.path(), crate::DriverKind::Packed);
     let lease = root.store.lease().unwrap();
     let left = leave(&root, "left", DISK / 2, Duration::ZERO);
     // It cannot fit beside the other: that one goes before the first byte.

@@ -5,6 +5,7 @@ mod concurrency;
 mod crash;
 mod layout;
 mod removal;
+mod shortage;
 mod support;
 
 pub(crate) use self::crash::step;

@@ -33,9 +33,9 @@ impl Root {
     }
 
     /// A data root on the file system of `directory`.
-    pub(crate) fn within(directory: &Path) -> Self {
+    pub(crate) fn within(directory: &Path, driver: DriverKind) -> Self {
         let directory = tempfile::tempdir_in(directory).unwrap();
-        let store = open(&directory.path().join("root"), DriverKind::Packed);
+        let store = open(&directory.path().join("root"), driver);
         Self { store, _directory: directory }
     }
 
@@ -174,7 +174,7 @@ impl Sample {
 
     pub(crate) fn untag(&self, store: &Store) {
         store
-            .update_references(|references| {
+            .remove_references(|references| {
                 references.remove(&self.name);
                 references.remove(&self.digest_name());
                 Ok(())

@@ -1,0 +1,182 @@
+//! Room that only removals get: on a full disk an image can still be removed.
+//!
+//! Taking an image away writes, too: a lease, the references, the list of manifests. `longshore/reserve/` holds files that are there to be
+//! deleted when the disk, the quota or the inodes are used up. They are made when there is plenty of room, and made again when there is.
+//!
+//! ```text
+//! longshore/reserve/<number>   allocated and never read
+//! ```
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::io::Errno;
+
+use crate::ingest::leftover;
+use crate::paths::Paths;
+use crate::{StoreError, files};
+
+/// How many files there are, each an inode: a removal needs one for its lease, and one for each document that it replaces, whose
+/// earlier version a running daemon may still have open.
+const FILES: u64 = 8;
+/// What each file takes at least, in bytes, and in which steps they grow with the documents that a removal replaces.
+const STEP: u64 = 64 << 10;
+/// How many times as much must be free before files are made.
+const PLENTY: u64 = 8;
+
+/// The reserve of a data root. It is not locked: whoever deletes or makes a file that another has deleted or made does no harm.
+#[derive(Clone, Debug)]
+pub(crate) struct Reserve {
+    directory: PathBuf,
+    /// What lists say of images: it may be missing, so it is given up, too.
+    catalog: PathBuf,
+    ingest: PathBuf,
+    /// What a removal writes anew.
+    documents: [PathBuf; 2],
+}
+
+impl Reserve {
+    pub(crate) fn new(paths: &Paths) -> Self {
+        Self {
+            directory: paths.longshore().join("reserve"),
+            catalog: paths.catalog(),
+            ingest: paths.ingest(),
+            documents: [paths.repositories(), paths.content_index()],
+        }
+    }
+
+    /// Does something that a removal cannot do without. As long as there is no room for it, a file of the reserve is given up for it,
+    /// and then what else nobody misses.
+    pub(crate) fn insist<T>(
+        &self,
+        mut work: impl FnMut() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        loop {
+            match work() {
+                Err(error) if error.is_shortage() => {
+                    if !self.give_up()? {
+                        return Err(error);
+                    }
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Gives something up; says whether there was something.
+    fn give_up(&self) -> Result<bool, StoreError> {
+        for path in (0..FILES).map(|number| self.file(number)).chain([self.catalog.clone()]) {
+            if files::remove_file(&path)? {
+                tracing::info!(path = %path.display(), "given up on a full disk, for a removal");
+                // Some file systems have the room only when the removal of a file is on the disk.
+                if let Some(directory) = path.parent() {
+                    files::sync_dir(directory)?;
+                }
+                return Ok(true);
+            }
+        }
+        Ok(leftover::make_room(&self.ingest, Path::new(""), 1)? > 0)
+    }
+
+    /// Makes what is missing of it, if there is plenty of room. That there is none is no failure of anything.
+    pub(crate) fn refill(&self) {
+        if let Err(error) = self.fill() {
+            let error: &dyn std::error::Error = &error;
+            tracing::debug!(error, "no room is kept for removals");
+        }
+    }
+
+    fn fill(&self) -> Result<(), StoreError> {
+        let length = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let documents: u64 = self.documents.iter().map(|path| length(path)).sum();
+        // All files together: twice the documents, and something for leases and directories.
+        let size = (documents / 4 + STEP / 2).next_multiple_of(STEP);
+        let missing: Vec<_> =
+            (0..FILES).map(|number| self.file(number)).filter(|path| length(path) < size).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let parent = self.directory.parent().unwrap_or(&self.directory);
+        let room =
+            statvfs(parent).map_err(|error| StoreError::io("look at", parent, error.into()))?;
+        let has_inodes = room.f_files == 0 || room.f_favail >= FILES * PLENTY;
+        if room.f_bavail.saturating_mul(room.f_frsize) < FILES * size * PLENTY || !has_inodes {
+            return Ok(());
+        }
+        files::make_dir(&self.directory, 0o700)?;
+        for path in missing {
+            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+            let made = file.and_then(|file| allocate(&file, size));
+            if let Err(error) = made {
+                // A part would be taken for the whole.
+                files::remove_file(&path)?;
+                return Err(StoreError::io("allocate", path, error));
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&self, number: u64) -> PathBuf {
+        self.directory.join(number.to_string())
+    }
+}
+
+/// Has the file system set `size` bytes aside. Where it cannot, bytes are written that no compression makes less.
+fn allocate(mut file: &File, size: u64) -> std::io::Result<()> {
+    match fallocate(file, FallocateFlags::empty(), 0, size) {
+        Ok(()) => Ok(()),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+            file.set_len(0)?;
+            let length = usize::try_from(size).unwrap_or(usize::MAX);
+            file.write_all(&files::random(length).map_err(std::io::Error::other)?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::Root;
+
+    fn full() -> StoreError {
+        StoreError::io("write", "/x", std::io::ErrorKind::StorageFull.into())
+    }
+
+    #[test]
+    fn each_shortage_takes_one_file_and_the_catalog_is_the_last() {
+        let root = Root::packed();
+        let reserve = Reserve::new(root.store.paths());
+        std::fs::write(root.store.paths().catalog(), "").unwrap();
+        let left = || files::names(&reserve.directory).unwrap().len();
+        assert_eq!(left(), 8, "made when the root was opened");
+        let mut failures = 3;
+        reserve
+            .insist(|| {
+                failures -= 1;
+                if failures >= 0 { Err(full()) } else { Ok(()) }
+            })
+            .unwrap();
+        assert_eq!(left(), 5);
+        assert!(reserve.insist(|| Err::<(), _>(full())).unwrap_err().is_shortage());
+        assert_eq!((left(), root.store.paths().catalog().exists()), (0, false));
+        let other = || StoreError::io("write", "/x", std::io::ErrorKind::NotFound.into());
+        reserve.refill();
+        reserve.insist(|| Err::<(), _>(other())).unwrap_err();
+        assert_eq!(left(), 8, "only a shortage is worth it");
+    }
+
+    #[test]
+    fn it_grows_with_what_a_removal_writes() {
+        let root = Root::packed();
+        let reserve = Reserve::new(root.store.paths());
+        let size = || std::fs::metadata(reserve.file(7)).unwrap().len();
+        assert_eq!(size(), STEP);
+        std::fs::write(root.store.paths().repositories(), vec![b' '; 1 << 20]).unwrap();
+        reserve.refill();
+        assert_eq!(size(), 5 * STEP);
+    }
+}
