@@ -9,7 +9,9 @@
 //! Words are cut at spaces outside of quotes. What stands before `=>` is done by `docker` first, before each of the two
 //! programs, whatever comes of it; `;` stands between several. After `<` is the standard input, in which `\n` is a line
 //! end. In brackets are [`Rule`]s. `$NAME` is a fact of the stage;
-//! `$WHO` is which of the two runs, for names that both need for the first time.
+//! `$WHO` is which of the two programs runs, for names that both need for the first time; `$DAEMON` is which of the two
+//! daemons is asked: whatever is pushed goes to a repository below that name, as both daemons are gone through at the same
+//! time and see the same registries.
 
 /// What is special about a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

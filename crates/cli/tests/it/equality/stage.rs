@@ -179,11 +179,11 @@ impl Stage {
     pub(super) fn run(daemon: &Daemon, folder: &Folder, program: Program, case: &Case) -> Said {
         folder.renew(case);
         for arguments in &case.before {
-            let arguments = arguments.iter().map(|word| word.replace("$WHO", program.name()));
+            let arguments = arguments.iter().map(|word| placed(word, daemon, program));
             command(daemon, folder, Program::Docker, false).args(arguments).output().unwrap();
         }
         let mut command = command(daemon, folder, program, case.has(Rule::Hostless));
-        command.args(case.arguments.iter().map(|word| word.replace("$WHO", program.name())));
+        command.args(case.arguments.iter().map(|word| placed(word, daemon, program)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // A command that does not read its input is judged by what it says.
@@ -207,6 +207,11 @@ impl Program {
             Program::Longshore => "longshore",
         }
     }
+}
+
+/// Puts who runs, and on what, into a word.
+fn placed(word: &str, daemon: &Daemon, program: Program) -> String {
+    word.replace("$WHO", program.name()).replace("$DAEMON", daemon.name)
 }
 
 fn command(daemon: &Daemon, folder: &Folder, program: Program, hostless: bool) -> Command {
