@@ -59,6 +59,8 @@ pub(crate) struct ProxyVariables {
     pub(crate) http: Option<String>,
     /// `HTTPS_PROXY`
     pub(crate) https: Option<String>,
+    /// `ALL_PROXY`, which stands in for both
+    pub(crate) all: Option<String>,
     /// `NO_PROXY`
     pub(crate) no_proxy: Option<String>,
 }
@@ -96,6 +98,7 @@ impl Environment {
             proxies: ProxyVariables {
                 http: text("HTTP_PROXY").or_else(|| text("http_proxy")),
                 https: text("HTTPS_PROXY").or_else(|| text("https_proxy")),
+                all: text("ALL_PROXY").or_else(|| text("all_proxy")),
                 no_proxy: text("NO_PROXY").or_else(|| text("no_proxy")),
             },
             cert_path: path("DOCKER_CERT_PATH"),

@@ -99,6 +99,7 @@ pub(crate) fn defaults(environment: &Environment) -> Defaults {
         proxies: Proxies {
             http: environment.proxies.http.clone(),
             https: environment.proxies.https.clone(),
+            all: environment.proxies.all.clone(),
             no_proxy: environment.proxies.no_proxy.clone(),
         },
     }

@@ -154,6 +154,8 @@ impl Job {
             let missing_before = self.missing();
             let error = match self.fetch_missing().await {
                 Ok(()) if self.missing() == 0 => break,
+                // The server has turned out to know no ranges after all.
+                Ok(()) if self.missing() < missing_before => continue,
                 Ok(()) => {
                     let digest = &self.descriptor.digest;
                     return Err(EngineError::Internal(format!("blob {digest} ended early")));
@@ -194,8 +196,16 @@ impl Job {
                     Some(stream) => stream,
                     None => self.remote.blob(&self.descriptor, range.clone()).await?,
                 };
-                self.write_range(stream, range).await?;
-                current = next().map(|range| (range, None));
+                if !stream.ranged {
+                    // All at once from here on, and not once for each range.
+                    while next().is_some() {}
+                    return Ok(());
+                }
+                // A server may cut ranges: what comes is taken, and the rest is asked for.
+                let end = stream.part.end.clamp(range.start, range.end);
+                self.write_range(stream, range.start..end).await?;
+                let rest = (end < range.end).then_some(end..range.end);
+                current = rest.or_else(next).map(|range| (range, None));
             }
             Ok::<_, Failure>(())
         };

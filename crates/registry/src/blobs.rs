@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep};
 use crate::{
     RegistryError, Remote,
     endpoint::{Call, Redirects},
-    fault::body_words,
+    fault::{body_words, is_unclean_end},
     hosts::Need,
     manifests::hash,
     remote::Source,
@@ -28,12 +28,27 @@ use crate::{
     transport::Answer,
 };
 
+/// The least that a registry may cut a range to: less at a time would be no download but a siege.
+const MIN_PART: u64 = 64 << 10;
+
+/// The part that a `Content-Range` names, and the whole blob's size, if it is said.
+type Sent = (Range<u64>, Option<u64>);
+
+/// What is known of a blob that a registry has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Presence {
+    /// Its size in bytes, if the registry says it.
+    pub size: Option<u64>,
+}
+
 /// A blob on its way. It ends with an error, and not just ends, where bytes are missing; it never has more bytes than
 /// were asked for. Whether they are the right ones is for the reader to check.
 pub struct BlobStream {
     /// Whether the stream begins where the range does. If not, the registry does not know ranges, and the stream is
     /// the whole blob.
     pub ranged: bool,
+    /// Which of the blob's bytes it brings: those of the range, fewer where the registry cuts ranges, or all.
+    pub part: Range<u64>,
     /// The whole blob's size, if the registry says it.
     pub size_total: Option<u64>,
     /// Who sends it.
@@ -45,6 +60,7 @@ impl fmt::Debug for BlobStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BlobStream")
             .field("ranged", &self.ranged)
+            .field("part", &self.part)
             .field("size_total", &self.size_total)
             .field("source", &self.source)
             .finish_non_exhaustive()
@@ -72,14 +88,14 @@ impl Remote {
         if range.is_empty() {
             let body = Body::new(stream::empty().boxed(), (String::new(), 0), Duration::ZERO, None);
             let source = walk.nobody();
-            return Ok(BlobStream { ranged: true, size_total: None, source, body });
+            return Ok(BlobStream { ranged: true, part: range, size_total: None, source, body });
         }
         loop {
             let session = walk.next().await?;
             match self.blob_at(&session, blob, &range).await {
-                Ok((ranged, size_total, body)) => {
-                    let source = walk.answered();
-                    return Ok(BlobStream { ranged, size_total, source, body });
+                Ok((part, size_total, body)) => {
+                    let (source, ranged) = (walk.answered(), part.start == range.start);
+                    return Ok(BlobStream { ranged, part, size_total, source, body });
                 }
                 Err(error) => walk.failed(error)?,
             }
@@ -98,8 +114,52 @@ impl Remote {
             let bytes = format!("bytes={}-{}", range.start, range.end - 1);
             call = call.header(header::RANGE, &bytes);
         }
+        session.send(call).await
+    }
+
+    /// Asks for a part of a blob, and for all of it where that is not understood. Returns the part that the answer has;
+    /// none if it has all.
+    async fn ask_for_range(
+        &self,
+        session: &Session,
+        blob: &Descriptor,
+        range: &Range<u64>,
+    ) -> Result<(Answer, Option<Sent>), RegistryError> {
+        let whole = *range == (0..blob.size);
+        let mut refused = false;
+        if !whole && !session.refuses_ranges() {
+            let answer = self.ask_for_blob(session, blob, Some(range)).await?;
+            match answer.status() {
+                StatusCode::OK => return Ok((answer, None)),
+                StatusCode::PARTIAL_CONTENT => {
+                    let sent = content_range(&answer);
+                    let fits =
+                        |part: &Range<u64>| part.start == range.start && part.end <= range.end;
+                    if let Some(sent) = sent.filter(|(part, _)| fits(part)) {
+                        return Ok((answer, Some(sent)));
+                    }
+                }
+                // The same without a range may well be answered: signatures of stores, proxies.
+                StatusCode::BAD_REQUEST
+                | StatusCode::FORBIDDEN
+                | StatusCode::METHOD_NOT_ALLOWED
+                | StatusCode::RANGE_NOT_SATISFIABLE
+                | StatusCode::NOT_IMPLEMENTED => refused = true,
+                _ => return Err(answer.refuse().await),
+            }
+            answer.discard().await;
+        }
         let wanted = [StatusCode::OK, StatusCode::PARTIAL_CONTENT];
-        session.send(call).await?.expect(&wanted).await
+        let answer = self.ask_for_blob(session, blob, None).await?.expect(&wanted).await?;
+        if answer.status() == StatusCode::PARTIAL_CONTENT
+            && content_range(&answer).is_none_or(|(part, _)| part != (0..blob.size))
+        {
+            return Err(RegistryError::Header { name: "Content-Range", url: answer.url.clone() });
+        }
+        if refused {
+            session.refuse_ranges();
+        }
+        Ok((answer, None))
     }
 
     async fn blob_at(
@@ -107,36 +167,24 @@ impl Remote {
         session: &Session,
         blob: &Descriptor,
         range: &Range<u64>,
-    ) -> Result<(bool, Option<u64>, Body), RegistryError> {
-        let whole = *range == (0..blob.size);
-        let mut answer = self.ask_for_blob(session, blob, (!whole).then_some(range)).await?;
-        let mut part = None;
-        if answer.status() == StatusCode::PARTIAL_CONTENT {
-            let sent = content_range(&answer);
-            part = sent.filter(|(part, _)| part.start == range.start && part.end <= range.end);
-            if part.is_none() {
-                // A server that gets ranges wrong may still send the whole.
-                answer = self.ask_for_blob(session, blob, None).await?;
-                if answer.status() == StatusCode::PARTIAL_CONTENT {
-                    let url = answer.url.clone();
-                    return Err(RegistryError::Header { name: "Content-Range", url });
-                }
-            }
-        }
-        let ranged = part.is_some();
-        let (total, length) = match part {
-            Some((_, total)) => (total, range.end - range.start),
-            None => (answer.length(), blob.size),
-        };
+    ) -> Result<(Range<u64>, Option<u64>, Body), RegistryError> {
+        let (answer, sent) = self.ask_for_range(session, blob, range).await?;
+        let (part, total) = sent.unwrap_or_else(|| (0..blob.size, answer.length()));
         if let Some(actual) = total.filter(|&total| total != blob.size) {
             let (digest, expected) = (blob.digest.clone(), blob.size);
             return Err(RegistryError::SizeMismatch { digest, expected, actual });
         }
+        // A server may cut ranges, but not to nothing: what ends too soon counts as broken.
+        let brings = part.end - part.start;
+        let length = if part.end < range.end && brings < MIN_PART {
+            range.end - range.start
+        } else {
+            brings
+        };
         let (url, stall) = (answer.url.clone(), answer.stall());
-        let ends = !ranged || range.end == blob.size;
-        let count = Some((answer.traffic(), ends));
+        let count = Some((answer.traffic(), part.end == blob.size));
         let chunks = answer.into_response().bytes_stream().boxed();
-        Ok((ranged || whole, total, Body::new(chunks, (url, length), stall, count)))
+        Ok((part, total, Body::new(chunks, (url, length), stall, count)))
     }
 
     /// Fetches a small blob, such as a config, checks it and returns its bytes. One larger than `max` is an error.
@@ -204,6 +252,41 @@ impl Remote {
         }
     }
 
+    /// Tells whether the repository has a blob, for who sends it otherwise: a registry that does not answer the question
+    /// counts as one that has not got it.
+    pub async fn blob_presence(&self, digest: &Digest) -> Result<Option<Presence>, RegistryError> {
+        let mut walk = self.walk(Need::Pull);
+        loop {
+            let session = walk.next().await?;
+            match self.blob_presence_at(&session, digest).await {
+                Ok(found) => {
+                    walk.answered();
+                    return Ok(found);
+                }
+                Err(error) => walk.failed(error)?,
+            }
+        }
+    }
+
+    async fn blob_presence_at(
+        &self,
+        session: &Session,
+        digest: &Digest,
+    ) -> Result<Option<Presence>, RegistryError> {
+        let call =
+            Call::new(Method::HEAD, self.blob_url(session, digest)).redirects(Redirects::Anywhere);
+        let answer = session.send(call).await?;
+        match answer.status() {
+            StatusCode::OK => Ok(Some(Presence { size: answer.length() })),
+            StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS => Err(answer.refuse().await),
+            status if (400..=501).contains(&status.as_u16()) => {
+                tracing::debug!(url = answer.url, %status, "not known to be there");
+                Ok(None)
+            }
+            _ => Err(answer.refuse().await),
+        }
+    }
+
     pub(crate) async fn blob_size_at(
         &self,
         session: &Session,
@@ -222,11 +305,11 @@ impl Remote {
 }
 
 /// Reads `Content-Range: bytes 0-99/1000`; the total may be `*`.
-fn content_range(answer: &Answer) -> Option<(Range<u64>, Option<u64>)> {
+fn content_range(answer: &Answer) -> Option<Sent> {
     parse_content_range(answer.header(&header::CONTENT_RANGE)?)
 }
 
-fn parse_content_range(value: &str) -> Option<(Range<u64>, Option<u64>)> {
+fn parse_content_range(value: &str) -> Option<Sent> {
     let (part, total) = value.trim().strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = part.trim().split_once('-')?;
     let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
@@ -319,6 +402,8 @@ impl Body {
                 }
                 Some(Ok(bytes))
             }
+            // TLS without its end: the digest tells whether that was all.
+            Some(Err(error)) if self.received == self.length && is_unclean_end(&error) => None,
             Some(Err(error)) => {
                 Some(Err(RegistryError::Interrupted { url: url(), reason: body_words(&error) }))
             }

@@ -30,6 +30,8 @@ use crate::{
 const IDLE: Duration = Duration::from_secs(30);
 /// How long a registry may take to store a blob that it has received: it may copy it to an object store and hash it.
 const COMMIT: Duration = Duration::from_mins(15);
+/// How long the first answer of a registry may take, and a token server's, as with Docker.
+const FIRST: Duration = Duration::from_secs(15);
 /// The most sets of TLS settings kept; each holds all public authorities.
 const MAX_TRANSPORTS: usize = 16;
 /// How long connecting to a mirror may take, and how long it may think: there is somebody else to ask.
@@ -279,6 +281,7 @@ impl Client {
         Ok(Arc::new(Endpoint {
             traffic: config.traffic.of(&place.written),
             timeouts: Timeouts {
+                first: response.min(FIRST),
                 response,
                 commit: COMMIT.max(config.response_timeout),
                 stall: config.stall_timeout,

@@ -11,6 +11,8 @@ use crate::fault::{host_and_port, join_host_port};
 
 /// How long a lookup may take that only words an error or decides what is insecure.
 const SIDE_LOOKUP: Duration = Duration::from_secs(5);
+/// How long a connection may take that only words an error.
+const SIDE_CONNECT: Duration = Duration::from_secs(1);
 /// The system's list of name servers.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// The most that is read of it.
@@ -74,6 +76,14 @@ pub(crate) async fn addresses(host: &str) -> Vec<SocketAddr> {
         Ok(Ok(addresses)) => addresses,
         Ok(Err(_)) | Err(_) => Vec::new(),
     }
+}
+
+/// Tells whether a URL's host takes connections. It is for the words of an error only.
+pub(crate) async fn takes_connections(url: &Url) -> bool {
+    let (host, port) = host_and_port(url);
+    let connected =
+        tokio::time::timeout(SIDE_CONNECT, tokio::net::TcpStream::connect((host, port)));
+    matches!(connected.await, Ok(Ok(_)))
 }
 
 /// Returns what was dialled for a URL, as Go names it: the first address and the port.

@@ -9,6 +9,7 @@ use crate::{
     Recovery, RegistryError,
     error::MAX_RETRY_AFTER,
     fault::{RequestFailed, RequestFault},
+    links,
     places::Place,
     proxy::Proxies,
     redact,
@@ -31,12 +32,23 @@ struct Shown<'a> {
 /// Which redirects are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Redirects {
-    /// None: credentials are in the request itself.
-    Never,
+    /// Those that stay at their host: credentials are in the request itself.
+    SameHost,
     /// All but from https to http.
     Follow,
     /// All: what comes is checked against its digest.
     Anywhere,
+}
+
+/// How long an answer may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// As long as Docker waits for the first answer of a host. Nobody who lets that pass is asked again.
+    First,
+    /// As long as looking something up may take.
+    Ordinary,
+    /// As long as storing a large blob may take.
+    Commit,
 }
 
 /// A request before authorization.
@@ -49,8 +61,7 @@ pub(crate) struct Call {
     pub(crate) redirects: Redirects,
     /// How often it is tried; 1 for what cannot be repeated.
     pub(crate) tries: Option<u32>,
-    /// Whether the answer is allowed to take as long as storing a large blob takes.
-    pub(crate) slow: bool,
+    pub(crate) patience: Patience,
 }
 
 impl Call {
@@ -62,7 +73,7 @@ impl Call {
             payload: Payload::Empty,
             redirects: Redirects::Follow,
             tries: None,
-            slow: false,
+            patience: Patience::Ordinary,
         }
     }
 
@@ -95,7 +106,13 @@ impl Call {
 
     #[must_use]
     pub(crate) fn slow(mut self) -> Self {
-        self.slow = true;
+        self.patience = Patience::Commit;
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn quick(mut self) -> Self {
+        self.patience = Patience::First;
         self
     }
 }
@@ -206,6 +223,10 @@ impl Endpoint {
                 Err(error) => error.recovery(),
             };
             let Recovery::Retry { after } = recovery else { return outcome };
+            let silent = outcome.as_ref().is_err_and(RegistryError::is_timeout);
+            if silent && call.patience == Patience::First {
+                return outcome;
+            }
             if count >= tries || after.is_some_and(|after| after > MAX_RETRY_AFTER) {
                 return outcome;
             }
@@ -237,14 +258,14 @@ impl Endpoint {
             let shown = Shown { authorization, headers: own.then(|| self.place.headers()) };
             let answer = self.send(call, &url, shown, established).await?;
             let Some(location) = redirection(call, &answer) else { return Ok(answer) };
-            let target = url.join(&location).ok();
-            let next = target.filter(|next| matches!(next.scheme(), "http" | "https"));
-            let Some(next) = next else {
+            let Some(next) = links::resolve(&url, &location) else {
                 let url = self.shown(&url);
                 return Err(RegistryError::Header { name: "Location", url });
             };
             let reason = match call.redirects {
-                Redirects::Never => Some("tokens are not fetched by redirects"),
+                Redirects::SameHost if !links::is_same_host(&url, &next) => {
+                    Some("credentials are not for another host")
+                }
                 Redirects::Follow
                     if url.scheme() == "https" && next.scheme() == "http" && !self.insecure =>
                 {
@@ -288,7 +309,11 @@ impl Endpoint {
         let watch = call.payload.attach(&mut request);
         let whole = request.body().and_then(reqwest::Body::as_bytes).map_or(0, <[u8]>::len);
         let sending = self.client.execute(request);
-        let patience = if call.slow { self.timeouts.commit } else { self.timeouts.response };
+        let patience = match call.patience {
+            Patience::First => self.timeouts.first,
+            Patience::Ordinary => self.timeouts.response,
+            Patience::Commit => self.timeouts.commit,
+        };
         let outcome = match &watch {
             Some(watch) => {
                 Upload { watch, patience, stall: self.timeouts.stall }.wait(sending).await
@@ -300,6 +325,12 @@ impl Endpoint {
         self.traffic.sent(watch.as_ref().map_or(whole as u64, |watch| watch.sent()));
         // An answer, even to half a body, is of more interest than why the other half failed.
         let fault = match outcome {
+            Ok(Ok(response))
+                if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+                    && let Some(proxy) = self.proxies.proxy(url) =>
+            {
+                RequestFault::ProxyLogin { proxy: redact::shown(proxy) }
+            }
             Ok(Ok(response)) => {
                 let shown = self.shown(url);
                 let traffic = Arc::clone(&self.traffic);
@@ -328,8 +359,11 @@ impl Endpoint {
 /// and body.
 fn redirection(call: &Call, answer: &Answer) -> Option<String> {
     let reads = matches!(call.method, Method::GET | Method::HEAD);
+    // What a token is asked with is the same at the host's other address.
+    let form = call.redirects == Redirects::SameHost && call.payload.is_repeatable();
     let follows = match answer.status() {
-        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER => reads,
+        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => reads || form,
+        StatusCode::SEE_OTHER => reads,
         StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => {
             reads || call.payload.is_repeatable()
         }

@@ -356,6 +356,12 @@ pub enum RegistryError {
         /// What it answered to `PATCH`.
         status: u16,
     },
+    /// The registry, or a proxy before it, takes less in one request: what is left goes in smaller parts.
+    #[error("the registry takes at most {most} bytes in a request")]
+    PartTooLarge {
+        /// What is tried next.
+        most: u64,
+    },
     /// The registry no longer took the token; there is a new one, but the body was on its way.
     #[error("the token for `{url}` was renewed in the middle of an upload")]
     TokenRenewed {
@@ -418,6 +424,7 @@ impl RegistryError {
             | Self::Truncated { .. }
             | Self::TokenRenewed { .. }
             | Self::PartsRefused { .. }
+            | Self::PartTooLarge { .. }
             | Self::UploadUnknown => RETRY,
             // Wrong content: this endpoint is broken or lies.
             Self::DigestMismatch { .. }
@@ -481,6 +488,11 @@ impl RegistryError {
             refusal.errors.truncate(1);
         }
         self
+    }
+
+    /// Tells whether the failure is that nobody said anything in time.
+    pub(crate) fn is_timeout(&self) -> bool {
+        matches!(self, Self::Request(failed) if failed.fault.is_timeout())
     }
 
     /// Tells whether the failure is that nobody answered at all, as dialling, TLS or a timeout fails.

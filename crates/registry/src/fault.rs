@@ -4,9 +4,14 @@ use std::{error::Error as StdError, fmt, io, net::IpAddr, time::Duration};
 
 use http::Method;
 use reqwest::Url;
-use rustls::{CertificateError, InvalidMessage};
+use rustls::{CertificateError, InvalidMessage, OtherError, PeerIncompatible};
 
-use crate::{Recovery, RegistryError, dns::LookupFailed, redact::quoted};
+use crate::{
+    Recovery, RegistryError,
+    dns::LookupFailed,
+    redact::{quoted, shown},
+    tls::CertificateFault,
+};
 
 /// A request that got no answer: `Get "https://host/v2/": dial tcp …`.
 #[derive(Debug)]
@@ -56,7 +61,10 @@ impl RequestFailed {
             | RequestFault::TooManyRedirects
             | RequestFault::Redirect { .. }
             | RequestFault::BadRealm { .. }
+            | RequestFault::ProxyLogin { .. }
             | RequestFault::InsecureRealm { .. } => Recovery::Fail,
+            // Who has not even answered the first question is not asked again.
+            fault if fault.is_timeout() && !self.established => Recovery::NextEndpoint,
             _ => Recovery::NextEndpoint,
         }
     }
@@ -147,12 +155,25 @@ pub enum RequestFault {
         /// The realm, without secrets.
         realm: String,
     },
-    /// A registry with TLS names a token server without.
-    #[error("refusing to ask `{realm}` for a token: not https")]
+    /// A registry with TLS names a token server without, which does not speak TLS.
+    #[error("refusing to ask `{realm}` for a token: not https, and by https: {failure}")]
     InsecureRealm {
         /// The realm, without secrets.
         realm: String,
+        /// Why it cannot be asked by TLS.
+        failure: Box<RegistryError>,
     },
+    /// The proxy wants to know who asks.
+    #[error(
+        "proxyconnect tcp: proxy authorization required by {proxy} (407 Proxy Authentication Required)"
+    )]
+    ProxyLogin {
+        /// The proxy, without user and password.
+        proxy: String,
+    },
+    /// TLS did not begin in time.
+    #[error("net/http: TLS handshake timeout")]
+    TlsTimeout,
     /// The token server's answer cannot be read.
     #[error("unable to decode token response: {reason}")]
     BadToken {
@@ -170,11 +191,23 @@ pub enum RequestFault {
     },
 }
 
+/// Go's words for a connection that was not made in time.
+const DIAL_TIMEOUT: &str = "i/o timeout";
+
 fn via(proxied: bool) -> &'static str {
     if proxied { "proxyconnect tcp: " } else { "" }
 }
 
 impl RequestFault {
+    /// Tells whether nobody said anything for as long as they may.
+    pub(crate) fn is_timeout(&self) -> bool {
+        match self {
+            Self::ResponseTimeout | Self::TlsTimeout => true,
+            Self::Dial { reason, .. } => reason == DIAL_TIMEOUT,
+            _ => false,
+        }
+    }
+
     pub(crate) fn is_unreachable(&self) -> bool {
         match self {
             Self::Lookup { .. }
@@ -184,6 +217,8 @@ impl RequestFault {
             | Self::Broken { .. }
             | Self::Malformed
             | Self::ResponseTimeout
+            | Self::TlsTimeout
+            | Self::ProxyLogin { .. }
             | Self::SendTimeout { .. }
             | Self::Transport { .. } => true,
             Self::Token(error) => error.is_unreachable(),
@@ -191,6 +226,9 @@ impl RequestFault {
         }
     }
 }
+
+/// The library's words for a 407 to a tunnel; its type is not for others.
+const TUNNEL_LOGIN: &str = "proxy authorization required";
 
 /// Turns a failure of the HTTP library into Go's words. `proxy` is the proxy that the request went to, if any.
 ///
@@ -211,12 +249,22 @@ pub(crate) async fn classify(
     if let Some(tls) = chain.tls {
         return tls;
     }
+    if let Some(proxy) = proxy.filter(|_| chain.last.contains(TUNNEL_LOGIN)) {
+        return RequestFault::ProxyLogin { proxy: shown(proxy) };
+    }
     if let Some(hyper) = chain.hyper {
         return hyper;
     }
     let reason = match chain.io {
         Some(kind) => io_words(kind, dialling),
-        None if error.is_timeout() && dialling => Some("i/o timeout"),
+        // Who takes connections and then says nothing leaves TLS to wait.
+        None if error.is_timeout() && dialling && proxy.is_none() && url.scheme() == "https" => {
+            if crate::dns::takes_connections(url).await {
+                return RequestFault::TlsTimeout;
+            }
+            Some(DIAL_TIMEOUT)
+        }
+        None if error.is_timeout() && dialling => Some(DIAL_TIMEOUT),
         None if error.is_timeout() => return RequestFault::ResponseTimeout,
         None => None,
     };
@@ -242,6 +290,11 @@ pub(crate) fn body_words(error: &reqwest::Error) -> String {
     }
 }
 
+/// Tells whether a body ended with the connection, as TLS without `close_notify` does.
+pub(crate) fn is_unclean_end(error: &reqwest::Error) -> bool {
+    Chain::of(error).io == Some(io::ErrorKind::UnexpectedEof)
+}
+
 fn io_words(kind: io::ErrorKind, dialling: bool) -> Option<&'static str> {
     use io::ErrorKind as Kind;
     Some(match kind {
@@ -250,7 +303,7 @@ fn io_words(kind: io::ErrorKind, dialling: bool) -> Option<&'static str> {
         Kind::NetworkUnreachable => "connect: network is unreachable",
         Kind::AddrNotAvailable => "connect: cannot assign requested address",
         Kind::PermissionDenied => "connect: permission denied",
-        Kind::TimedOut if dialling => "i/o timeout",
+        Kind::TimedOut if dialling => DIAL_TIMEOUT,
         Kind::TimedOut => "read: connection timed out",
         Kind::ConnectionReset | Kind::ConnectionAborted => "read: connection reset by peer",
         Kind::BrokenPipe => "write: broken pipe",
@@ -311,46 +364,70 @@ fn tls_words(error: &rustls::Error) -> RequestFault {
         rustls::Error::AlertReceived(alert) => {
             format!("remote error: tls: {}", alert_words(*alert))
         }
-        other => format!("tls: {other}"),
+        rustls::Error::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        ) => "tls: server selected unsupported protocol version".to_owned(),
+        rustls::Error::PeerIncompatible(_) => {
+            "tls: the server offers no parameters that are supported".to_owned()
+        }
+        rustls::Error::InvalidMessage(_)
+        | rustls::Error::InappropriateMessage { .. }
+        | rustls::Error::InappropriateHandshakeMessage { .. }
+        | rustls::Error::PeerMisbehaved(_) => "tls: unexpected message".to_owned(),
+        rustls::Error::DecryptError => "local error: tls: bad record MAC".to_owned(),
+        rustls::Error::PeerSentOversizedRecord => "tls: oversized record received".to_owned(),
+        rustls::Error::NoCertificatesPresented => {
+            "tls: received empty certificates message".to_owned()
+        }
+        _ => "tls: handshake failure".to_owned(),
     };
     RequestFault::Tls { reason }
 }
 
 fn certificate_words(error: &CertificateError) -> String {
     match error {
-        CertificateError::UnknownIssuer => "certificate signed by unknown authority".to_owned(),
-        CertificateError::Expired
-        | CertificateError::ExpiredContext { .. }
-        | CertificateError::NotValidYet
-        | CertificateError::NotValidYetContext { .. } => {
-            "certificate has expired or is not yet valid".to_owned()
+        CertificateError::Other(OtherError(other)) if other.is::<CertificateFault>() => {
+            other.to_string()
         }
-        CertificateError::NotValidForNameContext { expected, presented } => {
-            // rustls writes `DnsName("example.com")`.
-            let bare = |name: &String| {
-                let inner = name.split_once('(').map_or(name.as_str(), |(_, inner)| inner);
-                inner.trim_end_matches(')').trim_matches('"').to_owned()
-            };
-            let presented: Vec<_> = presented.iter().map(bare).collect();
-            let expected = expected.to_str();
-            format!("certificate is valid for {}, not {expected}", presented.join(", "))
-        }
-        other => other.to_string(),
+        // Of the handshake: the peer has not got the key of the certificate that it shows.
+        CertificateError::BadSignature => "invalid signature by the server certificate".to_owned(),
+        _ => "the certificate cannot be used".to_owned(),
     }
 }
 
+/// Returns Go's words for an alert.
 fn alert_words(alert: rustls::AlertDescription) -> String {
     use rustls::AlertDescription as Alert;
-    match alert {
-        Alert::CertificateRequired => "certificate required".to_owned(),
-        Alert::BadCertificate => "bad certificate".to_owned(),
-        Alert::HandshakeFailure => "handshake failure".to_owned(),
-        Alert::UnknownCA => "unknown certificate authority".to_owned(),
-        Alert::ProtocolVersion => "protocol version not supported".to_owned(),
-        Alert::UnrecognisedName => "unrecognized name".to_owned(),
-        Alert::InternalError => "internal error".to_owned(),
-        other => format!("{other:?}"),
-    }
+    let words = match alert {
+        Alert::UnexpectedMessage => "unexpected message",
+        Alert::BadRecordMac => "bad record MAC",
+        Alert::RecordOverflow => "record overflow",
+        Alert::HandshakeFailure => "handshake failure",
+        Alert::BadCertificate => "bad certificate",
+        Alert::UnsupportedCertificate => "unsupported certificate",
+        Alert::CertificateRevoked => "revoked certificate",
+        Alert::CertificateExpired => "expired certificate",
+        Alert::CertificateUnknown => "unknown certificate",
+        Alert::IllegalParameter => "illegal parameter",
+        Alert::UnknownCA => "unknown certificate authority",
+        Alert::AccessDenied => "access denied",
+        Alert::DecodeError => "error decoding message",
+        Alert::DecryptError => "error decrypting message",
+        Alert::ProtocolVersion => "protocol version not supported",
+        Alert::InsufficientSecurity => "insufficient security level",
+        Alert::InternalError => "internal error",
+        Alert::InappropriateFallback => "inappropriate fallback",
+        Alert::UserCanceled => "user canceled",
+        Alert::NoRenegotiation => "no renegotiation",
+        Alert::MissingExtension => "missing extension",
+        Alert::UnsupportedExtension => "unsupported extension",
+        Alert::UnrecognisedName => "unrecognized name",
+        Alert::CertificateRequired => "certificate required",
+        Alert::NoApplicationProtocol => "no application protocol",
+        other => return format!("alert({})", u8::from(other)),
+    };
+    words.to_owned()
 }
 
 /// Returns host and port of a URL for a person, with an address in place of the name if the host is one.

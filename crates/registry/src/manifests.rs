@@ -204,7 +204,12 @@ impl Remote {
             .payload(Payload::Bytes(bytes.clone()))
             .slow();
             let stored = async {
-                let wanted = [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED];
+                let wanted = [
+                    StatusCode::CREATED,
+                    StatusCode::OK,
+                    StatusCode::ACCEPTED,
+                    StatusCode::NO_CONTENT,
+                ];
                 let answer = session.send(call).await?.expect(&wanted).await?;
                 let said = content_digest(&answer);
                 answer.discard().await;

@@ -13,6 +13,8 @@ pub struct ProxyConfig {
     pub http: Option<String>,
     /// Proxy for `https` URLs (`HTTPS_PROXY`).
     pub https: Option<String>,
+    /// Proxy for both where they have none of their own (`ALL_PROXY`), which curl reads and Go does not.
+    pub all: Option<String>,
     /// Hosts without a proxy (`NO_PROXY`): names, with their subdomains, addresses and networks, with commas in
     /// between; `*` is every host.
     pub no_proxy: Option<String>,
@@ -24,6 +26,7 @@ impl fmt::Debug for ProxyConfig {
         f.debug_struct("ProxyConfig")
             .field("http", &self.http.is_some())
             .field("https", &self.https.is_some())
+            .field("all", &self.all.is_some())
             .field("no_proxy", &self.no_proxy)
             .finish()
     }
@@ -62,10 +65,14 @@ enum Exception {
 
 impl Proxies {
     pub(crate) fn new(config: &ProxyConfig) -> Result<Self, RegistryError> {
+        let given =
+            |address: &Option<String>| address.clone().filter(|address| !address.trim().is_empty());
+        let all = given(&config.all);
+        let own = |address: &Option<String>| given(address).or_else(|| all.clone());
         let list = config.no_proxy.as_deref().unwrap_or_default();
         Ok(Self {
-            http: parse_proxy(config.http.as_deref())?,
-            https: parse_proxy(config.https.as_deref())?,
+            http: parse_proxy(own(&config.http))?,
+            https: parse_proxy(own(&config.https))?,
             exceptions: list.split(',').filter_map(Exception::parse).collect(),
         })
     }
@@ -84,12 +91,15 @@ impl Proxies {
     }
 }
 
-fn parse_proxy(address: Option<&str>) -> Result<Option<Url>, RegistryError> {
-    let Some(address) = address.map(str::trim).filter(|address| !address.is_empty()) else {
-        return Ok(None);
+fn parse_proxy(address: Option<String>) -> Result<Option<Url>, RegistryError> {
+    let Some(address) = address else { return Ok(None) };
+    let address = address.trim();
+    // Go sends the host's name to either; the library looks it up itself for the first.
+    let absolute = match address.split_once("://") {
+        Some(("socks5", rest)) => format!("socks5h://{rest}"),
+        Some(_) => address.to_owned(),
+        None => format!("http://{address}"),
     };
-    let absolute =
-        if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
     let bad = |address: String, reason: &str| {
         Err(RegistryError::Proxy { address, reason: reason.to_owned() })
     };
@@ -164,6 +174,7 @@ mod tests {
         let config = ProxyConfig {
             http: Some("proxy.corp:3128".into()),
             https: Some("https://ann:pw@secure.corp".into()),
+            all: None,
             no_proxy: Some(
                 "example.com, .dot.com,*.star.com,10.0.0.0/8,192.0.2.7,port.com:5000, ,[fd00::1]:443"
                     .into(),
@@ -202,7 +213,8 @@ mod tests {
     fn a_star_is_everything_and_nothing_is_nothing() {
         let proxies = |no_proxy: &str| {
             let http = Some("http://proxy".into());
-            let config = ProxyConfig { http, https: None, no_proxy: Some(no_proxy.into()) };
+            let no_proxy = Some(no_proxy.into());
+            let config = ProxyConfig { http, no_proxy, ..ProxyConfig::default() };
             Proxies::new(&config).unwrap()
         };
         let url = Url::parse("http://registry.io").unwrap();
@@ -210,6 +222,33 @@ mod tests {
         assert!(proxies("").proxy(&url).is_some());
         assert!(proxies(".").proxy(&url).is_some());
         assert_eq!(proxies("").proxy(&Url::parse("https://registry.io").unwrap()), None);
+    }
+
+    #[test]
+    fn one_proxy_for_all_stands_in_for_those_that_are_missing() {
+        let all = || Some("socks5://ann:pw@all.corp".into());
+        let http = Some("http://http.corp".into());
+        for (config, expected) in [
+            (
+                ProxyConfig { all: all(), ..ProxyConfig::default() },
+                ["socks5h://all.corp", "socks5h://all.corp"],
+            ),
+            (
+                ProxyConfig { all: all(), http, ..ProxyConfig::default() },
+                ["http://http.corp/", "socks5h://all.corp"],
+            ),
+            (
+                ProxyConfig { all: all(), https: Some(" ".into()), ..ProxyConfig::default() },
+                ["socks5h://all.corp", "socks5h://all.corp"],
+            ),
+        ] {
+            let proxies = Proxies::new(&config).unwrap();
+            let used = ["http", "https"].map(|scheme| {
+                let url = Url::parse(&format!("{scheme}://registry.io")).unwrap();
+                shown(proxies.proxy(&url).unwrap())
+            });
+            assert_eq!(used, expected);
+        }
     }
 
     #[test]

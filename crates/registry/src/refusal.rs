@@ -3,11 +3,11 @@
 use std::{fmt, time::Duration};
 
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
     challenge::challenges,
+    fields::Fields,
     redact::{clean, quoted},
 };
 
@@ -203,51 +203,33 @@ fn listed(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Vec<Ap
     ) {
         return Ok(plain(&text));
     }
-    let answer: Listed = match serde_json::from_slice(body) {
+    let answer = match Fields::parse(body) {
         Ok(answer) => answer,
         Err(_) if body.is_empty() => return Err("unexpected end of JSON input".to_owned()),
         Err(error) => return Err(error.to_string()),
     };
     // Docker Hub's token server has this form.
-    if let Some(Value::String(details)) = answer.details.filter(|details| details != "") {
-        return Ok(plain(&details));
+    if let Some(details) = answer.text("details") {
+        return Ok(plain(details));
     }
-    let errors = answer.errors.unwrap_or_default();
-    if errors.is_empty() {
-        return Err("no error details found in HTTP response body".to_owned());
-    }
-    Ok(errors.iter().take(MAX_ERRORS).map(Listing::error).collect())
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    #[serde(default)]
-    errors: Option<Vec<Listing>>,
-    #[serde(default)]
-    details: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Listing {
-    #[serde(default)]
-    code: Option<String>,
-    #[serde(default)]
-    message: Option<String>,
-    #[serde(default)]
-    detail: Option<Value>,
-}
-
-impl Listing {
-    fn error(&self) -> ApiError {
-        let code = self.code.as_deref().unwrap_or_default();
-        let message = self.message.as_deref().unwrap_or_default();
-        let bare = ApiError::new(code, None);
-        // Docker drops what repeats the code, and then shows the code alone.
-        if self.detail.is_none() && (message.is_empty() || message == bare.message) {
-            return ApiError { detailed: false, ..bare };
+    match answer.get("errors") {
+        Some(Value::Array(errors)) if !errors.is_empty() => {
+            Ok(errors.iter().take(MAX_ERRORS).map(|error| listing(error.clone())).collect())
         }
-        ApiError::new(code, Some(message))
+        _ => Err("no error details found in HTTP response body".to_owned()),
     }
+}
+
+/// Reads one error of a list.
+fn listing(error: Value) -> ApiError {
+    let fields = Fields::of(error);
+    let message = fields.text("message").unwrap_or_default();
+    let bare = ApiError::new(fields.text("code").unwrap_or_default(), None);
+    // Docker drops what repeats the code, and then shows the code alone.
+    if fields.get("detail").is_none() && (message.is_empty() || message == bare.message) {
+        return ApiError { detailed: false, ..bare };
+    }
+    ApiError::new(fields.text("code").unwrap_or_default(), Some(message))
 }
 
 #[cfg(test)]
@@ -331,6 +313,12 @@ mod tests {
                 vec![JSON],
                 r#"{"errors":[]}"#,
                 "received unexpected HTTP status: 503 Service Unavailable",
+            ),
+            (
+                404,
+                vec![JSON],
+                r#"{"Errors":[{"Code":"MANIFEST_UNKNOWN","Message":"no such tag"}]}"#,
+                "manifest unknown: no such tag",
             ),
             (302, vec![], "", "received unexpected HTTP status: 302 Found"),
             (418, vec![], "\u{1b}[2Jteapot", "unknown: [2Jteapot"),

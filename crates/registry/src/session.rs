@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use http::{HeaderValue, StatusCode};
@@ -31,6 +31,10 @@ pub(crate) struct Session {
     tokens: Arc<TokenCache>,
     challenges: Mutex<Vec<Challenge>>,
     whole_blobs: AtomicBool,
+    /// Whether ranges are refused, and the same is answered without.
+    no_ranges: AtomicBool,
+    /// The most that one request of an upload may carry, once that is known; 0 is any.
+    largest_part: AtomicU64,
 }
 
 impl std::fmt::Debug for Session {
@@ -73,13 +77,21 @@ impl Session {
         scope: Option<String>,
         tokens: Arc<TokenCache>,
     ) -> Self {
-        let (challenges, whole_blobs) = (Mutex::default(), AtomicBool::new(false));
-        Self { endpoint, purse, scope, tokens, challenges, whole_blobs }
+        Self {
+            endpoint,
+            purse,
+            scope,
+            tokens,
+            challenges: Mutex::default(),
+            whole_blobs: AtomicBool::new(false),
+            no_ranges: AtomicBool::new(false),
+            largest_part: AtomicU64::new(0),
+        }
     }
 
     /// Asks `/v2/`, anonymously.
     pub(crate) async fn ping(&self) -> Result<Answer, RegistryError> {
-        let mut call = Call::new(Method::GET, self.endpoint.url(""));
+        let mut call = Call::new(Method::GET, self.endpoint.url("")).quick();
         self.endpoint.exchange(&mut call, None, false).await
     }
 
@@ -140,6 +152,10 @@ impl Session {
         if answer.status() != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
+        // An answer of another host, after a redirect, is not this registry's.
+        if !self.endpoint.owns(answer.location()) {
+            return self.as_guest(call, answer).await;
+        }
         // The token expired, or this request needs what `/v2/` did not ask for: once more, with what it asks for.
         let asked_now = challenges(answer.headers());
         let again = match &shown {
@@ -147,8 +163,7 @@ impl Session {
             Some(shown) => shown.renewable && !asked_now.iter().any(Challenge::is_scope_short),
             None => self.adopt(asked_now),
         };
-        // An answer of another host, after a redirect, is not this registry's.
-        if !again || !self.endpoint.owns(answer.location()) {
+        if !again {
             return Ok(answer);
         }
         let renewed = self.authorization(extra, header).await.map_err(fail)?;
@@ -163,6 +178,35 @@ impl Session {
         self.endpoint.exchange(&mut call, header, true).await
     }
 
+    /// Asks again a host that the registry has redirected to, and that wants a token: with one that anybody gets. What
+    /// the user has for this registry is not for another host.
+    async fn as_guest(&self, mut call: Call, answer: Answer) -> Result<Answer, RegistryError> {
+        let asked = challenges(answer.headers());
+        let Some(challenge) = asked.iter().find(|challenge| challenge.scheme == "bearer") else {
+            return Ok(answer);
+        };
+        if !call.payload.is_repeatable() || challenge.is_scope_short() {
+            return Ok(answer);
+        }
+        let host = answer.location().clone();
+        let fail = |fault| self.endpoint.failed((&call.method, &host), fault, true);
+        let mut key = self.token_key(challenge, &[], &Credentials::Anonymous).map_err(fail)?;
+        key.registry = host.origin().ascii_serialization();
+        let scope = challenge.parameter("scope").unwrap_or_default();
+        let named: Vec<String> =
+            scope.split_ascii_whitespace().take(MAX_SCOPES).map(ToOwned::to_owned).collect();
+        if !named.is_empty() {
+            // The repository may have another name there.
+            key.scopes = named;
+        }
+        let Ok(header) = self.tokens.get(&self.endpoint, key, None).await else {
+            return Ok(answer);
+        };
+        answer.discard().await;
+        call.url = host;
+        self.endpoint.exchange(&mut call, Some(&header), true).await
+    }
+
     /// Remembers that blobs are not taken in parts here.
     pub(crate) fn want_whole_blobs(&self) {
         self.whole_blobs.store(true, Ordering::Relaxed);
@@ -170,6 +214,25 @@ impl Session {
 
     pub(crate) fn wants_whole_blobs(&self) -> bool {
         self.whole_blobs.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that ranges are refused here.
+    pub(crate) fn refuse_ranges(&self) {
+        self.no_ranges.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refuses_ranges(&self) -> bool {
+        self.no_ranges.load(Ordering::Relaxed)
+    }
+
+    /// Remembers how much one request of an upload may carry here.
+    pub(crate) fn limit_parts(&self, most: u64) {
+        self.largest_part.store(most, Ordering::Relaxed);
+    }
+
+    /// Returns how much one request of an upload may carry, if there is a limit.
+    pub(crate) fn largest_part(&self) -> Option<u64> {
+        Some(self.largest_part.load(Ordering::Relaxed)).filter(|&most| most > 0)
     }
 
     /// Takes over what an answer asks for, and tells whether it asks for anything.

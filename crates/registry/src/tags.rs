@@ -7,7 +7,7 @@ use reqwest::{Method, Url};
 use serde::Deserialize;
 use spec::Tag;
 
-use crate::{RegistryError, Remote, endpoint::Call, hosts::Need, redact, session::Session};
+use crate::{RegistryError, Remote, endpoint::Call, hosts::Need, links, redact, session::Session};
 
 /// Tags asked for at once; no registry gives more.
 const PAGE: usize = 1000;
@@ -80,16 +80,16 @@ impl Remote {
     }
 }
 
-/// Resolves a link, which may lead to another page of the same registry and nowhere else.
+/// Resolves a link, which leads to another page of the same registry: whatever scheme and host it names, as registries
+/// behind proxies know theirs badly, only path and query count.
 fn follow(session: &Session, page: &Url, link: &str) -> Result<Url, RegistryError> {
-    match page.join(link) {
-        Ok(mut next) if session.endpoint.owns(&next) => {
-            next.set_fragment(None);
-            Ok(next)
-        }
-        Ok(next) => Err(RegistryError::Link { link: redact::shown(&next) }),
-        Err(_) => Err(RegistryError::Link { link: redact::clean(link, 256) }),
-    }
+    let Some(next) = links::resolve(page, link) else {
+        return Err(RegistryError::Link { link: redact::clean(link, 256) });
+    };
+    let mut url = session.endpoint.base.clone();
+    url.set_path(next.path());
+    url.set_query(next.query());
+    Ok(url)
 }
 
 /// Returns the target of the link to the next page (RFC 8288): `</v2/x/tags/list?last=b&n=2>; rel="next"`.

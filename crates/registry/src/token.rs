@@ -5,7 +5,7 @@
 //! The protocol is Docker's: the registry names its token server (`realm`), and credentials that were given for the
 //! registry are shown to that server, whatever its host is. Whoever names the realm could have had the credentials
 //! anyway, by asking for `Basic`. What is made sure of: the realm is `https` unless the registry itself is reached
-//! without, the request follows no redirect, and a token goes only to the registry that it was fetched for.
+//! without, credentials are shown at the realm's own host only, and a token goes only to the registry that it was fetched for.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,6 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use reqwest::{Method, Url};
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
@@ -24,6 +23,7 @@ use crate::{
     credentials::{Credentials, basic_header},
     endpoint::{Call, Endpoint, Redirects},
     fault::RequestFault,
+    fields::Fields,
     redact,
     transport::{Answer, Payload},
 };
@@ -126,8 +126,13 @@ pub(crate) async fn fetch(
     key: &TokenKey,
     offline: bool,
 ) -> Result<Token, RequestFault> {
-    let realm = realm(endpoint, &key.realm)?;
-    let token_error = |error| RequestFault::Token(Box::new(error));
+    let Realm { url: realm, said } = realm(endpoint, &key.realm)?;
+    let token_error = |error: RegistryError| match &said {
+        Some(said) if error.is_unreachable() => {
+            RequestFault::InsecureRealm { realm: said.clone(), failure: Box::new(error) }
+        }
+        _ => RequestFault::Token(Box::new(error)),
+    };
     let answer = match &key.credentials {
         Credentials::IdentityToken { username, token } => {
             let posted = send(endpoint, post(&realm, key, token)).await.map_err(token_error)?;
@@ -156,17 +161,31 @@ async fn send(endpoint: &Endpoint, mut call: Call) -> Result<Answer, RegistryErr
     endpoint.exchange(&mut call, None, true).await
 }
 
-/// Parses the realm, and refuses one that would carry credentials in the open.
-fn realm(endpoint: &Endpoint, realm: &str) -> Result<Url, RequestFault> {
+/// Where a token is asked for.
+struct Realm {
+    url: Url,
+    /// What the registry said, where that is without TLS.
+    said: Option<String>,
+}
+
+/// Parses the realm. One that would carry credentials in the open is asked by TLS: behind a proxy that ends TLS, registries
+/// know no better.
+fn realm(endpoint: &Endpoint, realm: &str) -> Result<Realm, RequestFault> {
     let bad = || RequestFault::BadRealm { realm: redact::clean(realm, 256) };
-    let url = Url::parse(realm).map_err(|_| bad())?;
+    let mut url = Url::parse(realm).map_err(|_| bad())?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(bad());
     }
     match url.scheme() {
-        "https" => Ok(url),
-        "http" if endpoint.insecure || endpoint.base.scheme() == "http" => Ok(url),
-        "http" => Err(RequestFault::InsecureRealm { realm: redact::shown(&url) }),
+        "https" => Ok(Realm { url, said: None }),
+        "http" if endpoint.insecure || endpoint.base.scheme() == "http" => {
+            Ok(Realm { url, said: None })
+        }
+        "http" => {
+            let said = Some(redact::shown(&url));
+            url.set_scheme("https").map_err(|()| bad())?;
+            Ok(Realm { url, said })
+        }
         _ => Err(bad()),
     }
 }
@@ -192,7 +211,9 @@ fn get(realm: &Url, key: &TokenKey, basic: Option<(&str, &str)>, offline: bool) 
     if url.query() == Some("") {
         url.set_query(None);
     }
-    let mut call = Call::new(Method::GET, url).redirects(Redirects::Never);
+    // Who has nothing to show may be led anywhere.
+    let redirects = if basic.is_some() { Redirects::SameHost } else { Redirects::Follow };
+    let mut call = Call::new(Method::GET, url).redirects(redirects).quick();
     if let Some((username, password)) = basic {
         call = call.header(header::AUTHORIZATION, &basic_header(username, password));
         if let Some(value) = call.headers.get_mut(header::AUTHORIZATION) {
@@ -214,37 +235,24 @@ fn post(realm: &Url, key: &TokenKey, refresh: &str) -> Call {
         .append_pair("refresh_token", refresh);
     let body = Bytes::from(form.query().unwrap_or_default().to_owned());
     Call::new(Method::POST, realm.clone())
-        .redirects(Redirects::Never)
+        .redirects(Redirects::SameHost)
+        .quick()
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .payload(Payload::Bytes(body))
 }
 
-#[derive(Deserialize)]
-struct TokenAnswer {
-    #[serde(default)]
-    token: Option<String>,
-    #[serde(default)]
-    access_token: Option<String>,
-    #[serde(default)]
-    refresh_token: Option<String>,
-    #[serde(default)]
-    expires_in: Option<Value>,
-    #[serde(default)]
-    issued_at: Option<String>,
-}
-
 fn read(body: &[u8], now: SystemTime) -> Result<Token, RequestFault> {
-    let answer: TokenAnswer = serde_json::from_slice(body)
+    let answer = Fields::parse(body)
         .map_err(|error| RequestFault::BadToken { reason: error.to_string() })?;
-    let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let token = filled(&answer.access_token).or_else(|| filled(&answer.token));
+    let token = answer.text("access_token").or_else(|| answer.text("token"));
     let token = token.ok_or(RequestFault::NoToken)?;
     let mut header = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
         RequestFault::BadToken { reason: "the token cannot be in a header".to_owned() }
     })?;
     header.set_sensitive(true);
     let left = lifetime(&answer, now).saturating_sub(MARGIN);
-    Ok(Token { header, expires: Instant::now() + left, identity: filled(&answer.refresh_token) })
+    let identity = answer.text("refresh_token").map(ToOwned::to_owned);
+    Ok(Token { header, expires: Instant::now() + left, identity })
 }
 
 /// Returns a number of seconds that some servers give fractions of.
@@ -254,16 +262,16 @@ fn whole_seconds(seconds: Option<f64>) -> Option<u64> {
 }
 
 /// Returns how long a token is valid from now on.
-fn lifetime(answer: &TokenAnswer, now: SystemTime) -> Duration {
+fn lifetime(answer: &Fields, now: SystemTime) -> Duration {
     // Some servers write the number as text.
-    let seconds = match &answer.expires_in {
+    let seconds = match answer.get("expires_in") {
         Some(Value::Number(number)) => whole_seconds(number.as_f64()),
         Some(Value::String(text)) => text.parse().ok(),
         _ => None,
     };
     let whole =
         Duration::from_secs(seconds.unwrap_or_default().clamp(MIN_LIFETIME, MAX_LIFETIME.into()));
-    let issued = answer.issued_at.as_ref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let issued = answer.text("issued_at").and_then(|text| text.parse::<jiff::Timestamp>().ok());
     // The server's clock decides only where it agrees with ours as far as to leave any time at all.
     let age = issued.and_then(|issued| now.duration_since(SystemTime::from(issued)).ok());
     match age.and_then(|age| whole.checked_sub(age)) {
@@ -280,6 +288,7 @@ mod tests {
     fn reads_both_names_of_a_token() {
         for (body, expected) in [
             (r#"{"token":"a"}"#, "Bearer a"),
+            (r#"{"Token":"a"}"#, "Bearer a"),
             (r#"{"access_token":"b"}"#, "Bearer b"),
             (r#"{"token":"a","access_token":"b"}"#, "Bearer b"),
             (r#"{"token":"a","access_token":"","expires_in":null}"#, "Bearer a"),
@@ -318,7 +327,7 @@ mod tests {
             (format!(r#""expires_in":300,{}"#, issued("2070-01-12T10:00:00Z")), 300),
             (format!(r#""expires_in":300,{}"#, issued("yesterday")), 300),
         ] {
-            let answer = serde_json::from_str(&format!("{{{fields}}}")).unwrap();
+            let answer = Fields::parse(format!("{{{fields}}}").as_bytes()).unwrap();
             assert_eq!(lifetime(&answer, now).as_secs(), expected, "{fields}");
         }
     }

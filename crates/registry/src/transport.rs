@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::{
     RegistryError,
-    fault::{RequestFault, body_words},
+    fault::{RequestFault, body_words, is_unclean_end},
     refusal::{MAX_ERROR_BODY, Refusal},
     traffic::Counters,
 };
@@ -27,6 +27,8 @@ const MAX_DISCARDED: usize = 16 << 10;
 /// Times and counts that every request goes by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {
+    /// For the first answer of a host, and a token server's, the connection included.
+    pub(crate) first: Duration,
     pub(crate) response: Duration,
     /// For answers that come after a registry has stored a blob: it may copy and hash gigabytes before.
     pub(crate) commit: Duration,
@@ -254,6 +256,8 @@ pub(crate) struct Answer {
     response: Response,
     stall: Duration,
     traffic: Arc<Counters>,
+    /// Whether the connection ended where only its end can tell the body's, but not as TLS wants it.
+    unclean: bool,
 }
 
 impl Answer {
@@ -263,7 +267,7 @@ impl Answer {
         stall: Duration,
         traffic: Arc<Counters>,
     ) -> Self {
-        Self { method, url, response, stall, traffic }
+        Self { method, url, response, stall, traffic, unclean: false }
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -308,15 +312,21 @@ impl Answer {
                 self.traffic.received(chunk.as_ref().map_or(0, Bytes::len));
                 Ok(chunk)
             }
-            Ok(Err(error)) => Err(RegistryError::Interrupted {
-                url: self.url.clone(),
-                reason: body_words(&error),
-            }),
+            Ok(Err(error)) => {
+                let headers = self.response.headers();
+                self.unclean = is_unclean_end(&error)
+                    && !headers.contains_key(header::CONTENT_LENGTH)
+                    && !headers.contains_key(header::TRANSFER_ENCODING);
+                let reason = body_words(&error);
+                Err(RegistryError::Interrupted { url: self.url.clone(), reason })
+            }
             Err(_) => Err(RegistryError::Stalled { url: self.url.clone(), after: self.stall }),
         }
     }
 
     /// Reads the body, and fails if it has more than `limit` bytes.
+    ///
+    /// What TLS ended without `close_notify` is whole where the reader finds it whole: a digest, or JSON to its end.
     pub(crate) async fn collect(
         mut self,
         what: &'static str,
@@ -327,9 +337,11 @@ impl Answer {
         let mut body = BytesMut::with_capacity(announced.min(64 << 10) as usize);
         let mut fits = announced <= limit;
         while fits {
-            match self.chunk().await? {
-                Some(chunk) => body.extend_from_slice(&chunk),
-                None => return Ok(body.freeze()),
+            match self.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => return Ok(body.freeze()),
+                Err(_) if self.unclean => return Ok(body.freeze()),
+                Err(error) => return Err(error),
             }
             fits = body.len() as u64 <= limit;
         }

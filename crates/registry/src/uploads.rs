@@ -4,19 +4,34 @@ use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::Stream;
-use http::{StatusCode, header};
+use http::{HeaderName, StatusCode, header};
 use reqwest::{Method, Url};
 use spec::{Digest, Repository};
 
 use crate::{
     RegistryError, Remote,
-    endpoint::{Call, Redirects},
+    endpoint::Call,
     hosts::Need,
+    links,
     session::Session,
     transport::{Answer, Payload, UploadBody},
 };
 
 const OCTETS: &str = "application/octet-stream";
+/// How registries say that they took what they were sent.
+const TAKEN: [StatusCode; 4] =
+    [StatusCode::CREATED, StatusCode::ACCEPTED, StatusCode::NO_CONTENT, StatusCode::OK];
+/// How much less is tried after a registry, or a proxy before it, finds a request too large: below the limits that are
+/// usual, of 100 MB down to nginx's 1 MiB.
+const SMALLER_PARTS: [u64; 6] = [64 << 20, 16 << 20, 4 << 20, 1 << 20, 512 << 10, 256 << 10];
+/// The least that a registry's `OCI-Chunk-Max-Length` is heeded to: smaller parts would take for ever.
+const SMALLEST_PART: u64 = 64 << 10;
+/// How much goes in one request to Docker's own registry. It drops an upload that breaks off within a request, but goes on
+/// with one that breaks off between two.
+const STATEFUL_PART: u64 = 64 << 20;
+/// How much of an upload the registry wants in a request, at the least and at the most.
+static CHUNK_MIN: HeaderName = HeaderName::from_static("oci-chunk-min-length");
+static CHUNK_MAX: HeaderName = HeaderName::from_static("oci-chunk-max-length");
 
 /// What became of a mount.
 #[derive(Debug)]
@@ -37,6 +52,35 @@ pub struct UploadSession {
     /// Where it goes on. The registry's choice, renewed by every answer; it may carry secrets and is never shown.
     location: Url,
     offset: u64,
+    limits: Limits,
+    /// Whether what is sent next is a part, and not all that is left.
+    parted: bool,
+}
+
+/// How much a registry wants in one request.
+#[derive(Clone, Copy, Debug, Default)]
+struct Limits {
+    least: u64,
+    most: Option<u64>,
+}
+
+impl Limits {
+    fn of(answer: &Answer) -> Self {
+        let number =
+            |name: &HeaderName| answer.header(name).and_then(|value| value.trim().parse().ok());
+        let most = number(&CHUNK_MAX).filter(|&most| most > 0);
+        Self {
+            least: number(&CHUNK_MIN).unwrap_or_default(),
+            most: most.map(|most: u64| most.max(SMALLEST_PART)),
+        }
+    }
+
+    /// Returns how much to try after `sent` bytes were too many; nothing if less is not to be had.
+    fn below(self, sent: u64) -> Option<u64> {
+        let fits = |&part: &u64| part < sent && part >= self.least;
+        let least = Some(self.least).filter(|&least| least > 0 && least < sent);
+        SMALLER_PARTS.into_iter().find(fits).or(least)
+    }
 }
 
 impl Remote {
@@ -101,19 +145,33 @@ impl Remote {
         }
         let call = Call::new(Method::POST, url.clone());
         let answer = session.send_scoped(call, &scopes).await?;
-        let mut wanted = vec![StatusCode::ACCEPTED];
-        if mount.is_some() {
-            wanted.push(StatusCode::CREATED);
-        }
-        let answer = answer.expect(&wanted).await?;
-        if answer.status() == StatusCode::CREATED {
+        let answer = answer.expect(&TAKEN).await?;
+        if mount.is_some() && answer.status() == StatusCode::CREATED {
             answer.discard().await;
             return Ok(Mounted::Yes);
         }
         let location =
             location(&session, &url, &answer)?.ok_or_else(|| malformed("Location", &answer))?;
+        let limits = Limits::of(&answer);
         answer.discard().await;
-        Ok(Mounted::Started(UploadSession { remote: self.clone(), session, location, offset: 0 }))
+        let remote = self.clone();
+        let upload = UploadSession { remote, session, location, offset: 0, limits, parted: false };
+        Ok(Mounted::Started(upload))
+    }
+
+    /// Goes on with an upload that another process has begun, by what [`UploadSession::location`] said to it, from where
+    /// the registry says that it is. Fails if the registry does not say so: then the upload has to be started anew.
+    pub async fn resume_upload(&self, location: &str) -> Result<UploadSession, RegistryError> {
+        let mut walk = self.walk(Need::Push);
+        let session = walk.next().await?;
+        let base = session.endpoint.base.clone();
+        let location = acceptable(&session, &base, location)
+            .ok_or_else(|| RegistryError::Header { name: "Location", url: base.to_string() })?;
+        let (remote, limits) = (self.clone(), Limits::default());
+        let mut upload =
+            UploadSession { remote, session, location, offset: 0, limits, parted: false };
+        upload.status().await?;
+        Ok(upload)
     }
 }
 
@@ -121,6 +179,29 @@ impl UploadSession {
     /// Returns how many bytes the registry is known to have.
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Returns where it goes on, for [`Remote::resume_upload`]. It may carry secrets.
+    pub fn location(&self) -> &str {
+        self.location.as_str()
+    }
+
+    /// Returns how much the next [`Self::append`] may carry of the `rest` of a blob, and takes note of it.
+    pub fn part(&mut self, rest: u64) -> u64 {
+        let stateful = self.location.query_pairs().any(|(key, _)| key == "_state");
+        let limits = [
+            self.session.largest_part(),
+            self.limits.most,
+            stateful.then(|| STATEFUL_PART.max(self.limits.least)),
+        ];
+        let part = limits.into_iter().flatten().fold(rest, u64::min);
+        self.parted = part < rest;
+        part
+    }
+
+    /// Tells whether the registry wants blobs whole, by [`Self::send`].
+    pub fn is_whole(&self) -> bool {
+        self.session.wants_whole_blobs() && self.offset == 0
     }
 
     /// Uploads what is left of a blob and finishes the upload: one `PATCH` and one `PUT`, as Docker does.
@@ -133,7 +214,7 @@ impl UploadSession {
         length: Option<u64>,
         digest: &Digest,
     ) -> Result<(), RegistryError> {
-        if self.session.wants_whole_blobs() && self.offset == 0 {
+        if self.is_whole() {
             return self.send_whole(body, length, digest).await;
         }
         self.append(body, length).await?;
@@ -156,10 +237,9 @@ impl UploadSession {
         let mut call = Call::new(Method::PATCH, self.location.clone())
             .header(header::CONTENT_TYPE, OCTETS)
             .payload(Payload::Upload(Some(body)))
-            .redirects(Redirects::Never)
             .slow();
         if let Some(length) = length
-            && self.offset > 0
+            && (self.offset > 0 || self.parted)
         {
             let range = format!("{}-{}", self.offset, self.offset + length - 1);
             call = call.header(header::CONTENT_RANGE, &range);
@@ -170,9 +250,18 @@ impl UploadSession {
             self.session.want_whole_blobs();
             return Err(RegistryError::PartsRefused { status: status.as_u16() });
         }
-        let wanted = [StatusCode::ACCEPTED, StatusCode::NO_CONTENT, StatusCode::CREATED];
-        let answer = self.expect(answer, &wanted).await?;
-        self.offset = uploaded(&answer).unwrap_or(self.offset + watch.sent());
+        if status == StatusCode::PAYLOAD_TOO_LARGE
+            && let Some(most) = self.limits.below(length.unwrap_or_else(|| watch.sent()))
+        {
+            self.session.limit_parts(most);
+            answer.discard().await;
+            return Err(RegistryError::PartTooLarge { most });
+        }
+        let answer = self.expect(answer, &TAKEN).await?;
+        let sent = self.offset + watch.sent();
+        // What makes no sense is not believed; the digest tells in the end.
+        let known = uploaded(&answer).filter(|known| (self.offset + 1..=sent).contains(known));
+        self.offset = known.unwrap_or(sent);
         self.relocate(&answer)?;
         answer.discard().await;
         Ok(())
@@ -189,7 +278,7 @@ impl UploadSession {
             .header(header::CONTENT_TYPE, OCTETS)
             .payload(Payload::Upload(Some(UploadBody::new(body, length))));
         let answer = self.session.send(call).await?;
-        let answer = self.expect(answer, &[StatusCode::CREATED, StatusCode::NO_CONTENT]).await?;
+        let answer = self.expect(answer, &TAKEN).await?;
         finished(answer, digest).await?;
         self.session.endpoint.traffic.sent_blob();
         Ok(())
@@ -200,7 +289,7 @@ impl UploadSession {
     /// Not every registry can: Docker's own drops an upload that was cut within a `PATCH`, as its location names the
     /// offset. That is [`RegistryError::UploadUnknown`], and the upload has to be started again.
     pub async fn status(&mut self) -> Result<u64, RegistryError> {
-        let call = Call::new(Method::GET, self.location.clone()).redirects(Redirects::Never);
+        let call = Call::new(Method::GET, self.location.clone());
         let answer = self.session.send(call).await?;
         let wanted = [StatusCode::NO_CONTENT, StatusCode::OK, StatusCode::ACCEPTED];
         let answer = self.expect(answer, &wanted).await?;
@@ -221,7 +310,7 @@ impl UploadSession {
                 Err(_) => refused.map(drop),
             };
         }
-        let answer = self.expect(answer, &[StatusCode::CREATED, StatusCode::NO_CONTENT]).await?;
+        let answer = self.expect(answer, &TAKEN).await?;
         finished(answer, digest).await?;
         self.session.endpoint.traffic.sent_blob();
         Ok(())
@@ -229,8 +318,7 @@ impl UploadSession {
 
     /// Tells the registry to forget the upload.
     pub async fn cancel(self) -> Result<(), RegistryError> {
-        let call =
-            Call::new(Method::DELETE, self.location.clone()).redirects(Redirects::Never).once();
+        let call = Call::new(Method::DELETE, self.location.clone()).once();
         let answer = self.session.send(call).await?;
         match answer.status() {
             // Gone already, or a registry that only forgets by itself.
@@ -245,7 +333,7 @@ impl UploadSession {
     fn put(&self, digest: &Digest) -> Call {
         let mut url = self.location.clone();
         url.query_pairs_mut().append_pair("digest", &digest.to_string());
-        Call::new(Method::PUT, url).redirects(Redirects::Never).slow()
+        Call::new(Method::PUT, url).slow()
     }
 
     async fn expect(&self, answer: Answer, wanted: &[StatusCode]) -> Result<Answer, RegistryError> {
@@ -280,14 +368,18 @@ fn malformed(name: &'static str, answer: &Answer) -> RegistryError {
     RegistryError::Header { name, url: answer.url.clone() }
 }
 
-/// Returns where an upload goes on: anywhere by HTTP, but not from TLS to plain text, as it carries the layer.
+/// Returns where an upload goes on.
 fn location(session: &Session, base: &Url, answer: &Answer) -> Result<Option<Url>, RegistryError> {
     let Some(location) = answer.header(&header::LOCATION) else { return Ok(None) };
-    let next = base.join(location).map_err(|_| malformed("Location", answer))?;
+    let next = acceptable(session, base, location).ok_or_else(|| malformed("Location", answer))?;
+    Ok(Some(next))
+}
+
+/// Returns where an upload may go on: anywhere by HTTP, but not from TLS to plain text, as it carries the layer.
+fn acceptable(session: &Session, base: &Url, location: &str) -> Option<Url> {
+    let next = links::resolve(base, location)?;
     let plain = next.scheme() == "http" && base.scheme() == "https" && !session.endpoint.insecure;
-    let known = matches!(next.scheme(), "http" | "https");
-    let named = !next.username().is_empty() || next.password().is_some();
-    if !known || plain || named { Err(malformed("Location", answer)) } else { Ok(Some(next)) }
+    (!plain).then_some(next)
 }
 
 /// Reads how much a registry has from `Range: 0-99` (or `bytes=0-99`). `0-0` is nothing: registries say it of a new
@@ -309,6 +401,21 @@ fn parse_uploaded(value: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_get_smaller_down_to_a_limit() {
+        for (least, sent, expected) in [
+            (0, 10 << 20, Some(4 << 20)),
+            (0, 1 << 30, Some(64 << 20)),
+            (0, 4 << 20, Some(1 << 20)),
+            (5 << 20, 10 << 20, Some(5 << 20)),
+            (5 << 20, 5 << 20, None),
+            (0, 256 << 10, None),
+            (u64::MAX, 1 << 30, None),
+        ] {
+            assert_eq!(Limits { least, most: None }.below(sent), expected, "{least} {sent}");
+        }
+    }
 
     #[test]
     fn offsets_are_read_strictly() {

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use api::auth::AuthConfig;
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING,
     USER_AGENT,
@@ -22,6 +24,11 @@ use crate::error::CliError;
 
 /// The largest file that is read.
 const MAX_SIZE: u64 = 16 * 1024 * 1024;
+/// Base64 as people write it: its end may be left off.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 /// The file's name in the configuration directory.
 const NAME: &str = "config.json";
 
@@ -256,7 +263,9 @@ pub(super) fn read_entry(server: &str, entry: &Value) -> Result<AuthConfig, Stri
     let encoded = text("auth");
     if !encoded.is_empty() {
         let invalid = || format!("invalid auth configuration for `{server}`");
-        let decoded = STANDARD.decode(encoded).map_err(|_| invalid())?;
+        // `base64` without `-w0` breaks lines, which Go passes over.
+        let encoded = encoded.replace(['\r', '\n'], "");
+        let decoded = LENIENT.decode(encoded.trim()).map_err(|_| invalid())?;
         let decoded = String::from_utf8(decoded).map_err(|_| invalid())?;
         let (user, password) =
             decoded.split_once(':').filter(|(user, _)| !user.is_empty()).ok_or_else(invalid)?;
@@ -317,12 +326,16 @@ mod tests {
             r#"{"auths":{
                 "https://index.docker.io/v1/":{"auth":"aHViOnB3"},
                 "https://old.example/v1/":{"auth":"b2xkOnB3"},
+                "wrapped.example":{"auth":"dXNl\r\ncjpwdw\n==\n"},
+                "bare.example":{"auth":"dXNlcjpwdw"},
                 "new.example:5000":{"auth":"bmV3OmE6Yg==","identitytoken":"tok"}}}"#,
         );
         let file = file.unwrap();
         for (server, expected) in [
             ("https://index.docker.io/v1/", Some(("hub", "pw", ""))),
             ("old.example", Some(("old", "pw", ""))),
+            ("wrapped.example", Some(("user", "pw", ""))),
+            ("bare.example", Some(("user", "pw", ""))),
             ("new.example:5000", Some(("new", "a:b", "tok"))),
             ("new.example", None),
             ("example", None),

@@ -221,6 +221,7 @@ impl DaemonConfig {
             proxy: ProxyConfig {
                 http: self.proxies.http.clone(),
                 https: self.proxies.https.clone(),
+                all: self.proxies.all.clone(),
                 no_proxy: self.proxies.no_proxy.clone(),
             },
             stall_timeout: self.stall_timeout,

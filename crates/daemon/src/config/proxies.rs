@@ -7,6 +7,8 @@ pub struct Proxies {
     pub http: Option<String>,
     /// For HTTPS.
     pub https: Option<String>,
+    /// For both where they have none of their own.
+    pub all: Option<String>,
     /// What is reached without a proxy.
     pub no_proxy: Option<String>,
 }
@@ -17,6 +19,7 @@ impl std::fmt::Debug for Proxies {
         f.debug_struct("Proxies")
             .field("http", &self.http.as_deref().map(mask_credentials))
             .field("https", &self.https.as_deref().map(mask_credentials))
+            .field("all", &self.all.as_deref().map(mask_credentials))
             .field("no_proxy", &self.no_proxy)
             .finish()
     }

@@ -1,14 +1,16 @@
 //! One layer, the cheapest way to the registry.
 
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use archive::{GzipEncoder, LAYER_LEVEL};
-use registry::{Mounted, UploadSession};
+use registry::{Mounted, Presence, UploadSession};
 use spec::{Descriptor, DiffId, Digest, MediaType, Repository};
 use store::{Source, Spool};
 
 use super::manifest::LayerToPush;
+use super::upload::{Content, Upload};
 use super::{Push, refused};
 use crate::engine::blocking;
 use crate::transfer::{Transfers, Watcher, Watchers};
@@ -66,7 +68,7 @@ impl Job {
         let network = self.push.engine.network();
         let _turn = self.watchers.turn(&network.uploads).await?;
         if let Some(known) = &self.layer.known
-            && self.exists(&known.digest).await?.is_some()
+            && self.presence(&known.digest).await?.is_some()
         {
             self.watchers.report(LayerState::LayerAlreadyExists);
             return Ok(known.clone());
@@ -106,8 +108,23 @@ impl Job {
         Ok(descriptor)
     }
 
-    async fn exists(&self, digest: &Digest) -> Result<Option<u64>> {
-        self.push.remote.blob_size(digest).await.map_err(refused)
+    async fn presence(&self, digest: &Digest) -> Result<Option<Presence>> {
+        self.push.remote.blob_presence(digest).await.map_err(refused)
+    }
+
+    async fn upload(
+        &self,
+        session: Option<UploadSession>,
+        blob: &Descriptor,
+        path: PathBuf,
+    ) -> Result<()> {
+        let (watchers, content) = (Arc::clone(&self.watchers), Content::File(path));
+        Upload { push: &self.push, watchers, blob, content }.run(session).await
+    }
+
+    /// Returns the size of a blob that the registry has and tells of.
+    async fn size(&self, digest: &Digest) -> Result<Option<u64>> {
+        Ok(self.presence(digest).await?.and_then(|found| found.size))
     }
 
     /// Returns where the layer is known to be at this registry, the most promising place first: those noted with the same
@@ -170,7 +187,7 @@ impl Job {
         if let Some(known) = self.layer.known.as_ref().filter(|known| known.digest == *digest) {
             return Ok(known.clone());
         }
-        let size = self.exists(digest).await?.ok_or_else(|| {
+        let size = self.size(digest).await?.ok_or_else(|| {
             EngineError::Missing(format!(
                 "the registry does not have the blob {digest} that it mounted"
             ))
@@ -184,7 +201,7 @@ impl Job {
         let others =
             sources.iter().filter(|source| Some(&source.digest) != known).take(EXISTENCE_CHECKS);
         for source in others {
-            if let Some(size) = self.exists(&source.digest).await? {
+            if let Some(size) = self.size(&source.digest).await? {
                 let digest = source.digest.clone();
                 return Ok(Some(Descriptor::new(MediaType::DockerLayerGzip, digest, size)));
             }

@@ -172,11 +172,11 @@ impl Push {
 
     /// Uploads the config unless the registry has it.
     async fn config(&self, descriptor: &Descriptor, image: &Image) -> Result<()> {
-        let known = self.remote.blob_size(&descriptor.digest).await.map_err(refused)?;
+        let known = self.remote.blob_presence(&descriptor.digest).await.map_err(refused)?;
         if known.is_some() {
             return Ok(());
         }
-        self.upload_bytes(&descriptor.digest, image.config.bytes().clone()).await
+        self.upload_bytes(descriptor, image.config.bytes().clone()).await
     }
 
     /// Notes at which registry the image now is, so that its next push there is short.

@@ -2,15 +2,16 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt, stream};
 use registry::{Recovery, RegistryError, UploadSession};
-use spec::{Descriptor, Digest};
+use spec::Descriptor;
 
-use super::layer::Job;
 use super::{Push, refused};
 use crate::engine::blocking;
 use crate::transfer::Watchers;
@@ -19,20 +20,37 @@ use crate::{EngineError, LayerState, Result};
 /// How much is read from the disk at once, in bytes.
 const READ_SIZE: usize = 256 << 10;
 
-impl Job {
-    /// Sends a blob from a file. After a failure the upload goes on from what the registry has, or begins anew.
-    pub(super) async fn upload(
-        &self,
-        mut session: Option<UploadSession>,
-        blob: &Descriptor,
-        path: PathBuf,
-    ) -> Result<()> {
+/// What is sent.
+#[derive(Clone)]
+pub(super) enum Content {
+    File(PathBuf),
+    Bytes(Bytes),
+}
+
+type Body = BoxStream<'static, std::io::Result<Bytes>>;
+
+/// One blob on its way to the registry.
+pub(super) struct Upload<'a> {
+    pub(super) push: &'a Push,
+    pub(super) watchers: Arc<Watchers>,
+    pub(super) blob: &'a Descriptor,
+    pub(super) content: Content,
+}
+
+impl Upload<'_> {
+    /// Sends the blob. After a failure the upload goes on from what the registry has, or begins anew.
+    pub(super) async fn run(&self, mut session: Option<UploadSession>) -> Result<()> {
         let attempts = self.push.engine.network().limits.attempts;
         let mut failures = 0;
         loop {
-            let error = match self.attempt(&mut session, blob, &path).await {
+            let error = match self.attempt(&mut session).await {
                 Ok(()) => return Ok(()),
                 Err(Failure::Local(error)) => return Err(error),
+                // Each is smaller than the one before, so that this ends.
+                Err(Failure::Registry(RegistryError::PartTooLarge { most })) => {
+                    tracing::info!(blob = %self.blob.digest, most, "sent in smaller parts");
+                    continue;
+                }
                 Err(Failure::Registry(error)) => error,
             };
             failures += 1;
@@ -41,29 +59,48 @@ impl Job {
         }
     }
 
-    async fn attempt(
-        &self,
-        session: &mut Option<UploadSession>,
-        blob: &Descriptor,
-        path: &Path,
-    ) -> Result<(), Failure> {
+    async fn attempt(&self, session: &mut Option<UploadSession>) -> Result<(), Failure> {
         let mut current = match session.take() {
             Some(current) => current,
             None => self.push.remote.start_upload().await?,
         };
-        let offset = current.offset();
-        let body =
-            read_file(path.to_owned(), offset, blob.size, Arc::clone(&self.watchers)).await?;
-        match current.send(body, Some(blob.size - offset), &blob.digest).await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                // The registry may have kept a part. If it does not say so, the next attempt begins anew.
-                if matches!(error.recovery(), Recovery::Retry { .. })
-                    && current.status().await.is_ok_and(|offset| offset <= blob.size)
-                {
-                    *session = Some(current);
-                }
-                Err(error.into())
+        let Err(failure) = self.send(&mut current).await else { return Ok(()) };
+        // The registry may have kept a part. If it does not say so, the next attempt begins anew.
+        if let Failure::Registry(error) = &failure
+            && matches!(error.recovery(), Recovery::Retry { .. })
+            && current.status().await.is_ok_and(|offset| offset <= self.blob.size)
+        {
+            *session = Some(current);
+        }
+        Err(failure)
+    }
+
+    /// Sends what the registry has not got, in as many parts as it wants.
+    async fn send(&self, current: &mut UploadSession) -> Result<(), Failure> {
+        let (size, digest) = (self.blob.size, &self.blob.digest);
+        if current.is_whole() {
+            return Ok(current.send(self.body(0, size).await?, Some(size), digest).await?);
+        }
+        while current.offset() < size {
+            let offset = current.offset();
+            let part = current.part(size - offset);
+            current.append(self.body(offset, offset + part).await?, Some(part)).await?;
+        }
+        Ok(current.finish(digest).await?)
+    }
+
+    async fn body(&self, offset: u64, end: u64) -> Result<Body> {
+        match &self.content {
+            Content::File(path) => {
+                let (path, watchers) = (path.clone(), Arc::clone(&self.watchers));
+                Ok(read_file(path, offset..end, self.blob.size, watchers).await?.boxed())
+            }
+            Content::Bytes(bytes) => {
+                let short = || EngineError::Internal("a blob is shorter than it was".to_owned());
+                let range = usize::try_from(offset).ok().zip(usize::try_from(end).ok());
+                let range = range.filter(|&(from, to)| from <= to && to <= bytes.len());
+                let (from, to) = range.ok_or_else(short)?;
+                Ok(stream::once(std::future::ready(Ok(bytes.slice(from..to)))).boxed())
             }
         }
     }
@@ -71,25 +108,23 @@ impl Job {
 
 impl Push {
     /// Sends a small blob from memory.
-    pub(super) async fn upload_bytes(&self, digest: &Digest, bytes: Bytes) -> Result<()> {
-        let size = bytes.len() as u64;
-        let mut session = self.remote.start_upload().await.map_err(refused)?;
-        let body = stream::once(std::future::ready(Ok(bytes)));
-        session.send(body, Some(size), digest).await.map_err(refused)
+    pub(super) async fn upload_bytes(&self, blob: &Descriptor, bytes: Bytes) -> Result<()> {
+        let (watchers, content) = (Arc::default(), Content::Bytes(bytes));
+        Upload { push: self, watchers, blob, content }.run(None).await
     }
 }
 
-/// Reads a file from `offset` to `size`, in pieces, on blocking threads, and reports how far it is.
+/// Reads a part of a file of `size` bytes, in pieces, on blocking threads, and reports how far it is.
 async fn read_file(
     path: PathBuf,
-    offset: u64,
+    part: Range<u64>,
     size: u64,
     watchers: Arc<Watchers>,
 ) -> Result<impl Stream<Item = std::io::Result<Bytes>> + Send + 'static> {
     let file = blocking(move || {
         let open = || {
             let mut file = File::open(&path)?;
-            file.seek(SeekFrom::Start(offset))?;
+            file.seek(SeekFrom::Start(part.start))?;
             Ok(file)
         };
         open().map_err(|source| EngineError::Open { path, source })
@@ -98,7 +133,7 @@ async fn read_file(
     let step = move |(mut file, offset): (File, u64)| {
         let watchers = Arc::clone(&watchers);
         async move {
-            let want = usize::try_from(size - offset).unwrap_or(READ_SIZE).min(READ_SIZE);
+            let want = usize::try_from(part.end - offset).unwrap_or(READ_SIZE).min(READ_SIZE);
             if want == 0 {
                 return Ok(None);
             }
@@ -114,7 +149,7 @@ async fn read_file(
             Ok(Some((bytes, (file, offset))))
         }
     };
-    Ok(stream::try_unfold((file, offset), step))
+    Ok(stream::try_unfold((file, part.start), step))
 }
 
 /// Why an attempt ended: only a registry's failure may be worth another.

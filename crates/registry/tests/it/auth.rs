@@ -292,6 +292,69 @@ async fn token_servers_are_not_believed() {
 }
 
 #[tokio::test]
+async fn a_token_server_may_redirect_within_its_host() {
+    let identity = Credentials::IdentityToken { username: "ann".into(), token: "fresh".into() };
+    for (who, method, status) in [
+        (ann(), "GET", 301),
+        (ann(), "GET", 307),
+        (Credentials::Anonymous, "GET", 302),
+        (identity.clone(), "POST", 301),
+        (identity, "POST", 308),
+    ] {
+        let server = with_tokens().await;
+        let token = Answer::status(200).json(r#"{"token":"t1"}"#);
+        server.on(method, "/token", [Answer::redirect(status, "/token/")]).on(
+            method,
+            "/token/",
+            [token],
+        );
+        remote_of(&client(), &server, &who).await.manifest(&tag()).await.unwrap();
+        let asked: Vec<_> =
+            server.received().into_iter().filter(|r| r.path().starts_with("/token")).collect();
+        assert_eq!(asked[0].header("authorization"), asked[1].header("authorization"));
+        assert_eq!((asked[1].method.as_str(), &asked[1].body), (method, &asked[0].body));
+    }
+}
+
+#[tokio::test]
+async fn who_shows_nothing_may_be_led_to_another_token_server() {
+    let elsewhere = Scripted::start().await.unwrap();
+    elsewhere.on("GET", "/token", [Answer::status(200).json(r#"{"token":"t1"}"#)]);
+    let server = with_tokens().await;
+    server.on("GET", "/token", [Answer::redirect(307, &format!("{}/token", elsewhere.url()))]);
+    let remote = remote_of(&client(), &server, &Credentials::Anonymous).await;
+    remote.manifest(&tag()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_registry_that_has_moved_is_read_with_what_anybody_gets() {
+    let real = with_tokens().await;
+    let front = Scripted::start().await.unwrap();
+    let to = |path: &str| Answer::redirect(308, &format!("{}{path}", real.url()));
+    let blob = descriptor(&content(100));
+    takes(&real, &blob_path(&blob), "Bearer t1", || Answer::status(200).body(content(100)));
+    front.on("GET", "/v2/", [to("/v2/")]).on("GET", PATH, [to(PATH)]).on(
+        "GET",
+        &blob_path(&blob),
+        [to(&blob_path(&blob))],
+    );
+    let remote = remote_of(&client(), &front, &ann()).await;
+    remote.manifest(&tag()).await.unwrap();
+    let (bytes, error) = drain(remote.blob(&blob, 0..100).await.unwrap()).await;
+    assert!(error.is_none() && bytes.len() == 100);
+    // One token, for which nobody showed a password.
+    assert_eq!(tokens(&real).len(), 1);
+    for request in real.received() {
+        assert_ne!(request.header("authorization"), Some(ANN), "{request}");
+    }
+
+    // What it refuses to anybody is refused.
+    takes(&real, PATH, "Bearer never", || manifest(b"{}"));
+    assert!(remote.manifest(&tag()).await.unwrap_err().is_unauthorized());
+    assert_eq!(tokens(&real).len(), 1);
+}
+
+#[tokio::test]
 async fn odd_realms_are_refused() {
     for (challenge, expected) in [
         ("Bearer service=s", "no realm specified for token auth challenge"),

@@ -98,12 +98,99 @@ async fn other_ranges_and_sizes_are_refused() {
         ("another size", part("bytes 100-199/2000"), "is 2000 bytes, its descriptor says 1000"),
         ("a shorter blob", Answer::status(200).body(vec![0; 999]), "is 999 bytes"),
         ("a longer blob", Answer::status(200).body(vec![0; 1001]), "is 1001 bytes"),
-        ("no such range", Answer::status(416), "unknown: "),
+        ("refused with and without", Answer::status(416), "unknown: "),
     ] {
         server.on("GET", &blob_path(&blob), [answer]);
         let error = read(&remote(&server).await, &blob, 100..200).await.unwrap_err();
         assert!(error.to_string().contains(expected), "{name}: {error}");
         assert_ne!(error.recovery(), RETRY, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn who_refuses_ranges_is_asked_for_all() {
+    for (status, elsewhere) in [
+        (400, false),
+        (403, false),
+        (405, false),
+        (416, false),
+        (501, false),
+        (403, true),
+        (416, true),
+    ] {
+        let (server, store) = (Scripted::start().await.unwrap(), Scripted::start().await.unwrap());
+        let bytes = content(1000);
+        let blob = descriptor(&bytes);
+        let (served, path) = (bytes.clone(), blob_path(&blob));
+        let reply = move |request: &Received| match request.header("range") {
+            Some(_) => Answer::status(status),
+            None => Answer::status(200).body(served.clone()),
+        };
+        if elsewhere {
+            let target = format!("{}/signed?X-Signature=a", store.url());
+            server.on("GET", &path, [Answer::redirect(307, &target)]);
+            store.reply("GET", "/signed", reply);
+        } else {
+            server.reply("GET", &path, reply);
+        }
+        let remote = remote(&server).await;
+        for _ in 0..2 {
+            let (ranged, received, error) = read(&remote, &blob, 100..200).await.unwrap();
+            assert!(!ranged && error.is_none(), "{status}: {error:?}");
+            assert_eq!(received, bytes, "{status}");
+        }
+        // The second time it is known.
+        assert_eq!(server.count("GET", &path), 3, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_range_that_is_cut_short_says_how_far_it_goes() {
+    let server = Scripted::start().await.unwrap();
+    let bytes = content(300_000);
+    let blob = descriptor(&bytes);
+    let served = bytes.clone();
+    server.reply("GET", &blob_path(&blob), move |request| {
+        let first: usize =
+            request.header("range").unwrap()[6..].split('-').next().unwrap().parse().unwrap();
+        // The last one is too little to go on with.
+        let length = if first < 200_000 { 70_000 } else { 10 };
+        let part = served[first..first + length].to_vec();
+        let range = format!("bytes {first}-{}/{}", first + length - 1, served.len());
+        Answer::status(206).header("content-range", range).body(part)
+    });
+    let remote = remote(&server).await;
+    let stream = remote.blob(&blob, 100_000..250_000).await.unwrap();
+    assert_eq!((stream.ranged, stream.part.clone()), (true, 100_000..170_000));
+    let (received, error) = drain(stream).await;
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(received, bytes[100_000..170_000]);
+    let (_, _, error) = read(&remote, &blob, 200_000..250_000).await.unwrap();
+    assert_eq!(error.unwrap().recovery(), RETRY);
+}
+
+#[tokio::test]
+async fn a_blob_is_there_or_not_or_nobody_says() {
+    let server = Scripted::start().await.unwrap();
+    let blob = descriptor(b"config");
+    let path = blob_path(&blob);
+    for (answer, expected) in [
+        (Answer::status(200).body("config"), Some(Some(6))),
+        (Answer::status(200).body("config").chunked(), Some(None)),
+        (Answer::status(404), None),
+        (Answer::status(400), None),
+        (Answer::status(403), None),
+        (Answer::status(405), None),
+        (Answer::status(500), None),
+        (Answer::status(501), None),
+    ] {
+        server.on("HEAD", &path, [answer]);
+        let found = remote(&server).await.blob_presence(&blob.digest).await.unwrap();
+        assert_eq!(found.map(|found| found.size), expected);
+    }
+    for status in [401, 429, 502, 503] {
+        server.on("HEAD", &path, [Answer::status(status)]);
+        assert!(remote(&server).await.blob_presence(&blob.digest).await.is_err(), "{status}");
     }
 }
 

@@ -226,7 +226,7 @@ async fn proxies_are_used_and_spared() {
     let through = |no_proxy: Option<&str>| {
         let http = Some(format!("http://ann:s3cret@{}", proxy.host()));
         let no_proxy = no_proxy.map(ToOwned::to_owned);
-        let proxy = ProxyConfig { http, https: None, no_proxy };
+        let proxy = ProxyConfig { http, no_proxy, ..ProxyConfig::default() };
         let hub_endpoint = Some("http://hub.invalid".to_owned());
         Client::new(RegistryConfig { proxy, hub_endpoint, ..config() }).unwrap()
     };

@@ -38,14 +38,11 @@ async fn a_list_without_tags_is_empty() {
 
 #[tokio::test]
 async fn no_list_leads_astray() {
-    let elsewhere = Scripted::start().await.unwrap();
     let server = Scripted::start().await.unwrap();
-    let away = format!("<{}{PATH}>; rel=\"next\"", elsewhere.url());
     for link in [
         // Circles, of one page and of two.
         r#"</v2/me/app/tags/list?n=1000>; rel="next""#.to_owned(),
         r#"<?n=1000#again>; rel="next""#.to_owned(),
-        away,
         r#"<file:///etc/passwd>; rel="next""#.to_owned(),
         r#"<http://[>; rel="next""#.to_owned(),
     ] {
@@ -53,6 +50,27 @@ async fn no_list_leads_astray() {
         let remote = remote_of(&client(), &server, &ann()).await;
         let error = remote.tags().await.unwrap_err();
         assert!(matches!(error, RegistryError::Link { .. }), "{link}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_goes_on_at_its_own_registry_whatever_the_link_says() {
+    let elsewhere = Scripted::start().await.unwrap();
+    let server = Scripted::start().await.unwrap();
+    for link in [
+        format!("{}{PATH}?last=a", elsewhere.url()),
+        format!("https://{}{PATH}?last=a", server.host()),
+        format!("http://localhost:{}{PATH}?last=a", server.address().port()),
+        format!("//registry.internal{PATH}?last=a"),
+        "?last=a".to_owned(),
+        "list?last=a".to_owned(),
+    ] {
+        server.reply("GET", PATH, move |request| match request.query() {
+            "last=a" => page(r#"["b"]"#),
+            _ => page(r#"["a"]"#).header("link", format!("<{link}>; rel=\"next\"")),
+        });
+        let tags = remote_of(&client(), &server, &ann()).await.tags().await.unwrap();
+        assert_eq!(tags.iter().map(spec::Tag::as_str).collect::<Vec<_>>(), ["a", "b"]);
     }
     assert_eq!(elsewhere.lines(), [""; 0]);
 }

@@ -233,6 +233,109 @@ async fn what_the_registry_stored_is_what_was_sent() {
 }
 
 #[tokio::test]
+async fn every_word_for_success_is_one() {
+    let digest = Digest::sha256(b"abc");
+    for (begun, taken, finished) in
+        [(202, 202, 201), (200, 200, 200), (201, 201, 201), (204, 204, 204), (202, 204, 202)]
+    {
+        let server = server().await;
+        server
+            .on("POST", START, [Answer::status(begun).header("location", HERE)])
+            .on("PATCH", HERE, [Answer::status(taken)])
+            .on("PUT", HERE, [Answer::status(finished)]);
+        begin(&server).await.send(body(b"abc"), Some(3), &digest).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_last_request_may_be_redirected() {
+    let server = server().await;
+    let digest = Digest::sha256(b"abc");
+    server
+        .on("PATCH", HERE, [accepted("0-2")])
+        .on("PUT", HERE, [Answer::redirect(307, "/finish?a=b")])
+        .on("PUT", "/finish", [Answer::status(201)]);
+    begin(&server).await.send(body(b"abc"), Some(3), &digest).await.unwrap();
+    assert_eq!(server.count("PUT", "/finish"), 1);
+}
+
+#[tokio::test]
+async fn what_is_too_large_goes_in_smaller_parts() {
+    let most = 1 << 20;
+    let server = server().await;
+    server.reply("PATCH", HERE, move |request| {
+        if request.body.len() > most {
+            Answer::status(413).body("<html>")
+        } else {
+            let range = request.header("content-range").unwrap();
+            accepted(&format!("0-{}", range.split('-').nth(1).unwrap()))
+        }
+    });
+    let bytes = content(3 << 20);
+    let remote = pushing(&server).await;
+    let mut upload = remote.start_upload().await.unwrap();
+    assert_eq!(upload.part(3 << 20), 3 << 20);
+    let error = upload.append(body(&bytes), Some(3 << 20)).await.unwrap_err();
+    assert!(matches!(error, RegistryError::PartTooLarge { most: 0x0010_0000 }), "{error}");
+    while upload.offset() < 3 << 20 {
+        let (offset, rest) = (upload.offset(), (3 << 20) - upload.offset());
+        let part = upload.part(rest);
+        assert_eq!(part, 1 << 20);
+        let piece = &bytes[offset as usize..(offset + part) as usize];
+        upload.append(body(piece), Some(part)).await.unwrap();
+    }
+    // What was found out is known to the next upload.
+    assert_eq!(remote.start_upload().await.unwrap().part(3 << 20), 1 << 20);
+
+    // A registry that wants more than it takes cannot be helped.
+    let wants = Answer::status(202)
+        .header("location", HERE)
+        .header("oci-chunk-min-length", (1u64 << 40).to_string());
+    server.on("POST", START, [wants]);
+    let mut upload = pushing(&server).await.start_upload().await.unwrap();
+    let error = upload.append(body(&bytes), Some(3 << 20)).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Refused(_)), "{error}");
+}
+
+#[tokio::test]
+async fn the_most_that_a_registry_wants_is_heeded() {
+    let server = server().await;
+    for (most, expected) in
+        [("1000000", 1_000_000), ("1", 64 << 10), ("0", 9 << 20), ("x", 9 << 20)]
+    {
+        let begun =
+            Answer::status(202).header("location", HERE).header("oci-chunk-max-length", most);
+        server.on("POST", START, [begun]);
+        assert_eq!(begin(&server).await.part(9 << 20), expected, "{most}");
+    }
+    // Docker's own registry loses what breaks off within a request.
+    let begun = Answer::status(202).header("location", format!("{HERE}?_state=x"));
+    server.on("POST", START, [begun]);
+    assert_eq!(begin(&server).await.part(1 << 30), 64 << 20);
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_in_another_process() {
+    let server = server().await;
+    let bytes = content(300_000);
+    let digest = Digest::sha256(&bytes);
+    server
+        .on("PATCH", HERE, [accepted("0-299999")])
+        .on("GET", HERE, [Answer::status(204).header("range", "0-99999")])
+        .on("PUT", HERE, [Answer::status(201)]);
+    let location = begin(&server).await.location().to_owned();
+    let mut upload = pushing(&server).await.resume_upload(&location).await.unwrap();
+    assert_eq!(upload.offset(), 100_000);
+    upload.send(body(&bytes[100_000..]), Some(200_000), &digest).await.unwrap();
+
+    server.on("GET", HERE, [Answer::status(404)]);
+    assert!(pushing(&server).await.resume_upload(&location).await.is_err());
+    for odd in ["file:///etc/passwd", "http://ann:pw@127.0.0.1/", "http://["] {
+        assert!(pushing(&server).await.resume_upload(odd).await.is_err(), "{odd}");
+    }
+}
+
+#[tokio::test]
 async fn blobs_are_mounted_from_siblings() {
     let server = server().await;
     let digest = Digest::sha256(b"abc");

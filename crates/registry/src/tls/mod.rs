@@ -1,19 +1,31 @@
 //! TLS settings: the system's authorities, `certs.d`, and no checks at all for insecure registries.
 
-use std::{io, path::Path, path::PathBuf, sync::Arc};
+mod algorithms;
+mod identity;
+mod rsa;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod vectors;
+mod verifier;
+mod x509;
+
+use std::{collections::HashSet, io, path::Path, path::PathBuf, sync::Arc};
 
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::{
-        ResolvesClientCert,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
-    crypto::{CryptoProvider, ring},
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
     sign::CertifiedKey,
 };
 
+pub(crate) use verifier::CertificateFault;
+
 use crate::{RegistryError, hosts::Settings};
+use algorithms::provider;
+use identity::Identities;
+use verifier::Verifier;
 
 /// The largest certificate or key file that is read; bundles of all public authorities have a quarter of it.
 const MAX_PEM: u64 = 1 << 20;
@@ -169,20 +181,25 @@ pub(crate) fn secure(
     material: &Material,
 ) -> Result<ClientConfig, RegistryError> {
     let mut roots = native.clone();
+    let mut anchors = HashSet::new();
     for (path, pem) in &material.authorities {
         // Like Go, take what can be read; a file without any certificate is worth a word.
-        let certificates = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
-        if roots.add_parsable_certificates(certificates).0 == 0 {
+        let found: Vec<_> = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect();
+        if roots.add_parsable_certificates(found.iter().cloned()).0 == 0 {
             tracing::warn!(path = %path.display(), "no certificate in this file");
         }
+        anchors.extend(found);
     }
-    identified(builder().with_root_certificates(roots), material)
+    let provider = provider(!anchors.is_empty());
+    let verifier = Arc::new(Verifier::new(roots, anchors, &provider));
+    identified(builder(provider).dangerous().with_custom_certificate_verifier(verifier), material)
 }
 
 /// Makes the settings for insecure registries: any certificate will do.
 pub(crate) fn insecure(material: &Material) -> Result<ClientConfig, RegistryError> {
-    let verifier = Arc::new(AnyCertificate(provider()));
-    identified(builder().dangerous().with_custom_certificate_verifier(verifier), material)
+    let provider = provider(true);
+    let verifier = Arc::new(AnyCertificate(Arc::clone(&provider)));
+    identified(builder(provider).dangerous().with_custom_certificate_verifier(verifier), material)
 }
 
 fn identified(
@@ -197,12 +214,10 @@ fn identified(
     })
 }
 
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
-}
-
-fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
-    ClientConfig::builder_with_provider(provider())
+fn builder(
+    provider: Arc<CryptoProvider>,
+) -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
+    ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("ring has suites for TLS 1.2 and 1.3")
 }
@@ -218,22 +233,8 @@ fn certified(pair: &Pair) -> Result<Arc<CertifiedKey>, RegistryError> {
         return Err(bad(&pair.certificate, &"no certificate in this file"));
     }
     let key = PrivateKeyDer::from_pem_slice(&pair.key.1).map_err(|error| bad(&pair.key, &error))?;
-    let certified = CertifiedKey::from_der(chain, key, &provider());
+    let certified = identity::certified(chain, key, &provider(false));
     certified.map(Arc::new).map_err(|error| bad(&pair.key, &error))
-}
-
-/// Client certificates, of which the first that the server can check is shown.
-#[derive(Debug)]
-struct Identities(Vec<Arc<CertifiedKey>>);
-
-impl ResolvesClientCert for Identities {
-    fn resolve(&self, _: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.0.iter().find(|identity| identity.key.choose_scheme(schemes).is_some()).cloned()
-    }
-
-    fn has_certs(&self) -> bool {
-        !self.0.is_empty()
-    }
 }
 
 /// Accepts every certificate, as the user said for this registry. Handshakes are still checked, so that it is at
@@ -279,7 +280,7 @@ impl ServerCertVerifier for AnyCertificate {
 }
 
 #[cfg(test)]
-mod tests {
+mod directory_tests {
     use std::fs;
 
     use test_support::scripted::Identity;

@@ -1,0 +1,261 @@
+use std::collections::HashSet;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    date_time_ymd,
+};
+use rustls::{
+    RootCertStore,
+    client::danger::ServerCertVerifier,
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+
+use super::{algorithms, vectors::SIGNATURES, verifier::Verifier, x509::Certificate};
+
+#[test]
+fn signatures_that_ring_does_not_check_are_checked() {
+    for (name, key, signature) in SIGNATURES {
+        let algorithm = algorithms::named(name).expect(name);
+        let (key, signature) = (STANDARD.decode(key).unwrap(), STANDARD.decode(signature).unwrap());
+        let good = |key: &[u8], message: &[u8], signature: &[u8]| {
+            algorithm.verify_signature(key, message, signature).is_ok()
+        };
+        assert!(good(&key, b"message", &signature), "{name}");
+        assert!(!good(&key, b"Message", &signature), "{name}: another message");
+        // No bit of it may be another, nor may it be longer or shorter.
+        for at in (0..signature.len()).step_by(signature.len() / 6) {
+            let mut other = signature.clone();
+            other[at] ^= 1 << (at % 8);
+            assert!(!good(&key, b"message", &other), "{name}: byte {at}");
+        }
+        assert!(!good(&key, b"message", &signature[1..]), "{name}: shorter");
+        assert!(!good(&key, b"message", &[&[0], &signature[..]].concat()), "{name}: longer");
+        assert!(!good(&key, b"message", &vec![0; signature.len()]), "{name}: zeros");
+        assert!(!good(&key, b"message", &vec![0xff; signature.len()]), "{name}: ones");
+        for end in 0..key.len() {
+            assert!(!good(&key[..end], b"message", &signature), "{name}: a key cut at {end}");
+        }
+    }
+}
+
+#[test]
+fn short_keys_are_for_private_authorities() {
+    let (_, key, signature) =
+        SIGNATURES.iter().find(|(name, ..)| *name == "RSA_PKCS1_SHA256").unwrap();
+    let (key, signature) = (STANDARD.decode(key).unwrap(), STANDARD.decode(signature).unwrap());
+    for (legacy, expected) in [(true, true), (false, false)] {
+        let provider = algorithms::provider(legacy);
+        let all = provider.signature_verification_algorithms.all;
+        let good = all
+            .iter()
+            .any(|algorithm| algorithm.verify_signature(&key, b"message", &signature).is_ok());
+        assert_eq!(good, expected);
+    }
+}
+
+struct Made {
+    params: CertificateParams,
+    key: KeyPair,
+    der: CertificateDer<'static>,
+}
+
+/// Makes a certificate; without an issuer it signs itself.
+fn made(
+    names: &[&str],
+    issuer: Option<&Made>,
+    change: impl FnOnce(&mut CertificateParams),
+) -> Made {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "registry.corp");
+    change(&mut params);
+    let key = KeyPair::generate().unwrap();
+    let der = match issuer {
+        None => params.self_signed(&key).unwrap(),
+        Some(made) => {
+            params.signed_by(&key, &Issuer::from_params(&made.params, &made.key)).unwrap()
+        }
+    };
+    Made { der: der.der().clone(), params, key }
+}
+
+fn authority(params: &mut CertificateParams) {
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+}
+
+fn named_authority(params: &mut CertificateParams) {
+    authority(params);
+    params.distinguished_name.push(DnType::CommonName, "authority");
+}
+
+fn judge(leaf: &Made, anchors: &[&Made], host: &str) -> String {
+    let mut roots = RootCertStore::empty();
+    let anchors: HashSet<_> = anchors.iter().map(|anchor| anchor.der.clone()).collect();
+    roots.add_parsable_certificates(anchors.iter().cloned());
+    let verifier = Verifier::new(roots, anchors, &algorithms::provider(true));
+    let name = ServerName::try_from(host).unwrap();
+    match verifier.verify_server_cert(&leaf.der, &[], &name, &[], UnixTime::now()) {
+        Ok(_) => "good".to_owned(),
+        Err(rustls::Error::InvalidCertificate(rustls::CertificateError::Other(error))) => {
+            error.to_string()
+        }
+        Err(error) => panic!("a fault without Go's words: {error:?}"),
+    }
+}
+
+/// Compares a judgement, of which `expected` is a part; what is good is nothing else.
+fn expect(what: &str, said: &str, expected: &str) {
+    assert!(said.contains(expected), "{what}: {said}");
+    assert_eq!(said == "good", expected == "good", "{what}: {said}");
+}
+
+#[test]
+fn certificates_are_trusted_as_go_trusts_them() {
+    let host = "registry.corp";
+    let root = made(&[], None, named_authority);
+    let stranger = made(&[], None, named_authority);
+    let good = made(&[host], Some(&root), |_| {});
+    let docs = made(&[host], None, authority);
+    let alone = made(&[host], None, |_| {});
+    let both = made(&[host], Some(&root), authority);
+    let old = |params: &mut CertificateParams| {
+        params.not_before = date_time_ymd(2001, 1, 1);
+        params.not_after = date_time_ymd(2002, 1, 1);
+    };
+    let past = made(&[host], Some(&root), old);
+    let past_alone = made(&[host], None, old);
+    let future = made(&[host], Some(&root), |params| {
+        params.not_before = date_time_ymd(2999, 1, 1);
+        params.not_after = date_time_ymd(3000, 1, 1);
+    });
+    let client = made(&[host], Some(&root), |params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    });
+    let client_alone = made(&[host], None, |params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    });
+    let unknown = "certificate signed by unknown authority";
+    for (what, leaf, anchors, name, expected) in [
+        ("signed", &good, vec![&root], host, "good"),
+        ("signed by another of that name", &good, vec![&stranger], host, unknown),
+        ("nobody is trusted", &good, vec![], host, unknown),
+        ("of Docker's documentation", &docs, vec![&docs], host, "good"),
+        ("the same, unknown", &docs, vec![&root], host, unknown),
+        ("self-signed", &alone, vec![&alone], host, "good"),
+        ("the leaf is the anchor", &good, vec![&good], host, "good"),
+        ("an authority as a server", &both, vec![&root], host, "good"),
+        ("the same, by another of that name", &both, vec![&stranger], host, unknown),
+        (
+            "expired",
+            &past,
+            vec![&root],
+            host,
+            "certificate has expired or is not yet valid: current time ",
+        ),
+        (
+            "expired, and the anchor",
+            &past_alone,
+            vec![&past_alone],
+            host,
+            " is after 2002-01-01T00:00:00Z",
+        ),
+        ("not yet valid", &future, vec![&root], host, " is before 2999-01-01T00:00:00Z"),
+        (
+            "a client's",
+            &client,
+            vec![&root],
+            host,
+            "certificate specifies an incompatible key usage",
+        ),
+        (
+            "a client's, and the anchor",
+            &client_alone,
+            vec![&client_alone],
+            host,
+            "certificate specifies an incompatible key usage",
+        ),
+    ] {
+        expect(what, &judge(leaf, &anchors, name), expected);
+    }
+}
+
+#[test]
+fn names_are_told_as_go_tells_them() {
+    let host = "registry.corp";
+    let root = made(&[], None, named_authority);
+    let good = made(&[host], Some(&root), |_| {});
+    let docs = made(&[host], None, authority);
+    let nameless = made(&[], Some(&root), |_| {});
+    let two = made(&["other.corp", "*.lab.corp", "10.0.0.1"], Some(&root), |_| {});
+    for (what, leaf, anchors, name, expected) in [
+        (
+            "another name, and the anchor",
+            &docs,
+            vec![&docs],
+            "else.corp",
+            "certificate is valid for registry.corp, not else.corp",
+        ),
+        (
+            "another name",
+            &two,
+            vec![&root],
+            host,
+            "certificate is valid for other.corp, *.lab.corp, not registry.corp",
+        ),
+        ("a wildcard", &two, vec![&root], "a.lab.corp", "good"),
+        (
+            "another address",
+            &two,
+            vec![&root],
+            "10.0.0.2",
+            "certificate is valid for 10.0.0.1, not 10.0.0.2",
+        ),
+        (
+            "an address, but only names",
+            &good,
+            vec![&root],
+            "10.0.0.2",
+            "cannot validate certificate for 10.0.0.2 because it doesn't contain any IP SANs",
+        ),
+        (
+            "a common name",
+            &nameless,
+            vec![&root],
+            host,
+            "certificate relies on legacy Common Name field, use SANs instead",
+        ),
+        (
+            "no name",
+            &nameless,
+            vec![&root],
+            "else.corp",
+            "certificate is not valid for any names, but wanted to match else.corp",
+        ),
+    ] {
+        expect(what, &judge(leaf, &anchors, name), expected);
+    }
+}
+
+#[test]
+fn nothing_of_a_broken_certificate_is_believed() {
+    let whole = made(&["registry.corp", "10.0.0.1"], None, authority).der;
+    let read = Certificate::parse(&whole).unwrap();
+    assert_eq!(read.common_name().as_deref(), Some("registry.corp"));
+    assert_eq!((read.is_authority, read.serves), (Some(true), true));
+    for end in 0..whole.len() {
+        assert!(Certificate::parse(&whole[..end]).is_none(), "cut at {end}");
+    }
+    // Changed anywhere it is malformed, refused or as it was; it is the panics that are looked for.
+    let verifier =
+        Verifier::new(RootCertStore::empty(), HashSet::new(), &algorithms::provider(true));
+    let name = ServerName::try_from("registry.corp").unwrap();
+    for at in 0..whole.len() {
+        for change in [0x01, 0x80, 0xff] {
+            let mut bytes = whole.to_vec();
+            bytes[at] ^= change;
+            let changed = CertificateDer::from(bytes);
+            verifier.verify_server_cert(&changed, &[], &name, &[], UnixTime::now()).unwrap_err();
+        }
+    }
+}
