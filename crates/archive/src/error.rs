@@ -71,8 +71,8 @@ pub enum ArchiveError {
         /// The entry's name, or the link's target.
         name: String,
     },
-    /// Two entries of one path of which the first had content, so that the tar could not be rebuilt.
-    #[error("tar entry `{name}` occurs twice")]
+    /// Two entries of one path, which dockerd and podman refuse in these words.
+    #[error("tar entry `{name}` occurs twice: duplicates of file paths not supported")]
     Duplicate {
         /// The path.
         name: String,

@@ -7,6 +7,7 @@
 //!
 //! # Flow
 //! [`unpack`]: source → digest → decompress → diff ID → tar entries → files in the layer's directory, and the tar-split.
+//! [`inspect_compressed`]: the same without files: entries → a tree of names, so that what cannot be unpacked is refused.
 //! [`rebuild`]: tar-split and directory → the same tar → [`GzipEncoder`] for a push.
 //! [`verify`]: tar-split and directory → the same tar → what every file must be → what of the directory is not so.
 //! [`extract`]: source → digest → decompress → diff ID → tar entries → one directory for all layers, whiteouts obeyed.
@@ -14,23 +15,29 @@
 //!
 //! # Limits
 //! Memory per layer is flat, some 3 MiB plus what a hostile stream can make of it within its bounds: a zstd window or
-//! an xz dictionary of up to 128 MiB, extended headers of 8 MiB, and 10 to 20 bytes for each of at most ten million entries.
+//! an xz dictionary of up to 128 MiB, extended headers of 8 MiB, and some 20 bytes for each of at most ten million
+//! entries; 60 where the layer is looked at and not unpacked. [`verify`] needs the memory for all names.
 //!
 //! # Compatibility
 //! Directories and tar-splits are dockerd's (overlay2 driver), so that either can go on with what the other unpacked.
 
 mod apply;
+mod attributes;
 mod codec;
 mod entries;
 mod error;
+mod inspect;
 mod options;
 mod path;
 mod read;
 mod rebuild;
 mod relay;
+mod resolve;
+mod seen;
 mod source;
 mod split;
 mod tar;
+mod tree;
 mod unpack;
 mod verify;
 mod walk;
@@ -39,9 +46,10 @@ mod writer;
 pub use codec::{Compression, GzipEncoder, LAYER_LEVEL, compress_gzip, decoder};
 pub use entries::{ArchiveEntry, EntryContent, EntryKind, read_entries};
 pub use error::ArchiveError;
+pub use inspect::inspect_compressed;
 pub use options::{Applied, ApplyOptions, StreamOptions, Unpacked, Whiteouts, XattrNamespace};
 pub use read::read_file;
 pub use rebuild::{decompress, rebuild, rebuilt_size};
-pub use unpack::{apply, extract, inspect, inspect_compressed, unpack};
+pub use unpack::{apply, extract, unpack};
 pub use verify::{Damage, Verified, verify};
 pub use writer::{MAX_PLAIN_NAME, TarEntry, TarWriter};

@@ -9,15 +9,14 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::thread::{Builder, scope};
 
-use crate::apply::{Extractor, unsupported};
+use crate::apply::Extractor;
 use crate::codec::decoder;
 use crate::options::{Applied, ApplyOptions, StreamOptions, Unpacked};
-use crate::path::split;
 use crate::relay::relay;
 use crate::source::{Decoded, Inline, Input, Tally};
-use crate::split::SplitWriter;
-use crate::tar::{Chunks, Header, Kind};
-use crate::walk::{Content, Visitor, WHITEOUT_PREFIX, walk};
+use crate::split::{SplitWriter, settle};
+use crate::tar::Chunks;
+use crate::walk::{Repeats, Visitor, walk};
 use crate::{ArchiveError, Compression};
 
 /// Unpacks a compressed layer into the directory `root`, which must exist, and writes its tar-split, gzipped.
@@ -34,9 +33,13 @@ pub fn unpack<R: Read + Send, W: Write>(
 ) -> Result<Unpacked, ArchiveError> {
     let mut extractor = Extractor::open(root, options)?;
     let input = Input::new(compressed, stream.digest, progress);
-    let split = SplitWriter::new(tar_split);
-    let mut unpacked = run(input, stream, options.max_tar_size, split, &mut extractor)?;
-    unpacked.applied.size = extractor.finish()?;
+    // Only in the end it is known which content is still where the tar-split says.
+    let draft = extractor.anonymous_file()?;
+    let source = Source { input, stream, limit: options.max_tar_size, repeats: Repeats::Refused };
+    let mut unpacked = source.run(SplitWriter::new(&draft), &mut extractor)?;
+    let (size, replaced) = extractor.finish()?;
+    settle(draft, replaced, tar_split)?;
+    unpacked.applied.size = size;
     Ok(unpacked)
 }
 
@@ -50,23 +53,9 @@ pub fn extract<R: Read + Send>(
 ) -> Result<Unpacked, ArchiveError> {
     let mut extractor = Extractor::open(root, options)?;
     let input = Input::new(compressed, stream.digest, progress);
-    let split = SplitWriter::disabled();
-    let mut unpacked = run(input, stream, options.max_tar_size, split, &mut extractor)?;
-    unpacked.applied.size = extractor.finish()?;
-    Ok(unpacked)
-}
-
-/// Reads a compressed layer as [`unpack`] does and returns the same, but writes no files.
-pub fn inspect_compressed<R: Read + Send>(
-    compressed: R,
-    stream: &StreamOptions,
-    max_tar_size: Option<u64>,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Result<Unpacked, ArchiveError> {
-    let mut sizes = Sizes::default();
-    let input = Input::new(compressed, stream.digest, progress);
-    let mut unpacked = run(input, stream, max_tar_size, SplitWriter::disabled(), &mut sizes)?;
-    unpacked.applied.size = sizes.0;
+    let source = Source { input, stream, limit: options.max_tar_size, repeats: Repeats::Taken };
+    let mut unpacked = source.run(SplitWriter::disabled(), &mut extractor)?;
+    (unpacked.applied.size, _) = extractor.finish()?;
     Ok(unpacked)
 }
 
@@ -81,56 +70,62 @@ pub fn apply<R: Read + Send, W: Write>(
     Ok(unpack(tar, root, tar_split, &stream, options, &|_| {})?.applied)
 }
 
-/// Reads an uncompressed tar and returns what [`apply`] would, but writes no files.
-///
-/// The tar-split, if it is wanted, is what [`apply`] writes.
-pub fn inspect<R: Read + Send, W: Write>(
-    tar: R,
-    tar_split: Option<W>,
-) -> Result<Applied, ArchiveError> {
-    let stream = StreamOptions { compression: Some(Compression::None), digest: None };
-    let mut sizes = Sizes::default();
-    let input = Input::new(tar, None, &|_| {});
-    let mut applied = match tar_split {
-        Some(sink) => run(input, &stream, None, SplitWriter::new(sink), &mut sizes)?.applied,
-        None => run(input, &stream, None, SplitWriter::disabled(), &mut sizes)?.applied,
-    };
-    applied.size = sizes.0;
-    Ok(applied)
+/// A compressed layer that is to be read.
+pub(crate) struct Source<'a, R> {
+    pub(crate) input: Input<'a, R>,
+    pub(crate) stream: &'a StreamOptions,
+    /// The most bytes of the tar.
+    pub(crate) limit: Option<u64>,
+    pub(crate) repeats: Repeats,
 }
 
-/// Runs the pipeline. The size is left to the caller, who knows the visitor.
-fn run<R: Read + Send, W: Write>(
-    mut input: Input<'_, R>,
-    stream: &StreamOptions,
-    limit: Option<u64>,
+impl<R: Read + Send> Source<'_, R> {
+    /// Runs the pipeline. The size is left to the caller, who knows the visitor.
+    pub(crate) fn run<W: Write>(
+        self,
+        split: SplitWriter<W>,
+        visitor: &mut impl Visitor,
+    ) -> Result<Unpacked, ArchiveError> {
+        let Self { mut input, stream, limit, repeats } = self;
+        let is_whole = input.prefill()?;
+        let compression =
+            stream.compression.unwrap_or_else(|| Compression::detect(input.buffered()));
+        let tally = Tally::new(limit);
+        let visit = Visit { split, visitor, repeats };
+        let result = if is_whole {
+            run_inline(&mut input, compression, tally, visit)
+        } else {
+            run_threaded(&mut input, compression, tally, visit)
+        };
+        let (entries, tally) = result.map_err(|error| input.classify(error))?;
+        let (diff_id, tar_size) = tally.finish();
+        let (digest, compressed_size) = input.finish();
+        let applied = Applied { diff_id, size: 0, tar_size, entries };
+        Ok(Unpacked { digest, compressed_size, compression, applied })
+    }
+}
+
+/// What is done with the entries.
+struct Visit<'a, W: Write, V> {
     split: SplitWriter<W>,
-    visitor: &mut impl Visitor,
-) -> Result<Unpacked, ArchiveError> {
-    let is_whole = input.prefill()?;
-    let compression = stream.compression.unwrap_or_else(|| Compression::detect(input.buffered()));
-    let tally = Tally::new(limit);
-    let result = if is_whole {
-        run_inline(&mut input, compression, tally, split, visitor)
-    } else {
-        run_threaded(&mut input, compression, tally, split, visitor)
-    };
-    let (entries, tally) = result.map_err(|error| input.classify(error))?;
-    let (diff_id, tar_size) = tally.finish();
-    let (digest, compressed_size) = input.finish();
-    let applied = Applied { diff_id, size: 0, tar_size, entries };
-    Ok(Unpacked { digest, compressed_size, compression, applied })
+    visitor: &'a mut V,
+    repeats: Repeats,
+}
+
+impl<W: Write, V: Visitor> Visit<'_, W, V> {
+    fn walk(self, chunks: impl Chunks) -> Result<u64, ArchiveError> {
+        walk(chunks, self.split, self.visitor, self.repeats)
+    }
 }
 
 fn run_inline<R: Read + Send, W: Write>(
     input: &mut Input<'_, R>,
     compression: Compression,
     tally: Tally,
-    split: SplitWriter<W>,
-    visitor: &mut impl Visitor,
+    visit: Visit<'_, W, impl Visitor>,
 ) -> Result<(u64, Tally), ArchiveError> {
     let mut inline = Inline::new(Decoded::new(decoder(compression, input)?, compression, tally));
-    let entries = walk(&mut inline, split, visitor)?;
+    let entries = visit.walk(&mut inline)?;
     Ok((entries, inline.decoded.tally))
 }
 
@@ -138,8 +133,7 @@ fn run_threaded<R: Read + Send, W: Write>(
     input: &mut Input<'_, R>,
     compression: Compression,
     tally: Tally,
-    split: SplitWriter<W>,
-    visitor: &mut impl Visitor,
+    visit: Visit<'_, W, impl Visitor>,
 ) -> Result<(u64, Tally), ArchiveError> {
     let mut decoded = Decoded::new(decoder(compression, input)?, compression, tally);
     let (sending, received) = relay();
@@ -151,34 +145,9 @@ fn run_threaded<R: Read + Send, W: Write>(
                 decoded.tally
             })
             .map_err(ArchiveError::Read)?;
-        let entries = walk(received, split, visitor);
+        let entries = visit.walk(received);
         // The channels are closed now, so the producer ends in any case.
         let tally = producer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         entries.map(|entries| (entries, tally))
     })
-}
-
-/// Adds up what the files of a tar would take, without unpacking them.
-#[derive(Debug, Default)]
-struct Sizes(u64);
-
-impl Visitor for Sizes {
-    fn entry<C: Chunks, W: Write>(
-        &mut self,
-        path: &[u8],
-        header: &Header,
-        _: &mut Content<'_, C, W>,
-    ) -> Result<(), ArchiveError> {
-        if path.is_empty() || split(path).1.starts_with(WHITEOUT_PREFIX) {
-            return Ok(());
-        }
-        let size = match header.kind {
-            Kind::Regular => u64::try_from(header.size).unwrap_or(0),
-            Kind::Symlink => header.link.len() as u64,
-            Kind::Other(_) => return Err(unsupported(header, header.kind)),
-            _ => 0,
-        };
-        self.0 = self.0.saturating_add(size);
-        Ok(())
-    }
 }

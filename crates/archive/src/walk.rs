@@ -1,13 +1,11 @@
 //! The one loop over a tar's entries, shared by everything that reads layers.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::io::Write;
 
 use crate::ArchiveError;
 use crate::error::printable;
 use crate::path::{clean, split};
+use crate::seen::Seen;
 use crate::split::{Checksum, SplitWriter};
 use crate::tar::{Chunks, Header, Kind, Stream, TarReader};
 
@@ -36,6 +34,8 @@ pub(crate) struct Content<'a, C, W: Write> {
     stream: &'a mut Stream<C>,
     split: &'a mut SplitWriter<W>,
     record: Record,
+    /// The path in the layer's directory, if it is not the entry's name.
+    kept_at: Option<Vec<u8>>,
 }
 
 /// How content gets into the tar-split.
@@ -54,6 +54,16 @@ enum Record {
 }
 
 impl<C: Chunks, W: Write> Content<'_, C, W> {
+    /// Says whether the tar-split counts on finding the content in the layer's directory.
+    pub(crate) fn is_kept(&self) -> bool {
+        matches!(self.record, Record::Checksum(_))
+    }
+
+    /// Tells where in the layer's directory the content is to be found, if not under the entry's name.
+    pub(crate) fn keep_at(&mut self, path: &[u8]) {
+        self.kept_at = Some(path.to_vec());
+    }
+
     /// Hands out all of the content (for a sparse file that of its fragments) in order, in large pieces.
     pub(crate) fn copy(
         &mut self,
@@ -73,11 +83,22 @@ impl<C: Chunks, W: Write> Content<'_, C, W> {
     }
 }
 
+/// What to say of a path that occurs twice, literally.
+///
+/// dockerd and podman refuse it ("duplicates of file paths not supported"), and so does whoever brings a layer into a data root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeats {
+    Refused,
+    /// For layers that are in a data root already.
+    Taken,
+}
+
 /// Reads the tar to its very end and returns the number of entries.
 pub(crate) fn walk<C: Chunks, W: Write>(
     chunks: C,
     mut split: SplitWriter<W>,
     visitor: &mut impl Visitor,
+    repeats: Repeats,
 ) -> Result<u64, ArchiveError> {
     let mut reader = TarReader::new(chunks);
     let mut seen = Seen::default();
@@ -88,37 +109,35 @@ pub(crate) fn walk<C: Chunks, W: Write>(
         let TarReader { stream, header, .. } = &mut reader;
         flush_raw(stream, &mut split)?;
         if header.kind == Kind::Global {
-            if split.is_enabled() && seen.insert(&header.name, false) == Earlier::None {
+            if split.is_enabled() && seen.insert(&header.name) {
                 split.file(&header.name, 0, None)?;
             }
             continue;
         }
         clean(&header.name, &mut path)?;
-        let place = place(&path, header, stream.remaining());
-        let earlier = if split.is_enabled() {
-            seen.insert(&path, place == Place::Directory)
-        } else {
-            Earlier::None
+        // As dockerd sees it, `/a` is another path than `a`, and what comes last is what stays.
+        let is_new = || match header.name.first() {
+            Some(b'/') => seen.insert(&[b"/", &path[..]].concat()),
+            _ => seen.insert(&path),
         };
-        if earlier == Earlier::WithContent {
+        if repeats == Repeats::Refused && !{ is_new }() {
             return Err(ArchiveError::Duplicate { name: printable(&header.name) });
         }
-        let is_new = earlier == Earlier::None;
-        let by_checksum = place == Place::Directory && is_new && split.is_enabled();
-        let record = match place {
-            _ if by_checksum => Record::Checksum(Checksum::new()),
-            _ if split.is_enabled() => Record::Segments,
-            _ => Record::Nothing,
+        let record = match place(&path, header, stream.remaining()) {
+            _ if !split.is_enabled() => Record::Nothing,
+            Place::Directory => Record::Checksum(Checksum::new()),
+            Place::Nowhere => Record::Segments,
         };
-        if is_new && !by_checksum {
+        if matches!(record, Record::Segments) {
             split.file(&header.name, 0, None)?;
         }
         let size = stream.remaining();
-        let mut content = Content { stream, split: &mut split, record };
+        let mut content = Content { stream, split: &mut split, record, kept_at: None };
         visitor.entry(&path, header, &mut content)?;
         content.copy(|_| Ok(()))?;
         if let Record::Checksum(checksum) = content.record {
-            split.file(&header.name, size, Some(checksum.finish()))?;
+            let name = content.kept_at.as_deref().unwrap_or(&header.name);
+            split.file(name, size, Some(checksum.finish()))?;
         }
     }
     let stream = &mut reader.stream;
@@ -157,56 +176,5 @@ fn place(path: &[u8], header: &Header, size: u64) -> Place {
         Place::Directory
     } else {
         Place::Nowhere
-    }
-}
-
-/// The paths so far. A tar-split names files by path, so each can have content but once.
-///
-/// Only keyed hashes of the paths are kept, 64 bits each: an attacker cannot aim at a collision, and by chance one in
-/// ten thousand million layers of 60,000 entries is refused for it.
-#[derive(Debug, Default)]
-struct Seen {
-    paths: HashMap<u64, bool, BuildHasherDefault<Identity>>,
-    keys: RandomState,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Earlier {
-    None,
-    WithoutContent,
-    WithContent,
-}
-
-impl Seen {
-    fn insert(&mut self, path: &[u8], has_content: bool) -> Earlier {
-        match self.paths.entry(self.keys.hash_one(path)) {
-            Entry::Vacant(vacant) => {
-                vacant.insert(has_content);
-                Earlier::None
-            }
-            // Stays as it was: the content of a second entry goes to segments.
-            Entry::Occupied(earlier) if *earlier.get() => Earlier::WithContent,
-            Entry::Occupied(_) => Earlier::WithoutContent,
-        }
-    }
-}
-
-/// Hashes are not hashed again.
-#[derive(Default)]
-struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0 << 8 | u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
     }
 }

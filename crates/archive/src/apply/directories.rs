@@ -45,11 +45,29 @@ impl Directories {
 
     /// Opens a directory by its path from the root (empty: the root itself). `None` if a part of it does not exist.
     pub(crate) fn find(&mut self, path: &[u8]) -> Result<Option<Rc<OwnedFd>>, ArchiveError> {
-        match self.look_up(path) {
+        match self.look_up(path, ResolveFlags::empty()) {
             Ok(directory) => Ok(Some(directory)),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(failed("open the directory", path)(errno)),
         }
+    }
+
+    /// Opens a directory by a path without symlinks. `None` if there is none, or a symlink on the way.
+    ///
+    /// Not to be mixed with [`find`](Self::find): what that keeps may have a symlink in its path.
+    pub(crate) fn find_plain(&mut self, path: &[u8]) -> Result<Option<Rc<OwnedFd>>, ArchiveError> {
+        match self.look_up(path, ResolveFlags::NO_SYMLINKS) {
+            Ok(directory) => Ok(Some(directory)),
+            Err(Errno::NOENT | Errno::LOOP) => Ok(None),
+            Err(errno) => Err(failed("open the directory", path)(errno)),
+        }
+    }
+
+    /// Opens a directory by a path without symlinks, to list it.
+    pub(crate) fn open_plain(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
+        let path = if path.is_empty() { b"." } else { path };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        self.open_how(path, flags, ResolveFlags::NO_SYMLINKS)
     }
 
     /// Opens a directory that may be gone by now. `None` if there is none of that path.
@@ -57,14 +75,14 @@ impl Directories {
         &mut self,
         path: &[u8],
     ) -> Result<Option<Rc<OwnedFd>>, ArchiveError> {
-        match self.look_up(path) {
+        match self.look_up(path, ResolveFlags::empty()) {
             Ok(directory) => Ok(Some(directory)),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(errno) => Err(failed("open the directory", path)(errno)),
         }
     }
 
-    fn look_up(&mut self, path: &[u8]) -> Result<Rc<OwnedFd>, Errno> {
+    fn look_up(&mut self, path: &[u8], how: ResolveFlags) -> Result<Rc<OwnedFd>, Errno> {
         if path.is_empty() {
             return Ok(Rc::clone(&self.root));
         }
@@ -72,7 +90,8 @@ impl Directories {
             self.kept[..=index].rotate_right(1);
             return Ok(Rc::clone(&self.kept[0].1));
         }
-        let directory = self.resolve(path, OFlags::PATH)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = self.open_how(path, flags, how)?;
         Ok(self.keep(path, directory))
     }
 
@@ -103,7 +122,11 @@ impl Directories {
 
     /// Opens what `path` leads to without leaving the root.
     pub(crate) fn open_within(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        let confined = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        self.open_how(path, flags, ResolveFlags::empty())
+    }
+
+    fn open_how(&self, path: &[u8], flags: OFlags, how: ResolveFlags) -> Result<OwnedFd, Errno> {
+        let confined = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | how;
         let mut last = Errno::AGAIN;
         for _ in 0..RETRIES {
             match openat2(&self.root, path, flags, Mode::empty(), confined) {

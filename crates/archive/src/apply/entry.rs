@@ -1,5 +1,6 @@
 //! Creating what an entry describes. Each is tried as if nothing were there; only if something is, it is removed.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -13,7 +14,8 @@ use rustix::io::Errno;
 use crate::ArchiveError;
 use crate::error::printable;
 use crate::path::{clean, split};
-use crate::tar::{Chunks, Header, Kind};
+use crate::resolve::{Found, Walked, resolve};
+use crate::tar::{Chunks, Header, Kind, MAX_ENTRIES};
 use crate::walk::Content;
 
 use super::metadata::{Defaults, change_mode, set_times};
@@ -21,8 +23,6 @@ use super::{Extractor, NO_FOLLOW, Place, failed};
 
 /// The mode of parents that the tar leaves out; their owner is root.
 const IMPLIED_MODE: u32 = 0o755;
-/// How many symlinks to what does not exist yet are followed for a parent: the kernel's own bound for symlinks.
-const MAX_LINKS: usize = 40;
 
 impl Extractor<'_> {
     pub(super) fn regular<C: Chunks, W: Write>(
@@ -42,6 +42,13 @@ impl Extractor<'_> {
             content.copy(|bytes| write_all(&file, bytes).map_err(place.failed("write")))?;
         }
         self.size = self.size.saturating_add(u64::try_from(header.size).unwrap_or(0));
+        if content.is_kept() {
+            let is_renamed = matches!(place.path, Cow::Owned(_));
+            self.aside.expect(&place.path, is_renamed);
+            if is_renamed {
+                content.keep_at(&place.path);
+            }
+        }
         self.finish_file(&file, place, header)
     }
 
@@ -104,7 +111,7 @@ impl Extractor<'_> {
         }
         let (parent, name) = split(target);
         let missing = |errno| failed("link to", target)(errno);
-        let directory = self.directories.find(parent)?.ok_or_else(|| missing(Errno::NOENT))?;
+        let (directory, _) = resolve(self, parent, false)?.ok_or_else(|| missing(Errno::NOENT))?;
         // Without `AT_SYMLINK_FOLLOW`: a link to a symlink is one more name of the symlink.
         let link = || linkat(&directory, name, place, place.name, AtFlags::empty());
         self.create(place, "link", link)?;
@@ -121,13 +128,7 @@ impl Extractor<'_> {
         if kind != FileType::Fifo && !self.options.owners {
             return self.remove_if_present(place);
         }
-        let number = u32::try_from(header.major)
-            .and_then(|major| u32::try_from(header.minor).map(|minor| makedev(major, minor)));
-        let number = number.map_err(|_| ArchiveError::Device {
-            name: printable(&header.name),
-            major: header.major,
-            minor: header.minor,
-        })?;
+        let number = device_number(header)?;
         let mode = Defaults::creation_mode(header.mode);
         self.create(place, "create", || mknodat(place, place.name, kind, mode, number))?;
         self.finish_unopened(place, header)?;
@@ -153,50 +154,6 @@ impl Extractor<'_> {
         }
     }
 
-    /// Creates the directories of `path` that do not exist.
-    pub(super) fn create_parents(&mut self, path: &[u8]) -> Result<Rc<OwnedFd>, ArchiveError> {
-        self.create_directories(path, MAX_LINKS)
-    }
-
-    fn create_directories(
-        &mut self,
-        path: &[u8],
-        links: usize,
-    ) -> Result<Rc<OwnedFd>, ArchiveError> {
-        // Not by recursion over the components: a path may have two thousand of them.
-        let mut end = 0;
-        let mut parent = self.find_existing(b"")?;
-        while end < path.len() {
-            let start = if end == 0 { 0 } else { end + 1 };
-            end = path[start..].iter().position(|b| *b == b'/').map_or(path.len(), |at| start + at);
-            let (so_far, name) = (&path[..end], &path[start..end]);
-            parent = match self.directories.find(so_far)? {
-                Some(directory) => directory,
-                None => match mkdirat(&parent, name, Mode::from_raw_mode(IMPLIED_MODE)) {
-                    Ok(()) => {
-                        let directory = self.find_existing(so_far)?;
-                        self.finish_implied(&directory, so_far)?;
-                        directory
-                    }
-                    // A symlink to what does not exist yet.
-                    Err(Errno::EXIST) if links > 0 => {
-                        let target = readlinkat(&parent, name, Vec::new())
-                            .map_err(failed("read the link", so_far))?;
-                        let target = join(&path[..start], target.as_bytes());
-                        self.create_directories(&target, links - 1)?;
-                        self.find_existing(so_far)?
-                    }
-                    Err(errno) => return Err(failed("create the directory", so_far)(errno)),
-                },
-            };
-        }
-        Ok(parent)
-    }
-
-    fn find_existing(&mut self, path: &[u8]) -> Result<Rc<OwnedFd>, ArchiveError> {
-        self.directories.find(path)?.ok_or_else(|| failed("open the directory", path)(Errno::NOENT))
-    }
-
     fn finish_implied(&self, directory: &OwnedFd, path: &[u8]) -> Result<(), ArchiveError> {
         let stat = fstat(directory).map_err(failed("look up", path))?;
         let owners = self.options.owners && (stat.st_uid, stat.st_gid) != (0, 0);
@@ -213,17 +170,61 @@ impl Extractor<'_> {
     }
 }
 
-/// The target of a symlink in `directory` (which ends in a slash, or is empty), for resolution from the root.
-fn join(directory: &[u8], target: &[u8]) -> Vec<u8> {
-    let base = if target.starts_with(b"/") { &[][..] } else { directory };
-    let parts = target.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
-    let mut path = base.to_vec();
-    for part in parts {
-        path.extend_from_slice(part);
-        path.push(b'/');
+impl Walked for Extractor<'_> {
+    type Directory = Rc<OwnedFd>;
+
+    fn at(&mut self, path: &[u8]) -> Result<Self::Directory, ArchiveError> {
+        let missing = || failed("open the directory", path)(Errno::NOENT);
+        self.directories.find_plain(path)?.ok_or_else(missing)
     }
-    path.pop();
-    path
+
+    fn look_up(
+        &mut self,
+        directory: &Self::Directory,
+        path: &[u8],
+    ) -> Result<Found<Self::Directory>, ArchiveError> {
+        let name = split(path).1;
+        let stat = match statat(directory, name, NO_FOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(Found::Nothing),
+            Err(errno) => return Err(failed("open the directory", path)(errno)),
+        };
+        Ok(match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => Found::Directory(self.at(path)?),
+            FileType::Symlink => {
+                let target = readlinkat(directory, name, Vec::new());
+                Found::Symlink(target.map_err(failed("read the link", path))?.into_bytes())
+            }
+            _ => Found::Other,
+        })
+    }
+
+    fn imply(
+        &mut self,
+        directory: &Self::Directory,
+        path: &[u8],
+    ) -> Result<Self::Directory, ArchiveError> {
+        self.implied += 1;
+        if self.implied > MAX_ENTRIES {
+            return Err(ArchiveError::TooManyEntries { limit: MAX_ENTRIES });
+        }
+        mkdirat(directory, split(path).1, Mode::from_raw_mode(IMPLIED_MODE))
+            .map_err(failed("create the directory", path))?;
+        let made = self.at(path)?;
+        self.finish_implied(&made, path)?;
+        Ok(made)
+    }
+}
+
+/// The number of a device, if there can be such a one.
+pub(crate) fn device_number(header: &Header) -> Result<u64, ArchiveError> {
+    let number = u32::try_from(header.major)
+        .and_then(|major| u32::try_from(header.minor).map(|minor| makedev(major, minor)));
+    number.map_err(|_| ArchiveError::Device {
+        name: printable(&header.name),
+        major: header.major,
+        minor: header.minor,
+    })
 }
 
 fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {

@@ -5,12 +5,15 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat,
-    fchmod, fchown, fsetxattr, fstat, futimens, lsetxattr, openat, unlinkat, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags, chmodat,
+    chownat, fchmod, fchown, fsetxattr, fstat, fstatvfs, futimens, lsetxattr, openat, statat,
+    unlinkat, utimensat,
 };
 use rustix::io::Errno;
 
 use crate::ArchiveError;
+use crate::attributes::{CAPABILITY, DEFAULT_ACL, is_left_out, is_private};
+use crate::error::printable;
 use crate::path::split;
 use crate::tar::Header;
 
@@ -18,9 +21,6 @@ use super::{Directories, Extractor, NO_FOLLOW, Place, failed};
 
 const PERMISSIONS: u32 = 0o777;
 const SETGID: u32 = 0o2000;
-/// Attributes by which a directory decides on the modes of what is created in it.
-const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
-const CAPABILITY: &[u8] = b"security.capability";
 
 /// What the kernel gives a new file in the layer, so that only what differs must be set.
 #[derive(Clone, Copy, Debug)]
@@ -155,16 +155,30 @@ impl Extractor<'_> {
         mut set: impl FnMut(&[u8], &[u8]) -> Result<(), Errno>,
     ) -> Result<bool, ArchiveError> {
         for (name, value) in &header.xattrs {
+            if is_private(name) {
+                continue;
+            }
             match set(name, value) {
-                // dockerd goes on without what it may not set, as in a restricted user namespace.
-                Ok(()) | Err(Errno::PERM) => {}
-                Err(_) if !self.options.owners => {}
+                Ok(()) => {}
+                Err(errno) if self.leaves_out(errno) => {
+                    self.left_out.add(place, name, errno);
+                    continue;
+                }
                 Err(errno) => return Err(place.failed("set an attribute of")(errno)),
             }
+            // By these a directory decides on the modes of what is created in it.
             self.defaults.inherited |= name == DEFAULT_ACL;
             self.defaults.capabilities |= name == CAPABILITY;
         }
         Ok(!header.xattrs.is_empty())
+    }
+
+    /// Says whether an attribute that cannot be set is left out, as against a failure of the disk.
+    fn leaves_out(&self, errno: Errno) -> bool {
+        // Where there is room, it is the attribute that is too large for this file system.
+        let has_room =
+            || fstatvfs(self.directories.root()).is_ok_and(|on| on.f_bavail > 0 && on.f_ffree > 0);
+        !self.options.owners || is_left_out(errno) || (errno == Errno::NOSPC && has_room())
     }
 
     /// Sets everything on a directory, which may have existed before; the times wait for the last entry.
@@ -197,7 +211,7 @@ impl Extractor<'_> {
             }
         }
         self.defaults.note_directory(header.mode);
-        self.finals.push(place.path, times(header), late_mode);
+        self.finals.push(&place.path, times(header), late_mode);
         Ok(())
     }
 
@@ -251,6 +265,34 @@ pub(super) fn set_times(place: &Place<'_>, header: &Header) -> Result<(), Archiv
         .map_err(place.failed("set the times of"))
 }
 
+/// Attributes that could not be set.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut {
+    count: u64,
+    first: Option<String>,
+}
+
+impl LeftOut {
+    fn add(&mut self, place: &Place<'_>, attribute: &[u8], errno: Errno) {
+        self.count += 1;
+        self.first.get_or_insert_with(|| {
+            format!("`{}` of `{}`: {errno}", printable(attribute), printable(&place.path))
+        });
+    }
+
+    /// Tells of them once.
+    pub(super) fn warn(&self) {
+        if let Some(first) = &self.first {
+            let count = self.count;
+            tracing::warn!(
+                count,
+                first,
+                "extended attributes cannot be kept here and are left out"
+            );
+        }
+    }
+}
+
 /// The times of directories, which every file created in them would change again.
 #[derive(Debug, Default)]
 pub(super) struct Finals {
@@ -289,6 +331,10 @@ impl Finals {
             let (parent, name) = split(path);
             // An entry after it may have removed it.
             let Some(parent) = directories.find_remaining(parent)? else { continue };
+            let stat = statat(&parent, name, NO_FOLLOW);
+            if stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::Directory) {
+                continue;
+            }
             match utimensat(&parent, name, &directory.times, NO_FOLLOW) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(failed("set the times of", path)(errno)),

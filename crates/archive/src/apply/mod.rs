@@ -10,12 +10,15 @@
 //! those of `github.com/moby/go-archive` (`Unpack` with the overlay whiteout format). Beyond dockerd, old GNU sparse
 //! files are unpacked, and holes are left as holes.
 
+mod aside;
 mod directories;
 mod entry;
 mod metadata;
 mod remove;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -28,11 +31,15 @@ use crate::ArchiveError;
 use crate::error::printable;
 use crate::options::{ApplyOptions, Whiteouts};
 use crate::path::split;
+use crate::resolve::{append, resolve};
 use crate::tar::{Chunks, Header, Kind};
 use crate::walk::{Content, OPAQUE, Visitor, WHITEOUT_PREFIX};
 
+use aside::Aside;
+pub(crate) use aside::Replaced;
 pub(crate) use directories::Directories;
-use metadata::{Defaults, Finals, change_owner};
+pub(crate) use entry::device_number;
+use metadata::{Defaults, Finals, LeftOut, change_owner};
 
 /// Unpacks entries into a directory.
 #[derive(Debug)]
@@ -41,7 +48,11 @@ pub(crate) struct Extractor<'a> {
     directories: Directories,
     defaults: Defaults,
     finals: Finals,
+    aside: Aside,
+    left_out: LeftOut,
     size: u64,
+    /// How many directories the tar left out.
+    implied: u64,
     target: Vec<u8>,
     /// Where whiteouts remove things: the paths that this tar has, and those on the way to them.
     own: HashSet<Vec<u8>>,
@@ -52,7 +63,8 @@ pub(crate) struct Extractor<'a> {
 struct Place<'a> {
     directory: Rc<OwnedFd>,
     name: &'a [u8],
-    path: &'a [u8],
+    /// From the root, without symlinks. Borrowed if it is the entry's name.
+    path: Cow<'a, [u8]>,
 }
 
 impl AsFd for Place<'_> {
@@ -64,12 +76,15 @@ impl AsFd for Place<'_> {
 impl Place<'_> {
     /// Turns a system call's answer into an error that names the entry.
     fn failed(&self, action: &'static str) -> impl FnOnce(rustix::io::Errno) -> ArchiveError {
-        failed(action, self.path)
+        failed(action, &self.path)
     }
 }
 
 /// Turns a system call's answer into an error that names a path in the layer.
-fn failed(action: &'static str, path: &[u8]) -> impl FnOnce(rustix::io::Errno) -> ArchiveError {
+pub(crate) fn failed(
+    action: &'static str,
+    path: &[u8],
+) -> impl FnOnce(rustix::io::Errno) -> ArchiveError {
     let path = path_buf(path);
     move |errno| ArchiveError::Io { action, path, source: io::Error::from(errno) }
 }
@@ -87,25 +102,38 @@ impl<'a> Extractor<'a> {
             directories,
             defaults,
             finals: Finals::default(),
+            aside: Aside::default(),
+            left_out: LeftOut::default(),
             size: 0,
+            implied: 0,
             target: Vec::new(),
             own: HashSet::new(),
         })
     }
 
-    /// Sets what had to wait for the last entry; returns the layer's size as dockerd counts it.
-    pub(crate) fn finish(mut self) -> Result<u64, ArchiveError> {
+    /// Makes a file without a name beside what is unpacked.
+    pub(crate) fn anonymous_file(&self) -> Result<File, ArchiveError> {
+        aside::anonymous_file(self.directories.root())
+    }
+
+    /// Sets what had to wait for the last entry; returns the layer's size as dockerd counts it, and what became of content
+    /// that the tar-split counts on.
+    pub(crate) fn finish(mut self) -> Result<(u64, Replaced), ArchiveError> {
         self.finals.apply(&mut self.directories)?;
-        Ok(self.size)
+        self.left_out.warn();
+        Ok((self.size, self.aside.finish()))
     }
 
     /// Finds the place of an entry; creates the parents that the tar leaves out.
     fn place<'p>(&mut self, path: &'p [u8]) -> Result<Place<'p>, ArchiveError> {
         let (parent, name) = split(path);
-        let directory = match self.directories.find(parent)? {
-            Some(directory) => directory,
-            None => self.create_parents(parent)?,
-        };
+        if let Some(directory) = self.directories.find_plain(parent)? {
+            return Ok(Place { directory, name, path: Cow::Borrowed(path) });
+        }
+        let missing = || failed("open the directory", parent)(rustix::io::Errno::NOENT);
+        let (directory, mut real) = resolve(self, parent, true)?.ok_or_else(missing)?;
+        append(&mut real, name)?;
+        let path = if real == path { Cow::Borrowed(path) } else { Cow::Owned(real) };
         Ok(Place { directory, name, path })
     }
 
@@ -126,7 +154,7 @@ impl<'a> Extractor<'a> {
         };
         if place.name == OPAQUE {
             let attribute = namespace.opaque_attribute();
-            let (parent, _) = split(place.path);
+            let (parent, _) = split(&place.path);
             let directory = self.directories.open_to_write(parent)?;
             return fsetxattr(&directory, attribute, b"y", XattrFlags::empty())
                 .map_err(failed("mark as opaque", parent));
@@ -152,7 +180,7 @@ impl Extractor<'_> {
     /// Removes what a whiteout hides of the layers below.
     fn hide(&mut self, place: &Place<'_>, hidden: &[u8]) -> Result<(), ArchiveError> {
         if place.name == OPAQUE {
-            let (parent, _) = split(place.path);
+            let (parent, _) = split(&place.path);
             return self.remove_strangers(parent);
         }
         if hidden.starts_with(WHITEOUT_PREFIX) {
@@ -184,7 +212,7 @@ impl Visitor for Extractor<'_> {
             return Ok(());
         }
         let place = self.place(path)?;
-        self.note_own(path);
+        self.note_own(&place.path);
         if let Some(hidden) = place.name.strip_prefix(WHITEOUT_PREFIX) {
             return self.whiteout(&place, header, hidden);
         }

@@ -1,5 +1,6 @@
 //! Making room for an entry where something of the same layer stands.
 
+use std::borrow::Cow;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
@@ -25,6 +26,7 @@ struct Removed {
 impl Extractor<'_> {
     /// Removes what stands at `place`, with all that is in it.
     pub(super) fn remove(&mut self, place: &Place<'_>) -> Result<(), ArchiveError> {
+        self.put_aside(place)?;
         let removed =
             remove_tree(place.as_fd(), place.name, MAX_DEPTH).map_err(place.failed("replace"))?;
         self.size = self.size.saturating_sub(removed.size);
@@ -55,7 +57,7 @@ impl Extractor<'_> {
                     let directory = Rc::new(opened.try_clone().map_err(|source| {
                         ArchiveError::Io { action: "list", path: path_buf(&path), source }
                     })?);
-                    self.remove(&Place { directory, name, path: &child })?;
+                    self.remove(&Place { directory, name, path: Cow::Borrowed(&child) })?;
                 } else if entry.file_type() == FileType::Directory {
                     directories.push(child);
                 }
@@ -67,7 +69,8 @@ impl Extractor<'_> {
     pub(super) fn remove_if_present(&mut self, place: &Place<'_>) -> Result<(), ArchiveError> {
         match statat(place, place.name, NO_FOLLOW) {
             Ok(_) => self.remove(place),
-            Err(Errno::NOENT) => Ok(()),
+            // A name that is too long only with the mark of a whiteout.
+            Err(Errno::NOENT | Errno::NAMETOOLONG) => Ok(()),
             Err(errno) => Err(place.failed("look up")(errno)),
         }
     }

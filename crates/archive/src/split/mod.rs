@@ -5,13 +5,16 @@
 //! (type 1) stand for content that is in the layer's directory, with its size and CRC-64 (Go's ISO table, big-endian).
 //! The tar is the entries' bytes in their order.
 //!
-//! Content that is not on the disk as it was in the tar (sparse files, data of whiteouts) is kept in segments, so that
-//! those tars too can be rebuilt, by dockerd as well; dockerd itself writes a tar-split that it cannot rebuild then.
+//! Content that is not on the disk as it was in the tar (sparse files, data of whiteouts, files that a later entry of the layer
+//! replaced) is kept in segments, and files are named by their paths without symlinks, so that those tars too can be rebuilt, by
+//! dockerd as well; dockerd itself writes a tar-split that it cannot rebuild then.
 
 mod reader;
+mod settle;
 mod writer;
 
 pub(crate) use reader::{SplitEntry, SplitReader};
+pub(crate) use settle::settle;
 pub(crate) use writer::SplitWriter;
 
 /// `type` of a file entry.

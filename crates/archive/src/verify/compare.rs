@@ -1,140 +1,99 @@
 //! Looking at what is in a layer's directory.
 
-use std::collections::HashSet;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, Stat, lgetxattr, major, minor, openat, readlinkat, statat,
+    AtFlags, Dir, FileType, Mode, OFlags, Stat, XattrFlags, fsetxattr, lgetxattr, major, minor,
+    openat, readlinkat, statat,
 };
 use rustix::io::Errno;
 
 use crate::ArchiveError;
 use crate::apply::Directories;
+use crate::attributes::{ACCESS_ACL, DEFAULT_ACL, is_left_out, is_mode, is_same_acl};
+use crate::options::XattrNamespace;
 use crate::path::split;
 use crate::split::Checksum;
+use crate::tree::Tree;
 
 use super::Damages;
-use super::expected::{Expectations, Expected, InTar, opaque_attribute};
+use super::expected::{Expected, InTar};
 
 /// File content that is read at once.
 const BUFFER_SIZE: usize = 256 << 10;
 /// The largest attribute that Linux has, in bytes.
 const MAX_XATTR: usize = 64 << 10;
-/// How deep directories may be nested; deeper than any path can name.
-const MAX_DEPTH: usize = 2100;
-
-/// A file by what the kernel knows it as.
-type Inode = (u64, u64);
 
 /// Compares everything below `root` with what is expected of it.
 pub(super) fn compare(
     root: &Path,
-    expectations: &Expectations,
+    expected: &Tree<Expected>,
     damages: &mut Damages,
 ) -> Result<(), ArchiveError> {
-    let mut comparison = Comparison {
-        directories: Directories::open(root)?,
-        damages,
-        known: HashSet::new(),
-        parent: None,
-    };
-    for (path, expected) in expectations.iter() {
-        comparison.path(path, expected);
+    let directories = Directories::open(root)?;
+    let mut comparison = Comparison { directories, damages };
+    for (path, expected) in expected.each() {
+        comparison.path(&path, expected);
     }
-    for path in expectations.opaque() {
-        comparison.opaque(path)?;
-    }
-    let root = openat(comparison.directories.root(), ".", OPEN_DIRECTORY, Mode::empty());
-    if let Ok(root) = root {
-        comparison.strangers(root, &mut Vec::new(), 0);
-    }
+    comparison.strangers(expected);
     Ok(())
 }
-
-const OPEN_DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 struct Comparison<'a> {
     directories: Directories,
     damages: &'a mut Damages,
-    /// What belongs to the layer.
-    known: HashSet<Inode>,
-    /// The directory that was looked at last.
-    parent: Option<Vec<u8>>,
 }
 
 impl Comparison<'_> {
     fn path(&mut self, path: &[u8], expected: &Expected) {
         let (parent, name) = split(path);
-        self.know_parents(parent);
-        let Some(directory) = self.directories.find(parent).ok().flatten() else {
-            return self.damages.add(path, "it is gone");
+        let Some(directory) = self.directories.find_plain(parent).ok().flatten() else {
+            return self.missing(path, expected);
         };
         match statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => {
-                self.known.insert(inode(&stat));
-                for problem in differences(directory.as_fd(), name, &stat, expected) {
+                let place =
+                    Named { root: self.directories.root(), directory: directory.as_fd(), name };
+                for problem in place.differences(&stat, expected) {
                     self.damages.add(path, problem);
                 }
             }
-            Err(Errno::NOENT | Errno::NOTDIR) => self.damages.add(path, "it is gone"),
+            Err(Errno::NOENT | Errno::NOTDIR) => self.missing(path, expected),
             Err(errno) => self.damages.add(path, format!("it cannot be looked at: {errno}")),
         }
     }
 
-    /// Notes the directories on the way to what belongs to the layer: a tar need not have entries for them.
-    fn know_parents(&mut self, parent: &[u8]) {
-        if self.parent.as_deref() == Some(parent) {
-            return;
+    /// What is missed for a directory that has no entry is what was in it.
+    fn missing(&mut self, path: &[u8], expected: &Expected) {
+        if expected.kind != FileType::Directory || expected.mode.is_some() || expected.opaque {
+            self.damages.add(path, "it is gone");
         }
-        let mut rest = parent;
-        while !rest.is_empty() {
-            let (above, name) = split(rest);
-            // The name itself, which may be a symlink, and what it leads to.
-            if let Ok(Some(directory)) = self.directories.find(above)
-                && let Ok(stat) = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)
-            {
-                self.known.insert(inode(&stat));
-            }
-            if let Ok(Some(directory)) = self.directories.find(rest)
-                && let Ok(stat) = rustix::fs::fstat(&directory)
-                && !self.known.insert(inode(&stat))
-                && self.parent.as_ref().is_some_and(|last| last.starts_with(rest))
-            {
-                break;
-            }
-            rest = above;
-        }
-        self.parent = Some(parent.to_vec());
-    }
-
-    fn opaque(&mut self, path: &[u8]) -> Result<(), ArchiveError> {
-        let mark = self.directories.find(path)?.map(|directory| {
-            let link = format!("/proc/self/fd/{}", directory.as_raw_fd());
-            let mut value = [0; 8];
-            rustix::fs::getxattr(link, opaque_attribute(), &mut value)
-                .map(|length| value[..length].to_vec())
-        });
-        match mark {
-            Some(Ok(value)) if value == b"y" => {}
-            None => self.damages.add(path, "it is gone"),
-            Some(_) => self.damages.add(path, "it is no longer marked as opaque"),
-        }
-        Ok(())
     }
 
     /// Reports what does not belong to the layer, and nothing of what is in it.
-    fn strangers(&mut self, directory: OwnedFd, path: &mut Vec<u8>, depth: usize) {
-        let entries = match Dir::new(directory) {
+    fn strangers(&mut self, expected: &Tree<Expected>) {
+        // By their paths, not by recursion: a layer may nest two thousand directories.
+        let mut below = vec![Vec::new()];
+        while let Some(path) = below.pop() {
+            match self.directories.open_plain(&path) {
+                Ok(directory) => self.strangers_in(&directory, &path, expected, &mut below),
+                Err(errno) => self.damages.add(&path, format!("it cannot be read: {errno}")),
+            }
+        }
+    }
+
+    fn strangers_in(
+        &mut self,
+        directory: &OwnedFd,
+        path: &[u8],
+        expected: &Tree<Expected>,
+        below: &mut Vec<Vec<u8>>,
+    ) {
+        let entries = match Dir::read_from(directory) {
             Ok(entries) => entries,
             Err(errno) => return self.damages.add(path, format!("it cannot be read: {errno}")),
-        };
-        let mut below = Vec::new();
-        let Ok(fd) = entries.fd().and_then(|fd| fd.try_clone_to_owned().map_err(|_| Errno::MFILE))
-        else {
-            return self.damages.add(path, "it cannot be read");
         };
         for entry in entries {
             let Ok(entry) = entry else {
@@ -144,110 +103,142 @@ impl Comparison<'_> {
             if is_dot(name) {
                 continue;
             }
-            let length = push(path, name.to_bytes());
-            match statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) if !self.known.contains(&inode(&stat)) => {
-                    self.damages.add(path, "it does not belong to the layer");
+            let mut child = path.to_vec();
+            push(&mut child, name.to_bytes());
+            match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(_) if !expected.has(&child) => {
+                    self.damages.add(&child, "it does not belong to the layer");
                 }
                 Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
-                    below.push(name.to_owned());
+                    below.push(child);
                 }
                 Ok(_) => {}
-                Err(errno) => self.damages.add(path, format!("it cannot be looked at: {errno}")),
+                Err(errno) => self.damages.add(&child, format!("it cannot be looked at: {errno}")),
             }
-            path.truncate(length);
-        }
-        for name in below {
-            let length = push(path, name.to_bytes());
-            match openat(&fd, &*name, OPEN_DIRECTORY, Mode::empty()) {
-                Ok(directory) if depth < MAX_DEPTH => self.strangers(directory, path, depth + 1),
-                Ok(_) => self.damages.add(path, "it is nested too deeply to be looked at"),
-                Err(errno) => self.damages.add(path, format!("it cannot be read: {errno}")),
-            }
-            path.truncate(length);
         }
     }
 }
 
-/// Appends a component; returns the length before.
-fn push(path: &mut Vec<u8>, name: &[u8]) -> usize {
-    let length = path.len();
-    if length > 0 {
+/// Appends a component.
+fn push(path: &mut Vec<u8>, name: &[u8]) {
+    if !path.is_empty() {
         path.push(b'/');
     }
     path.extend_from_slice(name);
-    length
 }
 
 fn is_dot(name: &CStr) -> bool {
     matches!(name.to_bytes(), b"." | b"..")
 }
 
-fn inode(stat: &Stat) -> Inode {
-    (stat.st_dev, stat.st_ino)
+/// A name in a directory of the layer.
+#[derive(Clone, Copy)]
+struct Named<'a> {
+    /// The layer's.
+    root: BorrowedFd<'a>,
+    directory: BorrowedFd<'a>,
+    name: &'a [u8],
 }
 
-/// Lists how a file differs from what is expected, its content aside.
-fn differences(
-    directory: BorrowedFd<'_>,
-    name: &[u8],
-    stat: &Stat,
-    expected: &Expected,
-) -> Vec<String> {
-    if FileType::from_raw_mode(stat.st_mode) != expected.kind {
-        return vec![wrong_kind(stat.st_mode, expected.kind)];
-    }
-    let mut problems = Vec::new();
-    let mode = stat.st_mode & 0o7777;
-    if let Some(expected) = expected.mode.filter(|expected| *expected != mode) {
-        problems.push(format!("its mode is {mode:04o} instead of {expected:04o}"));
-    }
-    // The ID -1 means to leave it, for the kernel and so for who unpacks.
-    let is_other = |is: u32, expected: u32| expected != u32::MAX && is != expected;
-    if is_other(stat.st_uid, expected.uid) || is_other(stat.st_gid, expected.gid) {
-        problems.push(format!(
-            "its owner is {}:{} instead of {}:{}",
-            stat.st_uid, stat.st_gid, expected.uid, expected.gid
-        ));
-    }
-    match expected.kind {
-        FileType::RegularFile if u64::try_from(stat.st_size) != Ok(expected.size) => {
-            problems.push(wrong_size(stat.st_size, expected.size));
+impl Named<'_> {
+    /// Lists how the file differs from what is expected.
+    fn differences(self, stat: &Stat, expected: &Expected) -> Vec<String> {
+        if FileType::from_raw_mode(stat.st_mode) != expected.kind {
+            return vec![wrong_kind(stat.st_mode, expected.kind)];
         }
-        FileType::RegularFile => {
-            problems.extend(
-                expected.content.as_ref().and_then(|content| content.differs(directory, name)),
-            );
+        let mut problems = Vec::new();
+        let mode = stat.st_mode & 0o7777;
+        if let Some(expected) = expected.mode.filter(|expected| *expected != mode) {
+            problems.push(format!("its mode is {mode:04o} instead of {expected:04o}"));
         }
-        FileType::Symlink if !leads_to(directory, name, &expected.target) => {
-            problems.push("it is a link to something else".to_owned());
+        // The ID -1 means to leave it, for the kernel and so for who unpacks.
+        let is_other = |is: u32, expected: u32| expected != u32::MAX && is != expected;
+        if let Some((uid, gid)) = expected.owner
+            && (is_other(stat.st_uid, uid) || is_other(stat.st_gid, gid))
+        {
+            let is = format!("{}:{}", stat.st_uid, stat.st_gid);
+            problems.push(format!("its owner is {is} instead of {uid}:{gid}"));
         }
-        FileType::CharacterDevice | FileType::BlockDevice => {
-            let device = (i64::from(major(stat.st_rdev)), i64::from(minor(stat.st_rdev)));
-            if device != expected.device {
-                problems.push("it is another device".to_owned());
+        problems.extend(self.wrong_content(stat, expected));
+        if let Some(expected) = expected.modified {
+            let is_same = stat.st_mtime == expected.seconds
+                && u64::from(expected.nanoseconds) == stat.st_mtime_nsec;
+            if !is_same {
+                problems.push("its modification time differs".to_owned());
             }
         }
-        _ => {}
-    }
-    if let Some(modified) = expected.modified {
-        let is_same = stat.st_mtime == modified.seconds
-            && u64::from(modified.nanoseconds) == stat.st_mtime_nsec;
-        if !is_same {
-            problems.push("its modification time differs".to_owned());
+        if expected.opaque && !self.is_opaque() {
+            problems.push("it is no longer marked as opaque".to_owned());
         }
-    }
-    for (attribute, value) in &expected.xattrs {
-        if !has_attribute(directory, name, attribute, value) {
-            let attribute = crate::error::printable(attribute);
-            problems.push(format!("its attribute {attribute} differs"));
+        for (attribute, value) in &expected.xattrs {
+            if !self.has_attribute(expected.kind, attribute, value) {
+                let attribute = crate::error::printable(attribute);
+                problems.push(format!("its attribute {attribute} differs"));
+            }
         }
+        problems
     }
-    problems
-}
 
-fn leads_to(directory: BorrowedFd<'_>, name: &[u8], target: &[u8]) -> bool {
-    readlinkat(directory, name, Vec::new()).is_ok_and(|is| is.to_bytes() == target)
+    fn wrong_content(self, stat: &Stat, expected: &Expected) -> Option<String> {
+        match expected.kind {
+            FileType::RegularFile if u64::try_from(stat.st_size) != Ok(expected.size) => {
+                Some(wrong_size(stat.st_size, expected.size))
+            }
+            FileType::RegularFile => expected.content.as_ref()?.differs(self.directory, self.name),
+            FileType::Symlink => {
+                let target = readlinkat(self.directory, self.name, Vec::new());
+                let is_same = target.is_ok_and(|target| target.to_bytes() == expected.target);
+                (!is_same).then(|| "it is a link to something else".to_owned())
+            }
+            FileType::CharacterDevice | FileType::BlockDevice => {
+                let device = (i64::from(major(stat.st_rdev)), i64::from(minor(stat.st_rdev)));
+                (device != expected.device).then(|| "it is another device".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    fn is_opaque(self) -> bool {
+        let attribute = XattrNamespace::Trusted.opaque_attribute().as_bytes();
+        self.attribute(attribute, 8).is_ok_and(|value| value == b"y")
+    }
+
+    fn attribute(self, attribute: &[u8], size: usize) -> Result<Vec<u8>, Errno> {
+        // The only way to name a file by descriptor and component; `lgetxattr` does not follow the latter.
+        let mut path = format!("/proc/self/fd/{}/", self.directory.as_raw_fd()).into_bytes();
+        path.extend_from_slice(self.name);
+        let mut value = vec![0; size.clamp(1, MAX_XATTR)];
+        let length = lgetxattr(&*path, attribute, &mut value[..])?;
+        value.truncate(length);
+        Ok(value)
+    }
+
+    fn has_attribute(self, kind: FileType, attribute: &[u8], expected: &[u8]) -> bool {
+        let is_acl = attribute == ACCESS_ACL;
+        match self.attribute(attribute, expected.len()) {
+            Ok(value) if is_acl => is_same_acl(&value, expected),
+            Ok(value) => value == expected,
+            Err(Errno::NODATA) if is_acl && is_mode(expected) => true,
+            Err(Errno::NODATA) => !self.could_have(kind, attribute, expected),
+            // What cannot be here was left out when the layer was unpacked.
+            Err(errno) => is_left_out(errno) && errno != Errno::RANGE,
+        }
+    }
+
+    /// Tries on another file whether an attribute can be at all: one that could not was left out when the layer was unpacked.
+    fn could_have(self, kind: FileType, attribute: &[u8], value: &[u8]) -> bool {
+        let has_any = matches!(kind, FileType::RegularFile | FileType::Directory);
+        if !has_any && !attribute.starts_with(b"trusted.") && !attribute.starts_with(b"security.") {
+            return false;
+        }
+        // A file has no default ACL, but its own is of the same form.
+        let is_default = kind == FileType::Directory && attribute == DEFAULT_ACL;
+        let attribute = if is_default { ACCESS_ACL } else { attribute };
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        // Where none can be made, the doubt is told.
+        let Ok(file) = openat(self.root, ".", flags, Mode::RUSR | Mode::WUSR) else { return true };
+        fsetxattr(file, attribute, value, XattrFlags::empty()).is_ok()
+    }
 }
 
 impl InTar {
@@ -283,24 +274,6 @@ impl InTar {
             }
         }
         Ok(checksum.finish())
-    }
-}
-
-fn has_attribute(
-    directory: BorrowedFd<'_>,
-    name: &[u8],
-    attribute: &[u8],
-    expected: &[u8],
-) -> bool {
-    // The only way to name a file by descriptor and component; `lgetxattr` does not follow the latter.
-    let mut path = format!("/proc/self/fd/{}/", directory.as_raw_fd()).into_bytes();
-    path.extend_from_slice(name);
-    let mut value = vec![0; expected.len().clamp(1, MAX_XATTR)];
-    match lgetxattr(&*path, attribute, &mut value[..]) {
-        Ok(length) => value[..length] == *expected,
-        // What may not be set there was left out when the layer was unpacked.
-        Err(Errno::PERM | Errno::OPNOTSUPP) => true,
-        Err(_) => false,
     }
 }
 

@@ -3,27 +3,25 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::ops::Bound;
 use std::rc::Rc;
 
 use rustix::fs::FileType;
 
 use crate::ArchiveError;
 use crate::apply::unsupported;
-use crate::options::XattrNamespace;
-use crate::path::{clean, split};
+use crate::attributes::{CAPABILITY, is_private};
 use crate::split::Checksum;
 use crate::tar::{Chunks, Fragment, Header, Kind, Timestamp};
-use crate::walk::{Content, OPAQUE, Visitor, WHITEOUT_PREFIX};
+use crate::tree::{Node, Tree, is_whiteout};
+use crate::walk::{Content, Visitor};
 
 /// What something in the directory must be. Hard links to one file share one of these.
 #[derive(Clone, Debug)]
 pub(super) struct Expected {
     pub(super) kind: FileType,
-    /// `None` where the tar says nothing of it.
+    /// `None` where the tar says nothing of it, as of owner and time.
     pub(super) mode: Option<u32>,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+    pub(super) owner: Option<(u32, u32)>,
     pub(super) modified: Option<Timestamp>,
     /// Of a regular file: its size in bytes.
     pub(super) size: u64,
@@ -35,9 +33,11 @@ pub(super) struct Expected {
     pub(super) device: (i64, i64),
     /// By name.
     pub(super) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Of a directory: whether it hides what is below it.
+    pub(super) opaque: bool,
 }
 
-/// Content that did not come from the directory: that of sparse files, and of files whose path had another entry before.
+/// Content that did not come from the directory: that of sparse files.
 #[derive(Clone, Debug)]
 pub(super) struct InTar {
     pub(super) checksum: [u8; 8],
@@ -45,113 +45,18 @@ pub(super) struct InTar {
     pub(super) fragments: Vec<Fragment>,
 }
 
-/// All paths of a layer.
+/// All of a layer.
 #[derive(Debug)]
 pub(super) struct Expectations {
     /// How many files were read from the directory so far.
     read: Rc<Cell<u64>>,
-    nodes: Vec<Expected>,
-    paths: BTreeMap<Vec<u8>, usize>,
-    /// Directories that hide what is below them.
-    opaque: Vec<Vec<u8>>,
-    size: u64,
+    pub(super) tree: Tree<Expected>,
 }
 
 impl Expectations {
     /// Expects nothing yet; `read` counts the files that are read from the directory.
     pub(super) fn new(read: Rc<Cell<u64>>) -> Self {
-        Self { read, nodes: Vec::new(), paths: BTreeMap::new(), opaque: Vec::new(), size: 0 }
-    }
-
-    /// Returns the size of the layer as dockerd counts it.
-    pub(super) fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// Lists what must be there, sorted by path.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &Expected)> {
-        self.paths.iter().map(|(path, node)| (&path[..], &self.nodes[*node]))
-    }
-
-    /// Lists the directories that must be marked as opaque.
-    pub(super) fn opaque(&self) -> impl Iterator<Item = &[u8]> {
-        self.opaque.iter().map(|path| &path[..])
-    }
-
-    fn insert(&mut self, path: &[u8], expected: Expected) {
-        if expected.kind == FileType::Directory {
-            // A directory that is there already keeps its attributes and what is in it.
-            if let Some(node) = self.paths.get(path).map(|node| &mut self.nodes[*node])
-                && node.kind == FileType::Directory
-            {
-                let mut xattrs = std::mem::take(&mut node.xattrs);
-                xattrs.extend(expected.xattrs);
-                *node = Expected { xattrs, ..expected };
-                return;
-            }
-        } else {
-            self.remove_below(path);
-        }
-        self.nodes.push(expected);
-        self.paths.insert(path.to_vec(), self.nodes.len() - 1);
-    }
-
-    /// Forgets what was in a directory that something else takes the place of.
-    fn remove_below(&mut self, path: &[u8]) {
-        let mut prefix = path.to_vec();
-        prefix.push(b'/');
-        let below = (Bound::Included(&prefix[..]), Bound::Unbounded);
-        let gone: Vec<Vec<u8>> = self
-            .paths
-            .range::<[u8], _>(below)
-            .map(|(path, _)| path)
-            .take_while(|path| path.starts_with(&prefix))
-            .cloned()
-            .collect();
-        for path in gone {
-            self.paths.remove(&path);
-        }
-        self.opaque.retain(|opaque| opaque != path && !opaque.starts_with(&prefix));
-    }
-
-    /// A hard link sets what its entry says on the file that it shares.
-    fn link(&mut self, path: &[u8], header: &Header) -> Result<(), ArchiveError> {
-        let mut target = Vec::new();
-        clean(&header.link, &mut target)?;
-        self.remove_below(path);
-        // A target on the other side of a symlink is not known by its path, and then seen as the file that it is.
-        let Some(&node) = self.paths.get(&target) else {
-            self.paths.remove(path);
-            return Ok(());
-        };
-        let shared = &mut self.nodes[node];
-        (shared.uid, shared.gid) = (header.uid, header.gid);
-        shared.xattrs.extend(header.xattrs.iter().cloned());
-        shared.modified = Some(header.modification_time());
-        if shared.kind != FileType::Symlink {
-            shared.mode = Some(header.mode);
-        }
-        self.paths.insert(path.to_vec(), node);
-        Ok(())
-    }
-
-    fn whiteout(&mut self, path: &[u8], header: &Header, hidden: &[u8]) {
-        let (parent, name) = split(path);
-        if name == OPAQUE {
-            self.opaque.push(parent.to_vec());
-            return;
-        }
-        let mut path = parent.to_vec();
-        if !path.is_empty() {
-            path.push(b'/');
-        }
-        path.extend_from_slice(hidden);
-        let mut expected = Expected::new(FileType::CharacterDevice, header);
-        // Made without asking the entry for more than its owner.
-        (expected.mode, expected.modified) = (None, None);
-        expected.device = (0, 0);
-        expected.xattrs.clear();
-        self.insert(&path, expected);
+        Self { read, tree: Tree::new(true) }
     }
 }
 
@@ -165,9 +70,8 @@ impl Visitor for Expectations {
         if path.is_empty() {
             return Ok(());
         }
-        if let Some(hidden) = split(path).1.strip_prefix(WHITEOUT_PREFIX) {
-            self.whiteout(path, header, hidden);
-            return Ok(());
+        if is_whiteout(path) {
+            return self.tree.enter(path, header, Expected::whiteout(header));
         }
         let kind = match header.kind {
             Kind::Regular => FileType::RegularFile,
@@ -176,7 +80,8 @@ impl Visitor for Expectations {
             Kind::Character => FileType::CharacterDevice,
             Kind::Block => FileType::BlockDevice,
             Kind::Fifo => FileType::Fifo,
-            Kind::HardLink => return self.link(path, header),
+            // It only says something of another entry's file.
+            Kind::HardLink => FileType::Unknown,
             other => return Err(unsupported(header, other)),
         };
         let mut expected = Expected::new(kind, header);
@@ -193,13 +98,7 @@ impl Visitor for Expectations {
                 fragments: header.sparse.clone().unwrap_or_else(whole),
             });
         }
-        self.size = self.size.saturating_add(match kind {
-            FileType::RegularFile => expected.size,
-            FileType::Symlink => expected.target.len() as u64,
-            _ => 0,
-        });
-        self.insert(path, expected);
-        Ok(())
+        self.tree.enter(path, header, expected)
     }
 }
 
@@ -209,8 +108,7 @@ impl Expected {
         Self {
             kind,
             mode: (kind != FileType::Symlink).then_some(header.mode),
-            uid: header.uid,
-            gid: header.gid,
+            owner: Some((header.uid, header.gid)),
             modified: Some(header.modification_time()),
             size: match kind {
                 FileType::RegularFile => u64::try_from(header.size).unwrap_or(0),
@@ -221,13 +119,79 @@ impl Expected {
                 FileType::Symlink => header.link.clone(),
                 _ => Vec::new(),
             },
-            device: if is_device { (header.major, header.minor) } else { (0, 0) },
-            xattrs: header.xattrs.iter().cloned().collect(),
+            device: if is_device { kernel_device(header) } else { (0, 0) },
+            xattrs: attributes(header).collect(),
+            opaque: false,
+        }
+    }
+
+    /// Made without asking the entry for more than its owner.
+    fn whiteout(header: &Header) -> Self {
+        Self {
+            mode: None,
+            modified: None,
+            device: (0, 0),
+            xattrs: BTreeMap::new(),
+            ..Self::new(FileType::CharacterDevice, header)
         }
     }
 }
 
-/// The attribute of a directory that hides what is below it.
-pub(super) fn opaque_attribute() -> &'static str {
-    XattrNamespace::Trusted.opaque_attribute()
+impl Node for Expected {
+    fn implied() -> Self {
+        Self {
+            kind: FileType::Directory,
+            mode: None,
+            owner: None,
+            modified: None,
+            size: 0,
+            content: None,
+            target: Vec::new(),
+            device: (0, 0),
+            xattrs: BTreeMap::new(),
+            opaque: false,
+        }
+    }
+
+    fn size(&self) -> u64 {
+        match self.kind {
+            FileType::RegularFile => self.size,
+            FileType::Symlink => self.target.len() as u64,
+            _ => 0,
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        let mut xattrs = std::mem::take(&mut self.xattrs);
+        xattrs.extend(other.xattrs);
+        *self = Self { xattrs, opaque: self.opaque, ..other };
+    }
+
+    fn share(&mut self, link: &Header) {
+        let (uid, gid) = self.owner.unwrap_or_default();
+        let changed = |new: u32, old: u32| if new == u32::MAX { old } else { new };
+        self.owner = Some((changed(link.uid, uid), changed(link.gid, gid)));
+        // Whoever unpacks changes the owner first, which takes capabilities away.
+        self.xattrs.remove(CAPABILITY);
+        self.xattrs.extend(attributes(link));
+        // Times of a symlink are not set by its other names.
+        if self.kind != FileType::Symlink {
+            self.modified = Some(link.modification_time());
+            self.mode = Some(link.mode);
+        }
+    }
+
+    fn mark_opaque(&mut self) {
+        self.opaque = true;
+    }
+}
+
+/// The attributes that reach a file, if the file system knows them.
+fn attributes(header: &Header) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+    header.xattrs.iter().filter(|(name, _)| !is_private(name)).cloned()
+}
+
+/// The number of a device as the kernel has it: 12 bits for the major number, 20 for the minor.
+fn kernel_device(header: &Header) -> (i64, i64) {
+    (header.major & 0xfff, header.minor & 0xf_ffff)
 }

@@ -17,7 +17,7 @@ use spec::DiffId;
 use crate::ArchiveError;
 use crate::error::printable;
 use crate::split::SplitWriter;
-use crate::walk::walk;
+use crate::walk::{Repeats, walk};
 
 use expected::Expectations;
 use rebuilt::Rebuilt;
@@ -56,10 +56,10 @@ pub fn verify<R: Read>(tar_split_gz: R, root: &Path) -> Result<Verified, Archive
     let mut damages = Damages::default();
     let mut rebuilt = Rebuilt::new(tar_split_gz, root, &mut damages)?;
     let mut expectations = Expectations::new(rebuilt.read());
-    walk(&mut rebuilt, SplitWriter::disabled(), &mut expectations)?;
+    walk(&mut rebuilt, SplitWriter::disabled(), &mut expectations, Repeats::Taken)?;
     let diff_id = rebuilt.finish();
-    let size = expectations.size();
-    compare::compare(root, &expectations, &mut damages)?;
+    let size = expectations.tree.size();
+    compare::compare(root, &expectations.tree, &mut damages)?;
     let Damages { mut described, count } = damages;
     described.sort();
     Ok(Verified { diff_id, size, damages: described, damaged: count })

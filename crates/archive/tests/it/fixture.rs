@@ -32,6 +32,7 @@ pub(crate) struct Fixture {
 }
 
 /// A layer that was unpacked.
+#[derive(Debug)]
 pub(crate) struct Layer {
     pub(crate) applied: Applied,
     pub(crate) tar_split: Vec<u8>,
@@ -73,6 +74,39 @@ impl Fixture {
         let applied = archive::apply(tar, &self.root(), &mut tar_split, options);
         self.assert_confined();
         Ok(Layer { applied: applied?, tar_split })
+    }
+
+    /// Unpacks `tar` and looks at it without unpacking it: either is refused as the other, or both say the same, all is whole,
+    /// and the tar comes back to the byte.
+    pub(crate) fn apply_all_ways(&self, tar: &[u8]) -> Result<Layer, ArchiveError> {
+        let stream = archive::StreamOptions::default();
+        let inspected = archive::inspect_compressed(tar, &stream, None, &|_| {});
+        let layer = match (self.apply(tar), inspected) {
+            (Ok(layer), Ok(inspected)) => {
+                assert_eq!(inspected.applied, layer.applied);
+                layer
+            }
+            (Err(error), Err(inspected)) => {
+                assert_eq!(inspected.to_string(), error.to_string());
+                return Err(error);
+            }
+            (layer, inspected) => {
+                panic!("{:?} against {:?}", layer.map(|layer| layer.applied), inspected)
+            }
+        };
+        assert_eq!(layer.applied.size, self.walked_size());
+        let verified = archive::verify(&layer.tar_split[..], &self.root()).unwrap();
+        assert_eq!(verified.damages, []);
+        assert_eq!(verified.size, layer.applied.size);
+        let mut rebuilt = Vec::new();
+        archive::rebuild(&layer.tar_split[..], &self.root(), &mut rebuilt).unwrap();
+        assert!(rebuilt == tar);
+        // dockerd reads no tar-split that has a name twice.
+        let mut names = layer.names();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), layer.names().len(), "{:?}", layer.names());
+        Ok(layer)
     }
 
     /// Panics if anything beside the root is not what it was.

@@ -4,7 +4,9 @@
 //! devices and whiteouts; otherwise those assertions are left out.
 #![cfg(test)]
 
+mod accepted;
 mod apply;
+mod attributes;
 mod builder;
 mod fixture;
 mod headers;

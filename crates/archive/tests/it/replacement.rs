@@ -118,24 +118,6 @@ fn hard_links_to_nothing() {
 }
 
 #[test]
-fn an_entry_without_content_may_come_twice() {
-    let fixture = Fixture::new();
-    let tar = tar([
-        directory("d").modified(1),
-        file("d/f", "x"),
-        directory("./d/").modified(2),
-        file("e", ""),
-        file("e", "content"),
-    ]);
-    let layer = fixture.apply(&tar).unwrap();
-    assert_eq!(layer.names(), ["d", "d/f", "e"], "each name once, as dockerd wants it");
-    assert_eq!(fixture.read("e"), "content");
-    let mut rebuilt = Vec::new();
-    archive::rebuild(&layer.tar_split[..], &fixture.root(), &mut rebuilt).unwrap();
-    assert!(rebuilt == tar);
-}
-
-#[test]
 fn trees_too_deep_to_remove_are_an_error() {
     let fixture = Fixture::new();
     let deep = format!("d/x/{}f", "n/".repeat(200));

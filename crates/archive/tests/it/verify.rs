@@ -20,11 +20,11 @@ fn layer(fixture: &Fixture) -> Layer {
         symlink("l", "d"),
         file("l/through", "by a link"),
         file("x", "attributed").pax("SCHILY.xattr.user.key", "value"),
-        // A directory that a file takes the place of, and one that comes twice.
-        directory("was"),
-        file("was/gone", ""),
-        file("was", "now a file"),
-        directory("d").mode(0o755),
+        // A directory that a file takes the place of, and one that comes twice, by two names.
+        directory("l/was"),
+        file("d/was/gone", "with content"),
+        file("d/was", "now a file"),
+        directory("/d").mode(0o755),
     ];
     if is_root() {
         entries.push(file("d/.wh.hidden", ""));
@@ -81,13 +81,13 @@ fn each_damage_is_named() {
         (
             "changed content",
             |root| {
-                let path = root.join("was");
+                let path = root.join("d/was");
                 let modified = fs::metadata(&path).unwrap().modified().unwrap();
                 fs::write(&path, "now a FILE").unwrap();
                 let file = fs::File::options().write(true).open(&path).unwrap();
                 file.set_modified(modified).unwrap();
             },
-            &[("was", "its content differs")],
+            &[("d/was", "its content differs")],
         ),
         (
             "changed mode",
@@ -153,12 +153,12 @@ fn each_damage_is_named() {
         (
             "a FIFO in place of a file",
             |root| {
-                fs::remove_file(root.join("was")).unwrap();
+                fs::remove_file(root.join("d/was")).unwrap();
                 let mode = rustix::fs::Mode::from_raw_mode(0o644);
                 let kind = rustix::fs::FileType::Fifo;
-                rustix::fs::mknodat(rustix::fs::CWD, root.join("was"), kind, mode, 0).unwrap();
+                rustix::fs::mknodat(rustix::fs::CWD, root.join("d/was"), kind, mode, 0).unwrap();
             },
-            &[("was", "it is a FIFO instead of a file")],
+            &[("d", "its modification time differs"), ("d/was", "it is a FIFO instead of a file")],
         ),
     ];
     for (what, harm, expected) in table {
