@@ -11,7 +11,7 @@ use crate::workspace::{Workspace, cargo};
 use crate::{check_deps, shell};
 
 /// What the tests compare Longshore with: a program, and the Debian package that it is in.
-const NEEDED: [(&str, &str); 17] = [
+const NEEDED: [(&str, &str); 20] = [
     ("dockerd", "docker.io"),
     ("docker", "docker.io"),
     ("docker-registry", "docker-registry"),
@@ -29,6 +29,9 @@ const NEEDED: [(&str, &str); 17] = [
     ("crun", "crun"),
     ("runc", "runc"),
     ("groff", "groff-base"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("losetup", "mount"),
+    ("strace", "strace"),
 ];
 
 /// What programs in Python speak to a daemon with.

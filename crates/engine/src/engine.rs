@@ -189,8 +189,7 @@ impl Engine {
         }
         let engine = self.clone();
         tokio::task::spawn_blocking(move || {
-            // The commit syncs again, and reports what fails.
-            let _ = engine.store().sync();
+            engine.store().write_back();
             engine.0.flushing.store(false, Ordering::Release);
         });
     }

@@ -11,11 +11,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use spec::{ChainId, Descriptor, DiffId, Digest, ImageConfig, ImageId, Reference};
 
 use crate::distribution::Note;
+use crate::durability::{self, Durability};
 use crate::lease::{Entry, Item};
 use crate::lock::Transaction;
 use crate::overlay2::Stack;
@@ -104,6 +106,15 @@ struct Prepared {
     references: Vec<(Reference, ImageId)>,
 }
 
+impl Prepared {
+    /// Returns what is told of failed writes of the parts: not all need have been written under the lease of the commit.
+    fn durabilities(&self) -> impl Iterator<Item = &Arc<Durability>> {
+        let layers = self.layers.iter().map(|layer| layer.staged.durability());
+        let blobs = self.blobs.iter().map(VerifiedIngest::durability);
+        layers.chain(blobs).chain(self.deposits.iter().map(NamedDeposit::durability))
+    }
+}
+
 struct PreparedLayer {
     chain: ChainId,
     staged: StagedLayer,
@@ -137,7 +148,8 @@ impl Store {
         let pending = prepared.iter().map(|prepared| self.pending(prepared));
         lease.note(&pending.collect::<Result<Vec<_>, _>>()?.concat())?;
         step("prepared");
-        self.sync()?;
+        let parts = prepared.iter().flat_map(Prepared::durabilities);
+        durability::sync_all(std::iter::once(lease.durability()).chain(parts))?;
         step("synced");
         let transaction = self.transaction()?;
         let mut all_ours = true;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use spec::Digest;
 
+use crate::durability::Durability;
 use crate::ingest::leftover::write_with_room;
 use crate::{Lease, Store, StoreError, files};
 
@@ -21,6 +22,7 @@ pub struct Depositing {
     size: u64,
     /// Where partial downloads are.
     ingest: PathBuf,
+    durability: Arc<Durability>,
 }
 
 /// A file that is written. Clones are the same file; it is deleted when the last is dropped, unless it was published.
@@ -31,6 +33,7 @@ pub struct Deposit(Arc<Inner>);
 struct Inner {
     path: PathBuf,
     size: u64,
+    durability: Arc<Durability>,
 }
 
 /// A deposit of which somebody has read all bytes and knows the digest, ready for [`Store::commit`].
@@ -45,7 +48,8 @@ impl Store {
     pub fn deposit(&self, lease: &Lease) -> Result<Depositing, StoreError> {
         let path = self.paths().staging().join(format!("{}.{}", lease.id(), files::random_hex(8)?));
         let file = files::create_new(&path, 0o600)?;
-        Ok(Depositing { path, file, size: 0, ingest: self.paths().ingest() })
+        let durability = Arc::clone(lease.durability());
+        Ok(Depositing { path, file, size: 0, ingest: self.paths().ingest(), durability })
     }
 }
 
@@ -61,7 +65,8 @@ impl Depositing {
     /// Ends the writing.
     pub fn finish(mut self) -> Deposit {
         let path = std::mem::take(&mut self.path);
-        Deposit(Arc::new(Inner { path, size: self.size }))
+        let durability = Arc::clone(&self.durability);
+        Deposit(Arc::new(Inner { path, size: self.size, durability }))
     }
 }
 
@@ -108,6 +113,11 @@ impl NamedDeposit {
     /// Returns the digest of the bytes.
     pub fn digest(&self) -> &Digest {
         &self.digest
+    }
+
+    /// Returns what is told of failed writes since before the file was written.
+    pub(crate) fn durability(&self) -> &Arc<Durability> {
+        &self.deposit.0.durability
     }
 
     /// Moves the file to where blobs are; its content is synced.

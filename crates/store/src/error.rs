@@ -31,6 +31,15 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
+    /// The disk failed to take what was written. All that the failed sync covered is thrown away.
+    #[error("the disk of `{}` failed to write what was to be stored, and it was thrown away: check the disk and try again", .root.display())]
+    Unwritten {
+        /// The data root.
+        root: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// A download cannot fit on the disk, which is known before it starts.
     #[error(
         "no space left for `{}`: {needed} bytes are needed and {available} are free; remove images or other files and try again",
@@ -226,6 +235,14 @@ impl StoreError {
         match self {
             Self::Io { source, .. } | Self::NoSpace { source, .. } => source.raw_os_error(),
             _ => None,
+        }
+    }
+
+    /// Makes an error of what a sync of the file system of `root` said.
+    pub(crate) fn unwritten(root: &Path, source: io::Error) -> Self {
+        match Self::io("sync", root, source) {
+            Self::Io { path: root, source, .. } => Self::Unwritten { root, source },
+            shortage => shortage,
         }
     }
 

@@ -251,15 +251,15 @@ fn first_directory(at: &OwnedFd) -> rustix::io::Result<Option<CString>> {
 }
 
 /// Writes everything of the file system that `file` is on to the disk, and reports what failed to get there since `file` was
-/// opened: so the same open file serves all commits of a store.
+/// opened or last told.
 #[cfg(target_os = "linux")]
-pub(crate) fn sync_file_system(file: &File, path: &Path) -> Result<()> {
-    rustix::fs::syncfs(file).map_err(|error| StoreError::io("sync", path, error.into()))
+pub(crate) fn sync_file_system(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(file)?)
 }
 
 /// Writes everything to the disk.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn sync_file_system(_file: &File, _path: &Path) -> Result<()> {
+pub(crate) fn sync_file_system(_file: &File) -> io::Result<()> {
     rustix::fs::sync();
     Ok(())
 }

@@ -141,9 +141,12 @@ impl Store {
             trash,
             blobs: BTreeSet::new(),
             layers: BTreeSet::new(),
+            directories: BTreeSet::new(),
             done: Collected::default(),
         };
         collection.run(candidates)?;
+        collection.directories.iter().try_for_each(|directory| files::sync_dir(directory))?;
+        step("names removed for good");
         Ok(collection.done)
     }
 
@@ -178,6 +181,8 @@ struct Collection<'a> {
     trash: &'a mut Trash,
     blobs: BTreeSet<Digest>,
     layers: BTreeSet<ChainId>,
+    /// Where names were taken away that must not be back after a power cut: by then no lease may cover them.
+    directories: BTreeSet<PathBuf>,
     done: Collected,
 }
 
@@ -251,7 +256,9 @@ impl Collection<'_> {
             self.done.images.push(id.clone());
         }
         step("config removed");
-        self.trash.take(&store.paths().image_metadata(id))?;
+        if self.trash.take(&store.paths().image_metadata(id))? {
+            self.directories.insert(store.paths().all_image_metadata());
+        }
         self.blobs.extend(store.remove_manifests(self.transaction, id)?);
         // Its config may be kept without a manifest that mentions it.
         self.blobs.insert(id.digest().clone());
@@ -300,7 +307,7 @@ impl Collection<'_> {
         match layer {
             Ok(Some(layer)) => {
                 if store.driver() == DriverKind::Overlay2 {
-                    overlay2::remove(store.paths(), &layer.cache_id, self.trash)?;
+                    self.directory(&layer.cache_id)?;
                 }
                 self.blobs.extend(layer.blob);
             }
@@ -321,8 +328,14 @@ impl Collection<'_> {
         {
             return Ok(());
         }
-        overlay2::remove(store.paths(), cache_id, self.trash)?;
+        self.directory(cache_id)?;
         overlay2::remove_links_to(store.paths(), cache_id)
+    }
+
+    fn directory(&mut self, cache_id: &str) -> Result<(), StoreError> {
+        let paths = self.store.paths();
+        self.directories.extend([paths.overlay(), paths.overlay_links()]);
+        overlay2::remove(paths, cache_id, self.trash)
     }
 
     fn unused_blobs(&mut self, used: &HashSet<Digest>) -> Result<(), StoreError> {
@@ -342,7 +355,9 @@ impl Collection<'_> {
             {
                 continue;
             }
-            files::remove_file(&self.store.paths().blob(&digest))?;
+            if files::remove_file(&self.store.paths().blob(&digest))? {
+                self.directories.insert(self.store.paths().blobs(digest.algorithm()));
+            }
             step("blob removed");
         }
         Ok(())

@@ -15,10 +15,12 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use spec::{ChainId, Digest, ImageId};
 
+use crate::durability::Durability;
 use crate::garbage::Trash;
 use crate::layers::is_cache_id;
 use crate::lock::Transaction;
@@ -57,6 +59,7 @@ pub struct Lease {
     file: Result<File, Unwritable>,
     /// What a reader holds that could not be written down; none for an operation that writes anyway.
     pins: Option<Pins>,
+    durability: Arc<Durability>,
     /// Whether nothing is pending any more, so that only orphans need to be looked at in the end.
     settled: AtomicBool,
 }
@@ -81,6 +84,7 @@ impl Store {
             Err(error) if error.cannot_write() || error.is_missing() => {
                 let id = files::random_hex(8)?;
                 Ok(Lease {
+                    durability: Durability::watch(self.root())?,
                     path: self.paths().leases().join(&id),
                     store: self.clone(),
                     id,
@@ -103,6 +107,7 @@ impl Store {
         &self,
         create: impl FnOnce(&Path) -> Result<File, StoreError>,
     ) -> Result<Lease, StoreError> {
+        let durability = Durability::watch(self.root())?;
         let id = files::random_hex(8)?;
         let path = self.paths().leases().join(&id);
         // A transaction would take the file for one of a dead process before it is locked.
@@ -110,7 +115,7 @@ impl Store {
         let file = create(&path)?;
         file.lock().map_err(|error| StoreError::io("lock", &path, error))?;
         let (store, file, settled) = (self.clone(), Ok(file), AtomicBool::new(true));
-        Ok(Lease { store, id, path, file, pins: None, settled })
+        Ok(Lease { store, id, path, file, pins: None, durability, settled })
     }
 }
 
@@ -156,6 +161,11 @@ impl Lease {
             StoreError::io("write", &self.path, source)
         };
         self.file.as_ref().map(drop).map_err(refused)
+    }
+
+    /// Returns what is told of failed writes since the operation began.
+    pub(crate) fn durability(&self) -> &Arc<Durability> {
+        &self.durability
     }
 
     pub(crate) fn id(&self) -> &str {

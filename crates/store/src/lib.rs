@@ -31,7 +31,7 @@
 //! # Flow
 //!
 //! [`Store::lease`] → [`Store::ingest`] and [`Store::stage`] fill files that nobody else sees → [`Store::commit`] syncs all
-//! of them at once and publishes → the lease is dropped. [`Store::remove_image`] takes the other way, through `trash/`.
+//! of them at once (see `durability.rs`) and publishes → the lease is dropped. [`Store::remove_image`] takes the other way, through `trash/`.
 //!
 //! # Concurrency
 //!
@@ -52,6 +52,7 @@ mod content;
 mod deposit;
 mod distribution;
 mod driver;
+mod durability;
 mod error;
 mod files;
 mod garbage;

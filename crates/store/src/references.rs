@@ -207,8 +207,12 @@ impl Store {
                 return Err(StoreError::NoImage(id.clone()));
             }
         }
-        if changing.references.document != before.document {
-            self.write_references(transaction, &changing.references.document)?;
+        if changing.references.document != before.document
+            && let Err(error) = self.write_references(transaction, &changing.references.document)
+        {
+            // What may not last must not be seen: the next one would take it for written.
+            let _ = self.write_references(transaction, &before.document);
+            return Err(error);
         }
         Ok(result)
     }

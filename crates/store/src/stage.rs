@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::durability::Durability;
 use crate::{DriverKind, Lease, Store, StoreError, files};
 
 /// A layer that nobody else sees yet.
@@ -19,6 +21,7 @@ pub struct StagedLayer {
     directory: PathBuf,
     diff: PathBuf,
     cache_id: String,
+    durability: Arc<Durability>,
 }
 
 impl Store {
@@ -33,6 +36,7 @@ impl Store {
             diff: directory.join("layer/diff"),
             directory,
             cache_id,
+            durability: Arc::clone(lease.durability()),
         };
         files::make_dir(&staged.entry(), 0o700)?;
         if self.driver() == DriverKind::Overlay2 {
@@ -53,6 +57,11 @@ impl StagedLayer {
     /// for one.
     pub fn tar_split(&self) -> Result<File, StoreError> {
         files::create_new(&self.entry().join("tar-split.json.gz"), 0o644)
+    }
+
+    /// Returns what is told of failed writes since before the layer was written.
+    pub(crate) fn durability(&self) -> &Arc<Durability> {
+        &self.durability
     }
 
     pub(crate) fn cache_id(&self) -> &str {

@@ -40,7 +40,7 @@ struct Inner {
     driver: DriverKind,
     keep_blobs: bool,
     dockerd: Dockerd,
-    /// The root directory, open all the time so that [`files::sync_file_system`] reports every failed write.
+    /// The root directory.
     root: File,
     references: Snapshot<References>,
     content_index: Snapshot<ContentIndex>,
@@ -148,9 +148,13 @@ impl Store {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
-    /// Writes everything that was prepared to the disk, as [`Store::commit`] does by itself.
-    pub fn sync(&self) -> Result<(), StoreError> {
-        files::sync_file_system(&self.0.root, self.root())
+    /// Has what was written so far go to the disk, so that the sync of a commit finds less to do. A failure is told to that one.
+    pub fn write_back(&self) {
+        // By a description of its own: what it is told of, nobody else misses.
+        let written = File::open(self.root()).and_then(|root| files::sync_file_system(&root));
+        if let Err(error) = written {
+            tracing::warn!(%error, root = %self.root().display(), "the disk failed to write");
+        }
     }
 
     /// Creates what is missing, with dockerd's modes.

@@ -1,6 +1,7 @@
 //! What the tests of several crates share. For development only.
 
 pub mod base64;
+pub mod disk;
 pub mod http;
 pub mod image;
 pub mod program;

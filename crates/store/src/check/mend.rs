@@ -201,7 +201,7 @@ impl Store {
         if self.driver() != DriverKind::Overlay2 {
             return Ok(());
         }
-        self.sync()?;
+        staged.durability().sync()?;
         let mut trash = Trash::new(self);
         let transaction = self.transaction()?;
         let entry = self.paths().layer(chain);

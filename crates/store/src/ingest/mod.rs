@@ -30,6 +30,7 @@ use std::time::{Duration, SystemTime};
 
 use spec::Digest;
 
+use crate::durability::Durability;
 use crate::lock::Transaction;
 use crate::{Lease, Store, StoreError, files};
 
@@ -71,6 +72,7 @@ struct Shared {
     path: PathBuf,
     /// Open and flocked: nobody else takes the file for theirs.
     file: File,
+    durability: Arc<Durability>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -97,7 +99,7 @@ impl Store {
         lease.hold_blob(digest)?;
         let directory = self.paths().ingest();
         // A sweep renames files that nobody has locked.
-        let _shared = self.no_transaction()?;
+        let unlocked = self.no_transaction()?;
         let shared_path = directory.join(format!("{}-{}", digest.algorithm(), digest.hex()));
         let (path, file) = if let Some(file) = open_locked(&shared_path)? {
             (shared_path, file)
@@ -107,6 +109,7 @@ impl Store {
             let file = open_locked(&path)?.ok_or_else(taken)?;
             (path, file)
         };
+        drop(unlocked);
         let progress = Progress::open(&state_path(&path), &path, &file, size)?;
         if let Err(error) = find_room(&directory, &path, size - progress.present()) {
             if progress.present() == 0 {
@@ -120,6 +123,7 @@ impl Store {
             size,
             path,
             file,
+            durability: Arc::clone(lease.durability()),
             state: Mutex::new(state),
             changed: Condvar::new(),
         });
@@ -206,6 +210,11 @@ impl VerifiedIngest {
         self.shared.size
     }
 
+    /// Returns what is told of failed writes since before this process wrote to the file.
+    pub(crate) fn durability(&self) -> &Arc<Durability> {
+        &self.shared.durability
+    }
+
     /// Moves the file to where blobs are; its content is synced.
     pub(crate) fn publish(&self, target: &Path) -> Result<(), StoreError> {
         // The name and the verified bytes must belong together, whoever else was at work here.
@@ -278,6 +287,15 @@ impl Shared {
             position += read as u64;
         }
         Ok(hasher.finish())
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // The next try would read from memory what the disk does not have.
+        if self.durability.has_failed() {
+            self.discard("the disk failed to write it");
+        }
     }
 }
 

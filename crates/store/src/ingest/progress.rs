@@ -5,7 +5,9 @@
 //! ```
 //!
 //! A counter is written after the bytes that it counts, so after a `kill -9` all that it says is there. After a power cut it
-//! may say too much; the bytes are hashed before they are used.
+//! may say too much; the bytes are hashed before they are used. That would not tell of a write that the disk failed: until
+//! memory forgets the bytes they read as they were written. So what an earlier try left is synced first, by a description that
+//! is opened anew: nobody else syncs the file by itself, hence nobody was told of its failure before.
 
 use std::fs::File;
 use std::ops::Range;
@@ -40,7 +42,15 @@ impl Progress {
         size: u64,
     ) -> Result<Self, StoreError> {
         if let Some(progress) = Self::read(path, data_path, data, size)? {
-            return Ok(progress);
+            if progress.present() == 0 {
+                return Ok(progress);
+            }
+            match data.sync_data() {
+                Ok(()) => return Ok(progress),
+                Err(error) => {
+                    tracing::warn!(%error, path = %data_path.display(), "the disk failed to write a partial download, it begins anew");
+                }
+            }
         }
         // Without its counters nothing of an older file counts, and a file of zeros must not be cut short by them.
         files::remove_file(path)?;

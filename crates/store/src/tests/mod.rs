@@ -3,6 +3,7 @@
 mod check;
 mod concurrency;
 mod crash;
+mod durability;
 mod layout;
 mod removal;
 mod shortage;

@@ -18,7 +18,7 @@ use crate::{
 /// A data root in a temporary directory.
 pub(crate) struct Root {
     pub(crate) store: Store,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Root {
@@ -29,14 +29,23 @@ impl Root {
     pub(crate) fn new(driver: DriverKind) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = open(&directory.path().join("root"), driver);
-        Self { store, _directory: directory }
+        Self { store, directory }
     }
 
     /// A data root on the file system of `directory`.
     pub(crate) fn within(directory: &Path, driver: DriverKind) -> Self {
         let directory = tempfile::tempdir_in(directory).unwrap();
         let store = open(&directory.path().join("root"), driver);
-        Self { store, _directory: directory }
+        Self { store, directory }
+    }
+
+    /// Closes the store, has `between` happen, and opens it again.
+    pub(crate) fn closed_meanwhile(self, between: impl FnOnce()) -> Self {
+        let Self { store, directory } = self;
+        let (path, driver) = (store.root().to_owned(), store.driver());
+        drop(store);
+        between();
+        Self { store: open(&path, driver), directory }
     }
 
     pub(crate) fn reopen(&self) -> Store {

@@ -1,0 +1,68 @@
+//! Finding out whether what an operation wrote has reached the disk.
+//!
+//! Linux tells a failed write-back once to each open file description, and to one that is opened after somebody was told never.
+//! The page cache meanwhile gives the bytes that the disk does not have, so reading them again proves nothing. Hence each
+//! operation opens a description of its own, with its lease and before its first write; whatever it writes keeps a reference to
+//! it; and a commit syncs by those of all that it publishes. A failure is kept: whatever else was written since the description
+//! was opened, be it used by another operation, fails with it and is thrown away.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::{StoreError, files};
+
+/// An open description of the data root that is told of every write that fails to reach the disk from now on.
+#[derive(Debug)]
+pub(crate) struct Durability {
+    root: PathBuf,
+    description: File,
+    /// The answer to the first sync that failed. Held while a sync runs, as only one of two at once would be told.
+    failure: Mutex<Option<io::Error>>,
+}
+
+impl Durability {
+    /// Begins to watch the file system of `root`.
+    pub(crate) fn watch(root: &Path) -> Result<Arc<Self>, StoreError> {
+        let description = File::open(root).map_err(|error| StoreError::io("open", root, error))?;
+        let root = root.to_owned();
+        Ok(Arc::new(Self { root, description, failure: Mutex::default() }))
+    }
+
+    /// Writes all of the file system to the disk; fails if anything that was written since [`Durability::watch`] did not get there.
+    pub(crate) fn sync(&self) -> Result<(), StoreError> {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if failure.is_none() {
+            *failure = files::sync_file_system(&self.description).err();
+        }
+        match &*failure {
+            None => Ok(()),
+            Some(error) => Err(StoreError::unwritten(&self.root, copy(error))),
+        }
+    }
+
+    /// Says whether a sync has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+/// Syncs by each of `watches` once, so that each knows of its own failures; returns the first.
+pub(crate) fn sync_all<'a>(
+    watches: impl IntoIterator<Item = &'a Arc<Durability>>,
+) -> Result<(), StoreError> {
+    let mut synced: Vec<&Arc<Durability>> = Vec::new();
+    let mut result = Ok(());
+    for watch in watches {
+        if !synced.iter().any(|other| Arc::ptr_eq(other, watch)) {
+            result = result.and(watch.sync());
+            synced.push(watch);
+        }
+    }
+    result
+}
+
+fn copy(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+}
