@@ -90,7 +90,7 @@ impl AuthConfig {
         }
         // serde_json's text quotes nothing of the value for syntax errors, and for type errors it would: leave it out,
         // as the value may be a password.
-        serde_json::from_slice(json).map_err(|error| {
+        spec::from_go_json(json).map_err(|error| {
             ApiError::Auth(match error.classify() {
                 serde_json::error::Category::Data => {
                     "invalid JSON: unexpected type of a field".into()

@@ -18,8 +18,8 @@ pub struct Filters(BTreeMap<String, BTreeMap<String, bool>>);
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Values {
-    Map(BTreeMap<String, bool>),
-    List(Vec<String>),
+    Map(BTreeMap<String, Option<bool>>),
+    List(Vec<Option<String>>),
 }
 
 impl Filters {
@@ -30,11 +30,15 @@ impl Filters {
         }
         // `null` is what a client without filters may write.
         let filters: Option<BTreeMap<String, Option<Values>>> =
-            serde_json::from_str(json).map_err(|_| ApiError::Filters)?;
+            spec::from_go_json(json.as_bytes()).map_err(|_| ApiError::Filters)?;
         let values = |values| match values {
             None => BTreeMap::new(),
-            Some(Values::List(list)) => list.into_iter().map(|value| (value, true)).collect(),
-            Some(Values::Map(map)) => map,
+            Some(Values::List(list)) => {
+                list.into_iter().map(|value| (value.unwrap_or_default(), true)).collect()
+            }
+            Some(Values::Map(map)) => {
+                map.into_iter().map(|(value, is)| (value, is.unwrap_or_default())).collect()
+            }
         };
         let filters = filters.unwrap_or_default();
         Ok(Self(filters.into_iter().map(|(name, given)| (name, values(given))).collect()))

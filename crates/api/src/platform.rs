@@ -6,7 +6,8 @@ use crate::ApiError;
 
 /// Reads the platform of a `platform` parameter in JSON. It must name an operating system and an architecture.
 pub fn decode_platform(json: &str) -> Result<Platform, ApiError> {
-    let mut platform: Platform = serde_json::from_str(json).map_err(ApiError::PlatformJson)?;
+    let mut platform: Platform =
+        spec::from_go_json(json.as_bytes()).map_err(ApiError::PlatformJson)?;
     // Go's clients print an empty variant where there is none.
     platform.variant = platform.variant.filter(|variant| !variant.is_empty());
     platform.os_version = platform.os_version.filter(|version| !version.is_empty());

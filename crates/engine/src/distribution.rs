@@ -51,7 +51,7 @@ impl Engine {
             Manifest::Image(manifest) if media_type == MediaType::DockerManifest => {
                 let config = remote.blob_bytes(&manifest.config, MAX_CONFIG_SIZE).await;
                 // As with dockerd, a config that cannot be had is none.
-                let platform = config.ok().and_then(|config| serde_json::from_slice(&config).ok());
+                let platform = config.ok().and_then(|config| spec::from_go_json(&config).ok());
                 let platform = platform.filter(|platform: &Platform| {
                     !platform.os.is_empty() || !platform.architecture.is_empty()
                 });

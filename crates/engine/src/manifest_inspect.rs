@@ -114,7 +114,7 @@ impl Question<'_> {
         let config = config.map_err(|error| self.refused(error))?;
         let invalid =
             |source| EngineError::Config { digest: manifest.config.digest.clone(), source };
-        let own: Platform = serde_json::from_slice(&config).map_err(invalid)?;
+        let own: Platform = spec::from_go_json(&config).map_err(invalid)?;
         let (repository, tag) =
             (self.reference.repository().clone(), self.reference.tag().cloned());
         let reference = match platform {

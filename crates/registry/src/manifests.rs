@@ -279,8 +279,5 @@ pub(crate) fn content_digest(answer: &Answer) -> Option<Digest> {
 fn media_type(answer: &Answer) -> Option<MediaType> {
     let value = answer.header(&header::CONTENT_TYPE)?;
     let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match essence.as_str() {
-        "" | "application/json" | "application/octet-stream" | "text/plain" | "text/html" => None,
-        _ => Some(MediaType::from(essence.as_str())),
-    }
+    Some(MediaType::from(essence.as_str())).filter(|media_type| !media_type.is_generic())
 }

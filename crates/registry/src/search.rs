@@ -88,8 +88,8 @@ impl Client {
             return Err(RegistryError::SearchStatus { status: answer.status().as_u16() });
         }
         let body = answer.collect("search results", MAX_ANSWER).await?;
-        let answer: Answer = serde_json::from_slice(&body)
-            .map_err(|source| RegistryError::SearchResults { source })?;
+        let answer: Answer =
+            spec::from_go_json(&body).map_err(|source| RegistryError::SearchResults { source })?;
         Ok(answer.results.unwrap_or_default())
     }
 

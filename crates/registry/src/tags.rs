@@ -56,7 +56,7 @@ impl Remote {
             let next = links.find_map(|value| next_page(value.to_str().ok()?));
             let from = answer.url.clone();
             let body = answer.collect("list of tags", MAX_PAGE_SIZE).await?;
-            let page: Page = serde_json::from_slice(&body)
+            let page: Page = spec::from_go_json(&body)
                 .map_err(|source| RegistryError::Json { url: from.clone(), source })?;
             for tag in page.tags.unwrap_or_default() {
                 tags.push(tag.parse().map_err(|source| RegistryError::Tag {

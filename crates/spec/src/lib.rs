@@ -14,9 +14,9 @@ mod platform;
 mod raw;
 mod reference;
 
-pub use config::{History, ImageConfig, MAX_CONFIG_SIZE, MAX_LAYERS, RootFs};
+pub use config::{History, ImageConfig, MAX_CONFIG_SIZE, MAX_LAYERS, RootFs, Words};
 pub use digest::{Algorithm, ChainId, DiffId, Digest, DigestError, Hasher, ImageId};
-pub use json::to_go_json;
+pub use json::{from_first_go_json, from_go_json, to_go_json};
 pub use manifest::{
     Descriptor, ImageManifest, Index, MAX_INDEX_ENTRIES, MAX_MANIFEST_SIZE, Manifest, ManifestError,
 };

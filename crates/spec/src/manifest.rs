@@ -1,13 +1,16 @@
 //! Image manifests and indexes, in Docker's and in OCI's form.
 //!
-//! A document that another reader could take for something else is refused: fields of two types in one, a `mediaType`
-//! that contradicts the registry's `Content-Type`, a field spelt in other case (Go's decoder would accept it).
+//! A document is read as Go reads it (see [`crate::from_go_json`]): `null` is what is missing, and a field may be spelt in any case.
+//!
+//! One that another reader could take for something else is refused: fields of two types in one, a `mediaType` of another
+//! kind than the registry's `Content-Type`, a field that is there several times where readers disagree on which of them counts.
 
 use std::collections::BTreeMap;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
+use crate::json::from_agreed_go_json;
 use crate::{Digest, MediaType, Platform};
 
 /// The largest manifest or index, in bytes: what registries accept (4 MiB) and a bound on what is held in memory.
@@ -136,28 +139,16 @@ pub struct Index {
     pub manifests: Vec<Descriptor>,
 }
 
-/// Every field that decides what a document is.
-const FIELDS: [&str; 8] = [
-    "schemaVersion",
-    "mediaType",
-    "config",
-    "layers",
-    "manifests",
-    "fsLayers",
-    "history",
-    "signatures",
-];
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+struct Document {
     schema_version: u64,
-    media_type: Option<MediaType>,
+    media_type: MediaType,
     config: Option<Descriptor>,
     layers: Option<Vec<Descriptor>>,
-    manifests: Option<Vec<Descriptor>>,
-    #[serde(borrow)]
-    fs_layers: Option<&'a RawValue>,
+    // An entry that is nothing names nothing.
+    manifests: Option<Vec<Option<Descriptor>>>,
+    fs_layers: Option<IgnoredAny>,
 }
 
 impl Manifest {
@@ -166,31 +157,36 @@ impl Manifest {
         if bytes.len() as u64 > MAX_MANIFEST_SIZE {
             return Err(ManifestError::TooLarge(bytes.len() as u64));
         }
-        let outer = outer.filter(|media_type| !is_generic(media_type));
-        check_spelling(bytes)?;
-        let document: Document<'_> = serde_json::from_slice(bytes)?;
-        let inner = document.media_type.as_ref();
+        let document: Document = from_agreed_go_json(bytes)?;
+        let inner = Some(&document.media_type).filter(|media_type| !media_type.as_str().is_empty());
+        let outer = outer.filter(|media_type| !media_type.is_generic());
         for media_type in [outer, inner].into_iter().flatten() {
             match media_type {
                 MediaType::DockerManifestV1 | MediaType::DockerManifestV1Signed => {
                     return Err(ManifestError::Schema1(media_type.clone()));
                 }
                 known if known.is_manifest() || known.is_index() => {}
+                // A sender that does not know it, of a document that tells.
+                _ if Some(media_type) == outer && inner.is_some() => {}
                 unknown => return Err(ManifestError::MediaType(unknown.clone())),
             }
         }
-        if document.schema_version != 2 {
+        // Some archives' manifests do not say it.
+        if !matches!(document.schema_version, 0 | 2) {
             return Err(ManifestError::SchemaVersion(document.schema_version));
         }
         if let (Some(outer), Some(inner)) = (outer, inner)
-            && outer != inner
+            && outer.is_manifest() != inner.is_manifest()
+            && outer.is_index() != inner.is_index()
         {
             return Err(ManifestError::Contradiction {
                 outer: outer.clone(),
                 inner: inner.clone(),
             });
         }
-        let media_type = inner.or(outer).cloned();
+        // Of Docker's and OCI's name of the same the document's own counts: what sends it or lists it may not know better.
+        let media_type = inner.or(outer.filter(|outer| outer.is_manifest() || outer.is_index()));
+        let media_type = media_type.cloned();
         document.into_manifest(media_type)
     }
 
@@ -203,7 +199,7 @@ impl Manifest {
     }
 }
 
-impl Document<'_> {
+impl Document {
     fn into_manifest(self, media_type: Option<MediaType>) -> Result<Manifest, ManifestError> {
         let ambiguous = |what: &str| Err(ManifestError::Ambiguous(what.to_owned()));
         let is_index = match &media_type {
@@ -226,6 +222,7 @@ impl Document<'_> {
             }
             let manifests = self.manifests.unwrap_or_default();
             limit("manifests", manifests.len(), MAX_INDEX_ENTRIES)?;
+            let manifests: Vec<Descriptor> = manifests.into_iter().flatten().collect();
             check(&manifests)?;
             let media_type = media_type.unwrap_or(MediaType::OciIndex);
             return Ok(Manifest::Index(Index { media_type, manifests }));
@@ -248,28 +245,8 @@ impl Document<'_> {
     }
 }
 
-/// Senders that do not know better use these for any JSON or any bytes.
-fn is_generic(media_type: &MediaType) -> bool {
-    matches!(
-        media_type.as_str(),
-        "" | "application/json" | "application/octet-stream" | "text/plain"
-    )
-}
-
 fn limit(what: &'static str, count: usize, limit: usize) -> Result<(), ManifestError> {
     if count > limit { Err(ManifestError::TooMany { what, count, limit }) } else { Ok(()) }
-}
-
-/// Refuses a field that differs from a known one in case only: readers disagree on whether it is that field.
-fn check_spelling(bytes: &[u8]) -> Result<(), ManifestError> {
-    let keys: BTreeMap<String, &RawValue> = serde_json::from_slice(bytes)?;
-    let misspelt = keys.keys().find(|key| {
-        FIELDS.iter().any(|field| key.eq_ignore_ascii_case(field) && key.as_str() != *field)
-    });
-    match misspelt {
-        Some(key) => Err(ManifestError::Ambiguous(format!("its field `{key}` has unusual case"))),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]
@@ -312,6 +289,76 @@ mod tests {
     }
 
     #[test]
+    fn takes_what_other_tools_write() {
+        let school = |docker: &str| format!(r#","mediaType":"application/vnd.docker.{docker}""#);
+        let docker = school("distribution.manifest.v2+json");
+        let sender = |text: &str| Some(MediaType::from(text));
+        let unversioned = image("").replace(r#""schemaVersion":2,"#, "");
+        let odd_case = image("")
+            .replace("schemaVersion", "SchemaVersion")
+            .replace("config\"", "CONFIG\"")
+            .replace("layers", "layerſ")
+            .replace("digest", "Digest");
+        let nulls = r#","annotations":null,"subject":null,"artifactType":null,"manifests":null,"fsLayers":null"#;
+        for (outer, text, expected) in [
+            (None, image(r#","mediaType":"""#), MediaType::OciManifest),
+            (None, image(r#","mediaType":null"#), MediaType::OciManifest),
+            (sender("text/html"), image(r#","mediaType":"""#), MediaType::OciManifest),
+            (None, index(r#","mediaType":"""#), MediaType::OciIndex),
+            (
+                Some(MediaType::DockerManifest),
+                image(r#","mediaType":"""#),
+                MediaType::DockerManifest,
+            ),
+            // An entry of an index, or a server, that calls it by the other school's name.
+            (Some(MediaType::OciManifest), image(&docker), MediaType::DockerManifest),
+            (
+                Some(MediaType::OciIndex),
+                index(&school("distribution.manifest.list.v2+json")),
+                MediaType::DockerManifestList,
+            ),
+            (sender("application/x-y"), image(&docker), MediaType::DockerManifest),
+            (None, unversioned.clone(), MediaType::OciManifest),
+            (None, unversioned.replacen('{', r#"{"schemaVersion":0,"#, 1), MediaType::OciManifest),
+            (None, odd_case, MediaType::OciManifest),
+            (None, image(nulls), MediaType::OciManifest),
+            (None, index(r#","config":null,"layers":null,"fsLayers":null"#), MediaType::OciIndex),
+        ] {
+            let manifest = Manifest::parse(outer.as_ref(), text.as_bytes())
+                .unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(*manifest.media_type(), expected, "{text}");
+            match manifest {
+                Manifest::Image(image) => assert_eq!(image.layers.len(), 1, "{text}"),
+                Manifest::Index(index) => assert_eq!(index.manifests.len(), 1, "{text}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_null_in_a_descriptor_is_missing() {
+        let odd = format!(
+            r#"{{"schemaVersion":2,"config":{{"MEDIATYPE":null,"digest":"{D}","size":3,"urls":null,"annotations":null,
+                "platform":null,"data":null}},"layers":null}}"#
+        );
+        let Ok(Manifest::Image(image)) = Manifest::parse(None, odd.as_bytes()) else {
+            panic!("{odd}")
+        };
+        assert_eq!(image.config, Descriptor::new(MediaType::from(""), D.parse().unwrap(), 3));
+        assert!(image.layers.is_empty());
+        let platform = r#"{"os":"linux","architecture":null,"variant":null,"os.features":null,"os.version":null}"#;
+        let odd = format!(
+            r#"{{"schemaVersion":2,"manifests":[null,{{"digest":"{D}","size":3,"platform":{platform},
+                "annotations":{{"a":null}},"urls":[null]}}]}}"#
+        );
+        let Ok(Manifest::Index(index)) = Manifest::parse(None, odd.as_bytes()) else {
+            panic!("{odd}")
+        };
+        let [entry] = &*index.manifests else { panic!("{index:?}") };
+        assert_eq!(entry.platform, Some(Platform { os: "linux".into(), ..Platform::default() }));
+        assert_eq!((&*entry.urls, &*entry.annotations["a"]), (&[String::new()][..], ""));
+    }
+
+    #[test]
     fn refuses_what_is_wrong_or_could_be_two_things() {
         let oci = Some(MediaType::OciManifest);
         let many = format!(
@@ -322,20 +369,27 @@ mod tests {
         for (outer, text, part) in [
             (None, String::new(), "not valid"),
             (None, "[]".to_owned(), "not valid"),
-            (None, "{}".to_owned(), "missing field `schemaVersion`"),
+            (None, "{}".to_owned(), "missing field `config`"),
             (None, r#"{"schemaVersion":2}"#.to_owned(), "missing field `config`"),
             (None, r#"{"schemaVersion":3,"manifests":[]}"#.to_owned(), "schema version 3"),
             (None, v1.to_owned(), "no longer supported"),
             (oci.clone(), image(r#","manifests":[]"#), "ambiguous"),
             (None, index(r#","layers":[]"#), "ambiguous"),
-            (None, image(r#","Manifests":[]"#), "unusual case"),
+            (None, image(r#","Manifests":[]"#), "ambiguous"),
+            (None, index(r#","LAYERS":[]"#), "ambiguous"),
+            (None, image(r#","manifeſtſ":[]"#), "ambiguous"),
+            (None, image(r#","FSLayers":[]"#), "ambiguous"),
             (None, image(r#","fsLayers":[]"#), "ambiguous"),
-            (None, image(r#","layers":[]"#), "duplicate field"),
+            (None, image(r#","Layers":[]"#), "readers disagree"),
+            (None, image(r#","layers":null"#), "readers disagree"),
+            (None, image("").replace(r#""size""#, r#""Digest":"x","size""#), "readers disagree"),
             (oci.clone(), index(""), "ambiguous"),
             (Some(MediaType::OciIndex), image(""), "ambiguous"),
             (
                 oci,
-                image(r#","mediaType":"application/vnd.docker.distribution.manifest.v2+json""#),
+                index(
+                    r#","mediaType":"application/vnd.docker.distribution.manifest.list.v2+json""#,
+                ),
                 "but was sent as",
             ),
             (

@@ -104,9 +104,24 @@ impl MediaType {
         matches!(self, Self::DockerManifestList | Self::OciIndex)
     }
 
-    /// Says whether this is the config of an image.
+    /// Says whether this says nothing of what the bytes are: senders that do not know better use these for any JSON or any
+    /// bytes, and some for nothing at all.
+    pub fn is_generic(&self) -> bool {
+        matches!(
+            self.as_str(),
+            "" | "application/json" | "application/octet-stream" | "text/plain" | "text/html"
+        )
+    }
+
+    /// Says whether this may be a manifest or an index.
+    pub fn may_be_manifest(&self) -> bool {
+        self.is_manifest() || self.is_index() || self.is_generic()
+    }
+
+    /// Says whether this is the config of an image. Early registries and builders call one by names that say nothing, or by none,
+    /// and dockerd takes these for images.
     pub fn is_config(&self) -> bool {
-        matches!(self, Self::DockerConfig | Self::OciConfig)
+        matches!(self, Self::DockerConfig | Self::OciConfig) || self.is_generic()
     }
 
     /// Says whether this is a layer of any kind.

@@ -43,7 +43,7 @@ impl Store {
         for name in files::names(&folder)? {
             let path = folder.join(name).join("config.v2.json");
             let Some(bytes) = files::read(&path, MAX_CONFIG)? else { continue };
-            match serde_json::from_slice::<Config>(&bytes) {
+            match spec::from_go_json::<Config>(&bytes) {
                 Ok(Config { id, image, state }) => {
                     containers.push(Container { id, image, running: state.running });
                 }

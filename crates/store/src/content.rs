@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE};
+use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, from_go_json};
 
 use crate::lock::Transaction;
 use crate::paths::Paths;
@@ -37,9 +37,7 @@ pub struct Blob {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ContentIndex {
     schema_version: u32,
-    #[serde(default)]
     media_type: String,
-    #[serde(default)]
     manifests: Vec<Descriptor>,
 }
 
@@ -53,14 +51,18 @@ impl Default for ContentIndex {
 #[derive(Deserialize)]
 struct Links {
     config: Option<Link>,
-    #[serde(default)]
     layers: Vec<Link>,
+}
+
+impl Links {
+    fn all(self) -> impl Iterator<Item = Link> {
+        self.config.into_iter().chain(self.layers)
+    }
 }
 
 #[derive(Deserialize)]
 struct Link {
     digest: Digest,
-    #[serde(default)]
     size: u64,
 }
 
@@ -195,12 +197,14 @@ impl Store {
         if !removed.is_empty() {
             write_index(self.paths(), transaction, &index)?;
         }
-        self.mentioned(&removed)
+        self.mentioned(removed.iter())
     }
 
     /// Returns all blobs that the manifests of the image `id` mention.
     pub(crate) fn blobs_of(&self, id: &ImageId) -> Result<Vec<Digest>, StoreError> {
-        self.mentioned(&self.manifests_of(id)?)
+        let index = self.content_index()?;
+        let image = id.to_string();
+        self.mentioned(index.manifests.iter().filter(|entry| image_of(entry) == Some(&*image)))
     }
 
     /// Returns the images that have listed manifests.
@@ -211,7 +215,7 @@ impl Store {
 
     /// Returns all blobs that listed manifests mention, and these themselves.
     pub(crate) fn listed_blobs(&self) -> Result<Vec<Digest>, StoreError> {
-        self.mentioned(&self.content_index()?.manifests)
+        self.mentioned(self.content_index()?.manifests.iter())
     }
 
     /// Returns the digests of all listed manifests.
@@ -226,10 +230,9 @@ impl Store {
         digest: &Digest,
         bytes: &[u8],
     ) -> Result<Vec<(Digest, u64)>, StoreError> {
-        let parsed: Links = serde_json::from_slice(bytes)
+        let parsed: Links = from_go_json(bytes)
             .map_err(|error| StoreError::damaged(self.paths().blob(digest), error))?;
-        let links = parsed.config.into_iter().chain(parsed.layers);
-        Ok(links.map(|link| (link.digest, link.size)).collect())
+        Ok(parsed.all().map(|link| (link.digest, link.size)).collect())
     }
 
     /// Takes a manifest that is damaged or gone off the list.
@@ -243,43 +246,66 @@ impl Store {
         write_index(self.paths(), transaction, &index)
     }
 
-    fn mentioned(&self, manifests: &[Descriptor]) -> Result<Vec<Digest>, StoreError> {
+    fn mentioned<'a>(
+        &self,
+        manifests: impl Iterator<Item = &'a Descriptor>,
+    ) -> Result<Vec<Digest>, StoreError> {
         let mut digests = Vec::new();
         for manifest in manifests {
             digests.push(manifest.digest.clone());
-            digests.extend(self.links(&manifest.digest)?.iter().cloned());
+            match self.links(&manifest.digest) {
+                Ok(Some(links)) => digests.extend(links.iter().cloned()),
+                Ok(None) => digests.extend(self.presumed_links(manifest)?),
+                // One that cannot be read must not keep other images from being removed.
+                Err(error) => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(manifest = %manifest.digest, error, "a manifest cannot be read");
+                    digests.extend(self.presumed_links(manifest)?);
+                }
+            }
+        }
+        Ok(digests)
+    }
+
+    /// Returns what a manifest that cannot be read mentions as far as its image tells: the config, and all blobs that the layers
+    /// were seen as.
+    fn presumed_links(&self, manifest: &Descriptor) -> Result<Vec<Digest>, StoreError> {
+        let id = image_of(manifest).and_then(|id| id.parse::<ImageId>().ok());
+        let Some(id) = id else { return Ok(Vec::new()) };
+        let mut digests = vec![id.digest().clone()];
+        // A damaged config tells nothing of its layers.
+        let image = self.image(&id).ok().flatten();
+        for diff_id in image.iter().flat_map(|image| &image.config.value().rootfs.diff_ids) {
+            digests.extend(self.sources_of(diff_id)?.into_iter().map(|source| source.digest));
         }
         Ok(digests)
     }
 
     /// Returns what the manifest `digest` mentions: its config and its layers, not the manifests of an index, which are
-    /// listed for themselves where they are here.
-    fn links(&self, digest: &Digest) -> Result<Arc<[Digest]>, StoreError> {
+    /// listed for themselves where they are here. `None` if it is gone.
+    fn links(&self, digest: &Digest) -> Result<Option<Arc<[Digest]>>, StoreError> {
         {
             let known = self.known_links().lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(links) = known.get(digest) {
-                return Ok(Arc::clone(links));
+                return Ok(Some(Arc::clone(links)));
             }
         }
-        let Some(bytes) = self.read_blob(digest, MAX_MANIFEST_SIZE)? else {
-            return Ok(Arc::default());
-        };
-        let parsed: Links = serde_json::from_slice(&bytes)
+        let Some(bytes) = self.read_blob(digest, MAX_MANIFEST_SIZE)? else { return Ok(None) };
+        let parsed: Links = from_go_json(&bytes)
             .map_err(|error| StoreError::damaged(self.paths().blob(digest), error))?;
-        let links: Arc<[Digest]> =
-            parsed.config.into_iter().chain(parsed.layers).map(|link| link.digest).collect();
+        let links: Arc<[Digest]> = parsed.all().map(|link| link.digest).collect();
         let mut known = self.known_links().lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_KNOWN_LINKS {
             known.clear();
         }
         known.insert(digest.clone(), Arc::clone(&links));
-        Ok(links)
+        Ok(Some(links))
     }
 
     fn content_index(&self) -> Result<Arc<ContentIndex>, StoreError> {
         let path = self.paths().content_index();
         self.content_snapshot().load(&path, |bytes| {
-            serde_json::from_slice(bytes).map_err(|error| StoreError::damaged(&path, error))
+            from_go_json(bytes).map_err(|error| StoreError::damaged(&path, error))
         })
     }
 }

@@ -219,7 +219,7 @@ impl Record {
 }
 
 fn records(bytes: Option<&[u8]>) -> Vec<Record> {
-    bytes.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
+    bytes.and_then(|bytes| spec::from_go_json(bytes).ok()).unwrap_or_default()
 }
 
 fn print(records: &[Record]) -> Vec<u8> {

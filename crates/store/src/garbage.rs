@@ -243,10 +243,13 @@ impl Collection<'_> {
                 self.transaction.insist(|| lease::append(own, &belongings))?;
                 files::sync_file(own)?;
             }
-            self.layers.extend(belongings.into_iter().filter_map(|entry| match entry {
-                Entry::Pending(Item::Layer(chain)) => Some(chain),
-                _ => None,
-            }));
+            for entry in belongings {
+                match entry {
+                    Entry::Pending(Item::Layer(chain)) => _ = self.layers.insert(chain),
+                    Entry::Pending(Item::Blob(digest)) => _ = self.blobs.insert(digest),
+                    _ => {}
+                }
+            }
         }
         for child in store.children(id)? {
             store.forget_parent(&child)?;

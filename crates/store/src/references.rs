@@ -27,18 +27,8 @@ pub struct References {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Document {
-    #[serde(rename = "Repositories", default, deserialize_with = "null_is_empty")]
+    #[serde(rename = "Repositories")]
     repositories: BTreeMap<String, BTreeMap<String, String>>,
-}
-
-/// Go writes an empty map of a repository that it never filled as `null`.
-fn null_is_empty<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<BTreeMap<String, BTreeMap<String, String>>, D::Error> {
-    let repositories: Option<BTreeMap<String, Option<BTreeMap<String, String>>>> =
-        Option::deserialize(deserializer)?;
-    let repositories = repositories.unwrap_or_default().into_iter();
-    Ok(repositories.map(|(name, references)| (name, references.unwrap_or_default())).collect())
 }
 
 /// References that are being changed in a transaction.
@@ -165,7 +155,7 @@ impl Store {
     pub fn references(&self) -> Result<Arc<References>, StoreError> {
         let path = self.paths().repositories();
         self.reference_snapshot().load(&path, |bytes| {
-            serde_json::from_slice(bytes)
+            spec::from_go_json(bytes)
                 .map(References::new)
                 .map_err(|error| StoreError::damaged(&path, error))
         })
@@ -274,7 +264,7 @@ mod tests {
     }
 
     fn changing(document: &str) -> ReferencesMut {
-        let references = References::new(serde_json::from_str(document).unwrap());
+        let references = References::new(spec::from_go_json(document.as_bytes()).unwrap());
         ReferencesMut { references, targets: BTreeSet::new() }
     }
 
@@ -282,7 +272,7 @@ mod tests {
     fn reads_and_writes_what_dockerd_wrote() {
         // Recorded from dockerd 20.10 after `import`, `load`, `tag`, `push` and `pull`.
         let recorded = include_str!("testdata/repositories.json");
-        let references = References::new(serde_json::from_str(recorded).unwrap());
+        let references = References::new(spec::from_go_json(recorded.as_bytes()).unwrap());
         assert_eq!(serde_json::to_string(&references.document).unwrap(), recorded);
 
         let image: ImageId =
@@ -314,7 +304,7 @@ mod tests {
     fn odd_documents_are_kept_and_mean_nothing() {
         let odd =
             r#"{"Repositories":{"UPPER":{"UPPER:1":"sha256:00"},"a":{"a:1":"none","a:2":""}}}"#;
-        let references = References::new(serde_json::from_str(odd).unwrap());
+        let references = References::new(spec::from_go_json(odd.as_bytes()).unwrap());
         assert_eq!(references.iter().count(), 0);
         assert_eq!(references.get(&reference("a:1")), None);
         assert_eq!(serde_json::to_string(&references.document).unwrap(), odd);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use spec::{
     Algorithm, Descriptor, Digest, ImageId, ImageManifest, Index, LayerCompression,
-    MAX_MANIFEST_SIZE, Manifest, MediaType, Platform, Raw, Reference,
+    MAX_MANIFEST_SIZE, Manifest, MediaType, Platform, Raw, Reference, from_go_json,
 };
 
 use super::list;
@@ -42,8 +42,8 @@ pub(super) struct Listed {
 
 #[derive(Deserialize)]
 struct IndexFile {
-    #[serde(default)]
-    manifests: Option<Vec<Descriptor>>,
+    // An entry that is nothing names nothing.
+    manifests: Vec<Option<Descriptor>>,
 }
 
 /// What an archive holds.
@@ -81,8 +81,8 @@ impl Contents {
         let mut contents = Self { tree, index: Vec::new(), manifests: HashMap::new() };
         let Some(file) = contents.tree.find("index.json") else { return Ok(contents) };
         let bytes = file.read("index.json", MAX_LIST)?;
-        match serde_json::from_slice::<IndexFile>(&bytes) {
-            Ok(index) => contents.index = index.manifests.unwrap_or_default(),
+        match from_go_json::<IndexFile>(&bytes) {
+            Ok(index) => contents.index = index.manifests.into_iter().flatten().collect(),
             // What `manifest.json` says is enough.
             Err(error) if contents.tree.find("manifest.json").is_some() => {
                 tracing::warn!(%error, "an archive has an index.json that cannot be read");
@@ -126,8 +126,9 @@ impl Contents {
 
     /// Reads a manifest or index; `None` if it is not here or of something else.
     fn manifest(&self, descriptor: &Descriptor) -> Result<Option<(Manifest, Bytes)>> {
-        let known = descriptor.media_type.is_manifest() || descriptor.media_type.is_index();
-        if !known || descriptor.digest.algorithm() != Algorithm::Sha256 {
+        if !descriptor.media_type.may_be_manifest()
+            || descriptor.digest.algorithm() != Algorithm::Sha256
+        {
             return Ok(None);
         }
         let Some(bytes) = self.tree.document(&descriptor.digest, MAX_MANIFEST_SIZE)? else {

@@ -20,21 +20,16 @@ const MAX_TEXTS: usize = 500_000;
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Item {
-    #[serde(default)]
-    config: Option<String>,
-    #[serde(default)]
-    repo_tags: Option<Texts>,
-    #[serde(default)]
-    layers: Option<Texts>,
-    #[serde(default)]
-    parent: Option<String>,
+    config: String,
+    repo_tags: Texts,
+    layers: Texts,
+    parent: String,
 }
 
 /// Reads a `manifest.json`.
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<Listed>> {
     // As Go's decoder: what follows the list plays no part.
-    let mut decoder = serde_json::Deserializer::from_slice(bytes);
-    let images = Option::<Images>::deserialize(&mut decoder).map_err(|error| {
+    let images = spec::from_first_go_json::<Option<Images>>(bytes).map_err(|error| {
         EngineError::BadArchive(format!("invalid archive: failed to decode manifest.json: {error}"))
     })?;
     images.map(|Images(images)| images).ok_or_else(|| {
@@ -50,10 +45,10 @@ impl<'de> Deserialize<'de> for Images {
         let mut texts = 0;
         let take = |item: Item| {
             let image = Listed {
-                config: item.config.unwrap_or_default(),
-                tags: item.repo_tags.unwrap_or_default().0,
-                layers: item.layers.unwrap_or_default().0,
-                parent: item.parent.and_then(|parent| parent.parse().ok()),
+                config: item.config,
+                tags: item.repo_tags.0,
+                layers: item.layers.0,
+                parent: item.parent.parse().ok(),
             };
             texts += image.tags.len() + image.layers.len();
             (texts <= MAX_TEXTS).then_some(image)
@@ -63,7 +58,6 @@ impl<'de> Deserialize<'de> for Images {
     }
 }
 
-#[derive(Default)]
 struct Texts(Vec<String>);
 
 impl<'de> Deserialize<'de> for Texts {

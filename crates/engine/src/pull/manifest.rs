@@ -22,8 +22,8 @@ const MAX_INDEX_DEPTH: usize = 4;
 /// What a reference led to.
 #[derive(Debug)]
 pub(super) struct Resolved {
-    /// What the tag or digest names: an index or the manifest itself.
-    pub(super) root: Descriptor,
+    /// The digest that the tag or digest names: that of an index or of the manifest itself.
+    pub(super) digest: Digest,
     /// The indexes on the way, the outermost first.
     indexes: Vec<(Descriptor, Bytes)>,
     /// The image's manifest.
@@ -54,7 +54,7 @@ impl Pull<'_> {
     /// Resolves a tag once to a digest, and follows it to the manifest of the image for the platform.
     pub(super) async fn resolve(&self, target: &Target, reference: &Reference) -> Result<Resolved> {
         let (mut descriptor, mut bytes) = self.root(target, reference).await?;
-        let root = descriptor.clone();
+        let digest = descriptor.digest.clone();
         self.progress.report(ProgressEvent::Pulling {
             reference: match target {
                 Target::Tag(tag) => tag.to_string(),
@@ -64,11 +64,15 @@ impl Pull<'_> {
         });
         let mut indexes = Vec::new();
         while indexes.len() <= MAX_INDEX_DEPTH {
-            match parse(&descriptor, &bytes, reference)? {
+            let document = parse(&descriptor, &bytes, reference)?;
+            // Whoever sends or lists it may call it otherwise, or by nothing.
+            descriptor.media_type = document.media_type().clone();
+            descriptor.size = bytes.len() as u64;
+            match document {
                 Manifest::Image(manifest) => {
                     check_kind(&manifest)?;
                     let manifest = Raw::parse(bytes, |_| Ok::<_, EngineError>(*manifest))?;
-                    return Ok(Resolved { root, indexes, manifest });
+                    return Ok(Resolved { digest, indexes, manifest });
                 }
                 Manifest::Index(index) => {
                     let chosen = self.choose(&index)?.clone();
@@ -156,9 +160,7 @@ fn choose<'i>(index: &'i Index, wanted: &Platform) -> Option<&'i Descriptor> {
     index
         .manifests
         .iter()
-        .filter(|descriptor| {
-            descriptor.media_type.is_manifest() || descriptor.media_type.is_index()
-        })
+        .filter(|descriptor| descriptor.media_type.may_be_manifest())
         .filter_map(|descriptor| Some((preference(descriptor)?, descriptor)))
         .min_by_key(|(preference, _)| *preference)
         .map(|(_, descriptor)| descriptor)
@@ -186,8 +188,6 @@ fn check_kind(manifest: &ImageManifest) -> Result<()> {
     }
     let media_type = &manifest.config.media_type;
     let class = match media_type.as_str() {
-        // Some old tools call a config so.
-        "application/octet-stream" => return Ok(()),
         _ if media_type.is_config() => return Ok(()),
         "application/vnd.docker.plugin.v1+json" => "plugin",
         _ => "unknown",

@@ -116,7 +116,7 @@ impl Pull<'_> {
         };
         let resolved = self.resolve(&target, reference).await?;
         let image = self.image(&resolved, reference).await?;
-        self.progress.report(ProgressEvent::PullDone { digest: resolved.root.digest.clone() });
+        self.progress.report(ProgressEvent::PullDone { digest: resolved.digest.clone() });
         self.publish(reference, resolved, image).await
     }
 
@@ -222,7 +222,7 @@ impl Pull<'_> {
             }
             let repository = reference.repository().clone();
             commit.sources = image.plan.sources(&repository);
-            let by_digest = Reference::new(repository, None, Some(resolved.root.digest.clone()));
+            let by_digest = Reference::new(repository, None, Some(resolved.digest.clone()));
             let taken = references.get(&by_digest).is_some_and(|other| other != image.id);
             if taken && reference.tag().is_some() {
                 // The same index, pulled for another platform before. dockerd leaves the digest to the first image, too.

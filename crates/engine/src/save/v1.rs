@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use spec::{ChainId, Digest};
+use spec::{ChainId, Digest, Words};
 
 /// When the layers below the topmost were made, as far as these documents say.
 const EPOCH: &str = "1970-01-01T00:00:00Z";
@@ -29,24 +29,23 @@ struct V1Image {
     id: String,
     #[serde(skip_deserializing, skip_serializing_if = "String::is_empty")]
     parent: String,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     comment: String,
     created: Option<String>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     container: String,
-    #[serde(deserialize_with = "nullable")]
     container_config: RunConfig,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     docker_version: String,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     author: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<RunConfig>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     architecture: String,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     variant: String,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     os: String,
 }
 
@@ -55,49 +54,38 @@ struct V1Image {
 #[serde(default, rename_all = "PascalCase")]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are Docker's")]
 struct RunConfig {
-    #[serde(deserialize_with = "nullable")]
     hostname: String,
-    #[serde(deserialize_with = "nullable")]
     domainname: String,
-    #[serde(deserialize_with = "nullable")]
     user: String,
-    #[serde(deserialize_with = "nullable")]
     attach_stdin: bool,
-    #[serde(deserialize_with = "nullable")]
     attach_stdout: bool,
-    #[serde(deserialize_with = "nullable")]
     attach_stderr: bool,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "Keys::is_empty")]
+    #[serde(skip_serializing_if = "Keys::is_empty")]
     exposed_ports: Keys,
-    #[serde(deserialize_with = "nullable")]
     tty: bool,
-    #[serde(deserialize_with = "nullable")]
     open_stdin: bool,
-    #[serde(deserialize_with = "nullable")]
     stdin_once: bool,
     env: Option<Vec<String>>,
-    cmd: Option<Vec<String>>,
+    cmd: Option<Words>,
     #[serde(skip_serializing_if = "Option::is_none")]
     healthcheck: Option<Healthcheck>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_false")]
     args_escaped: bool,
-    #[serde(deserialize_with = "nullable")]
     image: String,
     volumes: Option<Keys>,
-    #[serde(deserialize_with = "nullable")]
     working_dir: String,
-    entrypoint: Option<Vec<String>>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_false")]
+    entrypoint: Option<Words>,
+    #[serde(skip_serializing_if = "is_false")]
     network_disabled: bool,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     on_build: Vec<String>,
     labels: Option<BTreeMap<String, String>>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     stop_signal: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     stop_timeout: Option<i64>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
-    shell: Vec<String>,
+    #[serde(skip_serializing_if = "Words::is_empty")]
+    shell: Words,
 }
 
 /// A set, which Go writes as a map to empty structs.
@@ -129,7 +117,7 @@ impl Serialize for Keys {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 struct Healthcheck {
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     test: Vec<String>,
     #[serde(skip_serializing_if = "is_zero")]
     interval: i64,
@@ -153,19 +141,12 @@ fn is_zero(value: &i64) -> bool {
     *value == 0
 }
 
-/// `null` is Go's zero value.
-fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
 /// Makes the documents of an image's layers, the bottom one first.
 pub(super) fn documents(
     config: &[u8],
     layers: &[ChainId],
 ) -> Result<Vec<V1Document>, serde_json::Error> {
-    let mut image: V1Image = serde_json::from_slice(config)?;
+    let mut image: V1Image = spec::from_go_json(config)?;
     image.created = image.created.as_deref().map(go_time);
     let mut documents: Vec<V1Document> = Vec::with_capacity(layers.len());
     for (index, chain) in layers.iter().enumerate() {

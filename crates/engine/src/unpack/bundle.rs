@@ -211,7 +211,7 @@ mod tests {
             (json!({ "Cmd": ["a", "b"] }), json!(["a", "b"])),
             (json!({ "Entrypoint": ["e"], "Cmd": ["a"] }), json!(["e", "a"])),
             (json!({ "Entrypoint": null, "Cmd": null }), json!(["sh"])),
-            (json!({ "Entrypoint": "not a list" }), json!(["sh"])),
+            (json!({ "entrypoint": "/app", "CMD": "a b" }), json!(["/app", "a b"])),
             (Value::Null, json!(["sh"])),
         ];
         for (container, args) in table {

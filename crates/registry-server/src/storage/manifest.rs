@@ -70,7 +70,7 @@ pub(crate) struct About {
 impl About {
     /// Reads it from a manifest's bytes.
     pub(crate) fn parse(bytes: &[u8]) -> Result<About, serde_json::Error> {
-        serde_json::from_slice(bytes)
+        spec::from_go_json(bytes)
     }
 }
 

@@ -74,6 +74,8 @@ fn what_is_no_manifest_or_lacks_a_blob_is_refused() {
         "urls": ["https://example.com/layer"],
     });
     let with_foreign = good.replace("\"layers\":[]", &format!("\"layers\":[{foreign}]"));
+    let unsaid = good.replace(&format!(",\"mediaType\":\"{OCI}\""), "");
+    assert_ne!(unsaid, good);
     let huge = format!("{good}{}", " ".repeat(4 << 20));
     let other = Digest::sha256(b"other");
     let (by_digest, parameter) = (other.to_string(), format!("{OCI}; x=y"));
@@ -81,7 +83,7 @@ fn what_is_no_manifest_or_lacks_a_blob_is_refused() {
     for (case, reference, content_type, body, status, expected) in [
         ("not JSON", "1", OCI, "{", 400, "MANIFEST_INVALID"),
         ("another type", "1", index, &good, 400, "MANIFEST_INVALID"),
-        ("no manifest's type", "1", "text/html", &good, 400, "MANIFEST_INVALID"),
+        ("no manifest's type", "1", "application/x-y", &unsaid, 400, "MANIFEST_INVALID"),
         ("no blob", "1", OCI, &manifest(&other, 5), 400, "MANIFEST_BLOB_UNKNOWN"),
         ("wrong size", "1", OCI, &manifest(&config, 3), 400, "MANIFEST_INVALID"),
         ("too large", "1", OCI, &huge, 413, "SIZE_INVALID"),
@@ -89,6 +91,7 @@ fn what_is_no_manifest_or_lacks_a_blob_is_refused() {
         ("no tag", ".1", OCI, &good, 400, "TAG_INVALID"),
         ("good", "1", OCI, &good, 201, ""),
         ("good, with a parameter", "1", &parameter, &good, 201, ""),
+        ("good, of a type that nobody knows", "1", "application/x-y", &good, 201, ""),
         ("good, of unsaid type", "1", "application/octet-stream", &good, 201, ""),
         ("a layer from elsewhere", "2", OCI, &with_foreign, 201, ""),
     ] {

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use spec::Digest;
+
 use super::support::{Root, Sample, assert_sound, drivers};
 use crate::{Commit, DriverKind, StoreError, files};
 
@@ -34,6 +36,44 @@ fn shared_layers_stay_and_the_rest_goes_from_the_top() {
         assert_eq!(removed.layers, expected);
         assert_sound(store);
         assert!(files::names(&store.paths().content().join("blobs/sha256")).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_keeps_no_other_image() {
+    for driver in drivers() {
+        for damage in [&b"{\"layers\":7}"[..], b"not JSON", b""] {
+            let root = Root::new(driver);
+            let one = Sample::new("one:1", &["a", "bb", "ccc"]);
+            let two = Sample::new("two:1", &["a", "dddd"]);
+            one.pull(&root.store).unwrap();
+            two.pull(&root.store).unwrap();
+            let manifest = root.store.paths().blob(&Digest::sha256(&one.manifest()));
+            if damage.is_empty() {
+                fs::remove_file(&manifest).unwrap();
+            } else {
+                fs::write(&manifest, damage).unwrap();
+            }
+            // A store that has not read it before.
+            let store = &root.reopen();
+
+            // What the other image alone needs goes, and what the damaged one needs stays.
+            two.untag(store);
+            store.remove_image(&two.id()).unwrap();
+            assert!(store.image(&two.id()).unwrap().is_none());
+            assert_eq!(store.blob(&two.blob(1)).unwrap(), None);
+            for number in 0..3 {
+                assert!(store.blob(&one.blob(number)).unwrap().is_some(), "{number}");
+            }
+
+            // It goes itself, with all that it brought.
+            one.untag(store);
+            store.remove_image(&one.id()).unwrap();
+            assert!(
+                files::names(&store.paths().content().join("blobs/sha256")).unwrap().is_empty()
+            );
+            assert!(files::names(&store.paths().layers()).unwrap().is_empty());
+        }
     }
 }
 

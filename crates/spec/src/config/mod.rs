@@ -1,11 +1,15 @@
 //! Image configs: what an image is made of and how it is meant to run.
 
+mod container;
+
 use std::collections::BTreeMap;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{DiffId, Platform};
+pub use self::container::Words;
+use crate::{DiffId, Platform, from_go_json};
 
 /// The largest config, in bytes; the same bound as for manifests.
 pub const MAX_CONFIG_SIZE: u64 = 4 << 20;
@@ -42,24 +46,28 @@ pub struct ImageConfig {
     /// Version of the Docker that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docker_version: Option<String>,
-    /// How a container of it runs (`Cmd`, `Env` …), as it stands.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// How a container of it runs (`Cmd`, `Env` …): the fields that Docker knows, those that say something.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "container::deserialize"
+    )]
     pub config: Option<Value>,
     /// The layers.
     pub rootfs: RootFs,
     /// How the layers came to be, the first step first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<History>,
 }
 
 /// The layers of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootFs {
-    /// Always `layers`.
+    /// `layers`, or nothing where its maker did not say it.
     #[serde(rename = "type")]
     pub kind: String,
     /// The layers' diff IDs, the bottom one first.
-    #[serde(default, deserialize_with = "null_is_empty")]
+    #[serde(default)]
     pub diff_ids: Vec<DiffId>,
 }
 
@@ -83,17 +91,20 @@ pub struct History {
     pub empty_layer: bool,
 }
 
-fn null_is_empty<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Vec<T>, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+/// The config as dockerd reads it: without a root file system it is none.
+#[derive(Deserialize)]
+struct Rooted {
+    rootfs: Option<IgnoredAny>,
 }
 
 impl ImageConfig {
     /// Parses a config.
     pub fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        let config: Self = serde_json::from_slice(bytes)?;
-        if config.rootfs.kind != "layers" {
+        if from_go_json::<Rooted>(bytes)?.rootfs.is_none() {
+            return Err(serde::de::Error::missing_field("rootfs"));
+        }
+        let config: Self = from_go_json(bytes)?;
+        if !matches!(&*config.rootfs.kind, "layers" | "") {
             return Err(serde::de::Error::custom(format!(
                 "rootfs has type `{}`, only `layers` is supported",
                 config.rootfs.kind

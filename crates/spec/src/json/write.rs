@@ -1,4 +1,4 @@
-//! JSON as Go's `encoding/json` writes it, where bytes have to be Docker's.
+//! Writing as Go does, where bytes have to be Docker's.
 
 use serde::Serialize;
 
