@@ -301,7 +301,9 @@ impl EngineError {
             | Self::UnsupportedMediaType(_)
             | Self::OperatingSystem(_)
             | Self::Manifest { .. }
-            | Self::IndexDepth(_) => ErrorKind::InvalidParameter,
+            | Self::IndexDepth(_)
+            | Self::Registry(RegistryError::FirstSchema { .. })
+            | Self::Distribution(RegistryError::FirstSchema { .. }) => ErrorKind::InvalidParameter,
             Self::NoSuchImage(_)
             | Self::NoSuchManifest(_)
             | Self::NoReference

@@ -289,6 +289,16 @@ pub enum RegistryError {
         /// The digest of what came, or what the registry said it is.
         actual: Digest,
     },
+    /// A manifest of the first schema, which hashes to something else than its digest: its signatures do not count.
+    #[error(
+        "Docker Image Format v1 and Docker Image manifest version 2, schema 1 support has been removed. Suggest the \
+         author of {name} to upgrade the image to the OCI Format or Docker Image manifest v2, schema 2. More \
+         information at https://docs.docker.com/go/deprecated-image-specs/"
+    )]
+    FirstSchema {
+        /// The image, in full.
+        name: String,
+    },
     /// A blob has another size than its descriptor says.
     #[error("size of {digest} is {actual} bytes, its descriptor says {expected}")]
     SizeMismatch {
@@ -428,6 +438,7 @@ impl RegistryError {
             | Self::UploadUnknown => RETRY,
             // Wrong content: this endpoint is broken or lies.
             Self::DigestMismatch { .. }
+            | Self::FirstSchema { .. }
             | Self::SizeMismatch { .. }
             | Self::TooLarge { .. }
             | Self::Header { .. }

@@ -131,6 +131,7 @@ impl Remote {
             && let Some(found) = described(&answer)
         {
             target.check(&found.digest)?;
+            self.refuse_first_schema(target, Some(&found.media_type), &[])?;
             if found.size > MAX_MANIFEST_SIZE {
                 let url = answer.url;
                 return Err(RegistryError::TooLarge {
@@ -148,6 +149,7 @@ impl Remote {
         }
         let answer = session.send(call).await?;
         let (bytes, media_type) = receive(answer).await?;
+        self.refuse_first_schema(target, media_type.as_ref(), &bytes)?;
         let digest = target.digest(&bytes);
         target.check(&digest)?;
         let media_type = media_type.unwrap_or_else(|| MediaType::from(""));
@@ -180,8 +182,30 @@ impl Remote {
         session: &Session,
         target: &Target,
     ) -> Result<(Bytes, Option<MediaType>), RegistryError> {
-        receive(session.send(manifest_call(session, self.repository(), Method::GET, target)).await?)
-            .await
+        let call = manifest_call(session, self.repository(), Method::GET, target);
+        let (bytes, media_type) = receive(session.send(call).await?).await?;
+        self.refuse_first_schema(target, media_type.as_ref(), &bytes)?;
+        Ok((bytes, media_type))
+    }
+
+    /// Fails for a manifest of the first schema, by its type or by what it says of itself. The digest of one is that of
+    /// the part which is signed, so that it must not come to be compared.
+    fn refuse_first_schema(
+        &self,
+        target: &Target,
+        media_type: Option<&MediaType>,
+        bytes: &[u8],
+    ) -> Result<(), RegistryError> {
+        let by_type = matches!(
+            media_type,
+            Some(MediaType::DockerManifestV1 | MediaType::DockerManifestV1Signed)
+        );
+        if !by_type && !is_first_schema(bytes) {
+            return Ok(());
+        }
+        let separator = if matches!(target, Target::Tag(_)) { ':' } else { '@' };
+        let name = format!("{}{separator}{target}", self.repository());
+        Err(RegistryError::FirstSchema { name })
     }
 
     /// Stores a manifest under a tag or its digest, and returns its digest.
@@ -253,6 +277,19 @@ async fn receive(answer: Answer) -> Result<(Bytes, Option<MediaType>), RegistryE
     let answer = answer.expect(&[StatusCode::OK]).await?;
     let media_type = media_type(&answer);
     Ok((answer.collect("manifest", MAX_MANIFEST_SIZE).await?, media_type))
+}
+
+/// What tells a manifest of the first schema from every other document.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FirstSchema {
+    schema_version: u64,
+    #[serde(rename = "fsLayers")]
+    _layers: Vec<serde::de::IgnoredAny>,
+}
+
+fn is_first_schema(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<FirstSchema>(bytes).is_ok_and(|manifest| manifest.schema_version == 1)
 }
 
 /// Reads what `HEAD` says, if it says all.

@@ -72,7 +72,8 @@ pub enum ManifestError {
     SchemaVersion(u64),
     /// Docker's old signed manifests.
     #[error(
-        "media type \"{0}\" is no longer supported: the image must be pushed again as Docker Image Format v2, Schema 2 or OCI"
+        "Docker Image Format v1 and Docker Image manifest version 2, schema 1 support has been removed ({0}). More \
+         information at https://docs.docker.com/go/deprecated-image-specs/"
     )]
     Schema1(MediaType),
     /// A media type that is no manifest, or one that is not known.
@@ -372,7 +373,7 @@ mod tests {
             (None, "{}".to_owned(), "missing field `config`"),
             (None, r#"{"schemaVersion":2}"#.to_owned(), "missing field `config`"),
             (None, r#"{"schemaVersion":3,"manifests":[]}"#.to_owned(), "schema version 3"),
-            (None, v1.to_owned(), "no longer supported"),
+            (None, v1.to_owned(), "schema 1 support has been removed"),
             (oci.clone(), image(r#","manifests":[]"#), "ambiguous"),
             (None, index(r#","layers":[]"#), "ambiguous"),
             (None, image(r#","Manifests":[]"#), "ambiguous"),

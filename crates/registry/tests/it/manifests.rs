@@ -85,6 +85,48 @@ async fn what_is_asked_for_by_digest_is_checked() {
 }
 
 #[tokio::test]
+async fn a_manifest_of_the_first_schema_is_named_as_such() {
+    const SIGNED: &str = r#"{"schemaVersion":1,"name":"me/app","tag":"1","architecture":"amd64","fsLayers":[{"blobSum":"x"}],
+        "history":[{"v1Compatibility":"{}"}],"signatures":[{"signature":"y"}]}"#;
+    const JWS: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    let server = Scripted::start().await.unwrap();
+    let signed = digest();
+    let path = format!("/v2/me/app/manifests/{}", Digest::sha256(BODY));
+    // Old registries and proxies have other names for it.
+    for content_type in [JWS, "application/json", MANIFEST] {
+        let answer = Answer::status(200)
+            .header("content-type", content_type)
+            .header("docker-content-digest", Digest::sha256(BODY).to_string())
+            .body(SIGNED);
+        for head in [answer.clone(), Answer::status(405)] {
+            for path in [PATH, path.as_str()] {
+                server.on("HEAD", path, [head.clone()]).on("GET", path, [answer.clone()]);
+            }
+            let remote = remote(&server).await;
+            for (target, name) in
+                [(tag(), "me/app:1".to_owned()), (signed.clone(), format!("me/app@{signed}"))]
+            {
+                let expected = format!(
+                    "Docker Image Format v1 and Docker Image manifest version 2, schema 1 support has been removed. \
+                     Suggest the author of {}/{name} to upgrade the image to the OCI Format or Docker Image manifest \
+                     v2, schema 2. More information at https://docs.docker.com/go/deprecated-image-specs/",
+                    server.host()
+                );
+                let error = remote.manifest(&target).await.unwrap_err();
+                assert_eq!(error.to_string(), expected, "{content_type} {head:?}");
+                match remote.resolve(&target).await {
+                    Err(error) => {
+                        assert_eq!(error.to_string(), expected, "{content_type} {head:?}")
+                    }
+                    // What a HEAD request says is believed until the manifest is fetched.
+                    Ok(found) => assert_ne!(found.media_type.as_str(), JWS),
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn sha512_is_hashed_with_sha512() {
     let server = Scripted::start().await.unwrap();
     let mut hasher = spec::Hasher::new(spec::Algorithm::Sha512);
