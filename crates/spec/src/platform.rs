@@ -39,6 +39,16 @@ pub enum PlatformError {
         /// The pattern that the word does not match.
         pattern: &'static str,
     },
+    /// The first word has a foreign character, or is empty.
+    #[error(
+        "\"{component}\" is an invalid OS component of \"{input}\": OSAndVersion specifier component must match \"{OS_PATTERN}\": invalid argument"
+    )]
+    Os {
+        /// The word.
+        component: String,
+        /// What the user typed.
+        input: String,
+    },
     /// A single word that names neither an operating system nor an architecture.
     #[error("\"{0}\": unknown operating system or architecture: invalid argument")]
     Unknown(String),
@@ -47,7 +57,8 @@ pub enum PlatformError {
     TooMany(String),
 }
 
-const OS_PATTERN: &str = r"^([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.-]*)((?:\+[A-Za-z0-9_.-]+)*)\))?$";
+/// What the first word matches, as Go quotes it.
+const OS_PATTERN: &str = r"^([A-Za-z0-9_-]+)(?:\\(([A-Za-z0-9_.-]*)((?:\\+[A-Za-z0-9_.-]+)*)\\))?$";
 const PATTERN: &str = "^[A-Za-z0-9_-]+$";
 
 impl Platform {
@@ -58,10 +69,10 @@ impl Platform {
             let valid = !word.is_empty()
                 && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
             if !valid {
-                return Err(PlatformError::Component {
-                    component: (*word).to_owned(),
-                    input: input.to_owned(),
-                    pattern: if index == 0 { OS_PATTERN } else { PATTERN },
+                let (component, input) = ((*word).to_owned(), input.to_owned());
+                return Err(match index {
+                    0 => PlatformError::Os { component, input },
+                    _ => PlatformError::Component { component, input, pattern: PATTERN },
                 });
             }
         }
@@ -274,7 +285,10 @@ mod tests {
     fn refuses_with_containerds_sentences() {
         for (input, part) in [
             ("foobar", "\"foobar\": unknown operating system or architecture: invalid argument"),
-            ("", "\"\" is an invalid component of \"\""),
+            (
+                "",
+                "\"\" is an invalid OS component of \"\": OSAndVersion specifier component must match \"^([A-Za-z0-9_-]+)(?:\\\\((",
+            ),
             ("linux/", "\"\" is an invalid component of \"linux/\""),
             (
                 "linux/a.b",
