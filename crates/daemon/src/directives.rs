@@ -107,10 +107,21 @@ pub struct Directives {
     /// The group that may use the unix socket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Plugins that judge each request: there are none here, so that a daemon that should ask one does not start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization_plugins: Option<Vec<String>>,
+    /// The user whose subordinate IDs own what images hold: nothing is shifted here, so that a daemon that should do so
+    /// does not start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub userns_remap: Option<String>,
+    /// Whether Longshore's own routes are answered over TCP without TLS. Longshore's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub insecure_tcp_routes: Option<bool>,
 }
 
 /// The names of the directives in a file, sorted.
-const NAMES: [&str; 31] = [
+const NAMES: [&str; 34] = [
+    "authorization-plugins",
     "data-root",
     "debug",
     "features",
@@ -120,6 +131,7 @@ const NAMES: [&str; 31] = [
     "http-proxy",
     "https-proxy",
     "insecure-registries",
+    "insecure-tcp-routes",
     "keep-blobs",
     "labels",
     "log-format",
@@ -142,6 +154,7 @@ const NAMES: [&str; 31] = [
     "tlscert",
     "tlskey",
     "tlsverify",
+    "userns-remap",
 ];
 
 /// The object in a file that may hold the directives of proxies.
@@ -149,11 +162,13 @@ const PROXIES: &str = "proxies";
 
 /// Directives of dockerd's for what there is not here: containers, networks, a swarm, plugins. Sorted. An existing
 /// `daemon.json` may have them.
-const OF_OTHERS: [&str; 74] = [
+///
+/// None of them protects images or the API. Those that protect containers from each other and the host from containers
+/// (`icc`, `no-new-privileges`, `seccomp-profile`, `selinux-enabled` …) have nothing to protect where nothing runs.
+const OF_OTHERS: [&str; 72] = [
     "allow-direct-routing",
     "allow-nondistributable-artifacts",
     "api-cors-header",
-    "authorization-plugins",
     "bip",
     "bip6",
     "bridge",
@@ -223,7 +238,6 @@ const OF_OTHERS: [&str; 74] = [
     "swarm-raft-heartbeat-tick",
     "userland-proxy",
     "userland-proxy-path",
-    "userns-remap",
 ];
 
 impl std::fmt::Debug for Directives {
@@ -338,10 +352,15 @@ mod tests {
     #[test]
     fn the_list_of_names_is_the_struct() {
         let some = |name: &str| match name {
-            "debug" | "keep-blobs" | "tls" | "tlsverify" | "raw-logs" => Value::Bool(true),
-            "hosts" | "registry-mirrors" | "insecure-registries" | "storage-opts" | "labels" => {
-                Value::Array(vec!["x".into()])
+            "debug" | "keep-blobs" | "tls" | "tlsverify" | "raw-logs" | "insecure-tcp-routes" => {
+                Value::Bool(true)
             }
+            "hosts"
+            | "registry-mirrors"
+            | "insecure-registries"
+            | "storage-opts"
+            | "labels"
+            | "authorization-plugins" => Value::Array(vec!["x".into()]),
             "features" => serde_json::json!({"x": true}),
             name if name.starts_with("max-") || name.ends_with("-timeout") => Value::from(7),
             _ => Value::from("x"),
@@ -376,15 +395,15 @@ mod tests {
     #[test]
     fn a_file_of_dockerds_is_taken_as_it_is() {
         let file = r#"{"live-restore": true, "log-driver": "json-file", "log-opts": {"max-size": "10m"},
-            "default-address-pools": [{"base": "10.0.0.0/8", "size": 24}], "userns-remap": "default", "mtu": 1400,
+            "default-address-pools": [{"base": "10.0.0.0/8", "size": 24}], "icc": false, "no-new-privileges": true, "mtu": 1400,
             "exec-opts": ["native.cgroupdriver=systemd"], "runtimes": {"crun": {"path": "/usr/bin/crun"}},
             "builder": {"gc": {"enabled": true}}, "allow-nondistributable-artifacts": ["x"], "dns": ["1.1.1.1"],
             "proxies": {"http-proxy": "http://p:1", "no-proxy": "x"}, "features": {"buildkit": true}}"#;
         let merged = merge(file, &Directives::default()).unwrap();
         assert_eq!(merged.directives.http_proxy.as_deref(), Some("http://p:1"));
         assert_eq!(merged.directives.no_proxy.as_deref(), Some("x"));
-        let ignored = "allow-nondistributable-artifacts builder default-address-pools dns exec-opts live-restore \
-                       log-driver log-opts mtu runtimes userns-remap";
+        let ignored = "allow-nondistributable-artifacts builder default-address-pools dns exec-opts icc live-restore \
+                       log-driver log-opts mtu no-new-privileges runtimes";
         assert_eq!(merged.ignored, ignored.split(' ').collect::<Vec<_>>());
     }
 

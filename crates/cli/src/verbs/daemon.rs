@@ -80,6 +80,15 @@ pub(crate) struct Arguments {
         default_missing_value = "true"
     )]
     tlsverify: Option<bool>,
+    /// Answer Longshore's own routes (unpack, mount, system check ...) over TCP without TLS, too
+    #[arg(long, value_name = "bool", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    insecure_tcp_routes: Option<bool>,
+    /// Authorization plugins to load: there are none, so that the daemon does not start
+    #[arg(long = "authorization-plugin", value_name = "list", hide = true)]
+    authorization_plugins: Vec<String>,
+    /// User/Group setting for user namespaces: nothing is shifted, so that the daemon does not start
+    #[arg(long, value_name = "string", hide = true)]
+    userns_remap: Option<String>,
     /// Set default address and port to serve the metrics api on
     #[arg(long, value_name = "string")]
     metrics_addr: Option<String>,
@@ -151,6 +160,9 @@ impl Arguments {
             raw_logs: self.raw_logs.then_some(true),
             pidfile: self.pidfile,
             group: self.group,
+            authorization_plugins: some(self.authorization_plugins),
+            userns_remap: self.userns_remap,
+            insecure_tcp_routes: self.insecure_tcp_routes,
             ..Directives::default()
         }
     }

@@ -18,6 +18,7 @@ impl DaemonConfig {
     /// Makes a configuration of what file and flags say.
     pub(super) fn check(merged: Merged, defaults: Defaults) -> Result<Self, ConfigError> {
         let Merged { mut directives, ignored } = merged;
+        protections(&mut directives)?;
         let tls = tls(&mut directives, &defaults.tls_dir);
         let mut config = Self::new(defaults);
         if !ignored.is_empty() {
@@ -51,6 +52,7 @@ impl DaemonConfig {
             self.hosts = vec![Host::Tcp(TLS_HOST.to_owned())];
         }
         self.tls = tls;
+        self.insecure_tcp_routes = directives.insecure_tcp_routes.unwrap_or_default();
         self.pidfile = path(directives.pidfile.take());
         self.metrics_addr = text(directives.metrics_addr.take());
         if let Some(name) = directives.group.take() {
@@ -154,6 +156,23 @@ impl DaemonConfig {
         }
         Ok(())
     }
+}
+
+/// Refuses what asks for a protection that is not here. Nothing asks for it in an empty list or text, as with dockerd.
+fn protections(directives: &mut Directives) -> Result<(), ConfigError> {
+    if directives.authorization_plugins.take().is_some_and(|plugins| !plugins.is_empty()) {
+        return Err(ConfigError::Protection {
+            directive: "authorization-plugins",
+            lack: "no plugin is asked whether a request is allowed",
+        });
+    }
+    if text(directives.userns_remap.take()).is_some() {
+        return Err(ConfigError::Protection {
+            directive: "userns-remap",
+            lack: "the owners of an image's files are not shifted",
+        });
+    }
+    Ok(())
 }
 
 /// Says how TCP is encrypted. Whoever says anything of verification wants TLS, and who wants TLS and says nothing of

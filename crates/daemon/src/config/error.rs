@@ -86,6 +86,17 @@ pub enum ConfigError {
          remove it, or set it to false"
     )]
     Snapshotter,
+    /// A protection was asked for that is not here. To serve without it would drop it in silence.
+    #[error(
+        "{directive} is not supported ({lack}): the daemon does not run without a protection that was asked for; \
+         remove the directive, or use a daemon that has it"
+    )]
+    Protection {
+        /// The directive that asks for it.
+        directive: &'static str,
+        /// What Longshore does not do.
+        lack: &'static str,
+    },
     /// An option of the storage driver is none.
     #[error("overlay2: unknown option {0}")]
     StorageOption(String),

@@ -9,6 +9,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -103,6 +104,8 @@ pub struct DaemonConfig {
     pub hosts: Vec<Host>,
     /// How TCP is encrypted, if it is.
     pub tls: Option<TlsFiles>,
+    /// Whether Longshore's own routes are answered over TCP without TLS.
+    pub insecure_tcp_routes: bool,
     /// The directory that holds everything.
     pub data_root: PathBuf,
     /// How layers are stored; `None` for what the data root has, or the best that works here.
@@ -156,6 +159,7 @@ impl DaemonConfig {
         Self {
             hosts: defaults.hosts,
             tls: None,
+            insecure_tcp_routes: false,
             data_root: defaults.data_root,
             storage_driver: None,
             keep_blobs: true,
@@ -260,12 +264,19 @@ impl DaemonConfig {
     }
 }
 
+/// Says whether a file is `/dev/null`, by which people say that there is to be no configuration.
+fn is_null_device(metadata: &std::fs::Metadata) -> bool {
+    let device = metadata.rdev();
+    metadata.file_type().is_char_device()
+        && (rustix::fs::major(device), rustix::fs::minor(device)) == (1, 3)
+}
+
 fn read(path: &Path) -> Result<String, ConfigError> {
     let failed = |source| ConfigError::Read { path: path.to_owned(), source };
     let mut text = String::new();
     // A FIFO or a device would hold up the whole daemon when it reloads.
     let metadata = std::fs::metadata(path).map_err(failed)?;
-    if !metadata.is_file() {
+    if !metadata.is_file() && !is_null_device(&metadata) {
         return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
     }
     let file = File::open(path).map_err(failed)?;

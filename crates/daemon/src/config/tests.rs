@@ -44,8 +44,8 @@ fn a_whole_file_is_taken_over() {
 fn nothing_said_means_the_defaults() {
     let plain = DaemonConfig::new(defaults());
     assert_eq!(load("").unwrap(), plain);
-    let zeros =
-        r#"{"hosts":[],"data-root":"","max-concurrent-downloads":0,"log-level":"","pidfile":""}"#;
+    let zeros = r#"{"hosts":[],"data-root":"","max-concurrent-downloads":0,"log-level":"","pidfile":"",
+        "authorization-plugins":[],"userns-remap":null}"#;
     assert_eq!(load(zeros).unwrap(), plain);
     assert_eq!(plain.limits(), engine::Limits { downloads: 3, uploads: 5, attempts: 5 });
     assert!(plain.keep_blobs && !plain.group.required);
@@ -82,6 +82,16 @@ fn senseless_values_are_refused_in_dockerds_words() {
             "the feature containerd-snapshotter is not supported: images are kept as dockerd's storage drivers keep \
              them; remove it, or set it to false",
         ),
+        (
+            r#"{"authorization-plugins":["opa"]}"#,
+            "authorization-plugins is not supported (no plugin is asked whether a request is allowed): the daemon does \
+             not run without a protection that was asked for; remove the directive, or use a daemon that has it",
+        ),
+        (
+            r#"{"userns-remap":"default"}"#,
+            "userns-remap is not supported (the owners of an image's files are not shifted): the daemon does not run \
+             without a protection that was asked for; remove the directive, or use a daemon that has it",
+        ),
         (r#"{"hosts":["ftp://x"]}"#, "invalid bind address (ftp://x): unsupported proto 'ftp'"),
     ];
     for (text, expected) in table {
@@ -103,6 +113,12 @@ fn a_file_is_needed_only_when_it_was_named() {
 
     std::fs::write(&path, r#"{"debug": true}"#).unwrap();
     assert!(load(false).unwrap().debug);
+    let device = |path: &str| {
+        let file = ConfigFile { path: path.into(), required: true };
+        DaemonConfig::load(&file, &Directives::default(), defaults())
+    };
+    assert_eq!(device("/dev/null").unwrap(), DaemonConfig::new(defaults()));
+    assert!(device("/dev/zero").unwrap_err().to_string().ends_with("not a regular file"));
 
     std::fs::write(&path, r#"{"bogus": true}"#).unwrap();
     let expected = format!(
@@ -120,11 +136,12 @@ fn everything_that_dockerd_knows_of_images_is_taken_over() {
             "shutdown-timeout": 60, "metrics-addr": "127.0.0.1:9323", "labels": ["a=1", "b=x=y", "a=1"],
             "features": {"buildkit": true, "containerd-snapshotter": false}, "min-api-version": "1.40",
             "proxies": {"https-proxy": "http://other:1", "no-proxy": "x"}, "raw-logs": true,
-            "exec-root": "/run/d", "log-driver": "json-file", "hosts": ["fd://", " ", "unix:///b", "unix:///b"]}"#,
+            "exec-root": "/run/d", "log-driver": "json-file", "insecure-tcp-routes": true, "hosts": ["fd://", " ", "unix:///b", "unix:///b"]}"#,
     )
     .unwrap();
     assert_eq!(config.data_root, Path::new("/g"));
     assert_eq!(config.shutdown_timeout, Some(Duration::from_mins(1)));
+    assert!(config.insecure_tcp_routes);
     assert_eq!(config.metrics_addr.as_deref(), Some("127.0.0.1:9323"));
     assert_eq!(config.labels, ["a=1", "b=x=y"]);
     assert_eq!(config.features.get("buildkit"), Some(&true));
