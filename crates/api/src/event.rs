@@ -19,6 +19,9 @@ pub struct EventMessage {
     /// The kind of object: `image`.
     #[serde(rename = "Type")]
     pub kind: String,
+    /// The image of a container, up to API 1.51.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// The actor's ID again, up to API 1.51.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use api::{ApiVersion, Query, unescape_path};
-use http::header::{EXPECT, HOST};
+use api::{ApiVersion, Query, escape_path, unescape_path};
+use http::header::{EXPECT, HOST, HeaderValue, LOCATION};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Limited};
@@ -17,7 +17,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::Daemon;
 use crate::errors::Failure;
+use crate::guard::Visit;
 use crate::idle::Seat;
+use crate::listen::Transport;
 use crate::reply::{self, Body};
 use crate::router::{self, Route};
 use crate::routes;
@@ -52,18 +54,18 @@ impl Daemon {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.serve_seated(io, Seat::default()).await;
+        self.serve_seated(io, Seat::default(), Transport::Local).await;
     }
 
     /// Answers the requests of one connection until the client closes it, its seat is needed, or the daemon stops.
-    pub(crate) async fn serve_seated<I>(&self, io: I, seat: Seat)
+    pub(crate) async fn serve_seated<I>(&self, io: I, seat: Seat, transport: Transport)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let seat = &seat;
         let service = service_fn(|request| async {
             let work = seat.work();
-            let response = self.handle(request).await;
+            let response = self.handle(request, transport).await;
             Ok::<_, Infallible>(response.map(|body| reply::holding(body, work)))
         });
         let connection = http1::Builder::new()
@@ -93,10 +95,10 @@ impl Daemon {
         }
     }
 
-    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, request: Request<Incoming>, transport: Transport) -> Response<Body> {
         let started = Instant::now();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let mut response = self.answer(request).await;
+        let mut response = self.answer(request, transport).await;
         response.headers_mut().extend(self.headers().clone());
         // Not the query: an import's may hold a password in a URL.
         let status = response.status().as_u16();
@@ -104,16 +106,19 @@ impl Daemon {
         response
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, transport: Transport) -> Response<Body> {
         let (head, mut body) = request.into_parts();
-        let oldest = self.config().min_api_version;
-        let (version, answer) = match parse(&head, oldest) {
-            Ok(call) => {
+        let (version, answer) = match self.parse(&head, transport) {
+            Ok(Understood::Route(call)) => {
                 let timer =
                     call.route.action(&call.query).map(|action| self.actions().begin(action));
-                let (version, answer) = (call.version, routes::dispatch(self, call, body).await);
+                let (version, answer) = (call.version, routes::dispatch(self, *call, body).await);
                 // What is told in a stream goes on until that ends.
                 (version, answer.map(|answer| answer.map(|body| reply::holding(body, timer))))
+            }
+            Ok(Understood::Elsewhere(location)) => {
+                discard(&head.headers, &mut body).await;
+                (ApiVersion::CURRENT, Ok(moved(&location)))
             }
             Err((version, failure)) => {
                 discard(&head.headers, &mut body).await;
@@ -122,6 +127,57 @@ impl Daemon {
         };
         answer.unwrap_or_else(|failure| failure.response(version))
     }
+
+    /// Understands a request's head, or says what is wrong with it and to a client of which version.
+    fn parse(
+        &self,
+        head: &Parts,
+        transport: Transport,
+    ) -> Result<Understood, (ApiVersion, Failure)> {
+        let newest = ApiVersion::CURRENT;
+        let refuse = |failure: Failure| (newest, failure);
+        if head.version == Version::HTTP_11 && !head.headers.contains_key(HOST) {
+            return Err(refuse(Failure::invalid("missing required Host header")));
+        }
+        let path = unescape_path(head.uri.path()).map_err(|error| refuse(error.into()))?;
+        if let Some(clean) = router::clean(&path) {
+            let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+            return Ok(Understood::Elsewhere(escape_path(&clean) + &query));
+        }
+        let target = router::find(&head.method, &path)
+            .ok_or_else(|| refuse(Failure::new(StatusCode::NOT_FOUND, "page not found")))?;
+        let config = self.config();
+        let version = match target.version {
+            None => newest,
+            Some(text) => speaks(text, config.min_api_version)?,
+        };
+        let (method, headers) = (&head.method, &head.headers);
+        let visit = Visit { method, own_route: target.own, headers, transport };
+        visit.admit(&config, &self.host().name).map_err(|failure| (version, failure))?;
+        let query = Query::parse(head.uri.query().unwrap_or_default())
+            .map_err(|error| (version, error.into()))?;
+        let (method, headers) = (method.clone(), headers.clone());
+        let call = Call { route: target.route, method, version, query, headers };
+        Ok(Understood::Route(Box::new(call)))
+    }
+}
+
+/// What a request's head means.
+enum Understood {
+    /// To do what a route does.
+    Route(Box<Call>),
+    /// To ask again at a clean path: there was an empty part in this one, or one that is `.` or `..`.
+    Elsewhere(String),
+}
+
+/// Leads a client to the clean form of its path, as Go's routers do.
+fn moved(location: &str) -> Response<Body> {
+    let mut response = reply::empty(StatusCode::MOVED_PERMANENTLY);
+    // A path that was escaped and a query that came in a request are always fit for a header.
+    if let Ok(location) = HeaderValue::from_str(location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
 }
 
 /// Reads a body that nobody wants, as far as that is cheap: a client that is still writing when the answer ends the
@@ -134,26 +190,6 @@ pub(crate) async fn discard(headers: &HeaderMap, body: &mut Incoming) {
     let body = Limited::new(body, MAX_DISCARDED).collect();
     // What is wrong with a body that nobody wants is nobody's concern.
     let _ = tokio::time::timeout(DISCARD_TIMEOUT, body).await;
-}
-
-/// Understands a request's head, or says what is wrong with it and to a client of which version.
-fn parse(head: &Parts, oldest: ApiVersion) -> Result<Call, (ApiVersion, Failure)> {
-    let newest = ApiVersion::CURRENT;
-    let refuse = |failure: Failure| (newest, failure);
-    if head.version == Version::HTTP_11 && !head.headers.contains_key(HOST) {
-        return Err(refuse(Failure::invalid("missing required Host header")));
-    }
-    let path = unescape_path(head.uri.path()).map_err(|error| refuse(error.into()))?;
-    let target = router::find(&head.method, &path)
-        .ok_or_else(|| refuse(Failure::new(StatusCode::NOT_FOUND, "page not found")))?;
-    let version = match target.version {
-        None => newest,
-        Some(text) => speaks(text, oldest)?,
-    };
-    let query = Query::parse(head.uri.query().unwrap_or_default())
-        .map_err(|error| (version, error.into()))?;
-    let (method, headers) = (head.method.clone(), head.headers.clone());
-    Ok(Call { route: target.route, method, version, query, headers })
 }
 
 /// The version that a client speaks, if the daemon does too.

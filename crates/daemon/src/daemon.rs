@@ -1,5 +1,8 @@
 //! The daemon: what all connections share.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use api::ApiVersion;
@@ -12,6 +15,9 @@ use tokio::sync::watch;
 use crate::config::DaemonConfig;
 use crate::host::HostFacts;
 use crate::metrics::Actions;
+
+/// The largest `engine-id` that is believed, in bytes. A UUID has 36, the hash of a key that old ones are 59.
+const MAX_ID_SIZE: u64 = 128;
 
 /// What a daemon says of itself.
 #[derive(Clone, Debug)]
@@ -86,6 +92,7 @@ impl Daemon {
         config.max_download_attempts = new.max_download_attempts;
         config.stall_timeout = new.stall_timeout;
         config.shutdown_timeout = new.shutdown_timeout;
+        config.insecure_tcp_routes = new.insecure_tcp_routes;
         config.debug = new.debug;
         config.log_level = new.log_level;
         config.proxies.clone_from(&new.proxies);
@@ -127,9 +134,14 @@ impl Daemon {
         &self.0.host
     }
 
-    /// A name for this daemon that stays as long as its host and data root do, in the form of a UUID.
+    /// A name for this daemon that stays as long as its data root does: the one that a dockerd gave to that, or else
+    /// one made of the host's name and the root's, in the form of a UUID.
     pub(crate) fn id(&self) -> String {
-        let root = self.config().data_root.display().to_string();
+        let config = self.config();
+        if let Some(id) = engine_id(&config.data_root) {
+            return id;
+        }
+        let root = config.data_root.display().to_string();
         let hex = Digest::sha256(format!("{}\n{root}", self.0.host.name).as_bytes()).hex();
         [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]].join("-")
     }
@@ -165,6 +177,21 @@ impl Daemon {
             let _ = closing.wait_for(|closing| *closing).await;
         }
     }
+}
+
+/// Reads the name that dockerd gives to a data root since version 23. What is none counts as none.
+fn engine_id(root: &Path) -> Option<String> {
+    let path = root.join("engine-id");
+    if !path.metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut text = String::new();
+    File::open(path).ok()?.take(MAX_ID_SIZE + 1).read_to_string(&mut text).ok()?;
+    let id = text.trim();
+    let is_sound = !id.is_empty()
+        && text.len() as u64 <= MAX_ID_SIZE
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-:".contains(&byte));
+    is_sound.then(|| id.to_owned())
 }
 
 /// The headers by which clients know whom they talk to.

@@ -24,6 +24,10 @@ fn kind(event: &Event) -> &'static str {
     match event.kind {
         EventKind::Image => "image",
         EventKind::Daemon => "daemon",
+        EventKind::Container => "container",
+        EventKind::Network => "network",
+        EventKind::Volume => "volume",
+        EventKind::Builder => "builder",
     }
 }
 
@@ -129,13 +133,16 @@ impl Wish {
 
     fn line(&self, event: Event) -> Bytes {
         let kind = kind(&event).to_owned();
-        // Nothing but images and containers had these.
-        let copies = event.kind == EventKind::Image && !self.version.at_least(NO_COPIES_SINCE);
+        // Nothing but images and containers had these, and clients fail without them, also where they are empty.
+        let is_old = !self.version.at_least(NO_COPIES_SINCE);
+        let of_container = is_old && event.kind == EventKind::Container;
+        let copies = of_container || is_old && event.kind == EventKind::Image;
         let Event { action, actor_id, attributes, time_nano, .. } = event;
         self.format.encode(&EventMessage {
             action: action.to_owned(),
             kind,
-            id: copies.then(|| actor_id.clone()).filter(|id| !id.is_empty()),
+            from: of_container.then(String::new),
+            id: copies.then(|| actor_id.clone()),
             scope: "local".to_owned(),
             status: copies.then(|| action.to_owned()),
             time: time_nano.div_euclid(1_000_000_000),

@@ -23,6 +23,7 @@ mod daemon;
 mod directives;
 mod errors;
 mod events;
+mod guard;
 mod host;
 mod idle;
 mod legacy;

@@ -84,11 +84,21 @@ pub(crate) enum Empty {
     List,
     Volumes,
     Container(String),
+    /// A container that should be ended by a signal.
+    Killed(String),
+    /// A process that was started in a container.
+    Exec(String),
+    /// What would become an image, of a container that the query names.
+    Commit,
     Network(String),
     Volume(String),
+    /// A volume that should go, of which it may be all the same whether there is one.
+    RemovedVolume(String),
     Plugin(String),
     /// Anything of a swarm.
     Swarm,
+    /// The end of the part in a swarm.
+    SwarmLeave,
     ContainersPrune,
     NetworksPrune,
     VolumesPrune,
@@ -111,6 +121,28 @@ pub(crate) enum Domain {
 pub(crate) struct Target<'a> {
     pub(crate) version: Option<&'a str>,
     pub(crate) route: Route,
+    /// Whether it is a route that only Longshore has.
+    pub(crate) own: bool,
+}
+
+/// What stands in front of the routes that only Longshore has.
+const OWN: &str = "longshore";
+
+/// Returns the clean form of a path that is not clean: without empty parts, `.` and `..`. As with Go's routers, a slash at
+/// the end stays.
+pub(crate) fn clean(path: &str) -> Option<String> {
+    let parts = path.strip_prefix('/')?;
+    let mut kept: Vec<&str> = Vec::new();
+    for part in parts.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(kept.pop()),
+            part => kept.push(part),
+        }
+    }
+    let end = if path.ends_with('/') && !kept.is_empty() { "/" } else { "" };
+    let clean = format!("/{}{end}", kept.join("/"));
+    (clean != path).then_some(clean)
 }
 
 /// Finds the route of an unescaped path. `None` is a page that does not exist; a known path with another method is one,
@@ -118,7 +150,7 @@ pub(crate) struct Target<'a> {
 pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Option<Target<'a>> {
     let (version, path) = split_version(path);
     if *method == Method::OPTIONS {
-        return Some(Target { version, route: Route::Options });
+        return Some(Target { version, route: Route::Options, own: false });
     }
     let path = path.strip_prefix('/')?;
     let (area, rest) = match path.split_once('/') {
@@ -131,7 +163,7 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Option<Target<'a>> {
         (_, None) => single(method, area),
         (area, Some(rest)) => foreign(method, area, rest),
     }?;
-    Some(Target { version, route })
+    Some(Target { version, route, own: area == OWN })
 }
 
 /// Takes `/v1.NN` off a path. `/v` followed by anything else belongs to the path.
@@ -162,7 +194,7 @@ fn single(method: &Method, area: &str) -> Option<Route> {
             Route::Empty(Empty::Swarm)
         }
         ("POST", "build" | "session" | "grpc") => Route::Unavailable(Domain::Builds),
-        ("POST", "commit") => Route::Unavailable(Domain::Containers),
+        ("POST", "commit") => Route::Empty(Empty::Commit),
         _ => return None,
     })
 }
@@ -194,14 +226,26 @@ fn images(method: &Method, rest: &str) -> Option<Route> {
 }
 
 fn containers(method: &Method, rest: &str) -> Option<Route> {
-    Some(match (method.as_str(), rest) {
-        ("GET", "json") => Route::Empty(Empty::List),
-        ("POST", "prune") => Route::Empty(Empty::ContainersPrune),
-        ("GET" | "HEAD", _) => {
-            let name = rest.split_once('/')?.0;
-            Route::Empty(Empty::Container(name.to_owned()))
-        }
-        ("POST" | "PUT" | "DELETE", _) => Route::Unavailable(Domain::Containers),
+    let absent = |name: &str| Route::Empty(Empty::Container(name.to_owned()));
+    let (name, action) = match rest.split_once('/') {
+        Some((name, action)) => (name, Some(action)),
+        None => (rest, None),
+    };
+    Some(match (method.as_str(), name, action) {
+        ("GET", "json", None) => Route::Empty(Empty::List),
+        ("POST", "prune", None) => Route::Empty(Empty::ContainersPrune),
+        ("POST", "create", None) => Route::Unavailable(Domain::Containers),
+        ("GET" | "HEAD", _, Some(_)) | ("DELETE", _, None) => absent(name),
+        ("PUT", _, Some("archive")) => absent(name),
+        ("POST", _, Some("kill")) => Route::Empty(Empty::Killed(name.to_owned())),
+        (
+            "POST",
+            _,
+            Some(
+                "attach" | "copy" | "exec" | "pause" | "rename" | "resize" | "restart" | "start"
+                | "stop" | "unpause" | "update" | "wait",
+            ),
+        ) => absent(name),
         _ => return None,
     })
 }
@@ -211,47 +255,79 @@ fn foreign(method: &Method, area: &str, rest: &str) -> Option<Route> {
     let reads = *method == Method::GET;
     let writes = matches!(method.as_str(), "POST" | "PUT" | "DELETE");
     let acts = |domain| writes.then_some(Route::Unavailable(domain));
+    let (posts, deletes) = (*method == Method::POST, *method == Method::DELETE);
+    let empty = |question| Some(Route::Empty(question));
     match (area, rest) {
-        ("longshore", "manifest/inspect") if reads => Some(Route::ManifestInspect),
-        ("longshore", "registry/check") if reads => Some(Route::RegistryCheck),
-        ("longshore", "system/check") if *method == Method::POST => Some(Route::SystemCheck),
-        ("longshore", "mount") if *method == Method::POST => Some(Route::Mount),
-        ("longshore", "umount") if *method == Method::POST => Some(Route::Unmount),
-        ("longshore", "mounts") if reads => Some(Route::Mounts),
-        ("longshore", "unpack") if *method == Method::POST => Some(Route::Unpack),
-        ("networks", "") if reads => Some(Route::Empty(Empty::List)),
-        ("networks", "prune") if *method == Method::POST => {
-            Some(Route::Empty(Empty::NetworksPrune))
+        (OWN, rest) => own(method, rest),
+        ("networks", "") if reads => empty(Empty::List),
+        ("networks", "prune") if posts => empty(Empty::NetworksPrune),
+        ("networks", "create") => acts(Domain::Networks),
+        ("networks", name) if reads || deletes => empty(Empty::Network(name.to_owned())),
+        ("networks", rest) if posts => {
+            let name =
+                rest.strip_suffix("/connect").or_else(|| rest.strip_suffix("/disconnect"))?;
+            empty(Empty::Network(name.to_owned()))
         }
-        ("networks", name) if reads => Some(Route::Empty(Empty::Network(name.to_owned()))),
-        ("networks", _) => acts(Domain::Networks),
-        ("volumes", "prune") if *method == Method::POST => Some(Route::Empty(Empty::VolumesPrune)),
-        ("volumes", name) if reads => Some(Route::Empty(Empty::Volume(name.to_owned()))),
+        ("volumes", "prune") if posts => empty(Empty::VolumesPrune),
+        ("volumes", "create") => acts(Domain::Volumes),
+        ("volumes", name) if reads => empty(Empty::Volume(name.to_owned())),
+        ("volumes", name) if deletes => empty(Empty::RemovedVolume(name.to_owned())),
         ("volumes", _) => acts(Domain::Volumes),
         ("plugins", "privileges") if reads => Some(Route::Unavailable(Domain::Plugins)),
-        ("plugins", rest) if reads => {
-            rest.strip_suffix("/json").map(|name| Route::Empty(Empty::Plugin(name.to_owned())))
-        }
-        ("plugins", _) => acts(Domain::Plugins),
+        ("plugins", "pull" | "create") => acts(Domain::Plugins),
+        ("plugins", rest) => plugin(method, rest).map(|name| Route::Empty(Empty::Plugin(name))),
+        ("swarm", "init" | "join") => acts(Domain::Swarm),
+        ("swarm", "leave") if posts => empty(Empty::SwarmLeave),
         ("swarm" | "services" | "nodes" | "tasks" | "secrets" | "configs", _) => {
-            if reads {
-                Some(Route::Empty(Empty::Swarm))
-            } else {
-                acts(Domain::Swarm)
-            }
+            if reads || writes { empty(Empty::Swarm) } else { None }
         }
-        ("build", "prune") if *method == Method::POST => Some(Route::Empty(Empty::BuildPrune)),
+        ("build", "prune") if posts => empty(Empty::BuildPrune),
         ("build", "cancel") => acts(Domain::Builds),
-        ("exec", id) if reads => {
-            id.strip_suffix("/json").map(|id| Route::Empty(Empty::Container(id.to_owned())))
-        }
-        ("exec", _) => acts(Domain::Containers),
+        ("exec", rest) => exec(method, rest).map(|id| Route::Empty(Empty::Exec(id))),
         ("distribution", rest) if reads => {
             rest.strip_suffix("/json").map(|name| Route::Distribution(name.to_owned()))
         }
         ("system", "df") if reads => Some(Route::DiskUsage),
         _ => None,
     }
+}
+
+/// The routes that only Longshore has.
+fn own(method: &Method, rest: &str) -> Option<Route> {
+    Some(match (method.as_str(), rest) {
+        ("GET", "manifest/inspect") => Route::ManifestInspect,
+        ("GET", "registry/check") => Route::RegistryCheck,
+        ("POST", "system/check") => Route::SystemCheck,
+        ("POST", "mount") => Route::Mount,
+        ("POST", "umount") => Route::Unmount,
+        ("GET", "mounts") => Route::Mounts,
+        ("POST", "unpack") => Route::Unpack,
+        _ => return None,
+    })
+}
+
+/// The plugin that a path is about, if it is a path of plugins.
+fn plugin(method: &Method, rest: &str) -> Option<String> {
+    let name = match method.as_str() {
+        "GET" => rest.strip_suffix("/json")?,
+        "POST" => ["/enable", "/disable", "/push", "/set", "/upgrade"]
+            .iter()
+            .find_map(|action| rest.strip_suffix(action))?,
+        "DELETE" => rest,
+        _ => return None,
+    };
+    Some(name.to_owned())
+}
+
+/// The process in a container that a path is about, if it is a path of such.
+fn exec(method: &Method, rest: &str) -> Option<String> {
+    let (id, action) = rest.split_once('/')?;
+    let known = match method.as_str() {
+        "GET" => action == "json",
+        "POST" => matches!(action, "start" | "resize"),
+        _ => false,
+    };
+    known.then(|| id.to_owned())
 }
 
 #[cfg(test)]
@@ -290,6 +366,28 @@ mod tests {
         ];
         for (method, path, expected) in table {
             assert_eq!(route(method, path), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn only_unclean_paths_have_a_clean_form() {
+        for (path, expected) in [
+            ("/", None),
+            ("/images/json", None),
+            ("/images/", None),
+            ("/.../a", None),
+            ("*", None),
+            ("//", Some("/")),
+            ("//images/json", Some("/images/json")),
+            ("/v1.41//images/json", Some("/v1.41/images/json")),
+            ("/images/./json", Some("/images/json")),
+            ("/images/../json", Some("/json")),
+            ("/../../json", Some("/json")),
+            ("/images//", Some("/images/")),
+            ("/images/..", Some("/")),
+            ("//evil.example/..//x", Some("/x")),
+        ] {
+            assert_eq!(clean(path).as_deref(), expected, "{path}");
         }
     }
 
@@ -334,6 +432,12 @@ mod tests {
             ("POST", "/images/push"),
             ("GET", "/auth"),
             ("PATCH", "/containers/x/start"),
+            ("POST", "/containers/x"),
+            ("POST", "/containers/x/frob"),
+            ("DELETE", "/containers/x/start"),
+            ("POST", "/networks/a"),
+            ("POST", "/exec/e"),
+            ("POST", "/plugins/x"),
             ("GET", "/plugins/x"),
         ];
         for (method, path) in table {
@@ -349,24 +453,37 @@ mod tests {
             ("GET", "/containers/x/logs", Route::Empty(Empty::Container("x".into()))),
             ("HEAD", "/containers/x/archive", Route::Empty(Empty::Container("x".into()))),
             ("POST", "/containers/create", Route::Unavailable(Domain::Containers)),
-            ("POST", "/containers/x/start", Route::Unavailable(Domain::Containers)),
-            ("DELETE", "/containers/x", Route::Unavailable(Domain::Containers)),
+            ("POST", "/containers/x/start", Route::Empty(Empty::Container("x".into()))),
+            ("POST", "/containers/x/kill", Route::Empty(Empty::Killed("x".into()))),
+            ("PUT", "/containers/x/archive", Route::Empty(Empty::Container("x".into()))),
+            ("DELETE", "/containers/x", Route::Empty(Empty::Container("x".into()))),
+            ("POST", "/exec/e/start", Route::Empty(Empty::Exec("e".into()))),
+            ("GET", "/exec/e/json", Route::Empty(Empty::Exec("e".into()))),
             ("POST", "/containers/prune", Route::Empty(Empty::ContainersPrune)),
             ("GET", "/networks", Route::Empty(Empty::List)),
             ("GET", "/networks/a_default", Route::Empty(Empty::Network("a_default".into()))),
             ("POST", "/networks/create", Route::Unavailable(Domain::Networks)),
             ("GET", "/volumes", Route::Empty(Empty::Volumes)),
             ("GET", "/volumes/v", Route::Empty(Empty::Volume("v".into()))),
-            ("DELETE", "/volumes/v", Route::Unavailable(Domain::Volumes)),
+            ("DELETE", "/networks/a", Route::Empty(Empty::Network("a".into()))),
+            ("POST", "/networks/a/connect", Route::Empty(Empty::Network("a".into()))),
+            ("POST", "/networks/a/disconnect", Route::Empty(Empty::Network("a".into()))),
+            ("POST", "/volumes/create", Route::Unavailable(Domain::Volumes)),
+            ("DELETE", "/volumes/v", Route::Empty(Empty::RemovedVolume("v".into()))),
             ("GET", "/plugins", Route::Empty(Empty::List)),
             ("GET", "/plugins/a/b:latest/json", Route::Empty(Empty::Plugin("a/b:latest".into()))),
             ("POST", "/plugins/pull", Route::Unavailable(Domain::Plugins)),
+            ("POST", "/plugins/a/b/enable", Route::Empty(Empty::Plugin("a/b".into()))),
+            ("DELETE", "/plugins/a/b", Route::Empty(Empty::Plugin("a/b".into()))),
+            ("POST", "/services/create", Route::Empty(Empty::Swarm)),
+            ("DELETE", "/nodes/n", Route::Empty(Empty::Swarm)),
+            ("POST", "/swarm/leave", Route::Empty(Empty::SwarmLeave)),
             ("GET", "/swarm", Route::Empty(Empty::Swarm)),
             ("GET", "/services/s/logs", Route::Empty(Empty::Swarm)),
             ("POST", "/swarm/init", Route::Unavailable(Domain::Swarm)),
             ("POST", "/build", Route::Unavailable(Domain::Builds)),
             ("POST", "/session", Route::Unavailable(Domain::Builds)),
-            ("POST", "/commit", Route::Unavailable(Domain::Containers)),
+            ("POST", "/commit", Route::Empty(Empty::Commit)),
             ("GET", "/distribution/a/b/json", Route::Distribution("a/b".into())),
             ("OPTIONS", "/whatever", Route::Options),
         ];

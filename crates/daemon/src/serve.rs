@@ -84,13 +84,14 @@ impl Daemon {
     async fn receive(&self, accepted: Accepted, idle: &Arc<IdleList>) {
         let seat = idle.seat();
         let _occupied = Occupied(seat.clone());
+        let transport = accepted.transport();
         let opened = tokio::select! {
             opened = accepted.open() => opened,
             () = seat.asked_to_leave() => return,
             () = self.closed() => return,
         };
         match opened {
-            Ok(io) => self.serve_seated(io, seat).await,
+            Ok(io) => self.serve_seated(io, seat, transport).await,
             // A client without a good certificate, or a scan of ports.
             Err(error) => tracing::debug!(%error, "a connection cannot be opened"),
         }

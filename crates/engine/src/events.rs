@@ -18,6 +18,14 @@ pub enum EventKind {
     Image,
     /// The daemon itself.
     Daemon,
+    /// Containers, of which there are none: only that they were pruned is told.
+    Container,
+    /// Networks, likewise.
+    Network,
+    /// Volumes, likewise.
+    Volume,
+    /// What a builder keeps, likewise.
+    Builder,
 }
 
 /// Something that happened.

@@ -92,6 +92,17 @@ enum Kind {
 pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
+/// The way by which a client is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// A unix socket, or a pipe in this process: the system knows who may.
+    Local,
+    /// TCP without encryption: everybody who reaches the port, and every page in a browser that does.
+    PlainTcp,
+    /// TCP with TLS.
+    Tls,
+}
+
 /// A connection as the system hands it over.
 #[derive(Debug)]
 pub(crate) enum Accepted {
@@ -146,6 +157,15 @@ impl Listener {
 }
 
 impl Accepted {
+    /// The way by which the client is connected.
+    pub(crate) fn transport(&self) -> Transport {
+        match self {
+            Self::Unix(_) => Transport::Local,
+            Self::Tcp(_, None) => Transport::PlainTcp,
+            Self::Tcp(_, Some(_)) => Transport::Tls,
+        }
+    }
+
     /// Gets the connection ready for HTTP: over TLS, the client and the daemon agree on keys here.
     pub(crate) async fn open(self) -> io::Result<Box<dyn Connection>> {
         let (stream, tls) = match self {

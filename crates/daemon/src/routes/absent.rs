@@ -3,21 +3,32 @@
 //! Clients and test harnesses read these lists around everything that they do, so reading answers as a dockerd without
 //! any such thing does. What would have to do something says that Longshore does not.
 
+use std::collections::BTreeMap;
+
+use api::Filters;
+use engine::EventKind;
 use http::StatusCode;
 use serde_json::json;
 
 use super::Answer;
+use crate::connection::Call;
 use crate::errors::Failure;
-use crate::reply;
 use crate::router::{Domain, Empty};
+use crate::{Daemon, reply};
 
 /// dockerd's words outside a swarm.
 const NO_SWARM: &str = "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to \
                         connect this node to swarm and try again.";
 
+/// dockerd's words for who leaves a swarm and is in none.
+const NO_PART: &str = "This node is not part of a swarm";
+
 /// Answers a question about something of which there is nothing.
-pub(super) fn empty(question: Empty) -> Answer {
+pub(super) fn empty(daemon: &Daemon, call: &Call, question: Empty) -> Answer {
     let pruned = |what: &str| json!({ what: null, "SpaceReclaimed": 0 });
+    let no_container = |name: &str| format!("No such container: {name}");
+    check_filters(call, &question)?;
+    tell_of_prune(daemon, &question);
     let document = match question {
         Empty::List => json!([]),
         Empty::Volumes => json!({ "Volumes": [], "Warnings": null }),
@@ -25,21 +36,59 @@ pub(super) fn empty(question: Empty) -> Answer {
         Empty::VolumesPrune => json!({ "VolumesDeleted": [], "SpaceReclaimed": 0 }),
         Empty::BuildPrune => pruned("CachesDeleted"),
         Empty::NetworksPrune => json!({ "NetworksDeleted": null }),
-        Empty::Container(name) => {
-            return Err(Failure::not_found(format!("No such container: {name}")));
+        Empty::Container(name) => return Err(Failure::not_found(no_container(&name))),
+        Empty::Killed(name) => {
+            let message = format!("cannot kill container: {name}: {}", no_container(&name));
+            return Err(Failure::not_found(message));
+        }
+        Empty::Commit => {
+            return Err(match call.query.get("container") {
+                "" => Failure::invalid("invalid name or ID supplied: \"\""),
+                name => Failure::not_found(no_container(name)),
+            });
+        }
+        Empty::Exec(id) => {
+            return Err(Failure::not_found(format!("No such exec instance: {id}")));
         }
         Empty::Network(name) => {
             return Err(Failure::not_found(format!("network {name} not found")));
         }
-        Empty::Volume(name) => {
+        Empty::RemovedVolume(_) if call.query.boolean("force") => {
+            return Ok(reply::empty(StatusCode::NO_CONTENT));
+        }
+        Empty::Volume(name) | Empty::RemovedVolume(name) => {
             return Err(Failure::not_found(format!("get {name}: no such volume")));
         }
         Empty::Plugin(name) => {
             return Err(Failure::not_found(format!("plugin {name:?} not found")));
         }
         Empty::Swarm => return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, NO_SWARM)),
+        Empty::SwarmLeave => return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, NO_PART)),
     };
     Ok(reply::json(StatusCode::OK, &document))
+}
+
+/// Refuses filters that a prune does not have: who limits one wants to be understood, also where nothing is there.
+fn check_filters(call: &Call, question: &Empty) -> Result<(), Failure> {
+    let known: &[&str] = match question {
+        Empty::ContainersPrune | Empty::NetworksPrune => &["label", "label!", "until"],
+        Empty::VolumesPrune => &["all", "label", "label!"],
+        _ => return Ok(()),
+    };
+    Ok(Filters::decode(call.query.get("filters"))?.validate(known)?)
+}
+
+/// Tells those who watch of a prune, as dockerd does also where nothing was there.
+fn tell_of_prune(daemon: &Daemon, question: &Empty) {
+    let kind = match question {
+        Empty::ContainersPrune => EventKind::Container,
+        Empty::NetworksPrune => EventKind::Network,
+        Empty::VolumesPrune => EventKind::Volume,
+        Empty::BuildPrune => EventKind::Builder,
+        _ => return,
+    };
+    let attributes = BTreeMap::from([("reclaimed".to_owned(), "0".to_owned())]);
+    daemon.engine().events().publish(kind, "prune", String::new(), attributes);
 }
 
 /// Says what Longshore does not do.

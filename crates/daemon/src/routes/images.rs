@@ -74,7 +74,7 @@ fn list_options(call: &Call) -> Result<ListOptions, Failure> {
     let mut filters = Filters::decode(call.query.get("filters"))?;
     // What the filter was called before it was one.
     let pattern = call.query.get("filter");
-    if !call.version.at_least(25) && !filters.contains("reference") && !pattern.is_empty() {
+    if !call.version.at_least(41) && !pattern.is_empty() {
         filters.add("reference", pattern);
     }
     filters.validate(&LIST_FILTERS)?;

@@ -73,7 +73,7 @@ pub(crate) async fn dispatch(daemon: &Daemon, mut call: Call, mut body: Incoming
         Route::Unmount => mount::unmount(daemon, &call).await,
         Route::Mounts => mount::list(daemon).await,
         Route::Unpack => unpack::unpack(daemon, &call).await,
-        Route::Empty(question) => absent::empty(question),
+        Route::Empty(question) => absent::empty(daemon, &call, question),
         Route::Unavailable(domain) => Err(absent::unavailable(domain)),
         Route::Options => Ok(reply::empty(StatusCode::OK)),
     }

@@ -36,6 +36,8 @@ const ROOT_ACCESS: &str = "
          more information: https://docs.docker.com/go/attack-surface/";
 const REMOVAL: &str = "In future versions this will be a hard failure preventing the daemon from starting! Learn more \
                        at: https://docs.docker.com/go/api-security/";
+/// dockerd's word for a program of which it knows nothing; clients print it.
+const NO_PROGRAM: &str = "N/A";
 /// How long a client may take to send the body of `/auth`.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -114,8 +116,10 @@ fn describe(
 ) -> Info {
     let host = daemon.host();
     let root = engine.data_root.display().to_string();
-    let no_program =
-        Commit { id: String::new(), expected: (!version.at_least(49)).then(String::new) };
+    let no_program = Commit {
+        id: NO_PROGRAM.to_owned(),
+        expected: (!version.at_least(49)).then(|| NO_PROGRAM.to_owned()),
+    };
     let proxy = |url: &Option<String>| url.as_deref().map(mask_credentials).unwrap_or_default();
     Info {
         id: daemon.id(),
@@ -133,6 +137,8 @@ fn describe(
         pids_limit: true,
         ipv4_forwarding: true,
         oom_kill_disable: true,
+        bridge_nf_iptables: (!version.at_least(50)).then_some(true),
+        bridge_nf_ip6tables: (!version.at_least(50)).then_some(true),
         debug: config.debug,
         labels: config.labels.clone(),
         n_fd: open_files().unwrap_or_default(),
@@ -155,6 +161,7 @@ fn describe(
         no_proxy: config.proxies.no_proxy.clone().unwrap_or_default(),
         name: host.name.clone(),
         server_version: daemon.version().to_owned(),
+        init_binary: NO_PROGRAM.to_owned(),
         containerd_commit: no_program.clone(),
         runc_commit: no_program.clone(),
         init_commit: no_program,

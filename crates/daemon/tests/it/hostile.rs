@@ -34,12 +34,8 @@ async fn a_head_that_is_no_http_is_refused() {
 async fn names_that_are_no_names_reach_nothing() {
     let house = House::open().await;
     let table = [
-        ("GET", "/images/../json"),
-        ("GET", "/images/..%2f..%2fetc%2fpasswd/json"),
-        ("GET", "/images/%2e%2e/json"),
         ("GET", "/images/a%00b/json"),
         ("GET", "/images/a%0d%0ab/json"),
-        ("GET", "/images//json"),
         ("GET", "/images/%ff/json"),
         ("GET", "/images/%zz/json"),
         ("GET", "/images/BAD!!/json"),
@@ -52,12 +48,10 @@ async fn names_that_are_no_names_reach_nothing() {
         ("POST", "/images/create?fromImage=..%2Fx"),
         ("POST", "/images/create?fromImage=x&tag=..%2Fy"),
         ("POST", "/images/create?fromImage=x&platform=foobar"),
-        ("POST", "/images/..%2Fx/push"),
         ("POST", "/images/x/push?tag=%00"),
         ("POST", "/images/x/push?platform=x"),
         ("DELETE", "/images/"),
         ("DELETE", "/images/%20"),
-        ("DELETE", "/images/..%2F..%2Fdata"),
         ("GET", "/images/json?filters=%7B"),
         ("GET", "/images/json?filters=%7B%22until%22%3A%5B%22x%22%5D%7D"),
     ];
@@ -75,6 +69,48 @@ async fn names_that_are_no_names_reach_nothing() {
     assert_eq!(message, "\"foobar\": unknown operating system or architecture: invalid argument");
     let reply = house.post("/images/create?fromImage=scratch").await;
     assert_eq!((reply.status, reply.message().as_str()), (403, "'scratch' is a reserved name"));
+}
+
+#[tokio::test]
+async fn unclean_paths_lead_to_clean_ones() {
+    let house = House::open().await;
+    for (method, path, location) in [
+        ("GET", "//images/json", "/images/json"),
+        ("GET", "//v1.41/images/json?all=1", "/v1.41/images/json?all=1"),
+        ("GET", "/v1.41//images/json", "/v1.41/images/json"),
+        ("HEAD", "//_ping", "/_ping"),
+        ("POST", "/images//x/push?tag=%20", "/images/x/push?tag=%20"),
+        ("GET", "/images/../json", "/json"),
+        ("GET", "/images/..%2f..%2fetc%2fpasswd/json", "/etc/passwd/json"),
+        ("GET", "/images/%2e%2e/json", "/json"),
+        ("GET", "/images//json", "/images/json"),
+        ("GET", "//evil.example//a%20b", "/evil.example/a%20b"),
+        ("DELETE", "/images/..%2F..%2Fdata", "/data"),
+    ] {
+        let reply = house.send(method, path, &[], "").await;
+        assert_eq!((reply.status, reply.header("location")), (301, location), "{method} {path}");
+        assert_eq!(reply.text, "", "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_changes_nothing() {
+    let house = House::open().await;
+    let page = [("origin", "https://other.example"), ("content-type", "text/plain")];
+    for (method, path) in [
+        ("POST", "/longshore/unpack?image=x&directory=/tmp/y"),
+        ("GET", "/longshore/mounts"),
+        ("POST", "/images/create?fromImage=x"),
+        ("POST", "/v1.41/images/load"),
+        ("POST", "/images/prune"),
+        ("POST", "/auth"),
+        ("DELETE", "/images/x"),
+    ] {
+        let reply = house.send(method, path, &page, "").await;
+        assert_eq!(reply.status, 403, "{method} {path}");
+        assert!(reply.message().contains("https://other.example"), "{}", reply.text);
+    }
+    assert_eq!(house.send("GET", "/images/json", &page, "").await.status, 200);
 }
 
 #[tokio::test]

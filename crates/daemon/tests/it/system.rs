@@ -86,9 +86,27 @@ async fn info_tells_of_the_store_and_the_registries() {
     for limit in ["MemoryLimit", "SwapLimit", "CpuCfsQuota", "IPv4Forwarding"] {
         assert_eq!(info[limit], true, "{limit}");
     }
-    assert_eq!(house.get("/info").await.json()["ID"], info["ID"], "the identity stays");
+    let own = &info["ID"];
+    assert_eq!(house.get("/info").await.json()["ID"], *own, "the identity stays");
+    // A dockerd that used the data root has given it one.
+    let theirs = "8f1b2c3d-0000-4000-8000-0123456789ab";
+    for (text, expected) in
+        [(theirs, &json!(theirs)), ("", own), ("a\x1b[2J", own), (&"a".repeat(200), own)]
+    {
+        std::fs::write(root.join("engine-id"), text).unwrap();
+        assert_eq!(house.get("/info").await.json()["ID"], *expected, "{text:?}");
+    }
+    let nothing = json!({"ID": "N/A"});
+    for program in ["ContainerdCommit", "RuncCommit", "InitCommit"] {
+        assert_eq!(info[program], nothing, "{program}");
+    }
+    assert_eq!((&info["InitBinary"], &info["SecurityOptions"]), (&json!("N/A"), &json!([])));
+    let plugins = json!({"Volume": [], "Network": [], "Authorization": null, "Log": []});
+    assert_eq!(info["Plugins"], plugins);
     assert!(house.get("/v1.48/info").await.json()["RuncCommit"].get("Expected").is_some());
     assert!(info["RuncCommit"].get("Expected").is_none());
+    assert_eq!(house.get("/v1.41/info").await.json()["BridgeNfIp6tables"], true);
+    assert!(info.get("BridgeNfIptables").is_none());
 }
 
 #[tokio::test]
@@ -149,11 +167,34 @@ async fn the_container_half_reads_as_an_empty_docker() {
         ("/containers/x/json?size=1", 404, "No such container: x"),
         ("/networks/a_default", 404, "network a_default not found"),
         ("/volumes/v", 404, "get v: no such volume"),
+        ("/exec/e/json", 404, "No such exec instance: e"),
     ];
     for (path, status, message) in absent {
         let reply = house.get(path).await;
         assert_eq!((reply.status, reply.message().as_str()), (status, message), "{path}");
     }
+    for (method, path, status, message) in [
+        ("POST", "/containers/x/start", 404, "No such container: x"),
+        ("POST", "/v1.41/containers/x/stop?t=1", 404, "No such container: x"),
+        ("POST", "/containers/x/kill", 404, "cannot kill container: x: No such container: x"),
+        ("POST", "/containers/x/exec", 404, "No such container: x"),
+        ("PUT", "/containers/x/archive?path=/", 404, "No such container: x"),
+        ("DELETE", "/containers/x?force=1", 404, "No such container: x"),
+        ("POST", "/commit?container=x", 404, "No such container: x"),
+        ("POST", "/commit", 400, "invalid name or ID supplied: \"\""),
+        ("POST", "/exec/e/start", 404, "No such exec instance: e"),
+        ("DELETE", "/networks/n", 404, "network n not found"),
+        ("POST", "/networks/n/connect", 404, "network n not found"),
+        ("DELETE", "/volumes/v", 404, "get v: no such volume"),
+        ("DELETE", "/plugins/p", 404, "plugin \"p\" not found"),
+        ("POST", "/plugins/p/disable", 404, "plugin \"p\" not found"),
+        ("POST", "/swarm/leave", 503, "This node is not part of a swarm"),
+    ] {
+        let reply = house.send(method, path, &[], "").await;
+        assert_eq!((reply.status, reply.message().as_str()), (status, message), "{method} {path}");
+    }
+    assert_eq!(house.send("DELETE", "/volumes/v?force=1", &[], "").await.status, 204);
+    assert!(house.post("/services/create").await.message().starts_with("This node is not a swarm"));
     assert!(house.get("/swarm").await.message().starts_with("This node is not a swarm manager."));
     for path in ["/containers/create", "/build?t=x", "/networks/create"] {
         let reply = house.post(path).await;
@@ -162,6 +203,36 @@ async fn the_container_half_reads_as_an_empty_docker() {
     }
     let pruned = house.post("/containers/prune").await.json();
     assert_eq!(pruned, json!({"ContainersDeleted": null, "SpaceReclaimed": 0}));
+    for kind in ["containers", "networks", "volumes"] {
+        let path = format!("/{kind}/prune?filters=%7B%22bogus%22:%5B%22x%22%5D%7D");
+        let reply = house.post(&path).await;
+        assert_eq!(
+            (reply.status, reply.message().as_str()),
+            (400, "invalid filter 'bogus'"),
+            "{kind}"
+        );
+    }
+    for kind in ["networks", "volumes", "build"] {
+        assert_eq!(house.post(&format!("/{kind}/prune")).await.status, 200, "{kind}");
+    }
+    let told: Vec<Value> = {
+        let now = jiff::Timestamp::now();
+        let until = format!("{}.{:09}", now.as_second(), now.subsec_nanosecond());
+        let reply = house.get(&format!("/v1.41/events?since=1&until={until}")).await;
+        reply.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let kinds: Vec<_> = told.iter().map(|event| event["Type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["container", "network", "volume", "builder"]);
+    // Old clients fail without these, also where they are empty.
+    assert_eq!(
+        (&told[0]["id"], &told[0]["status"], &told[0]["from"]),
+        (&json!(""), &json!("prune"), &json!(""))
+    );
+    assert_eq!(told[1].get("id"), None);
+    for event in told {
+        assert_eq!((&event["Action"], &event["Actor"]["ID"]), (&json!("prune"), &json!("")));
+        assert_eq!(event["Actor"]["Attributes"], json!({"reclaimed": "0"}));
+    }
 }
 
 #[tokio::test]
