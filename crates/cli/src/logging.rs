@@ -8,6 +8,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, Registry};
 
 use crate::arguments::LogLevel;
+use crate::output;
 
 impl LogLevel {
     /// Returns the name that Docker has for the level.
@@ -49,7 +50,7 @@ pub(crate) fn start(level: Option<Level>, json: bool) -> Threshold {
     let (threshold, handle) =
         reload::Layer::new(level.map_or(LevelFilter::OFF, LevelFilter::from_level));
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(|| output::Log)
         .with_target(false)
         .with_ansi(false);
     let lines = if json { lines.json().boxed() } else { lines.boxed() };

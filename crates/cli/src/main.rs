@@ -58,11 +58,6 @@ fn main() -> ExitCode {
         Err(error) => {
             let text = error.to_string();
             if !text.is_empty() {
-                let text = if terminal::warns_terminal() {
-                    terminal::printable(&text)
-                } else {
-                    text.into()
-                };
                 output::warn_line(&text);
             }
             if let Some(hint) = error.hint() {

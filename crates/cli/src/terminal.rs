@@ -1,6 +1,5 @@
 //! The terminal: whether there is one, how wide it is, and questions to the user.
 
-use std::borrow::Cow;
 use std::io::{self, BufRead, IsTerminal, Read};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
@@ -80,17 +79,6 @@ async fn on_a_thread(
     text.map_err(CliError::Input)
 }
 
-/// Returns text without the control characters that could move the cursor or change the terminal: what a registry
-/// says may be in it. Line ends and tabs stay.
-pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    let is_harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-    if text.contains(is_harmful) {
-        Cow::Owned(text.replace(is_harmful, "\u{fffd}"))
-    } else {
-        Cow::Borrowed(text)
-    }
-}
-
 /// The terminal shows no input while this lives.
 struct Hidden(Termios);
 
@@ -111,21 +99,6 @@ impl Drop for Hidden {
             output::warn_line(&format!(
                 "Error: failed to restore terminal state to echo input: {error}"
             ));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn control_characters_do_not_reach_a_terminal() {
-        for (text, expected) in [
-            ("plain \u{e9}\n\ttext", "plain \u{e9}\n\ttext"),
-            ("\x1b[2J\r\x07\x7f\u{9b}x", "\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}\u{fffd}x"),
-        ] {
-            assert_eq!(printable(text), expected);
         }
     }
 }

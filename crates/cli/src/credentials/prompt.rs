@@ -44,7 +44,7 @@ pub(crate) async fn ask_for_login(
     let mut password = password.trim().to_owned();
     if password.is_empty() {
         if is_hub {
-            output::warn(&render::note(TOKEN_NOTE, terminal::warns_terminal()));
+            output::warn_drawn(&render::note(TOKEN_NOTE, terminal::warns_terminal()));
         }
         password = terminal::ask_secretly("Password: ").await?;
         if password.is_empty() {

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use api::message::{Message, ProgressDetail};
 
-use crate::terminal::printable;
+use crate::output::printable;
 use crate::units::{PROGRESS_DIGITS, human_size};
 
 /// The width that is assumed of a terminal that does not tell.
@@ -96,8 +96,8 @@ impl Progress {
         let status = &*shown(message.status.as_deref().unwrap_or_default());
         match (bar, message.progress.as_deref(), stream) {
             (Some(bar), _, _) if is_terminal => text.extend([status, " ", &bar, end]),
-            (_, Some(bar), _) if !bar.is_empty() => text.extend([status, " ", bar, end]),
-            (_, _, Some(stream)) => text.extend([stream, end]),
+            (_, Some(bar), _) if !bar.is_empty() => text.extend([status, " ", &shown(bar), end]),
+            (_, _, Some(stream)) => text.extend([&shown(stream), end]),
             _ => text.extend([status, end, "\n"]),
         }
     }
@@ -187,6 +187,10 @@ mod tests {
         let line = [r#"{"status":"a\u001b[2Jb","id":"x\ry"}"#];
         assert_eq!(draw(true, 80, &line), ["x\u{fffd}y: a\u{fffd}[2Jb\n"]);
         assert_eq!(draw(false, 80, &line), ["x\ry: a\x1b[2Jb\n"]);
+        let line =
+            [r#"{"stream":"a\u202eb\n"}"#, r#"{"status":"a","progress":"\u001b[2J","id":"x"}"#];
+        assert_eq!(draw(true, 80, &line)[0], "a\u{fffd}b\n");
+        assert!(draw(true, 80, &line)[1].contains("a \u{fffd}[2J"));
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         if let Some(Aux::Other(document)) = message.aux {
             report = Some(serde_json::from_value(document).map_err(CliError::AnswerJson)?);
         } else if is_terminal {
-            output::warn(&progress.draw(&message, terminal::width()));
+            output::warn_drawn(&progress.draw(&message, terminal::width()));
         }
     }
     let report: CheckReport =
@@ -91,12 +91,7 @@ fn line(finding: &CheckFinding) -> String {
             format!(" (not repaired: {})", finding.reason.as_deref().unwrap_or("unknown"))
         }
     };
-    let line = format!("{}: {file}{}{done}", finding.subject, finding.problem);
-    if terminal::writes_terminal() {
-        terminal::printable(&line).into_owned() + "\n"
-    } else {
-        line + "\n"
-    }
+    format!("{}: {file}{}{done}\n", finding.subject, finding.problem)
 }
 
 /// What is left, and what the user can do.

@@ -156,7 +156,7 @@ async fn show_tree(
         colours: is_terminal && !plain,
         plain,
     };
-    output::print(&tree::text(images, arguments.all, canvas))
+    output::print_drawn(&tree::text(images, arguments.all, canvas))
 }
 
 /// Returns the list as text; `configured` is the format that the user's configuration has.

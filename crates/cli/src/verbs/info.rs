@@ -179,14 +179,14 @@ fn server_text(info: &Info, extras: &Extras, user: &str, debug: bool, text: &mut
     storage_text(info, &mut lines);
     plugins_text(info, extras, &mut lines);
     if info.os_type == "linux" {
-        lines.say(" Init Binary:", &info.init_binary);
-        lines.say(" containerd version:", &info.containerd_commit.id);
-        lines.say(" runc version:", &info.runc_commit.id);
-        lines.say(" init version:", &info.init_commit.id);
+        lines.say_if(" Init Binary:", &info.init_binary);
+        lines.say_if(" containerd version:", &info.containerd_commit.id);
+        lines.say_if(" runc version:", &info.runc_commit.id);
+        lines.say_if(" init version:", &info.init_commit.id);
         security_text(&info.security_options, &mut lines);
     }
     if info.os_type == "windows" {
-        lines.say(" Default Isolation:", &info.isolation);
+        lines.say_if(" Default Isolation:", &info.isolation);
     }
     lines.say_if(" Kernel Version:", &info.kernel_version);
     lines.say_if(" Operating System:", &info.operating_system);
@@ -196,12 +196,12 @@ fn server_text(info: &Info, extras: &Extras, user: &str, debug: bool, text: &mut
     lines.say(" Total Memory:", binary_size(i64::try_from(info.mem_total).unwrap_or(i64::MAX)));
     lines.say_if(" Name:", &info.name);
     lines.say_if(" ID:", &info.id);
-    lines.say(" Docker Root Dir:", &info.docker_root_dir);
+    lines.say_if(" Docker Root Dir:", &info.docker_root_dir);
     lines.say(" Debug Mode:", info.debug);
     if info.debug || debug {
         lines.say("  File Descriptors:", info.n_fd);
         lines.say("  Goroutines:", info.n_goroutines);
-        lines.say("  System Time:", &info.system_time);
+        lines.say_if("  System Time:", &info.system_time);
         lines.say("  EventsListeners:", info.n_events_listener);
     }
     lines.say_if(" HTTP Proxy:", &info.http_proxy);
@@ -240,28 +240,35 @@ fn storage_text(info: &Info, lines: &mut Lines<'_>) {
 }
 
 fn plugins_text(info: &Info, extras: &Extras, lines: &mut Lines<'_>) {
-    lines.head(" Plugins:");
-    lines.say("  Volume:", info.plugins.volume.join(" "));
-    lines.say("  Network:", info.plugins.network.join(" "));
     let authorization = info.plugins.authorization.as_deref().unwrap_or_default();
-    lines.say_if("  Authorization:", &authorization.join(" "));
-    lines.say("  Log:", info.plugins.log.join(" "));
+    let plugins = [
+        ("  Volume:", info.plugins.volume.join(" ")),
+        ("  Network:", info.plugins.network.join(" ")),
+        ("  Authorization:", authorization.join(" ")),
+        ("  Log:", info.plugins.log.join(" ")),
+    ];
+    if plugins.iter().any(|(_, names)| !names.is_empty()) {
+        lines.head(" Plugins:");
+    }
+    for (label, names) in &plugins {
+        lines.say_if(label, names);
+    }
     lines.list(" CDI spec directories:", &info.cdi_spec_dirs);
     let devices = extras.discovered_devices.as_deref().unwrap_or_default();
     let devices: Vec<String> =
         devices.iter().map(|device| format!("{}: {}", device.source, device.id)).collect();
     lines.list(" Discovered Devices:", &devices);
-    lines.say(" Swarm:", &info.swarm.local_node_state);
+    lines.say_if(" Swarm:", &info.swarm.local_node_state);
     if !matches!(info.swarm.local_node_state.as_str(), "inactive" | "locked" | "") {
-        lines.say("  NodeID:", &info.swarm.node_id);
+        lines.say_if("  NodeID:", &info.swarm.node_id);
         lines.say_if("  Error:", &info.swarm.error);
         lines.say("  Is Manager:", info.swarm.control_available);
-        lines.say("  Node Address:", &info.swarm.node_addr);
+        lines.say_if("  Node Address:", &info.swarm.node_addr);
     }
     if !info.runtimes.is_empty() {
         let names: Vec<&str> = info.runtimes.keys().map(String::as_str).collect();
         lines.say(" Runtimes:", names.join(" "));
-        lines.say(" Default Runtime:", &info.default_runtime);
+        lines.say_if(" Default Runtime:", &info.default_runtime);
     }
 }
 
@@ -354,8 +361,8 @@ mod tests {
  Runtimes: runc
  Default Runtime: runc
  Init Binary: docker-init
- containerd version: \n runc version: 1.1.5
- init version: \n Security Options:
+ runc version: 1.1.5
+ Security Options:
   seccomp
    Profile: builtin
  Kernel Version: 6.18
@@ -384,5 +391,9 @@ mod tests {
 
 ";
         assert_eq!(text, expected);
+        // What is said of nothing is not said, whoever answers.
+        let mut text = String::new();
+        server_text(&read::<Info>(b"{}").unwrap(), &Extras::default(), "", false, &mut text);
+        assert!(text.lines().all(|line| !line.ends_with([' ', ':'])), "{text}");
     }
 }

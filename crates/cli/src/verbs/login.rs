@@ -130,7 +130,7 @@ async fn with_known(
     ));
     let note =
         "To login with a different account, run 'longshore logout' followed by 'longshore login'";
-    output::warn(&render::note(note, terminal::warns_terminal()));
+    output::warn_drawn(&render::note(note, terminal::warns_terminal()));
     output::warn("\n\n");
     match check(session, &auth).await {
         Ok(answer) => {

@@ -63,6 +63,6 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
 fn parse_platform(text: &str) -> Result<Platform, CliError> {
     let platform =
         Platform::parse(text).inspect_err(|_| output::warn(&format!("Invalid platform {text}")))?;
-    output::print(&render::note(PLATFORM_NOTE, terminal::writes_terminal()))?;
+    output::print_drawn(&render::note(PLATFORM_NOTE, terminal::writes_terminal()))?;
     Ok(platform)
 }

@@ -90,7 +90,7 @@ pub(super) async fn follow(mut messages: Messages, quiet: bool) -> Result<(), Cl
         }
         if !quiet {
             let width = if is_terminal { terminal::width() } else { None };
-            output::print(&progress.draw(&message, width))?;
+            output::print_drawn(&progress.draw(&message, width))?;
         }
     }
     Ok(())

@@ -23,8 +23,7 @@ pub(crate) const BUILD_TIME: &str = match option_env!("LONGSHORE_BUILD_TIME") {
     None => "",
 };
 
-/// What is printed without `--format`. The server's part is Docker's, as it prints any daemon's answer; the client's
-/// part leaves out what was not known when it was built.
+/// What is printed without `--format`: Docker's, without the lines of what is not known.
 const TEMPLATE: &str = r#"{{with .Client -}}
 Client:{{if ne .Platform nil}}{{if ne .Platform.Name ""}} {{.Platform.Name}}{{end}}{{end}}
  Version:	{{.Version}}
@@ -47,9 +46,15 @@ Server:{{if ne .Platform.Name ""}} {{.Platform.Name}}{{end}}
   {{- if eq $component.Name "Engine" }}
   Version:	{{.Version}}
   API version:	{{index .Details "ApiVersion"}} (minimum version {{index .Details "MinAPIVersion"}})
+  {{- if index .Details "GoVersion"}}
   Go version:	{{index .Details "GoVersion"}}
+  {{- end}}
+  {{- if index .Details "GitCommit"}}
   Git commit:	{{index .Details "GitCommit"}}
+  {{- end}}
+  {{- if index .Details "BuildTime"}}
   Built:	{{index .Details "BuildTime"}}
+  {{- end}}
   OS/Arch:	{{index .Details "Os"}}/{{index .Details "Arch"}}
   Experimental:	{{index .Details "Experimental"}}
   {{- else }}

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use unicode_width::UnicodeWidthStr;
 
 use crate::cells::short_id;
+use crate::output::printable;
 use crate::units::{LIST_DIGITS, human_size};
 
 const WARNING: &str =
@@ -154,12 +155,14 @@ impl Image {
         let content = manifests.iter().map(|manifest| manifest.size.content).sum();
         let children: Vec<Child> = manifests.into_iter().filter_map(Manifest::into_child).collect();
         let details = Details {
-            id: self.id,
+            id: printable(&self.id).into_owned(),
             usage: human_size(self.size, LIST_DIGITS),
             content: human_size(content, LIST_DIGITS),
             is_used: self.containers > 0 || children.iter().any(|child| child.details.is_used),
         };
-        Top { names: self.repo_tags.unwrap_or_default(), created: self.created, details, children }
+        let names = self.repo_tags.unwrap_or_default();
+        let names = names.iter().map(|name| printable(name).into_owned()).collect();
+        Top { names, created: self.created, details, children }
     }
 }
 
@@ -171,7 +174,7 @@ impl Manifest {
         }
         let data = self.image_data.unwrap_or_default();
         let details = Details {
-            id: self.id,
+            id: printable(&self.id).into_owned(),
             usage: human_size(self.size.total, LIST_DIGITS),
             content: human_size(self.size.content, LIST_DIGITS),
             is_used: data.containers.is_some_and(|containers| !containers.is_empty()),
@@ -186,7 +189,8 @@ impl PlatformData {
             return "unknown".to_owned();
         }
         let parts = [self.os, self.architecture, self.variant];
-        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
+        let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        printable(&parts.join("/")).into_owned()
     }
 }
 

@@ -93,12 +93,12 @@ fn entry(server: &str, user: &str, password: String) -> AuthConfig {
 }
 
 fn tell(pending: &Pending) {
-    let code = terminal::printable(&pending.user_code);
+    let code = output::printable(&pending.user_code);
     let address = pending.address.split('?').next().unwrap_or_default();
-    let address = terminal::printable(address);
+    let address = output::printable(address);
     let note =
         "To sign in with credentials on the command line, use 'longshore login -u <username>'\n";
-    output::warn(&format!(
+    output::warn_drawn(&format!(
         "\x1b[1m\nUSING WEB-BASED LOGIN\x1b[0m\n{}\nYour one-time device confirmation code is: \x1b[1m{code}\n\x1b[0m\
          \x1b[1mPress ENTER\x1b[0m to open your browser or submit your device code here: \x1b[4m{address}\n\x1b[0m\
          \nWaiting for authentication in the browser…\n",

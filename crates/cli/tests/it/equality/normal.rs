@@ -30,6 +30,12 @@ pub(super) fn text(program: Program, case: &Case, output: &str) -> String {
         // Name, version, plugins and context of the client are about the client.
         let server = lines.iter().position(|line| line.starts_with("Server"));
         lines.drain(..server.unwrap_or(lines.len()));
+        // docker prints labels also where there is nothing to say, and longshore does not.
+        lines.retain(|line| !(line.ends_with(" \n") && line.trim_end().ends_with(':')));
+        let is_bare = |pair: &[&str]| pair[0] == " Plugins:\n" && !pair[1].starts_with("  ");
+        if let Some(head) = lines.windows(2).position(is_bare) {
+            lines.remove(head);
+        }
     }
     // docker goes through the repositories of an image in the order of a Go map, which is chance.
     if case.has(Rule::Sorted) || case.has(Rule::Fresh) || case.lists_images() {
