@@ -110,7 +110,8 @@ pub(crate) struct EngineFlags {
     /// Daemon configuration file; without this flag "/etc/longshore/daemon.json" is read if it exists
     #[arg(long, global = true, value_name = "file")]
     pub(crate) config_file: Option<PathBuf>,
-    /// Root directory of images (default "/var/lib/longshore" for root, else "~/.local/share/longshore")
+    /// Root directory of images (also LONGSHORE_DATA_ROOT; default "/var/lib/longshore" for root, else
+    /// "~/.local/share/longshore")
     #[arg(long, global = true, value_name = "directory")]
     pub(crate) data_root: Option<PathBuf>,
     /// Storage driver: overlay2 or packed (default: what the data root holds, or the best that works)
@@ -212,6 +213,22 @@ impl Verb {
             ),
             _ => false,
         }
+    }
+}
+
+impl Verb {
+    /// Says whether the verb is about images that are kept. The others are about registries alone, and work without a data
+    /// root.
+    pub(crate) fn needs_store(&self) -> bool {
+        !matches!(
+            self,
+            Verb::Login(_)
+                | Verb::Logout(_)
+                | Verb::Manifest(_)
+                | Verb::Registry(_)
+                | Verb::Search(_)
+                | Verb::Version(_)
+        )
     }
 }
 

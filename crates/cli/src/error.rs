@@ -209,6 +209,11 @@ impl CliError {
         matches!(self, CliError::Daemon { status: 404, message } if message.contains("page not found"))
     }
 
+    /// Returns whether the daemon does not answer routes of Longshore's own over the connection that there is.
+    pub(crate) fn is_closed_route(&self) -> bool {
+        matches!(self, CliError::Daemon { status: 403, message } if message.contains("insecure-tcp-routes"))
+    }
+
     /// Says of a daemon that does not know a route of Longshore's own what it cannot do, and what can be done `instead`;
     /// leaves other failures as they are.
     pub(crate) fn of_another_daemon(self, lacks: &str, instead: &str) -> CliError {

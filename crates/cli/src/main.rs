@@ -105,7 +105,7 @@ fn run(line: CommandLine) -> Result<(), CliError> {
             Verb::Man(arguments) => man::run(&arguments),
             verb => {
                 logging::start(globals.level(), false);
-                let session = Session::new(&globals, environment)?;
+                let session = Session::new(&globals, environment, verb.needs_store())?;
                 until_signal(&session, verb).await
             }
         }

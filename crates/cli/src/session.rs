@@ -1,6 +1,6 @@
 //! What every verb works with: the client, the credentials, and the flags that all verbs share.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use api::ApiVersion;
@@ -13,6 +13,7 @@ use crate::credentials::{Keyring, Store};
 use crate::error::CliError;
 use crate::output;
 use crate::settings;
+use crate::verbs::content_trust;
 
 /// The parts of the environment that the command line reads, taken once at the start.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +21,10 @@ use crate::settings;
 pub(crate) struct Environment {
     /// `LONGSHORE_HOST`, or else `DOCKER_HOST`.
     pub(crate) host: Option<String>,
+    /// Whether that is `LONGSHORE_HOST`.
+    pub(crate) own_host: bool,
+    /// `LONGSHORE_DATA_ROOT`: what `--data-root` says, unless that is given.
+    pub(crate) data_root: Option<PathBuf>,
     /// `HOME`.
     pub(crate) home: Option<PathBuf>,
     /// `XDG_DATA_HOME`.
@@ -38,6 +43,8 @@ pub(crate) struct Environment {
     pub(crate) runtime_directory: Option<PathBuf>,
     /// Whether `NO_COLOR` has a value: any does, as <https://no-color.org> has it.
     pub(crate) no_color: bool,
+    /// Whether `DOCKER_CONTENT_TRUST` asks for signatures.
+    pub(crate) content_trust: bool,
     /// Whether `DOCKER_CLI_DISABLE_OAUTH_LOGIN` says that nobody logs in by a browser.
     pub(crate) no_browser_login: bool,
     /// The proxies to registries.
@@ -81,6 +88,8 @@ impl Environment {
         };
         Environment {
             host: text("LONGSHORE_HOST").or_else(|| text("DOCKER_HOST")),
+            own_host: text("LONGSHORE_HOST").is_some(),
+            data_root: path("LONGSHORE_DATA_ROOT"),
             home: path("HOME"),
             // The XDG specification has relative paths ignored.
             data_home: path("XDG_DATA_HOME").filter(|path| path.is_absolute()),
@@ -91,6 +100,8 @@ impl Environment {
             api_version: text("DOCKER_API_VERSION"),
             default_platform: text("DOCKER_DEFAULT_PLATFORM"),
             runtime_directory: path("XDG_RUNTIME_DIR").filter(|path| path.is_absolute()),
+            content_trust: text("DOCKER_CONTENT_TRUST")
+                .is_some_and(|value| content_trust::is_wanted(&value)),
             no_browser_login: text("DOCKER_CLI_DISABLE_OAUTH_LOGIN")
                 .and_then(|value| crate::usage::boolean(&value))
                 .unwrap_or(false),
@@ -143,8 +154,12 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Decides where the engine is; connects to nothing yet.
-    pub(crate) fn new(globals: &Globals, environment: Environment) -> Result<Session, CliError> {
+    /// Decides where the engine is; connects to nothing yet. What needs no store touches no data root.
+    pub(crate) fn new(
+        globals: &Globals,
+        environment: Environment,
+        needs_store: bool,
+    ) -> Result<Session, CliError> {
         let version = match &environment.api_version {
             Some(version) => Some(version.trim_start_matches('v').parse::<ApiVersion>()?),
             None => None,
@@ -158,8 +173,11 @@ impl Session {
                            process, --host and --context are for a daemon with a data root of its own";
             return Err(CliError::Refused(message.to_owned()));
         }
-        // A flag goes before the environment: who names a data root means the one of this process.
-        let choice = if chooses_store {
+        // A flag goes before the environment: who names a data root means the one of this process. So does who names one
+        // in the environment, unless a daemon is named in a way that is Longshore's, too.
+        let names_daemon =
+            globals.host.is_some() || globals.context.is_some() || environment.own_host;
+        let choice = if chooses_store || environment.data_root.is_some() && !names_daemon {
             Choice { context: context::DEFAULT.to_owned(), endpoint: None }
         } else {
             context::choose(globals, &environment, &config_directory)?
@@ -168,20 +186,20 @@ impl Session {
             Client::remote(endpoint, version)
         } else {
             let keyring = Arc::new(Keyring::new(config_directory.clone()));
-            Client::local(Local::new(settings::engine(engine, &environment)?, keyring), version)
+            let config = settings::engine(engine, &environment)?;
+            let local = if needs_store { Local::new } else { Local::without_store };
+            Client::local(local(config, keyring), version)
         };
         let (context, debug) = (choice.context, globals.debug);
         let engine = engine.clone();
         Ok(Session { client, context, environment, debug, config_directory, engine })
     }
 
-    /// Returns a client of an engine in this process that keeps nothing but in `scratch`, for what a daemon cannot ask
-    /// registries.
-    pub(crate) fn in_process(&self, scratch: &Path) -> Result<Client, CliError> {
+    /// Returns a client of an engine in this process that keeps nothing, for what a daemon cannot ask registries.
+    pub(crate) fn in_process(&self) -> Result<Client, CliError> {
         let keyring = Arc::new(Keyring::new(self.config_directory.clone()));
-        let flags = EngineFlags { data_root: Some(scratch.to_owned()), ..self.engine.clone() };
-        let config = settings::engine(&flags, &self.environment)?;
-        Ok(Client::local(Local::new(config, keyring), None))
+        let config = settings::engine(&self.engine, &self.environment)?;
+        Ok(Client::local(Local::without_store(config, keyring), None))
     }
 
     /// Reads the configuration file and returns the credentials, for a verb that may write the file: one that cannot

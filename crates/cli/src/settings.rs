@@ -33,7 +33,7 @@ pub(crate) fn engine(
     if !environment.is_root && !file.required {
         config.data_root = own_data_root;
     }
-    if let Some(data_root) = &flags.data_root {
+    if let Some(data_root) = flags.data_root.as_ref().or(environment.data_root.as_ref()) {
         config.data_root.clone_from(data_root);
     }
     // Paths are the engine's to keep while the process may change its directory. An empty one stays empty.
@@ -65,6 +65,12 @@ pub(crate) fn daemon(
     let file = config_file(flags);
     let config = DaemonConfig::load(&file, &directives, defaults(environment));
     let mut config = config.map_err(|error| CliError::Serve(error.to_string()))?;
+    if flags.data_root.is_none()
+        && let Some(data_root) = &environment.data_root
+    {
+        // Unlike the flag, a variable may be there for all commands, whatever the file of the daemon says.
+        config.data_root = std::path::absolute(data_root).unwrap_or_else(|_| data_root.clone());
+    }
     prefer_certificates(flags, &mut config);
     require_data_root(&config)?;
     Ok((config, file, directives))
@@ -157,6 +163,24 @@ mod tests {
         ] {
             assert_eq!(defaults(&environment).data_root, Path::new(expected));
         }
+    }
+
+    #[test]
+    fn a_data_root_of_the_environment_goes_over_the_file_and_under_the_flag() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("daemon.json");
+        std::fs::write(&path, r#"{"data-root":"/from/file"}"#).unwrap();
+        let named = EngineFlags { config_file: Some(path), ..flags() };
+        let set = Environment { data_root: Some("/from/variable".into()), ..user() };
+        let flag = EngineFlags { data_root: Some("/from/flag".into()), ..flags() };
+        assert_eq!(engine(&named, &set).unwrap().data_root, Path::new("/from/variable"));
+        assert_eq!(engine(&flag, &set).unwrap().data_root, Path::new("/from/flag"));
+        let daemon = |flags| super::daemon(flags, Directives::default(), &set).unwrap().0.data_root;
+        assert_eq!(daemon(&named), Path::new("/from/variable"));
+        assert_eq!(daemon(&flag), Path::new("/from/flag"));
+        let relative = Environment { data_root: Some("here".into()), ..user() };
+        let root = engine(&flags(), &relative).unwrap().data_root;
+        assert!(root.is_absolute() && root.ends_with("here"), "{root:?}");
     }
 
     #[test]

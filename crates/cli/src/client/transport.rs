@@ -1,12 +1,14 @@
 //! Connections: to a socket, to an address, or to the engine in this process.
 
 use std::io;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use http::{HeaderName, HeaderValue};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
+use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{Mutex, OnceCell};
@@ -39,9 +41,17 @@ pub(super) enum Connector {
 pub(crate) struct Local {
     config: daemon::DaemonConfig,
     keyring: Arc<Keyring>,
+    needs_store: bool,
     daemon: OnceCell<daemon::Daemon>,
     connections: Mutex<JoinSet<()>>,
+    /// In place of a data root, for what needs none. Goes after everything that may have files in it.
+    scratch: OnceLock<TempDir>,
 }
+
+/// Folders that are kept in memory, or that somebody empties: where an engine is that keeps nothing.
+const SCRATCH: [&str; 4] = ["/dev/shm", "/run", "/tmp", "/var/tmp"];
+/// The storage driver that works anywhere.
+const SCRATCH_DRIVER: &str = "packed";
 
 impl std::fmt::Debug for Local {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -52,20 +62,48 @@ impl std::fmt::Debug for Local {
 impl Local {
     /// Prepares an engine; nothing is opened yet.
     pub(crate) fn new(config: daemon::DaemonConfig, keyring: Arc<Keyring>) -> Local {
-        Local { config, keyring, daemon: OnceCell::new(), connections: Mutex::new(JoinSet::new()) }
+        Local {
+            config,
+            keyring,
+            needs_store: true,
+            daemon: OnceCell::new(),
+            connections: Mutex::new(JoinSet::new()),
+            scratch: OnceLock::new(),
+        }
+    }
+
+    /// Prepares an engine for what is about registries alone: the data root may be anybody's, in use, full, read-only or
+    /// missing.
+    pub(crate) fn without_store(config: daemon::DaemonConfig, keyring: Arc<Keyring>) -> Local {
+        Local { needs_store: false, ..Local::new(config, keyring) }
+    }
+
+    /// Returns the configuration with a place for an engine that keeps nothing.
+    fn config(&self) -> Result<daemon::DaemonConfig, CliError> {
+        let mut config = self.config.clone();
+        if self.needs_store {
+            settings::require_data_root(&config)?;
+            return Ok(config);
+        }
+        let scratch = scratch()?;
+        config.data_root = scratch.path().to_owned();
+        config.storage_driver = SCRATCH_DRIVER.parse().ok();
+        // The engine is opened once, and so this is the first.
+        let _ = self.scratch.set(scratch);
+        Ok(config)
     }
 
     async fn open(&self) -> Result<daemon::Daemon, CliError> {
         let version = env!("CARGO_PKG_VERSION");
-        settings::require_data_root(&self.config)?;
+        let config = self.config()?;
         let credentials: Option<Arc<dyn daemon::CredentialSource>> = Some(self.keyring.clone());
-        let engine = daemon::open_engine(&self.config, version, credentials.clone()).await;
+        let engine = daemon::open_engine(&config, version, credentials.clone()).await;
         let engine = engine.map_err(|error| CliError::DataRoot(error.message()))?;
         let info = daemon::DaemonInfo {
             version: version.to_owned(),
             git_commit: crate::verbs::version::COMMIT.to_owned(),
             build_time: crate::verbs::version::BUILD_TIME.to_owned(),
-            config: self.config.clone(),
+            config,
             credentials,
         };
         Ok(daemon::Daemon::new(engine, info))
@@ -77,6 +115,13 @@ impl Local {
         self.connections.lock().await.spawn(async move { daemon.serve_connection(far).await });
         Ok(near)
     }
+}
+
+/// Makes a folder that goes with what is returned, in the first place where that is possible.
+fn scratch() -> Result<TempDir, CliError> {
+    let folder = |place: &Path| tempfile::Builder::new().prefix("longshore-").tempdir_in(place);
+    let made = SCRATCH.iter().find_map(|place| folder(Path::new(place)).ok());
+    made.map_or_else(|| folder(&std::env::temp_dir()), Ok).map_err(CliError::Start)
 }
 
 /// A way to a daemon and back.

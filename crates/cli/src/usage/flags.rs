@@ -152,7 +152,12 @@ mod tests {
             ("longshore pull --quiet=true x", "longshore pull --quiet x"),
             ("longshore pull -q=1 --quiet=false x", "longshore pull -q x"),
             ("longshore pull --quiet --quiet=f x", "longshore pull x"),
-            ("longshore pull --disable-content-trust=false x", "longshore pull x"),
+            ("longshore pull --all-tags=false x", "longshore pull x"),
+            // To say that it is false means something.
+            (
+                "longshore pull --disable-content-trust=false x",
+                "longshore pull --disable-content-trust=false x",
+            ),
             ("longshore --data-root pull images", "longshore --data-root pull images"),
             (
                 "longshore pull --platform --quiet=true x",

@@ -217,7 +217,7 @@ fn session(root: &Command, before: &[String]) -> Option<Session> {
     }
     line.push("images".to_owned());
     match usage::parse(line.into_iter().map(Into::into)) {
-        Ok(Request::Run(line)) => Session::new(&line.globals, Environment::read()).ok(),
+        Ok(Request::Run(line)) => Session::new(&line.globals, Environment::read(), true).ok(),
         _ => None,
     }
 }

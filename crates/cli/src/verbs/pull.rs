@@ -3,6 +3,7 @@
 use api::Query;
 use spec::Reference;
 
+use super::content_trust::{self, Doing};
 use super::transfer::Transfer;
 use crate::error::CliError;
 use crate::output;
@@ -15,9 +16,17 @@ pub(crate) struct Arguments {
     /// Download all tagged images in the repository
     #[arg(short = 'a', long)]
     all_tags: bool,
-    /// Skip image verification (accepted and without effect: there is no content trust)
-    #[arg(long)]
-    disable_content_trust: bool,
+    /// Skip image verification (default true, unless DOCKER_CONTENT_TRUST is set): with =false the pull is refused, as there
+    /// is no content trust
+    #[arg(
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = crate::usage::parse_boolean,
+        value_name = "bool"
+    )]
+    disable_content_trust: Option<bool>,
     /// Set platform if server is multi-platform capable
     #[arg(long, value_name = "string")]
     platform: Option<String>,
@@ -31,6 +40,10 @@ pub(crate) struct Arguments {
 /// Pulls an image, or all tags of a repository.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
     let reference = requested(&arguments.name, arguments.all_tags, arguments.quiet)?;
+    // What has the digest that was asked for is what was asked for, whoever signed it.
+    if reference.digest().is_none() {
+        content_trust::refuse(arguments.disable_content_trust, session, Doing::Pull)?;
+    }
     let mut query = Query::new().with("fromImage", reference.repository().to_string());
     let platform = arguments.platform.as_ref().or(session.environment.default_platform.as_ref());
     if let Some(platform) = platform.filter(|platform| !platform.is_empty()) {

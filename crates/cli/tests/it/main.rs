@@ -24,6 +24,7 @@ mod inventory;
 mod manifest;
 mod mount;
 mod operate;
+mod protection;
 mod registries;
 mod secure;
 mod signals;

@@ -48,10 +48,9 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     // As Docker does: what can be had without credentials still can.
     let auth = session.credentials_to_read().get(key).await.unwrap_or_default();
     let found = match ask(&session.client, &arguments, &reference, &auth).await {
-        // A daemon that is not Longshore's: this process asks, as docker's own would.
-        Err(error) if error.is_unknown_route() => {
-            let scratch = tempfile::tempdir().map_err(CliError::Start)?;
-            let client = session.in_process(scratch.path())?;
+        // A daemon that is not Longshore's, or does not answer this there: this process asks, as docker's own would.
+        Err(error) if error.is_unknown_route() || error.is_closed_route() => {
+            let client = session.in_process()?;
             let found = ask(&client, &arguments, &reference, &auth).await;
             client.close().await;
             found
