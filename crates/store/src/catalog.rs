@@ -11,6 +11,7 @@
 //! ```
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -37,6 +38,8 @@ pub struct Description {
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     is_loaded: bool,
+    /// Whether what is on the disk is no catalog, and is to be written anew.
+    is_damaged: bool,
     images: HashMap<ImageId, Arc<Description>>,
     sizes: HashMap<ChainId, u64>,
 }
@@ -95,7 +98,7 @@ impl Store {
             let there: HashSet<&ImageId> = ids.iter().collect();
             catalog.images.retain(|id, _| there.contains(id));
         }
-        if unlisted > MAX_UNLISTED {
+        if unlisted > MAX_UNLISTED || std::mem::take(&mut catalog.is_damaged) {
             catalog.save(self);
         }
         Ok(descriptions)
@@ -150,10 +153,15 @@ impl Catalog {
             return;
         }
         let document = match files::read(&store.paths().catalog(), MAX_CATALOG) {
-            Ok(bytes) => bytes.as_deref().and_then(parse).unwrap_or_default(),
+            Ok(None) => Document::default(),
+            Ok(Some(bytes)) => parse(&bytes).unwrap_or_else(|| {
+                self.is_damaged = true;
+                Document::default()
+            }),
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
                 tracing::warn!(error, "catalog not read");
+                self.is_damaged = true;
                 return;
             }
         };
@@ -233,6 +241,16 @@ impl Catalog {
         let mut bytes = format!("{}\n", Digest::sha256(&body)).into_bytes();
         bytes.extend(body);
         Ok(bytes)
+    }
+}
+
+/// Finds out whether a catalog, if there is one, can be used.
+pub(crate) fn look_at(path: &Path) -> Result<(), StoreError> {
+    match files::read(path, MAX_CATALOG)? {
+        Some(bytes) if parse(&bytes).is_none() => {
+            Err(StoreError::damaged(path, "it is no catalog"))
+        }
+        _ => Ok(()),
     }
 }
 

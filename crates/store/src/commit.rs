@@ -212,7 +212,7 @@ impl Store {
         }
         let mut notes = Vec::new();
         for (diff_id, sources) in by_layer {
-            for note in self.source_notes(&diff_id, &sources)? {
+            for note in self.source_notes(&diff_id, &sources) {
                 let path = scratch.join(format!("note-{}", notes.len()));
                 files::write_new(&path, &note.bytes, 0o644)?;
                 note.make_directory()?;
@@ -418,11 +418,11 @@ impl Store {
     fn publish_sources(&self, prepared: &Prepared) -> Result<(), StoreError> {
         let mut directories = Vec::new();
         for (path, diff_id, sources, note) in &prepared.notes {
-            if note.is_current()? {
-                files::rename(path, &note.target)?;
+            if note.is_current() {
+                note.publish(path, &self.paths().staging())?;
             } else {
                 // Another process noted something of the same layer since.
-                for note in self.source_notes(diff_id, sources)? {
+                for note in self.source_notes(diff_id, sources) {
                     files::replace(&self.paths().staging(), &note.target, &note.bytes, 0o644)?;
                 }
             }

@@ -4,7 +4,7 @@
 //! it was made with, so that entries made with the same ones can be told without keeping them. The files are advice:
 //! one that is missing or damaged costs an upload.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hmac::{KeyInit, Mac, SimpleHmac};
 use serde::{Deserialize, Serialize};
@@ -113,20 +113,20 @@ impl HmacKey {
 impl Store {
     /// Returns the diff ID of a compressed layer that was seen before.
     pub fn diff_id_of(&self, blob: &Digest) -> Result<Option<DiffId>, StoreError> {
-        let text = files::read_text(&self.paths().diff_id_of(blob))?;
+        let text = files::read_note(&self.paths().diff_id_of(blob));
         Ok(text.and_then(|text| text.parse().ok()))
     }
 
     /// Returns the repositories that have a layer, the one seen last at the end.
     pub fn sources_of(&self, diff_id: &DiffId) -> Result<Vec<Source>, StoreError> {
-        let bytes = files::read(&self.paths().sources_of(diff_id), MAX_FILE)?;
+        let bytes = read(&self.paths().sources_of(diff_id));
         Ok(records(bytes.as_deref()).iter().filter_map(Record::parse).collect())
     }
 
     /// Notes that a repository has a layer.
     pub fn add_source(&self, diff_id: &DiffId, source: &Source) -> Result<(), StoreError> {
         let _transaction = self.transaction()?;
-        for note in self.source_notes(diff_id, std::slice::from_ref(source))? {
+        for note in self.source_notes(diff_id, std::slice::from_ref(source)) {
             note.make_directory()?;
             files::replace(&self.paths().staging(), &note.target, &note.bytes, 0o644)?;
         }
@@ -138,7 +138,7 @@ impl Store {
         let _transaction = self.transaction()?;
         let Some(diff_id) = self.diff_id_of(&source.digest)? else { return Ok(()) };
         let target = self.paths().sources_of(&diff_id);
-        let mut records = records(files::read(&target, MAX_FILE)?.as_deref());
+        let mut records = records(read(&target).as_deref());
         let before = records.len();
         records.retain(|record| *record != Record::of(source));
         if records.is_empty() {
@@ -151,27 +151,23 @@ impl Store {
     }
 
     /// Returns the files to write so that `sources` of one layer are known.
-    pub(crate) fn source_notes(
-        &self,
-        diff_id: &DiffId,
-        sources: &[Source],
-    ) -> Result<Vec<Note>, StoreError> {
+    pub(crate) fn source_notes(&self, diff_id: &DiffId, sources: &[Source]) -> Vec<Note> {
         let mut notes = Vec::new();
         let target = self.paths().sources_of(diff_id);
-        let before = files::read(&target, MAX_FILE)?;
+        let before = read(&target);
         let mut records = records(before.as_deref());
         for source in sources {
             let record = Record::of(source);
             records.retain(|other| *other != record);
             records.push(record);
             let target = self.paths().diff_id_of(&source.digest);
-            let before = files::read(&target, MAX_FILE)?;
+            let before = read(&target);
             notes.push(Note { target, before, bytes: diff_id.to_string().into_bytes() });
         }
         let excess = records.len().saturating_sub(MAX_SOURCES);
         notes.push(Note { target, before, bytes: print(&records[excess..]) });
         notes.retain(|note| note.before.as_deref() != Some(&*note.bytes));
-        Ok(notes)
+        notes
     }
 }
 
@@ -187,16 +183,24 @@ pub(crate) struct Note {
 impl Note {
     /// Creates the directories that the file is in, with dockerd's modes.
     pub(crate) fn make_directory(&self) -> Result<(), StoreError> {
-        let Some(directory) = self.target.parent() else { return Ok(()) };
-        if let Some(kind) = directory.parent() {
-            files::make_dir(kind, 0o755)?;
+        // distribution/<kind>/<algorithm>/<hash>
+        let directories: Vec<&Path> = self.target.ancestors().skip(1).take(3).collect();
+        for (directory, mode) in directories.into_iter().rev().zip([0o700, 0o755, 0o755]) {
+            files::make_dir_anew(directory, mode)?;
         }
-        files::make_dir(directory, 0o755)
+        Ok(())
+    }
+
+    /// Moves the file, which is written at `from`, to where it belongs.
+    pub(crate) fn publish(&self, from: &Path, attic: &Path) -> Result<(), StoreError> {
+        self.make_directory()?;
+        files::make_way(&self.target, attic)?;
+        files::rename(from, &self.target)
     }
 
     /// Says whether nobody changed the file since the note was made.
-    pub(crate) fn is_current(&self) -> Result<bool, StoreError> {
-        Ok(files::read(&self.target, MAX_FILE)? == self.before)
+    pub(crate) fn is_current(&self) -> bool {
+        read(&self.target) == self.before
     }
 }
 
@@ -216,6 +220,24 @@ impl Record {
             hmac: Hmac(self.hmac.clone()),
         })
     }
+}
+
+/// Finds out whether a note of a blob's layer can be used.
+pub(crate) fn look_at_diff_id(path: &Path) -> Result<(), StoreError> {
+    let text = files::read_text(path)?.unwrap_or_default();
+    text.parse::<DiffId>().map(drop).map_err(|error| StoreError::damaged(path, error))
+}
+
+/// Finds out whether a note of where a layer came from can be used.
+pub(crate) fn look_at_sources(path: &Path) -> Result<(), StoreError> {
+    let bytes = files::read(path, MAX_FILE)?.unwrap_or_default();
+    let records = serde_json::from_slice::<Option<Vec<Record>>>(&bytes);
+    records.map(drop).map_err(|error| StoreError::damaged(path, error))
+}
+
+/// Reads advice: one that cannot be read is none.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    files::sound(files::read(path, MAX_FILE))
 }
 
 fn records(bytes: Option<&[u8]>) -> Vec<Record> {
@@ -299,11 +321,27 @@ mod tests {
         let diff_id = DiffId::new(Digest::sha256(b"tar"));
         let source = source("blob", "r/1");
         root.store.add_source(&diff_id, &source).unwrap();
-        std::fs::write(root.store.paths().sources_of(&diff_id), "[{").unwrap();
-        std::fs::write(root.store.paths().diff_id_of(&source.digest), "sha256:../..").unwrap();
-        assert!(root.store.sources_of(&diff_id).unwrap().is_empty());
-        assert_eq!(root.store.diff_id_of(&source.digest).unwrap(), None);
-        root.store.add_source(&diff_id, &source).unwrap();
-        assert_eq!(root.store.sources_of(&diff_id).unwrap(), [source]);
+        let (sources, diff_ids) = (
+            root.store.paths().sources_of(&diff_id),
+            root.store.paths().diff_id_of(&source.digest),
+        );
+        let make: [fn(&Path); 4] = [
+            |path| std::fs::write(path, "[{").unwrap(),
+            |path| std::fs::write(path, "sha256:../..").unwrap(),
+            |path| std::fs::write(path, [0xff, 0]).unwrap(),
+            |path| std::fs::create_dir_all(path.join("full")).unwrap(),
+        ];
+        let sources_before = [source.clone()];
+        for make in make {
+            for path in [&sources, &diff_ids] {
+                std::fs::remove_file(path).unwrap();
+                make(path);
+            }
+            assert!(root.store.sources_of(&diff_id).unwrap().is_empty());
+            assert_eq!(root.store.diff_id_of(&source.digest).unwrap(), None);
+            root.store.remove_source(&source).unwrap();
+            root.store.add_source(&diff_id, &source).unwrap();
+            assert_eq!(root.store.sources_of(&diff_id).unwrap(), sources_before);
+        }
     }
 }

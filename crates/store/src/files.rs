@@ -1,10 +1,10 @@
 //! File operations that name the file in their errors and leave either the old state or the new.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, openat, renameat};
@@ -20,6 +20,18 @@ pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<()> {
             .map_err(|error| StoreError::io("set mode of", path, error)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(StoreError::io("create", path, error)),
+    }
+}
+
+/// As [`make_dir`], for what can be done without: a file in its place goes.
+pub(crate) fn make_dir_anew(path: &Path, mode: u32) -> Result<()> {
+    match make_dir(path, mode) {
+        Err(_) if path.is_file() => {
+            tracing::warn!(path = %path.display(), "it is no directory and makes way for one");
+            remove_file(path)?;
+            make_dir(path, mode)
+        }
+        result => result,
     }
 }
 
@@ -59,16 +71,17 @@ pub(crate) fn replace_unsynced(aside: &Path, target: &Path, bytes: &[u8], mode: 
 }
 
 fn replace_with(
-    aside: &Path,
+    directory: &Path,
     target: &Path,
     bytes: &[u8],
     mode: u32,
     sync: impl FnOnce(&File, &Path) -> Result<()>,
 ) -> Result<()> {
-    let aside = aside.join(format!("{TRANSACTION_PREFIX}{}", random_hex(8)?));
+    let aside = directory.join(format!("{TRANSACTION_PREFIX}{}", random_hex(8)?));
     let written = write_new(&aside, bytes, mode)
         .and_then(|file| sync(&file, &aside))
-        .and_then(|()| rename(&aside, target));
+        .and_then(|()| make_way(target, directory))
+        .and_then(|_| rename(&aside, target));
     if written.is_err() {
         // What failed is reported; the file would be swept at the next start anyway.
         let _ = fs::remove_file(&aside);
@@ -99,18 +112,45 @@ pub(crate) fn sync_file(path: &Path) -> Result<()> {
     path.parent().map_or(Ok(()), sync_dir)
 }
 
+/// Opens a file for reading; `None` if there is none. A directory, a pipe or a device in its place is damage.
+pub(crate) fn open(path: &Path) -> Result<Option<File>> {
+    let failed = |error| StoreError::io("open", path, error);
+    // Nobody is waited for who might write to a pipe.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from) {
+        Ok(file) => File::from(file),
+        Err(error) if is_missing(&error) => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    if is_file(&file, path)? {
+        Ok(Some(file))
+    } else {
+        Err(StoreError::damaged(path, "it is no file"))
+    }
+}
+
+/// Says whether what was opened at `path` is a file, not a directory, a pipe or a device.
+pub(crate) fn is_file(file: &File, path: &Path) -> Result<bool> {
+    let metadata = file.metadata().map_err(|error| StoreError::io("look at", path, error))?;
+    Ok(metadata.is_file())
+}
+
 /// Reads a file of at most `limit` bytes; `None` if there is none.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
-    match File::open(path) {
-        Ok(file) => read_open(&file, path, limit).map(Some),
-        Err(error) if is_missing(&error) => Ok(None),
-        Err(error) => Err(StoreError::io("open", path, error)),
-    }
+    let Some(file) = open(path)? else { return Ok(None) };
+    read_open(&file, path, limit).map(Some)
 }
 
 /// Reads an open file of at most `limit` bytes.
 pub(crate) fn read_open(file: &File, path: &Path, limit: u64) -> Result<Vec<u8>> {
     let size = file.metadata().map_err(|error| StoreError::io("read", path, error))?.len();
+    let refused = |size| {
+        let what = format!("`{}`", path.display());
+        StoreError::TooLarge { what, size, limit }
+    };
+    if size > limit {
+        return Err(refused(size));
+    }
     // One byte more than there is, or finding the end costs a second buffer.
     let expected = usize::try_from(size.min(limit)).unwrap_or_default();
     let mut bytes = Vec::with_capacity(expected + 1);
@@ -118,11 +158,7 @@ pub(crate) fn read_open(file: &File, path: &Path, limit: u64) -> Result<Vec<u8>>
         .read_to_end(&mut bytes)
         .map_err(|error| StoreError::io("read", path, error))?;
     let length = bytes.len() as u64;
-    if length > limit {
-        let (what, size) = (format!("`{}`", path.display()), size.max(length));
-        return Err(StoreError::TooLarge { what, size, limit });
-    }
-    Ok(bytes)
+    if length > limit { Err(refused(length)) } else { Ok(bytes) }
 }
 
 /// Reads a short text without the white space around it; `None` if there is no such file.
@@ -132,6 +168,33 @@ pub(crate) fn read_text(path: &Path) -> Result<Option<String>> {
     let Some(bytes) = read(path, LIMIT)? else { return Ok(None) };
     let text = String::from_utf8(bytes).map_err(|error| StoreError::damaged(path, error))?;
     Ok(Some(text.trim().to_owned()))
+}
+
+/// Reads a short text that can be done without: what cannot be read is told in the log and counts as missing.
+pub(crate) fn read_note(path: &Path) -> Option<String> {
+    sound(read_text(path))
+}
+
+/// Returns what was read, or nothing if it could not be, which is told in the log.
+pub(crate) fn sound<T>(read: Result<Option<T>>) -> Option<T> {
+    read.unwrap_or_else(|error| {
+        let error: &dyn std::error::Error = &error;
+        tracing::warn!(error, "what cannot be read counts as missing");
+        None
+    })
+}
+
+/// Takes whatever is at `path` and is no file away to `attic`, so that a file can be put there. Says whether there was something.
+pub(crate) fn make_way(path: &Path, attic: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(false),
+        Ok(_) => {
+            tracing::warn!(path = %path.display(), "it is no file and makes way for one");
+            rename(path, &attic.join(random_hex(16)?)).map(|()| true)
+        }
+        Err(error) if is_missing(&error) => Ok(false),
+        Err(error) => Err(StoreError::io("look at", path, error)),
+    }
 }
 
 /// Removes a file; says whether there was one.
@@ -145,6 +208,11 @@ pub(crate) fn remove_file(path: &Path) -> Result<bool> {
 
 /// Lists the names in a directory that are UTF-8, as all of the store's are; nothing if it does not exist.
 pub(crate) fn names(path: &Path) -> Result<Vec<String>> {
+    Ok(all_names(path)?.into_iter().filter_map(|name| name.into_string().ok()).collect())
+}
+
+/// Lists all names in a directory, also those that nobody should have made; nothing if it does not exist.
+pub(crate) fn all_names(path: &Path) -> Result<Vec<OsString>> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if is_missing(&error) => return Ok(Vec::new()),
@@ -153,7 +221,7 @@ pub(crate) fn names(path: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry.map_err(|error| StoreError::io("list", path, error))?;
-        names.extend(entry.file_name().into_string());
+        names.push(entry.file_name());
     }
     Ok(names)
 }
@@ -164,6 +232,17 @@ pub(crate) fn exists(path: &Path) -> Result<bool> {
         Ok(_) => Ok(true),
         Err(error) if is_missing(&error) => Ok(false),
         Err(error) => Err(StoreError::io("look at", path, error)),
+    }
+}
+
+/// Says whether an open file is the one at `path`.
+pub(crate) fn is_at(file: &File, path: &Path) -> Result<bool> {
+    let failed = |error| StoreError::io("look at", path, error);
+    let open = file.metadata().map_err(failed)?;
+    match fs::symlink_metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (open.dev(), open.ino())),
+        Err(error) if is_missing(&error) => Ok(false),
+        Err(error) => Err(failed(error)),
     }
 }
 
@@ -285,13 +364,36 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("target");
         replace(dir.path(), &target, b"old", 0o600).unwrap();
-        fs::create_dir(dir.path().join("directory")).unwrap();
-        replace(dir.path(), &dir.path().join("directory"), b"new", 0o600).unwrap_err();
-        let mut left = names(dir.path()).unwrap();
-        left.sort();
-        assert_eq!(left, ["directory", "target"]);
+        replace(dir.path(), &target.join("below a file"), b"new", 0o600).unwrap_err();
+        assert_eq!(names(dir.path()).unwrap(), ["target"]);
         assert_eq!(fs::read(&target).unwrap(), b"old");
         assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o7777, 0o600);
+    }
+
+    #[test]
+    fn what_is_no_file_is_damage_and_makes_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let attic = dir.path().join("attic");
+        fs::create_dir(&attic).unwrap();
+        let target = dir.path().join("target");
+        let make: [fn(&Path); 3] = [
+            |path| fs::create_dir_all(path.join("full")).unwrap(),
+            |path| {
+                let kind = rustix::fs::FileType::Fifo;
+                rustix::fs::mknodat(CWD, path, kind, Mode::RUSR, 0).unwrap();
+            },
+            |path| std::os::unix::fs::symlink("nowhere", path).unwrap(),
+        ];
+        for make in make {
+            make(&target);
+            assert_eq!(sound(read(&target, 9)), None);
+            replace(&attic, &target, b"new", 0o600).unwrap();
+            assert_eq!(read(&target, 9).unwrap().unwrap(), b"new");
+            fs::remove_file(&target).unwrap();
+        }
+        assert!(!make_way(&target, &attic).unwrap());
+        fs::write(&target, [0xff]).unwrap();
+        assert_eq!(read_note(&target), None);
     }
 
     #[test]

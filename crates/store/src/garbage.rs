@@ -48,7 +48,7 @@ impl Trash {
     fn take_as(&mut self, path: &Path, to: PathBuf) -> Result<bool, StoreError> {
         let moved = self.reserve.insist(|| match std::fs::rename(path, &to) {
             Ok(()) => Ok(true),
-            Err(error) if files::is_missing(&error) => Ok(false),
+            Err(error) if files::is_missing(&error) && !files::exists(path)? => Ok(false),
             Err(error) => Err(StoreError::io("move to the trash", path, error)),
         })?;
         self.moved.extend(moved.then_some(to));
@@ -77,14 +77,14 @@ impl Trash {
                     blobs.extend(packed::blob(&entry).ok().map(|d| Entry::Pending(Item::Blob(d))));
                 }
                 DriverKind::Overlay2 => {
-                    let cache_id = files::read_text(&entry.join("cache-id"))?;
+                    let cache_id = files::read_note(&entry.join("cache-id"));
                     if let Some(cache_id) = cache_id.filter(|id| is_cache_id(id)) {
                         overlay2::remove(store.paths(), &cache_id, self)?;
                     }
                 }
             }
         }
-        let left = files::names(&self.attic)?.into_iter().map(|name| self.attic.join(name));
+        let left = files::all_names(&self.attic)?.into_iter().map(|name| self.attic.join(name));
         self.moved.extend(left.filter(|path| !self.moved.contains(path)).collect::<Vec<_>>());
         Ok(blobs)
     }
@@ -110,6 +110,15 @@ impl Trash {
 
 /// How entries of layers are called in the trash. Nothing that a stranger named gets such a name.
 const ENTRY_PREFIX: &str = "entry-";
+
+/// Finds out whether something in the trash tells which files go with it.
+pub(crate) fn look_at(path: &Path) -> Result<(), StoreError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if name.starts_with(ENTRY_PREFIX) {
+        files::read_text(&path.join("cache-id"))?;
+    }
+    Ok(())
+}
 
 /// What was removed.
 #[derive(Debug, Default)]
@@ -388,7 +397,14 @@ impl Used {
                 }
             }
         }
-        layers.extend(store.mounted_layers()?);
+        match store.mounted_layers() {
+            Ok(mounted) => layers.extend(mounted),
+            Err(StoreError::Damaged { path, reason }) => {
+                tracing::warn!(path = %path.display(), reason, "a mount may need anything, nothing is removed");
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        }
         let manifests = store.listed_blobs()?.into_iter().collect();
         Ok(Some(Self { layers, manifests }))
     }

@@ -89,7 +89,7 @@ impl Store {
 
     /// Returns the image that `id` was built or committed from, if that is known.
     pub fn parent(&self, id: &ImageId) -> Result<Option<ImageId>, StoreError> {
-        let text = files::read_text(&self.paths().image_metadata(id).join(PARENT))?;
+        let text = files::read_note(&self.paths().image_metadata(id).join(PARENT));
         // As dockerd: a note that makes no sense is none.
         Ok(text.and_then(|text| text.parse().ok()))
     }
@@ -101,7 +101,7 @@ impl Store {
 
     /// Returns when `id` was last loaded or tagged, if that is known.
     pub fn last_updated(&self, id: &ImageId) -> Result<Option<Timestamp>, StoreError> {
-        let text = files::read_text(&self.paths().image_metadata(id).join(LAST_UPDATED))?;
+        let text = files::read_note(&self.paths().image_metadata(id).join(LAST_UPDATED));
         Ok(text.and_then(|text| text.parse().ok()))
     }
 
@@ -116,7 +116,7 @@ impl Store {
             return Err(StoreError::NoImage(id.clone()));
         }
         let directory = self.paths().image_metadata(id);
-        files::make_dir(&directory, 0o700)?;
+        files::make_dir_anew(&directory, 0o700)?;
         let target = directory.join(name);
         files::replace(&self.paths().staging(), &target, text.as_bytes(), 0o600)?;
         files::sync_dir(&directory)

@@ -107,6 +107,7 @@ impl Store {
         &self,
         create: impl FnOnce(&Path) -> Result<File, StoreError>,
     ) -> Result<Lease, StoreError> {
+        self.make_whole()?;
         let durability = Durability::watch(self.root())?;
         let id = files::random_hex(8)?;
         let path = self.paths().leases().join(&id);
@@ -237,7 +238,7 @@ pub(crate) fn end(
     settled: bool,
 ) -> Result<Trash, StoreError> {
     let path = store.paths().leases().join(id);
-    let mut candidates = entries(&path)?;
+    let mut candidates = files::sound(entries(&path).map(Some)).unwrap_or_default();
     candidates.retain(|entry| match entry {
         Entry::Hold(_) => false,
         Entry::Pending(_) | Entry::PendingLayer(..) => !settled,
@@ -250,8 +251,9 @@ pub(crate) fn end(
         postponed = collected.postponed;
     }
     trash.take_staged(id)?;
-    if !postponed {
-        files::remove_file(&path)?;
+    if !postponed && files::remove_file(&path).is_err() {
+        // It is no file.
+        trash.take(&path)?;
     }
     Ok(trash)
 }
@@ -320,10 +322,15 @@ pub(crate) fn list(store: &Store) -> Result<(Vec<String>, Vec<String>), StoreErr
     let (mut living, mut dead) = (Vec::new(), Vec::new());
     for id in files::names(&leases)? {
         let path = leases.join(&id);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if files::is_missing(&error) => continue,
-            Err(error) => return Err(StoreError::io("open", path, error)),
+        let file = match files::open(&path) {
+            Ok(Some(file)) => file,
+            Ok(None) if !files::exists(&path)? => continue,
+            // It is no lease.
+            Ok(None) | Err(StoreError::Damaged { .. }) => {
+                dead.push(id);
+                continue;
+            }
+            Err(error) => return Err(error),
         };
         // Shared, lest two that look at the same time take each other for the owner.
         match file.try_lock_shared() {

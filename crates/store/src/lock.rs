@@ -8,7 +8,8 @@
 //! which lets other stores in and makes a dockerd that is started on the root stop with an error instead of running on
 //! metadata that change under it. The first transaction after the file has appeared takes it.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -48,10 +49,10 @@ impl Store {
     /// Waits for other transactions, which are short, and starts one.
     pub(crate) fn transaction(&self) -> Result<Transaction, StoreError> {
         self.dockerd().exclude()?;
-        let path = self.paths().lock();
-        let file = open(&path)?;
-        file.lock().map_err(|error| StoreError::io("lock", path, error))?;
-        Ok(Transaction { _lock: file, reserve: None })
+        let lock = lock(&self.paths().lock(), open, File::lock)?;
+        let transaction = Transaction { _lock: lock, reserve: None };
+        self.create_missing(&transaction)?;
+        Ok(transaction)
     }
 
     /// Starts a transaction that takes something away, for which there is room on a full disk, too.
@@ -64,29 +65,52 @@ impl Store {
     /// Waits for the transaction that runs, if one does, and holds off the next.
     pub(crate) fn no_transaction(&self) -> Result<Shared, StoreError> {
         let path = self.paths().lock();
-        let file = match open(&path) {
-            Ok(file) => file,
-            // A shared lock takes no right to write.
-            Err(error) if error.cannot_write() => match File::open(&path) {
-                Ok(file) => file,
-                Err(missing) if files::is_missing(&missing) => return Ok(Shared { _lock: None }),
-                Err(_) => return Err(error),
-            },
-            Err(error) => return Err(error),
+        // A shared lock takes no right to write.
+        let open_any = |path: &Path| match open(path) {
+            Err(error) if error.cannot_write() => files::open(path)?.ok_or(error),
+            opened => opened,
         };
-        file.lock_shared().map_err(|error| StoreError::io("lock", path, error))?;
-        Ok(Shared { _lock: Some(file) })
+        match lock(&path, open_any, File::lock_shared) {
+            Ok(file) => Ok(Shared { _lock: Some(file) }),
+            Err(error) if error.cannot_write() && !files::exists(&path)? => {
+                Ok(Shared { _lock: None })
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
+/// Locks the file that is at `path`, even if it was removed and made anew while another one was waited for.
+fn lock(
+    path: &Path,
+    open: impl Fn(&Path) -> Result<File, StoreError>,
+    lock: fn(&File) -> io::Result<()>,
+) -> Result<File, StoreError> {
+    loop {
+        let file = open(path)?;
+        lock(&file).map_err(|error| StoreError::io("lock", path, error))?;
+        if files::is_at(&file, path)? {
+            return Ok(file);
+        }
+    }
+}
+
+/// Opens the lock for writing, and makes what is missing of it.
 fn open(path: &Path) -> Result<File, StoreError> {
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| StoreError::io("open", path, error))
+    let failed = |error| StoreError::io("open", path, error);
+    let open =
+        || OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
+    match (open(), path.parent()) {
+        (Err(error), Some(own)) if files::is_missing(&error) => {
+            files::make_dir_anew(own, 0o700)?;
+            open().map_err(failed)
+        }
+        (Err(_), _) if path.is_dir() => {
+            fs::remove_dir_all(path).map_err(|error| StoreError::io("remove", path, error))?;
+            open().map_err(failed)
+        }
+        (opened, _) => opened.map_err(failed),
+    }
 }
 
 /// Keeps a dockerd off the data root.

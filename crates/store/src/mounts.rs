@@ -158,8 +158,19 @@ impl Store {
     }
 
     /// Lists the topmost layers of the mounted images.
+    ///
+    /// Fails if the note of one cannot be read: it may need any layer.
     pub(crate) fn noted_layers(&self) -> Result<Vec<ChainId>, StoreError> {
-        Ok(self.notes()?.into_iter().filter_map(|(_, note)| note.layer).collect())
+        let mut layers = Vec::new();
+        for name in files::names(&self.paths().mounts_of_ours())? {
+            match self.note(&name) {
+                Ok(note) => layers.extend(note.and_then(|note| note.layer)),
+                Err(error) if read_mounted()?.contains(&source(&name)) => return Err(error),
+                // The next start removes it.
+                Err(_) => {}
+            }
+        }
+        Ok(layers)
     }
 
     /// Removes the notes of mounts that are gone.
@@ -175,11 +186,10 @@ impl Store {
         }
         let mounted = read_mounted()?;
         for name in names {
-            let alive = match self.note(&name) {
-                Ok(Some(note)) => note.is_alive(&name, &mounted)?,
-                // Never mounted: the note comes first.
-                Ok(None) | Err(StoreError::Damaged { .. }) => mounted.contains(&source(&name)),
-                Err(error) => return Err(error),
+            let alive = match files::sound(self.note(&name)) {
+                Some(note) => note.is_alive(&name, &mounted)?,
+                // Never mounted, as the note comes first, or damaged.
+                None => mounted.contains(&source(&name)),
             };
             if !alive {
                 trash.take(&folder.join(name))?;
@@ -188,10 +198,11 @@ impl Store {
         Ok(())
     }
 
+    /// Reads all notes that can be read.
     fn notes(&self) -> Result<Vec<(String, Note)>, StoreError> {
         let mut notes = Vec::new();
         for name in files::names(&self.paths().mounts_of_ours())? {
-            if let Some(note) = self.note(&name)? {
+            if let Some(note) = files::sound(self.note(&name)) {
                 notes.push((name, note));
             }
         }
@@ -199,10 +210,19 @@ impl Store {
     }
 
     fn note(&self, name: &str) -> Result<Option<Note>, StoreError> {
-        let path = self.paths().mounts_of_ours().join(name).join("note");
-        let Some(bytes) = files::read(&path, MAX_NOTE)? else { return Ok(None) };
-        serde_json::from_slice(&bytes).map(Some).map_err(|error| StoreError::damaged(path, error))
+        read_note(&self.paths().mounts_of_ours().join(name))
     }
+}
+
+/// Finds out whether a mount's note can be read.
+pub(crate) fn look_at(mount: &Path) -> Result<(), StoreError> {
+    read_note(mount).map(drop)
+}
+
+fn read_note(mount: &Path) -> Result<Option<Note>, StoreError> {
+    let path = mount.join("note");
+    let Some(bytes) = files::read(&path, MAX_NOTE)? else { return Ok(None) };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| StoreError::damaged(path, error))
 }
 
 impl Note {

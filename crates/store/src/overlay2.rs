@@ -106,8 +106,10 @@ pub(crate) fn publish(
 /// Takes a layer away that no entry of the layer database names any more.
 pub(crate) fn remove(paths: &Paths, cache_id: &str, trash: &mut Trash) -> Result<(), StoreError> {
     let directory = paths.overlay_layer(cache_id);
-    if let Some(link) = files::read_text(&directory.join("link"))?.filter(|link| is_link(link)) {
-        files::remove_file(&paths.overlay_links().join(link))?;
+    match files::read_note(&directory.join("link")).filter(|link| is_link(link)) {
+        Some(link) => _ = files::remove_file(&paths.overlay_links().join(link))?,
+        None if files::exists(&directory)? => remove_links_to(paths, cache_id)?,
+        None => {}
     }
     trash.take(&directory)?;
     Ok(())

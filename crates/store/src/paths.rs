@@ -123,12 +123,24 @@ impl Paths {
         self.image.join("layerdb/mounts")
     }
 
+    pub(crate) fn distribution(&self) -> PathBuf {
+        self.image.join("distribution")
+    }
+
+    pub(crate) fn diff_ids(&self, algorithm: spec::Algorithm) -> PathBuf {
+        self.distribution().join("diffid-by-digest").join(algorithm.as_str())
+    }
+
     pub(crate) fn diff_id_of(&self, blob: &Digest) -> PathBuf {
-        keyed(&self.image.join("distribution/diffid-by-digest"), blob)
+        self.diff_ids(blob.algorithm()).join(blob.hex())
+    }
+
+    pub(crate) fn sources(&self, algorithm: spec::Algorithm) -> PathBuf {
+        self.distribution().join("v2metadata-by-diffid").join(algorithm.as_str())
     }
 
     pub(crate) fn sources_of(&self, diff_id: &DiffId) -> PathBuf {
-        keyed(&self.image.join("distribution/v2metadata-by-diffid"), diff_id.digest())
+        self.sources(diff_id.digest().algorithm()).join(diff_id.digest().hex())
     }
 
     pub(crate) fn overlay(&self) -> PathBuf {

@@ -12,7 +12,7 @@ use crate::catalog::Catalog;
 use crate::content::ContentIndex;
 use crate::images::ImageCache;
 use crate::layers::Known;
-use crate::lock::Dockerd;
+use crate::lock::{Dockerd, Transaction};
 use crate::paths::Paths;
 use crate::references::References;
 use crate::reserve::Reserve;
@@ -78,7 +78,8 @@ impl Store {
             links: Mutex::default(),
             catalog: Mutex::default(),
         }));
-        match store.create_missing().and_then(|()| sweep::sweep(&store)) {
+        store.refuse_links()?;
+        match store.make_whole().and_then(|()| sweep::sweep(&store)) {
             Ok(()) => store.reserve().refill(),
             // Whoever only reads can do without; what writes says what is in the way.
             Err(error) if error.cannot_write() && files::exists(store.paths().image())? => {
@@ -157,9 +158,8 @@ impl Store {
         }
     }
 
-    /// Creates what is missing, with dockerd's modes.
-    fn create_missing(&self) -> Result<(), StoreError> {
-        let directories = self.directories();
+    /// Refuses a root whose swept directories are somewhere else.
+    fn refuse_links(&self) -> Result<(), StoreError> {
         let paths = self.paths();
         for swept in
             [paths.leases(), paths.staging(), paths.trash(), paths.ingest(), paths.mounts_of_ours()]
@@ -169,21 +169,43 @@ impl Store {
                 return Err(StoreError::damaged(swept, reason));
             }
         }
+        Ok(())
+    }
+
+    /// Creates what is missing, be it that the root is new, that a backup left it out or that somebody removed it meanwhile.
+    pub(crate) fn make_whole(&self) -> Result<(), StoreError> {
+        // Whoever only reads needs no lock, and waits for nobody.
+        if self.is_whole() { Ok(()) } else { self.transaction().map(drop) }
+    }
+
+    fn is_whole(&self) -> bool {
+        let paths = self.paths();
         let files =
             [paths.lock(), paths.content_layout(), paths.content_index(), paths.repositories()];
-        let is_there = |path: &PathBuf| files::exists(path);
-        let mut needed = directories.iter().map(|(path, _)| path).chain(&files);
-        // Whoever only reads needs no lock, and waits for nobody.
-        if needed.try_fold(true, |all, path| Ok::<_, StoreError>(all && is_there(path)?))? {
+        files.iter().all(|path| path.is_file()) && self.missing_directories().is_empty()
+    }
+
+    /// Lists the directories that are not there, or are none.
+    pub(crate) fn missing_directories(&self) -> Vec<PathBuf> {
+        let directories = self.directories().into_iter().map(|(path, _)| path);
+        directories.filter(|path| !path.is_dir()).collect()
+    }
+
+    /// As [`Store::make_whole`], with dockerd's modes. A file in the place of a directory of Longshore's own goes.
+    pub(crate) fn create_missing(&self, transaction: &Transaction) -> Result<(), StoreError> {
+        if self.is_whole() {
             return Ok(());
         }
-        files::make_dir(paths.longshore(), 0o700)?;
-        let transaction = self.transaction()?;
-        for (path, mode) in &directories {
-            files::make_dir(path, *mode)?;
+        let paths = self.paths();
+        for (path, mode) in &self.directories() {
+            // What was noted of images and blobs can be done without as well.
+            let is_needed = path.starts_with(paths.image())
+                && ![paths.distribution(), paths.all_image_metadata()].contains(path);
+            let make = if is_needed { files::make_dir } else { files::make_dir_anew };
+            make(path, *mode)?;
         }
-        content::initialize(paths, &transaction)?;
-        self.initialize_references(&transaction)
+        content::initialize(paths, transaction)?;
+        self.initialize_references(transaction)
     }
 
     /// Returns all directories that a store needs, parents first.

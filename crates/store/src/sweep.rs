@@ -1,7 +1,7 @@
 //! Tidying up after processes that died, when a data root is opened.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::garbage::Trash;
 use crate::lease::{Entry, Item};
@@ -38,23 +38,32 @@ pub(crate) fn sweep(store: &Store) -> Result<(), StoreError> {
             trash.take(&staging.join(name))?;
         }
     }
+    for folder in own_folders(store) {
+        for name in files::all_names(&folder)?.iter().filter(|name| name.to_str().is_none()) {
+            trash.take(&folder.join(name))?;
+        }
+    }
     let blobs = trash.take_leftovers(store)?;
     if !blobs.is_empty() {
         store.collect(&transaction, &blobs, None, &mut trash)?;
     }
-    ingest::sweep(store, &transaction)?;
+    ingest::sweep(store, &transaction, &mut trash)?;
     drop(transaction);
     trash.empty();
     Ok(())
 }
 
+/// The folders in which processes leave something when they die.
+pub(crate) fn own_folders(store: &Store) -> [PathBuf; 4] {
+    let paths = store.paths();
+    [paths.leases(), paths.staging(), paths.ingest(), paths.mounts_of_ours()]
+}
+
 /// Says whether there is nothing to do, without the lock: whoever only reads waits for nobody.
 fn is_tidy(store: &Store) -> Result<bool, StoreError> {
     let paths = store.paths();
-    let busy =
-        [paths.leases(), paths.staging(), paths.trash(), paths.ingest(), paths.mounts_of_ours()];
-    for directory in busy {
-        if !files::names(&directory)?.is_empty() {
+    for directory in own_folders(store).into_iter().chain([paths.trash()]) {
+        if !files::all_names(&directory)?.is_empty() {
             return Ok(false);
         }
     }

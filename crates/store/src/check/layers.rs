@@ -118,7 +118,12 @@ impl Check<'_> {
             return Ok(());
         }
         let mut used: HashSet<ChainId> = self.images.values().flatten().cloned().collect();
-        used.extend(self.store.mounted_layers()?);
+        match self.store.mounted_layers() {
+            Ok(mounted) => used.extend(mounted),
+            // A mount that may need anything.
+            Err(StoreError::Damaged { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        }
         used.extend(self.held.iter().filter_map(|item| match item {
             Item::Layer(chain) => Some(chain.clone()),
             _ => None,

@@ -14,7 +14,7 @@ use crate::lock::Transaction;
 use crate::overlay2::{self, Stack};
 use crate::{DriverKind, LayerRecord, StagedLayer, Store, StoreError, files};
 
-use super::{Finding, Fix};
+use super::{Finding, Fix, own};
 
 impl Store {
     /// Does what can be done about a finding with what is here; says whether that was anything.
@@ -93,6 +93,12 @@ impl Store {
             Fix::StrayBlob(digest) => {
                 let stray = Entry::Pending(Item::Blob(digest.clone()));
                 self.collect(transaction, &[stray], None, trash)?;
+            }
+            // A directory that was none is one, now that a transaction runs.
+            Fix::Own(path) => {
+                if own::is_damaged(self, path)? {
+                    trash.take(path)?;
+                }
             }
             Fix::Nothing | Fix::Want(_) | Fix::Config(_) | Fix::Blob(_) => return Ok(false),
         }

@@ -15,9 +15,11 @@ mod images;
 mod layers;
 mod mend;
 mod overlay;
+mod own;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
+use std::path::PathBuf;
 
 use spec::{ChainId, DiffId, Digest, ImageId, Reference};
 
@@ -128,6 +130,8 @@ enum Fix {
     Blob(Digest),
     /// One that nothing mentions.
     StrayBlob(Digest),
+    /// State of Longshore's own that cannot be used.
+    Own(PathBuf),
 }
 
 impl Finding {
@@ -146,7 +150,8 @@ impl Finding {
             | Fix::StrayLink(_)
             | Fix::Manifest(_)
             | Fix::Blob(_)
-            | Fix::StrayBlob(_) => Remedy::Remove,
+            | Fix::StrayBlob(_)
+            | Fix::Own(_) => Remedy::Remove,
         }
     }
 
@@ -240,6 +245,7 @@ impl Store {
             check.overlay()?;
         }
         check.content()?;
+        check.own()?;
         let mut report = check.finish();
         report.sort();
         Ok(report)

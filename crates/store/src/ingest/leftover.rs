@@ -126,7 +126,7 @@ fn find(directory: &Path, except: Option<&Path>) -> Result<Vec<Leftover>, StoreE
         if Some(path.as_path()) == except {
             continue;
         }
-        let Some(file) = open_existing(&path)? else { continue };
+        let Some(file) = files::sound(open_existing(&path)) else { continue };
         let metadata = file.metadata().map_err(|error| StoreError::io("look at", &path, error))?;
         let written =
             metadata.modified().map_err(|error| StoreError::io("look at", &path, error))?;

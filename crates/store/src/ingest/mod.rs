@@ -20,17 +20,19 @@ pub(crate) mod leftover;
 mod progress;
 mod reader;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::OFlags;
 use spec::Digest;
 
 use crate::durability::Durability;
+use crate::garbage::Trash;
 use crate::lock::Transaction;
 use crate::{Lease, Store, StoreError, files};
 
@@ -101,6 +103,9 @@ impl Store {
         // A sweep renames files that nobody has locked.
         let unlocked = self.no_transaction()?;
         let shared_path = directory.join(format!("{}-{}", digest.algorithm(), digest.hex()));
+        for path in [&shared_path, &state_path(&shared_path)] {
+            files::make_way(path, &self.paths().trash())?;
+        }
         let (path, file) = if let Some(file) = open_locked(&shared_path)? {
             (shared_path, file)
         } else {
@@ -218,7 +223,7 @@ impl VerifiedIngest {
     /// Moves the file to where blobs are; its content is synced.
     pub(crate) fn publish(&self, target: &Path) -> Result<(), StoreError> {
         // The name and the verified bytes must belong together, whoever else was at work here.
-        if !is_at(&self.shared.file, &self.shared.path)? {
+        if !files::is_at(&self.shared.file, &self.shared.path)? {
             return Err(StoreError::damaged(&self.shared.path, "it is another file than before"));
         }
         files::rename(&self.shared.path, target)?;
@@ -245,7 +250,7 @@ impl Shared {
     fn discard(&self, reason: &str) {
         self.end(reason.to_owned());
         // Once it is published, the name may be that of somebody's next try.
-        let removed = is_at(&self.file, &self.path)
+        let removed = files::is_at(&self.file, &self.path)
             .and_then(|ours| if ours { remove(&self.path) } else { Ok(()) });
         if let Err(error) = removed {
             let error: &dyn std::error::Error = &error;
@@ -342,19 +347,9 @@ fn open_locked(path: &Path) -> Result<Option<File>, StoreError> {
             Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", path, error)),
         }
         // Between opening and locking the owner may have published or removed it.
-        if is_at(&file, path)? {
+        if files::is_at(&file, path)? {
             return Ok(Some(file));
         }
-    }
-}
-
-fn is_at(file: &File, path: &Path) -> Result<bool, StoreError> {
-    let failed = |error| StoreError::io("look at", path, error);
-    let open = file.metadata().map_err(failed)?;
-    match fs::symlink_metadata(path) {
-        Ok(named) => Ok((named.dev(), named.ino()) == (open.dev(), open.ino())),
-        Err(error) if files::is_missing(&error) => Ok(false),
-        Err(error) => Err(failed(error)),
     }
 }
 
@@ -387,44 +382,58 @@ fn check_room(directory: &Path, path: &Path, needed: u64) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Removes what nobody has continued for a week, and what belongs to nothing.
-pub(crate) fn sweep(store: &Store, _: &Transaction) -> Result<(), StoreError> {
+/// Removes what nobody has continued for a week, what belongs to nothing, and what cannot be used.
+pub(crate) fn sweep(store: &Store, _: &Transaction, trash: &mut Trash) -> Result<(), StoreError> {
     let directory = store.paths().ingest();
-    let names = files::names(&directory)?;
-    for name in &names {
-        if let Some(owner) = name.strip_suffix(STATE_SUFFIX) {
-            if !files::exists(&directory.join(owner))? {
-                files::remove_file(&directory.join(name))?;
-            }
-            continue;
-        }
+    for name in &files::names(&directory)? {
         let path = directory.join(name);
-        let Some(file) = open_existing(&path)? else { continue };
-        let written = file.metadata().and_then(|metadata| metadata.modified());
-        let written = written.map_err(|error| StoreError::io("look at", &path, error))?;
-        let is_old = SystemTime::now().duration_since(written).is_ok_and(|age| age > MAX_AGE);
-        let shared = name.split_once('.').map(|(shared, _)| directory.join(shared));
-        match shared {
-            _ if is_old => remove(&path)?,
-            // A private file is continued only under the shared name.
-            Some(shared) if !files::exists(&shared)? => {
-                files::remove_file(&state_path(&shared))?;
-                if files::exists(&state_path(&path))? {
-                    files::rename(&state_path(&path), &state_path(&shared))?;
-                }
-                files::rename(&path, &shared)?;
-            }
-            Some(_) => remove(&path)?,
-            None => {}
+        if let Err(error) = sweep_one(&directory, name) {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "a partial download that cannot be used goes");
+            trash.take(&path)?;
+            trash.take(&state_path(&path))?;
         }
     }
     Ok(())
 }
 
+fn sweep_one(directory: &Path, name: &str) -> Result<(), StoreError> {
+    if let Some(owner) = name.strip_suffix(STATE_SUFFIX) {
+        if !files::exists(&directory.join(owner))? {
+            files::remove_file(&directory.join(name))?;
+        }
+        return Ok(());
+    }
+    let path = directory.join(name);
+    let Some(file) = open_existing(&path)? else { return Ok(()) };
+    let written = file.metadata().and_then(|metadata| metadata.modified());
+    let written = written.map_err(|error| StoreError::io("look at", &path, error))?;
+    let is_old = SystemTime::now().duration_since(written).is_ok_and(|age| age > MAX_AGE);
+    let shared = name.split_once('.').map(|(shared, _)| directory.join(shared));
+    match shared {
+        _ if is_old => remove(&path),
+        // A private file is continued only under the shared name.
+        Some(shared) if !files::exists(&shared)? => {
+            files::remove_file(&state_path(&shared))?;
+            if files::exists(&state_path(&path))? {
+                files::rename(&state_path(&path), &state_path(&shared))?;
+            }
+            files::rename(&path, &shared)
+        }
+        Some(_) => remove(&path),
+        None => Ok(()),
+    }
+}
+
 /// Takes a file that nobody writes; `None` if somebody does or it is gone.
 fn open_existing(path: &Path) -> Result<Option<File>, StoreError> {
-    match OpenOptions::new().read(true).write(true).open(path) {
-        Ok(file) if file.try_lock().is_ok() && is_at(&file, path)? => Ok(Some(file)),
+    // Nobody makes a link here.
+    let flags = OFlags::NOFOLLOW.bits().cast_signed();
+    match OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) {
+        Ok(file) if !files::is_file(&file, path)? => {
+            Err(StoreError::damaged(path, "it is no file"))
+        }
+        Ok(file) if file.try_lock().is_ok() && files::is_at(&file, path)? => Ok(Some(file)),
         Ok(_) => Ok(None),
         Err(error) if files::is_missing(&error) => Ok(None),
         Err(error) => Err(StoreError::io("open", path, error)),

@@ -5,6 +5,7 @@ mod concurrency;
 mod crash;
 mod durability;
 mod layout;
+mod own_state;
 mod removal;
 mod shortage;
 mod support;
