@@ -226,7 +226,6 @@ fn images(method: &Method, rest: &str) -> Option<Route> {
 }
 
 fn containers(method: &Method, rest: &str) -> Option<Route> {
-    let absent = |name: &str| Route::Empty(Empty::Container(name.to_owned()));
     let (name, action) = match rest.split_once('/') {
         Some((name, action)) => (name, Some(action)),
         None => (rest, None),
@@ -235,17 +234,18 @@ fn containers(method: &Method, rest: &str) -> Option<Route> {
         ("GET", "json", None) => Route::Empty(Empty::List),
         ("POST", "prune", None) => Route::Empty(Empty::ContainersPrune),
         ("POST", "create", None) => Route::Unavailable(Domain::Containers),
-        ("GET" | "HEAD", _, Some(_)) | ("DELETE", _, None) => absent(name),
-        ("PUT", _, Some("archive")) => absent(name),
         ("POST", _, Some("kill")) => Route::Empty(Empty::Killed(name.to_owned())),
-        (
+        ("GET" | "HEAD", _, Some(_))
+        | ("DELETE", _, None)
+        | ("PUT", _, Some("archive"))
+        | (
             "POST",
             _,
             Some(
                 "attach" | "copy" | "exec" | "pause" | "rename" | "resize" | "restart" | "start"
                 | "stop" | "unpause" | "update" | "wait",
             ),
-        ) => absent(name),
+        ) => Route::Empty(Empty::Container(name.to_owned())),
         _ => return None,
     })
 }

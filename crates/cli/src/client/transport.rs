@@ -86,7 +86,7 @@ impl Local {
             return Ok(config);
         }
         let scratch = scratch()?;
-        config.data_root = scratch.path().to_owned();
+        scratch.path().clone_into(&mut config.data_root);
         config.storage_driver = SCRATCH_DRIVER.parse().ok();
         // The engine is opened once, and so this is the first.
         let _ = self.scratch.set(scratch);

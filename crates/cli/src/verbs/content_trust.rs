@@ -20,10 +20,9 @@ pub(super) fn refuse(
     doing: Doing,
 ) -> Result<(), CliError> {
     let by = match disabled {
-        Some(true) => return Ok(()),
         Some(false) => "--disable-content-trust=false",
         None if session.environment.content_trust => "DOCKER_CONTENT_TRUST",
-        None => return Ok(()),
+        Some(true) | None => return Ok(()),
     };
     let (cannot, instead) = match doing {
         Doing::Pull => ("verified", "pull by digest, or use --disable-content-trust"),

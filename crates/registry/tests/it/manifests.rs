@@ -116,7 +116,7 @@ async fn a_manifest_of_the_first_schema_is_named_as_such() {
                 assert_eq!(error.to_string(), expected, "{content_type} {head:?}");
                 match remote.resolve(&target).await {
                     Err(error) => {
-                        assert_eq!(error.to_string(), expected, "{content_type} {head:?}")
+                        assert_eq!(error.to_string(), expected, "{content_type} {head:?}");
                     }
                     // What a HEAD request says is believed until the manifest is fetched.
                     Ok(found) => assert_ne!(found.media_type.as_str(), JWS),
