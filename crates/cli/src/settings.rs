@@ -101,6 +101,7 @@ pub(crate) fn defaults(environment: &Environment) -> Defaults {
         data_root: data_root(environment),
         hosts: host.into_iter().collect(),
         tls_dir: environment.tls_directory(environment.config_directory()),
+        tls_verify: environment.tls_verify,
         certs_dirs: own.chain(SYSTEM_CERTIFICATES.iter().map(PathBuf::from)).collect(),
         proxies: Proxies {
             http: environment.proxies.http.clone(),

@@ -122,6 +122,7 @@ mod tests {
                 hosts: vec!["tcp://build.example:2375".parse().unwrap()],
                 certs_dirs: Vec::new(),
                 tls_dir: PathBuf::new(),
+                tls_verify: false,
                 proxies: Proxies::default(),
             })
         }

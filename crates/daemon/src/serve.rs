@@ -158,6 +158,7 @@ mod tests {
                 hosts: Vec::new(),
                 certs_dirs: Vec::new(),
                 tls_dir: PathBuf::new(),
+                tls_verify: false,
                 proxies: Proxies::default(),
             })
         };

@@ -1,6 +1,6 @@
 //! From directives to a configuration: what is said must make sense.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ impl DaemonConfig {
     pub(super) fn check(merged: Merged, defaults: Defaults) -> Result<Self, ConfigError> {
         let Merged { mut directives, ignored } = merged;
         protections(&mut directives)?;
-        let tls = tls(&mut directives, &defaults.tls_dir);
+        let tls = tls(&mut directives, &defaults);
         let mut config = Self::new(defaults);
         if !ignored.is_empty() {
             config.warnings.push(format!(
@@ -177,12 +177,17 @@ fn protections(directives: &mut Directives) -> Result<(), ConfigError> {
 
 /// Says how TCP is encrypted. Whoever says anything of verification wants TLS, and who wants TLS and says nothing of
 /// verification wants that, too: as dockerd has it.
-fn tls(directives: &mut Directives, directory: &Path) -> Option<TlsFiles> {
-    let (tls, verify) = (directives.tls, directives.tlsverify);
+///
+/// The environment's wish holds where there is TCP to secure: it may be there for a client.
+fn tls(directives: &mut Directives, defaults: &Defaults) -> Option<TlsFiles> {
+    let is_open = |host: &String| !matches!(host.parse(), Ok(Host::Unix(_)));
+    let wanted = defaults.tls_verify && directives.hosts.iter().flatten().any(is_open);
+    let (tls, verify) = (directives.tls, directives.tlsverify.or(wanted.then_some(true)));
     if verify.is_none() && tls != Some(true) {
         return None;
     }
-    let file = |said: Option<String>, name| path(said).unwrap_or_else(|| directory.join(name));
+    let file =
+        |said: Option<String>, name| path(said).unwrap_or_else(|| defaults.tls_dir.join(name));
     Some(TlsFiles {
         mode: if verify.unwrap_or(true) { TlsMode::Verify } else { TlsMode::Encrypt },
         authority: file(directives.tlscacert.take(), "ca.pem"),

@@ -52,6 +52,8 @@ pub struct Defaults {
     pub certs_dirs: Vec<PathBuf>,
     /// The directory of `ca.pem`, `cert.pem` and `key.pem` for TLS.
     pub tls_dir: PathBuf,
+    /// Whether clients over TCP must show a certificate, which the environment may ask for.
+    pub tls_verify: bool,
     /// The proxies to registries, which are the environment's.
     pub proxies: Proxies,
 }

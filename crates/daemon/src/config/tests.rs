@@ -6,6 +6,7 @@ fn defaults() -> Defaults {
         hosts: vec![Host::Unix("/run/x.sock".into())],
         certs_dirs: vec!["/certs".into()],
         tls_dir: "/home/me/.docker".into(),
+        tls_verify: false,
         proxies: Proxies {
             http: Some("http://me:s3cret@proxy:3128/".into()),
             ..Proxies::default()
@@ -180,6 +181,19 @@ fn tls_is_what_dockerd_makes_of_two_switches() {
     assert_eq!(tls.key, Path::new("/k"));
     // Without a host, TLS is not for a socket that nobody encrypts.
     assert_eq!(config.hosts, [Host::Tcp("localhost:2376".into())]);
+    // As with dockerd, the environment may ask for verification; not of a socket, which nobody encrypts.
+    for (text, expected) in [
+        (r#"{"hosts": ["tcp://127.0.0.1:1", "unix:///x"]}"#, Some(Verify)),
+        (r#"{"hosts": ["fd://"]}"#, Some(Verify)),
+        (r#"{"hosts": ["tcp://127.0.0.1:1"], "tlsverify": false}"#, Some(Encrypt)),
+        (r#"{"hosts": ["unix:///x"]}"#, None),
+        ("{}", None),
+    ] {
+        let merged = Merged::new(text, &Directives::default()).unwrap();
+        let defaults = Defaults { tls_verify: true, ..defaults() };
+        let config = DaemonConfig::check(merged, defaults).unwrap();
+        assert_eq!(config.tls.map(|tls| tls.mode), expected, "{text}");
+    }
     let told = load(r#"{"tls": true, "hosts": ["unix:///x"]}"#).unwrap();
     assert_eq!(told.hosts, [Host::Unix("/x".into())]);
 }

@@ -68,6 +68,7 @@ pub(crate) fn config(folder: &TempDir) -> DaemonConfig {
             hosts: Vec::new(),
             certs_dirs: Vec::<PathBuf>::new(),
             tls_dir: PathBuf::new(),
+            tls_verify: false,
             proxies: Proxies::default(),
         })
     }
