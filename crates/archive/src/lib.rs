@@ -10,7 +10,8 @@
 //! [`inspect_compressed`]: the same without files: entries → a tree of names, so that what cannot be unpacked is refused.
 //! [`rebuild`]: tar-split and directory → the same tar → [`GzipEncoder`] for a push.
 //! [`verify`]: tar-split and directory → the same tar → what every file must be → what of the directory is not so.
-//! [`extract`]: source → digest → decompress → diff ID → tar entries → one directory for all layers, whiteouts obeyed.
+//! [`extract`]: source → digest → decompress → diff ID → tar entries → a directory of the layer → one for all layers, as
+//! overlayfs shows them.
 //! [`read_entries`] and [`TarWriter`]: the files of an archive of images, for a load and a save.
 //!
 //! # Limits
@@ -27,6 +28,7 @@ mod codec;
 mod entries;
 mod error;
 mod inspect;
+mod merge;
 mod options;
 mod path;
 mod read;

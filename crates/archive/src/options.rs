@@ -31,7 +31,8 @@ pub enum Whiteouts {
         /// Where the attribute lives.
         namespace: XattrNamespace,
     },
-    /// What they hide is removed: for one directory that all layers of an image are unpacked into, the lowest first.
+    /// What they hide is removed: for one directory that all layers of an image are unpacked into, the lowest first, by
+    /// [`extract`](crate::extract).
     Remove,
     /// An error: the tar should have none.
     Refuse,

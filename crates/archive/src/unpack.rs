@@ -9,8 +9,9 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::thread::{Builder, scope};
 
-use crate::apply::Extractor;
+use crate::apply::{Directories, Extractor};
 use crate::codec::decoder;
+use crate::merge::Stage;
 use crate::options::{Applied, ApplyOptions, StreamOptions, Unpacked};
 use crate::relay::relay;
 use crate::source::{Decoded, Inline, Input, Tally};
@@ -43,7 +44,8 @@ pub fn unpack<R: Read + Send, W: Write>(
     Ok(unpacked)
 }
 
-/// Unpacks a layer as [`unpack`] does, into a directory that may hold others already, and without a tar-split.
+/// Unpacks a layer on top of those that are in the directory `root` already, without a tar-split. The tree is what
+/// overlayfs shows of the layers; `options` must have whiteouts removed.
 pub fn extract<R: Read + Send>(
     compressed: R,
     root: &Path,
@@ -51,11 +53,14 @@ pub fn extract<R: Read + Send>(
     options: &ApplyOptions,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Unpacked, ArchiveError> {
-    let mut extractor = Extractor::open(root, options)?;
+    let root = Directories::open(root)?;
+    let stage = Stage::new(root.root())?;
+    let mut extractor = Extractor::within(stage.directory(), options)?;
     let input = Input::new(compressed, stream.digest, progress);
     let source = Source { input, stream, limit: options.max_tar_size, repeats: Repeats::Taken };
     let mut unpacked = source.run(SplitWriter::disabled(), &mut extractor)?;
-    (unpacked.applied.size, _) = extractor.finish()?;
+    stage.merge(options.owners, extractor.marked)?;
+    unpacked.applied.size = extractor.finish_in(root.root())?;
     Ok(unpacked)
 }
 

@@ -36,7 +36,12 @@ impl Directories {
             path: root.to_owned(),
             source: io::Error::from(errno),
         })?;
-        Ok(Self { root: Rc::new(root), kept: Vec::with_capacity(KEPT) })
+        Ok(Self::within(root))
+    }
+
+    /// Takes a root that is open for reading.
+    pub(crate) fn within(root: OwnedFd) -> Self {
+        Self { root: Rc::new(root), kept: Vec::with_capacity(KEPT) }
     }
 
     pub(crate) fn root(&self) -> BorrowedFd<'_> {

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use crate::ArchiveError;
 use crate::error::printable;
+use crate::options::Whiteouts;
 use crate::path::{clean, split};
 use crate::resolve::{Found, Walked, resolve};
 use crate::tar::{Chunks, Header, Kind, MAX_ENTRIES};
@@ -125,10 +126,16 @@ impl Extractor<'_> {
             Kind::Character => FileType::CharacterDevice,
             _ => FileType::Fifo,
         };
+        let number = device_number(header)?;
+        let is_whiteout = kind == FileType::CharacterDevice && number == 0;
+        if is_whiteout && self.options.whiteouts == Whiteouts::Remove {
+            // What overlayfs takes for one.
+            self.remove_if_present(place)?;
+            return self.mark(place, place.name).map_err(place.failed("create"));
+        }
         if kind != FileType::Fifo && !self.options.owners {
             return self.remove_if_present(place);
         }
-        let number = device_number(header)?;
         let mode = Defaults::creation_mode(header.mode);
         self.create(place, "create", || mknodat(place, place.name, kind, mode, number))?;
         self.finish_unopened(place, header)?;

@@ -1,8 +1,6 @@
 //! Owners, attributes, modes and times.
 
-use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags, chmodat,
@@ -37,12 +35,8 @@ pub(super) struct Defaults {
 
 impl Defaults {
     /// Creates a file in the root to see; mount options and ACLs decide besides the umask.
-    pub(super) fn probe(root: BorrowedFd<'_>, path: &Path) -> Result<Self, ArchiveError> {
-        let failed = |errno| ArchiveError::Io {
-            action: "create a file in",
-            path: path.to_owned(),
-            source: io::Error::from(errno),
-        };
+    pub(super) fn probe(root: BorrowedFd<'_>) -> Result<Self, ArchiveError> {
+        let failed = |errno| failed("create a file in", b".")(errno);
         let name = format!(".longshore-{}", std::process::id());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = openat(root, &*name, flags, Mode::from_raw_mode(PERMISSIONS)).map_err(failed)?;

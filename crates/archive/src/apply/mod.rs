@@ -17,7 +17,6 @@ mod metadata;
 mod remove;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -40,6 +39,7 @@ pub(crate) use aside::Replaced;
 pub(crate) use directories::Directories;
 pub(crate) use entry::device_number;
 use metadata::{Defaults, Finals, LeftOut, change_owner};
+pub(crate) use remove::remove_tree;
 
 /// Unpacks entries into a directory.
 #[derive(Debug)]
@@ -54,8 +54,8 @@ pub(crate) struct Extractor<'a> {
     /// How many directories the tar left out.
     implied: u64,
     target: Vec<u8>,
-    /// Where whiteouts remove things: the paths that this tar has, and those on the way to them.
-    own: HashSet<Vec<u8>>,
+    /// Whether there are marks in the place of whiteouts, for a [`Stage`](crate::merge::Stage).
+    pub(crate) marked: bool,
 }
 
 /// Where an entry goes: a directory and a name in it that is never followed.
@@ -95,8 +95,19 @@ fn path_buf(path: &[u8]) -> PathBuf {
 
 impl<'a> Extractor<'a> {
     pub(crate) fn open(root: &Path, options: &'a ApplyOptions) -> Result<Self, ArchiveError> {
-        let directories = Directories::open(root)?;
-        let defaults = Defaults::probe(directories.root(), root)?;
+        Self::with(Directories::open(root)?, options)
+    }
+
+    /// Takes a root that is open for reading.
+    pub(crate) fn within(
+        root: BorrowedFd<'_>,
+        options: &'a ApplyOptions,
+    ) -> Result<Self, ArchiveError> {
+        Self::with(owned(root)?, options)
+    }
+
+    fn with(directories: Directories, options: &'a ApplyOptions) -> Result<Self, ArchiveError> {
+        let defaults = Defaults::probe(directories.root())?;
         Ok(Self {
             options,
             directories,
@@ -107,7 +118,7 @@ impl<'a> Extractor<'a> {
             size: 0,
             implied: 0,
             target: Vec::new(),
-            own: HashSet::new(),
+            marked: false,
         })
     }
 
@@ -122,6 +133,13 @@ impl<'a> Extractor<'a> {
         self.finals.apply(&mut self.directories)?;
         self.left_out.warn();
         Ok((self.size, self.aside.finish()))
+    }
+
+    /// Sets what had to wait in the directory that the layer has become part of; returns its size.
+    pub(crate) fn finish_in(mut self, root: BorrowedFd<'_>) -> Result<u64, ArchiveError> {
+        self.finals.apply(&mut owned(root)?)?;
+        self.left_out.warn();
+        Ok(self.size)
     }
 
     /// Finds the place of an entry; creates the parents that the tar leaves out.
@@ -147,22 +165,23 @@ impl<'a> Extractor<'a> {
         if matches!(hidden, b"" | b"." | b"..") {
             return Err(invalid("it names nothing"));
         }
-        let namespace = match self.options.whiteouts {
-            Whiteouts::Overlay { namespace } => namespace,
-            Whiteouts::Remove => return self.hide(place, hidden),
-            Whiteouts::Refuse => return Err(invalid("whiteouts are not allowed here")),
-        };
         if place.name == OPAQUE {
-            let attribute = namespace.opaque_attribute();
-            let (parent, _) = split(&place.path);
-            let directory = self.directories.open_to_write(parent)?;
-            return fsetxattr(&directory, attribute, b"y", XattrFlags::empty())
-                .map_err(failed("mark as opaque", parent));
+            return self.opaque(place, header);
         }
         // What stands where the whiteout's own name is goes, as for any entry.
         self.remove_if_present(place)?;
         let target = Place { name: hidden, ..place.clone() };
-        match mknodat(&target, hidden, FileType::CharacterDevice, Mode::empty(), makedev(0, 0)) {
+        let made = match self.options.whiteouts {
+            Whiteouts::Overlay { .. } => {
+                let kind = FileType::CharacterDevice;
+                mknodat(&target, hidden, kind, Mode::empty(), makedev(0, 0))
+            }
+            // It would be taken for the mark of its directory, and can hide nothing.
+            Whiteouts::Remove if hidden == OPAQUE => return Ok(()),
+            Whiteouts::Remove => self.mark(&target, hidden),
+            Whiteouts::Refuse => return Err(invalid("whiteouts are not allowed here")),
+        };
+        match made {
             Ok(()) => {}
             Err(rustix::io::Errno::EXIST) => {
                 return Err(invalid("the same layer has the file that it hides"));
@@ -174,30 +193,33 @@ impl<'a> Extractor<'a> {
         }
         Ok(())
     }
-}
 
-impl Extractor<'_> {
-    /// Removes what a whiteout hides of the layers below.
-    fn hide(&mut self, place: &Place<'_>, hidden: &[u8]) -> Result<(), ArchiveError> {
-        if place.name == OPAQUE {
-            let (parent, _) = split(&place.path);
-            return self.remove_strangers(parent);
+    /// Marks the directory of `place` as opaque.
+    fn opaque(&mut self, place: &Place<'_>, header: &Header) -> Result<(), ArchiveError> {
+        let (parent, _) = split(&place.path);
+        let marked = match self.options.whiteouts {
+            Whiteouts::Overlay { namespace } => {
+                let attribute = namespace.opaque_attribute();
+                let directory = self.directories.open_to_write(parent)?;
+                fsetxattr(&directory, attribute, b"y", XattrFlags::empty())
+            }
+            Whiteouts::Remove => self.mark(place, OPAQUE),
+            Whiteouts::Refuse => {
+                let name = printable(&header.name);
+                let problem = "whiteouts are not allowed here";
+                return Err(ArchiveError::Whiteout { name, problem });
+            }
+        };
+        match marked {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
+            Err(errno) => Err(failed("mark as opaque", parent)(errno)),
         }
-        if hidden.starts_with(WHITEOUT_PREFIX) {
-            // Notes of old storage drivers, which hide nothing.
-            return Ok(());
-        }
-        self.remove_if_present(&Place { name: hidden, ..place.clone() })
     }
 
-    fn note_own(&mut self, path: &[u8]) {
-        if self.options.whiteouts != Whiteouts::Remove {
-            return;
-        }
-        let mut path = path;
-        while !path.is_empty() && self.own.insert(path.to_vec()) {
-            path = split(path).0;
-        }
+    /// Makes a mark in the place of a whiteout.
+    fn mark(&mut self, place: &Place<'_>, name: &[u8]) -> Result<(), rustix::io::Errno> {
+        self.marked = true;
+        crate::merge::mark(place, name)
     }
 }
 
@@ -212,7 +234,6 @@ impl Visitor for Extractor<'_> {
             return Ok(());
         }
         let place = self.place(path)?;
-        self.note_own(&place.path);
         if let Some(hidden) = place.name.strip_prefix(WHITEOUT_PREFIX) {
             return self.whiteout(&place, header, hidden);
         }
@@ -234,6 +255,16 @@ pub(crate) fn unsupported(header: &Header, kind: Kind) -> ArchiveError {
         other => format!("{other:?}"),
     };
     ArchiveError::UnsupportedType { name: printable(&header.name), kind }
+}
+
+fn owned(root: BorrowedFd<'_>) -> Result<Directories, ArchiveError> {
+    let root = root.try_clone_to_owned();
+    let root = root.map_err(|source| ArchiveError::Io {
+        action: "open",
+        path: PathBuf::from("."),
+        source,
+    })?;
+    Ok(Directories::within(root))
 }
 
 /// Does not follow the last component.

@@ -1,22 +1,20 @@
 //! Making room for an entry where something of the same layer stands.
 
-use std::borrow::Cow;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::rc::Rc;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
 use crate::ArchiveError;
 
-use super::{Extractor, NO_FOLLOW, Place, failed, path_buf};
+use super::{Extractor, NO_FOLLOW, Place};
 
 /// The deepest tree that is removed; each level holds a descriptor open.
 const MAX_DEPTH: usize = 128;
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default)]
-struct Removed {
+pub(crate) struct Removed {
     /// Bytes that the layer has less now.
     size: u64,
     /// Whether paths may mean something else now.
@@ -27,41 +25,10 @@ impl Extractor<'_> {
     /// Removes what stands at `place`, with all that is in it.
     pub(super) fn remove(&mut self, place: &Place<'_>) -> Result<(), ArchiveError> {
         self.put_aside(place)?;
-        let removed =
-            remove_tree(place.as_fd(), place.name, MAX_DEPTH).map_err(place.failed("replace"))?;
+        let removed = remove_tree(place.as_fd(), place.name).map_err(place.failed("replace"))?;
         self.size = self.size.saturating_sub(removed.size);
         if removed.changes_paths {
             self.directories.forget();
-        }
-        Ok(())
-    }
-
-    /// Removes all in a directory that this tar did not bring.
-    pub(super) fn remove_strangers(&mut self, path: &[u8]) -> Result<(), ArchiveError> {
-        let mut directories = vec![path.to_vec()];
-        while let Some(path) = directories.pop() {
-            let opened = self.directories.open_to_write(&path)?;
-            let failed = |errno| failed("list", &path)(errno);
-            for entry in Dir::read_from(&opened).map_err(failed)? {
-                let entry = entry.map_err(failed)?;
-                let name = entry.file_name().to_bytes();
-                if matches!(name, b"." | b"..") {
-                    continue;
-                }
-                let mut child = path.clone();
-                if !child.is_empty() {
-                    child.push(b'/');
-                }
-                child.extend_from_slice(name);
-                if !self.own.contains(&child) {
-                    let directory = Rc::new(opened.try_clone().map_err(|source| {
-                        ArchiveError::Io { action: "list", path: path_buf(&path), source }
-                    })?);
-                    self.remove(&Place { directory, name, path: Cow::Borrowed(&child) })?;
-                } else if entry.file_type() == FileType::Directory {
-                    directories.push(child);
-                }
-            }
         }
         Ok(())
     }
@@ -76,7 +43,12 @@ impl Extractor<'_> {
     }
 }
 
-fn remove_tree(
+/// Removes a file, or a directory with all that is in it.
+pub(crate) fn remove_tree(directory: BorrowedFd<'_>, name: &[u8]) -> Result<Removed, Errno> {
+    remove_below(directory, name, MAX_DEPTH)
+}
+
+fn remove_below(
     directory: BorrowedFd<'_>,
     name: impl rustix::path::Arg + Copy,
     depth: usize,
@@ -96,7 +68,7 @@ fn remove_tree(
         let entry = entry?;
         let name = entry.file_name();
         if name != c"." && name != c".." {
-            total.size += remove_tree(child.as_fd(), name, depth)?.size;
+            total.size += remove_below(child.as_fd(), name, depth)?.size;
         }
     }
     unlinkat(directory, name, AtFlags::REMOVEDIR)?;

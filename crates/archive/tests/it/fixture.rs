@@ -76,6 +76,15 @@ impl Fixture {
         Ok(Layer { applied: applied?, tar_split })
     }
 
+    /// Unpacks `tar` on top of the layers that are there.
+    pub(crate) fn extract(&self, tar: &[u8]) -> Result<Applied, ArchiveError> {
+        let options = ApplyOptions { whiteouts: Whiteouts::Remove, ..options() };
+        let stream = archive::StreamOptions::default();
+        let unpacked = archive::extract(tar, &self.root(), &stream, &options, &|_| {});
+        self.assert_confined();
+        Ok(unpacked?.applied)
+    }
+
     /// Unpacks `tar` and looks at it without unpacking it: either is refused as the other, or both say the same, all is whole,
     /// and the tar comes back to the byte.
     pub(crate) fn apply_all_ways(&self, tar: &[u8]) -> Result<Layer, ArchiveError> {

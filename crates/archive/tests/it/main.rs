@@ -11,6 +11,7 @@ mod builder;
 mod fixture;
 mod headers;
 mod hostile;
+mod merge;
 mod mutation;
 mod replacement;
 mod round_trip;
