@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::{StoreError, files, overlay2};
+use crate::{StoreError, files, overlay2, remap};
 
 /// How layers are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +47,13 @@ impl FromStr for DriverKind {
 ///
 /// A root has one driver: two would share blobs and could not tell whose they are.
 pub(crate) fn choose(root: &Path, wanted: Option<DriverKind>) -> Result<DriverKind, StoreError> {
+    // Anybody else cannot make files of other users anyway.
+    if rustix::process::geteuid().is_root()
+        && let Some(how) = remap::shifted(root)?
+    {
+        let advice = ", or have dockerd work without `userns-remap`";
+        return Err(foreign(root, how, advice));
+    }
     let found = files::names(&root.join("image"))?;
     let has = |driver: &DriverKind| found.iter().any(|name| name == driver.as_str());
     let known = [DriverKind::Overlay2, DriverKind::Packed];

@@ -67,6 +67,7 @@ mod packed;
 mod paths;
 mod pins;
 mod references;
+mod remap;
 mod remove;
 mod reserve;
 mod snapshot;

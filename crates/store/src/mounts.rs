@@ -3,7 +3,7 @@
 //! ```text
 //! longshore/mounts/<id>/note       which image is mounted where, and in which mount namespace of which boot
 //! longshore/mounts/<id>/empty/     overlayfs wants two directories to put one on the other
-//! longshore/mounts/<id>/rootfs/    the files, where the driver does not unpack layers
+//! longshore/mounts/<id>/rootfs/    the files, where the driver does not unpack layers or the image has none
 //! ```
 //!
 //! A mount outlives the process that made it, so its note is what keeps the layers. A note whose mount is gone, by
@@ -99,6 +99,12 @@ impl Store {
             }
             None => self.stack_of(image.layers.last())?,
         };
+        if lower.is_empty() {
+            // An image without layers.
+            let also_empty = own.join("rootfs");
+            files::make_dir(&also_empty, 0o755)?;
+            lower.push(also_empty);
+        }
         lower.push(empty);
         let note = Note {
             image: image.id.clone(),
