@@ -49,7 +49,9 @@ pub use codec::{Compression, GzipEncoder, LAYER_LEVEL, compress_gzip, decoder};
 pub use entries::{ArchiveEntry, EntryContent, EntryKind, read_entries};
 pub use error::ArchiveError;
 pub use inspect::inspect_compressed;
-pub use options::{Applied, ApplyOptions, StreamOptions, Unpacked, Whiteouts, XattrNamespace};
+pub use options::{
+    Applied, ApplyOptions, MakeRoom, StreamOptions, Unpacked, Whiteouts, XattrNamespace,
+};
 pub use read::read_file;
 pub use rebuild::{decompress, rebuild, rebuilt_size};
 pub use unpack::{apply, extract, unpack};

@@ -1,5 +1,9 @@
 //! What callers choose and what they get.
 
+use std::fmt;
+use std::sync::Arc;
+
+use rustix::io::Errno;
 use spec::{Algorithm, DiffId, Digest};
 
 use crate::Compression;
@@ -38,6 +42,23 @@ pub enum Whiteouts {
     Refuse,
 }
 
+/// Makes room on a full disk; says whether there is some that was not there.
+#[derive(Clone)]
+pub struct MakeRoom(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl MakeRoom {
+    /// What `make` does is tried again as long as it says that there is more room.
+    pub fn new(make: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(make))
+    }
+}
+
+impl fmt::Debug for MakeRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MakeRoom(..)")
+    }
+}
+
 /// How a layer is unpacked.
 #[derive(Clone, Debug)]
 pub struct ApplyOptions {
@@ -50,13 +71,28 @@ pub struct ApplyOptions {
     pub owners: bool,
     /// The most bytes that the uncompressed tar may have, for example the free disk space.
     pub max_tar_size: Option<u64>,
+    /// What to do when the disk is full; without it, that is an error.
+    pub make_room: Option<MakeRoom>,
+}
+
+impl ApplyOptions {
+    /// Makes a system call, again where there was no room for it and some could be made.
+    pub(crate) fn with_room<T>(&self, call: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
+        loop {
+            match call() {
+                Err(Errno::NOSPC | Errno::DQUOT)
+                    if self.make_room.as_ref().is_some_and(|MakeRoom(make)| make()) => {}
+                answer => return answer,
+            }
+        }
+    }
 }
 
 impl Default for ApplyOptions {
     /// Overlay whiteouts in `trusted.`, with owners: what dockerd does as root.
     fn default() -> Self {
         let whiteouts = Whiteouts::Overlay { namespace: XattrNamespace::Trusted };
-        Self { whiteouts, owners: true, max_tar_size: None }
+        Self { whiteouts, owners: true, max_tar_size: None, make_room: None }
     }
 }
 

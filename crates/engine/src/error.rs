@@ -254,6 +254,16 @@ pub enum EngineError {
     /// A task of ours ended abnormally: a defect.
     #[error("internal error: {0}")]
     Internal(String),
+    /// The disk, the quota or the inodes are used up.
+    #[error("{what}: {words}: {detail}")]
+    NoSpace {
+        /// What failed, with the layer or file.
+        what: String,
+        /// What is used up, in the system's words.
+        words: &'static str,
+        /// What was needed and what is there.
+        detail: String,
+    },
     /// Something could not be removed that nobody needs.
     #[error("not all could be removed: {failed} removals failed, {reclaimed} bytes were reclaimed")]
     Prune {
@@ -342,6 +352,7 @@ impl EngineError {
             | Self::Open { .. }
             | Self::Directory { .. }
             | Self::Store(_)
+            | Self::NoSpace { .. }
             | Self::Internal(_) => ErrorKind::System,
         }
     }

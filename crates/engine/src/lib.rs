@@ -42,6 +42,7 @@ mod remove;
 mod resolve;
 mod save;
 mod search;
+mod space;
 mod system_check;
 mod tag;
 mod transfer;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use spec::{ChainId, Digest, ImageId};
 
-use crate::DriverKind;
+use crate::{DriverKind, Room};
 
 /// Why the store could not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -22,15 +22,6 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
-    /// The disk or the quota is full. What was downloaded stays and is used by the next try.
-    #[error("no space left for `{}`: remove images or other files and try again", .path.display())]
-    NoSpace {
-        /// The file that could not grow.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
     /// The disk failed to take what was written. All that the failed sync covered is thrown away.
     #[error("the disk of `{}` failed to write what was to be stored, and it was thrown away: check the disk and try again", .root.display())]
     Unwritten {
@@ -40,18 +31,33 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
-    /// A download cannot fit on the disk, which is known before it starts.
+    /// The disk or the quota is full. What was downloaded stays and is used by the next try.
     #[error(
-        "no space left for `{}`: {needed} bytes are needed and {available} are free; remove images or other files and try again",
+        "{} for `{}`{}; remove images or other files and try again",
+        shortage(.cause),
+        .path.display(),
+        left(*.available)
+    )]
+    NoSpace {
+        /// The file that could not grow, or be made.
+        path: PathBuf,
+        /// What the file system has left, as far as that can be known.
+        available: Option<Room>,
+        /// What the system said, in other words.
+        cause: io::Error,
+    },
+    /// Something cannot fit on the disk, which is known before it starts.
+    #[error(
+        "no space left on device for `{}`: at least {needed} are needed and {available} are free; remove images or other files and try again",
         .path.display()
     )]
     TooFull {
-        /// The file that would be written.
+        /// The file or directory that would be written.
         path: PathBuf,
-        /// How many bytes are missing of it.
-        needed: u64,
-        /// How many bytes the file system has left.
-        available: u64,
+        /// What is missing of it.
+        needed: Room,
+        /// What the file system has left.
+        available: Room,
     },
     /// A dockerd is running on this data root.
     #[error("data root `{}` is in use by {process}: stop it or use another data root", .root.display())]
@@ -203,7 +209,8 @@ impl StoreError {
         let path = path.as_ref().to_owned();
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::NoSpace { path, source }
+                let available = Room::at(&path).ok();
+                Self::NoSpace { path, available, cause: source }
             }
             _ => Self::Io { action, path, source },
         }
@@ -233,7 +240,7 @@ impl StoreError {
     /// Returns the number of the system's error, if it was one.
     pub(crate) fn os_error(&self) -> Option<i32> {
         match self {
-            Self::Io { source, .. } | Self::NoSpace { source, .. } => source.raw_os_error(),
+            Self::Io { source, .. } | Self::NoSpace { cause: source, .. } => source.raw_os_error(),
             _ => None,
         }
     }
@@ -253,4 +260,16 @@ impl StoreError {
     pub(crate) fn damaged(path: impl AsRef<Path>, reason: impl ToString) -> Self {
         Self::Damaged { path: path.as_ref().to_owned(), reason: reason.to_string() }
     }
+}
+
+/// Returns the words for what is used up, which are Linux's.
+pub(crate) fn shortage(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::QuotaExceeded => "disk quota exceeded",
+        _ => "no space left on device",
+    }
+}
+
+fn left(available: Option<Room>) -> String {
+    available.map(|room| format!(": {room} are free")).unwrap_or_default()
 }

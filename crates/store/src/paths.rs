@@ -63,6 +63,11 @@ impl Paths {
         self.longshore.join("ingest")
     }
 
+    /// A download under the name by which it is continued.
+    pub(crate) fn partial(&self, digest: &Digest) -> PathBuf {
+        self.ingest().join(format!("{}-{}", digest.algorithm(), digest.hex()))
+    }
+
     pub(crate) fn content(&self) -> PathBuf {
         self.longshore.join("content")
     }

@@ -78,7 +78,7 @@ impl Reserve {
                 return Ok(true);
             }
         }
-        Ok(leftover::make_room(&self.ingest, Path::new(""), 1)? > 0)
+        Ok(leftover::make_room(&self.ingest, &[], 1)? > 0)
     }
 
     /// Makes what is missing of it, if there is plenty of room. That there is none is no failure of anything.

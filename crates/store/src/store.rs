@@ -40,8 +40,6 @@ struct Inner {
     driver: DriverKind,
     keep_blobs: bool,
     dockerd: Dockerd,
-    /// The root directory.
-    root: File,
     references: Snapshot<References>,
     content_index: Snapshot<ContentIndex>,
     images: ImageCache,
@@ -63,14 +61,12 @@ impl Store {
         let dockerd = Dockerd::new(&root);
         dockerd.exclude()?;
         let driver = driver::choose(&root, driver)?;
-        let open = File::open(&root).map_err(|error| StoreError::io("open", &root, error))?;
         let store = Self(Arc::new(Inner {
             paths: Paths::new(root, driver),
             driver,
             // Of a packed layer the blob is the only copy.
             keep_blobs: keep_blobs || driver == DriverKind::Packed,
             dockerd,
-            root: open,
             references: Snapshot::new(MAX_DOCUMENT),
             content_index: Snapshot::new(MAX_DOCUMENT),
             images: ImageCache::default(),
@@ -144,9 +140,7 @@ impl Store {
 
     /// Returns how many bytes the file system of the data root has room for.
     pub fn free_space(&self) -> Result<u64, StoreError> {
-        let stat = rustix::fs::fstatvfs(&self.0.root)
-            .map_err(|error| StoreError::io("look at", self.root(), error.into()))?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        Ok(self.room()?.bytes)
     }
 
     /// Has what was written so far go to the disk, so that the sync of a commit finds less to do. A failure is told to that one.

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use crate::ArchiveError;
 use crate::error::printable;
-use crate::options::Whiteouts;
+use crate::options::{ApplyOptions, Whiteouts};
 use crate::path::{clean, split};
 use crate::resolve::{Found, Walked, resolve};
 use crate::tar::{Chunks, Header, Kind, MAX_ENTRIES};
@@ -38,9 +38,11 @@ impl Extractor<'_> {
             openat(place, place.name, flags, Defaults::creation_mode(header.mode))
         })?;
         if header.sparse.is_some() {
-            write_sparse(&file, place, header, content)?;
+            write_sparse(self.options, &file, place, header, content)?;
         } else {
-            content.copy(|bytes| write_all(&file, bytes).map_err(place.failed("write")))?;
+            let options = self.options;
+            content
+                .copy(|bytes| write_all(options, &file, bytes).map_err(place.failed("write")))?;
         }
         self.size = self.size.saturating_add(u64::try_from(header.size).unwrap_or(0));
         if content.is_kept() {
@@ -62,7 +64,7 @@ impl Extractor<'_> {
         if !self.options.owners {
             mode |= Mode::RWXU;
         }
-        let is_new = match mkdirat(place, place.name, mode) {
+        let is_new = match self.options.with_room(|| mkdirat(place, place.name, mode)) {
             Ok(()) => true,
             Err(Errno::EXIST) => {
                 let stat = statat(place, place.name, NO_FOLLOW).map_err(place.failed("look up"))?;
@@ -152,7 +154,7 @@ impl Extractor<'_> {
         action: &'static str,
         create: impl Fn() -> Result<T, Errno>,
     ) -> Result<T, ArchiveError> {
-        match create() {
+        match self.options.with_room(&create) {
             Err(Errno::EXIST) => {
                 self.remove(place)?;
                 create().map_err(place.failed(action))
@@ -234,9 +236,9 @@ pub(crate) fn device_number(header: &Header) -> Result<u64, ArchiveError> {
     })
 }
 
-fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
+fn write_all(options: &ApplyOptions, file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
-        match rustix::io::write(file, bytes) {
+        match options.with_room(|| rustix::io::write(file, bytes)) {
             Ok(written) => bytes = &bytes[written..],
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
@@ -247,6 +249,7 @@ fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
 
 /// Writes a sparse file's fragments where they belong and leaves the rest a hole.
 fn write_sparse<C: Chunks, W: Write>(
+    options: &ApplyOptions,
     file: &OwnedFd,
     place: &Place<'_>,
     header: &Header,
@@ -263,7 +266,7 @@ fn write_sparse<C: Chunks, W: Write>(
                 (offset, left) = (fragment.offset, fragment.length);
             }
             let length = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-            match rustix::io::pwrite(file, &bytes[..length], offset) {
+            match options.with_room(|| rustix::io::pwrite(file, &bytes[..length], offset)) {
                 Ok(written) => {
                     bytes = &bytes[written..];
                     offset += written as u64;

@@ -22,7 +22,7 @@ pub(crate) fn own_ids() -> (u32, u32) {
 pub(crate) fn options() -> ApplyOptions {
     let namespace = if is_root() { XattrNamespace::Trusted } else { XattrNamespace::User };
     let whiteouts = Whiteouts::Overlay { namespace };
-    ApplyOptions { whiteouts, owners: is_root(), max_tar_size: None }
+    ApplyOptions { whiteouts, owners: is_root(), ..ApplyOptions::default() }
 }
 
 /// Temporary directories; removed when dropped.

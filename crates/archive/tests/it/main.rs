@@ -14,6 +14,7 @@ mod hostile;
 mod merge;
 mod mutation;
 mod replacement;
+mod room;
 mod round_trip;
 mod sparse;
 mod stream;

@@ -27,6 +27,7 @@ mod operate;
 mod protection;
 mod registries;
 mod secure;
+mod shortage;
 mod signals;
 mod support;
 mod two_engines;

@@ -2,9 +2,7 @@
 
 use std::io::{self, BufReader, Cursor, Read, Write as _};
 
-use archive::{
-    ApplyOptions, ArchiveError, Compression, GzipEncoder, LAYER_LEVEL, StreamOptions, Unpacked,
-};
+use archive::{ArchiveError, Compression, GzipEncoder, LAYER_LEVEL, StreamOptions, Unpacked};
 use bytes::Bytes;
 use registry::Download;
 use spec::DiffId;
@@ -12,7 +10,7 @@ use store::{Commit, DriverKind, LayerRecord, Lease, Spool, StagedLayer, Store};
 use tokio::runtime::Handle;
 
 use crate::progress::ProgressEvent;
-use crate::{EngineError, Progress, Result};
+use crate::{EngineError, Progress, Result, space};
 
 /// Bytes that are decompressed at once.
 const BUFFER: usize = 256 << 10;
@@ -42,12 +40,14 @@ impl Staged {
 ///
 /// Where layers are kept packed, they are kept gzipped whatever they came in: any registry and any tool takes that.
 pub(super) fn stage(store: &Store, lease: &Lease, mut source: impl Read + Send) -> Result<Staged> {
-    let failed = EngineError::ImportLayer;
+    let failed = |error| {
+        let what = || "failed to import the layer".to_owned();
+        space::no_space(what, store.root(), &error).unwrap_or(EngineError::ImportLayer(error))
+    };
     let layer = store.stage(lease)?;
-    let max_tar_size = Some(store.free_space()?);
+    let options = space::apply_options(store)?;
     let (unpacked, spool) = match store.driver() {
         DriverKind::Overlay2 => {
-            let options = ApplyOptions { max_tar_size, ..ApplyOptions::default() };
             let (tar_split, stream) = (layer.tar_split()?, StreamOptions::default());
             let unpacked =
                 archive::unpack(source, layer.path(), tar_split, &stream, &options, &|_| {});
@@ -60,7 +60,8 @@ pub(super) fn stage(store: &Store, lease: &Lease, mut source: impl Read + Send) 
             let compression = Compression::detect(&prefix);
             let source = BufReader::with_capacity(BUFFER, Cursor::new(prefix).chain(source));
             let tar = archive::decoder(compression, source).map_err(failed)?;
-            let (unpacked, spool) = pack(store.spool(lease)?, tar, max_tar_size)?;
+            let spool = store.spool(lease)?;
+            let (unpacked, spool) = pack(spool, tar, options.max_tar_size).map_err(failed)?;
             (unpacked, Some(spool))
         }
     };
@@ -74,16 +75,17 @@ pub(super) fn stage(store: &Store, lease: &Lease, mut source: impl Read + Send) 
 }
 
 /// Compresses a tar into a spool while it is looked through.
-fn pack(spool: Spool, tar: impl Read + Send, limit: Option<u64>) -> Result<(Unpacked, Spool)> {
-    let failed = EngineError::ImportLayer;
-    let written = |error| EngineError::ImportLayer(ArchiveError::Sink(error));
+fn pack(
+    spool: Spool,
+    tar: impl Read + Send,
+    limit: Option<u64>,
+) -> Result<(Unpacked, Spool), ArchiveError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let encoder = GzipEncoder::new(spool, LAYER_LEVEL, threads).map_err(written)?;
+    let encoder = GzipEncoder::new(spool, LAYER_LEVEL, threads).map_err(ArchiveError::Sink)?;
     let mut tee = Tee { tar, encoder };
     let stream = StreamOptions { compression: Some(Compression::None), digest: None };
-    let unpacked =
-        archive::inspect_compressed(&mut tee, &stream, limit, &|_| {}).map_err(failed)?;
-    Ok((unpacked, tee.encoder.finish().map_err(written)?))
+    let unpacked = archive::inspect_compressed(&mut tee, &stream, limit, &|_| {})?;
+    Ok((unpacked, tee.encoder.finish().map_err(ArchiveError::Sink)?))
 }
 
 /// Hands on what it reads to a compressor, too.

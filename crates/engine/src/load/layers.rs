@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use archive::{ApplyOptions, StreamOptions, Unpacked};
+use archive::{StreamOptions, Unpacked};
 use futures_util::future::try_join_all;
 use spec::{Algorithm, ChainId, DiffId, Digest};
 use store::{DriverKind, LayerRecord, NamedDeposit, SmallBlob, StagedLayer, Store};
@@ -11,8 +11,8 @@ use super::Load;
 use super::tree::StoredFile;
 use crate::cancel::CancelOnDrop;
 use crate::engine::blocking;
-use crate::pull::MAX_TAR_SIZE;
-use crate::{EngineError, LayerState, Result};
+use crate::space::{Coming, MAX_TAR_SIZE};
+use crate::{EngineError, LayerState, Result, space};
 
 /// A layer of an image that is to be loaded.
 #[derive(Clone, Debug)]
@@ -47,8 +47,16 @@ pub(super) enum LoadedBlob {
 
 impl Load<'_> {
     pub(super) async fn layers(&self, layers: Vec<PlannedLayer>) -> Result<Vec<LoadedLayer>> {
-        let needed = layers.into_iter().filter(|layer| !layer.present || layer.keep);
-        try_join_all(needed.map(|layer| self.layer(layer))).await
+        let needed: Vec<_> =
+            layers.into_iter().filter(|layer| !layer.present || layer.keep).collect();
+        let (store, sizes) = (self.engine.store().clone(), sizes(&needed));
+        blocking(move || {
+            let coming: Vec<_> =
+                sizes.into_iter().map(|size| Coming { blob: None, size }).collect();
+            space::require(&store, &coming)
+        })
+        .await?;
+        try_join_all(needed.into_iter().map(|layer| self.layer(layer))).await
     }
 
     async fn layer(&self, layer: PlannedLayer) -> Result<LoadedLayer> {
@@ -67,7 +75,7 @@ impl Load<'_> {
                 let options = StreamOptions { compression: None, digest: Some(Algorithm::Sha256) };
                 let unpacked =
                     archive::inspect_compressed(source, &options, Some(MAX_TAR_SIZE), &|_| {})
-                        .map_err(|source| layer.failed(source))?;
+                        .map_err(|error| layer.failed(&store, error))?;
                 layer.check(&unpacked)?;
                 let blob = unpacked.digest.map(|digest| named(&file, digest));
                 return Ok(LoadedLayer { staged: None, blob });
@@ -94,8 +102,8 @@ impl Load<'_> {
 }
 
 impl PlannedLayer {
-    fn failed(&self, source: archive::ArchiveError) -> EngineError {
-        EngineError::Layer { digest: self.diff_id.digest().clone(), source }
+    fn failed(&self, store: &Store, error: archive::ArchiveError) -> EngineError {
+        space::layer_failed("register", self.diff_id.digest(), store.root(), error)
     }
 
     /// Compares what was unpacked with what it should be.
@@ -134,13 +142,18 @@ fn unpack(
             archive::inspect_compressed(source, &stream, Some(MAX_TAR_SIZE), progress)
         }
         DriverKind::Overlay2 => {
-            let max_tar_size = Some(store.free_space()?);
-            let options = ApplyOptions { max_tar_size, ..ApplyOptions::default() };
+            let options = space::apply_options(store)?;
             let tar_split = staged.tar_split()?;
             archive::unpack(source, staged.path(), tar_split, &stream, &options, progress)
         }
     };
-    unpacked.map_err(|source| layer.failed(source))
+    unpacked.map_err(|error| layer.failed(store, error))
+}
+
+/// The sizes of those that are to be unpacked, as they lie in the archive.
+fn sizes(layers: &[PlannedLayer]) -> Vec<u64> {
+    let new = layers.iter().filter(|layer| !layer.present);
+    new.filter_map(|layer| layer.file.as_ref()).map(StoredFile::size).collect()
 }
 
 fn named(file: &StoredFile, digest: Digest) -> LoadedBlob {

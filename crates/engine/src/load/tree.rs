@@ -13,8 +13,10 @@ use store::{Deposit, Lease, Store};
 
 use super::input::Input;
 use crate::cancel::Cancelled;
+
 use crate::save::documents::blob_path;
-use crate::{EngineError, Result};
+use crate::space::MAX_TAR_SIZE;
+use crate::{EngineError, Result, space};
 
 /// The most entries: an archive has three for each layer, and nobody has 30,000 layers.
 const MAX_ENTRIES: usize = 100_000;
@@ -98,9 +100,17 @@ impl Tree {
         cancelled: Cancelled,
     ) -> Result<Self> {
         let mut tree = Self { cancelled, ..Self::default() };
-        let limit = store.free_space()?;
-        read_entries(input, limit, |entry, content| tree.add(store, lease, entry, content))
-            .map_err(|Failure(error)| error)?;
+        let limit = store.free_space()?.saturating_add(store.partial_downloads()?);
+        let limit = limit.min(MAX_TAR_SIZE);
+        let read =
+            read_entries(input, limit, |entry, content| tree.add(store, lease, entry, content));
+        read.map_err(|Failure(error)| match &error {
+            EngineError::ArchiveRead(cause) => {
+                let what = || "failed to store the archive".to_owned();
+                space::no_space(what, store.root(), cause).unwrap_or(error)
+            }
+            _ => error,
+        })?;
         Ok(tree)
     }
 

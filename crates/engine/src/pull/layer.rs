@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use archive::{ApplyOptions, StreamOptions, Unpacked};
+use archive::{StreamOptions, Unpacked};
 use registry::Remote;
 use store::{DriverKind, LayerRecord, Lease, StagedLayer, Store, VerifiedIngest};
 
@@ -13,11 +13,10 @@ use super::plan::PlannedLayer;
 use crate::cancel::CancelOnDrop;
 use crate::download::{Blob, Download};
 use crate::engine::{LayerKey, blocking};
+use crate::space::MAX_TAR_SIZE;
 use crate::transfer::{Transfer, Transfers, Watcher, Watchers};
-use crate::{Engine, EngineError, LayerState, Result};
+use crate::{Engine, EngineError, LayerState, Result, space};
 
-/// The largest tar that is read where nothing is unpacked, in bytes: no bomb, and more than any layer has.
-pub(crate) const MAX_TAR_SIZE: u64 = 1 << 40;
 /// How often a layer is fetched anew when what arrived is not what the manifest says.
 const VERIFICATION_ATTEMPTS: u32 = 3;
 
@@ -262,7 +261,8 @@ fn unpack_into(
     planned: &PlannedLayer,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Unpacked> {
-    let failed = |source| EngineError::Layer { digest: planned.descriptor.digest.clone(), source };
+    let digest = &planned.descriptor.digest;
+    let failed = |error| space::layer_failed("register", digest, store.root(), error);
     let stream =
         StreamOptions { compression: None, digest: Some(planned.descriptor.digest.algorithm()) };
     match store.driver() {
@@ -271,8 +271,7 @@ fn unpack_into(
                 .map_err(failed)
         }
         DriverKind::Overlay2 => {
-            let max_tar_size = Some(store.free_space()?);
-            let options = ApplyOptions { max_tar_size, ..ApplyOptions::default() };
+            let options = space::apply_options(store)?;
             let tar_split = staged.tar_split()?;
             archive::unpack(source, staged.path(), tar_split, &stream, &options, progress)
                 .map_err(failed)

@@ -13,7 +13,7 @@ use registry::{Access, Credentials, RegistryError, Remote, Target};
 use spec::{Descriptor, ImageConfig, ImageId, MAX_CONFIG_SIZE, Platform, Raw, Reference, Tag};
 use store::{Commit, DriverKind, Lease, NewImage, SmallBlob};
 
-pub(crate) use layer::{LayerJobs, MAX_TAR_SIZE};
+pub(crate) use layer::LayerJobs;
 
 use crate::engine::blocking;
 use crate::progress::ProgressEvent;
@@ -197,6 +197,8 @@ impl Pull<'_> {
                 if layer.present { LayerState::AlreadyExists } else { LayerState::PullingFsLayer };
             self.progress.layer(&layer.label(), state);
         }
+        let (store, layers) = (self.engine.store().clone(), plan.layers.clone());
+        blocking(move || plan::require_room(&store, &layers)).await?;
         let missing = plan.layers.iter().filter(|layer| !layer.present);
         try_join_all(missing.map(|layer| self.layer(layer))).await
     }

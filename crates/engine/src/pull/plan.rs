@@ -3,6 +3,7 @@
 use spec::{ChainId, Descriptor, DiffId, ImageId, ImageManifest, Repository};
 use store::{Hmac, Lease, Source, Store};
 
+use crate::space::{self, Coming};
 use crate::{EngineError, Result};
 
 /// What a pull has to do.
@@ -68,6 +69,17 @@ impl Plan {
         };
         self.layers.iter().map(|layer| (layer.diff_id.clone(), source(layer))).collect()
     }
+}
+
+/// Fails if what is missing cannot fit on the disk. Blocking.
+pub(super) fn require_room(store: &Store, layers: &[PlannedLayer]) -> Result<()> {
+    let mut coming = Vec::new();
+    for layer in layers.iter().filter(|layer| !layer.present) {
+        let Descriptor { digest, size, .. } = &layer.descriptor;
+        let is_kept = store.blob(digest)?.is_some();
+        coming.push(Coming { blob: Some(digest).filter(|_| !is_kept), size: *size });
+    }
+    space::require(store, &coming)
 }
 
 /// Puts each layer of the manifest beside its diff ID in the config.

@@ -14,7 +14,7 @@ use super::upload::{Content, Upload};
 use super::{Push, refused};
 use crate::engine::blocking;
 use crate::transfer::{Transfers, Watcher, Watchers};
-use crate::{EngineError, LayerState, Result};
+use crate::{EngineError, LayerState, Result, space};
 
 /// How many repositories a layer is tried to be mounted from. Each try is a request; more rarely help.
 const MOUNT_ATTEMPTS: usize = 3;
@@ -221,8 +221,8 @@ impl Job {
             };
             let kept = store.layer(&layer.chain_id)?.and_then(|layer| layer.blob);
             let spool = store.spool(&lease)?;
-            let failed =
-                |source| EngineError::Layer { digest: layer.diff_id.digest().clone(), source };
+            let digest = layer.diff_id.digest();
+            let failed = |error| space::layer_failed("compress", digest, store.root(), error);
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
             let io_failed = |source| failed(archive::ArchiveError::SplitWrite(source));
             let mut encoder = GzipEncoder::new(spool, LAYER_LEVEL, threads).map_err(io_failed)?;

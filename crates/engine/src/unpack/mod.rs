@@ -20,7 +20,7 @@ use store::{Image, Lease, Store};
 use crate::cancel::{CancelOnDrop, Cancelled};
 use crate::engine::blocking;
 use crate::progress::ProgressEvent;
-use crate::{Engine, EngineError, Progress, Result, resolve};
+use crate::{Engine, EngineError, Progress, Result, resolve, space};
 
 /// What to unpack, and where.
 #[derive(Clone, Debug)]
@@ -45,6 +45,7 @@ impl Engine {
         let store = self.store().clone();
         blocking(move || {
             let image = image_for(&store, &lease, &request.name, request.platform.as_ref())?;
+            space::require_unpacked(&store, &image, &request.directory)?;
             let site = Site::new(&request.directory)?;
             let rootfs = if request.bundle { site.path.join("rootfs") } else { site.path.clone() };
             if request.bundle {
@@ -201,7 +202,7 @@ impl Work<'_> {
         let layer = self.cancelled.clone().guard(layer);
         let stream = StreamOptions::default();
         let unpacked = archive::extract(layer, rootfs, &stream, &options, &|_| {})
-            .map_err(|source| EngineError::Layer { digest: diff_id.digest().clone(), source })?;
+            .map_err(|error| space::layer_failed("unpack", diff_id.digest(), rootfs, error))?;
         Ok(unpacked.applied.diff_id)
     }
 

@@ -51,7 +51,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let _transaction = self.removal()?;
-        find(&directory, None)
+        find(&directory, &[])
     }
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn write_with_room<T>(
         if !matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             return Err(error);
         }
-        match make_room(directory, keep, 1) {
+        match make_room(directory, &[keep.to_owned()], 1) {
             Ok(1..) => {}
             Ok(0) => return Err(error),
             Err(failure) => {
@@ -82,9 +82,13 @@ pub(crate) fn write_with_room<T>(
 }
 
 /// Gives up partial downloads that nobody holds, the oldest first, until `needed` bytes of the disk are free that were not;
-/// returns how many are. If all of them together are not enough, they stay. The one at `keep` stays, too.
-pub(crate) fn make_room(directory: &Path, keep: &Path, needed: u64) -> Result<u64, StoreError> {
-    let mut leftovers = find(directory, Some(keep))?;
+/// returns how many are. If all of them together are not enough, they stay. Those at `keep` stay, too.
+pub(crate) fn make_room(
+    directory: &Path,
+    keep: &[PathBuf],
+    needed: u64,
+) -> Result<u64, StoreError> {
+    let mut leftovers = find(directory, keep)?;
     if leftovers.iter().map(|leftover| leftover.size).sum::<u64>() < needed {
         return Ok(0);
     }
@@ -99,6 +103,20 @@ pub(crate) fn make_room(directory: &Path, keep: &Path, needed: u64) -> Result<u6
         tracing::info!(path = %leftover.path.display(), size = leftover.size, "partial download given up to make room");
     }
     Ok(freed)
+}
+
+/// Returns what a download takes of the disk, and whether somebody is at it.
+pub(crate) fn look_at(path: &Path) -> Result<(u64, bool), StoreError> {
+    match File::open(path) {
+        Ok(file) => {
+            let metadata =
+                file.metadata().map_err(|error| StoreError::io("look at", path, error))?;
+            // Shared, for a moment: a download that begins just now goes on in a file of its own.
+            Ok((metadata.blocks().saturating_mul(512), file.try_lock_shared().is_err()))
+        }
+        Err(error) if files::is_missing(&error) => Ok((0, false)),
+        Err(error) => Err(StoreError::io("open", path, error)),
+    }
 }
 
 /// Adds up what partial downloads take that nobody holds, where nothing can be written and so none can begin.
@@ -119,11 +137,11 @@ fn size_of_idle(directory: &Path) -> Result<u64, StoreError> {
     Ok(size)
 }
 
-fn find(directory: &Path, except: Option<&Path>) -> Result<Vec<Leftover>, StoreError> {
+fn find(directory: &Path, except: &[PathBuf]) -> Result<Vec<Leftover>, StoreError> {
     let mut leftovers = Vec::new();
     for name in files::names(directory)?.iter().filter(|name| !name.ends_with(STATE_SUFFIX)) {
         let path = directory.join(name);
-        if Some(path.as_path()) == except {
+        if except.contains(&path) {
             continue;
         }
         let Some(file) = files::sound(open_existing(&path)) else { continue };

@@ -34,7 +34,7 @@ use spec::Digest;
 use crate::durability::Durability;
 use crate::garbage::Trash;
 use crate::lock::Transaction;
-use crate::{Lease, Store, StoreError, files};
+use crate::{Lease, Room, Store, StoreError, files};
 
 pub use self::claim::SegmentWriter;
 use self::progress::Progress;
@@ -102,7 +102,7 @@ impl Store {
         let directory = self.paths().ingest();
         // A sweep renames files that nobody has locked.
         let unlocked = self.no_transaction()?;
-        let shared_path = directory.join(format!("{}-{}", digest.algorithm(), digest.hex()));
+        let shared_path = self.paths().partial(digest);
         for path in [&shared_path, &state_path(&shared_path)] {
             files::make_way(path, &self.paths().trash())?;
         }
@@ -363,7 +363,8 @@ fn state_path(path: &Path) -> PathBuf {
 fn find_room(directory: &Path, path: &Path, needed: u64) -> Result<(), StoreError> {
     match check_room(directory, path, needed) {
         Err(StoreError::TooFull { available, .. })
-            if leftover::make_room(directory, path, needed - available)? > 0 =>
+            if leftover::make_room(directory, &[path.to_owned()], needed - available.bytes)?
+                > 0 =>
         {
             check_room(directory, path, needed)
         }
@@ -373,10 +374,10 @@ fn find_room(directory: &Path, path: &Path, needed: u64) -> Result<(), StoreErro
 
 /// Compares what is needed with what the file system has.
 fn check_room(directory: &Path, path: &Path, needed: u64) -> Result<(), StoreError> {
-    let room = rustix::fs::statvfs(directory)
-        .map_err(|error| StoreError::io("look at", directory, error.into()))?;
-    let available = room.f_bavail.saturating_mul(room.f_frsize);
-    if needed > available {
+    let available =
+        Room::at(directory).map_err(|error| StoreError::io("look at", directory, error))?;
+    if needed > available.bytes {
+        let needed = Room { bytes: needed, inodes: None };
         return Err(StoreError::TooFull { path: path.to_owned(), needed, available });
     }
     Ok(())

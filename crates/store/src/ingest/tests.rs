@@ -361,10 +361,16 @@ fn room_is_made_by_the_oldest_if_that_is_enough() {
     let directory = root.store.paths().ingest();
     let [first, second, third] =
         [3, 2, 1].map(|hours| leave(&root, &hours.to_string(), SIZE, Duration::from_hours(hours)));
-    assert_eq!(leftover::make_room(&directory, &first, 2 * SIZE + 1).unwrap(), 0);
-    assert_eq!(leftover::make_room(&directory, &first, SIZE + 1).unwrap(), 2 * SIZE);
+    assert_eq!(
+        leftover::make_room(&directory, std::slice::from_ref(&first), 2 * SIZE + 1).unwrap(),
+        0
+    );
+    assert_eq!(
+        leftover::make_room(&directory, std::slice::from_ref(&first), SIZE + 1).unwrap(),
+        2 * SIZE
+    );
     assert!(first.exists() && !second.exists() && !third.exists());
-    assert_eq!(leftover::make_room(&directory, &second, 1).unwrap(), SIZE);
+    assert_eq!(leftover::make_room(&directory, std::slice::from_ref(&second), 1).unwrap(), SIZE);
     assert!(!first.exists());
 }
 

@@ -1,0 +1,194 @@
+//! Every command on a disk without a byte, without an inode, and on one that can only be read.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use rustix::mount::{
+    MountFlags, UnmountFlags, mount, mount_bind_recursive, mount_remount, unmount,
+};
+use test_support::image::{Compression, Image, Layer};
+use test_support::servers::LocalRegistry;
+use test_support::tar::{Entry, Writer};
+
+use super::support::{Done, Home, files_below, is_root, noise, run, small_image};
+
+/// A small file system under the data root of a home.
+struct Disk<'a>(&'a Path);
+
+impl<'a> Disk<'a> {
+    fn mount(at: &'a Path) -> Self {
+        fs::create_dir_all(at).unwrap();
+        mount("tmpfs", at, "tmpfs", MountFlags::empty(), Some(c"size=12m,nr_inodes=1000")).unwrap();
+        Self(at)
+    }
+
+    fn fill_bytes(&self) {
+        let mut file = File::create(self.0.join("ballast")).unwrap();
+        io::copy(&mut io::repeat(1), &mut file).unwrap_err();
+    }
+
+    fn fill_inodes(&self) {
+        let folder = self.0.join("ballasts");
+        fs::create_dir_all(&folder).unwrap();
+        let full = (0..1000).any(|number| File::create(folder.join(number.to_string())).is_err());
+        assert!(full);
+    }
+
+    fn protect(&self) {
+        mount_bind_recursive(self.0, self.0).unwrap();
+        mount_remount(self.0, MountFlags::BIND | MountFlags::RDONLY, "").unwrap();
+    }
+}
+
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        while unmount(self.0, UnmountFlags::DETACH).is_ok() {}
+    }
+}
+
+fn with_driver(home: &Home, driver: &str, arguments: &[&str]) -> Done {
+    run(home.longshore().args(["--storage-driver", driver]).args(arguments), "")
+}
+
+/// What only reads, where the image is `name`, and archives go to `out`.
+fn reads<'a>(name: &'a str, out: &'a str, target: &'a str) -> Vec<Vec<&'a str>> {
+    vec![
+        vec!["images"],
+        vec!["images", "--tree"],
+        vec!["inspect", name],
+        vec!["history", name],
+        vec!["save", "-o", out, name],
+        vec!["push", "-q", name],
+        vec!["info"],
+        vec!["system", "df", "-v"],
+        vec!["system", "check", "--deep"],
+        vec!["unpack", name, target],
+    ]
+}
+
+/// What writes.
+fn writes<'a>(name: &'a str, other: &'a str, archive: &'a str, tar: &'a str) -> Vec<Vec<&'a str>> {
+    vec![
+        vec!["pull", "-q", other],
+        vec!["load", "-q", "-i", archive],
+        vec!["import", tar, "imported:1"],
+        vec!["tag", name, "tagged:1"],
+    ]
+}
+
+/// What takes away, for which there is room on a full disk.
+fn removals(name: &str) -> [Vec<&str>; 2] {
+    [vec!["rmi", name], vec!["prune", "-a", "-f"]]
+}
+
+#[test]
+fn what_only_reads_works_on_full_and_protected_disks_and_what_writes_says_why() {
+    if !is_root() {
+        println!("skipped: needs the right to mount");
+        return;
+    }
+    let registry = LocalRegistry::start().unwrap();
+    for tag in ["1", "2"] {
+        small_image(tag.parse().unwrap()).push(&registry.client(), "app", tag).unwrap();
+    }
+    let [here, other] = ["1", "2"].map(|tag| format!("{}/app:{tag}", registry.address()));
+    let elsewhere = Home::new();
+    elsewhere.run(&["pull", "-q", &other]).success();
+    let [archive, tar] = ["image.tar", "rootfs.tar"].map(|name| elsewhere.path().join(name));
+    let [archive, tar] = [archive, tar].map(|path| path.to_str().unwrap().to_owned());
+    elsewhere.run(&["save", "-o", &archive, &other]).success();
+    let mut writer = Writer::new(File::create(&tar).unwrap());
+    writer.append(&Entry::file("file", noise(9, 50_000))).unwrap();
+    writer.finish().unwrap();
+    for driver in ["overlay2", "packed"] {
+        for state in ["bytes", "inodes", "protected"] {
+            let home = Home::new();
+            let root = home.data_root();
+            let disk = Disk::mount(&root);
+            let run = |arguments: &[&str]| with_driver(&home, driver, arguments);
+            run(&["pull", "-q", &here]).success();
+            let (out, target) = (home.path().join("out.tar"), home.path().join("target"));
+            let (out, target) = (out.to_str().unwrap(), target.to_str().unwrap());
+            match state {
+                "bytes" => disk.fill_bytes(),
+                "inodes" => disk.fill_inodes(),
+                _ => disk.protect(),
+            }
+            for command in reads(&here, out, target) {
+                let done = run(&command);
+                assert!(done.ok, "{driver} {state} {command:?}: {}", done.stderr);
+            }
+            let why = if state == "protected" {
+                "ead-only file system"
+            } else {
+                "no space left on device"
+            };
+            for command in writes(&here, &other, &archive, &tar) {
+                let error = run(&command).failure();
+                assert!(error.contains(why), "{driver} {state} {command:?}: {error}");
+            }
+            if state == "protected" {
+                for command in removals(&here) {
+                    let error = run(&command).failure();
+                    assert!(error.contains(why), "{driver} {state} {command:?}: {error}");
+                }
+                continue;
+            }
+            run(&["rmi", &here]).success();
+            assert_eq!(run(&["images", "-aq"]).success(), "", "{driver} {state}");
+        }
+    }
+}
+
+/// An image of layers that no compression makes smaller, of these sizes in MiB.
+fn large_image(layers: &[usize]) -> Image {
+    let mut image = Image::builder();
+    for (seed, size) in (20..).zip(layers) {
+        let file = Entry::file(format!("file-{seed}"), noise(seed, size << 20));
+        image = image.layer(Layer::new(Compression::Gzip, &[file]));
+    }
+    image.build()
+}
+
+#[test]
+fn a_disk_that_is_too_small_is_no_fault_of_the_image() {
+    if !is_root() {
+        println!("skipped: needs the right to mount");
+        return;
+    }
+    let registry = LocalRegistry::start().unwrap();
+    large_image(&[7, 7]).push(&registry.client(), "app", "two").unwrap();
+    large_image(&[14]).push(&registry.client(), "app", "one").unwrap();
+    let [one, two] = ["one", "two"].map(|tag| format!("{}/app:{tag}", registry.address()));
+    for driver in ["overlay2", "packed"] {
+        let roomy = Home::new();
+        let archive = roomy.path().join("two.tar");
+        let archive = archive.to_str().unwrap();
+        for name in [&one, &two] {
+            with_driver(&roomy, driver, &["pull", "-q", name]).success();
+        }
+        with_driver(&roomy, driver, &["save", "-o", archive, &two]).success();
+        let home = Home::new();
+        let root = home.data_root();
+        let _disk = Disk::mount(&root);
+        let error = with_driver(&home, driver, &["pull", &two]).failure();
+        assert!(error.contains("no space left on device for"), "{driver}: {error}");
+        assert!(error.contains("at least ") && error.contains(" are needed and "), "{error}");
+        assert_eq!(files_below(&root.join("longshore/ingest")), [""; 0], "before the transfer");
+        let error = with_driver(&home, driver, &["load", "-i", archive]).failure();
+        assert!(error.contains("no space left on device"), "{driver}: {error}");
+        assert!(error.contains(" are free in `"), "{driver}: {error}");
+        // Somewhere else, of which the data root knows nothing.
+        for (name, expected) in
+            [(&one, "no space left on device for"), (&two, "failed to unpack layer")]
+        {
+            let target = root.join("target");
+            let unpack = ["unpack", name, target.to_str().unwrap()];
+            let error = with_driver(&roomy, driver, &unpack).failure();
+            assert!(error.contains(expected), "{driver}: {error}");
+            assert!(error.contains("no space left on device"), "{driver}: {error}");
+            assert!(!target.exists());
+        }
+    }
+}
