@@ -141,12 +141,30 @@ impl Store {
         Ok(parents)
     }
 
+    /// Forgets what lists said of images and layers that are gone. No transaction of this thread may be running: a list waits
+    /// for one while it has the catalog.
+    pub(crate) fn forget_described(&self, images: &[ImageId], layers: &[ChainId]) {
+        let mut catalog = self.catalog();
+        for id in images {
+            catalog.images.remove(id);
+        }
+        for chain in layers {
+            catalog.sizes.remove(chain);
+        }
+    }
+
     fn catalog(&self) -> MutexGuard<'_, Catalog> {
         self.known_images().lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Catalog {
+    /// Returns how many images and sizes are in memory.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.images.len(), self.sizes.len())
+    }
+
     /// Reads the catalog on disk. One that is missing, torn or of another kind is no catalog.
     fn load(&mut self, store: &Store) {
         if std::mem::replace(&mut self.is_loaded, true) {

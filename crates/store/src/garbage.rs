@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use spec::{ChainId, Digest, ImageId};
 
@@ -266,6 +267,7 @@ impl Collection<'_> {
         if files::remove_file(&store.paths().config(id))? {
             files::sync_dir(&store.paths().configs())?;
             self.done.images.push(id.clone());
+            store.image_cache().forget(id);
         }
         step("config removed");
         if self.trash.take(&store.paths().image_metadata(id))? {
@@ -314,6 +316,7 @@ impl Collection<'_> {
         let layer = store.layer(chain);
         // The entry first: a layer without its files must not be found.
         self.trash.take_entry(&entry)?;
+        store.known_layers().lock().unwrap_or_else(PoisonError::into_inner).remove(chain);
         files::sync_dir(&store.paths().layers())?;
         step("layer entry removed");
         match layer {
@@ -370,6 +373,8 @@ impl Collection<'_> {
             if files::remove_file(&self.store.paths().blob(&digest))? {
                 self.directories.insert(self.store.paths().blobs(digest.algorithm()));
             }
+            let links = self.store.known_links();
+            links.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest);
             step("blob removed");
         }
         Ok(())
@@ -387,8 +392,8 @@ impl Used {
     fn find(store: &Store) -> Result<Option<Self>, StoreError> {
         let mut layers = HashSet::new();
         for id in store.images()? {
-            match store.image(&id) {
-                Ok(Some(image)) => layers.extend(image.layers.iter().cloned()),
+            match store.layers_of(&id) {
+                Ok(Some(of_image)) => layers.extend(of_image.iter().cloned()),
                 Ok(None) => {}
                 Err(error) => {
                     let error: &dyn std::error::Error = &error;

@@ -39,10 +39,14 @@ pub(crate) struct ImageCache(Mutex<Cached>);
 struct Cached {
     images: HashMap<ImageId, Arc<Image>>,
     bytes: usize,
+    /// What removals ask of every image.
+    layers: HashMap<ImageId, Arc<[ChainId]>>,
 }
 
-/// Bound of the memory for images, in bytes of their configs: some 3,000 usual ones.
-const MAX_CACHED: usize = 16 << 20;
+/// Bound of the memory for images, in bytes of their configs: some 1,500 usual ones. Parsed, each byte takes about nine.
+const MAX_CACHED: usize = 6 << 20;
+/// Bound of the memory for their layers: 16,384 images of ten layers take about 15 MB.
+const MAX_LAYERS: usize = 1 << 14;
 const PARENT: &str = "parent";
 const LAST_UPDATED: &str = "lastUpdated";
 
@@ -51,7 +55,12 @@ impl Store {
     pub fn image(&self, id: &ImageId) -> Result<Option<Arc<Image>>, StoreError> {
         let path = self.paths().config(id);
         if let Some(image) = self.image_cache().get(id) {
-            return Ok(files::exists(&path)?.then_some(image));
+            if files::exists(&path)? {
+                return Ok(Some(image));
+            }
+            // Another process has removed it.
+            self.image_cache().forget(id);
+            return Ok(None);
         }
         let Some(bytes) = files::read(&path, MAX_CONFIG_SIZE)? else { return Ok(None) };
         let config = Raw::verify(Bytes::from(bytes), id.digest(), ImageConfig::parse)
@@ -61,6 +70,17 @@ impl Store {
         let image = Arc::new(Image { id: id.clone(), config, layers });
         self.image_cache().put(&image);
         Ok(Some(image))
+    }
+
+    /// Returns the layers of an image, the bottom one first, without keeping its config in memory for it.
+    pub(crate) fn layers_of(&self, id: &ImageId) -> Result<Option<Arc<[ChainId]>>, StoreError> {
+        if let Some(layers) = self.image_cache().layers(id) {
+            return Ok(files::exists(&self.paths().config(id))?.then_some(layers));
+        }
+        let Some(image) = self.image(id)? else { return Ok(None) };
+        let layers: Arc<[ChainId]> = image.layers.as_slice().into();
+        self.image_cache().put_layers(id, &layers);
+        Ok(Some(layers))
     }
 
     /// Lists all images, in no particular order.
@@ -144,15 +164,92 @@ impl ImageCache {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).images.get(id).cloned()
     }
 
+    fn layers(&self, id: &ImageId) -> Option<Arc<[ChainId]>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).layers.get(id).cloned()
+    }
+
+    fn put_layers(&self, id: &ImageId, layers: &Arc<[ChainId]>) {
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if cached.layers.len() >= MAX_LAYERS {
+            cached.layers.clear();
+        }
+        cached.layers.insert(id.clone(), Arc::clone(layers));
+    }
+
+    /// Forgets an image that is gone.
+    pub(crate) fn forget(&self, id: &ImageId) {
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.layers.remove(id);
+        if let Some(image) = cached.images.remove(id) {
+            cached.bytes -= image.config.bytes().len();
+        }
+    }
+
+    /// Returns how many images are in memory, and how many bytes their configs have.
+    #[cfg(test)]
+    fn held(&self) -> (usize, usize) {
+        let cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (cached.images.len() + cached.layers.len(), cached.bytes)
+    }
+
     fn put(&self, image: &Arc<Image>) {
         let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let size = image.config.bytes().len();
         if cached.bytes + size > MAX_CACHED {
-            *cached = Cached::default();
+            cached.images.clear();
+            cached.bytes = 0;
         }
         if size <= MAX_CACHED && cached.images.insert(image.id.clone(), Arc::clone(image)).is_none()
         {
             cached.bytes += size;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{Root, Sample};
+
+    #[test]
+    fn what_is_gone_takes_no_memory() {
+        let root = Root::packed();
+        let store = &root.store;
+        let samples =
+            [("one:1", "a"), ("two:1", "b")].map(|(name, word)| Sample::new(name, &[word]));
+        for sample in &samples {
+            sample.pull(store).unwrap();
+            let image = store.image(&sample.id()).unwrap().unwrap();
+            assert_eq!(*store.layers_of(&sample.id()).unwrap().unwrap(), *image.layers);
+            assert!(store.layer_size(&image.layers[0]).unwrap().is_some());
+        }
+        assert_eq!(store.describe_images().unwrap().len(), 2);
+        let size = store.image_cache().held().1;
+        let [ours, others] = &samples;
+        ours.untag(store);
+        store.remove_image(&ours.id()).unwrap();
+        assert_eq!(store.image_cache().held(), (2, size / 2));
+        assert_eq!(store.known_layers().lock().unwrap().len(), 1);
+        assert_eq!(store.known_links().lock().unwrap().len(), 1);
+        assert_eq!(store.known_images().lock().unwrap().held(), (1, 1));
+        // By another process, or a dockerd.
+        let other = root.reopen();
+        others.untag(&other);
+        other.remove_image(&others.id()).unwrap();
+        assert!(store.image(&others.id()).unwrap().is_none());
+        assert_eq!(store.image_cache().held(), (0, 0));
+    }
+
+    #[test]
+    fn configs_are_bounded() {
+        let cache = ImageCache::default();
+        for number in 0..20 {
+            let json = format!(r#"{{"config":{{"x":"{number}{}"}}}}"#, "x".repeat(1 << 20));
+            let config = Raw::parse(Bytes::from(json), ImageConfig::parse).unwrap();
+            let id = ImageId::new(spec::Digest::sha256(number.to_string().as_bytes()));
+            cache.put(&Arc::new(Image { id, config, layers: Vec::new() }));
+            assert!(cache.held().1 <= MAX_CACHED);
+        }
+        assert!(cache.held().0 >= 2);
     }
 }

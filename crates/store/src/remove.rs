@@ -44,6 +44,7 @@ impl Store {
         drop(transaction);
         trash.empty();
         drop(lease);
+        self.forget_described(&collected.images, &collected.layers);
         self.reserve().refill();
         let deferred = !collected.images.contains(id);
         Ok(RemovedImage { layers: collected.layers, deferred })

@@ -11,4 +11,4 @@ mod shortage;
 mod support;
 
 pub(crate) use self::crash::step;
-pub(crate) use self::support::Root;
+pub(crate) use self::support::{Root, Sample};
