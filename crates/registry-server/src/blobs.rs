@@ -20,6 +20,7 @@ impl RegistryServer {
         digest: Digest,
         method: &Method,
         headers: &HeaderMap,
+        piece: usize,
     ) -> Result<Response<Body>, Failure> {
         let (storage, wanted_digest) = (Arc::clone(&self.storage), digest.clone());
         let blob = blocking(move || storage.open_blob(&repository, &wanted_digest)).await?;
@@ -49,7 +50,7 @@ impl RegistryServer {
         let length = part.end - part.start;
         let mut response = reply::empty(status);
         if method == Method::GET {
-            *response.body_mut() = reply::stream_file(blob.file, part);
+            *response.body_mut() = reply::stream_file(blob.file, part, piece);
         }
         let headers = response.headers_mut();
         if let Some(range) = range {

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_TYPE, HeaderMap};
 use http::{Response, StatusCode};
-use hyper::body::Incoming;
 use serde_json::json;
 use spec::{MAX_MANIFEST_SIZE, Manifest, MediaType};
 
 use crate::error::{Code, Failure};
 use crate::name::RepositoryName;
-use crate::receive::{blocking, collect};
+use crate::receive::{Arriving, blocking, collect};
 use crate::reply::{self, Body};
 use crate::route::Named;
 use crate::server::RegistryServer;
@@ -46,7 +45,7 @@ impl RegistryServer {
         repository: RepositoryName,
         named: Named,
         headers: &HeaderMap,
-        body: Incoming,
+        body: Arriving,
     ) -> Result<Response<Body>, Failure> {
         let reference = match named {
             Named::Reference(reference) => reference,
@@ -55,7 +54,7 @@ impl RegistryServer {
                     .detail(json!({ "reference": text })));
             }
         };
-        let bytes = collect(body, MAX_MANIFEST_SIZE).await?;
+        let (bytes, _memory) = collect(body, MAX_MANIFEST_SIZE, &self.documents).await?;
         let digest = digest_of(&reference, &bytes);
         let tag = match &reference {
             Reference::Tag(tag) => Some(tag.clone()),

@@ -2,21 +2,26 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 
 use crate::error::{Code, Failure, ServerError};
 use crate::sessions::Session;
 
-/// Bytes that are hashed and written in one go, on a blocking thread, while the next are received.
-/// An upload thus holds about twice this in memory.
-const BATCH_SIZE: usize = 512 << 10;
-
-/// A client that sends nothing for so long is gone.
-const STALL: Duration = Duration::from_mins(1);
+/// A body that arrives.
+#[derive(Debug)]
+pub(crate) struct Arriving {
+    pub(crate) body: Incoming,
+    /// Bytes that are hashed and written in one go, on a blocking thread, while the next are
+    /// received. An upload holds about twice this in memory.
+    pub(crate) piece: usize,
+    /// A client that sends nothing for so long is gone.
+    pub(crate) stall: Duration,
+}
 
 /// Runs blocking work on the threads for it.
 pub(crate) async fn blocking<T: Send + 'static>(
@@ -35,18 +40,32 @@ async fn joined<T, E: Into<Failure>>(work: JoinHandle<Result<T, E>>) -> Result<T
     }
 }
 
-/// Reads a whole body of at most `limit` bytes.
-pub(crate) async fn collect(body: Incoming, limit: u64) -> Result<Bytes, Failure> {
-    let size = usize::try_from(limit).unwrap_or(usize::MAX);
-    let collected = tokio::time::timeout(STALL, Limited::new(body, size).collect()).await;
-    match collected.map_err(|_| stalled())? {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(Failure::new(Code::SizeInvalid, format!("more than the {limit} bytes allowed"))
-                .status(StatusCode::PAYLOAD_TOO_LARGE))
+/// Reads a whole body of at most `limit` bytes, as far as there are permits of `memory`, one for
+/// each KiB that has come.
+pub(crate) async fn collect(
+    mut arriving: Arriving,
+    limit: u64,
+    memory: &Semaphore,
+) -> Result<(Bytes, Vec<SemaphorePermit<'_>>), Failure> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let collecting = async {
+        let (mut bytes, mut held) = (BytesMut::new(), Vec::new());
+        while let Some(frame) = arriving.body.frame().await {
+            let data = frame.map_err(|error| cut(&error))?.into_data().unwrap_or_default();
+            if data.len() > limit - bytes.len() {
+                let message = format!("more than the {limit} bytes allowed");
+                return Err(
+                    Failure::new(Code::SizeInvalid, message).status(StatusCode::PAYLOAD_TOO_LARGE)
+                );
+            }
+            let size = u32::try_from(data.len().div_ceil(1024)).unwrap_or(u32::MAX);
+            // Never closed.
+            held.extend(memory.acquire_many(size).await.ok());
+            bytes.extend_from_slice(&data);
         }
-        Err(error) => Err(cut(&*error)),
-    }
+        Ok((bytes.freeze(), held))
+    };
+    tokio::time::timeout(arriving.stall, collecting).await.map_err(|_| stalled())?
 }
 
 /// Appends a body to an upload, and gives the upload back. No more than `limit` bytes are taken.
@@ -55,7 +74,7 @@ pub(crate) async fn collect(body: Incoming, limit: u64) -> Result<Bytes, Failure
 /// and with it the request, is dropped in the middle: the client may go on from there.
 pub(crate) async fn append(
     session: Session,
-    body: Incoming,
+    body: Arriving,
     limit: Option<u64>,
 ) -> Result<Session, Failure> {
     joined(tokio::spawn(append_all(session, body, limit))).await
@@ -63,15 +82,16 @@ pub(crate) async fn append(
 
 async fn append_all(
     session: Session,
-    mut body: Incoming,
+    arriving: Arriving,
     limit: Option<u64>,
 ) -> Result<Session, Failure> {
+    let Arriving { mut body, piece, stall } = arriving;
     let mut room = limit.unwrap_or(u64::MAX);
     let mut writer = Writer::Idle(session);
     let mut batch = Vec::new();
     let mut size = 0;
     let end = loop {
-        let data = match tokio::time::timeout(STALL, body.frame()).await {
+        let data = match tokio::time::timeout(stall, body.frame()).await {
             Err(_) => break Err(stalled()),
             Ok(None) => break Ok(()),
             Ok(Some(Err(error))) => break Err(cut(&error)),
@@ -83,7 +103,7 @@ async fn append_all(
         room = left;
         size += data.len();
         batch.push(data);
-        if size >= BATCH_SIZE {
+        if size >= piece {
             size = 0;
             writer = writer.write(std::mem::take(&mut batch)).await?;
         }

@@ -28,10 +28,6 @@ pub(crate) const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject"
 pub(crate) const OCI_FILTERS: HeaderName = HeaderName::from_static("oci-filters-applied");
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
-/// Large enough that a switch to a blocking thread costs nothing beside the copy, small enough
-/// that a thousand downloads, with two chunks each, fit in memory.
-const CHUNK_SIZE: u64 = 512 << 10;
-
 /// A response without a body.
 pub(crate) fn empty(status: StatusCode) -> Response<Body> {
     with_body(status, Bytes::new())
@@ -132,10 +128,10 @@ pub(crate) fn set_length(headers: &mut HeaderMap, length: u64) {
     headers.insert(CONTENT_LENGTH, length.into());
 }
 
-/// Streams a part of a file: each chunk is read, on a blocking thread, while the one before it is
-/// being sent.
-pub(crate) fn stream_file(file: File, range: Range<u64>) -> Body {
-    let next = Reading { file, next: range.start, end: range.end };
+/// Streams a part of a file in pieces: each is read, on a blocking thread, while the one before it
+/// is being sent.
+pub(crate) fn stream_file(file: File, range: Range<u64>, piece: usize) -> Body {
+    let next = Reading { file, next: range.start, end: range.end, piece: piece as u64 };
     let chunks = stream::try_unfold(next.start(), async |reading: Option<Read>| {
         let Some(reading) = reading else { return Ok(None) };
         let (chunk, rest) = reading.await.map_err(io::Error::other)??;
@@ -150,6 +146,7 @@ struct Reading {
     file: File,
     next: u64,
     end: u64,
+    piece: u64,
 }
 
 impl Reading {
@@ -159,7 +156,7 @@ impl Reading {
     }
 
     fn read(mut self) -> io::Result<(Bytes, Reading)> {
-        let size = CHUNK_SIZE.min(self.end - self.next);
+        let size = self.piece.min(self.end - self.next);
         let mut chunk = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
         self.file.seek(SeekFrom::Start(self.next))?;
         (&mut self.file).take(size).read_to_end(&mut chunk)?;

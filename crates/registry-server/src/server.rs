@@ -20,14 +20,21 @@ use tokio::task::JoinSet;
 
 use crate::error::{Code, Failure, ServerError};
 use crate::query::Query;
+use crate::receive::Arriving;
 use crate::reply::{self, Body};
 use crate::route::{self, Target};
 use crate::sessions::Sessions;
 use crate::storage::{Durability, Storage};
 
-/// Requests answered at once; more wait for their turn. Each may hold two chunks of a download or
-/// two batches of an upload, about 2 MiB.
-const MAX_REQUESTS: usize = 512;
+/// Requests that move large pieces at once: each may hold two chunks of a download or two batches
+/// of an upload, about 1 MiB. Nobody waits for a place among them, since a slow client may keep its
+/// own for as long as it likes: the others move small pieces.
+const MAX_LARGE: usize = 512;
+const LARGE_PIECE: usize = 512 << 10;
+const SMALL_PIECE: usize = 16 << 10;
+
+/// What documents that are being received may take of the memory, in KiB.
+const MAX_DOCUMENTS: usize = 256 << 10;
 
 /// Connections at once; more wait in the kernel's queue. One without a request holds some
 /// kilobytes, so that a crowd of idle clients keeps nobody out.
@@ -48,18 +55,40 @@ pub struct Options {
     pub root: PathBuf,
     /// When a file counts as written.
     pub durability: Durability,
+    /// How long a body may send nothing before its client is taken for gone.
+    pub stall: Duration,
+    /// How many requests may move large pieces at once.
+    pub large: usize,
 }
+
+/// A client that sends nothing for so long is gone.
+const STALL: Duration = Duration::from_mins(1);
 
 impl Options {
     /// Options for the registry in the folder `root`, with everything synced.
     pub fn new(root: impl Into<PathBuf>) -> Options {
-        Options { root: root.into(), durability: Durability::default() }
+        let (durability, stall, large) = (Durability::default(), STALL, MAX_LARGE);
+        Options { root: root.into(), durability, stall, large }
     }
 
     /// Sets when a file counts as written.
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Options {
         self.durability = durability;
+        self
+    }
+
+    /// Sets how long a body may send nothing.
+    #[must_use]
+    pub fn stall(mut self, stall: Duration) -> Options {
+        self.stall = stall;
+        self
+    }
+
+    /// Sets how many requests may move large pieces at once.
+    #[must_use]
+    pub fn large(mut self, large: usize) -> Options {
+        self.large = large;
         self
     }
 }
@@ -69,8 +98,11 @@ impl Options {
 pub struct RegistryServer {
     pub(crate) storage: Arc<Storage>,
     pub(crate) sessions: Sessions,
-    /// A place for each request that is being answered.
-    requests: Arc<Semaphore>,
+    /// A place for each request that moves large pieces.
+    large: Arc<Semaphore>,
+    /// A permit for each KiB of documents that are being received.
+    pub(crate) documents: Semaphore,
+    stall: Duration,
 }
 
 impl RegistryServer {
@@ -79,8 +111,9 @@ impl RegistryServer {
     /// [`ServerError::InUse`] where another server has it open.
     pub fn open(options: Options) -> Result<RegistryServer, ServerError> {
         let storage = Arc::new(Storage::open(options.root, options.durability)?);
-        let requests = Arc::new(Semaphore::new(MAX_REQUESTS));
-        Ok(RegistryServer { storage, sessions: Sessions::default(), requests })
+        let large = Arc::new(Semaphore::new(options.large));
+        let (documents, stall) = (Semaphore::new(MAX_DOCUMENTS), options.stall);
+        Ok(RegistryServer { storage, sessions: Sessions::default(), large, documents, stall })
     }
 
     /// Serves every connection of `listener` until `shutdown` resolves; then takes no more, lets
@@ -157,9 +190,9 @@ impl RegistryServer {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let began = Instant::now();
         let (method, target) = (request.method().clone(), request.uri().clone());
-        // Never closed, so there always is a place in the end.
-        let place = Arc::clone(&self.requests).acquire_owned().await.ok();
-        let response = match self.dispatch(request).await {
+        let place = Arc::clone(&self.large).try_acquire_owned().ok();
+        let piece = if place.is_some() { LARGE_PIECE } else { SMALL_PIECE };
+        let response = match self.dispatch(request, piece).await {
             Ok(response) => response,
             Err(failure) => {
                 if let Some(cause) = &failure.cause {
@@ -174,8 +207,13 @@ impl RegistryServer {
         Ok(response.map(|body| reply::holding(body, place)))
     }
 
-    async fn dispatch(&self, request: Request<Incoming>) -> Result<Response<Body>, Failure> {
+    async fn dispatch(
+        &self,
+        request: Request<Incoming>,
+        piece: usize,
+    ) -> Result<Response<Body>, Failure> {
         let (head, body) = request.into_parts();
+        let body = Arriving { body, piece, stall: self.stall };
         let (method, headers) = (&head.method, &head.headers);
         let query = Query::parse(head.uri.query());
         let target = route::target(head.uri.path())?;
@@ -195,7 +233,7 @@ impl RegistryServer {
             }
             (Target::Manifest(name, named), "DELETE") => self.delete_manifest(name, named).await,
             (Target::Blob(name, digest), _) if read => {
-                self.get_blob(name, digest, method, headers).await
+                self.get_blob(name, digest, method, headers, piece).await
             }
             (Target::Blob(name, digest), "DELETE") => self.delete_blob(name, digest).await,
             (Target::Uploads(name), "POST") => self.post_upload(name, &query, body).await,

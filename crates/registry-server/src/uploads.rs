@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use hyper::body::Incoming;
 use serde_json::json;
 use spec::Digest;
 
@@ -12,7 +11,7 @@ use crate::error::{Code, Failure};
 use crate::name::RepositoryName;
 use crate::query::Query;
 use crate::range;
-use crate::receive::{self, blocking};
+use crate::receive::{self, Arriving, blocking};
 use crate::reply::{self, Body};
 use crate::route;
 use crate::server::RegistryServer;
@@ -25,7 +24,7 @@ impl RegistryServer {
         &self,
         repository: RepositoryName,
         query: &Query,
-        body: Incoming,
+        body: Arriving,
     ) -> Result<Response<Body>, Failure> {
         if let Some(mount) = query.get("mount") {
             let digest = route::digest(mount)?;
@@ -79,7 +78,7 @@ impl RegistryServer {
         repository: RepositoryName,
         id: UploadId,
         headers: &HeaderMap,
-        body: Incoming,
+        body: Arriving,
     ) -> Result<Response<Body>, Failure> {
         let session = self.enter_upload(&repository, &id).await?;
         let length = chunk_length(headers, &repository, &id, &session)?;
@@ -94,7 +93,7 @@ impl RegistryServer {
         id: UploadId,
         query: &Query,
         headers: &HeaderMap,
-        body: Incoming,
+        body: Arriving,
     ) -> Result<Response<Body>, Failure> {
         let digest = query
             .get("digest")

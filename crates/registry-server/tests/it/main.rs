@@ -6,6 +6,7 @@
 mod blobs;
 mod lifecycle;
 mod lists;
+mod load;
 mod manifests;
 mod tools;
 mod uploads;
