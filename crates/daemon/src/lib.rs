@@ -39,8 +39,8 @@ mod router;
 mod routes;
 mod run;
 mod serve;
+mod stall;
 mod tls;
-mod upload;
 
 pub use config::{
     ConfigError, ConfigFile, DaemonConfig, Defaults, Group, LogFormat, Proxies, TlsFiles, TlsMode,

@@ -13,6 +13,7 @@ use tokio::task::{JoinError, JoinSet};
 use crate::Daemon;
 use crate::idle::{IdleList, Occupied};
 use crate::listen::{Accepted, Listener};
+use crate::stall::{Stalling, WRITE_TIMEOUT};
 
 /// How long to wait when no connection can be accepted, for instance because all file descriptors are in use.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -91,7 +92,9 @@ impl Daemon {
             () = self.closed() => return,
         };
         match opened {
-            Ok(io) => self.serve_seated(io, seat, transport).await,
+            Ok(io) => {
+                self.serve_seated(Stalling::new(io, WRITE_TIMEOUT), seat, transport).await;
+            }
             // A client without a good certificate, or a scan of ports.
             Err(error) => tracing::debug!(%error, "a connection cannot be opened"),
         }

@@ -8,12 +8,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use registry::{Client, HostTraffic, RegistryConfig, Traffic};
 use spec::{ChainId, Digest, ImageId};
 use store::{DriverKind, Store, StoreOptions};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::download::Downloads;
 use crate::events::{EventKind, Events};
 use crate::pull::LayerJobs;
 use crate::push::UploadJobs;
+use crate::receive::Receivers;
 use crate::resolve;
 use crate::transfer::Transfers;
 use crate::{EngineError, Result};
@@ -66,9 +67,6 @@ pub struct EngineInfo {
     pub limits: Limits,
 }
 
-/// How many archives are received at once: far fewer than the runtime has threads that may block.
-const MAX_RECEIVERS: usize = 64;
-
 /// Does everything that can be done with images. Cheap to clone; all clones are one engine.
 #[derive(Clone, Debug)]
 pub struct Engine(pub(crate) Arc<Shared>);
@@ -82,9 +80,9 @@ pub(crate) struct Shared {
     pub(crate) upload_jobs: UploadJobs,
     /// Threads that unpack: more than cores would only cost memory.
     pub(crate) unpackers: Arc<Semaphore>,
-    /// Archives that are read while somebody sends them. Each takes a thread for as long as its sender likes, and there are only so
-    /// many; none of them is one of the unpackers, for pulls must go on meanwhile.
-    pub(crate) receivers: Arc<Semaphore>,
+    /// Archives that are read while somebody sends them. None of these threads is one of the unpackers, for pulls must go on
+    /// meanwhile.
+    pub(crate) receivers: Arc<Receivers>,
     /// One pull publishes at a time: a layer that two of them staged is then taken by the first and found by the second.
     pub(crate) publishing: tokio::sync::Mutex<()>,
     /// Whether a prune is at work.
@@ -135,7 +133,7 @@ impl Engine {
             layer_jobs: Transfers::default(),
             upload_jobs: Transfers::default(),
             unpackers: Arc::new(Semaphore::new(cores.clamp(2, 8))),
-            receivers: Arc::new(Semaphore::new(MAX_RECEIVERS)),
+            receivers: Arc::default(),
             publishing: tokio::sync::Mutex::new(()),
             pruning: Arc::default(),
             flushing: AtomicBool::new(false),
@@ -192,12 +190,6 @@ impl Engine {
             engine.store().write_back();
             engine.0.flushing.store(false, Ordering::Release);
         });
-    }
-
-    /// Waits until an archive may be received.
-    pub(crate) async fn receiver(&self) -> Result<OwnedSemaphorePermit> {
-        let permit = Arc::clone(&self.0.receivers).acquire_owned().await;
-        permit.map_err(|error| EngineError::Internal(error.to_string()))
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -37,6 +37,7 @@ mod progress;
 mod prune;
 mod pull;
 mod push;
+mod receive;
 mod registry_check;
 mod remove;
 mod resolve;

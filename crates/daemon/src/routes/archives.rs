@@ -52,7 +52,7 @@ pub(super) async fn load(daemon: &Daemon, call: &Call, body: Incoming) -> Answer
         };
         let result = engine.load(request, &mut body, progress).await;
         if result.is_err() {
-            let _ = tokio::time::timeout(REST_TIMEOUT, drain(&mut body)).await;
+            drain(&mut body).await;
         }
         result
     });
@@ -60,14 +60,17 @@ pub(super) async fn load(daemon: &Daemon, call: &Call, body: Incoming) -> Answer
 }
 
 /// Reads on, for a client that reads no answer before all of its request is sent.
-async fn drain(body: &mut (impl Stream<Item = io::Result<Bytes>> + Unpin)) {
-    let mut left = MAX_REST;
-    while let Some(Ok(chunk)) = body.next().await {
-        match left.checked_sub(chunk.len() as u64) {
-            Some(rest) => left = rest,
-            None => return,
+pub(super) async fn drain(body: &mut (impl Stream<Item = io::Result<Bytes>> + Unpin)) {
+    let rest = async {
+        let mut left = MAX_REST;
+        while let Some(Ok(chunk)) = body.next().await {
+            match left.checked_sub(chunk.len() as u64) {
+                Some(rest) => left = rest,
+                None => return,
+            }
         }
-    }
+    };
+    let _ = tokio::time::timeout(REST_TIMEOUT, rest).await;
 }
 
 /// The platforms that a request names.

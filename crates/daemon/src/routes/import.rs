@@ -1,16 +1,20 @@
 //! `POST /images/create?fromSrc=…`: an image of a tar.
 
+use std::io;
+
 use engine::{ImportRequest, ImportSource};
+use futures_util::StreamExt as _;
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use super::Answer;
+use super::archives::drain;
 use super::images::tagged;
 use super::parameters::written_platform;
 use crate::Daemon;
 use crate::connection::{Call, discard};
 use crate::errors::Failure;
 use crate::operation::Operation;
-use crate::upload::Upload;
 
 /// Imports the body, or what a URL gives.
 pub(super) async fn run(daemon: &Daemon, call: &Call, mut body: Incoming) -> Answer {
@@ -23,15 +27,20 @@ pub(super) async fn run(daemon: &Daemon, call: &Call, mut body: Incoming) -> Ans
         }
     };
     if source == "-" {
-        let upload = Upload::start(&call.headers, body);
-        request.source = ImportSource::Reader(Box::new(upload));
+        request.source = ImportSource::Body;
     } else {
         discard(&call.headers, &mut body).await;
     }
     let engine = daemon.engine().clone();
-    Operation::start(|progress| async move { engine.import(request, progress).await })
-        .answer()
-        .await
+    let mut body = body.into_data_stream().map(|chunk| chunk.map_err(io::Error::other));
+    let import = Operation::start(|progress| async move {
+        let result = engine.import(request, &mut body, progress).await;
+        if result.is_err() {
+            drain(&mut body).await;
+        }
+        result
+    });
+    import.answer().await
 }
 
 fn request(call: &Call) -> Result<ImportRequest, Failure> {

@@ -9,15 +9,17 @@ mod changes;
 mod config;
 mod layer;
 
-use std::io::Read;
+use std::io::{self, Read};
 
+use bytes::Bytes;
+use futures_util::Stream;
 use spec::{Digest, ImageId, Platform, Reference};
 use store::{Commit, NewImage};
 
 use crate::cancel::CancelOnDrop;
 use crate::engine::blocking;
 use crate::progress::ProgressEvent;
-use crate::{Engine, EngineError, Progress, Result};
+use crate::{Engine, EngineError, Progress, Result, receive};
 use layer::Remote;
 
 /// What to import.
@@ -36,8 +38,8 @@ pub struct ImportRequest {
 
 /// Where a tar comes from; it may be compressed with whatever layers may be.
 pub enum ImportSource {
-    /// Bytes that somebody sends.
-    Reader(Box<dyn Read + Send>),
+    /// The body that comes with the request.
+    Body,
     /// An `http` or `https` URL; `http` may be left out.
     Url(String),
 }
@@ -46,7 +48,7 @@ impl std::fmt::Debug for ImportSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // A URL may have a password in it.
         f.write_str(match self {
-            Self::Reader(_) => "Reader",
+            Self::Body => "Body",
             Self::Url(_) => "Url",
         })
     }
@@ -62,12 +64,17 @@ impl Engine {
     /// Imports a tar as an image, and tells its ID as the last of the progress.
     ///
     /// Dropping the future cancels the import, and nothing of it stays.
-    pub async fn import(&self, request: ImportRequest, progress: Progress) -> Result<()> {
-        let (source, message) = match request.source {
-            ImportSource::Reader(reader) => (reader, "Imported from -".to_owned()),
+    pub async fn import(
+        &self,
+        request: ImportRequest,
+        body: &mut (impl Stream<Item = io::Result<Bytes>> + Unpin),
+        progress: Progress,
+    ) -> Result<()> {
+        let (download, message) = match &request.source {
+            ImportSource::Body => (None, "Imported from -".to_owned()),
             ImportSource::Url(url) => {
-                let message = format!("Imported from {}", shown(&url));
-                (self.open_url(&url, &progress).await?, message)
+                let message = format!("Imported from {}", shown(url));
+                (Some(self.open_url(url, &progress).await?), message)
             }
         };
         let message = if request.message.is_empty() { message } else { request.message };
@@ -80,13 +87,12 @@ impl Engine {
         let config =
             config.map_err(|changes::ChangeError(text)| EngineError::InvalidParameter(text))?;
 
-        let _permit = self.receiver().await?;
+        let place = self.0.receivers.enter().await;
         let lease = self.lease().await?;
         let (_cancel, cancelled) = CancelOnDrop::new();
-        let (store, source) = (self.store().clone(), cancelled.guard(source));
-        let (reference, engine) = (request.reference, self.clone());
-        let id = blocking(move || {
-            let staged = layer::stage(&store, &lease, source)?;
+        let (store, reference, engine) = (self.store().clone(), request.reference, self.clone());
+        let work = move |source: Box<dyn Read + Send>| {
+            let staged = layer::stage(&store, &lease, cancelled.guard(source))?;
             let now = jiff::Timestamp::now();
             let document = config::document(&platform, &message, config, &staged.diff_id(), now)?;
             let id = ImageId::new(Digest::sha256(&document));
@@ -96,8 +102,16 @@ impl Engine {
             commit.references.extend(reference.clone().map(|reference| (reference, id.clone())));
             engine.publish_import(&lease, commit, &id, reference.as_ref())?;
             Ok(id)
-        })
-        .await?;
+        };
+        let id = if let Some(download) = download {
+            let id = blocking(move || work(Box::new(download))).await?;
+            drop(place);
+            id
+        } else {
+            let (sender, input) = receive::pipe();
+            let working = blocking(move || work(Box::new(input)));
+            tokio::join!(working, receive::pump(body, sender, place)).0?
+        };
         progress.report(ProgressEvent::Imported(id));
         Ok(())
     }
@@ -120,12 +134,12 @@ impl Engine {
     }
 
     /// Asks for a URL; what it gives is downloaded while it is read.
-    async fn open_url(&self, url: &str, progress: &Progress) -> Result<Box<dyn Read + Send>> {
+    async fn open_url(&self, url: &str, progress: &Progress) -> Result<Remote> {
         let absolute = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         let client = self.network().client;
         let download = client.download(&absolute).await.map_err(EngineError::Download)?;
         progress.report(ProgressEvent::DownloadingFrom(shown(&absolute)));
-        Ok(Box::new(Remote::new(download, progress.clone())))
+        Ok(Remote::new(download, progress.clone()))
     }
 }
 

@@ -4,7 +4,7 @@
 //! layouts; of any compression, with their entries in any order.
 //!
 //! # Flow
-//! body → [`input`] → files in `staging/`, small ones in memory ([`tree`]) → what they are ([`contents`]) → for each image its
+//! body → [`receive`](crate::receive) → files in `staging/`, small ones in memory ([`tree`]) → what they are ([`contents`]) → for each image its
 //! missing layers, unpacked at once ([`layers`]) → one commit, or one for many images that need no layer. What was loaded before an
 //! error stays.
 //!
@@ -13,7 +13,6 @@
 //! kept under, and a reference by digest counts only if the manifest that it names is in the archive and has the image's config.
 
 mod contents;
-mod input;
 mod layers;
 mod list;
 mod tree;
@@ -32,7 +31,7 @@ use crate::engine::blocking;
 use crate::progress::ProgressEvent;
 use crate::resolve::is_for;
 use crate::save::documents::blob_path;
-use crate::{Engine, EngineError, Progress, Result};
+use crate::{Engine, EngineError, Progress, Result, receive};
 use contents::{Contents, Listed, Origin};
 use layers::{LoadedBlob, LoadedLayer, PlannedLayer};
 use tree::Tree;
@@ -85,14 +84,13 @@ impl Engine {
         progress: Progress,
     ) -> Result<()> {
         let lease = self.lease().await?;
-        let (sender, input) = input::pipe();
+        let place = self.0.receivers.enter().await;
+        let (sender, input) = receive::pipe();
         let (store, held) = (self.store().clone(), Arc::clone(&lease));
         let (_cancel, cancelled) = CancelOnDrop::new();
         let read = blocking(move || Tree::read(&store, &held, input, cancelled));
-        let receiver = self.receiver().await?;
-        let (tree, ()) = tokio::join!(read, input::pump(body, sender));
+        let (tree, ()) = tokio::join!(read, receive::pump(body, sender, place));
         let tree = tree?;
-        drop(receiver);
         let contents = Arc::new(blocking(move || Contents::read(tree)).await?);
         let layer_progress = if request.quiet { Progress::silent() } else { progress.clone() };
         let platform = request.platform;

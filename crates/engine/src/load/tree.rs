@@ -11,9 +11,8 @@ use bytes::Bytes;
 use spec::Digest;
 use store::{Deposit, Lease, Store};
 
-use super::input::Input;
 use crate::cancel::Cancelled;
-
+use crate::receive::Input;
 use crate::save::documents::blob_path;
 use crate::space::MAX_TAR_SIZE;
 use crate::{EngineError, Result, space};
