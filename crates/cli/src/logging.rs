@@ -1,7 +1,7 @@
 //! Log lines on standard error.
 
 use tracing::Level;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -45,10 +45,23 @@ impl Threshold {
     }
 }
 
-/// Starts to write log lines of a level and those more important; without a level none.
-pub(crate) fn start(level: Option<Level>, json: bool) -> Threshold {
-    let (threshold, handle) =
-        reload::Layer::new(level.map_or(LevelFilter::OFF, LevelFilter::from_level));
+/// Starts to write what is for whoever waits in front of a terminal, as sentences, and no other log lines.
+pub(crate) fn start_notices() {
+    let notices = Targets::new().with_target(daemon::NOTICES, Level::WARN);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_level(false)
+        .with_target(false)
+        .with_ansi(false)
+        .with_filter(notices);
+    // A second start in one process would fail: there is one only.
+    let _ = tracing_subscriber::registry().with(lines).try_init();
+}
+
+/// Starts to write log lines of a level and those more important.
+pub(crate) fn start(level: Level, json: bool) -> Threshold {
+    let (threshold, handle) = reload::Layer::new(LevelFilter::from_level(level));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(|| output::Log)
         .with_target(false)

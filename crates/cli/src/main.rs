@@ -97,14 +97,17 @@ fn run(line: CommandLine) -> Result<(), CliError> {
             // These serve until a signal comes, and end in their own way.
             Verb::Daemon(arguments) => daemon::run(*arguments, &globals, environment).await,
             Verb::Registry(arguments) if arguments.verb.is_none() => {
-                logging::start(Some(globals.level().unwrap_or(tracing::Level::INFO)), false);
+                logging::start(globals.level().unwrap_or(tracing::Level::INFO), false);
                 limits::open_many_files();
                 registry::run(arguments).await
             }
             Verb::Completion(arguments) => completion::run(&arguments),
             Verb::Man(arguments) => man::run(&arguments),
             verb => {
-                logging::start(globals.level(), false);
+                match globals.level() {
+                    Some(level) => drop(logging::start(level, false)),
+                    None => logging::start_notices(),
+                }
                 let session = Session::new(&globals, environment, verb.needs_store())?;
                 until_signal(&session, verb).await
             }

@@ -50,7 +50,9 @@ pub use directives::Directives;
 pub use listen::{Host, HostError, InheritedSocket, ListenError, Listener, default_host};
 pub use notify::Notifier;
 pub use open::open_engine;
-pub use registry::{CredentialSource, Credentials, CredentialsUnavailable, FoundCredentials};
+pub use registry::{
+    CredentialSource, Credentials, CredentialsUnavailable, FoundCredentials, NOTICES,
+};
 pub use routes::credentials;
 pub use run::{Activation, Process, RunError, run};
 pub use tls::{Tls, TlsError};

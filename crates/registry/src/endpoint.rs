@@ -1,12 +1,12 @@
 //! One place where a registry, or a mirror of it, can be asked.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use reqwest::{Method, Url};
 
 use crate::{
-    Recovery, RegistryError,
+    NOTICES, Recovery, RegistryError,
     error::MAX_RETRY_AFTER,
     fault::{RequestFailed, RequestFault},
     links,
@@ -18,6 +18,8 @@ use crate::{
     transport::{Answer, Payload, Timeouts, Upload},
 };
 
+/// How long an answer is waited for without a word to the user.
+const SILENCE: Duration = Duration::from_secs(5);
 /// Docker follows as many.
 const MAX_REDIRECTS: usize = 10;
 
@@ -318,9 +320,11 @@ impl Endpoint {
             Some(watch) => {
                 Upload { watch, patience, stall: self.timeouts.stall }.wait(sending).await
             }
-            None => tokio::time::timeout(patience, sending)
-                .await
-                .map_err(|_| RequestFault::ResponseTimeout),
+            None => {
+                let sending = tokio::time::timeout(patience, sending);
+                let answered = self.told(url, call.patience, patience, sending).await;
+                answered.map_err(|_| RequestFault::ResponseTimeout)
+            }
         };
         self.traffic.sent(watch.as_ref().map_or(whole as u64, |watch| watch.sent()));
         // An answer, even to half a body, is of more interest than why the other half failed.
@@ -346,6 +350,29 @@ impl Endpoint {
             Err(fault) => fault,
         };
         Err(self.failed((&call.method, url), fault, established))
+    }
+
+    /// Waits for an answer, and says so where it takes a while.
+    async fn told<F: Future>(
+        &self,
+        url: &Url,
+        kind: Patience,
+        longest: Duration,
+        waiting: F,
+    ) -> F::Output {
+        let mut waiting = std::pin::pin!(waiting);
+        // What is stored takes its time, and a pause shorter than that is none.
+        if kind != Patience::Commit && longest > SILENCE {
+            if let Ok(answer) = tokio::time::timeout(SILENCE, &mut waiting).await {
+                return answer;
+            }
+            let (url, silence, longest) = (self.shown(url), SILENCE.as_secs(), longest.as_secs());
+            tracing::warn!(
+                target: NOTICES,
+                "{url} has not answered for {silence} s, waiting for up to {longest} s"
+            );
+        }
+        waiting.await
     }
 
     /// Returns the host as the user wrote it, without the port.

@@ -70,6 +70,9 @@ mod traffic;
 mod transport;
 mod uploads;
 
+/// The target of log lines that are for whoever waits in front of a terminal: who has not answered yet.
+pub const NOTICES: &str = "registry::notices";
+
 pub use blobs::{BlobStream, Presence};
 pub use check::{Checked, EndpointCheck, Probe, RegistryCheck, TlsCheck};
 pub use client::{Access, Client};

@@ -26,9 +26,6 @@ const TAKEN: [StatusCode; 4] =
 const SMALLER_PARTS: [u64; 6] = [64 << 20, 16 << 20, 4 << 20, 1 << 20, 512 << 10, 256 << 10];
 /// The least that a registry's `OCI-Chunk-Max-Length` is heeded to: smaller parts would take for ever.
 const SMALLEST_PART: u64 = 64 << 10;
-/// How much goes in one request to Docker's own registry. It drops an upload that breaks off within a request, but goes on
-/// with one that breaks off between two.
-const STATEFUL_PART: u64 = 64 << 20;
 /// How much of an upload the registry wants in a request, at the least and at the most.
 static CHUNK_MIN: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 static CHUNK_MAX: HeaderName = HeaderName::from_static("oci-chunk-max-length");
@@ -188,12 +185,7 @@ impl UploadSession {
 
     /// Returns how much the next [`Self::append`] may carry of the `rest` of a blob, and takes note of it.
     pub fn part(&mut self, rest: u64) -> u64 {
-        let stateful = self.location.query_pairs().any(|(key, _)| key == "_state");
-        let limits = [
-            self.session.largest_part(),
-            self.limits.most,
-            stateful.then(|| STATEFUL_PART.max(self.limits.least)),
-        ];
+        let limits = [self.session.largest_part(), self.limits.most];
         let part = limits.into_iter().flatten().fold(rest, u64::min);
         self.parted = part < rest;
         part

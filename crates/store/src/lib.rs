@@ -76,6 +76,7 @@ mod spool;
 mod stage;
 mod store;
 mod sweep;
+mod uploads;
 
 pub use catalog::Description;
 pub use check::{CheckReport, Finding, Remedy, Subject, Want, WholeLayer};

@@ -68,6 +68,10 @@ impl Paths {
         self.ingest().join(format!("{}-{}", digest.algorithm(), digest.hex()))
     }
 
+    pub(crate) fn uploads(&self) -> PathBuf {
+        self.longshore.join("uploads")
+    }
+
     pub(crate) fn content(&self) -> PathBuf {
         self.longshore.join("content")
     }

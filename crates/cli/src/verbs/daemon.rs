@@ -213,7 +213,7 @@ pub(crate) async fn run(
         output::warn_line("configuration OK");
         return Ok(());
     }
-    let threshold = logging::start(Some(config.level()), config.log_format == LogFormat::Json);
+    let threshold = logging::start(config.level(), config.log_format == LogFormat::Json);
     limits::open_many_files();
     let activation = environment.activation.clone().take();
     let defaults = settings::defaults(&environment);

@@ -13,6 +13,7 @@ mod check;
 mod completion;
 mod concurrent;
 mod crash;
+mod crash_push;
 mod durability;
 mod equality;
 mod exchange;

@@ -10,7 +10,7 @@ use spec::{Descriptor, DiffId, Digest, MediaType, Repository};
 use store::{Source, Spool};
 
 use super::manifest::LayerToPush;
-use super::upload::{Content, Upload};
+use super::upload::{Content, Upload, cancel};
 use super::{Push, refused};
 use crate::engine::blocking;
 use crate::transfer::{Transfers, Watcher, Watchers};
@@ -98,7 +98,7 @@ impl Job {
             }
         }
         if let Some(descriptor) = self.other_blob(&sources).await? {
-            self.cancel(session).await;
+            cancel(session).await;
             self.watchers.report(LayerState::LayerAlreadyExists);
             return Ok(descriptor);
         }
@@ -159,27 +159,19 @@ impl Job {
         for source in candidates {
             match self.push.remote.mount(&source.digest, &source.repository).await {
                 Ok(Mounted::Yes) => {
-                    self.cancel(open).await;
+                    cancel(open).await;
                     let repository = source.repository.path().to_owned();
                     self.watchers.report(LayerState::MountedFrom { repository });
                     return Ok(Mount::Done(self.describe(&source.digest).await?));
                 }
                 Ok(Mounted::Started(session)) => {
-                    self.cancel(open.replace(session)).await;
+                    cancel(open.replace(session)).await;
                 }
                 // A mount is an optimisation: the upload that follows tells what is really wrong.
                 Err(error) => tracing::debug!(%error, from = %source.repository, "mount failed"),
             }
         }
         Ok(open.map_or(Mount::Nothing, Mount::Session))
-    }
-
-    async fn cancel(&self, session: Option<UploadSession>) {
-        if let Some(session) = session
-            && let Err(error) = session.cancel().await
-        {
-            tracing::debug!(%error, "an upload that is not needed could not be cancelled");
-        }
     }
 
     /// Describes a blob that the registry has in the target repository.

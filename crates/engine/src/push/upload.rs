@@ -10,7 +10,8 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, stream};
 use registry::{Recovery, RegistryError, UploadSession};
-use spec::Descriptor;
+use spec::{Descriptor, Digest, Repository};
+use store::{Store, StoreError};
 
 use super::{Push, refused};
 use crate::engine::blocking;
@@ -19,6 +20,9 @@ use crate::{EngineError, LayerState, Result};
 
 /// How much is read from the disk at once, in bytes.
 const READ_SIZE: usize = 256 << 10;
+
+/// The least size of a blob whose upload another process goes on with. What is smaller is sent anew as quickly.
+const KEPT_SIZE: u64 = 8 << 20;
 
 /// What is sent.
 #[derive(Clone)]
@@ -42,9 +46,14 @@ impl Upload<'_> {
     pub(super) async fn run(&self, mut session: Option<UploadSession>) -> Result<()> {
         let attempts = self.push.engine.network().limits.attempts;
         let mut failures = 0;
+        let mut resumed = false;
+        if let Some(earlier) = self.earlier().await {
+            cancel(session.replace(earlier)).await;
+            resumed = true;
+        }
         loop {
             let error = match self.attempt(&mut session).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => return self.forget().await,
                 Err(Failure::Local(error)) => return Err(error),
                 // Each is smaller than the one before, so that this ends.
                 Err(Failure::Registry(RegistryError::PartTooLarge { most })) => {
@@ -53,6 +62,11 @@ impl Upload<'_> {
                 }
                 Err(Failure::Registry(error)) => error,
             };
+            // What another process has begun may be refused for reasons of its own.
+            if std::mem::take(&mut resumed) && error.recovery() == Recovery::Fail {
+                tracing::info!(%error, blob = %self.blob.digest, "the upload starts anew");
+                continue;
+            }
             failures += 1;
             let retry = self.watchers.before_retry(error, failures, attempts).await;
             retry.map_err(refused)?;
@@ -64,15 +78,80 @@ impl Upload<'_> {
             Some(current) => current,
             None => self.push.remote.start_upload().await?,
         };
+        self.remember(&current).await;
         let Err(failure) = self.send(&mut current).await else { return Ok(()) };
         // The registry may have kept a part. If it does not say so, the next attempt begins anew.
         if let Failure::Registry(error) = &failure
             && matches!(error.recovery(), Recovery::Retry { .. })
             && current.status().await.is_ok_and(|offset| offset <= self.blob.size)
         {
+            self.remember(&current).await;
             *session = Some(current);
         }
         Err(failure)
+    }
+
+    /// Says whether the upload is worth to be gone on with by another process.
+    fn is_kept(&self) -> bool {
+        matches!(self.content, Content::File(_)) && self.blob.size >= KEPT_SIZE
+    }
+
+    /// Returns the upload that a process before this one has begun, if the registry still has it.
+    async fn earlier(&self) -> Option<UploadSession> {
+        if !self.is_kept() {
+            return None;
+        }
+        let place = self.note(|store, repository, digest| store.take_upload(repository, digest));
+        let place = place.await??;
+        let (blob, size) = (&self.blob.digest, self.blob.size);
+        match self.push.remote.resume_upload(&place).await {
+            Ok(earlier) if earlier.offset() <= size => {
+                tracing::info!(%blob, offset = earlier.offset(), "an earlier upload goes on");
+                Some(earlier)
+            }
+            Ok(earlier) => {
+                cancel(Some(earlier)).await;
+                None
+            }
+            Err(error) => {
+                tracing::debug!(%error, %blob, "an earlier upload does not go on");
+                None
+            }
+        }
+    }
+
+    /// Notes where the upload goes on.
+    async fn remember(&self, current: &UploadSession) {
+        if self.is_kept() && !current.is_whole() {
+            let place = current.location().to_owned();
+            self.note(move |store, repository, digest| {
+                store.remember_upload(repository, digest, &place)
+            })
+            .await;
+        }
+    }
+
+    async fn forget(&self) -> Result<()> {
+        if self.is_kept() {
+            self.note(|store, repository, digest| store.forget_upload(repository, digest)).await;
+        }
+        Ok(())
+    }
+
+    /// Reads or writes a note in the store. A push does without where that fails, as on a full disk.
+    async fn note<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store, &Repository, &Digest) -> std::result::Result<T, StoreError>
+        + Send
+        + 'static,
+    ) -> Option<T> {
+        let store = self.push.engine.store().clone();
+        let (repository, digest) = (self.push.request.repository.clone(), self.blob.digest.clone());
+        let noted = blocking(move || Ok(work(&store, &repository, &digest)?)).await;
+        if let Err(error) = &noted {
+            tracing::debug!(%error, "no note of an upload");
+        }
+        noted.ok()
     }
 
     /// Sends what the registry has not got, in as many parts as it wants.
@@ -85,6 +164,7 @@ impl Upload<'_> {
             let offset = current.offset();
             let part = current.part(size - offset);
             current.append(self.body(offset, offset + part).await?, Some(part)).await?;
+            self.remember(current).await;
         }
         Ok(current.finish(digest).await?)
     }
@@ -111,6 +191,15 @@ impl Push {
     pub(super) async fn upload_bytes(&self, blob: &Descriptor, bytes: Bytes) -> Result<()> {
         let (watchers, content) = (Arc::default(), Content::Bytes(bytes));
         Upload { push: self, watchers, blob, content }.run(None).await
+    }
+}
+
+/// Tells the registry that nobody goes on with an upload.
+pub(super) async fn cancel(session: Option<UploadSession>) {
+    if let Some(session) = session
+        && let Err(error) = session.cancel().await
+    {
+        tracing::debug!(%error, "an upload that is not needed could not be cancelled");
     }
 }
 
