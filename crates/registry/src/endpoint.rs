@@ -187,7 +187,7 @@ impl Endpoint {
 
     /// Tells whether a URL is this endpoint's own, so that it may see the credentials.
     pub(crate) fn owns(&self, url: &Url) -> bool {
-        url.origin() == self.base.origin()
+        links::is_same_host(&self.base, url)
     }
 
     pub(crate) fn failed(
@@ -280,7 +280,7 @@ impl Endpoint {
                 let fault = RequestFault::Redirect { location, reason };
                 return Err(self.failed((&call.method, &url), fault, established));
             }
-            if next.origin() != url.origin() {
+            if !links::is_same_host(&url, &next) {
                 // For good: what another host redirects to is that host's idea, even if it leads back.
                 authorization = None;
                 own = false;
@@ -316,15 +316,12 @@ impl Endpoint {
             Patience::Ordinary => self.timeouts.response,
             Patience::Commit => self.timeouts.commit,
         };
-        let outcome = match &watch {
-            Some(watch) => {
-                Upload { watch, patience, stall: self.timeouts.stall }.wait(sending).await
-            }
-            None => {
-                let sending = tokio::time::timeout(patience, sending);
-                let answered = self.told(url, call.patience, patience, sending).await;
-                answered.map_err(|_| RequestFault::ResponseTimeout)
-            }
+        let outcome = if let Some(watch) = &watch {
+            Upload { watch, patience, stall: self.timeouts.stall }.wait(sending).await
+        } else {
+            let sending = tokio::time::timeout(patience, sending);
+            let answered = self.told(url, call.patience, patience, sending).await;
+            answered.map_err(|_| RequestFault::ResponseTimeout)
         };
         self.traffic.sent(watch.as_ref().map_or(whole as u64, |watch| watch.sent()));
         // An answer, even to half a body, is of more interest than why the other half failed.

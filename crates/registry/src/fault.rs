@@ -40,6 +40,8 @@ impl fmt::Display for RequestFailed {
 impl RequestFailed {
     pub(crate) fn recovery(&self) -> Recovery {
         match &self.fault {
+            // Who has not even answered the first question is not asked again.
+            fault if fault.is_timeout() && !self.established => Recovery::NextEndpoint,
             // Who has answered before is likely to do so again.
             RequestFault::Lookup { .. }
             | RequestFault::Dial { .. }
@@ -63,8 +65,6 @@ impl RequestFailed {
             | RequestFault::BadRealm { .. }
             | RequestFault::ProxyLogin { .. }
             | RequestFault::InsecureRealm { .. } => Recovery::Fail,
-            // Who has not even answered the first question is not asked again.
-            fault if fault.is_timeout() && !self.established => Recovery::NextEndpoint,
             _ => Recovery::NextEndpoint,
         }
     }
@@ -75,6 +75,13 @@ impl RequestFailed {
             RequestFault::Token(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+impl RegistryError {
+    /// Tells whether the failure is that nobody said anything in time.
+    pub(crate) fn is_timeout(&self) -> bool {
+        matches!(self, Self::Request(failed) if failed.fault.is_timeout())
     }
 }
 

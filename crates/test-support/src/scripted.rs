@@ -74,6 +74,20 @@ impl Scripted {
         .await
     }
 
+    /// Starts one with TLS that ends connections as impolite servers do: without TLS's own end.
+    pub async fn start_tls_abrupt(identity: &Identity) -> io::Result<Self> {
+        let acceptor = tokio_rustls::TlsAcceptor::from(identity.server_config()?);
+        Self::listen("https", move |connection, state| {
+            let acceptor = acceptor.clone();
+            async move {
+                if let Ok(connection) = acceptor.accept(connection).await {
+                    serve(tls::Abrupt(connection), state).await;
+                }
+            }
+        })
+        .await
+    }
+
     async fn listen<S, F>(scheme: &'static str, serve: S) -> io::Result<Self>
     where
         S: Fn(tokio::net::TcpStream, Arc<State>) -> F + Send + Sync + 'static,

@@ -53,7 +53,7 @@ impl Gate {
     }
 
     fn pump(&self, mut client: TcpStream, mut origin: TcpStream, reached: &mpsc::Sender<()>) {
-        let mut buffer = [0; 64 << 10];
+        let mut buffer = [0; 16 << 10];
         while let Ok(length @ 1..) = client.read(&mut buffer) {
             let sent = self.sent.fetch_add(length as u64, Ordering::SeqCst) + length as u64;
             if origin.write_all(&buffer[..length]).is_err() {

@@ -101,7 +101,7 @@ impl Upload<'_> {
         if !self.is_kept() {
             return None;
         }
-        let place = self.note(|store, repository, digest| store.take_upload(repository, digest));
+        let place = self.note(Store::take_upload);
         let place = place.await??;
         let (blob, size) = (&self.blob.digest, self.blob.size);
         match self.push.remote.resume_upload(&place).await {
@@ -133,7 +133,7 @@ impl Upload<'_> {
 
     async fn forget(&self) -> Result<()> {
         if self.is_kept() {
-            self.note(|store, repository, digest| store.forget_upload(repository, digest)).await;
+            self.note(Store::forget_upload).await;
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use rustls::{
     sign::{CertifiedKey, Signer, SigningKey as Key},
 };
 
-use super::algorithms::Hash;
+use super::{algorithms::Hash, x509::Certificate};
 
 /// Client certificates, of which the first that the server can check is shown.
 #[derive(Debug)]
@@ -40,13 +40,11 @@ pub(super) fn certified(
     let Some(own) = P521::parse(&key) else {
         return CertifiedKey::from_der(chain, key, provider);
     };
-    let certified = CertifiedKey::new(chain, Arc::new(own));
-    match certified.keys_match() {
-        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
-            Ok(certified)
-        }
-        Err(error) => Err(error),
+    let certificate = chain.first().and_then(|certificate| Certificate::parse(certificate));
+    if certificate.is_none_or(|certificate| *certificate.key != *own.public()) {
+        return Err(rustls::InconsistentKeys::KeyMismatch.into());
     }
+    Ok(CertifiedKey::new(chain, Arc::new(own)))
 }
 
 /// A key of the curve P-521.
@@ -71,6 +69,13 @@ impl P521 {
     }
 }
 
+impl P521 {
+    /// Returns the public half as certificates have it.
+    fn public(&self) -> Box<[u8]> {
+        self.0.verifying_key().to_sec1_point(false).as_bytes().into()
+    }
+}
+
 impl Key for P521 {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
         let able = offered.contains(&SignatureScheme::ECDSA_NISTP521_SHA512);
@@ -92,5 +97,41 @@ impl Signer for P521 {
 
     fn scheme(&self) -> SignatureScheme {
         SignatureScheme::ECDSA_NISTP521_SHA512
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+    use super::super::{algorithms, vectors};
+    use super::*;
+
+    #[test]
+    fn p521_keys_sign() {
+        let decode = |text: &str| STANDARD.decode(text).unwrap();
+        let [pkcs8, sec1] = vectors::P521_KEYS.map(decode);
+        let keys = [PrivateKeyDer::Pkcs8(pkcs8.into()), PrivateKeyDer::Sec1(sec1.into())];
+        let checked = algorithms::named("P521_SHA512").unwrap();
+        for key in keys {
+            let key = P521::parse(&key).unwrap();
+            assert_eq!(*key.public(), *decode(vectors::P521_PUBLIC));
+            assert!(key.choose_scheme(&[SignatureScheme::ED25519]).is_none());
+            let signer = key.choose_scheme(&[SignatureScheme::ECDSA_NISTP521_SHA512]).unwrap();
+            let signature = signer.sign(b"message").unwrap();
+            checked.verify_signature(&key.public(), b"message", &signature).unwrap();
+        }
+        let other = rcgen::KeyPair::generate().unwrap().serialize_der();
+        assert!(P521::parse(&PrivateKeyDer::Pkcs8(other.into())).is_none());
+    }
+
+    #[test]
+    fn a_certificate_of_another_key_is_refused() {
+        let [pkcs8, _] = vectors::P521_KEYS.map(|text| STANDARD.decode(text).unwrap());
+        let key = PrivateKeyDer::Pkcs8(pkcs8.into());
+        let other = rcgen::generate_simple_self_signed(vec!["client".to_owned()]).unwrap();
+        let chain = vec![other.cert.der().clone()];
+        let refused = certified(chain, key, &algorithms::provider(false)).unwrap_err();
+        assert!(matches!(refused, rustls::Error::InconsistentKeys(_)), "{refused}");
     }
 }

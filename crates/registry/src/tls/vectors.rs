@@ -70,3 +70,11 @@ pub(super) const SIGNATURES: &[(&str, &str, &str)] = &[
         "MIGIAkIA5M+GvV4PRPAXLtetC3ktiJkahCU2HZS+mHL2uxn5frS0AuAhe0jAfVlmyANv18V8Li3DM7uyR3PYxJ8g8rG90/ECQgCdg/dixvcK9mj+AqWJKRmCY2Mm5ZH/dNoHnU1t+HXHPQ/kbR0BrZ/BJhC7qbGehBXsEue7uGs3NtgGNo++muZUTg==",
     ),
 ];
+
+/// The key of the last signatures, as PKCS #8 and as SEC 1. It is for nothing but these.
+pub(super) const P521_KEYS: [&str; 2] = [
+    "MIHuAgEAMBAGByqGSM49AgEGBSuBBAAjBIHWMIHTAgEBBEIAVZ6+PAboYwXW+jg/6RHNoZE2rYpd6xs3A+GdAa7Nl4mGMWagris7NWWREIJZfupS8F8sgqkJBGkA0hHF+wDwgKehgYkDgYYABADr5RtIKWOb5zuS4BHZBPAAMyVm4LXRoKYoK+tMv5QZjZ3Op+6xZrDpZdZOThqaxPytb7K9QlPmTtRIIPBjjsZ+LwABEmEJZ+l3veYqsGSuabHukpfYg52UWrt2BBkr1+ZDYTpFSy7sMGzVT3WVJ0dvI82bbD3iMoSHNqvov7orMJMHFQ==",
+    "MIHcAgEBBEIAVZ6+PAboYwXW+jg/6RHNoZE2rYpd6xs3A+GdAa7Nl4mGMWagris7NWWREIJZfupS8F8sgqkJBGkA0hHF+wDwgKegBwYFK4EEACOhgYkDgYYABADr5RtIKWOb5zuS4BHZBPAAMyVm4LXRoKYoK+tMv5QZjZ3Op+6xZrDpZdZOThqaxPytb7K9QlPmTtRIIPBjjsZ+LwABEmEJZ+l3veYqsGSuabHukpfYg52UWrt2BBkr1+ZDYTpFSy7sMGzVT3WVJ0dvI82bbD3iMoSHNqvov7orMJMHFQ==",
+];
+/// Its public half.
+pub(super) const P521_PUBLIC: &str = P521;

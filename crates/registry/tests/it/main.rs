@@ -14,6 +14,7 @@ mod endpoints;
 mod hosts;
 mod login;
 mod manifests;
+mod network;
 mod support;
 mod tags;
 mod tls;

@@ -18,6 +18,7 @@ pub struct Answer {
     body: Bytes,
     end: End,
     chunked: bool,
+    until_close: bool,
     pub(super) fate: Fate,
 }
 
@@ -144,6 +145,14 @@ impl Answer {
         self
     }
 
+    /// Sends the body until the connection ends, as HTTP/1.0 does: neither a length nor chunks.
+    #[must_use]
+    pub fn until_close(mut self) -> Self {
+        self.until_close = true;
+        self.chunked = true;
+        self
+    }
+
     pub(super) fn into_response(self) -> Response<AnswerBody> {
         let mut response = Response::new(AnswerBody {
             length: (!self.chunked).then_some(self.body.len() as u64),
@@ -153,6 +162,9 @@ impl Answer {
             flushed: false,
         });
         *response.status_mut() = self.status;
+        if self.until_close {
+            *response.version_mut() = http::Version::HTTP_10;
+        }
         *response.headers_mut() = self.headers;
         response
     }
