@@ -11,7 +11,7 @@ use crate::workspace::{Workspace, cargo};
 use crate::{check_deps, shell};
 
 /// What the tests compare Longshore with: a program, and the Debian package that it is in.
-const NEEDED: [(&str, &str); 20] = [
+const NEEDED: [(&str, &str); 21] = [
     ("dockerd", "docker.io"),
     ("docker", "docker.io"),
     ("docker-registry", "docker-registry"),
@@ -32,6 +32,7 @@ const NEEDED: [(&str, &str); 20] = [
     ("mkfs.ext4", "e2fsprogs"),
     ("losetup", "mount"),
     ("strace", "strace"),
+    ("script", "bsdutils"),
 ];
 
 /// What programs in Python speak to a daemon with.
