@@ -29,6 +29,10 @@ pub struct Message {
     /// Why the operation failed; the last line of a stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_detail: Option<ErrorDetail>,
+    /// What a user should read beside the progress, in whole sentences. Longshore's own; docker shows `status` where it
+    /// has a terminal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// What is not meant for a terminal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aux: Option<Aux>,
@@ -44,6 +48,32 @@ pub struct ProgressDetail {
     /// Bytes in all; 0 where that is unknown.
     #[serde(skip_serializing_if = "is_zero")]
     pub total: u64,
+    /// What is counted, if not bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub units: Option<Units>,
+}
+
+/// What is counted in place of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Units {
+    /// Time.
+    Seconds,
+    /// Anything else.
+    #[serde(other)]
+    Other,
+}
+
+impl ProgressDetail {
+    /// Counts bytes.
+    pub fn bytes(current: u64, total: u64) -> Self {
+        Self { current, total, units: None }
+    }
+
+    /// Counts seconds.
+    pub fn seconds(current: u64, total: u64) -> Self {
+        Self { current, total, units: Some(Units::Seconds) }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
@@ -142,7 +172,7 @@ mod tests {
     /// Lines of recorded pulls and pushes of dockerd 29.7, with what makes them here.
     #[test]
     fn lines_are_dockerds_byte_for_byte() {
-        let counted = ProgressDetail { current: 16_384, total: 303_282 };
+        let counted = ProgressDetail::bytes(16_384, 303_282);
         let pushed = PushResult { tag: "1".into(), digest: "sha256:9b0f".into(), size: 527 };
         let table = [
             (

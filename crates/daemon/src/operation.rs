@@ -1,6 +1,7 @@
 //! A pull or push, run for as long as somebody waits for its answer.
 
 use std::future::Future;
+use std::time::Duration;
 
 use api::message::Message;
 use bytes::Bytes;
@@ -12,6 +13,9 @@ use tokio::task::{JoinError, JoinHandle};
 use crate::errors::Failure;
 use crate::progress::messages;
 use crate::reply::{self, Body};
+
+/// A wait that a user is told of at once, even if an error behind it has no HTTP status then.
+const LONG_WAIT: Duration = Duration::from_secs(5);
 
 /// An operation of the engine and its reports. Dropping it cancels the operation.
 ///
@@ -47,13 +51,25 @@ impl Operation {
 
     /// The answer once the first report or the end is there: an error before the first report is an HTTP error, a
     /// later one the last line of the stream.
+    ///
+    /// That a registry asks for a short wait is told with what comes after it: it would take the status from an error.
     pub(crate) async fn answer(mut self) -> Result<Response<Body>, Failure> {
-        let first = match self.step().await {
-            Some(Step::Report(event)) => lines(event),
-            Some(Step::Over(Err(failure))) => return Err(failure),
-            Some(Step::Over(Ok(()))) | None => Bytes::new(),
-        };
-        Ok(reply::stream("application/json", self.lines(first)))
+        let mut first = Vec::new();
+        loop {
+            match self.step().await {
+                Some(Step::Report(event)) => {
+                    let short =
+                        matches!(&event, ProgressEvent::HeldOff(wait) if wait.left < LONG_WAIT);
+                    first.extend_from_slice(&lines(event));
+                    if !short {
+                        break;
+                    }
+                }
+                Some(Step::Over(Err(failure))) => return Err(failure),
+                Some(Step::Over(Ok(()))) | None => break,
+            }
+        }
+        Ok(reply::stream("application/json", self.lines(first.into())))
     }
 
     /// The answer at once: every error is a line of the stream.
@@ -160,6 +176,39 @@ mod tests {
 
         let silent = Operation::start(|_| async { Err(EngineError::PushDigest) }).answer_now();
         assert!(text(silent).await.starts_with("{\"error\":"));
+    }
+
+    #[tokio::test]
+    async fn a_short_wait_does_not_take_the_status_from_an_error() {
+        let wait = |seconds| {
+            let (host, status) = ("r:5000".to_owned(), "429 Too Many Requests".to_owned());
+            let left = Duration::from_secs(seconds);
+            ProgressEvent::HeldOff(engine::Wait { host, status, left })
+        };
+        let failing = |seconds| {
+            Operation::start(move |progress| async move {
+                progress.report(wait(seconds));
+                Err(EngineError::PushDigest)
+            })
+        };
+        assert!(failing(1).answer().await.is_err());
+        let long = text(failing(60).answer().await.unwrap()).await;
+        assert!(long.contains("r:5000 asks to wait 60 seconds (429 Too Many Requests)"), "{long}");
+        assert!(long.contains("cannot push a digest reference"), "{long}");
+
+        let short = Operation::start(move |progress| async move {
+            progress.report(wait(1));
+            progress.report(warning("first"));
+            Ok(())
+        });
+        let short = text(short.answer().await.unwrap()).await;
+        let expected = concat!(
+            "{\"status\":\"Waiting, as it asks (429 Too Many Requests)\",",
+            "\"progressDetail\":{\"total\":1,\"units\":\"seconds\"},\"id\":\"r:5000\",",
+            "\"note\":\"r:5000 asks to wait 1 second (429 Too Many Requests)\"}\r\n",
+            "{\"status\":\"WARNING: first\"}\r\n",
+        );
+        assert_eq!(short, expected);
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! Docker's words for what a pull or push is doing.
 
 use api::message::{Aux, Message, ProgressDetail, PushResult};
-use engine::{LayerState, ProgressEvent};
+use engine::{LayerState, ProgressEvent, Wait};
 
 /// The lines that report one event.
 ///
@@ -19,6 +19,12 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
         }
         ProgressEvent::Status { newer: false, reference } => {
             Message::status(format!("Status: Image is up to date for {reference}"))
+        }
+        ProgressEvent::TagPassedOver { tag, reason } => {
+            Message { id: Some(tag), ..Message::status(format!("Skipped: {reason}")) }
+        }
+        ProgressEvent::TagFailed { tag, reason } => {
+            Message { id: Some(tag), ..Message::status(format!("Failed: {reason}")) }
         }
         ProgressEvent::Pushing { repository } => {
             Message::status(format!("The push refers to repository [{repository}]"))
@@ -40,10 +46,23 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
         ProgressEvent::DownloadingFrom(url) => Message::status(format!("Downloading from {url}")),
         ProgressEvent::Importing { current, total } => Message {
             status: Some("Importing".to_owned()),
-            progress_detail: Some(ProgressDetail { current, total: total.unwrap_or_default() }),
+            progress_detail: Some(ProgressDetail::bytes(current, total.unwrap_or_default())),
             ..Message::default()
         },
         ProgressEvent::Imported(id) => Message::status(id.to_string()),
+        ProgressEvent::HeldOff(wait) => {
+            let seconds = wait.left.as_secs();
+            let plural = if seconds == 1 { "" } else { "s" };
+            let Wait { host, status, .. } = wait;
+            Message {
+                note: Some(format!("{host} asks to wait {seconds} second{plural} ({status})")),
+                ..Message::layer(
+                    host,
+                    format!("Waiting, as it asks ({status})"),
+                    ProgressDetail::seconds(0, seconds),
+                )
+            }
+        }
         ProgressEvent::Step { action, number, total, what } => Message {
             id: Some(format!("{number}/{total}")),
             ..Message::status(format!("{action} {what}"))
@@ -63,7 +82,7 @@ fn output(text: String) -> Message {
 }
 
 fn layer(id: String, state: &LayerState) -> Message {
-    let counted = |current, total| ProgressDetail { current, total };
+    let counted = |current, total| ProgressDetail::bytes(current, total);
     let nothing = ProgressDetail::default();
     let retrying;
     let mounted;

@@ -28,16 +28,16 @@ impl Engine {
         }
         let client = self.network().client;
         let remote = client.remote(repository, credentials, Access::Pull);
-        let remote = remote.await.map_err(EngineError::Distribution)?;
+        let remote = remote.await.map_err(EngineError::Registry)?;
         let digest = match (reference.digest(), reference.tag()) {
             (Some(digest), _) => digest.clone(),
             (None, tag) => {
                 let tag = Target::Tag(tag.cloned().unwrap_or_else(Tag::latest));
-                remote.resolve(&tag).await.map_err(EngineError::Distribution)?.digest
+                remote.resolve(&tag).await.map_err(EngineError::Registry)?.descriptor.digest
             }
         };
         let fetched = remote.manifest(&Target::Digest(digest.clone())).await;
-        let fetched = fetched.map_err(EngineError::Distribution)?;
+        let fetched = fetched.map_err(EngineError::Registry)?;
         let invalid = |source| EngineError::Manifest { reference: reference.familiar(), source };
         let manifest =
             Manifest::parse(fetched.media_type.as_ref(), &fetched.bytes).map_err(invalid)?;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use futures_util::{StreamExt, TryStreamExt, stream::FuturesUnordered};
-use registry::{BlobStream, RegistryError, Remote, Source};
+use registry::{BlobStream, Recovery, RegistryError, Remote, Source};
 use spec::{Descriptor, Digest};
 use store::{Ingest, Lease, SegmentWriter, VerifiedIngest};
 
@@ -162,6 +162,10 @@ impl Job {
                 }
                 Err(Failure::Engine(error)) => return Err(error),
                 Err(Failure::Registry(error)) => error,
+                Err(Failure::Mirror(error)) => {
+                    tracing::info!(%error, "a blob is fetched from somebody else");
+                    continue;
+                }
             };
             // An attempt that brought something counts as a success: only a link that brings nothing is given up.
             failures = if self.missing() < missing_before { 1 } else { failures + 1 };
@@ -246,7 +250,16 @@ impl Job {
                     }
                 }
                 Ok(None) => break Ok(()),
-                Err(error) => break Err(error.into()),
+                Err(error) => {
+                    // A mirror that brings nothing, or what nobody asked for, would do so again.
+                    let useless = wanted == range.end - range.start
+                        || error.recovery() == Recovery::NextEndpoint;
+                    break Err(if useless && self.remote.pass_over(&stream.source) {
+                        Failure::Mirror(error)
+                    } else {
+                        Failure::Registry(error)
+                    });
+                }
             }
             if buffer.len() >= WRITE_SIZE || written.elapsed() >= WRITE_INTERVAL {
                 (writer, buffer) = self.write(writer, buffer).await?;
@@ -297,6 +310,8 @@ fn cut(missing: &[Range<u64>]) -> VecDeque<Range<u64>> {
 /// Why an attempt ended: only a registry's failure may be worth another.
 enum Failure {
     Registry(RegistryError),
+    /// A mirror's failure: somebody else is asked now.
+    Mirror(RegistryError),
     Engine(EngineError),
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use registry::{Client, HostTraffic, RegistryConfig, Traffic};
+use registry::{Client, HostTraffic, RegistryConfig, Traffic, Waits};
 use spec::{ChainId, Digest, ImageId};
 use store::{DriverKind, Store, StoreOptions};
 use tokio::sync::Semaphore;
@@ -17,7 +17,7 @@ use crate::push::UploadJobs;
 use crate::receive::Receivers;
 use crate::resolve;
 use crate::transfer::Transfers;
-use crate::{EngineError, Result};
+use crate::{EngineError, Progress, ProgressEvent, Result};
 
 /// How an engine is set up.
 #[derive(Clone, Debug)]
@@ -92,6 +92,8 @@ pub(crate) struct Shared {
     network: RwLock<Network>,
     /// Counted from the start, whatever is reloaded.
     traffic: Traffic,
+    /// Who asked for a wait, whatever is reloaded.
+    waits: Waits,
 }
 
 /// What a reload changes.
@@ -123,6 +125,7 @@ impl Engine {
             keep_blobs: config.keep_blobs,
         };
         let traffic = config.registry.traffic.clone();
+        let waits = config.registry.waits.clone();
         let network = Network::new(config.registry, config.limits)?;
         let store = blocking(move || Ok(Store::open(options)?)).await?;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
@@ -139,12 +142,14 @@ impl Engine {
             flushing: AtomicBool::new(false),
             network: RwLock::new(network),
             traffic,
+            waits,
         })))
     }
 
     /// Changes what may change while the engine runs. Transfers that have begun go on as they began.
     pub fn reload(&self, registry: RegistryConfig, limits: Limits) -> Result<()> {
-        let registry = RegistryConfig { traffic: self.0.traffic.clone(), ..registry };
+        let (traffic, waits) = (self.0.traffic.clone(), self.0.waits.clone());
+        let registry = RegistryConfig { traffic, waits, ..registry };
         let network = Network::new(registry, limits)?;
         *self.0.network.write().unwrap_or_else(PoisonError::into_inner) = network;
         Ok(())
@@ -178,6 +183,12 @@ impl Engine {
 
     pub(crate) fn network(&self) -> Network {
         self.0.network.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the client for an operation that tells its user of the waits that registries ask for.
+    pub(crate) fn client_for(&self, progress: &Progress) -> Client {
+        let progress = progress.clone();
+        self.network().client.listening(move |wait| progress.report(ProgressEvent::HeldOff(wait)))
     }
 
     /// Has what is written so far go to the disk in the background, so that the sync of a commit finds less to do.

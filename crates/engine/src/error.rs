@@ -17,8 +17,14 @@ pub enum ErrorKind {
     Forbidden,
     /// Something that is named does not exist, here or at the registry.
     NotFound,
+    /// The registry does not do what was asked for.
+    Unsupported,
     /// Something stands in the way.
     Conflict,
+    /// The registry is asked too often.
+    TooManyRequests,
+    /// The registry cannot be used for now.
+    Unavailable,
     /// The operation was cancelled.
     Cancelled,
     /// Something failed that should not.
@@ -93,6 +99,28 @@ pub enum EngineError {
         reference: String,
         /// What the registry said.
         source: registry::RegistryError,
+    },
+    /// Of all tags of a repository none is an image that could be here.
+    #[error("none of the tags of {repository} (there are {total}) is an image for this machine")]
+    NoImages {
+        /// The repository, familiar.
+        repository: String,
+        /// How many tags there are.
+        total: usize,
+    },
+    /// Some of all tags of a repository could not be pulled; the others are here.
+    #[error("{count} of {total} tags of {repository} could not be pulled ({names})")]
+    TagsFailed {
+        /// The repository, familiar.
+        repository: String,
+        /// How many tags failed.
+        count: usize,
+        /// How many tags there are.
+        total: usize,
+        /// The first of those that failed.
+        names: String,
+        /// What the first one failed with.
+        source: Box<EngineError>,
     },
     /// The registry has no such manifest, in the words of docker's own command line.
     #[error("no such manifest: {0}")]
@@ -193,9 +221,6 @@ pub enum EngineError {
     /// A search failed.
     #[error(transparent)]
     Search(registry::RegistryError),
-    /// A registry does not say what an image is.
-    #[error(transparent)]
-    Distribution(registry::RegistryError),
     /// Something uses the image.
     #[error("conflict: unable to delete {id} ({}) - {reason}", if *hard { "cannot be forced" } else { "must be forced" })]
     ImageInUse {
@@ -324,19 +349,19 @@ impl EngineError {
             | Self::ManifestNotFound { .. }
             | Self::RepositoryNotFound { .. }
             | Self::PullDenied { .. }
+            | Self::NoImages { .. }
             | Self::NoMatchingManifest(_) => ErrorKind::NotFound,
             Self::ImageInUse { .. } | Self::ReferenceInUse { .. } | Self::PruneRunning => {
                 ErrorKind::Conflict
             }
             Self::Login(error) if error.is_unauthorized() => ErrorKind::Unauthorized,
-            Self::Registry(error) if is_unauthorized(error) => ErrorKind::Unauthorized,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Shared(error) => error.kind(),
             Self::Prune { first, .. } => first.kind(),
+            Self::TagsFailed { source, .. } => source.kind(),
             Self::Download(error) | Self::Search(error) => kind_of_request(error),
-            Self::Distribution(error) => kind_of_refusal(error),
-            Self::Registry(_)
-            | Self::ImportLayer(_)
+            Self::Registry(error) => kind_of_refusal(error),
+            Self::ImportLayer(_)
             | Self::Login(_)
             | Self::NoCredentials
             | Self::AmbiguousId
@@ -374,20 +399,18 @@ fn kind_of_request(error: &RegistryError) -> ErrorKind {
     }
 }
 
-/// Returns the kind of a registry's refusal, which goes by the code of its first error.
+/// Returns the kind of a refusal by a registry or its token server, which goes by the code of its first error.
 fn kind_of_refusal(error: &RegistryError) -> ErrorKind {
-    match error.api_errors().first().map(|first| first.code) {
-        Some("MANIFEST_UNKNOWN" | "NAME_UNKNOWN" | "BLOB_UNKNOWN") => ErrorKind::NotFound,
-        Some("UNAUTHORIZED") => ErrorKind::Unauthorized,
-        Some("DENIED") => ErrorKind::Forbidden,
-        Some("NAME_INVALID" | "TAG_INVALID" | "MANIFEST_INVALID") => ErrorKind::InvalidParameter,
+    match error.code_status() {
+        Some(400) => ErrorKind::InvalidParameter,
+        Some(401) => ErrorKind::Unauthorized,
+        Some(403) => ErrorKind::Forbidden,
+        Some(404) => ErrorKind::NotFound,
+        Some(405) => ErrorKind::Unsupported,
+        Some(429) => ErrorKind::TooManyRequests,
+        Some(503) => ErrorKind::Unavailable,
         _ => ErrorKind::System,
     }
-}
-
-/// Says whether the registry itself refuses the caller: a refusal by its token server is a failed request to dockerd.
-fn is_unauthorized(error: &registry::RegistryError) -> bool {
-    error.api_errors().first().is_some_and(|first| first.code == "UNAUTHORIZED" && first.detailed)
 }
 
 /// The result of an operation.

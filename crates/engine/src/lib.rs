@@ -66,7 +66,7 @@ pub use progress::{LayerState, Progress, ProgressEvent, ProgressReceiver};
 pub use prune::{Prune, PruneFilters, Pruned};
 pub use pull::PullRequest;
 pub use push::PushRequest;
-pub use registry::HostTraffic;
+pub use registry::{HostTraffic, Wait};
 pub use remove::{RemoveOptions, Removed};
 pub use save::{SaveRequest, SavedImages};
 pub use search::SearchRequest;

@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use registry::Wait;
 use spec::{Digest, ImageId};
 use tokio::sync::Notify;
 
@@ -43,6 +44,20 @@ pub enum ProgressEvent {
         newer: bool,
         /// What was asked for, familiar.
         reference: String,
+    },
+    /// A pull of all tags leaves one out.
+    TagPassedOver {
+        /// The tag.
+        tag: String,
+        /// What it is instead of an image.
+        reason: String,
+    },
+    /// A pull of all tags could not get one.
+    TagFailed {
+        /// The tag.
+        tag: String,
+        /// Why.
+        reason: String,
     },
     /// A push begins.
     Pushing {
@@ -86,6 +101,8 @@ pub enum ProgressEvent {
     },
     /// An import is over.
     Imported(ImageId),
+    /// A registry asked to be left alone for a while, and is.
+    HeldOff(Wait),
     /// One step of many.
     Step {
         /// What is done: `Checking`.

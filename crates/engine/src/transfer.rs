@@ -99,6 +99,27 @@ where
     }
 }
 
+impl<K, H, T> Transfers<K, H, T>
+where
+    K: Eq + Hash,
+{
+    /// Leaves a job. If nobody else is in it, it ends, and what `take` takes of its handle is the caller's to get rid of.
+    pub(crate) async fn abandon<R>(
+        &self,
+        key: &K,
+        transfer: Transfer<H, T>,
+        take: impl FnOnce(&H) -> R,
+    ) -> Option<R> {
+        // Nobody joins it meanwhile.
+        let mut jobs = self.jobs.lock().await;
+        (Arc::strong_count(&transfer.job) == 1).then(|| {
+            transfer.job.task.abort();
+            jobs.remove(key);
+            take(&transfer.job.handle)
+        })
+    }
+}
+
 impl<H, T: Clone> Transfer<H, T> {
     /// Returns what there is before the job is done.
     pub(crate) fn handle(&self) -> &H {

@@ -13,7 +13,7 @@ use spec::Repository;
 use tokio::sync::OnceCell;
 
 use crate::{
-    Credentials, RegistryConfig, RegistryError, Remote,
+    Credentials, RegistryConfig, RegistryError, Remote, Wait,
     config::Rules,
     credentials::Purse,
     dns::SystemResolver,
@@ -24,6 +24,7 @@ use crate::{
     tls::{self, Material},
     token::TokenCache,
     transport::Timeouts,
+    waits::Listener,
 };
 
 /// Idle connections are dropped after as long as Docker drops them.
@@ -65,6 +66,7 @@ impl Access {
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    listener: Option<Arc<Listener>>,
 }
 
 struct Inner {
@@ -106,7 +108,14 @@ impl Client {
             plain: Mutex::default(),
             tokens: Arc::default(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), listener: None })
+    }
+
+    /// Returns the same client for an operation that wants to hear, once each, of the waits that hosts ask for while it
+    /// asks them.
+    #[must_use]
+    pub fn listening(&self, tell: impl Fn(Wait) + Send + Sync + 'static) -> Self {
+        Self { inner: Arc::clone(&self.inner), listener: Some(Arc::new(Listener::new(tell))) }
     }
 
     /// Returns a client that takes one more registry for insecure. It shares no connections with this one.
@@ -280,6 +289,8 @@ impl Client {
         };
         Ok(Arc::new(Endpoint {
             traffic: config.traffic.of(&place.written),
+            waits: config.waits.clone(),
+            listener: self.listener.clone(),
             timeouts: Timeouts {
                 first: response.min(FIRST),
                 response,

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use reqwest::Url;
 
 use crate::{
-    CredentialSource, RegistryError, Traffic,
+    CredentialSource, RegistryError, Traffic, Waits,
     insecure::Insecure,
     proxy::{Proxies, ProxyConfig},
 };
@@ -45,6 +45,8 @@ pub struct RegistryConfig {
     pub hub_endpoint: Option<String>,
     /// Where what is sent and received is counted.
     pub traffic: Traffic,
+    /// Where it is noted which hosts asked for a wait.
+    pub waits: Waits,
 }
 
 impl Default for RegistryConfig {
@@ -64,6 +66,7 @@ impl Default for RegistryConfig {
             retry_delay: Duration::from_millis(500),
             hub_endpoint: None,
             traffic: Traffic::default(),
+            waits: Waits::default(),
         }
     }
 }

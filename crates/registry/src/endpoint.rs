@@ -16,6 +16,7 @@ use crate::{
     tls::Material,
     traffic::Counters,
     transport::{Answer, Payload, Timeouts, Upload},
+    waits::{Listener, Waits},
 };
 
 /// How long an answer is waited for without a word to the user.
@@ -133,6 +134,8 @@ pub(crate) struct Endpoint {
     pub(crate) proxies: Arc<Proxies>,
     pub(crate) timeouts: Timeouts,
     pub(crate) traffic: Arc<Counters>,
+    pub(crate) waits: Waits,
+    pub(crate) listener: Option<Arc<Listener>>,
     /// What put it here.
     pub(crate) place: Place,
     pub(crate) files: TlsFiles,
@@ -236,14 +239,19 @@ impl Endpoint {
             let pause =
                 after.unwrap_or_else(|| crate::backoff::delay(self.timeouts.retry_delay, count));
             let url = self.shown(&call.url);
+            let mut held = false;
             match outcome {
                 Ok(answer) => {
+                    // The next try waits as all others do.
+                    held = self.waits.held(answer.location()).is_some();
                     tracing::debug!(%url, status = %answer.status(), ?pause, "trying again");
                     answer.discard().await;
                 }
                 Err(error) => tracing::debug!(%url, %error, ?pause, "trying again"),
             }
-            tokio::time::sleep(pause).await;
+            if !held {
+                tokio::time::sleep(pause).await;
+            }
         }
     }
 
@@ -308,6 +316,16 @@ impl Endpoint {
         if let Some(authorization) = authorization {
             request.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
         }
+        match self.waits.held(url) {
+            // Somebody else is there to be asked.
+            Some(held) if self.mirror => {
+                let (left, status) = (held.left(), held.status());
+                let fault = RequestFault::HeldOff { left, status };
+                return Err(self.failed((&call.method, url), fault, established));
+            }
+            Some(_) => self.waits.pass(url, self.listener.as_deref()).await,
+            None => {}
+        }
         let watch = call.payload.attach(&mut request);
         let whole = request.body().and_then(reqwest::Body::as_bytes).map_or(0, <[u8]>::len);
         let sending = self.client.execute(request);
@@ -336,7 +354,10 @@ impl Endpoint {
                 let shown = self.shown(url);
                 let traffic = Arc::clone(&self.traffic);
                 let stall = self.timeouts.stall;
-                return Ok(Answer::new((call.method.clone(), shown), response, stall, traffic));
+                let asked = (call.method.clone(), shown);
+                let answer = Answer::new(asked, response, stall, traffic);
+                self.waits.note(answer.location(), answer.status(), answer.retry_after());
+                return Ok(answer);
             }
             Ok(Err(error)) => {
                 if let Some(source) = watch.and_then(|watch| watch.source_error()) {

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use spec::{Digest, ReferenceError};
 
-use crate::{fault::RequestFailed, redact::quoted, refusal::Refusal};
+use crate::{answers::FailedEverywhere, fault::RequestFailed, redact::quoted, refusal::Refusal};
 pub use crate::{fault::RequestFault, refusal::ApiError};
 
 /// The longest wait that a registry can ask for and get. Who asks for more is not waited for.
@@ -243,6 +243,17 @@ pub enum RegistryError {
     /// The registry answered with an error.
     #[error(transparent)]
     Refused(Box<Refusal>),
+    /// Nobody of several could help.
+    #[error(transparent)]
+    Everywhere(Box<FailedEverywhere>),
+    /// What came for a document, a manifest or a list, is none.
+    #[error("{request}: error unmarshalling content: {reason}")]
+    Unmarshalling {
+        /// Method and URL, as in a failed request.
+        request: String,
+        /// What came instead.
+        reason: String,
+    },
     /// Nothing arrived for the stall timeout.
     #[error("read `{url}`: no data for {} ms", after.as_millis())]
     Stalled {
@@ -426,7 +437,7 @@ impl RegistryError {
     /// It says nothing about mirrors: whatever a mirror fails with, the next endpoint is asked.
     pub fn recovery(&self) -> Recovery {
         const RETRY: Recovery = Recovery::Retry { after: None };
-        match self {
+        match self.decisive() {
             Self::Request(failed) => failed.recovery(),
             Self::Refused(refusal) => Recovery::of_status(refusal.status, refusal.retry_after),
             Self::Stalled { .. }
@@ -442,6 +453,7 @@ impl RegistryError {
             | Self::SizeMismatch { .. }
             | Self::TooLarge { .. }
             | Self::Header { .. }
+            | Self::Unmarshalling { .. }
             | Self::Json { .. } => Recovery::NextEndpoint,
             _ => Recovery::Fail,
         }
@@ -449,7 +461,7 @@ impl RegistryError {
 
     /// Tells whether the registry says that repository, manifest, blob or upload does not exist.
     pub fn is_not_found(&self) -> bool {
-        match self {
+        match self.decisive() {
             Self::Refused(refusal) => refusal.is_not_found(),
             Self::UploadUnknown => true,
             _ => false,
@@ -459,7 +471,7 @@ impl RegistryError {
     /// Tells whether registry or token server did not accept who asks: code `UNAUTHORIZED`, or status 401
     /// without a code.
     pub fn is_unauthorized(&self) -> bool {
-        match self {
+        match self.decisive() {
             Self::Refused(refusal) => refusal.is_unauthorized(),
             Self::Request(failed) => failed.refusal().is_some_and(Self::is_unauthorized),
             _ => false,
@@ -469,40 +481,10 @@ impl RegistryError {
     /// Tells whether registry or token server knows who asks and says no: code `DENIED`, or status 403
     /// without a code.
     pub fn is_denied(&self) -> bool {
-        match self {
+        match self.decisive() {
             Self::Refused(refusal) => refusal.is_denied(),
             Self::Request(failed) => failed.refusal().is_some_and(Self::is_denied),
             _ => false,
         }
-    }
-
-    /// Tells whether the registry asked for a user name and password and there were none.
-    pub fn lacks_credentials(&self) -> bool {
-        matches!(self, Self::Request(failed) if matches!(failed.fault, RequestFault::NoBasicCredentials))
-    }
-
-    /// Returns the registry's own errors, the first of which is what Docker goes by.
-    ///
-    /// Empty for everything but an answer of the registry itself: a refusal by its token server is a failed
-    /// request, as it is to dockerd.
-    pub fn api_errors(&self) -> &[ApiError] {
-        match self {
-            Self::Refused(refusal) => &refusal.errors,
-            _ => &[],
-        }
-    }
-
-    /// Forgets all errors of the registry but the first: the one that a pull tells of.
-    #[must_use]
-    pub fn first_only(mut self) -> Self {
-        if let Self::Refused(refusal) = &mut self {
-            refusal.errors.truncate(1);
-        }
-        self
-    }
-
-    /// Tells whether the failure is that nobody answered at all, as dialling, TLS or a timeout fails.
-    pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Request(failed) if failed.fault.is_unreachable())
     }
 }

@@ -30,11 +30,14 @@ impl StdError for RequestFailed {}
 
 impl fmt::Display for RequestFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Go writes the method as a word.
-        let (first, rest) = self.method.as_str().split_at(1);
-        let rest = rest.to_ascii_lowercase();
-        write!(f, "{first}{rest} {}: {}", quoted(&self.url), self.fault)
+        write!(f, "{}: {}", request_words(&self.method, &self.url), self.fault)
     }
+}
+
+/// Returns a request as Go's errors name it: the method as a word, the URL quoted.
+pub(crate) fn request_words(method: &Method, url: &str) -> String {
+    let (first, rest) = method.as_str().split_at(1);
+    format!("{first}{} {}", rest.to_ascii_lowercase(), quoted(url))
 }
 
 impl RequestFailed {
@@ -130,6 +133,14 @@ pub enum RequestFault {
     /// No answer began in time.
     #[error("net/http: timeout awaiting response headers")]
     ResponseTimeout,
+    /// The host asked for a wait that is not over, and there are others to ask.
+    #[error("it asked to be left alone ({status}), for {} s more", left.as_secs())]
+    HeldOff {
+        /// What is left of the wait.
+        left: Duration,
+        /// How it asked.
+        status: String,
+    },
     /// The server stopped reading an upload.
     #[error("write: i/o timeout: nothing sent for {} ms", after.as_millis())]
     SendTimeout {

@@ -38,6 +38,7 @@
 //! Every future may be dropped at any await. A dropped upload leaves its session at the registry, and
 //! [`UploadSession::status`] tells what became of it.
 
+mod answers;
 mod backoff;
 mod blobs;
 mod challenge;
@@ -69,10 +70,12 @@ mod token;
 mod traffic;
 mod transport;
 mod uploads;
+mod waits;
 
 /// The target of log lines that are for whoever waits in front of a terminal: who has not answered yet.
 pub const NOTICES: &str = "registry::notices";
 
+pub use answers::FailedEverywhere;
 pub use blobs::{BlobStream, Presence};
 pub use check::{Checked, EndpointCheck, Probe, RegistryCheck, TlsCheck};
 pub use client::{Access, Client};
@@ -85,7 +88,7 @@ pub use download::Download;
 pub use error::{ApiError, Recovery, RegistryError, RequestFault};
 pub use fault::RequestFailed;
 pub use login::Login;
-pub use manifests::{FetchedManifest, Target};
+pub use manifests::{FetchedManifest, Resolution, Target};
 pub use proxy::ProxyConfig;
 pub use redact::without_password;
 pub use refusal::Refusal;
@@ -93,3 +96,4 @@ pub use remote::{Remote, Source};
 pub use search::SearchResult;
 pub use traffic::{HostTraffic, Traffic};
 pub use uploads::{Mounted, UploadSession};
+pub use waits::{Wait, Waits};

@@ -6,9 +6,10 @@ use reqwest::Method;
 use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, MediaType, Repository, Tag};
 
 use crate::{
-    RegistryError, Remote,
+    Recovery, RegistryError, Remote,
     endpoint::Call,
     hosts::Need,
+    refusal::page,
     remote::Source,
     session::Session,
     transport::{Answer, Payload},
@@ -101,18 +102,26 @@ pub struct FetchedManifest {
     pub source: Source,
 }
 
+/// What a target is.
+#[derive(Clone, Debug)]
+pub struct Resolution {
+    /// The manifest or index.
+    pub descriptor: Descriptor,
+    /// Who says so.
+    pub source: Source,
+}
+
 impl Remote {
     /// Finds out what a target is, with a `HEAD` request where the registry can.
     ///
     /// A tag's digest is the registry's word, good for looking things up: what is fetched by it is checked then.
-    pub async fn resolve(&self, target: &Target) -> Result<Descriptor, RegistryError> {
+    pub async fn resolve(&self, target: &Target) -> Result<Resolution, RegistryError> {
         let mut walk = self.walk(target.need());
         loop {
             let session = walk.next().await?;
             match self.resolve_at(&session, target).await {
-                Ok(found) => {
-                    walk.answered();
-                    return Ok(found);
+                Ok(descriptor) => {
+                    return Ok(Resolution { descriptor, source: walk.answered() });
                 }
                 Err(error) => walk.failed(error)?,
             }
@@ -126,7 +135,7 @@ impl Remote {
     ) -> Result<Descriptor, RegistryError> {
         let answer =
             session.send(manifest_call(session, self.repository(), Method::HEAD, target)).await?;
-        let throttled = answer.status() == StatusCode::TOO_MANY_REQUESTS;
+        let recovery = Recovery::of_status(answer.status().as_u16(), answer.retry_after());
         if answer.status() == StatusCode::OK
             && let Some(found) = described(&answer)
         {
@@ -144,7 +153,8 @@ impl Remote {
         }
         // A registry that does not do HEAD well, or an error, the words of which are in a body.
         let mut call = manifest_call(session, self.repository(), Method::GET, target);
-        if throttled {
+        // It has been tried again already.
+        if matches!(recovery, Recovery::Retry { .. }) {
             call = call.once();
         }
         let answer = session.send(call).await?;
@@ -276,7 +286,26 @@ pub(crate) fn manifest_call(
 async fn receive(answer: Answer) -> Result<(Bytes, Option<MediaType>), RegistryError> {
     let answer = answer.expect(&[StatusCode::OK]).await?;
     let media_type = media_type(&answer);
-    Ok((answer.collect("manifest", MAX_MANIFEST_SIZE).await?, media_type))
+    Ok((document(answer, "manifest", MAX_MANIFEST_SIZE).await?, media_type))
+}
+
+/// Receives a JSON document. What can be none, such as the page of a portal, is an error in Go's words.
+pub(crate) async fn document(
+    answer: Answer,
+    what: &'static str,
+    limit: u64,
+) -> Result<Bytes, RegistryError> {
+    let request = answer.request();
+    let bytes = answer.collect(what, limit).await?;
+    let text = String::from_utf8_lossy(&bytes);
+    let reason = match text.trim_start().chars().next() {
+        Some('{') => return Ok(bytes),
+        None => "unexpected end of JSON input".to_owned(),
+        Some(other) => {
+            format!("invalid character {other:?} looking for beginning of value{}", page(&text))
+        }
+    };
+    Err(RegistryError::Unmarshalling { request, reason })
 }
 
 /// What tells a manifest of the first schema from every other document.

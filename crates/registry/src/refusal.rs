@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use crate::{
     challenge::challenges,
+    error::MAX_RETRY_AFTER,
+    fault::request_words,
     fields::Fields,
     redact::{clean, quoted},
 };
@@ -15,31 +17,33 @@ use crate::{
 pub(crate) const MAX_ERROR_BODY: usize = 64 << 10;
 /// The most of one message that is kept: it goes to a terminal.
 const MAX_MESSAGE: usize = 4 << 10;
+/// The most of a web page's title that is told.
+const MAX_TITLE: usize = 120;
 /// The most errors of one answer that are kept.
 const MAX_ERRORS: usize = 16;
 
-/// Code and default message (distribution specification, "Error Codes", and Docker's additions).
-/// A code that is not here is shown as `unknown`, as Docker does.
-const CODES: &[(&str, &str)] = &[
-    ("BLOB_UNKNOWN", "blob unknown to registry"),
-    ("BLOB_UPLOAD_INVALID", "blob upload invalid"),
-    ("BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry"),
-    ("DENIED", "requested access to the resource is denied"),
-    ("DIGEST_INVALID", "provided digest did not match uploaded content"),
-    ("MANIFEST_BLOB_UNKNOWN", "blob unknown to registry"),
-    ("MANIFEST_INVALID", "manifest invalid"),
-    ("MANIFEST_UNKNOWN", "manifest unknown"),
-    ("MANIFEST_UNVERIFIED", "manifest failed signature verification"),
-    ("NAME_INVALID", "invalid repository name"),
-    ("NAME_UNKNOWN", "repository name not known to registry"),
-    ("PAGINATION_NUMBER_INVALID", "invalid number of results requested"),
-    ("SIZE_INVALID", "provided length did not match content length"),
-    ("TAG_INVALID", "manifest tag did not match URI"),
-    ("TOOMANYREQUESTS", "too many requests"),
-    ("UNAUTHORIZED", "authentication required"),
-    ("UNAVAILABLE", "service unavailable"),
-    ("UNKNOWN", "unknown error"),
-    ("UNSUPPORTED", "The operation is unsupported."),
+/// Code, default message and the status that a daemon answers for it (distribution specification, "Error Codes", and
+/// Docker's additions). A code that is not here is shown as `unknown`, as Docker does.
+const CODES: &[(&str, &str, u16)] = &[
+    ("BLOB_UNKNOWN", "blob unknown to registry", 404),
+    ("BLOB_UPLOAD_INVALID", "blob upload invalid", 404),
+    ("BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry", 404),
+    ("DENIED", "requested access to the resource is denied", 403),
+    ("DIGEST_INVALID", "provided digest did not match uploaded content", 400),
+    ("MANIFEST_BLOB_UNKNOWN", "blob unknown to registry", 400),
+    ("MANIFEST_INVALID", "manifest invalid", 400),
+    ("MANIFEST_UNKNOWN", "manifest unknown", 404),
+    ("MANIFEST_UNVERIFIED", "manifest failed signature verification", 400),
+    ("NAME_INVALID", "invalid repository name", 400),
+    ("NAME_UNKNOWN", "repository name not known to registry", 404),
+    ("PAGINATION_NUMBER_INVALID", "invalid number of results requested", 400),
+    ("SIZE_INVALID", "provided length did not match content length", 400),
+    ("TAG_INVALID", "manifest tag did not match URI", 400),
+    ("TOOMANYREQUESTS", "too many requests", 429),
+    ("UNAUTHORIZED", "authentication required", 401),
+    ("UNAVAILABLE", "service unavailable", 503),
+    ("UNKNOWN", "unknown error", 500),
+    ("UNSUPPORTED", "The operation is unsupported.", 405),
 ];
 
 /// One error of a registry's list.
@@ -56,10 +60,28 @@ pub struct ApiError {
 
 impl ApiError {
     fn new(code: &str, message: Option<&str>) -> Self {
-        let known = CODES.iter().find(|(known, _)| *known == code);
-        let (code, default) = known.copied().unwrap_or(("UNKNOWN", "unknown error"));
+        let known = CODES.iter().find(|(known, ..)| *known == code);
+        let (code, default, _) = known.copied().unwrap_or(("UNKNOWN", "unknown error", 500));
         let message = message.map_or_else(|| default.to_owned(), |text| clean(text, MAX_MESSAGE));
         Self { code, message, detailed: true }
+    }
+
+    /// Returns the HTTP status that goes with the code, whatever status the registry gave it.
+    pub fn status(&self) -> u16 {
+        CODES.iter().find(|(code, ..)| *code == self.code).map_or(500, |(.., status)| *status)
+    }
+}
+
+impl ApiError {
+    /// An error that is told by the status alone.
+    fn of_status(status: StatusCode, text: &str) -> Self {
+        let code = match status {
+            StatusCode::UNAUTHORIZED => "UNAUTHORIZED",
+            StatusCode::FORBIDDEN => "DENIED",
+            StatusCode::TOO_MANY_REQUESTS => "TOOMANYREQUESTS",
+            _ => "UNKNOWN",
+        };
+        Self::new(code, Some(text))
     }
 }
 
@@ -92,12 +114,18 @@ impl std::error::Error for Refusal {}
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.errors.as_slice() {
-            [] => f.write_str(&self.unlisted),
-            [one] => one.fmt(f),
+            [] => f.write_str(&self.unlisted)?,
+            [one] => one.fmt(f)?,
             several => {
                 f.write_str("errors:\n")?;
-                several.iter().try_for_each(|error| writeln!(f, "{error}"))
+                several.iter().try_for_each(|error| writeln!(f, "{error}"))?;
             }
+        }
+        match self.retry_after {
+            Some(after) if after > MAX_RETRY_AFTER => {
+                write!(f, " (Retry-After: {} s, which is not waited for)", after.as_secs())
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -110,27 +138,35 @@ impl Refusal {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Self {
+        let request = request_words(&method, &url);
+        let text = String::from_utf8_lossy(body);
+        let mut wordless = wordless(&request, status, &text);
         let mut refusal = Self {
             method,
             url,
             status: status.as_u16(),
             errors: Vec::new(),
             retry_after: crate::backoff::retry_after(headers),
-            unlisted: format!("received unexpected HTTP status: {}", status_line(status)),
+            unlisted: wordless.clone(),
         };
+        if status == StatusCode::UNAUTHORIZED {
+            wordless = format!("authentication required: {wordless}");
+        }
         if status.is_client_error() {
             refusal.errors.extend(token_error(headers));
-            match listed(status, headers, body) {
-                Ok(errors) => refusal.errors.extend(errors),
+            match listed(headers, &text) {
+                // Where the registry has no words of its own, the answer as such has to do.
+                Ok(Said::Nothing) => refusal.errors.push(ApiError::of_status(status, &wordless)),
+                Ok(Said::Text(text)) => refusal.errors.push(ApiError::of_status(status, &text)),
+                Ok(Said::Errors(errors)) => refusal.errors.extend(errors),
                 Err(_) if status == StatusCode::UNAUTHORIZED => {
-                    refusal.errors.push(ApiError::new("UNAUTHORIZED", None));
+                    refusal.errors.push(ApiError::of_status(status, &wordless));
                 }
                 Err(reason) => {
-                    let body = clean(&String::from_utf8_lossy(body), MAX_MESSAGE);
+                    let body = quoted(&clean(&text, MAX_MESSAGE));
+                    let status = status.as_u16();
                     refusal.unlisted = format!(
-                        "error parsing HTTP {} response body: {reason}: {}",
-                        status.as_u16(),
-                        quoted(&body)
+                        "{request}: error parsing HTTP {status} response body: {reason}: {body}"
                     );
                 }
             }
@@ -183,41 +219,70 @@ fn token_error(headers: &HeaderMap) -> Option<ApiError> {
     )
 }
 
+/// What an answer with a status of 4xx says.
+enum Said {
+    /// Errors, as the specification has them.
+    Errors(Vec<ApiError>),
+    /// Words without a code.
+    Text(String),
+    /// Nothing that a registry says: no body, or a web page.
+    Nothing,
+}
+
 /// Reads the body of an answer with a status of 4xx, or says why it cannot be read.
-fn listed(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Vec<ApiError>, String> {
-    let plain = |text: &str| {
-        let code = match status {
-            StatusCode::UNAUTHORIZED => "UNAUTHORIZED",
-            StatusCode::FORBIDDEN => "DENIED",
-            StatusCode::TOO_MANY_REQUESTS => "TOOMANYREQUESTS",
-            _ => "UNKNOWN",
-        };
-        vec![ApiError::new(code, Some(text))]
-    };
-    let text = String::from_utf8_lossy(body);
+fn listed(headers: &HeaderMap, text: &str) -> Result<Said, String> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
     if !matches!(
         essence.to_ascii_lowercase().as_str(),
         "application/json" | "application/vnd.api+json"
     ) {
-        return Ok(plain(&text));
+        let nothing = text.trim().is_empty() || is_page(text);
+        return Ok(if nothing { Said::Nothing } else { Said::Text(text.to_owned()) });
     }
-    let answer = match Fields::parse(body) {
-        Ok(answer) => answer,
-        Err(_) if body.is_empty() => return Err("unexpected end of JSON input".to_owned()),
-        Err(error) => return Err(error.to_string()),
-    };
+    if text.is_empty() {
+        return Err("unexpected end of JSON input".to_owned());
+    }
+    let answer = Fields::parse(text.as_bytes()).map_err(|error| error.to_string())?;
     // Docker Hub's token server has this form.
     if let Some(details) = answer.text("details") {
-        return Ok(plain(details));
+        return Ok(Said::Text(details.to_owned()));
     }
     match answer.get("errors") {
         Some(Value::Array(errors)) if !errors.is_empty() => {
-            Ok(errors.iter().take(MAX_ERRORS).map(|error| listing(error.clone())).collect())
+            let errors = errors.iter().take(MAX_ERRORS).map(|error| listing(error.clone()));
+            Ok(Said::Errors(errors.collect()))
         }
         _ => Err("no error details found in HTTP response body".to_owned()),
     }
+}
+
+/// Tells of an answer that does not speak for itself: which request it is to, and its status.
+fn wordless(request: &str, status: StatusCode, body: &str) -> String {
+    let status = status_line(status);
+    format!("{request}: received unexpected HTTP status: {status}{}", page(body))
+}
+
+/// Returns a remark if a text is a web page: what proxies, portals and wrong addresses answer.
+pub(crate) fn page(text: &str) -> String {
+    if !is_page(text) {
+        return String::new();
+    }
+    let lower = text.to_ascii_lowercase();
+    let title = lower.split_once("<title>").and_then(|(before, rest)| {
+        let start = before.len() + "<title>".len();
+        let end = start + rest.find("</title>")?;
+        Some(clean(text[start..end].trim(), MAX_TITLE)).filter(|title| !title.is_empty())
+    });
+    match title {
+        Some(title) => format!(" (a web page: {})", quoted(&title)),
+        None => " (a web page)".to_owned(),
+    }
+}
+
+fn is_page(text: &str) -> bool {
+    let start = text.trim_start().get(..5).unwrap_or_default();
+    start.eq_ignore_ascii_case("<html") || start.eq_ignore_ascii_case("<!doc")
 }
 
 /// Reads one error of a list.
@@ -279,8 +344,6 @@ mod tests {
                 r#"{"details":"incorrect username or password"}"#,
                 "unauthorized: incorrect username or password",
             ),
-            (401, vec![JSON], "", "unauthorized: authentication required"),
-            (401, vec![JSON], "<html>", "unauthorized: authentication required"),
             (403, vec![("content-type", "text/plain")], "go away", "denied: go away"),
             (429, vec![], "slow", "toomanyrequests: slow"),
             (404, vec![], "404 page not found", "unknown: 404 page not found"),
@@ -296,23 +359,56 @@ mod tests {
                 r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required","detail":1}]}"#,
                 "errors:\ndenied: requested access to the resource is denied\nunauthorized: authentication required\n",
             ),
+            (418, vec![], "\u{1b}[2Jteapot", "unknown: [2Jteapot"),
+        ] {
+            assert_eq!(refusal(status, &headers, body).to_string(), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn who_says_nothing_is_named() {
+        for (status, headers, body, expected) in [
+            (
+                401,
+                vec![JSON],
+                "",
+                r#"unauthorized: authentication required: Get "https://h/v2/": received unexpected HTTP status: 401 Unauthorized"#,
+            ),
+            (
+                401,
+                vec![JSON],
+                "<html>",
+                r#"unauthorized: authentication required: Get "https://h/v2/": received unexpected HTTP status: 401 Unauthorized (a web page)"#,
+            ),
+            (
+                403,
+                vec![],
+                "",
+                r#"denied: Get "https://h/v2/": received unexpected HTTP status: 403 Forbidden"#,
+            ),
+            (
+                404,
+                vec![("content-type", "text/html")],
+                "<!DOCTYPE html><HTML><Title> Not\u{1b}[2J here </title>",
+                r#"unknown: Get "https://h/v2/": received unexpected HTTP status: 404 Not Found (a web page: "Not[2J here")"#,
+            ),
             (
                 404,
                 vec![JSON],
                 "{}",
-                r#"error parsing HTTP 404 response body: no error details found in HTTP response body: "{}""#,
+                r#"Get "https://h/v2/": error parsing HTTP 404 response body: no error details found in HTTP response body: "{}""#,
             ),
             (
                 404,
                 vec![JSON],
                 "",
-                r#"error parsing HTTP 404 response body: unexpected end of JSON input: """#,
+                r#"Get "https://h/v2/": error parsing HTTP 404 response body: unexpected end of JSON input: """#,
             ),
             (
                 503,
                 vec![JSON],
                 r#"{"errors":[]}"#,
-                "received unexpected HTTP status: 503 Service Unavailable",
+                r#"Get "https://h/v2/": received unexpected HTTP status: 503 Service Unavailable"#,
             ),
             (
                 404,
@@ -320,7 +416,6 @@ mod tests {
                 r#"{"Errors":[{"Code":"MANIFEST_UNKNOWN","Message":"no such tag"}]}"#,
                 "manifest unknown: no such tag",
             ),
-            (302, vec![], "", "received unexpected HTTP status: 302 Found"),
             (418, vec![], "\u{1b}[2Jteapot", "unknown: [2Jteapot"),
         ] {
             assert_eq!(refusal(status, &headers, body).to_string(), expected, "{status} {body}");
@@ -345,6 +440,24 @@ mod tests {
             (400, coded("MANIFEST_INVALID"), (false, false, false)),
         ] {
             assert_eq!(kinds(&refusal(status, &[JSON], &body)), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn the_status_goes_by_the_code() {
+        for (code, expected) in [
+            ("UNAUTHORIZED", 401),
+            ("DENIED", 403),
+            ("NAME_UNKNOWN", 404),
+            ("BLOB_UPLOAD_INVALID", 404),
+            ("MANIFEST_INVALID", 400),
+            ("UNSUPPORTED", 405),
+            ("TOOMANYREQUESTS", 429),
+            ("UNAVAILABLE", 503),
+            ("UNKNOWN", 500),
+            ("NEW_CODE", 500),
+        ] {
+            assert_eq!(ApiError::new(code, None).status(), expected, "{code}");
         }
     }
 

@@ -12,7 +12,8 @@ use spec::Repository;
 use tokio::sync::OnceCell;
 
 use crate::{
-    Client, Credentials, Recovery, RegistryError, endpoint::Endpoint, hosts::Need, session::Session,
+    Client, Credentials, FailedEverywhere, Recovery, RegistryError, endpoint::Endpoint,
+    hosts::Need, session::Session,
 };
 
 /// One repository of a registry. Clones share what is known of the endpoints.
@@ -127,7 +128,7 @@ impl Remote {
     /// Begins to ask the endpoints in turn.
     pub(crate) fn walk(&self, need: Need) -> Walk<'_> {
         let order = self.inner.order(need);
-        Walk { remote: &self.inner, need, order, next: 0, failed: Vec::new(), last: None }
+        Walk { remote: &self.inner, need, order, next: 0, failures: Vec::new() }
     }
 }
 
@@ -150,13 +151,12 @@ pub(crate) struct Walk<'a> {
     order: Vec<usize>,
     /// Place in the order behind that of the endpoint that is being asked.
     next: usize,
-    /// The indexes of those that could not help.
-    failed: Vec<usize>,
-    last: Option<RegistryError>,
+    /// The indexes of those that could not help, and why.
+    failures: Vec<(usize, RegistryError)>,
 }
 
 impl Walk<'_> {
-    /// Returns the next endpoint that answers at all, or the last one's error.
+    /// Returns the next endpoint that answers at all, or what all of them failed with.
     pub(crate) async fn next(&mut self) -> Result<Arc<Session>, RegistryError> {
         while let Some(&index) = self.order.get(self.next) {
             self.next += 1;
@@ -177,15 +177,35 @@ impl Walk<'_> {
                     } else {
                         tracing::debug!(%url, %error, "endpoint does not answer");
                     }
-                    self.last = Some(error);
-                    self.failed.push(index);
+                    self.failures.push((index, error));
                     if !another {
                         break;
                     }
                 }
             }
         }
-        Err(self.last.take().unwrap_or_else(|| self.remote.nobody(self.need)))
+        Err(self.verdict())
+    }
+
+    /// Returns the failure of the endpoint that was asked last, with those of the mirrors before it.
+    fn verdict(&mut self) -> RegistryError {
+        let Some((last, failure)) = self.failures.pop() else {
+            return self.remote.nobody(self.need);
+        };
+        let endpoint = |index: usize| &self.remote.candidates[index].endpoint;
+        if !self.failures.iter().any(|(index, _)| endpoint(*index).mirror) {
+            return failure;
+        }
+        let url = |index: usize| {
+            let endpoint = endpoint(index);
+            let kind = if endpoint.mirror { " (mirror)" } else { "" };
+            format!("{}{kind}", endpoint.shown(&endpoint.base).trim_end_matches('/'))
+        };
+        RegistryError::Everywhere(Box::new(FailedEverywhere {
+            repository: self.remote.repository.familiar(),
+            last: (url(last), failure),
+            before: self.failures.drain(..).map(|(index, error)| (url(index), error)).collect(),
+        }))
     }
 
     /// Takes note that the endpoint could not help. Returns the error if no other is to be asked.
@@ -196,11 +216,11 @@ impl Walk<'_> {
         let ours = matches!(error, RegistryError::Source { .. });
         if asked.endpoint.mirror && !ours && self.next < self.order.len() {
             tracing::info!(mirror = %asked.endpoint.base, %error, "mirror passed over");
-            self.failed.push(index);
-            self.last = Some(error);
+            self.failures.push((index, error));
             return Ok(());
         }
-        Err(error)
+        self.failures.push((index, error));
+        Err(self.verdict())
     }
 
     fn asked(&self) -> Option<usize> {
@@ -221,7 +241,7 @@ impl Walk<'_> {
 
     /// Takes note that the endpoint helped: those that could not are not asked again.
     pub(crate) fn answered(&self) -> Source {
-        for &index in &self.failed {
+        for &(index, _) in &self.failures {
             self.remote.candidates[index].passed_over.store(true, Ordering::Relaxed);
         }
         let index = self.asked();

@@ -166,7 +166,11 @@ impl Session {
         if !again {
             return Ok(answer);
         }
-        let renewed = self.authorization(extra, header).await.map_err(fail)?;
+        let renewed = match self.authorization(extra, header).await {
+            // A challenge that leads nowhere leaves the refusal as it is.
+            Err(RequestFault::BadRealm { .. } | RequestFault::NoRealm) if shown.is_none() => None,
+            renewed => renewed.map_err(fail)?,
+        };
         if renewed.is_none() {
             return Ok(answer);
         }

@@ -7,7 +7,10 @@ use reqwest::{Method, Url};
 use serde::Deserialize;
 use spec::Tag;
 
-use crate::{RegistryError, Remote, endpoint::Call, hosts::Need, links, redact, session::Session};
+use crate::{
+    RegistryError, Remote, endpoint::Call, hosts::Need, links, manifests::document, redact,
+    session::Session,
+};
 
 /// Tags asked for at once; no registry gives more.
 const PAGE: usize = 1000;
@@ -55,7 +58,7 @@ impl Remote {
             let mut links = answer.headers().get_all(header::LINK).iter();
             let next = links.find_map(|value| next_page(value.to_str().ok()?));
             let from = answer.url.clone();
-            let body = answer.collect("list of tags", MAX_PAGE_SIZE).await?;
+            let body = document(answer, "list of tags", MAX_PAGE_SIZE).await?;
             let page: Page = spec::from_go_json(&body)
                 .map_err(|source| RegistryError::Json { url: from.clone(), source })?;
             for tag in page.tags.unwrap_or_default() {

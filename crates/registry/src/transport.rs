@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::{
     RegistryError,
-    fault::{RequestFault, body_words, is_unclean_end},
+    fault::{RequestFault, body_words, is_unclean_end, request_words},
     refusal::{MAX_ERROR_BODY, Refusal},
     traffic::Counters,
 };
@@ -290,6 +290,11 @@ impl Answer {
     /// Returns `Content-Length`, also that of an answer without a body.
     pub(crate) fn length(&self) -> Option<u64> {
         self.header(&header::CONTENT_LENGTH)?.trim().parse().ok()
+    }
+
+    /// Returns the request as errors name it.
+    pub(crate) fn request(&self) -> String {
+        request_words(&self.method, &self.url)
     }
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {

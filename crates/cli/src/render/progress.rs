@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use api::message::{Message, ProgressDetail};
+use api::message::{Message, ProgressDetail, Units};
 
 use crate::output::printable;
 use crate::units::{PROGRESS_DIGITS, human_size};
@@ -106,7 +106,10 @@ impl Progress {
 /// Returns the bar and the counts of a layer.
 fn bar(detail: ProgressDetail, width: usize) -> String {
     let size = |bytes: u64| human_size(i64::try_from(bytes).unwrap_or(i64::MAX), PROGRESS_DIGITS);
-    let ProgressDetail { current, total } = detail;
+    let ProgressDetail { current, total, units } = detail;
+    if units == Some(Units::Seconds) {
+        return format!("{current}/{total} seconds");
+    }
     match (current, total) {
         (0, 0) => return String::new(),
         (_, 0) => return format!("{:>8}", size(current)),
@@ -204,7 +207,7 @@ mod tests {
             (u64::MAX, u64::MAX, 80, " 9.223EB/9.223EB"),
         ] {
             assert_eq!(
-                bar(ProgressDetail { current, total }, width),
+                bar(ProgressDetail::bytes(current, total), width),
                 expected,
                 "{current}/{total} in {width}"
             );

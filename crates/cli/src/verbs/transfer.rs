@@ -88,6 +88,10 @@ pub(super) async fn follow(mut messages: Messages, quiet: bool) -> Result<(), Cl
         if let Some(failure) = message.failure() {
             return Err(CliError::Stream(failure.to_owned()));
         }
+        if let Some(note) = message.note.as_ref().filter(|_| quiet || !is_terminal) {
+            output::warn_line(&terminal::printable(note));
+            continue;
+        }
         if !quiet {
             let width = if is_terminal { terminal::width() } else { None };
             output::print_drawn(&progress.draw(&message, width))?;

@@ -58,7 +58,14 @@ pub(super) struct LayerTransfer {
 
 impl Pull<'_> {
     /// Makes sure that a layer is staged, by a job of ours or of somebody else.
-    pub(super) async fn layer(&self, planned: &PlannedLayer) -> Result<LayerTransfer> {
+    ///
+    /// `ahead` is the blob's download if it has begun already.
+    pub(super) async fn layer(
+        &self,
+        planned: &PlannedLayer,
+        ahead: Option<Download>,
+    ) -> Result<LayerTransfer> {
+        let mut ahead = ahead;
         loop {
             let watcher = Watcher::User { progress: self.progress.clone(), id: planned.label() };
             let prepare = |watchers| async {
@@ -68,6 +75,7 @@ impl Pull<'_> {
                     lease: Arc::clone(&self.lease),
                     planned: planned.clone(),
                     watchers,
+                    ahead: Mutex::new(ahead.take()),
                 };
                 Ok(((), job.run()))
             };
@@ -93,6 +101,8 @@ pub(super) struct Job {
     pub(super) lease: Arc<Lease>,
     pub(super) planned: PlannedLayer,
     pub(super) watchers: Arc<Watchers>,
+    /// The blob's download, if it began before the job, until the job has joined it.
+    pub(super) ahead: Mutex<Option<Download>>,
 }
 
 impl Job {
@@ -156,6 +166,8 @@ impl Job {
         let watcher = Watcher::Relay(Arc::clone(&self.watchers));
         let download =
             self.engine.download(remote, &self.planned.descriptor, &self.lease, watcher).await?;
+        // Held any longer, a second attempt would find the first one's bytes.
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
         let ingest = download.handle().ingest().clone();
         let unpacked =
             self.unpack(move || Ok(Box::new(ingest.reader()) as Box<dyn Read + Send>)).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use registry::Target;
+use registry::{Resolution, Target};
 use spec::{
     Algorithm, Descriptor, Digest, ImageManifest, Index, MAX_MANIFEST_SIZE, Manifest, MediaType,
     Platform, Raw, Reference,
@@ -14,7 +14,7 @@ use store::SmallBlob;
 use super::{Pull, refused};
 use crate::engine::blocking;
 use crate::progress::ProgressEvent;
-use crate::{EngineError, Result, resolve};
+use crate::{EngineError, Progress, Result, resolve};
 
 /// How deep indexes may be nested. One level is usual, two are seen.
 const MAX_INDEX_DEPTH: usize = 4;
@@ -52,10 +52,15 @@ impl Resolved {
 
 impl Pull<'_> {
     /// Resolves a tag once to a digest, and follows it to the manifest of the image for the platform.
-    pub(super) async fn resolve(&self, target: &Target, reference: &Reference) -> Result<Resolved> {
+    pub(super) async fn resolve(
+        &self,
+        target: &Target,
+        reference: &Reference,
+        progress: &Progress,
+    ) -> Result<Resolved> {
         let (mut descriptor, mut bytes) = self.root(target, reference).await?;
         let digest = descriptor.digest.clone();
-        self.progress.report(ProgressEvent::Pulling {
+        progress.report(ProgressEvent::Pulling {
             reference: match target {
                 Target::Tag(tag) => tag.to_string(),
                 Target::Digest(_) => resolve::by_digest(reference).to_string(),
@@ -88,12 +93,26 @@ impl Pull<'_> {
     /// Returns what the target names. A tag costs a HEAD only when what it names is here already, a digest nothing.
     async fn root(&self, target: &Target, reference: &Reference) -> Result<(Descriptor, Bytes)> {
         match target {
-            Target::Tag(_) => {
+            Target::Tag(_) => loop {
                 let resolved = self.remote.resolve(target).await;
-                let descriptor = resolved.map_err(|error| refused(error, reference))?;
-                let bytes = self.document(&descriptor, reference).await?;
-                Ok((descriptor, bytes))
-            }
+                let Resolution { descriptor, source } =
+                    resolved.map_err(|error| refused(error, reference))?;
+                let document = self.document(&descriptor, reference).await;
+                // A mirror's word for a tag is worth what can be had by it.
+                let usable = document.and_then(|bytes| {
+                    if source.mirror {
+                        parse(&descriptor, &bytes, reference)?;
+                    }
+                    Ok(bytes)
+                });
+                match usable {
+                    Ok(bytes) => return Ok((descriptor, bytes)),
+                    Err(error) if self.remote.pass_over(&source) => {
+                        tracing::info!(error = %error.message(), "a tag is asked for elsewhere");
+                    }
+                    Err(error) => return Err(error),
+                }
+            },
             Target::Digest(digest) => {
                 let (bytes, sent_as) = match self.local_document(digest).await? {
                     Some(bytes) => (bytes, None),

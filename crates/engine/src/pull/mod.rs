@@ -1,5 +1,7 @@
 //! `pull`: an image from a registry into the store.
 
+mod all_tags;
+mod begin;
 mod layer;
 mod manifest;
 mod plan;
@@ -9,18 +11,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use registry::{Access, Credentials, RegistryError, Remote, Target};
-use spec::{Descriptor, ImageConfig, ImageId, MAX_CONFIG_SIZE, Platform, Raw, Reference, Tag};
+use registry::{Access, Credentials, RegistryError, Remote};
+use spec::{Digest, ImageConfig, ImageId, Platform, Reference};
 use store::{Commit, DriverKind, Lease, NewImage, SmallBlob};
 
 pub(crate) use layer::LayerJobs;
 
+use crate::download::Download;
 use crate::engine::blocking;
 use crate::progress::ProgressEvent;
 use crate::{Engine, EngineError, LayerState, Progress, Result, resolve};
+use begin::{Begun, Configs};
 use layer::LayerTransfer;
 use manifest::Resolved;
-use plan::Plan;
+use plan::{Plan, PlannedLayer};
 
 /// What to pull.
 #[derive(Clone, Debug)]
@@ -45,14 +49,15 @@ impl Engine {
             return Err(EngineError::ReservedName);
         }
         let remote = self
-            .network()
-            .client
+            .client_for(&progress)
             .remote(&repository, &request.credentials, Access::Pull)
             .await
             .map_err(EngineError::Registry)?;
         let lease = self.lease().await?;
         let warnings = Mutex::default();
-        let pull = Pull { engine: self, remote, request: &request, progress, lease, warnings };
+        let configs = Configs::default();
+        let pull =
+            Pull { engine: self, remote, request: &request, progress, lease, warnings, configs };
         let familiar =
             if request.all_tags { repository.familiar() } else { pull.reference().familiar() };
         let newer = if request.all_tags {
@@ -89,6 +94,7 @@ struct Pull<'a> {
     lease: Arc<Lease>,
     /// What the user is told when all is done.
     warnings: Mutex<Vec<String>>,
+    configs: Configs,
 }
 
 impl Pull<'_> {
@@ -96,61 +102,29 @@ impl Pull<'_> {
         self.request.reference.clone().with_default_tag()
     }
 
-    /// Pulls every tag; returns whether anything changed.
-    async fn all_tags(&self) -> Result<bool> {
-        let name = &self.request.reference;
-        let tags = self.remote.tags().await.map_err(|error| refused(error, name))?;
-        let mut newer = false;
-        for tag in tags {
-            let reference = Reference::new(name.repository().clone(), Some(tag), None);
-            newer |= self.one(&reference).await?;
-        }
-        Ok(newer)
-    }
-
     /// Pulls one image; returns whether anything changed.
     async fn one(&self, reference: &Reference) -> Result<bool> {
-        let target = match (reference.digest(), reference.tag()) {
-            (Some(digest), _) => Target::Digest(digest.clone()),
-            (None, tag) => Target::Tag(tag.cloned().unwrap_or_else(Tag::latest)),
+        let begun = self.begin(reference, &self.progress).await?;
+        self.finish(reference, begun).await
+    }
+
+    /// Fetches and unpacks what is missing of an image, and publishes it; returns whether anything changed.
+    async fn finish(&self, reference: &Reference, begun: Begun) -> Result<bool> {
+        let Begun { resolved, id, config, mut ahead, .. } = begun;
+        let plan = match self.plan(resolved.manifest.value(), config.value(), &id).await {
+            Ok(plan) => plan,
+            Err(error) => {
+                self.give_up(ahead).await;
+                return Err(error);
+            }
         };
-        let resolved = self.resolve(&target, reference).await?;
-        let image = self.image(&resolved, reference).await?;
+        // Layers that came here without their blobs, by an archive for instance, are found by the plan only.
+        let is_needed = |digest: &Digest| plan.missing().any(|l| l.descriptor.digest == *digest);
+        self.give_up(ahead.extract_if(.., |(digest, _)| !is_needed(digest)).collect()).await;
+        let layers = self.layers(&plan, ahead).await?;
+        let image = Ready { id, config: config.bytes().clone(), plan, layers };
         self.progress.report(ProgressEvent::PullDone { digest: resolved.digest.clone() });
         self.publish(reference, resolved, image).await
-    }
-
-    /// Makes sure that the config and the layers are here or staged.
-    async fn image(&self, resolved: &Resolved, reference: &Reference) -> Result<Ready> {
-        let descriptor = &resolved.manifest.value().config;
-        let id = ImageId::new(descriptor.digest.clone());
-        self.hold_image(&id).await?;
-        let config = self.config(descriptor).await?;
-        self.check_platform(config.value(), reference)?;
-        let plan = self.plan(resolved.manifest.value(), config.value(), &id).await?;
-        let layers = self.layers(&plan).await?;
-        Ok(Ready { id, config: config.bytes().clone(), plan, layers })
-    }
-
-    async fn hold_image(&self, id: &ImageId) -> Result<()> {
-        let (lease, id) = (Arc::clone(&self.lease), id.clone());
-        blocking(move || Ok(lease.hold_image(&id)?)).await
-    }
-
-    async fn config(&self, descriptor: &Descriptor) -> Result<Raw<ImageConfig>> {
-        let invalid = |source| EngineError::Config { digest: descriptor.digest.clone(), source };
-        let (store, id) = (self.engine.store().clone(), ImageId::new(descriptor.digest.clone()));
-        let local = blocking(move || Ok(store.image(&id)?)).await?;
-        let bytes = match local {
-            Some(image) => image.config.bytes().clone(),
-            None => self
-                .remote
-                .blob_bytes(descriptor, MAX_CONFIG_SIZE)
-                .await
-                .map_err(EngineError::Registry)?,
-        };
-        // The client and the store have compared the digest.
-        Raw::parse(bytes, ImageConfig::parse).map_err(invalid)
     }
 
     /// Warns, as dockerd does, when a manifest that lists no platforms turns out to be for another one than was asked for.
@@ -188,7 +162,11 @@ impl Pull<'_> {
     }
 
     /// Runs the jobs of all layers that are not here, and waits for them.
-    async fn layers(&self, plan: &Plan) -> Result<Vec<LayerTransfer>> {
+    async fn layers(
+        &self,
+        plan: &Plan,
+        mut ahead: Vec<(Digest, Download)>,
+    ) -> Result<Vec<LayerTransfer>> {
         if plan.is_complete() {
             return Ok(Vec::new());
         }
@@ -198,9 +176,16 @@ impl Pull<'_> {
             self.progress.layer(&layer.label(), state);
         }
         let (store, layers) = (self.engine.store().clone(), plan.layers.clone());
-        blocking(move || plan::require_room(&store, &layers)).await?;
-        let missing = plan.layers.iter().filter(|layer| !layer.present);
-        try_join_all(missing.map(|layer| self.layer(layer))).await
+        if let Err(error) = blocking(move || plan::require_room(&store, &layers)).await {
+            self.give_up(ahead).await;
+            return Err(error);
+        }
+        let mut begun = |layer: &PlannedLayer| {
+            let at = ahead.iter().position(|(digest, _)| *digest == layer.descriptor.digest)?;
+            Some(ahead.swap_remove(at).1)
+        };
+        let jobs = plan.missing().map(|layer| self.layer(layer, begun(layer)));
+        try_join_all(jobs).await
     }
 
     /// Publishes everything at once and names it; returns whether anything changed.

@@ -59,6 +59,11 @@ impl Plan {
         self.image_present
     }
 
+    /// Lists the layers that must be made.
+    pub(super) fn missing(&self) -> impl Iterator<Item = &PlannedLayer> {
+        self.layers.iter().filter(|layer| !layer.present)
+    }
+
     /// Returns what the distribution metadata should remember: which blob of `repository` each layer is. A pull signs
     /// nothing, as with dockerd: that a blob could be read there says nothing of who may mount it.
     pub(super) fn sources(&self, repository: &Repository) -> Vec<(DiffId, Source)> {

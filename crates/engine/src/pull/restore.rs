@@ -1,7 +1,7 @@
 //! Content of an image that is here, brought again because it is damaged or gone.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use registry::Remote;
 use spec::{
@@ -95,6 +95,7 @@ impl Engine {
             lease: Arc::clone(lease),
             planned: planned.clone(),
             watchers,
+            ahead: Mutex::default(),
         };
         let ready = job.run().await.map_err(Some)?;
         let Some((staged, record)) = ready.take_staged() else { return Err(None) };

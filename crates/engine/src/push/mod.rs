@@ -45,11 +45,10 @@ impl Engine {
         }
         progress.report(ProgressEvent::Pushing { repository: repository.to_string() });
         let references = self.associations(&repository).await?;
-        let network = self.network();
         let push = Arc::new(Push {
             engine: self.clone(),
-            remote: network
-                .client
+            remote: self
+                .client_for(&progress)
                 .remote(&repository, &request.credentials, Access::Push)
                 .await
                 .map_err(refused)?,
@@ -242,8 +241,8 @@ fn hmac_key(credentials: &Credentials) -> HmacKey {
 /// Puts a registry's refusal into dockerd's words.
 fn refused(error: RegistryError) -> EngineError {
     if error.lacks_credentials() {
-        EngineError::NoCredentials
-    } else {
-        EngineError::Registry(error)
+        return EngineError::NoCredentials;
     }
+    // As in dockerd, what the token server says is told without the request, and the first error without the others.
+    EngineError::Registry(error.without_request().first_only())
 }

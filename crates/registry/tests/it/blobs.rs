@@ -323,7 +323,7 @@ async fn redirects_end() {
     // A redirect to nowhere is an answer like another.
     server.on("GET", &path, [Answer::status(307)]);
     let error = read(&remote(&server).await, &blob, 0..1).await.unwrap_err();
-    assert_eq!(error.to_string(), "received unexpected HTTP status: 307 Temporary Redirect");
+    assert!(error.to_string().ends_with("received unexpected HTTP status: 307 Temporary Redirect"));
 }
 
 #[tokio::test]

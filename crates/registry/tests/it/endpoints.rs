@@ -106,7 +106,49 @@ async fn a_mirror_that_is_down_is_passed_over() {
     hub.on("HEAD", HUB_PATH, [missing.clone()]).on("GET", HUB_PATH, [missing]);
     let remote = client.remote(&alpine(), &Credentials::Anonymous, Access::Pull).await.unwrap();
     let error = remote.resolve(&tag()).await.unwrap_err();
-    assert_eq!(error.to_string(), "manifest unknown: manifest unknown");
+    assert_eq!(error.code_status(), Some(404));
+    let shown = error.to_string();
+    let lines: Vec<&str> = shown.lines().collect();
+    let expected = [
+        "manifest unknown: manifest unknown".to_owned(),
+        format!("  {} (mirror): Get \"{0}/v2/\": dial tcp", mirrors[0]),
+        format!("  {} (mirror): ", second.url()),
+        format!("  {}: manifest unknown: manifest unknown", hub.url()),
+        "`longshore registry check alpine` shows who is asked and why".to_owned(),
+    ];
+    assert_eq!(lines.len(), expected.len(), "{shown}");
+    for (line, expected) in lines.iter().zip(&expected) {
+        assert!(line.starts_with(expected), "{line}: {expected}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_manifest_is_passed_over_too() {
+    let page = || Answer::status(200).header("content-type", "text/html").body("<html>log in");
+    for (name, answer) in [
+        ("page", page()),
+        ("empty", Answer::status(200)),
+        ("chunked page", page().chunked()),
+        ("list", Answer::status(200).json("[]")),
+    ] {
+        let hub = Scripted::start().await.unwrap();
+        let mirror = Scripted::start().await.unwrap();
+        hub.on("HEAD", HUB_PATH, [manifest(b"{}")]).on("GET", HUB_PATH, [manifest(b"{}")]);
+        hub.on(
+            "GET",
+            "/v2/library/alpine/tags/list",
+            [Answer::status(200).json(r#"{"tags":["a"]}"#)],
+        );
+        mirror.on("HEAD", "*", [answer.clone()]).on("GET", "*", [answer]);
+        let client = hub_client(&hub, &[mirror.url()]);
+        let repository = alpine();
+        let open = || client.remote(&repository, &Credentials::Anonymous, Access::Pull);
+        let found = open().await.unwrap().resolve(&tag()).await.expect(name);
+        assert!(!found.source.mirror, "{name}");
+        assert_eq!(found.descriptor.digest, Digest::sha256(b"{}"), "{name}");
+        assert_eq!(open().await.unwrap().manifest(&tag()).await.expect(name).bytes, "{}", "{name}");
+        assert_eq!(open().await.unwrap().tags().await.expect(name).len(), 1, "{name}");
+    }
 }
 
 #[tokio::test]

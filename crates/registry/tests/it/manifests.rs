@@ -23,7 +23,7 @@ async fn a_tag_is_resolved_by_head_and_fetched_by_get() {
     server.on("HEAD", PATH, [manifest(BODY)]).on("GET", PATH, [manifest(BODY)]);
     let remote = remote(&server).await;
 
-    let found = remote.resolve(&tag()).await.unwrap();
+    let found = remote.resolve(&tag()).await.unwrap().descriptor;
     assert_eq!(found.digest, Digest::sha256(BODY));
     assert_eq!(found.size, BODY.len() as u64);
     assert_eq!(found.media_type, MediaType::DockerManifest);
@@ -55,7 +55,7 @@ async fn without_a_digest_header_the_body_decides() {
     let wrong = silent.clone().header("docker-content-digest", "sha256:xyz");
     for head in [silent.clone(), wrong, Answer::status(405), Answer::status(200).chunked()] {
         server.on("HEAD", PATH, [head.clone()]).on("GET", PATH, [silent.clone()]);
-        let found = remote(&server).await.resolve(&tag()).await.unwrap();
+        let found = remote(&server).await.resolve(&tag()).await.unwrap().descriptor;
         assert_eq!(found.digest, Digest::sha256(BODY), "{head:?}");
         assert_eq!(found.size, BODY.len() as u64, "{head:?}");
     }
@@ -142,7 +142,7 @@ async fn manifests_are_bounded() {
     let server = Scripted::start().await.unwrap();
     let size = usize::try_from(MAX_MANIFEST_SIZE).unwrap();
     let large = Answer::status(200).body(vec![b' '; size + 1]);
-    let largest = Answer::status(200).body(vec![b' '; size]);
+    let largest = Answer::status(200).body(vec![b'{'; size]);
     let endless = Answer::status(200).body(vec![b' '; 4096]).endless();
     for answer in [large.clone(), large.clone().chunked(), endless] {
         server.on("GET", PATH, [answer]);
@@ -175,9 +175,25 @@ async fn errors_have_dockers_words() {
         (missing, "manifest unknown: manifest unknown"),
         (denied, "denied: requested access to the resource is denied"),
         (limited, "toomanyrequests: You have reached your pull rate limit."),
-        (Answer::status(500), "received unexpected HTTP status: 500 Internal Server Error"),
+        (
+            Answer::status(500),
+            "Get \"URL\": received unexpected HTTP status: 500 Internal Server Error",
+        ),
+        (
+            Answer::status(403),
+            "denied: Get \"URL\": received unexpected HTTP status: 403 Forbidden",
+        ),
+        (
+            Answer::status(200).body("<html><title>Log in</title>"),
+            "Get \"URL\": error unmarshalling content: invalid character '<' looking for beginning of value (a web page: \"Log in\")",
+        ),
+        (
+            Answer::status(200),
+            "Get \"URL\": error unmarshalling content: unexpected end of JSON input",
+        ),
     ] {
         server.on("HEAD", PATH, [answer.clone()]).on("GET", PATH, [answer]);
+        let expected = expected.replace("URL", &format!("{}{PATH}", server.url()));
         let remote = remote(&server).await;
         assert_eq!(remote.resolve(&tag()).await.unwrap_err().to_string(), expected);
         assert_eq!(remote.manifest(&tag()).await.unwrap_err().to_string(), expected);

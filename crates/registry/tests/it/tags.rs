@@ -101,7 +101,7 @@ async fn nonsense_is_refused() {
     for (body, part) in [
         (r#"{"tags":["../../etc"]}"#, r#"invalid tag "../../etc""#),
         (r#"{"tags":"a"}"#, "error parsing"),
-        ("<html>", "error parsing"),
+        ("<html>", "Get \""),
     ] {
         server.on("GET", PATH, [Answer::status(200).json(body)]);
         let error = remote(&server).await.tags().await.unwrap_err().to_string();

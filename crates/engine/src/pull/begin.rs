@@ -1,0 +1,164 @@
+//! What a pull knows and has under way before it says a word of layers: the manifest, the config, and the downloads that
+//! need not wait for the config.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use registry::Target;
+use spec::{
+    ChainId, Descriptor, Digest, ImageConfig, ImageId, ImageManifest, MAX_CONFIG_SIZE, Raw,
+    Reference, Tag,
+};
+use tokio::sync::OnceCell;
+
+use super::Pull;
+use super::manifest::Resolved;
+use crate::download::{Blob, Download};
+use crate::engine::blocking;
+use crate::transfer::Watcher;
+use crate::{EngineError, Progress, Result};
+
+/// An image whose manifest and config are here.
+pub(super) struct Begun {
+    pub(super) resolved: Resolved,
+    pub(super) id: ImageId,
+    pub(super) config: Raw<ImageConfig>,
+    /// Downloads that the layers' jobs join.
+    pub(super) ahead: Vec<(Digest, Download)>,
+    /// Kept as long as others may ask for the same.
+    _cell: Option<Arc<OnceCell<Bytes>>>,
+}
+
+/// Configs on their way, so that tags that mean one image fetch it once.
+#[derive(Debug, Default)]
+pub(super) struct Configs(Mutex<HashMap<Digest, Arc<OnceCell<Bytes>>>>);
+
+impl Configs {
+    fn cell(&self, digest: &Digest) -> Arc<OnceCell<Bytes>> {
+        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cells.retain(|_, cell| Arc::strong_count(cell) > 1);
+        Arc::clone(cells.entry(digest.clone()).or_default())
+    }
+}
+
+impl Pull<'_> {
+    /// Finds out what a reference means, and begins to fetch what it takes. Nothing is unpacked yet.
+    pub(super) async fn begin(&self, reference: &Reference, progress: &Progress) -> Result<Begun> {
+        let target = match (reference.digest(), reference.tag()) {
+            (Some(digest), _) => Target::Digest(digest.clone()),
+            (None, tag) => Target::Tag(tag.cloned().unwrap_or_else(Tag::latest)),
+        };
+        let resolved = self.resolve(&target, reference, progress).await?;
+        let manifest = resolved.manifest.value();
+        let id = ImageId::new(manifest.config.digest.clone());
+        self.hold_image(&id).await?;
+        let (store, wanted) = (self.engine.store().clone(), id.clone());
+        let local = blocking(move || Ok(store.image(&wanted)?)).await?;
+        let (ahead, cell, bytes) = if let Some(image) = local {
+            (Vec::new(), None, image.config.bytes().clone())
+        } else {
+            let ahead = self.fetch_ahead(manifest).await?;
+            let (bytes, cell) = self.config(&manifest.config).await?;
+            (ahead, Some(cell), bytes)
+        };
+        let checked = parse(&manifest.config, bytes).and_then(|config| {
+            self.check_platform(config.value(), reference)?;
+            Ok(config)
+        });
+        match checked {
+            Ok(config) => Ok(Begun { resolved, id, config, ahead, _cell: cell }),
+            Err(error) => {
+                self.give_up(ahead).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn hold_image(&self, id: &ImageId) -> Result<()> {
+        let (lease, id) = (Arc::clone(&self.lease), id.clone());
+        blocking(move || Ok(lease.hold_image(&id)?)).await
+    }
+
+    /// Fetches a config, once for all who want it at a time. The client compares the digest.
+    async fn config(&self, descriptor: &Descriptor) -> Result<(Bytes, Arc<OnceCell<Bytes>>)> {
+        let cell = self.configs.cell(&descriptor.digest);
+        let fetch = || self.remote.blob_bytes(descriptor, MAX_CONFIG_SIZE);
+        let bytes = cell.get_or_try_init(fetch).await.map_err(EngineError::Registry)?.clone();
+        Ok((bytes, cell))
+    }
+
+    /// Begins to download the layers that are nowhere here, while the config is on its way. Nobody is told of it: the
+    /// layers' jobs join the downloads and tell of them then.
+    async fn fetch_ahead(&self, manifest: &ImageManifest) -> Result<Vec<(Digest, Download)>> {
+        let mut ahead = Vec::new();
+        for descriptor in self.absent_layers(manifest).await? {
+            let watcher = Watcher::Relay(Arc::default());
+            let download =
+                self.engine.download(&self.remote, &descriptor, &self.lease, watcher).await?;
+            ahead.push((descriptor.digest, download));
+        }
+        Ok(ahead)
+    }
+
+    /// Lists the layers of which it is known without the config that a pull has to fetch them: neither is the blob kept, nor is
+    /// the layer unpacked on those below it, as far as their blobs were seen before.
+    ///
+    /// Layers that have other sources than the registry wait for the plan.
+    async fn absent_layers(&self, manifest: &ImageManifest) -> Result<Vec<Descriptor>> {
+        let layers = manifest.layers.clone();
+        if let Some(other) = layers.iter().find(|layer| !layer.media_type.is_layer()) {
+            return Err(EngineError::UnsupportedMediaType(other.media_type.clone()));
+        }
+        let (store, lease) = (self.engine.store().clone(), Arc::clone(&self.lease));
+        blocking(move || {
+            let mut absent: Vec<Descriptor> = Vec::new();
+            let mut parent: Option<ChainId> = None;
+            let mut present = true;
+            for layer in layers {
+                lease.hold_blob(&layer.digest)?;
+                if present {
+                    let chain = store
+                        .diff_id_of(&layer.digest)?
+                        .map(|diff_id| ChainId::extend(parent.as_ref(), &diff_id));
+                    if let Some(chain) = &chain {
+                        lease.hold_layer(chain)?;
+                    }
+                    present = match &chain {
+                        Some(chain) => store.whole_layer(chain)?.is_some(),
+                        None => false,
+                    };
+                    parent = chain;
+                }
+                let known = absent.iter().any(|other| other.digest == layer.digest);
+                let wanted = !present && !known && layer.urls.is_empty();
+                if wanted && store.blob(&layer.digest)?.is_none() {
+                    absent.push(layer);
+                }
+            }
+            Ok(absent)
+        })
+        .await
+    }
+
+    /// Ends downloads that nobody needs, and throws away what they brought, unless somebody else has joined them.
+    pub(super) async fn give_up(&self, downloads: Vec<(Digest, Download)>) {
+        for (digest, download) in downloads {
+            let take = |blob: &Blob| blob.ingest().clone();
+            let left = self.engine.0.downloads.abandon(&digest, download, take).await;
+            if let Some(ingest) = left {
+                // What cannot be thrown away is a partial download like another.
+                let _ = blocking(move || {
+                    ingest.discard();
+                    Ok(())
+                })
+                .await;
+            }
+        }
+    }
+}
+
+fn parse(descriptor: &Descriptor, bytes: Bytes) -> Result<Raw<ImageConfig>> {
+    let invalid = |source| EngineError::Config { digest: descriptor.digest.clone(), source };
+    Raw::parse(bytes, ImageConfig::parse).map_err(invalid)
+}
