@@ -20,6 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
+    sync::Notify,
     task::JoinHandle,
 };
 
@@ -208,6 +209,8 @@ impl Received {
 struct State {
     routes: Mutex<Vec<Route>>,
     log: Mutex<Vec<Received>>,
+    /// Told of every request that is in the log.
+    heard: Notify,
 }
 
 struct Route {
@@ -246,6 +249,18 @@ impl State {
             None => {
                 Some(Answer::error(404, "NAME_UNKNOWN", "repository name not known to registry"))
             }
+        }
+    }
+
+    /// Waits for a request for a path.
+    async fn asked_for(&self, path: &str) {
+        loop {
+            let mut heard = std::pin::pin!(self.heard.notified());
+            heard.as_mut().enable();
+            if lock(&self.log).iter().any(|received| received.path() == path) {
+                return;
+            }
+            heard.await;
         }
     }
 
@@ -297,6 +312,10 @@ async fn handle(
     received.body = content.freeze();
     let answer = planned.unwrap_or_else(|| state.make(&received));
     lock(&state.log).push(received);
+    state.heard.notify_waiters();
+    if let Some(path) = &answer.after {
+        state.asked_for(path).await;
+    }
     match answer.fate {
         Fate::HangUp | Fate::HangUpInRequest(_) => Err(HungUp),
         Fate::Silence => std::future::pending().await,

@@ -236,6 +236,80 @@ fn a_damaged_blob_is_made_anew_for_a_push() {
 }
 
 #[test]
+fn the_config_is_fetched_beside_the_layers() {
+    let faulty = Faulty::new();
+    let config = &faulty.image.config;
+    let late = whole(config).after(&path(&faulty.layer().digest));
+    faulty.server.on("GET", &path(&config.digest), [late]);
+    faulty.recovers();
+    for blob in faulty.image.blobs() {
+        assert_eq!(faulty.server.count("GET", &path(&blob.digest)), 1, "{}", blob.digest);
+    }
+
+    // What is known from an earlier pull is not asked for again, kept or not.
+    faulty.server.forget();
+    faulty.pull().success();
+    assert_eq!(faulty.server.lines(), ["GET /v2/", "HEAD /v2/app/manifests/1"]);
+}
+
+#[test]
+fn downloads_that_began_in_vain_leave_nothing() {
+    let faulty = Faulty::new();
+    let wrong = small_image(8);
+    // The layers of one image, the config of another.
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+        "config": {
+            "mediaType": "application/vnd.docker.container.image.v1+json",
+            "size": wrong.config.size,
+            "digest": wrong.config.digest.to_string(),
+        },
+        "layers": [{
+            "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip",
+            "size": faulty.layer().size,
+            "digest": faulty.layer().digest.to_string(),
+        }],
+    });
+    let bytes = Bytes::from(manifest.to_string());
+    let digest = Digest::sha256(&bytes);
+    let answer = Answer::default()
+        .header("Content-Type", "application/vnd.docker.distribution.manifest.v2+json")
+        .header("Docker-Content-Digest", digest.to_string())
+        .body(bytes);
+    for target in ["1".to_owned(), digest.to_string()] {
+        faulty.server.on("HEAD", &format!("/v2/app/manifests/{target}"), [answer.clone()]);
+        faulty.server.on("GET", &format!("/v2/app/manifests/{target}"), [answer.clone()]);
+    }
+    let late = whole(&wrong.config).after(&path(&faulty.layer().digest));
+    faulty.server.on("GET", &path(&wrong.config.digest), [late]);
+    faulty.fails("layers from manifest don't match image configuration");
+    let own = faulty.home.data_root().join("longshore");
+    assert_eq!(files_below(&own.join("ingest")), [""; 0]);
+}
+
+#[test]
+fn a_wait_that_a_registry_asks_for_is_told_and_kept() {
+    let faulty = Faulty::new();
+    let busy = Answer::error(429, "TOOMANYREQUESTS", "slow down").header("Retry-After", "1");
+    let found = whole(&faulty.image.manifest);
+    faulty.server.on("HEAD", "/v2/app/manifests/1", [busy, found]);
+    let done = faulty.pull();
+    let host = faulty.server.host();
+    let note = format!("{host} asks to wait 1 second (429 Too Many Requests)\n");
+    assert_eq!(done.stderr, note);
+    assert!(!done.stdout.contains("wait"), "{}", done.stdout);
+    done.success();
+
+    // Hours are not waited for.
+    let limited = Answer::error(429, "TOOMANYREQUESTS", "enough").header("Retry-After", "7200");
+    faulty.server.on("HEAD", "/v2/app/manifests/1", [limited.clone()]);
+    faulty.server.on("GET", "/v2/app/manifests/1", [limited]);
+    let error = faulty.pull().failure();
+    assert!(error.contains("toomanyrequests: enough (Retry-After: 7200 s"), "{error}");
+}
+
+#[test]
 fn a_hang_up_is_tried_again() {
     let faulty = Faulty::new();
     faulty

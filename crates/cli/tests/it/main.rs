@@ -8,6 +8,7 @@
     reason = "a test that cannot go on fails, and one that is skipped says so"
 )]
 
+mod all_tags;
 mod archives;
 mod check;
 mod completion;
@@ -26,6 +27,7 @@ mod manifest;
 mod mount;
 mod operate;
 mod protection;
+mod refusals;
 mod registries;
 mod secure;
 mod shortage;

@@ -68,14 +68,15 @@ impl Pull<'_> {
         let mut ahead = ahead;
         loop {
             let watcher = Watcher::User { progress: self.progress.clone(), id: planned.label() };
-            let prepare = |watchers| async {
+            let begun = ahead.take();
+            let prepare = |watchers| async move {
                 let job = Job {
                     engine: self.engine.clone(),
                     remote: Some(self.remote.clone()),
                     lease: Arc::clone(&self.lease),
                     planned: planned.clone(),
                     watchers,
-                    ahead: Mutex::new(ahead.take()),
+                    ahead: Mutex::new(begun),
                 };
                 Ok(((), job.run()))
             };

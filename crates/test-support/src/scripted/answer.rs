@@ -20,6 +20,8 @@ pub struct Answer {
     chunked: bool,
     until_close: bool,
     pub(super) fate: Fate,
+    /// The path that must have been asked for before.
+    pub(super) after: Option<String>,
 }
 
 /// What becomes of a request.
@@ -135,6 +137,13 @@ impl Answer {
     pub fn endless(mut self) -> Self {
         self.end = End::Endless;
         self.chunked = true;
+        self
+    }
+
+    /// Is given only once there was a request for `path`, be it before or after the one that it answers.
+    #[must_use]
+    pub fn after(mut self, path: &str) -> Self {
+        self.after = Some(path.to_owned());
         self
     }
 
