@@ -337,8 +337,7 @@ impl EngineError {
             | Self::OperatingSystem(_)
             | Self::Manifest { .. }
             | Self::IndexDepth(_)
-            | Self::Registry(RegistryError::FirstSchema { .. })
-            | Self::Distribution(RegistryError::FirstSchema { .. }) => ErrorKind::InvalidParameter,
+            | Self::Registry(RegistryError::FirstSchema { .. }) => ErrorKind::InvalidParameter,
             Self::NoSuchImage(_)
             | Self::NoSuchManifest(_)
             | Self::NoReference
