@@ -89,7 +89,7 @@ pub(super) async fn follow(mut messages: Messages, quiet: bool) -> Result<(), Cl
             return Err(CliError::Stream(failure.to_owned()));
         }
         if let Some(note) = message.note.as_ref().filter(|_| quiet || !is_terminal) {
-            output::warn_line(&terminal::printable(note));
+            output::warn_line(note);
             continue;
         }
         if !quiet {

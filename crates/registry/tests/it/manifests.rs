@@ -119,7 +119,7 @@ async fn a_manifest_of_the_first_schema_is_named_as_such() {
                         assert_eq!(error.to_string(), expected, "{content_type} {head:?}");
                     }
                     // What a HEAD request says is believed until the manifest is fetched.
-                    Ok(found) => assert_ne!(found.media_type.as_str(), JWS),
+                    Ok(found) => assert_ne!(found.descriptor.media_type.as_str(), JWS),
                 }
             }
         }
