@@ -111,11 +111,6 @@ impl RegistryError {
         }
     }
 
-    /// Tells whether the failure is that nobody said anything in time.
-    pub(crate) fn is_timeout(&self) -> bool {
-        matches!(self.decisive(), Self::Request(failed) if failed.fault.is_timeout())
-    }
-
     /// Tells whether the failure is that nobody answered at all, as dialling, TLS or a timeout fails.
     pub fn is_unreachable(&self) -> bool {
         matches!(self.decisive(), Self::Request(failed) if failed.fault.is_unreachable())
