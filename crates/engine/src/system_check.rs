@@ -4,7 +4,7 @@
 //! store can mend by itself, then content that is brought again, from the kept blob if it is good and else from a
 //! repository where the image came from, then what only shows once that is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use store::{CheckReport, DriverKind, Finding, Lease, Remedy, Store, Subject, Want};
@@ -155,15 +155,16 @@ impl Engine {
         lease: &Arc<Lease>,
         progress: &Progress,
     ) -> Result<Vec<Repair>> {
+        let wants: BTreeSet<&Want> = findings.iter().filter_map(Finding::want).collect();
         let mut brought: BTreeMap<&Want, Repair> = BTreeMap::new();
-        for want in findings.iter().filter_map(Finding::want) {
-            if !brought.contains_key(want) {
-                let repair = self.bring(want, lease, progress).await;
-                brought.insert(want, repair);
-            }
+        for want in wants {
+            let repair = self.bring(want, lease, progress).await;
+            brought.insert(want, repair);
         }
         // Files that are nobody's may be those of a layer whose entry is damaged, and the only copy.
-        let is_whole = brought.values().all(|repair| *repair == Repair::Done);
+        let is_whole = brought
+            .iter()
+            .all(|(want, repair)| *repair == Repair::Done || matches!(want, Want::Blob(_)));
         let mut repairs = Vec::with_capacity(findings.len());
         for finding in findings {
             repairs.push(match finding.want() {
@@ -202,6 +203,7 @@ impl Engine {
         let brought = match want {
             Want::Layer(chain) => self.restore_layer(chain, lease, progress).await,
             Want::Config(id) => self.restore_config(id).await,
+            Want::Blob(digest) => self.restore_blob(digest, lease, progress).await,
         };
         match brought {
             Ok(()) => Repair::Done,

@@ -16,7 +16,8 @@ use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, from_go_json};
 
 use crate::lock::Transaction;
 use crate::paths::Paths;
-use crate::{Store, StoreError, files};
+use crate::store::MAX_DOCUMENT;
+use crate::{Store, StoreError, VerifiedIngest, files, reindex};
 
 /// Which image a manifest is of. One manifest of several (an index) is listed once for each.
 const IMAGE_ANNOTATION: &str = "dev.longshore.image.id";
@@ -69,14 +70,15 @@ struct Link {
 /// Bound of the memory for what manifests mention: 16,384 manifests of ten layers take about 15 MB.
 const MAX_KNOWN_LINKS: usize = 1 << 14;
 
-/// Creates an empty layout where there is none.
-pub(crate) fn initialize(paths: &Paths, transaction: &Transaction) -> Result<(), StoreError> {
+/// Creates a layout where there is none. Manifests that are here all the same are listed in it.
+pub(crate) fn initialize(store: &Store, transaction: &Transaction) -> Result<(), StoreError> {
+    let paths = store.paths();
     let layout = paths.content_layout();
     if !files::exists(&layout)? {
         files::replace(&paths.staging(), &layout, LAYOUT, 0o600)?;
     }
     if !files::exists(&paths.content_index())? {
-        write_index(paths, transaction, &ContentIndex::default())?;
+        store.restore_index(transaction)?;
     }
     Ok(())
 }
@@ -304,9 +306,65 @@ impl Store {
 
     fn content_index(&self) -> Result<Arc<ContentIndex>, StoreError> {
         let path = self.paths().content_index();
-        self.content_snapshot().load(&path, |bytes| {
-            from_go_json(bytes).map_err(|error| StoreError::damaged(&path, error))
+        let parse = |bytes: &[u8]| match from_go_json(bytes) {
+            Ok(index) => Ok(index),
+            Err(error) => {
+                tracing::warn!(%error, "the list of manifests is damaged and found out anew");
+                self.find_index()
+            }
+        };
+        match self.content_snapshot().load(&path, parse) {
+            Err(StoreError::Damaged { .. } | StoreError::TooLarge { .. }) => {
+                Ok(Arc::new(self.find_index()?))
+            }
+            loaded => loaded,
+        }
+    }
+
+    /// Says what is wrong with the file of the list.
+    pub(crate) fn index_problem(&self) -> Option<String> {
+        let path = self.paths().content_index();
+        let read = files::read(&path, MAX_DOCUMENT).and_then(|bytes| {
+            let bytes = bytes.unwrap_or_default();
+            let parsed = from_go_json::<ContentIndex>(&bytes);
+            parsed.map(drop).map_err(|error| StoreError::damaged(&path, error))
+        });
+        read.err().map(|error| match error {
+            StoreError::Damaged { reason, .. } => reason,
+            error => error.to_string(),
         })
+    }
+
+    /// Writes the list anew, from the manifests that are here.
+    pub(crate) fn restore_index(&self, transaction: &Transaction) -> Result<(), StoreError> {
+        write_index(self.paths(), transaction, &self.find_index()?)
+    }
+
+    fn find_index(&self) -> Result<ContentIndex, StoreError> {
+        let entries = reindex::find(self)?.into_iter().map(|(id, mut entry)| {
+            entry.annotations.insert(IMAGE_ANNOTATION.to_owned(), id.to_string());
+            entry
+        });
+        Ok(ContentIndex { manifests: entries.collect(), ..ContentIndex::default() })
+    }
+
+    /// Puts a blob that fits into memory in the place of one that is damaged or gone.
+    pub fn replace_blob(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.paths().blob(digest);
+        if !digest.matches(bytes) {
+            return Err(StoreError::damaged(path, "the new content does not match its name"));
+        }
+        let _transaction = self.transaction()?;
+        files::replace(&self.paths().staging(), &path, bytes, 0o600)?;
+        files::sync_dir(&self.paths().blobs(digest.algorithm()))
+    }
+
+    /// Puts a download in the place of a blob that is damaged or gone.
+    pub fn replace_downloaded_blob(&self, blob: &VerifiedIngest) -> Result<(), StoreError> {
+        blob.durability().sync()?;
+        let _transaction = self.transaction()?;
+        blob.publish(&self.paths().blob(blob.digest()))?;
+        files::sync_dir(&self.paths().blobs(blob.digest().algorithm()))
     }
 }
 

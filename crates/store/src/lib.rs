@@ -67,6 +67,7 @@ mod packed;
 mod paths;
 mod pins;
 mod references;
+mod reindex;
 mod remap;
 mod remove;
 mod reserve;

@@ -52,7 +52,7 @@ impl<T: Default> Snapshot<T> {
         {
             return Ok(Arc::clone(&last.value));
         }
-        let open = File::open(path).map_err(|error| StoreError::io("open", path, error))?;
+        let Some(open) = files::open(path)? else { return Ok(Arc::default()) };
         let file = open.metadata().map_err(|error| StoreError::io("read", path, error))?;
         let value = Arc::new(parse(&files::read_open(&open, path, self.limit)?)?);
         *last = Some(Last { file, _open: open, value: Arc::clone(&value) });

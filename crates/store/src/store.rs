@@ -49,7 +49,7 @@ struct Inner {
 }
 
 /// `repositories.json` and `index.json` grow by less than a kilobyte an image: room for 100,000.
-const MAX_DOCUMENT: u64 = 64 << 20;
+pub(crate) const MAX_DOCUMENT: u64 = 64 << 20;
 
 impl Store {
     /// Opens a data root: creates what is missing and removes what dead processes left.
@@ -198,7 +198,7 @@ impl Store {
             let make = if is_needed { files::make_dir } else { files::make_dir_anew };
             make(path, *mode)?;
         }
-        content::initialize(paths, transaction)?;
+        content::initialize(self, transaction)?;
         self.initialize_references(transaction)
     }
 

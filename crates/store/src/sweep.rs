@@ -92,7 +92,9 @@ fn forget_removed_images(
     };
     if !listed.is_empty() {
         let there: HashSet<_> = store.images()?.into_iter().collect();
-        listed.retain(|id| !there.contains(id));
+        let Some(references) = files::sound(store.references().map(Some)) else { return Ok(()) };
+        // dockerd takes the names first: an image that has one has lost its config in another way, and the content brings it back.
+        listed.retain(|id| !there.contains(id) && references.of_image(id).is_empty());
     }
     if !listed.is_empty() {
         let gone: Vec<_> = listed.into_iter().map(|id| Entry::Pending(Item::Image(id))).collect();

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use test_support::image::{Compression, Image, Layer};
+use test_support::image::{Compression, Format, Image, Index, Layer};
 use test_support::servers::{DockerRegistry, Dockerd, LocalRegistry, installed};
 use test_support::tar::Entry;
 
@@ -282,5 +282,159 @@ fn a_dockerd_is_told_from_a_failure() {
         let expected = format!("this daemon is not Longshore's and {expected}");
         assert!(error.contains(&expected), "{arguments:?}: {error}");
         assert!(!target.exists());
+    }
+}
+
+/// What can happen to kept content of which a push takes the very bytes.
+struct Loss {
+    what: &'static str,
+    /// Which file, by the digests of the index, the image's manifest, its config and its top layer.
+    file: fn(&[String; 4]) -> String,
+    harm: fn(&Path),
+    said: &'static str,
+}
+
+fn flip(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[5] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+fn blob(hex: &str) -> String {
+    format!("blobs/sha256/{hex}")
+}
+
+const LOSSES: [Loss; 7] = [
+    Loss {
+        what: "a damaged manifest",
+        file: |[_, manifest, ..]| blob(manifest),
+        harm: flip,
+        said: "its content does not match its digest",
+    },
+    Loss {
+        what: "a missing manifest",
+        file: |[_, manifest, ..]| blob(manifest),
+        harm: |path| fs::remove_file(path).unwrap(),
+        said: "it is listed and gone",
+    },
+    Loss {
+        what: "a damaged index",
+        file: |[index, ..]| blob(index),
+        harm: flip,
+        said: "its content does not match its digest",
+    },
+    Loss {
+        what: "a damaged copy of the config",
+        file: |[_, _, config, _]| blob(config),
+        harm: flip,
+        said: "its content does not match its digest",
+    },
+    Loss {
+        what: "a damaged layer",
+        file: |[.., layer]| blob(layer),
+        harm: flip,
+        said: "its content does not match its digest",
+    },
+    Loss {
+        what: "a torn list",
+        file: |_| "index.json".to_owned(),
+        harm: |path| fs::write(path, "{\"manifests\":[").unwrap(),
+        said: "longshore/content/index.json: EOF while parsing",
+    },
+    Loss {
+        what: "no list",
+        file: |_| "index.json".to_owned(),
+        harm: |path| {
+            fs::remove_file(path).unwrap();
+            fs::create_dir_all(path.join("full")).unwrap();
+        },
+        said: "longshore/content/index.json: it is no file",
+    },
+];
+
+#[test]
+fn a_repair_makes_no_less_of_an_image() {
+    let registry = LocalRegistry::start().unwrap();
+    let index = Index::new(Format::Docker, vec![image()]);
+    index.push(&registry.client(), "app", "1").unwrap();
+    let image = &index.images[0];
+    let hexes = [
+        index.manifest.digest.hex(),
+        image.manifest.digest.hex(),
+        image.id().digest().hex(),
+        image.layers[2].blob.digest.hex(),
+    ];
+    let name = format!("{}/app:1", registry.address());
+    let drivers: &[&str] = if is_root() { &["overlay2", "packed"] } else { &["packed"] };
+    for driver in drivers {
+        let bench = Bench::new(Front::InProcess, &["--storage-driver", driver]);
+        let content = bench.home.data_root().join("longshore/content");
+        bench.run(&["pull", "-q", &name]).success();
+        let whole = files_below(&content);
+        for Loss { what, file, harm, said } in LOSSES {
+            let path = content.join(file(&hexes));
+            harm(&path);
+            let found = bench.run(&["system", "check", "--deep"]);
+            assert!(!found.ok && found.stdout.contains(said), "{driver} {what}: {found:?}");
+            bench.run(&["images"]).success();
+            let repaired = bench.run(&["system", "check", "--deep", "--repair"]);
+            assert!(repaired.ok && repaired.stdout.contains(said), "{driver} {what}: {repaired:?}");
+            bench.run(&["system", "check", "--deep"]).success();
+            assert_eq!(files_below(&content), whole, "{driver} {what}");
+            let copy = format!("{}/copy:1", registry.address());
+            bench.run(&["tag", &name, &copy]).success();
+            let pushed = bench.run(&["push", &copy]).success();
+            let digest = image.manifest.digest.to_string();
+            assert!(pushed.contains(&digest), "{driver} {what}: {pushed}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_had_again_costs_nothing_else() {
+    let registry = LocalRegistry::start().unwrap();
+    let image = image();
+    image.push(&registry.client(), "app", "1").unwrap();
+    let bench = Bench::new(Front::InProcess, &[]);
+    let content = bench.home.data_root().join("longshore/content");
+    let name = format!("{}/app:1", registry.address());
+    bench.run(&["pull", "-q", &name]).success();
+    drop(registry);
+    flip(&content.join(blob(&image.manifest.digest.hex())));
+    let before = files_below(&content);
+    for _ in 0..2 {
+        let done = bench.run(&["system", "check", "--repair"]);
+        assert!(
+            !done.ok && done.stdout.contains("does not match its digest (not repaired: "),
+            "{done:?}"
+        );
+        assert_eq!(files_below(&content), before);
+    }
+    bench.run(&["rmi", &name]).success();
+}
+
+#[test]
+fn an_image_whose_config_is_gone_is_brought_back_with_its_names() {
+    let registry = LocalRegistry::start().unwrap();
+    let image = image();
+    image.push(&registry.client(), "app", "1").unwrap();
+    let name = format!("{}/app:1", registry.address());
+    let driver = if is_root() { "overlay2" } else { "packed" };
+    for has_copy in [true, false] {
+        let bench = Bench::new(Front::InProcess, &[]);
+        let root = bench.home.data_root();
+        bench.run(&["pull", "-q", &name]).success();
+        let hex = image.id().digest().hex();
+        fs::remove_file(root.join("image").join(driver).join("imagedb/content/sha256").join(&hex))
+            .unwrap();
+        if !has_copy {
+            fs::remove_file(root.join("longshore/content").join(blob(&hex))).unwrap();
+        }
+        let done = bench.run(&["system", "check", "--repair"]);
+        assert!(done.ok && done.stdout.contains("is not here"), "{done:?}");
+        let ids = bench.run(&["images", "-q", "--no-trunc"]).success();
+        assert_eq!(ids.trim(), image.id().to_string());
+        let text = bench.run(&["system", "check", "--deep"]).success();
+        assert!(text.starts_with("0 problems in 2 references, 1 image, 3 layers"), "{text}");
     }
 }

@@ -6,6 +6,7 @@ mod layer;
 mod manifest;
 mod plan;
 mod restore;
+mod restore_blob;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

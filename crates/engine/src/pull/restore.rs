@@ -148,7 +148,7 @@ impl Engine {
         Err(failure)
     }
 
-    async fn reading(&self, repository: &Repository) -> Result<Remote> {
+    pub(super) async fn reading(&self, repository: &Repository) -> Result<Remote> {
         let remote = self.network().client.remote_without_caller(repository).await;
         remote.map_err(EngineError::Registry)
     }
@@ -203,7 +203,7 @@ fn find(store: &Store, chain: &ChainId) -> Result<Lost> {
 }
 
 /// Lists the repositories that an image came from: those in which it has a digest.
-fn repositories(store: &Store, id: &ImageId) -> Result<BTreeSet<Repository>> {
+pub(super) fn repositories(store: &Store, id: &ImageId) -> Result<BTreeSet<Repository>> {
     let references = store.references()?;
     let by_digest = references.of_image(id).iter().filter(|name| name.digest().is_some());
     Ok(by_digest.map(|name| name.repository().clone()).collect())

@@ -7,23 +7,22 @@ use spec::{Algorithm, Digest, MAX_MANIFEST_SIZE};
 use crate::lease::Item;
 use crate::{DriverKind, StoreError, files, packed};
 
-use super::{Check, Fix, Subject};
+use super::{Check, Fix, Subject, Want};
 
 impl Check<'_> {
     pub(super) fn content(&mut self) -> Result<(), StoreError> {
-        let listed = match self.store.listed_manifests() {
-            Ok(listed) => listed,
-            Err(StoreError::Damaged { path, reason }) => {
-                let path = self.relative(&path);
-                self.found(Subject::Path(path), reason, Fix::Nothing);
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        };
+        self.report.configs = self.images.keys().map(|id| id.digest().clone()).collect();
+        // What a list or a manifest mentions that cannot be read, nobody knows.
+        let mut is_known = true;
+        if let Some(problem) = self.store.index_problem() {
+            let path = self.relative(&self.store.paths().content_index());
+            self.found(Subject::Path(path), problem, Fix::Index);
+            is_known = false;
+        }
         let mut mentioned = BTreeSet::new();
-        for manifest in listed {
+        for manifest in self.store.listed_manifests()? {
             if mentioned.insert(manifest.clone()) {
-                self.manifest(&manifest, &mut mentioned)?;
+                is_known &= self.manifest(&manifest, &mut mentioned)?;
             }
         }
         if self.store.driver() == DriverKind::Packed {
@@ -31,16 +30,16 @@ impl Check<'_> {
                 mentioned.extend(packed::blob(&self.store.paths().layer(chain)).ok());
             }
         }
-        self.stray_blobs(&mentioned)
+        self.stray_blobs(is_known.then_some(&mentioned))
     }
 
-    /// A listed manifest must be here, and what it mentions must be as long as it says, where it is here.
+    /// A listed manifest must be here, and what it mentions must be as long as it says, where it is here. Says whether it could be
+    /// read.
     fn manifest(
         &mut self,
         digest: &Digest,
         mentioned: &mut BTreeSet<Digest>,
-    ) -> Result<(), StoreError> {
-        let fix = Fix::Manifest(digest.clone());
+    ) -> Result<bool, StoreError> {
         let problem = match self.store.read_blob(digest, MAX_MANIFEST_SIZE) {
             Ok(Some(bytes)) => match self.store.sizes_in(digest, &bytes) {
                 Ok(links) => {
@@ -48,17 +47,24 @@ impl Check<'_> {
                         self.kept(&blob, size)?;
                         mentioned.insert(blob);
                     }
-                    return Ok(());
+                    return Ok(true);
                 }
-                Err(error) => error.to_string(),
+                Err(error) => {
+                    // No other content has this digest.
+                    let (subject, fix) =
+                        (Subject::Blob(digest.clone()), Fix::Manifest(digest.clone()));
+                    self.found(subject, error.to_string(), fix);
+                    return Ok(false);
+                }
             },
             Ok(None) => "it is listed and gone".to_owned(),
             Err(StoreError::Damaged { reason, .. }) => reason,
             Err(StoreError::TooLarge { .. }) => "it is too large for a manifest".to_owned(),
             Err(error) => return Err(error),
         };
+        let fix = Fix::Want(Want::Blob(digest.clone()));
         self.found(Subject::Blob(digest.clone()), problem, fix);
-        Ok(())
+        Ok(false)
     }
 
     fn kept(&mut self, digest: &Digest, size: u64) -> Result<(), StoreError> {
@@ -72,15 +78,16 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn stray_blobs(&mut self, mentioned: &BTreeSet<Digest>) -> Result<(), StoreError> {
+    /// Blobs that nothing mentions; without `mentioned` they are only counted.
+    fn stray_blobs(&mut self, mentioned: Option<&BTreeSet<Digest>>) -> Result<(), StoreError> {
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             for name in files::names(&self.store.paths().blobs(algorithm))? {
                 let Ok(digest) = format!("{}:{name}", algorithm.as_str()).parse::<Digest>() else {
                     continue;
                 };
                 self.report.blobs += 1;
-                if !mentioned.contains(&digest) && !self.held.contains(&Item::Blob(digest.clone()))
-                {
+                let is_stray = mentioned.is_some_and(|mentioned| !mentioned.contains(&digest));
+                if is_stray && !self.held.contains(&Item::Blob(digest.clone())) {
                     let subject = Subject::Blob(digest.clone());
                     self.found(subject, "nothing mentions it", Fix::StrayBlob(digest));
                 }

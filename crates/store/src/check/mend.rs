@@ -29,8 +29,11 @@ impl Store {
                 self.replace_config(id, &copy)?;
                 return Ok(true);
             }
-            Fix::Blob(digest) => {
-                self.discard_blob_if_damaged(digest)?;
+            Fix::Copy(id) => {
+                let Some(config) = files::read(&self.paths().config(id), MAX_CONFIG_SIZE)? else {
+                    return Ok(false);
+                };
+                self.replace_blob(id.digest(), &config)?;
                 return Ok(true);
             }
             _ => {}
@@ -100,7 +103,8 @@ impl Store {
                     trash.take(path)?;
                 }
             }
-            Fix::Nothing | Fix::Want(_) | Fix::Config(_) | Fix::Blob(_) => return Ok(false),
+            Fix::Index => self.restore_index(transaction)?,
+            Fix::Nothing | Fix::Want(_) | Fix::Config(_) | Fix::Copy(_) => return Ok(false),
         }
         Ok(true)
     }

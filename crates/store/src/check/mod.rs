@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 
-use spec::{ChainId, DiffId, Digest, ImageId, Reference};
+use spec::{ChainId, DiffId, Digest, ImageId, MAX_CONFIG_SIZE, Reference};
 
 use crate::lease::{self, Entry, Item};
 use crate::{DriverKind, Store, StoreError, files};
@@ -43,6 +43,8 @@ pub struct CheckReport {
     kept: BTreeSet<Digest>,
     /// With the driver `packed`: the layers of the blobs.
     packed: BTreeMap<Digest, ChainId>,
+    /// The configs of images that are right; the content may have copies.
+    configs: BTreeSet<Digest>,
 }
 
 /// A layer of which nothing is wrong as far as its entry tells.
@@ -102,10 +104,13 @@ pub struct Finding {
 /// Content that has to be brought again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Want {
-    /// The files of a layer, or with the driver `packed` its blob.
-    Layer(ChainId),
+    // In the order in which they are brought: each may be needed for what comes after it.
+    /// A manifest, an index or a compressed layer that is kept beside an image.
+    Blob(Digest),
     /// The config of an image.
     Config(ImageId),
+    /// The files of a layer, or with the driver `packed` its blob.
+    Layer(ChainId),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,8 +131,10 @@ enum Fix {
     OrphanDirectory(String),
     StrayLink(String),
     Manifest(Digest),
-    /// One that is damaged and can be done without.
-    Blob(Digest),
+    /// The copy of a config that the kept content has.
+    Copy(ImageId),
+    /// The list of manifests.
+    Index,
     /// One that nothing mentions.
     StrayBlob(Digest),
     /// State of Longshore's own that cannot be used.
@@ -140,16 +147,19 @@ impl Finding {
         match self.fix {
             Fix::Nothing => Remedy::Nothing,
             Fix::Want(_) => Remedy::Fetch,
-            Fix::Config(_) | Fix::Link(_) | Fix::Lower(_) | Fix::Work(_) | Fix::Parent(_) => {
-                Remedy::Mend
-            }
+            Fix::Copy(_)
+            | Fix::Index
+            | Fix::Config(_)
+            | Fix::Link(_)
+            | Fix::Lower(_)
+            | Fix::Work(_)
+            | Fix::Parent(_) => Remedy::Mend,
             Fix::Reference(_)
             | Fix::Metadata(_)
             | Fix::OrphanLayer(_)
             | Fix::OrphanDirectory(_)
             | Fix::StrayLink(_)
             | Fix::Manifest(_)
-            | Fix::Blob(_)
             | Fix::StrayBlob(_)
             | Fix::Own(_) => Remedy::Remove,
         }
@@ -209,7 +219,7 @@ impl CheckReport {
         self.findings.push(Finding { subject: Subject::Layer(chain.clone()), file, problem, fix });
     }
 
-    /// Adds a damage of a blob. The copy of an unpacked layer can be done without; of a packed one it is all that there is.
+    /// Adds a damage of a blob.
     pub fn add_blob(&mut self, digest: &Digest, problem: String) {
         let subject = Subject::Blob(digest.clone());
         if self.findings.iter().any(|finding| finding.subject == subject) {
@@ -217,7 +227,8 @@ impl CheckReport {
         }
         let fix = match self.packed.get(digest) {
             Some(chain) => Fix::Want(Want::Layer(chain.clone())),
-            None => Fix::Blob(digest.clone()),
+            None if self.configs.contains(digest) => Fix::Copy(ImageId::new(digest.clone())),
+            None => Fix::Want(Want::Blob(digest.clone())),
         };
         self.findings.push(Finding { subject, file: None, problem, fix });
     }
@@ -318,15 +329,29 @@ impl<'a> Check<'a> {
         };
         for (name, target, parsed) in references.written() {
             self.report.references += 1;
-            let problem = match &parsed {
-                Some((_, id)) if files::exists(&self.store.paths().config(id))? => continue,
-                Some((_, id)) => format!("its image {id} is not here"),
-                None => format!("it makes no sense: {target:?}"),
+            let (problem, fix) = match parsed {
+                Some((_, id)) if files::exists(&self.store.paths().config(&id))? => continue,
+                Some((reference, id)) => {
+                    (format!("its image {id} is not here"), self.lost_image(&id, reference)?)
+                }
+                None => (format!("it makes no sense: {target:?}"), Fix::Nothing),
             };
-            let fix = parsed.map_or(Fix::Nothing, |(reference, _)| Fix::Reference(reference));
             self.found(Subject::Reference(name.to_owned()), problem, fix);
         }
         Ok(())
+    }
+
+    /// Says what is done about an image that has a name and no config. Its content may bring it back.
+    fn lost_image(&mut self, id: &ImageId, reference: Reference) -> Result<Fix, StoreError> {
+        let fix = if let Ok(Some(_)) = self.store.read_blob(id.digest(), MAX_CONFIG_SIZE) {
+            Fix::Config(id.clone())
+        } else if self.store.manifests_of(id)?.is_empty() {
+            return Ok(Fix::Reference(reference));
+        } else {
+            Fix::Want(Want::Config(id.clone()))
+        };
+        self.blind = true;
+        Ok(fix)
     }
 
     fn finish(self) -> CheckReport {

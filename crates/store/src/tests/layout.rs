@@ -241,7 +241,6 @@ fn damage_is_reported_and_not_believed() {
         (layer.join("cache-id"), "../../etc"),
         (layer.join("longshore-blob"), ""),
         (paths.repositories(), "["),
-        (paths.content_index(), "{"),
     ] {
         let before = fs::read(&path).unwrap();
         files::replace(&paths.staging(), &path, content.as_bytes(), 0o600).unwrap();
@@ -260,6 +259,14 @@ fn damage_is_reported_and_not_believed() {
         assert_eq!(*named, path);
         files::replace(&paths.staging(), &path, &before, 0o600).unwrap();
     }
+    // The list of manifests follows from the manifests.
+    let listed = root.store.manifests_of(&sample.id()).unwrap();
+    for content in ["{", "", "[]"] {
+        files::replace(&paths.staging(), &paths.content_index(), content.as_bytes(), 0o600)
+            .unwrap();
+        assert_eq!(root.reopen().manifests_of(&sample.id()).unwrap(), listed);
+    }
+    fs::remove_file(paths.content_index()).unwrap();
     assert_sound(&root.reopen());
 }
 

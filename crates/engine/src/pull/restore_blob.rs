@@ -1,0 +1,119 @@
+//! Kept content that is damaged or gone, brought again byte for byte: without a manifest, an index or a compressed layer a push would
+//! give another digest.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use registry::{Remote, Target};
+use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, Repository};
+use store::{Lease, Store};
+
+use super::restore::repositories;
+use crate::engine::blocking;
+use crate::transfer::Watcher;
+use crate::{Engine, EngineError, Progress, Result};
+
+/// What is known of a blob.
+#[derive(Default)]
+struct Origin {
+    /// As the manifest of an image describes it; none for a manifest or an index.
+    descriptor: Option<Descriptor>,
+    repositories: BTreeSet<Repository>,
+}
+
+impl Engine {
+    /// Puts a kept blob in the place of what is there or should be, from a repository that an image with it came from. What is
+    /// there stays if it cannot be had.
+    pub(crate) async fn restore_blob(
+        &self,
+        digest: &Digest,
+        lease: &Arc<Lease>,
+        progress: &Progress,
+    ) -> Result<()> {
+        let (store, wanted, held) = (self.store().clone(), digest.clone(), Arc::clone(lease));
+        let origin = blocking(move || {
+            held.hold_blob(&wanted)?;
+            find(&store, &wanted)
+        })
+        .await?;
+        let mut failure = EngineError::Missing(
+            "no registry is known that it came from; remove its image and load or pull it again"
+                .to_owned(),
+        );
+        for repository in &origin.repositories {
+            let fetched = match self.reading(repository).await {
+                Ok(remote) => match &origin.descriptor {
+                    None => self.restore_document(digest, &remote).await,
+                    Some(blob) => self.download_again(blob, &remote, lease, progress).await,
+                },
+                Err(error) => Err(error),
+            };
+            match fetched {
+                Ok(()) => return Ok(()),
+                // Another one may have it.
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    async fn restore_document(&self, digest: &Digest, remote: &Remote) -> Result<()> {
+        let fetched = remote.manifest(&Target::Digest(digest.clone())).await;
+        let bytes = fetched.map_err(EngineError::Registry)?.bytes;
+        let (store, digest) = (self.store().clone(), digest.clone());
+        blocking(move || Ok(store.replace_blob(&digest, &bytes)?)).await
+    }
+
+    async fn download_again(
+        &self,
+        blob: &Descriptor,
+        remote: &Remote,
+        lease: &Arc<Lease>,
+        progress: &Progress,
+    ) -> Result<()> {
+        let watcher = Watcher::User { progress: progress.clone(), id: blob.digest.short() };
+        let download = self.download(remote, blob, lease, watcher).await?;
+        download.done().await?;
+        let (store, size) = (self.store().clone(), blob.size);
+        blocking(move || {
+            let blob = download.handle();
+            blob.verify(&blob.ingest().hash()?, size)?;
+            // Somebody who pulled it meanwhile has published it.
+            let Some(verified) = blob.take_verified() else { return Ok(()) };
+            Ok(store.replace_downloaded_blob(&verified)?)
+        })
+        .await
+    }
+}
+
+/// Finds out where a blob came from, by the images that it belongs to. Blocking.
+fn find(store: &Store, digest: &Digest) -> Result<Origin> {
+    let mut origin = Origin::default();
+    for id in store.images()? {
+        for manifest in store.manifests_of(&id)? {
+            if manifest.digest == *digest {
+                origin.repositories.extend(repositories(store, &id)?);
+                continue;
+            }
+            // One that is damaged itself tells nothing.
+            let Ok(Some(bytes)) = store.read_blob(&manifest.digest, MAX_MANIFEST_SIZE) else {
+                continue;
+            };
+            let Ok(Manifest::Image(parsed)) = Manifest::parse(Some(&manifest.media_type), &bytes)
+            else {
+                continue;
+            };
+            let mut parts = parsed.layers.iter().chain([&parsed.config]);
+            if let Some(part) = parts.find(|part| part.digest == *digest) {
+                origin.descriptor.get_or_insert_with(|| part.clone());
+                origin.repositories.extend(repositories(store, &id)?);
+            }
+        }
+    }
+    if let Some(diff_id) = store.diff_id_of(digest)? {
+        let sources = store.sources_of(&diff_id)?.into_iter();
+        let same = sources.filter(|source| source.digest == *digest);
+        origin.repositories.extend(same.map(|source| source.repository));
+    }
+    Ok(origin)
+}

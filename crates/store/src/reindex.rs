@@ -1,0 +1,69 @@
+//! The list of manifests, found out anew from the manifests themselves where its file is damaged or gone.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::Read as _;
+
+use bytes::Bytes;
+use spec::{Algorithm, Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, Manifest};
+
+use crate::{Store, StoreError, files};
+
+/// How deep an index may be in others, as far as a pull follows them.
+const MAX_DEPTH: usize = 5;
+
+/// Lists the kept manifests of images that are here, and the indexes through which these are found: for each image the outermost
+/// first.
+pub(crate) fn find(store: &Store) -> Result<Vec<(ImageId, Descriptor)>, StoreError> {
+    let (mut found, mut indexes) = (Vec::new(), Vec::new());
+    let mut images: HashMap<Digest, BTreeSet<ImageId>> = HashMap::new();
+    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        for name in files::names(&store.paths().blobs(algorithm))? {
+            let Ok(digest) = format!("{}:{name}", algorithm.as_str()).parse::<Digest>() else {
+                continue;
+            };
+            let Some(bytes) = document(store, &digest) else { continue };
+            let Ok(parsed) = Manifest::parse(None, &bytes) else { continue };
+            let size = bytes.len() as u64;
+            let descriptor = Descriptor::new(parsed.media_type().clone(), digest.clone(), size);
+            match parsed {
+                Manifest::Index(index) => indexes.push((descriptor, index)),
+                Manifest::Image(manifest) => {
+                    let id = ImageId::new(manifest.config.digest.clone());
+                    if files::exists(&store.paths().config(&id))? {
+                        images.entry(digest).or_default().insert(id.clone());
+                        found.push((id, descriptor));
+                    }
+                }
+            }
+        }
+    }
+    for _ in 0..MAX_DEPTH {
+        let mut outer = Vec::new();
+        for (descriptor, index) in &indexes {
+            let children = index.manifests.iter().filter_map(|entry| images.get(&entry.digest));
+            let ids: BTreeSet<ImageId> = children.flatten().cloned().collect();
+            let known = images.entry(descriptor.digest.clone()).or_default();
+            outer.extend(
+                ids.into_iter()
+                    .filter(|id| known.insert(id.clone()))
+                    .map(|id| (id, descriptor.clone())),
+            );
+        }
+        if outer.is_empty() {
+            break;
+        }
+        found.splice(0..0, outer);
+    }
+    Ok(found)
+}
+
+/// Reads a blob that may be a manifest; compressed layers are told by their first byte.
+fn document(store: &Store, digest: &Digest) -> Option<Bytes> {
+    let blob = store.blob(digest).ok().flatten().filter(|blob| blob.size <= MAX_MANIFEST_SIZE)?;
+    let mut first = [0];
+    files::sound(files::open(&blob.path))?.read_exact(&mut first).ok()?;
+    if first != *b"{" && !first[0].is_ascii_whitespace() {
+        return None;
+    }
+    files::sound(store.read_blob(digest, MAX_MANIFEST_SIZE))
+}
