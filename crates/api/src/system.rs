@@ -102,7 +102,7 @@ pub struct Info {
     /// Whether the host forwards IPv4.
     #[serde(rename = "IPv4Forwarding")]
     pub ipv4_forwarding: bool,
-    /// Whether bridges ask iptables. Told up to API 1.49: clients warn where they are not told.
+    /// True where bridges ask iptables. Told up to API 1.49: clients warn where they are not told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bridge_nf_iptables: Option<bool>,
     /// The same for IPv6.

@@ -1,7 +1,7 @@
 //! The only place that writes to standard output and standard error.
 //!
-//! What images, registries and daemons say may hold characters that steer a terminal: it does not reach one raw. A pipe
-//! or a file gets every byte as it is.
+//! Text of images, registries and daemons may hold characters that steer a terminal: they do not reach one. A pipe or a
+//! file gets every byte as it is.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use crate::error::CliError;
 use crate::terminal::{warns_terminal, writes_terminal};
 
-/// What stands for a character that is not shown.
+/// The substitute of a character that is not shown.
 const REPLACEMENT: char = '\u{fffd}';
 
 /// Writes text to standard output.

@@ -21,7 +21,7 @@ use crate::verbs::content_trust;
 pub(crate) struct Environment {
     /// `LONGSHORE_HOST`, or else `DOCKER_HOST`.
     pub(crate) host: Option<String>,
-    /// Whether that is `LONGSHORE_HOST`.
+    /// True if that is `LONGSHORE_HOST`.
     pub(crate) own_host: bool,
     /// `LONGSHORE_DATA_ROOT`: what `--data-root` says, unless that is given.
     pub(crate) data_root: Option<PathBuf>,
@@ -43,7 +43,7 @@ pub(crate) struct Environment {
     pub(crate) runtime_directory: Option<PathBuf>,
     /// Whether `NO_COLOR` has a value: any does, as <https://no-color.org> has it.
     pub(crate) no_color: bool,
-    /// Whether `DOCKER_CONTENT_TRUST` asks for signatures.
+    /// True if `DOCKER_CONTENT_TRUST` asks for signatures.
     pub(crate) content_trust: bool,
     /// Whether `DOCKER_CLI_DISABLE_OAUTH_LOGIN` says that nobody logs in by a browser.
     pub(crate) no_browser_login: bool,

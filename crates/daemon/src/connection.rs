@@ -162,7 +162,7 @@ impl Daemon {
     }
 }
 
-/// What a request's head means.
+/// The meaning of a request's head.
 enum Understood {
     /// To do what a route does.
     Route(Box<Call>),

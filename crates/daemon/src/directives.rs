@@ -114,7 +114,7 @@ pub struct Directives {
     /// does not start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub userns_remap: Option<String>,
-    /// Whether Longshore's own routes are answered over TCP without TLS. Longshore's own.
+    /// Permission to answer Longshore's own routes over TCP without TLS. Longshore's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub insecure_tcp_routes: Option<bool>,
 }

@@ -1,5 +1,5 @@
-//! Who may ask: no page of another site by way of somebody's browser and, over TCP in plain, nobody for the routes that
-//! only Longshore has.
+//! Admission of requests: none of another site's page by way of somebody's browser and, over TCP in plain, none for the
+//! routes that only Longshore has.
 //!
 //! A browser sends what a page tells it to, to any address that it reaches, also to this machine's own. It says which
 //! page that was (`Origin`, `Sec-Fetch-Site`); programs say nothing of the kind. A site may give its own name the address
@@ -22,7 +22,7 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 #[derive(Debug)]
 pub(crate) struct Visit<'a> {
     pub(crate) method: &'a Method,
-    /// Whether the route is one that only Longshore has.
+    /// True for the routes that only Longshore has.
     pub(crate) own_route: bool,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) transport: Transport,

@@ -91,7 +91,7 @@ pub(crate) enum Empty {
     Killed(String),
     /// A process that was started in a container.
     Exec(String),
-    /// What would become an image, of a container that the query names.
+    /// An image to be made of a container that the query names.
     Commit,
     Network(String),
     Volume(String),
@@ -124,11 +124,11 @@ pub(crate) enum Domain {
 pub(crate) struct Target<'a> {
     pub(crate) version: Option<&'a str>,
     pub(crate) route: Route,
-    /// Whether it is a route that only Longshore has.
+    /// True for the routes that only Longshore has.
     pub(crate) own: bool,
 }
 
-/// What stands in front of the routes that only Longshore has.
+/// The first part of the paths that only Longshore has.
 const OWN: &str = "longshore";
 
 /// Returns the clean form of a path that is not clean: without empty parts, `.` and `..`. As with Go's routers, a slash at

@@ -24,7 +24,7 @@ pub enum EventKind {
     Network,
     /// Volumes, likewise.
     Volume,
-    /// What a builder keeps, likewise.
+    /// The cache of a builder, likewise.
     Builder,
 }
 

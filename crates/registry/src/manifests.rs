@@ -308,7 +308,7 @@ pub(crate) async fn document(
     Err(RegistryError::Unmarshalling { request, reason })
 }
 
-/// What tells a manifest of the first schema from every other document.
+/// The fields that tell a manifest of the first schema from every other document.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct FirstSchema {

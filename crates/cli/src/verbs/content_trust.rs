@@ -3,7 +3,7 @@
 use crate::error::CliError;
 use crate::session::Session;
 
-/// What is done with an image.
+/// The operation that content trust would be about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doing {
     /// Signatures would be verified.

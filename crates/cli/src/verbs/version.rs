@@ -23,7 +23,7 @@ pub(crate) const BUILD_TIME: &str = match option_env!("LONGSHORE_BUILD_TIME") {
     None => "",
 };
 
-/// What is printed without `--format`: Docker's, without the lines of what is not known.
+/// The format without `--format`: Docker's, without the lines of what is not known.
 const TEMPLATE: &str = r#"{{with .Client -}}
 Client:{{if ne .Platform nil}}{{if ne .Platform.Name ""}} {{.Platform.Name}}{{end}}{{end}}
  Version:	{{.Version}}

@@ -13,7 +13,7 @@ use test_support::tar::Entry;
 
 use super::support::{Bench, Done, Front, Home, run, small_image};
 
-/// What would clear a terminal, in two ways, and turn the order of what follows.
+/// Text that would clear a terminal, in two ways, and turn the order of the rest.
 const STEERS: &str = "a\x1b[2Jb\u{9b}2Jc\u{202e}d";
 
 #[test]

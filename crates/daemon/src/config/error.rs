@@ -94,7 +94,7 @@ pub enum ConfigError {
     Protection {
         /// The directive that asks for it.
         directive: &'static str,
-        /// What Longshore does not do.
+        /// The part of it that Longshore does not do.
         lack: &'static str,
     },
     /// An option of the storage driver is none.

@@ -52,7 +52,7 @@ pub struct Defaults {
     pub certs_dirs: Vec<PathBuf>,
     /// The directory of `ca.pem`, `cert.pem` and `key.pem` for TLS.
     pub tls_dir: PathBuf,
-    /// Whether clients over TCP must show a certificate, which the environment may ask for.
+    /// The environment's wish that clients over TCP show a certificate.
     pub tls_verify: bool,
     /// The proxies to registries, which are the environment's.
     pub proxies: Proxies,
@@ -106,7 +106,7 @@ pub struct DaemonConfig {
     pub hosts: Vec<Host>,
     /// How TCP is encrypted, if it is.
     pub tls: Option<TlsFiles>,
-    /// Whether Longshore's own routes are answered over TCP without TLS.
+    /// Permission to answer Longshore's own routes over TCP without TLS.
     pub insecure_tcp_routes: bool,
     /// The directory that holds everything.
     pub data_root: PathBuf,
