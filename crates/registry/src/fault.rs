@@ -48,6 +48,7 @@ impl RequestFailed {
             // Who has answered before is likely to do so again.
             RequestFault::Lookup { .. }
             | RequestFault::Dial { .. }
+            | RequestFault::TlsTimeout
             | RequestFault::Broken { .. }
             | RequestFault::Transport { .. }
                 if self.established =>

@@ -278,6 +278,10 @@ impl Answer {
         self.response.headers()
     }
 
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
     /// Returns the URL it came from, secrets included.
     pub(crate) fn location(&self) -> &Url {
         self.response.url()

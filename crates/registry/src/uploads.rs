@@ -11,8 +11,9 @@ use spec::{Digest, Repository};
 use crate::{
     RegistryError, Remote,
     endpoint::Call,
+    fault::RequestFault,
     hosts::Need,
-    links,
+    links, redact,
     session::Session,
     transport::{Answer, Payload, UploadBody},
 };
@@ -162,7 +163,8 @@ impl Remote {
         let mut walk = self.walk(Need::Push);
         let session = walk.next().await?;
         let base = session.endpoint.base.clone();
-        let location = acceptable(&session, &base, location)
+        let location = links::resolve(&base, location)
+            .filter(|next| !is_exposed(&session, &base, next))
             .ok_or_else(|| RegistryError::Header { name: "Location", url: base.to_string() })?;
         let (remote, limits) = (self.clone(), Limits::default());
         let mut upload =
@@ -363,15 +365,20 @@ fn malformed(name: &'static str, answer: &Answer) -> RegistryError {
 /// Returns where an upload goes on.
 fn location(session: &Session, base: &Url, answer: &Answer) -> Result<Option<Url>, RegistryError> {
     let Some(location) = answer.header(&header::LOCATION) else { return Ok(None) };
-    let next = acceptable(session, base, location).ok_or_else(|| malformed("Location", answer))?;
+    let Some(next) = links::resolve(base, location) else {
+        return Err(malformed("Location", answer));
+    };
+    if is_exposed(session, base, &next) {
+        let (location, reason) = (redact::shown(&next), "it leads from https to http");
+        let fault = RequestFault::Redirect { location, reason };
+        return Err(session.endpoint.failed((answer.method(), base), fault, true));
+    }
     Ok(Some(next))
 }
 
-/// Returns where an upload may go on: anywhere by HTTP, but not from TLS to plain text, as it carries the layer.
-fn acceptable(session: &Session, base: &Url, location: &str) -> Option<Url> {
-    let next = links::resolve(base, location)?;
-    let plain = next.scheme() == "http" && base.scheme() == "https" && !session.endpoint.insecure;
-    (!plain).then_some(next)
+/// Tells whether an upload would go on in plain text that was under TLS: it carries the layer.
+fn is_exposed(session: &Session, base: &Url, next: &Url) -> bool {
+    next.scheme() == "http" && base.scheme() == "https" && !session.endpoint.insecure
 }
 
 /// Reads how much a registry has from `Range: 0-99` (or `bytes=0-99`). `0-0` is nothing: registries say it of a new

@@ -13,14 +13,19 @@ use rustls::{
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use webpki::ring as checked;
 
-use super::rsa::{self, Padding};
+use super::{
+    exchange::Secp521r1,
+    rsa::{self, Padding},
+};
 
 type Algorithm = &'static dyn SignatureVerificationAlgorithm;
 
 /// Returns the cryptography of a connection; with `legacy`, short RSA keys are good, too.
 pub(super) fn provider(legacy: bool) -> Arc<CryptoProvider> {
     let signature_verification_algorithms = if legacy { LEGACY } else { MODERN };
-    Arc::new(CryptoProvider { signature_verification_algorithms, ..ring::default_provider() })
+    let mut provider = ring::default_provider();
+    provider.kx_groups.push(&Secp521r1);
+    Arc::new(CryptoProvider { signature_verification_algorithms, ..provider })
 }
 
 /// The hashes of signatures.

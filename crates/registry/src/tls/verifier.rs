@@ -215,6 +215,28 @@ fn other_name(leaf: &Certificate<'_>, host: &str) -> CertificateFault {
     }
 }
 
+/// Checks that a peer has the key of its certificate, whatever else that certificate is: webpki reads none of the first
+/// version of X.509, which `openssl x509 -req` makes.
+pub(super) fn handshake(
+    message: &[u8],
+    certificate: &CertificateDer<'_>,
+    signature: &DigitallySignedStruct,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, rustls::Error> {
+    let read = Certificate::parse(certificate).ok_or(CertificateFault::Malformed)?;
+    let mut fitting = algorithms
+        .mapping
+        .iter()
+        .filter(|(scheme, _)| *scheme == signature.scheme)
+        .flat_map(|(_, algorithms)| *algorithms)
+        .filter(|algorithm| *algorithm.public_key_alg_id() == *read.key_algorithm);
+    let good = fitting.any(|algorithm| {
+        algorithm.verify_signature(read.key, message, signature.signature()).is_ok()
+    });
+    good.then(HandshakeSignatureValid::assertion)
+        .ok_or_else(|| CertificateError::BadSignature.into())
+}
+
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
