@@ -16,6 +16,9 @@ pub struct DiskUsage {
     /// for `verbose`, as is everything but the last four fields.
     #[serde(skip_serializing_if = "is_zero")]
     pub layers_size: i64,
+    /// The bytes of the manifests and compressed layers that are kept beside the layers. Longshore's own; left out when 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub kept_blobs: i64,
     /// The images, with sizes that they share.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "without_empty_names")]
     pub images: Option<Vec<ImageSummary>>,

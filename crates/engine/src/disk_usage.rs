@@ -15,6 +15,8 @@ pub struct DiskUsage {
     pub layers: u64,
     /// The bytes of partial downloads that nobody works on.
     pub partial_downloads: u64,
+    /// The bytes of manifests and compressed layers that are kept.
+    pub kept_blobs: u64,
 }
 
 impl Engine {
@@ -33,7 +35,8 @@ impl Engine {
                 used.extend(image.layers.iter().cloned());
             }
             let layers = used.iter().filter_map(|chain_id| sizes.get(chain_id)).sum();
-            Ok(DiskUsage { images, layers, partial_downloads: store.partial_downloads()? })
+            let (partial_downloads, kept_blobs) = (store.partial_downloads()?, store.kept_bytes()?);
+            Ok(DiskUsage { images, layers, partial_downloads, kept_blobs })
         })
         .await
     }

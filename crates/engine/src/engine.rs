@@ -173,7 +173,7 @@ impl Engine {
             Ok(EngineInfo {
                 data_root: store.root().to_owned(),
                 driver: store.driver().to_string(),
-                driver_status: store.driver_status(),
+                driver_status: driver_status(&store)?,
                 images: store.images()?.len(),
                 limits,
             })
@@ -248,6 +248,16 @@ impl Engine {
         attributes.insert("name".to_owned(), name.to_owned());
         self.0.events.publish(EventKind::Image, action, actor_id, attributes);
     }
+}
+
+/// Returns what the driver has to say, and what is kept beside its layers.
+fn driver_status(store: &Store) -> Result<Vec<(String, String)>> {
+    let mut status = store.driver_status();
+    let kept = store.kept_bytes()?;
+    if kept > 0 {
+        status.push(("Kept Blobs".to_owned(), format!("{kept} bytes")));
+    }
+    Ok(status)
 }
 
 /// Runs disk or CPU work on a thread that may block.

@@ -106,8 +106,9 @@ impl Receivers {
             let Some((&id, waited)) = slowest.map(|(id, seat)| (id, seat.waited.until(now))) else {
                 return Err(now + PATIENCE);
             };
-            if waited < PATIENCE {
-                return Err(now + (PATIENCE - waited));
+            let left = PATIENCE.saturating_sub(waited);
+            if !left.is_zero() {
+                return Err(now + left);
             }
             if let Some(seat) = seats.taken.remove(&id) {
                 seat.leave.notify_one();

@@ -94,6 +94,19 @@ impl Store {
         }
     }
 
+    /// Returns how many bytes all blobs have together.
+    pub fn kept_bytes(&self) -> Result<u64, StoreError> {
+        let mut bytes: u64 = 0;
+        for algorithm in [spec::Algorithm::Sha256, spec::Algorithm::Sha512] {
+            let folder = self.paths().blobs(algorithm);
+            for name in files::names(&folder)? {
+                // One may go meanwhile.
+                bytes += fs::symlink_metadata(folder.join(name)).map_or(0, |blob| blob.len());
+            }
+        }
+        Ok(bytes)
+    }
+
     /// Reads a blob of at most `max` bytes and checks it against its digest.
     pub fn read_blob(&self, digest: &Digest, max: u64) -> Result<Option<Bytes>, StoreError> {
         let path = self.paths().blob(digest);

@@ -48,12 +48,23 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         None | Some("") => "table",
         Some(format) => format,
     };
+    let kept = kept(format, &usage);
     let text = if arguments.verbose {
         details(format, usage, Timestamp::now(), &TimeZone::system())?
     } else {
         sums(format, &usage)?
     };
-    output::print(&text)
+    output::print(&(text + &kept))
+}
+
+/// Returns the line for what an engine keeps beside the layers; nothing where Docker's own columns were asked for, or where
+/// nothing is kept.
+fn kept(format: &str, usage: &DiskUsage) -> String {
+    if format != "table" || usage.kept_blobs <= 0 {
+        return String::new();
+    }
+    let size = human_size(usage.kept_blobs, PROGRESS_DIGITS);
+    format!("Kept blobs: {size} of manifests and compressed layers, which go with their images\n")
 }
 
 /// Returns a line for each kind of objects.
@@ -251,6 +262,17 @@ Build Cache     2         1         10B       0B
         let json = sums("json", &DiskUsage::default()).unwrap();
         let expected = "{\"Active\":\"0\",\"Reclaimable\":\"0B\",\"Size\":\"0B\",\"TotalCount\":\"0\",\"Type\":\"Images\"}\n";
         assert!(json.starts_with(expected), "{json}");
+    }
+
+    #[test]
+    fn what_is_kept_is_told_beside_dockers_columns_and_not_among_them() {
+        let usage = DiskUsage { kept_blobs: 1_200_000, ..usage() };
+        let expected =
+            "Kept blobs: 1.2MB of manifests and compressed layers, which go with their images\n";
+        assert_eq!(kept("table", &usage), expected);
+        for (format, usage) in [("raw", &usage), ("json", &usage), ("table", &self::usage())] {
+            assert_eq!(kept(format, usage), "");
+        }
     }
 
     #[test]

@@ -54,6 +54,7 @@ pub(super) async fn disk_usage(daemon: &Daemon, call: &Call) -> Answer {
     let nothing = |wanted: bool| (sums && wanted).then(Usage::default);
     let document = DiskUsage {
         layers_size: if lists { total } else { 0 },
+        kept_blobs: signed(usage.kept_blobs),
         images: (lists && wants("image")).then_some(images),
         containers: (lists && wants("container")).then(Vec::new),
         volumes: (lists && wants("volume")).then(Vec::new),

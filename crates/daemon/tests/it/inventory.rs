@@ -192,15 +192,18 @@ async fn disk_usage_has_the_form_of_each_version() {
         "ParentId": "", "RepoDigests": [format!("{name}@{}", image.manifest.digest)], "RepoTags": [format!("{name}:1")],
         "SharedSize": 0, "Size": 5000,
     });
+    let kept: u64 = image.blobs().chain([&image.manifest]).map(|blob| blob.size).sum();
     let usage = house.get("/v1.50/system/df?type=image&type=volume").await.json();
-    assert_eq!(usage, json!({"LayersSize": 13_192, "Images": [summary], "Volumes": []}));
+    let expected =
+        json!({"LayersSize": 13_192, "KeptBlobs": kept, "Images": [summary], "Volumes": []});
+    assert_eq!(usage, expected);
     let usage = house.get("/v1.41/system/df?type=image").await.json();
     assert_eq!(
         (&usage["Images"][0]["VirtualSize"], &usage["Containers"]),
         (&json!(5000), &json!([]))
     );
     let usage = house.get("/v1.55/system/df?type=image&verbose=true").await.json();
-    let expected = json!({"ImageUsage": {
+    let expected = json!({"KeptBlobs": kept, "ImageUsage": {
         "Items": [summary], "Reclaimable": 13_192, "TotalCount": 1, "TotalSize": 13_192,
     }});
     assert_eq!(usage, expected);

@@ -23,6 +23,8 @@ pub(super) fn text(program: Program, case: &Case, output: &str) -> String {
         .split_inclusive('\n')
         // Advice below an error, which docker has not.
         .filter(|line| program == Program::Docker || !line.starts_with("hint: "))
+        // What only Longshore keeps.
+        .filter(|line| program == Program::Docker || !line.starts_with("Kept blobs: "))
         // dockerd leaves out steps of a progress that follow each other too soon.
         .filter(|line| !PASSING.iter().any(|step| line.ends_with(step)))
         .collect();
