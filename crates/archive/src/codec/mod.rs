@@ -1,10 +1,10 @@
 //! The compressions that a layer may come in, and gzip for the layers that go out.
 //!
-//! Decoders read to the end of their source: a gzip stream may have several members and a zstd stream several frames,
-//! and bytes after the last one that start no further one are an error, as in Go's `compress/gzip`, zeros included.
+//! Decoders read to the end of their source: a gzip stream may have several members and a zstd stream several frames.
+//! What follows the last one and starts no further one, padding or garbage, is passed over, as by dockerd and gzip(1): the
+//! tar is complete by then, its digest is checked, and that of the compressed bytes covers what follows, too.
 //!
 //! xz and bzip2 are what people pack root file systems with; like dockerd, Longshore reads them wherever it reads gzip.
-//! An xz stream may be followed by others and by padding, four zeros at a time, as the format has it.
 //!
 //! # Limits
 //! A zstd frame may ask for a window of at most 128 MiB ([`ZSTD_WINDOW_LOG`]): what `zstd --ultra -22` makes by default.
@@ -12,15 +12,13 @@
 //! needs more than 4 MiB.
 
 mod gzip;
+mod streams;
 
 use std::fmt;
 use std::io::{BufRead, Read};
 
-use bzip2::bufread::MultiBzDecoder;
-use flate2::bufread::MultiGzDecoder;
-use lzma_rust2::XzReader;
-
 use crate::ArchiveError;
+use streams::{Frames, Streams};
 
 pub use gzip::{GzipEncoder, LAYER_LEVEL, compress_gzip};
 
@@ -92,16 +90,12 @@ pub fn decoder<'a, R: BufRead + Send + 'a>(
 ) -> Result<Box<dyn Read + Send + 'a>, ArchiveError> {
     Ok(match compression {
         Compression::None => Box::new(source),
-        Compression::Gzip => Box::new(MultiGzDecoder::new(source)),
-        Compression::Xz => Box::new(XzReader::new_mem_limit(source, true, XZ_MEMORY_KIB)),
-        Compression::Bzip2 => Box::new(MultiBzDecoder::new(source)),
+        Compression::Gzip | Compression::Xz | Compression::Bzip2 => {
+            Box::new(Streams::new(compression, source))
+        }
         Compression::Zstd => {
-            let open = || {
-                let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?;
-                decoder.window_log_max(ZSTD_WINDOW_LOG)?;
-                Ok(decoder)
-            };
-            Box::new(open().map_err(|source| ArchiveError::Decompress { compression, source })?)
+            let frames = Frames::new(source);
+            Box::new(frames.map_err(|source| ArchiveError::Decompress { compression, source })?)
         }
     })
 }

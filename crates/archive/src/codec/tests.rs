@@ -78,21 +78,35 @@ fn decodes_several_members_and_frames() {
 }
 
 #[test]
-fn refuses_what_follows_or_is_missing() {
+fn what_follows_the_last_stream_is_passed_over() {
+    let streams = [
+        (Compression::Gzip, gzip(CONTENT)),
+        (Compression::Zstd, zstd::bulk::compress(CONTENT, 3).unwrap()),
+        (Compression::Xz, xz(CONTENT)),
+        (Compression::Bzip2, bzip2(CONTENT)),
+    ];
+    let long = b"garbage".repeat(100_000);
+    let rests: [&[u8]; 8] =
+        [&[0], &[0; 3], &[0; 512], b"garbage", &long, b"\0\0\0\0garbage", b"\x1f", b"BZh9"];
+    for (compression, stream) in streams {
+        for rest in rests {
+            let bytes = [&stream[..], &stream, rest].concat();
+            let label = format!("{compression} and {}", rest[..rest.len().min(20)].escape_ascii());
+            assert_eq!(decode(compression, &bytes).unwrap(), CONTENT.repeat(2), "{label}");
+            // All is read: a digest of the source covers it.
+            let mut source = Cursor::new(&bytes);
+            let mut decoder = decoder(compression, &mut source).unwrap();
+            decoder.read_to_end(&mut Vec::new()).unwrap();
+            drop(decoder);
+            assert_eq!(source.position(), bytes.len() as u64, "{label}");
+        }
+    }
+}
+
+#[test]
+fn refuses_what_is_cut_or_damaged() {
     let whole = gzip(CONTENT);
     let frame = zstd::bulk::compress(CONTENT, 3).unwrap();
-    let mut flipped = whole.clone();
-    let crc = flipped.len() - 6;
-    flipped[crc] ^= 1;
-    let cases = [
-        (Compression::Gzip, [&whole[..], b"garbage"].concat(), "garbage after gzip"),
-        (Compression::Gzip, [&whole[..], &[0; 512]].concat(), "zeros after gzip"),
-        (Compression::Gzip, whole[..whole.len() - 1].to_vec(), "cut gzip trailer"),
-        (Compression::Gzip, whole[..whole.len() - 12].to_vec(), "cut gzip body"),
-        (Compression::Gzip, flipped, "wrong crc"),
-        (Compression::Zstd, [&frame[..], b"garbage"].concat(), "garbage after zstd"),
-        (Compression::Zstd, frame[..frame.len() - 1].to_vec(), "cut zstd"),
-    ];
     let xz = xz(CONTENT);
     let bzip2 = bzip2(CONTENT);
     let flip = |bytes: &[u8], at: usize| {
@@ -100,20 +114,21 @@ fn refuses_what_follows_or_is_missing() {
         flipped[at] ^= 1;
         flipped
     };
-    let more = [
-        (Compression::Xz, [&xz[..], b"garbage"].concat(), "garbage after xz"),
-        (Compression::Xz, [&xz[..], b"\0\0\0\0garbage"].concat(), "garbage after padding"),
-        (Compression::Xz, [&xz[..], &[0; 3]].concat(), "padding that is no multiple of four"),
+    let cases = [
+        (Compression::Gzip, whole[..whole.len() - 1].to_vec(), "cut gzip trailer"),
+        (Compression::Gzip, whole[..whole.len() - 12].to_vec(), "cut gzip body"),
+        (Compression::Gzip, [&whole[..], &whole[..20]].concat(), "cut second gzip"),
+        (Compression::Gzip, flip(&whole, whole.len() - 6), "wrong crc"),
+        (Compression::Zstd, frame[..frame.len() - 1].to_vec(), "cut zstd"),
+        (Compression::Zstd, [&frame[..], &frame[..frame.len() - 1]].concat(), "cut second zstd"),
         (Compression::Xz, [&xz[..], &xz[..xz.len() - 1]].concat(), "cut second xz"),
         (Compression::Xz, flip(&xz, xz.len() - 4), "xz footer"),
         (Compression::Xz, flip(&xz, 7), "xz header"),
-        (Compression::Bzip2, [&bzip2[..], b"garbage"].concat(), "garbage after bzip2"),
-        (Compression::Bzip2, [&bzip2[..], &[0; 512]].concat(), "zeros after bzip2"),
         (Compression::Bzip2, [&bzip2[..], &bzip2[..20]].concat(), "cut second bzip2"),
         (Compression::Bzip2, flip(&bzip2, 11), "bzip2 crc of the block"),
         (Compression::Bzip2, flip(&bzip2, bzip2.len() - 3), "bzip2 crc of the stream"),
     ];
-    for (compression, bytes, what) in cases.into_iter().chain(more) {
+    for (compression, bytes, what) in cases {
         assert!(decode(compression, &bytes).is_err(), "{what}");
     }
 }
@@ -164,8 +179,13 @@ fn damage_is_an_error_and_no_panic() {
 #[test]
 fn small_reads_change_nothing() {
     // Magics, headers and trailers that lie across two reads of the source.
-    for (compression, one) in [(Compression::Xz, xz(CONTENT)), (Compression::Bzip2, bzip2(CONTENT))]
-    {
+    let frame = zstd::bulk::compress(CONTENT, 3).unwrap();
+    for (compression, one) in [
+        (Compression::Gzip, gzip(CONTENT)),
+        (Compression::Zstd, frame),
+        (Compression::Xz, xz(CONTENT)),
+        (Compression::Bzip2, bzip2(CONTENT)),
+    ] {
         let two = [&one[..], &one[..]].concat();
         for size in 1..9 {
             let source = BufReader::with_capacity(size, Cursor::new(&two));
