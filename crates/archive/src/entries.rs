@@ -10,7 +10,7 @@ use crate::codec::decoder;
 use crate::path::clean;
 use crate::relay::relay;
 use crate::source::{CHUNK_SIZE, Input};
-use crate::tar::{Chunks, Kind, Stream, TarReader};
+use crate::tar::{Chunks, Fragment, Kind, Stream, TarReader};
 use crate::{ArchiveError, Compression};
 
 /// What an entry is.
@@ -42,7 +42,16 @@ pub struct ArchiveEntry {
 /// The content of an entry. What is left unread is passed over.
 pub struct EntryContent<'a, 'b> {
     stream: &'a mut Stream<Box<dyn Chunks + 'b>>,
+    /// Where the pieces of a sparse file belong.
+    fragments: std::vec::IntoIter<Fragment>,
+    /// What is left of the current piece.
+    fragment: u64,
+    position: u64,
+    size: u64,
 }
+
+/// Zeros for the holes of sparse files, handed out in pieces.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 impl std::fmt::Debug for EntryContent<'_, '_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -51,17 +60,35 @@ impl std::fmt::Debug for EntryContent<'_, '_> {
 }
 
 impl EntryContent<'_, '_> {
-    /// Hands the content to `take`, piece by piece.
+    /// Hands the content to `take`, piece by piece; holes of a sparse file as zeros.
     pub fn copy<E: From<ArchiveError>>(
         &mut self,
         mut take: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        while let Some(bytes) = self.stream.content()? {
-            let length = bytes.len();
-            take(bytes)?;
-            self.stream.consume_content(length);
+        loop {
+            while self.fragment > 0 {
+                // The map was checked to cover all of the content.
+                let Some(bytes) = self.stream.content()? else { break };
+                let left = usize::try_from(self.fragment).unwrap_or(usize::MAX);
+                let length = bytes.len().min(left);
+                take(&bytes[..length])?;
+                self.stream.consume_content(length);
+                self.fragment -= length as u64;
+                self.position += length as u64;
+            }
+            let next = self.fragments.next();
+            let hole_end = next.map_or(self.size, |fragment| fragment.offset);
+            while self.position < hole_end {
+                let left = usize::try_from(hole_end - self.position).unwrap_or(usize::MAX);
+                let zeros = &ZEROS[..left.min(ZEROS.len())];
+                take(zeros)?;
+                self.position += zeros.len() as u64;
+            }
+            match next {
+                Some(fragment) => self.fragment = fragment.length,
+                None => return Ok(()),
+            }
         }
-        Ok(())
     }
 }
 
@@ -80,7 +107,7 @@ pub fn read_entries<R: Read + Send, E: From<ArchiveError>>(
     let mut bounded = Bounded { decoder, compression, size: 0, limit: max_size };
     if compression == Compression::None {
         let chunks = Inline { bounded, buffer: vec![0; CHUNK_SIZE], position: 0, filled: 0 };
-        return walk(Box::new(chunks), &mut visit);
+        return walk(Box::new(chunks), max_size, &mut visit);
     }
     let (sending, received) = relay();
     scope(|scope| {
@@ -88,28 +115,28 @@ pub fn read_entries<R: Read + Send, E: From<ArchiveError>>(
             .name("decompress".to_owned())
             .spawn_scoped(scope, move || sending.run(|buffer| bounded.fill(buffer)))
             .map_err(ArchiveError::Read)?;
-        walk(Box::new(received), &mut visit)
+        walk(Box::new(received), max_size, &mut visit)
     })
 }
 
 fn walk<'b, E: From<ArchiveError>>(
     chunks: Box<dyn Chunks + 'b>,
+    max_size: u64,
     visit: &mut impl FnMut(ArchiveEntry, &mut EntryContent<'_, 'b>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut tar = TarReader::new(chunks);
+    // A few bytes can say that they are a file of any size.
+    let mut sparse = 0_u64;
     loop {
         tar.stream.raw.clear();
         if !tar.advance()? {
             return Ok(());
         }
-        let header = &tar.header;
-        if header.kind == Kind::Global {
+        if matches!(tar.header.kind, Kind::Global | Kind::Label) {
+            pass_over(&mut tar.stream)?;
             continue;
         }
-        if header.sparse.is_some() {
-            let (name, kind) = (crate::error::printable(&header.name), "sparse".to_owned());
-            return Err(ArchiveError::UnsupportedType { name, kind }.into());
-        }
+        let header = &tar.header;
         let mut path = Vec::new();
         clean(&header.name, &mut path)?;
         let kind = match header.kind {
@@ -123,11 +150,31 @@ fn walk<'b, E: From<ArchiveError>>(
             }
             _ => EntryKind::Other,
         };
-        let size = tar.stream.remaining();
-        let mut content = EntryContent { stream: &mut tar.stream };
+        let mut size = tar.stream.remaining();
+        let (mut fragment, mut fragments) = (size, Vec::new());
+        if let Some(map) = tar.header.sparse.take() {
+            size = u64::try_from(tar.header.size).unwrap_or(0);
+            (fragment, fragments) = (0, map);
+            sparse = sparse.saturating_add(size);
+            if sparse > max_size {
+                return Err(ArchiveError::TarTooLarge { limit: max_size }.into());
+            }
+        }
+        let fragments = fragments.into_iter();
+        let mut content =
+            EntryContent { stream: &mut tar.stream, fragments, fragment, position: 0, size };
         visit(ArchiveEntry { path, kind, size }, &mut content)?;
-        content.copy(|_| Ok::<_, ArchiveError>(()))?;
+        pass_over(content.stream)?;
     }
+}
+
+/// Reads what is left of an entry.
+fn pass_over<C: Chunks>(stream: &mut Stream<C>) -> Result<(), ArchiveError> {
+    while let Some(bytes) = stream.content()? {
+        let length = bytes.len();
+        stream.consume_content(length);
+    }
+    Ok(())
 }
 
 impl Chunks for Box<dyn Chunks + '_> {

@@ -65,6 +65,12 @@ pub enum ArchiveError {
         /// The type flag, escaped where it is no printable character.
         kind: String,
     },
+    /// A volume of a GNU archive of several, and not the first.
+    #[error("tar entry `{name}` continues a file of an earlier volume: join the volumes first")]
+    Continuation {
+        /// The entry's name.
+        name: String,
+    },
     /// An entry or a hard link's target lies outside the layer.
     #[error("tar entry `{name}` points outside the layer")]
     Breakout {

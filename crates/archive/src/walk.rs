@@ -19,7 +19,8 @@ const RAW_LIMIT: usize = 256 << 10;
 
 /// What becomes of the entries.
 pub(crate) trait Visitor {
-    /// Takes one entry; `path` is its cleaned name, empty for the root. Global headers do not come here.
+    /// Takes one entry; `path` is its cleaned name, empty for the root. Global headers and labels, which are no
+    /// files, do not come here.
     fn entry<C: Chunks, W: Write>(
         &mut self,
         path: &[u8],
@@ -108,9 +109,14 @@ pub(crate) fn walk<C: Chunks, W: Write>(
         entries += 1;
         let TarReader { stream, header, .. } = &mut reader;
         flush_raw(stream, &mut split)?;
-        if header.kind == Kind::Global {
+        if matches!(header.kind, Kind::Global | Kind::Label) {
             if split.is_enabled() && seen.insert(&header.name) {
                 split.file(&header.name, 0, None)?;
+            }
+            while let Some(chunk) = stream.content()? {
+                split.segment(chunk)?;
+                let length = chunk.len();
+                stream.consume_content(length);
             }
             continue;
         }

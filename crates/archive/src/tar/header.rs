@@ -26,6 +26,12 @@ pub(crate) enum Kind {
     LongLink,
     /// A regular file in the old GNU sparse format.
     OldSparse,
+    /// A GNU label of the whole archive, which is no file.
+    Label,
+    /// A directory of a GNU incremental dump, whose content lists what is in it.
+    DumpDirectory,
+    /// The rest of a file that an earlier volume of a GNU archive begins.
+    Continuation,
     /// Any other type flag.
     Other(u8),
 }
@@ -150,7 +156,8 @@ impl Header {
     /// Fills this from a header block with a right checksum. `None` if a number in it is none.
     pub(super) fn read(&mut self, block: &Block, format: Format) -> Option<()> {
         self.kind = match block[156] {
-            0 | b'0' => Kind::Regular,
+            // POSIX has contiguous files read as others where they cannot be had.
+            0 | b'0' | b'7' => Kind::Regular,
             b'1' => Kind::HardLink,
             b'2' => Kind::Symlink,
             b'3' => Kind::Character,
@@ -162,6 +169,9 @@ impl Header {
             b'L' => Kind::LongName,
             b'K' => Kind::LongLink,
             b'S' => Kind::OldSparse,
+            b'V' => Kind::Label,
+            b'D' => Kind::DumpDirectory,
+            b'M' => Kind::Continuation,
             other => Kind::Other(other),
         };
         self.name.clear();

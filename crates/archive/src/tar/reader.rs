@@ -254,10 +254,15 @@ impl<C: Chunks> TarReader<C> {
             header.kind = Kind::Directory;
         }
         self.set_content()?;
-        if self.header.kind == Kind::OldSparse {
-            self.read_old_sparse(block)?;
-        } else {
-            self.read_pax_sparse()?;
+        match self.header.kind {
+            Kind::OldSparse => self.read_old_sparse(block)?,
+            // Its content has no use but for a restore by GNU tar.
+            Kind::DumpDirectory => self.header.kind = Kind::Directory,
+            Kind::Continuation => {
+                let name = crate::error::printable(&self.header.name);
+                return Err(ArchiveError::Continuation { name });
+            }
+            _ => self.read_pax_sparse()?,
         }
         self.check_name()
     }

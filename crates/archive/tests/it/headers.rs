@@ -158,8 +158,13 @@ fn refuses_broken_archives() {
         ),
         (
             "socket or worse",
-            tar([Entry::new(b"a", b'V')]),
-            |error| matches!(error, ArchiveError::UnsupportedType { kind, .. } if kind == "V"),
+            tar([Entry::new(b"a", b'Z')]),
+            |error| matches!(error, ArchiveError::UnsupportedType { kind, .. } if kind == "Z"),
+        ),
+        (
+            "a second volume",
+            tar([Entry::new(b"a", b'M').format(Format::Gnu).content(b"rest")]),
+            |error| matches!(error, ArchiveError::Continuation { name } if name == "a"),
         ),
         (
             "the same file twice",
@@ -184,4 +189,40 @@ fn messages_name_what_is_wrong_and_stay_short() {
     let message = error.to_string();
     assert!(message.starts_with("tar entry `../xxx"), "{message}");
     assert!(message.len() < 700 && !message.contains('\n'), "{message}");
+}
+
+/// GNU tar's `-V` and `-g`, and contiguous files: read as GNU tar reads them, and rebuilt to the byte.
+#[test]
+fn labels_and_incremental_dumps_are_read_as_gnu_tar_reads_them() {
+    let gnu = |name: &[u8], kind| Entry::new(name, kind).format(Format::Gnu);
+    let archive = tar([
+        gnu(b"label", b'V').content(b"of no use"),
+        gnu(b"d/", b'D').mode(0o750).content(b"Yf\0Ygone\0\0"),
+        gnu(b"d/f", b'0').content(b"content"),
+        gnu(b"c", b'7').content(b"contiguous"),
+        // A file may have the label's name.
+        gnu(b"label", b'0').content(b"a file"),
+    ]);
+    let fixture = Fixture::new();
+    let layer = fixture.apply(&archive).unwrap();
+    assert_eq!(fixture.mode("d"), 0o750);
+    for (name, content) in [("d/f", "content"), ("c", "contiguous"), ("label", "a file")] {
+        assert_eq!(fixture.read(name), content);
+    }
+    assert_eq!(layer.applied.size, 23);
+    let mut rebuilt = Vec::new();
+    archive::rebuild(&layer.tar_split[..], &fixture.root(), &mut rebuilt).unwrap();
+    assert!(rebuilt == archive);
+    let verified = archive::verify(&layer.tar_split[..], &fixture.root()).unwrap();
+    assert_eq!((verified.damages, verified.diff_id), (Vec::new(), layer.applied.diff_id.clone()));
+    assert_eq!(archive::inspect(&archive[..], None::<Vec<u8>>).unwrap(), layer.applied);
+
+    let mut entries = Vec::new();
+    archive::read_entries(&archive[..], u64::MAX, |entry, _| {
+        entries.push((String::from_utf8(entry.path).unwrap(), entry.size));
+        Ok::<_, ArchiveError>(())
+    })
+    .unwrap();
+    let expected = [("d", 10), ("d/f", 7), ("c", 10), ("label", 6)];
+    assert_eq!(entries, expected.map(|(name, size)| (name.to_owned(), size)));
 }

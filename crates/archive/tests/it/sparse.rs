@@ -104,6 +104,32 @@ fn every_format_unpacks_with_holes_and_rebuilds() {
         let mut rebuilt = Vec::new();
         archive::rebuild(&layer.tar_split[..], &fixture.root(), &mut rebuilt).unwrap();
         assert!(rebuilt == tar, "{what}: rebuilt");
+        for limit in [SIZE - 1, 2 * SIZE] {
+            let mut found = Vec::new();
+            let read = archive::read_entries(&tar[..], limit as u64, |entry, content| {
+                assert_eq!((&entry.path[..], entry.size), (&b"f"[..], SIZE as u64), "{what}");
+                content.copy(|bytes| {
+                    found.extend_from_slice(bytes);
+                    Ok::<_, ArchiveError>(())
+                })
+            });
+            if limit < SIZE {
+                assert!(matches!(read, Err(ArchiveError::TarTooLarge { .. })), "{what}: {read:?}");
+            } else {
+                read.unwrap();
+                assert!(found == whole, "{what}: an entry of an archive");
+            }
+        }
+        // An entry that nobody reads is passed over.
+        let mut two = tar[..tar.len() - 1024].to_vec();
+        two.extend(crate::builder::tar([file("g", "x")]));
+        let mut names = Vec::new();
+        archive::read_entries(&two[..], u64::MAX, |entry, _| {
+            names.push(entry.path);
+            Ok::<_, ArchiveError>(())
+        })
+        .unwrap();
+        assert_eq!(names, [b"f", b"g"], "{what}");
     }
 }
 
