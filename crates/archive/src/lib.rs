@@ -45,6 +45,7 @@ mod verify;
 mod walk;
 mod writer;
 
+pub use apply::empty_directory;
 pub use codec::{Compression, GzipEncoder, LAYER_LEVEL, compress_gzip, decoder};
 pub use entries::{ArchiveEntry, EntryContent, EntryKind, read_entries};
 pub use error::ArchiveError;

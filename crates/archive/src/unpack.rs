@@ -6,10 +6,11 @@
 //! the caller's.
 
 use std::io::{Read, Write};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::thread::{Builder, scope};
 
-use crate::apply::{Directories, Extractor};
+use crate::apply::Extractor;
 use crate::codec::decoder;
 use crate::merge::Stage;
 use crate::options::{Applied, ApplyOptions, StreamOptions, Unpacked};
@@ -46,21 +47,22 @@ pub fn unpack<R: Read + Send, W: Write>(
 
 /// Unpacks a layer on top of those that are in the directory `root` already, without a tar-split. The tree is what
 /// overlayfs shows of the layers; `options` must have whiteouts removed.
+///
+/// The directory is given by a descriptor for reading, so that nobody can exchange it between two layers.
 pub fn extract<R: Read + Send>(
     compressed: R,
-    root: &Path,
+    root: BorrowedFd<'_>,
     stream: &StreamOptions,
     options: &ApplyOptions,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Unpacked, ArchiveError> {
-    let root = Directories::open(root)?;
-    let stage = Stage::new(root.root())?;
+    let stage = Stage::new(root)?;
     let mut extractor = Extractor::within(stage.directory(), options)?;
     let input = Input::new(compressed, stream.digest, progress);
     let source = Source { input, stream, limit: options.max_tar_size, repeats: Repeats::Taken };
     let mut unpacked = source.run(SplitWriter::disabled(), &mut extractor)?;
     stage.merge(options.owners, extractor.marked)?;
-    unpacked.applied.size = extractor.finish_in(root.root())?;
+    unpacked.applied.size = extractor.finish_in(root)?;
     Ok(unpacked)
 }
 

@@ -110,7 +110,9 @@ pub(crate) fn walk<C: Chunks, W: Write>(
         let TarReader { stream, header, .. } = &mut reader;
         flush_raw(stream, &mut split)?;
         if matches!(header.kind, Kind::Global | Kind::Label) {
-            if split.is_enabled() && seen.insert(&header.name) {
+            // A label's name is none of a file, and a file may have it.
+            let is_global = header.kind == Kind::Global;
+            if is_global && split.is_enabled() && seen.insert(&header.name) {
                 split.file(&header.name, 0, None)?;
             }
             while let Some(chunk) = stream.content()? {

@@ -212,6 +212,17 @@ pub enum EngineError {
         /// What is wrong with it.
         source: archive::ArchiveError,
     },
+    /// A layer of the store cannot be read.
+    #[error("failed to read layer {digest}")]
+    ReadLayer {
+        /// Its diff ID.
+        digest: Digest,
+        /// What is wrong with it.
+        source: archive::ArchiveError,
+    },
+    /// The store does not take a layer of an image.
+    #[error("failed to register layer")]
+    RegisterLayer(#[source] store::StoreError),
     /// The tar of an import cannot be read or unpacked.
     #[error(transparent)]
     ImportLayer(archive::ArchiveError),
@@ -270,6 +281,14 @@ pub enum EngineError {
         /// The kernel's answer.
         source: std::io::Error,
     },
+    /// A directory is none for an image's files.
+    #[error("the directory `{}` {reason}", path.display())]
+    DirectoryRefused {
+        /// The directory, as the caller named it.
+        path: PathBuf,
+        /// Why.
+        reason: DirectoryRefusal,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::StoreError),
@@ -305,6 +324,37 @@ pub enum EngineError {
     Shared(Arc<EngineError>),
 }
 
+/// Why an image is not unpacked into a directory, or not mounted on it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DirectoryRefusal {
+    /// The path is relative: to whose directory, nobody knows.
+    #[error("is not an absolute path")]
+    NotAbsolute,
+    /// The path ends in `..`, and there is nothing.
+    #[error("has no name that it could be made under")]
+    Nameless,
+    /// The path is a symlink that leads to nothing.
+    #[error("is a symbolic link to what does not exist")]
+    DanglingLink,
+    /// Something is in it.
+    #[error("is not empty")]
+    NotEmpty,
+    /// A new file system begins there.
+    #[error(
+        "is not empty: it has the `lost+found` of its file system; choose a directory below it"
+    )]
+    LostAndFound,
+    /// It belongs to the store.
+    #[error("lies in the data root `{}`", .0.display())]
+    InDataRoot(PathBuf),
+    /// The store could not be found any more.
+    #[error("has the data root `{}` in it", .0.display())]
+    HasDataRoot(PathBuf),
+    /// Somebody else put another one in its place.
+    #[error("was exchanged by somebody else while it was being made")]
+    Exchanged,
+}
+
 impl EngineError {
     /// Returns the error with its causes, joined by colons as Docker does it: the text that clients get.
     pub fn message(&self) -> String {
@@ -336,6 +386,7 @@ impl EngineError {
             | Self::UnsupportedMediaType(_)
             | Self::OperatingSystem(_)
             | Self::Manifest { .. }
+            | Self::DirectoryRefused { .. }
             | Self::IndexDepth(_)
             | Self::Registry(RegistryError::FirstSchema { .. }) => ErrorKind::InvalidParameter,
             Self::NoSuchImage(_)
@@ -371,6 +422,8 @@ impl EngineError {
             | Self::HistoryMismatch
             | Self::Pattern
             | Self::LayerVerification { .. }
+            | Self::RegisterLayer(_)
+            | Self::ReadLayer { .. }
             | Self::Layer { .. }
             | Self::Missing(_)
             | Self::Open { .. }

@@ -19,6 +19,7 @@
 //! them is gone. Semaphores bound the transfers on the network and the threads that unpack.
 
 mod cancel;
+mod data_root;
 mod disk_usage;
 mod distribution;
 mod download;
@@ -52,7 +53,7 @@ mod unpack;
 pub use disk_usage::DiskUsage;
 pub use distribution::DistributionImage;
 pub use engine::{Engine, EngineConfig, EngineInfo, Limits};
-pub use error::{EngineError, ErrorKind, Result};
+pub use error::{DirectoryRefusal, EngineError, ErrorKind, Result};
 pub use events::{Event, EventKind, Events};
 pub use history::HistoryStep;
 pub use import::{ImportRequest, ImportSource};

@@ -3,13 +3,19 @@
 //! With the driver `overlay2` the layers' own directories are put on each other. Where layers are not unpacked, the files are
 //! unpacked for as long as the image is mounted.
 
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use spec::{ImageId, Platform};
 use store::{DriverKind, Mount, Store};
 
 use crate::cancel::CancelOnDrop;
+use crate::data_root::DataRoot;
 use crate::engine::blocking;
+use crate::error::DirectoryRefusal;
 use crate::unpack::{Work, image_for};
 use crate::{Engine, EngineError, Progress, Result};
 
@@ -32,17 +38,20 @@ impl Engine {
         let store = self.store().clone();
         blocking(move || {
             let image = image_for(&store, &lease, &request.name, request.platform.as_ref())?;
-            let directory = real(&request.directory)?;
+            let directory = open(&request.directory)?;
+            check_data_root(&store, &directory, &request.directory)?;
             let rootfs = match store.driver() {
                 DriverKind::Overlay2 => None,
                 DriverKind::Packed => {
                     let rootfs = store.stage_directory(&lease)?;
-                    Work { store: &store, image: &image, cancelled, progress: &progress }
-                        .layers(&rootfs)?;
+                    let work =
+                        Work { store: &store, image: &image, cancelled, progress: &progress };
+                    let opened = File::open(&rootfs).map_err(failed("open", &rootfs))?;
+                    work.layers(opened.as_fd())?;
                     Some(rootfs)
                 }
             };
-            Ok(store.mount(&image.id, &directory, rootfs.as_deref())?)
+            Ok(store.mount(&image.id, directory.as_fd(), rootfs.as_deref())?)
         })
         .await
     }
@@ -66,15 +75,40 @@ pub(crate) fn mounted_at(store: &Store, id: &ImageId) -> Result<Option<PathBuf>>
     Ok(mounts.into_iter().find(|mount| mount.image == *id).map(|mount| mount.directory))
 }
 
+/// Opens the directory that is mounted on: once, so that nobody exchanges it meanwhile.
+fn open(directory: &Path) -> Result<OwnedFd> {
+    check_absolute(directory)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(CWD, directory, flags, Mode::empty())
+        .map_err(|errno| failed("find", directory)(errno.into()))
+}
+
+fn check_data_root(store: &Store, directory: &OwnedFd, path: &Path) -> Result<()> {
+    let root = DataRoot::find(store.root())?;
+    let reason = if root.holds(directory).map_err(failed("find", path))? {
+        DirectoryRefusal::InDataRoot(root.path().to_owned())
+    } else if root.is_in(directory).map_err(failed("find", path))? {
+        DirectoryRefusal::HasDataRoot(root.path().to_owned())
+    } else {
+        return Ok(());
+    };
+    Err(EngineError::DirectoryRefused { path: path.to_owned(), reason })
+}
+
 /// Returns the path by which the kernel knows a directory.
 fn real(directory: &Path) -> Result<PathBuf> {
-    if !directory.is_absolute() {
-        let text = format!("the directory `{}` is not an absolute path", directory.display());
-        return Err(EngineError::InvalidParameter(text));
+    check_absolute(directory)?;
+    directory.canonicalize().map_err(failed("find", directory))
+}
+
+fn check_absolute(directory: &Path) -> Result<()> {
+    if directory.is_absolute() {
+        return Ok(());
     }
-    directory.canonicalize().map_err(|source| EngineError::Directory {
-        action: "find",
-        path: directory.to_owned(),
-        source,
-    })
+    let reason = DirectoryRefusal::NotAbsolute;
+    Err(EngineError::DirectoryRefused { path: directory.to_owned(), reason })
+}
+
+fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> EngineError + 'a {
+    move |source| EngineError::Directory { action, path: path.to_owned(), source }
 }

@@ -10,9 +10,11 @@
 //! `umount` or a reboot, is swept when the data root is opened.
 
 use std::fs;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::CWD;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, unmount,
@@ -57,13 +59,13 @@ impl Store {
         Ok(path)
     }
 
-    /// Mounts an image read-only on a directory. `rootfs` has its files, where the driver does not unpack layers.
+    /// Mounts an image read-only on an open directory. `rootfs` has its files, where the driver does not unpack layers.
     ///
     /// The image and its layers stay as long as it is mounted. Needs root, and Linux 6.5 or later.
     pub fn mount(
         &self,
         id: &ImageId,
-        directory: &Path,
+        directory: BorrowedFd<'_>,
         rootfs: Option<&Path>,
     ) -> Result<(), StoreError> {
         let transaction = self.transaction()?;
@@ -86,7 +88,7 @@ impl Store {
     fn mount_noted(
         &self,
         image: &crate::Image,
-        directory: &Path,
+        directory: BorrowedFd<'_>,
         rootfs: Option<&Path>,
         (own, name): (&Path, &str),
     ) -> Result<(), StoreError> {
@@ -106,10 +108,11 @@ impl Store {
             lower.push(also_empty);
         }
         lower.push(empty);
+        let path = real_path(directory)?;
         let note = Note {
             image: image.id.clone(),
             layer: image.layers.last().cloned(),
-            directory: directory.to_owned(),
+            directory: path.clone(),
             boot: boot()?,
             namespace: namespace()?,
         };
@@ -118,6 +121,7 @@ impl Store {
         files::write_new(&own.join("note"), &text, 0o600)?;
         files::sync_file(&own.join("note"))?;
         attach(&lower, directory, &source(name))
+            .map_err(|error| StoreError::io("mount on", path, error.into()))
     }
 
     /// Lists the directories of an image, the topmost first.
@@ -142,8 +146,7 @@ impl Store {
         let Some((name, _)) = noted.iter().rev().find(|(name, note)| is_it(name, note)) else {
             return Err(StoreError::NotMounted(directory.to_owned()));
         };
-        unmount(directory, UnmountFlags::NOFOLLOW)
-            .map_err(|error| StoreError::io("unmount", directory, error.into()))?;
+        detach(directory).map_err(|error| StoreError::io("unmount", directory, error.into()))?;
         trash.take(&self.paths().mounts_of_ours().join(name))?;
         drop(transaction);
         trash.empty();
@@ -271,20 +274,37 @@ fn sources(mountinfo: &str) -> Vec<String> {
     mountinfo.lines().filter_map(source).collect()
 }
 
-/// Mounts directories on each other, the topmost first.
-fn attach(lower: &[PathBuf], directory: &Path, source: &str) -> Result<(), StoreError> {
-    let failed = |error: rustix::io::Errno| StoreError::io("mount on", directory, error.into());
-    let overlay = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(failed)?;
-    fsconfig_set_string(&overlay, "source", source).map_err(failed)?;
+/// Unmounts what is mounted on a directory. Its parent is held, not the directory itself: that would be in use.
+fn detach(directory: &Path) -> Result<(), Errno> {
+    let (Some(parent), Some(name)) = (directory.parent(), directory.file_name()) else {
+        return Err(Errno::BUSY);
+    };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let parent = openat2(CWD, parent, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
+    let link = format!("/proc/self/fd/{}", parent.as_raw_fd());
+    unmount(Path::new(&link).join(name), UnmountFlags::NOFOLLOW)
+}
+
+/// Returns the path by which the kernel knows an open directory.
+fn real_path(directory: BorrowedFd<'_>) -> Result<PathBuf, StoreError> {
+    let link = format!("/proc/self/fd/{}", directory.as_raw_fd());
+    fs::read_link(&link).map_err(|error| StoreError::io("read", link, error))
+}
+
+/// Mounts directories on each other, the topmost first, onto an open directory, whatever its path leads to by now.
+fn attach(lower: &[PathBuf], directory: BorrowedFd<'_>, source: &str) -> Result<(), Errno> {
+    let overlay = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&overlay, "source", source)?;
     for path in lower {
         // One by one: all in one option would have to fit into a page.
-        fsconfig_set_string(&overlay, "lowerdir+", path).map_err(failed)?;
+        fsconfig_set_string(&overlay, "lowerdir+", path)?;
     }
-    fsconfig_set_flag(&overlay, "ro").map_err(failed)?;
-    fsconfig_create(&overlay).map_err(failed)?;
+    fsconfig_set_flag(&overlay, "ro")?;
+    fsconfig_create(&overlay)?;
     let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY;
-    let mount = fsmount(&overlay, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(failed)?;
-    move_mount(&mount, "", CWD, directory, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(failed)
+    let mount = fsmount(&overlay, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(&mount, "", directory, "", flags)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Owners, attributes, modes and times.
 
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::collections::HashMap;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags, chmodat,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags, chmodat,
     chownat, fchmod, fchown, fsetxattr, fstat, fstatvfs, futimens, lsetxattr, openat, statat,
     unlinkat, utimensat,
 };
@@ -310,17 +311,10 @@ impl Finals {
 
     /// Sets all of them in the tar's order, so that of several entries of a directory the last one counts.
     pub(super) fn apply(&mut self, directories: &mut Directories) -> Result<(), ArchiveError> {
-        let mut rest = &self.paths[..];
-        let mut closing = Vec::new();
-        for directory in &self.directories {
-            let (path, others) = rest.split_at(directory.path_length);
-            rest = others;
+        for (path, directory) in self.each() {
             if let Some(mode) = directory.mode {
                 // Those that would shut us out stay open until all in them is done.
                 set_late_mode(directories, path, mode | Mode::RWXU)?;
-                if !mode.contains(Mode::RWXU) {
-                    closing.push((path, mode));
-                }
             }
             let (parent, name) = split(path);
             // An entry after it may have removed it.
@@ -334,10 +328,36 @@ impl Finals {
                 Err(errno) => return Err(failed("set the times of", path)(errno)),
             }
         }
-        for (path, mode) in closing.into_iter().rev() {
+        self.close(directories)
+    }
+
+    /// Sets the modes that shut us out.
+    fn close(&self, directories: &mut Directories) -> Result<(), ArchiveError> {
+        let mut closing = HashMap::new();
+        for (path, directory) in self.each() {
+            let Some(mode) = directory.mode else { continue };
+            if !mode.contains(Mode::RWXU) {
+                closing.insert(path, mode);
+            } else if !closing.is_empty() {
+                closing.remove(path);
+            }
+        }
+        let mut closing: Vec<_> = closing.into_iter().collect();
+        // What lies in a directory has the longer path, and must be reached first.
+        closing.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
+        for (path, mode) in closing {
             set_late_mode(directories, path, mode)?;
         }
         Ok(())
+    }
+
+    fn each(&self) -> impl Iterator<Item = (&[u8], &Final)> {
+        let mut rest = &self.paths[..];
+        self.directories.iter().map(move |directory| {
+            let (path, others) = rest.split_at(directory.path_length);
+            rest = others;
+            (path, directory)
+        })
     }
 }
 
@@ -347,12 +367,31 @@ fn set_late_mode(
     path: &[u8],
     mode: Mode,
 ) -> Result<(), ArchiveError> {
-    let (parent, name) = split(path);
-    let Some(parent) = directories.find_remaining(parent)? else { return Ok(()) };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match openat(&parent, name, flags, Mode::empty()) {
-        Ok(directory) => fchmod(&directory, mode).map_err(failed("change the mode of", path)),
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
-        Err(errno) => Err(failed("change the mode of", path)(errno)),
+    match open_remaining(directories, path)? {
+        Some(directory) => {
+            change_mode_of(&directory, mode).map_err(failed("change the mode of", path))
+        }
+        None => Ok(()),
     }
+}
+
+/// Opens a directory, whatever its mode, if it is still one.
+fn open_remaining(
+    directories: &mut Directories,
+    path: &[u8],
+) -> Result<Option<OwnedFd>, ArchiveError> {
+    let (parent, name) = split(path);
+    let Some(parent) = directories.find_remaining(parent)? else { return Ok(None) };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat(&parent, name, flags, Mode::empty()) {
+        Ok(directory) => Ok(Some(directory)),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+        Err(errno) => Err(failed("open the directory", path)(errno)),
+    }
+}
+
+/// Sets the mode of what a descriptor stands for, also one that gives no access to it.
+pub(super) fn change_mode_of(file: impl AsFd, mode: Mode) -> Result<(), Errno> {
+    let link = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+    chmodat(CWD, link, mode, AtFlags::empty())
 }

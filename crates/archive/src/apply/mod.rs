@@ -39,6 +39,7 @@ pub(crate) use aside::Replaced;
 pub(crate) use directories::Directories;
 pub(crate) use entry::device_number;
 use metadata::{Defaults, Finals, LeftOut, change_owner};
+pub use remove::empty_directory;
 pub(crate) use remove::remove_tree;
 
 /// Unpacks entries into a directory.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -78,9 +79,17 @@ impl Fixture {
 
     /// Unpacks `tar` on top of the layers that are there.
     pub(crate) fn extract(&self, tar: &[u8]) -> Result<Applied, ArchiveError> {
-        let options = ApplyOptions { whiteouts: Whiteouts::Remove, ..options() };
+        self.extract_with(tar, &ApplyOptions { whiteouts: Whiteouts::Remove, ..options() })
+    }
+
+    pub(crate) fn extract_with(
+        &self,
+        tar: &[u8],
+        options: &ApplyOptions,
+    ) -> Result<Applied, ArchiveError> {
         let stream = archive::StreamOptions::default();
-        let unpacked = archive::extract(tar, &self.root(), &stream, &options, &|_| {});
+        let root = fs::File::open(self.root()).unwrap();
+        let unpacked = archive::extract(tar, root.as_fd(), &stream, options, &|_| {});
         self.assert_confined();
         Ok(unpacked?.applied)
     }

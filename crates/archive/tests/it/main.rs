@@ -13,6 +13,7 @@ mod headers;
 mod hostile;
 mod merge;
 mod mutation;
+mod read_only;
 mod replacement;
 mod room;
 mod round_trip;

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use archive::{ApplyOptions, StreamOptions, Whiteouts};
+use archive::{ApplyOptions, Whiteouts};
 
 use crate::builder::{Entry, directory, file, hard_link, symlink, tar};
 use crate::fixture::{Fixture, is_root, options};
@@ -188,9 +188,8 @@ fn layers_are_merged_as_overlayfs_does() {
             let fixture = Fixture::new();
             let options = ApplyOptions { whiteouts: Whiteouts::Remove, owners, ..options() };
             for layer in layers {
-                let stream = StreamOptions::default();
                 let tar = tar(layer);
-                archive::extract(&tar[..], &fixture.root(), &stream, &options, &|_| {}).unwrap();
+                fixture.extract_with(&tar, &options).unwrap();
             }
             for (path, is) in expected {
                 assert_eq!(look(&fixture, path), *is, "{what}: {path}");
@@ -256,8 +255,7 @@ fn devices_that_are_whiteouts_to_overlayfs_are_whiteouts() {
             vec![Entry::new(b"a", b'3'), Entry::new(b"d/b", b'3'), Entry::new(b"n/c", b'3')],
         ] {
             let tar = tar(layer);
-            let stream = StreamOptions::default();
-            archive::extract(&tar[..], &fixture.root(), &stream, &options, &|_| {}).unwrap();
+            fixture.extract_with(&tar, &options).unwrap();
         }
         for gone in ["a", "d/b", "n/c"] {
             assert!(!fixture.exists(gone), "{gone}");

@@ -5,7 +5,7 @@ use std::path::Path;
 use api::{ApiVersion, Query, encode_platform};
 use spec::Platform;
 
-use crate::error::CliError;
+use crate::error::{CliError, in_go_words};
 use crate::session::Session;
 
 /// Reads a `--platform` for a route that takes it since a version of the API. An empty one is none.
@@ -49,7 +49,13 @@ pub(super) fn image_and_directory(
 
 /// A directory as the daemon is told of it: a relative one is meant from where the user is.
 pub(super) fn directory(path: &Path) -> Result<String, CliError> {
-    let path = std::path::absolute(path).map_err(CliError::Input)?;
+    let path = std::path::absolute(path).map_err(|error| {
+        CliError::Refused(format!(
+            "the current directory cannot be found, name {} by an absolute path: {}",
+            path.display(),
+            in_go_words(&error)
+        ))
+    })?;
     let refused = || CliError::Refused(format!("{} is not UTF-8", path.display()));
     path.to_str().map(str::to_owned).ok_or_else(refused)
 }

@@ -35,6 +35,7 @@ mod signals;
 mod support;
 mod two_engines;
 mod unpack;
+mod unpack_places;
 
 /// A test file that nobody lists would pass by not running.
 #[test]

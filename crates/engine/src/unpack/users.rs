@@ -3,7 +3,7 @@
 //! Both files are a stranger's: numbers are never looked up as names, and what is out of range is refused rather than cut
 //! (CVE-2024-40635).
 
-use std::path::Path;
+use std::os::fd::BorrowedFd;
 
 use crate::{EngineError, Result};
 
@@ -24,7 +24,7 @@ pub(super) struct User {
 }
 
 /// Finds the user that `text` means (`name`, `uid`, each with `:group` or `:gid`) in the files below `root`. Blocking.
-pub(super) fn find(root: &Path, text: &str) -> Result<User> {
+pub(super) fn find(root: BorrowedFd<'_>, text: &str) -> Result<User> {
     let read = |path: &str| -> Result<String> {
         let bytes = archive::read_file(root, path, MAX_FILE)
             .map_err(|error| EngineError::InvalidParameter(format!("{path}: {error}")))?;
