@@ -40,3 +40,6 @@ pub use platform::{decode_platform, encode_platform};
 pub use query::{Query, escape_path, unescape_path};
 pub use stream::{JsonStream, MAX_VALUE_SIZE};
 pub use version::ApiVersion;
+
+/// The header by which a client names a request, to ask afterwards why its answer was broken off.
+pub const OPERATION_HEADER: &str = "longshore-operation";

@@ -72,6 +72,16 @@ pub(crate) enum CliError {
     /// The daemon's progress stream ended in an error.
     #[error("{0}")]
     Stream(String),
+    /// What was sent to the daemon ends too early.
+    #[error("{error}")]
+    Truncated {
+        /// What the daemon said.
+        error: Box<CliError>,
+        /// The file.
+        name: String,
+        /// Where it ends.
+        size: u64,
+    },
     /// The daemon's answer cannot be read.
     #[error(transparent)]
     Answer(#[from] api::ApiError),
@@ -248,6 +258,19 @@ impl CliError {
             if message.contains("No space left on device"))
     }
 
+    /// Returns whether the daemon found the end of what it was sent too early.
+    pub(crate) fn is_truncation(&self) -> bool {
+        const WORDS: [&str; 5] = [
+            "unexpected EOF",
+            "ends unexpectedly",
+            "unexpected end of file",
+            "incomplete frame",
+            "failed to fill whole buffer",
+        ];
+        matches!(self, CliError::Daemon { message, .. } | CliError::Stream(message)
+            if WORDS.iter().any(|words| message.contains(words)))
+    }
+
     /// Returns advice that helps with this failure, where there is some.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
@@ -273,6 +296,9 @@ impl CliError {
                     .to_owned(),
             ),
             CliError::Daemon { message, .. } | CliError::Stream(message) => denied_hint(message),
+            CliError::Truncated { name, size, .. } => Some(format!(
+                "{name} ends after {size} bytes: is it complete?"
+            )),
             CliError::Several(errors) => errors.iter().find_map(CliError::hint),
             _ => None,
         }

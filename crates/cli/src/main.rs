@@ -14,6 +14,7 @@
 
 mod activation;
 mod arguments;
+mod aside;
 mod cells;
 mod client;
 mod context;

@@ -13,6 +13,7 @@ use spec::Digest;
 use tokio::sync::watch;
 
 use crate::config::DaemonConfig;
+use crate::failures::Failures;
 use crate::host::HostFacts;
 use crate::metrics::Actions;
 
@@ -51,6 +52,7 @@ struct Shared {
     /// Held once by each stream of events.
     event_streams: Arc<()>,
     actions: Arc<Actions>,
+    failures: Failures,
     /// Turns true when the daemon stops: answers without an end of their own end then.
     closing: watch::Sender<bool>,
 }
@@ -77,6 +79,7 @@ impl Daemon {
             config: RwLock::new(Arc::new(config)),
             event_streams: Arc::new(()),
             actions: Arc::default(),
+            failures: Failures::default(),
             closing: watch::Sender::new(false),
         }))
     }
@@ -149,6 +152,11 @@ impl Daemon {
     /// The timer of what is done with images.
     pub(crate) fn actions(&self) -> &Arc<Actions> {
         &self.0.actions
+    }
+
+    /// Why answers were broken off.
+    pub(crate) fn failures(&self) -> &Failures {
+        &self.0.failures
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {

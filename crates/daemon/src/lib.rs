@@ -23,6 +23,7 @@ mod daemon;
 mod directives;
 mod errors;
 mod events;
+mod failures;
 mod guard;
 mod host;
 mod idle;

@@ -41,6 +41,8 @@ pub(crate) enum Route {
     ImagePrune,
     /// Ours: who is asked for an image, and what each says.
     RegistryCheck,
+    /// Ours: why an answer was broken off.
+    Failure,
     /// Ours: what is wrong in the data root.
     SystemCheck,
     /// Ours: an image put on a directory.
@@ -304,6 +306,7 @@ fn own(method: &Method, rest: &str) -> Option<Route> {
     Some(match (method.as_str(), rest) {
         ("GET", "manifest/inspect") => Route::ManifestInspect,
         ("GET", "registry/check") => Route::RegistryCheck,
+        ("GET", "failure") => Route::Failure,
         ("POST", "system/check") => Route::SystemCheck,
         ("POST", "mount") => Route::Mount,
         ("POST", "umount") => Route::Unmount,

@@ -32,7 +32,7 @@ pub(crate) use host::Host;
 pub(crate) use response::{Messages, Response};
 pub(crate) use tls::{TlsMaterial, public_tls};
 use transport::{Connection, Connector};
-pub(crate) use upload::{RequestBody, body_of};
+pub(crate) use upload::{RequestBody, Source, body_of};
 
 pub(crate) use transport::{Local, Pipe};
 
@@ -62,6 +62,8 @@ pub(crate) struct Call {
     pub(crate) body: Option<Vec<u8>>,
     /// Credentials for the registry, for the header of that name.
     pub(crate) registry_auth: Option<String>,
+    /// A name by which the daemon can be asked afterwards why its answer was broken off.
+    pub(crate) operation: Option<String>,
 }
 
 impl std::fmt::Debug for Call {
@@ -147,6 +149,18 @@ impl Client {
         self.send(request.map(|_| body)).await?.checked(path).await
     }
 
+    /// Returns why an answer was broken off, if the daemon can tell, else the error that was seen of it.
+    pub(crate) async fn explain(&self, operation: &str, error: CliError) -> CliError {
+        if !matches!(error, CliError::Transport(_)) {
+            return error;
+        }
+        let query = Query::new().with("operation", operation);
+        match self.get("/longshore/failure", Call::query(query)).await {
+            Err(told @ CliError::Daemon { status: 500, .. }) => told,
+            _ => error,
+        }
+    }
+
     /// Sends `DELETE`.
     pub(crate) async fn delete(&self, path: &str, call: Call) -> Result<Response, CliError> {
         self.request(Method::DELETE, path, call).await
@@ -195,6 +209,9 @@ impl Client {
         }
         if call.body.is_some() {
             request = request.header(http::header::CONTENT_TYPE, "application/json");
+        }
+        if let Some(operation) = &call.operation {
+            request = request.header(HeaderName::from_static(api::OPERATION_HEADER), operation);
         }
         if let Some(auth) = &call.registry_auth {
             let mut value = HeaderValue::from_str(auth).map_err(invalid_request)?;

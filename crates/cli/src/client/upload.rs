@@ -2,6 +2,8 @@
 
 use std::io::{self, Read};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -9,6 +11,8 @@ use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Frame};
 use tokio::sync::mpsc::{Receiver, channel};
+
+use crate::error::{CliError, in_go_words};
 
 /// The body of a request.
 pub(crate) type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
@@ -18,17 +22,47 @@ const CHUNK: usize = 256 * 1024;
 /// Chunks that wait to be sent.
 const WAITING: usize = 4;
 
+/// A file or pipe that is sent: its name, for messages, and how much of it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    name: String,
+    read: Arc<AtomicU64>,
+}
+
+impl Source {
+    /// Says of a failure that looks like the end of the source that it is this one that ends, and where.
+    pub(crate) fn explain(&self, error: CliError) -> CliError {
+        if !error.is_truncation() {
+            return error;
+        }
+        let (name, size) = (self.name.clone(), self.read.load(Ordering::Relaxed));
+        CliError::Truncated { error: Box::new(error), name, size }
+    }
+}
+
 /// Makes a body of what a file or pipe gives.
 ///
 /// It is read on a thread of its own: nothing can take back a blocking read, so it must not hold the runtime, nor keep
 /// a signal from ending the command. The thread ends when the body is dropped, at its next chunk.
-pub(crate) fn body_of(mut source: impl Read + Send + 'static) -> RequestBody {
+pub(crate) fn body_of(
+    mut source: impl Read + Send + 'static,
+    name: impl Into<String>,
+) -> (RequestBody, Source) {
     let (sender, receiver) = channel(WAITING);
+    let noted = Source { name: name.into(), read: Arc::default() };
+    let Source { name, read: count } = noted.clone();
     std::thread::spawn(move || {
         loop {
             let chunk = match read(&mut source) {
                 Ok(chunk) if chunk.is_empty() => return,
-                chunk => chunk,
+                Ok(chunk) => {
+                    count.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                    Ok(chunk)
+                }
+                Err(error) => {
+                    let text = format!("read {name}: {}", in_go_words(&error));
+                    Err(io::Error::new(error.kind(), text))
+                }
             };
             let failed = chunk.is_err();
             if sender.blocking_send(chunk).is_err() || failed {
@@ -36,7 +70,7 @@ pub(crate) fn body_of(mut source: impl Read + Send + 'static) -> RequestBody {
             }
         }
     });
-    Upload(receiver).boxed_unsync()
+    (Upload(receiver).boxed_unsync(), noted)
 }
 
 fn read(source: &mut impl Read) -> io::Result<Bytes> {
@@ -88,10 +122,16 @@ mod tests {
     #[tokio::test]
     async fn what_is_read_is_sent_and_a_failure_is_no_end() {
         let content: Vec<u8> = (0..600_000_u32).map(|n| n.to_le_bytes()[0]).collect();
-        let body = body_of(io::Cursor::new(content.clone()));
+        let (body, source) = body_of(io::Cursor::new(content.clone()), "x.tar");
         assert_eq!(body.collect().await.unwrap().to_bytes(), content);
+        let told = source.explain(CliError::Stream("unexpected EOF".to_owned()));
+        assert_eq!(told.to_string(), "unexpected EOF");
+        let hint = told.hint().unwrap();
+        assert!(hint.contains("x.tar ends after 2400000 bytes"), "{hint}");
+        let other = source.explain(CliError::Stream("no such file".to_owned()));
+        assert_eq!(other.hint(), None);
 
-        let error = body_of(Failing(false)).collect().await.unwrap_err();
-        assert_eq!(error.to_string(), "torn");
+        let (body, _) = body_of(Failing(false), "x.tar");
+        assert_eq!(body.collect().await.unwrap_err().to_string(), "read x.tar: torn");
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use api::{ApiVersion, Query};
 use spec::Reference;
 
-use super::load::open;
+use super::load::{STDIN, open, upload};
 use super::transfer;
 use crate::client::{Call, body_of};
 use crate::error::CliError;
@@ -41,7 +41,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     let is_url = source.starts_with("http://") || source.starts_with("https://");
     let body = match source.as_str() {
         _ if is_url => None,
-        "-" => Some(body_of(io::stdin())),
+        "-" => Some(body_of(io::stdin(), STDIN)),
         path => Some(open(Path::new(path))?),
     };
     if !name.is_empty() {
@@ -64,9 +64,9 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     for change in arguments.change {
         query.add("changes", change);
     }
-    let answer = match body {
-        Some(body) => session.client.upload("/images/create", query, body).await?,
-        None => session.client.post("/images/create", Call::query(query)).await?,
-    };
+    if let Some(body) = body {
+        return upload("/images/create", query, body, session).await;
+    }
+    let answer = session.client.post("/images/create", Call::query(query)).await?;
     transfer::follow(answer.messages(), false).await
 }

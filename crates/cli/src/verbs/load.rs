@@ -9,10 +9,13 @@ use api::Query;
 use super::parameters::platform_variant;
 use super::save::PLATFORM_VERSION;
 use super::transfer;
-use crate::client::{RequestBody, body_of};
+use crate::client::{RequestBody, Source, body_of};
 use crate::error::{CliError, in_go_words};
 use crate::session::Session;
 use crate::{terminal, usage};
+
+/// The name of standard input in messages.
+pub(super) const STDIN: &str = "standard input";
 
 /// Load an image from a tar archive or STDIN
 #[derive(Debug, clap::Args)]
@@ -33,13 +36,13 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
     let platform =
         platform_variant(arguments.platform.as_deref(), PLATFORM_VERSION, session).await?;
-    let body = match arguments.input.filter(|path| !path.as_os_str().is_empty()) {
+    let input = match arguments.input.filter(|path| !path.as_os_str().is_empty()) {
         Some(path) => open(&path)?,
         None if terminal::reads_terminal() => {
             let message = "requested load from stdin, but stdin is empty";
             return Err(CliError::Refused(message.to_owned()));
         }
-        None => body_of(io::stdin()),
+        None => body_of(io::stdin(), STDIN),
     };
     let mut query = Query::new();
     if let Some(platform) = platform {
@@ -47,12 +50,25 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     }
     let quiet = arguments.quiet || !terminal::writes_terminal();
     query.add("quiet", if quiet { "1" } else { "0" });
-    let answer = session.client.upload("/images/load", query, body).await?;
-    transfer::follow(answer.messages(), false).await
+    upload("/images/load", query, input, session).await
+}
+
+/// Sends a file and follows what becomes of it.
+pub(super) async fn upload(
+    path: &str,
+    query: Query,
+    (body, source): (RequestBody, Source),
+    session: &Session,
+) -> Result<(), CliError> {
+    let sent = async {
+        let answer = session.client.upload(path, query, body).await?;
+        transfer::follow(answer.messages(), false).await
+    };
+    sent.await.map_err(|error| source.explain(error))
 }
 
 /// Begins to read a file for a request.
-pub(super) fn open(path: &Path) -> Result<RequestBody, CliError> {
+pub(super) fn open(path: &Path) -> Result<(RequestBody, Source), CliError> {
     let failed = |error: &io::Error| {
         CliError::Refused(format!("open {}: {}", path.display(), in_go_words(error)))
     };
@@ -60,5 +76,5 @@ pub(super) fn open(path: &Path) -> Result<RequestBody, CliError> {
     if file.metadata().map_err(|error| failed(&error))?.is_dir() {
         return Err(CliError::Refused(format!("read {}: is a directory", path.display())));
     }
-    Ok(body_of(file))
+    Ok(body_of(file, path.display().to_string()))
 }

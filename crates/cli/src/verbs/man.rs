@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, Command};
 
 use super::version::VERSION;
+use crate::aside::Aside;
 use crate::error::CliError;
 use crate::output;
 use crate::usage;
@@ -27,7 +28,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), CliError> {
     fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
     for (name, page) in pages(&usage::tree()) {
         let path = directory.join(format!("{name}.1"));
-        fs::write(&path, page).map_err(|error| failed(&path, &error))?;
+        let written = Aside::new(&path, 0o644).and_then(|mut file| {
+            file.write(page.as_bytes())?;
+            file.publish()
+        });
+        written.map_err(|error| failed(&path, &error))?;
         output::print_line(&path.display().to_string())?;
     }
     Ok(())

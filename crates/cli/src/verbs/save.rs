@@ -1,15 +1,16 @@
 //! `longshore save`
 
 use std::fs::{self, FileType};
-use std::io::{self, Write};
+use std::hash::{BuildHasher as _, RandomState};
+use std::io;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use api::{ApiVersion, Query};
-use tempfile::NamedTempFile;
 
 use super::parameters::platform_variant;
-use crate::client::{Call, Response};
+use crate::aside::Aside;
+use crate::client::Call;
 use crate::error::{CliError, in_go_words};
 use crate::session::Session;
 use crate::{output, terminal, usage};
@@ -49,60 +50,32 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
                 "cowardly refusing to save to a terminal. Use the -o flag or redirect".to_owned(),
             ));
         }
-        let answer = session.client.get("/images/get", Call::query(query)).await?;
-        return copy(answer, output::print_bytes).await;
+        return receive(session, query, output::print_bytes).await;
     };
-    let mut file = Aside::new(path)?;
-    let answer = session.client.get("/images/get", Call::query(query)).await?;
-    copy(answer, |chunk| file.write(chunk)).await?;
-    file.publish()
+    check_destination(&path)?;
+    let mut file = Aside::new(&path, 0o600).map_err(|error| refused(in_go_words(&error)))?;
+    let failed = |error: io::Error| {
+        CliError::Refused(format!("write {}: {}", path.display(), in_go_words(&error)))
+    };
+    receive(session, query, |chunk| file.write(chunk).map_err(failed)).await?;
+    file.publish().map_err(failed)
 }
 
-async fn copy(
-    mut answer: Response,
+/// Hands on the archive while it arrives. What breaks it off later is asked for.
+async fn receive(
+    session: &Session,
+    query: Query,
     mut write: impl FnMut(&[u8]) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
-    while let Some(chunk) = answer.chunk().await? {
-        write(&chunk)?;
-    }
-    Ok(())
-}
-
-/// A file that appears under its name when all of it is there.
-struct Aside {
-    file: NamedTempFile,
-    path: PathBuf,
-}
-
-impl Aside {
-    fn new(path: PathBuf) -> Result<Self, CliError> {
-        check_destination(&path)?;
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let mut prefix = std::ffi::OsString::from(".tmp-");
-        prefix.push(path.file_name().unwrap_or_default());
-        let file = tempfile::Builder::new()
-            .prefix(&prefix)
-            .tempfile_in(directory)
-            .map_err(|error| refused(in_go_words(&error)))?;
-        Ok(Self { file, path })
-    }
-
-    fn write(&mut self, chunk: &[u8]) -> Result<(), CliError> {
-        self.file.write_all(chunk).map_err(|error| {
-            CliError::Refused(format!("write {}: {}", self.path.display(), in_go_words(&error)))
-        })
-    }
-
-    fn publish(self) -> Result<(), CliError> {
-        let Self { file, path } = self;
-        let failed = |error: &io::Error| {
-            CliError::Refused(format!("write {}: {}", path.display(), in_go_words(error)))
-        };
-        file.as_file().sync_all().map_err(|error| failed(&error))?;
-        file.persist(&path).map(drop).map_err(|error| failed(&error.error))
+    let operation = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
+    let call = Call { query, operation: Some(operation.clone()), ..Call::default() };
+    let mut answer = session.client.get("/images/get", call).await?;
+    loop {
+        match answer.chunk().await {
+            Ok(Some(chunk)) => write(&chunk)?,
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(session.client.explain(&operation, error).await),
+        }
     }
 }
 
@@ -183,27 +156,5 @@ mod tests {
             let error = check_destination(&path).err().map(|error| error.to_string());
             assert_eq!(error, expected, "{}", path.display());
         }
-    }
-
-    #[test]
-    fn a_file_appears_when_it_is_whole() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("image.tar");
-        fs::write(&path, "old").unwrap();
-        let names = || fs::read_dir(folder.path()).unwrap().count();
-
-        let mut given_up = Aside::new(path.clone()).unwrap();
-        given_up.write(b"half").unwrap();
-        assert_eq!(names(), 2);
-        drop(given_up);
-        assert_eq!((names(), fs::read(&path).unwrap()), (1, b"old".to_vec()));
-
-        let mut whole = Aside::new(path.clone()).unwrap();
-        whole.write(b"new").unwrap();
-        whole.publish().unwrap();
-        assert_eq!((names(), fs::read(&path).unwrap()), (1, b"new".to_vec()));
-        let mode =
-            std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
-        assert_eq!(mode & 0o777, 0o600);
     }
 }

@@ -253,9 +253,60 @@ fn what_cannot_be_saved_leaves_no_file() {
         bytes[1000] ^= 1;
         std::fs::write(&blob, bytes).unwrap();
         if front != Front::Docker {
-            save(&[&name]);
+            let error = save(&[&name]);
+            assert!(error.contains("the kept blob hashes to"), "{front:?}: {error}");
+            let piped = bench.run(&["save", &name]).failure();
+            assert_eq!(piped, error, "{front:?}");
             let beside = files_below(bench.home.path());
             assert!(!beside.iter().any(|path| path.contains("out.tar")), "{front:?}: {beside:?}");
+        }
+    }
+}
+
+/// A file of a layer that is not what it was is found out while the archive is on its way.
+#[test]
+fn a_save_that_breaks_off_says_which_file_is_damaged() {
+    if !super::support::is_root() {
+        println!("skipped: overlay2 needs root");
+        return;
+    }
+    let layer = Layer::new(Compression::None, &[Entry::file("usr/php.ini", noise(300_000))]);
+    let archive = old_archive(&Image::builder().layer(layer).build(), &["x:1"]);
+    for front in [Front::InProcess, Front::Longshore] {
+        let bench = Bench::new(front, &["--storage-driver", "overlay2"]);
+        let file = bench.home.path().join("x.tar");
+        std::fs::write(&file, &archive).unwrap();
+        bench.run(&["load", "-q", "-i", text(&file)]).success();
+        let overlay = bench.home.data_root().join("overlay2");
+        let damaged = files_below(&overlay).into_iter().find(|path| path.ends_with("usr/php.ini"));
+        std::fs::write(overlay.join(damaged.unwrap()), vec![0; 300_000]).unwrap();
+        let output = bench.home.path().join("y.tar");
+        let error = bench.run(&["save", "-o", text(&output), "x:1"]).failure();
+        assert!(
+            error.contains("failed to read layer") && error.contains("`usr/php.ini`"),
+            "{error}"
+        );
+        assert!(!output.exists(), "{front:?}");
+    }
+}
+
+/// Of an archive that is cut, the user is told which it is and where it ends.
+#[test]
+fn a_cut_archive_is_named_with_its_end() {
+    let image = small_image(1);
+    let plain = old_archive(&image, &["x:1"]);
+    let bench = Bench::new(Front::InProcess, &["--storage-driver", "packed"]);
+    let file = bench.home.path().join("cut.tar");
+    std::fs::write(&file, &plain).unwrap();
+    assert!(bench.home.clean("gzip").arg("--keep").arg(&file).status().unwrap().success());
+    let gzip = std::fs::read(file.with_extension("tar.gz")).unwrap();
+    for whole in [plain, gzip] {
+        let half = &whole[..whole.len() / 2];
+        std::fs::write(&file, half).unwrap();
+        let expected = format!("hint: {} ends after {} bytes", text(&file), half.len());
+        for arguments in [vec!["load", "-i", text(&file)], vec!["import", text(&file)]] {
+            let error = bench.run(&arguments).failure();
+            assert!(error.contains(&expected), "{arguments:?}: {error}");
         }
     }
 }

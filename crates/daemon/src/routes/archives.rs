@@ -7,6 +7,7 @@ use api::{ApiVersion, decode_platform};
 use bytes::Bytes;
 use engine::{EngineError, LoadRequest, SaveRequest};
 use futures_util::{Stream, StreamExt as _};
+use http::StatusCode;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use spec::Platform;
@@ -14,6 +15,7 @@ use spec::Platform;
 use super::Answer;
 use crate::connection::Call;
 use crate::errors::Failure;
+use crate::failures::operation;
 use crate::operation::Operation;
 use crate::{Daemon, reply};
 
@@ -29,14 +31,27 @@ const REST_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) async fn save(daemon: &Daemon, call: &Call, names: Vec<String>) -> Answer {
     let platform = one(platforms(call)?)?;
     let archive = daemon.engine().save(SaveRequest { names, platform }).await?;
-    let bytes = archive.into_stream().map(|piece| {
+    let (daemon, operation) = (daemon.clone(), operation(&call.headers));
+    let bytes = archive.into_stream().map(move |piece| {
         piece.map_err(|error| {
-            // The client sees that the archive breaks off; why is in the log.
+            // The client sees that the archive breaks off; why is in the log, and told to who asks.
             tracing::error!(error = error.message(), "an archive could not be completed");
+            if let Some(operation) = &operation {
+                daemon.failures().record(operation.clone(), error.message());
+            }
             io::Error::other(error.message())
         })
     });
     Ok(reply::fallible_stream("application/x-tar", bytes))
+}
+
+/// `GET /longshore/failure`, a route of ours: why the answer to `operation` was broken off.
+pub(super) fn failure(daemon: &Daemon, call: &Call) -> Answer {
+    let operation = call.query.get("operation");
+    Err(match daemon.failures().find(operation) {
+        Some(message) => Failure::new(StatusCode::INTERNAL_SERVER_ERROR, message),
+        None => Failure::not_found(format!("no failure of an operation {operation} is known")),
+    })
 }
 
 /// `POST /images/load`. As with dockerd, whatever is wrong with the archive is told in the stream.

@@ -68,6 +68,7 @@ pub(crate) async fn dispatch(daemon: &Daemon, mut call: Call, mut body: Incoming
         }
         Route::ImageGet(name) => archives::save(daemon, &call, vec![name]).await,
         Route::ImagesLoad => archives::load(daemon, &call, body).await,
+        Route::Failure => archives::failure(daemon, &call),
         Route::SystemCheck => Ok(check::check(daemon, &call)),
         Route::Mount => mount::mount(daemon, &call).await,
         Route::Unmount => mount::unmount(daemon, &call).await,

@@ -99,7 +99,7 @@ fn rebuild(
     let digest = diff_id.digest().clone();
     let rebuilt = archive::rebuild(tar_split, &root, tar).map_err(|source| match source {
         archive::ArchiveError::Sink(source) => gone(&source),
-        source => EngineError::Layer { digest: digest.clone(), source },
+        source => EngineError::ReadLayer { digest: digest.clone(), source },
     })?;
     if rebuilt == *diff_id {
         return Ok(());
