@@ -14,7 +14,7 @@ mod platform;
 mod raw;
 mod reference;
 
-pub use config::{History, ImageConfig, MAX_CONFIG_SIZE, MAX_LAYERS, RootFs, Words};
+pub use config::{History, ImageConfig, MAX_CONFIG_SIZE, RootFs, Words};
 pub use digest::{Algorithm, ChainId, DiffId, Digest, DigestError, Hasher, ImageId};
 pub use json::{from_first_go_json, from_go_json, to_go_json};
 pub use manifest::{

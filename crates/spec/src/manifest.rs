@@ -13,12 +13,11 @@ use serde::{Deserialize, Serialize};
 use crate::json::from_agreed_go_json;
 use crate::{Digest, MediaType, Platform};
 
-/// The largest manifest or index, in bytes: what registries accept (4 MiB) and a bound on what is held in memory.
+/// The largest manifest or index, in bytes: what registries accept (4 MiB) and a bound on what is held in memory. It bounds
+/// the layers of an image, too, to some twenty thousand; the storage drivers have limits of their own.
 pub const MAX_MANIFEST_SIZE: u64 = 4 << 20;
 /// The most entries of an index. Real ones have some dozens; the bound keeps a hostile one from costing requests.
 pub const MAX_INDEX_ENTRIES: usize = 1000;
-/// The most layers of a manifest; dockerd's layer store takes 125.
-const MAX_MANIFEST_LAYERS: usize = 1000;
 /// The largest blob that is believed, in bytes. No layer is this large, and sums of sizes cannot overflow.
 const MAX_BLOB_SIZE: u64 = 1 << 50;
 
@@ -235,7 +234,6 @@ impl Document {
             return Err(ManifestError::Json(serde::de::Error::missing_field("config")));
         };
         let layers = self.layers.unwrap_or_default();
-        limit("layers", layers.len(), MAX_MANIFEST_LAYERS)?;
         check(&layers)?;
         check(std::slice::from_ref(&config))?;
         let media_type = media_type.unwrap_or(match config.media_type {

@@ -17,6 +17,11 @@ pub enum LayerCompression {
     Zstd,
 }
 
+/// How the types begin that name parts of images.
+const LAYER_FAMILIES: [&str; 2] = ["application/vnd.docker.", "application/vnd.oci.image."];
+/// The types that say nothing of an image; dockerd 20.10 takes them for layers.
+const SILENT_TYPES: [&str; 3] = ["", "application/octet-stream", "application/json"];
+
 macro_rules! media_types {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// What some bytes are, by their registered name.
@@ -124,9 +129,16 @@ impl MediaType {
         matches!(self, Self::DockerConfig | Self::OciConfig) || self.is_generic()
     }
 
-    /// Says whether this is a layer of any kind.
-    pub fn is_layer(&self) -> bool {
-        self.layer_compression().is_some()
+    /// Says whether this may stand for a layer of an image. As dockerd, which looks at the bytes themselves: any type of
+    /// Docker's or of the OCI image format, and those that say nothing.
+    pub fn may_be_layer(&self) -> bool {
+        let text = self.as_str().to_ascii_lowercase();
+        // Encrypted bytes are no layer to anybody without the key.
+        if text.ends_with("+encrypted") {
+            return false;
+        }
+        SILENT_TYPES.contains(&&*text)
+            || LAYER_FAMILIES.iter().any(|family| text.starts_with(family))
     }
 
     /// Says whether this is a layer that registries may not redistribute.
@@ -196,6 +208,31 @@ mod tests {
             assert_eq!(MediaType::from(text).as_str(), text);
         }
         assert_eq!(MediaType::from("text/plain"), MediaType::Other("text/plain".to_owned()));
+    }
+
+    /// What a dockerd 20.10 pulls, but for what is encrypted.
+    #[test]
+    fn types_that_may_stand_for_layers_are_dockerds() {
+        for (text, expected) in [
+            ("application/vnd.oci.image.layer.v1.tar+gzip", true),
+            ("application/vnd.docker.image.rootfs.diff.tar.gz", true),
+            ("APPLICATION/vnd.docker.image.rootfs.diff.tar.gzip", true),
+            ("application/vnd.docker.foo", true),
+            ("application/vnd.oci.image.foo", true),
+            ("application/octet-stream", true),
+            ("application/json", true),
+            ("", true),
+            ("application/vnd.oci.image.layer.v1.tar+gzip+encrypted", false),
+            ("application/vnd.oci.imagex", false),
+            ("application/vnd.oci.foo", false),
+            ("application/vnd.in-toto+json", false),
+            ("application/x-gzip", false),
+            ("application/x-tar", false),
+            ("application/gzip", false),
+            ("text/plain", false),
+        ] {
+            assert_eq!(MediaType::from(text).may_be_layer(), expected, "{text}");
+        }
     }
 
     #[test]

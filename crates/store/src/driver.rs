@@ -16,6 +16,14 @@ pub enum DriverKind {
 }
 
 impl DriverKind {
+    /// Returns the most layers that an image may have, where there is such a bound.
+    pub fn max_layers(self) -> Option<usize> {
+        match self {
+            Self::Overlay2 => Some(overlay2::MAX_LAYERS),
+            Self::Packed => None,
+        }
+    }
+
     /// Returns the name, which is also that of the directory below `image/`.
     pub fn as_str(self) -> &'static str {
         match self {

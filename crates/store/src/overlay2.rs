@@ -16,6 +16,8 @@ use crate::{StoreError, files};
 
 /// The most layers below one: more do not fit into the options of a mount.
 const MAX_LOWER: usize = 128;
+/// The most layers of an image: dockerd's layer store refuses more, and could not run such an image.
+pub(crate) const MAX_LAYERS: usize = 125;
 /// Characters of a short name, five bits each.
 const LINK_LENGTH: usize = 26;
 

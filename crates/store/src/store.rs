@@ -92,6 +92,14 @@ impl Store {
         self.0.driver
     }
 
+    /// Fails if an image of so many layers is more than the driver takes.
+    pub fn check_depth(&self, layers: usize) -> Result<(), StoreError> {
+        match self.driver().max_layers() {
+            Some(limit) if layers > limit => Err(StoreError::MaxDepth),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the data root, absolute and without symbolic links.
     pub fn root(&self) -> &Path {
         self.0.paths.root()

@@ -170,7 +170,8 @@ impl Contents {
                 continue;
             }
             known.insert(digest, images.len());
-            if let Some(odd) = manifest.layers.iter().find(|layer| !layer.media_type.is_layer()) {
+            let odd = manifest.layers.iter().find(|layer| !layer.media_type.may_be_layer());
+            if let Some(odd) = odd {
                 return Err(EngineError::UnsupportedMediaType(odd.media_type.clone()));
             }
             images.push(Listed {
@@ -378,7 +379,8 @@ fn by_preference<'a>(index: &'a Index, platform: Option<&Platform>) -> Vec<&'a D
 }
 
 fn is_compressed(layer: &Descriptor) -> bool {
-    layer.media_type.layer_compression().is_some_and(|form| form != LayerCompression::None)
+    // A type that does not say it mostly stands for gzip.
+    layer.media_type.layer_compression() != Some(LayerCompression::None)
 }
 
 #[cfg(test)]

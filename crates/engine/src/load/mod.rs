@@ -250,6 +250,7 @@ fn plan(
             diff_ids.len()
         )));
     }
+    store.check_depth(diff_ids.len())?;
     let tags = listed.tags.iter().map(|tag| parse_tag(tag)).collect::<Result<_>>()?;
     lease.hold_image(&id)?;
     let origin = if store.keep_blobs() { contents.origin(&id, diff_ids.len())? } else { None };

@@ -42,6 +42,7 @@ impl Plan {
         diff_ids: &[DiffId],
     ) -> Result<Self> {
         let mut layers = pair(manifest, diff_ids)?;
+        store.check_depth(layers.len()).map_err(EngineError::RegisterLayer)?;
         // Where a layer is damaged, it and all that stands on it are made anew.
         let mut whole = true;
         for layer in &mut layers {
@@ -94,7 +95,7 @@ fn pair(manifest: &ImageManifest, diff_ids: &[DiffId]) -> Result<Vec<PlannedLaye
     }
     let mut layers: Vec<PlannedLayer> = Vec::with_capacity(diff_ids.len());
     for (descriptor, diff_id) in manifest.layers.iter().zip(diff_ids) {
-        if !descriptor.media_type.is_layer() {
+        if !descriptor.media_type.may_be_layer() {
             return Err(EngineError::UnsupportedMediaType(descriptor.media_type.clone()));
         }
         let parent = layers.last().map(|layer| layer.chain_id.clone());
