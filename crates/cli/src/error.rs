@@ -258,15 +258,9 @@ impl CliError {
             if message.contains("No space left on device"))
     }
 
-    /// Returns whether the daemon found the end of what it was sent too early.
+    /// Returns whether the daemon may have found the end of what it was sent too early.
     pub(crate) fn is_truncation(&self) -> bool {
-        const WORDS: [&str; 5] = [
-            "unexpected EOF",
-            "ends unexpectedly",
-            "unexpected end of file",
-            "incomplete frame",
-            "failed to fill whole buffer",
-        ];
+        const WORDS: [&str; 3] = ["unexpected EOF", "ends unexpectedly", "failed to decompress"];
         matches!(self, CliError::Daemon { message, .. } | CliError::Stream(message)
             if WORDS.iter().any(|words| message.contains(words)))
     }

@@ -226,6 +226,14 @@ pub enum EngineError {
     /// The tar of an import cannot be read or unpacked.
     #[error(transparent)]
     ImportLayer(archive::ArchiveError),
+    /// What the URL of an import gives cannot be read or unpacked.
+    #[error("failed to import `{url}`")]
+    ImportUrl {
+        /// The URL, without a password.
+        url: String,
+        /// What is wrong with it.
+        source: archive::ArchiveError,
+    },
     /// The URL of an import gives nothing.
     #[error(transparent)]
     Download(registry::RegistryError),
@@ -412,6 +420,7 @@ impl EngineError {
             Self::Download(error) | Self::Search(error) => kind_of_request(error),
             Self::Registry(error) => kind_of_refusal(error),
             Self::ImportLayer(_)
+            | Self::ImportUrl { .. }
             | Self::Login(_)
             | Self::NoCredentials
             | Self::AmbiguousId

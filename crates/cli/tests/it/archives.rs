@@ -270,7 +270,7 @@ fn a_save_that_breaks_off_says_which_file_is_damaged() {
         println!("skipped: overlay2 needs root");
         return;
     }
-    let layer = Layer::new(Compression::None, &[Entry::file("usr/php.ini", noise(300_000))]);
+    let layer = Layer::new(Compression::None, &[Entry::file("usr/php.ini", noise(7, 300_000))]);
     let archive = old_archive(&Image::builder().layer(layer).build(), &["x:1"]);
     for front in [Front::InProcess, Front::Longshore] {
         let bench = Bench::new(front, &["--storage-driver", "overlay2"]);

@@ -15,6 +15,7 @@ mod completion;
 mod concurrent;
 mod crash;
 mod crash_push;
+mod deep;
 mod durability;
 mod equality;
 mod exchange;

@@ -70,13 +70,13 @@ impl Engine {
         body: &mut (impl Stream<Item = io::Result<Bytes>> + Unpin),
         progress: Progress,
     ) -> Result<()> {
-        let (download, message) = match &request.source {
-            ImportSource::Body => (None, "Imported from -".to_owned()),
+        let (download, url) = match &request.source {
+            ImportSource::Body => (None, None),
             ImportSource::Url(url) => {
-                let message = format!("Imported from {}", shown(url));
-                (Some(self.open_url(url, &progress).await?), message)
+                (Some(self.open_url(url, &progress).await?), Some(shown(url)))
             }
         };
+        let message = format!("Imported from {}", url.as_deref().unwrap_or("-"));
         let message = if request.message.is_empty() { message } else { request.message };
         let platform = request.platform.unwrap_or_else(Platform::host);
         if !platform.os.eq_ignore_ascii_case("linux") {
@@ -92,7 +92,13 @@ impl Engine {
         let (_cancel, cancelled) = CancelOnDrop::new();
         let (store, reference, engine) = (self.store().clone(), request.reference, self.clone());
         let work = move |source: Box<dyn Read + Send>| {
-            let staged = layer::stage(&store, &lease, cancelled.guard(source))?;
+            let staged = layer::stage(&store, &lease, cancelled.guard(source));
+            let staged = staged.map_err(|error| match (error, url) {
+                (EngineError::ImportLayer(source), Some(url)) => {
+                    EngineError::ImportUrl { url, source }
+                }
+                (error, _) => error,
+            })?;
             let now = jiff::Timestamp::now();
             let document = config::document(&platform, &message, config, &staged.diff_id(), now)?;
             let id = ImageId::new(Digest::sha256(&document));
