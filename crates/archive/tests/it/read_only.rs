@@ -16,7 +16,8 @@ use crate::builder::{Entry, directory, file, symlink, tar};
 fn unpack(layers: &[Vec<Entry>]) -> BTreeMap<String, u32> {
     let folder = tempfile::tempdir().unwrap();
     let root = File::open(folder.path()).unwrap();
-    let options = ApplyOptions { whiteouts: Whiteouts::Remove, owners: false, max_tar_size: None };
+    let options =
+        ApplyOptions { whiteouts: Whiteouts::Remove, owners: false, ..ApplyOptions::default() };
     for layer in layers {
         let stream = StreamOptions::default();
         archive::extract(&tar(layer.clone())[..], root.as_fd(), &stream, &options, &|_| {})
@@ -68,10 +69,14 @@ fn imply(all: &mut BTreeMap<String, u32>, paths: &[&str]) {
 
 /// What an upper layer does, and how that changes what is there; the modes of the lower one are given.
 const CHANGES: [(&str, Change, Expected); 8] = [
-    ("adds", |_| vec![file("usr/bin/new", "")], |all| {
-        imply(all, &["usr", "usr/bin"]);
-        all.insert("usr/bin/new".into(), 0o644);
-    }),
+    (
+        "adds",
+        |_| vec![file("usr/bin/new", "")],
+        |all| {
+            imply(all, &["usr", "usr/bin"]);
+            all.insert("usr/bin/new".into(), 0o644);
+        },
+    ),
     (
         "replaces",
         |mode| {
@@ -85,14 +90,22 @@ const CHANGES: [(&str, Change, Expected); 8] = [
             all.insert("usr/bin/old".into(), 0o400);
         },
     ),
-    ("removes a file", |_| vec![file("usr/bin/.wh.old", "")], |all| {
-        imply(all, &["usr", "usr/bin"]);
-        all.remove("usr/bin/old");
-    }),
-    ("removes a directory", |_| vec![file("usr/.wh.bin", "")], |all| {
-        imply(all, &["usr"]);
-        all.retain(|name, _| !name.starts_with("usr/bin"));
-    }),
+    (
+        "removes a file",
+        |_| vec![file("usr/bin/.wh.old", "")],
+        |all| {
+            imply(all, &["usr", "usr/bin"]);
+            all.remove("usr/bin/old");
+        },
+    ),
+    (
+        "removes a directory",
+        |_| vec![file("usr/.wh.bin", "")],
+        |all| {
+            imply(all, &["usr"]);
+            all.retain(|name, _| !name.starts_with("usr/bin"));
+        },
+    ),
     (
         "makes opaque",
         |_| vec![file("usr/bin/.wh..wh..opq", ""), file("usr/bin/n", "")],
@@ -105,7 +118,11 @@ const CHANGES: [(&str, Change, Expected); 8] = [
     (
         "opens for good",
         |mode| {
-            vec![directory("usr").mode(mode), file("usr/bin/new", ""), directory("usr/bin").mode(0o755)]
+            vec![
+                directory("usr").mode(mode),
+                file("usr/bin/new", ""),
+                directory("usr/bin").mode(0o755),
+            ]
         },
         |all| {
             imply(all, &["usr/bin"]);
@@ -127,11 +144,15 @@ const CHANGES: [(&str, Change, Expected); 8] = [
             }
         },
     ),
-    ("replaces a directory by a file", |_| vec![file("usr/bin/deep", "")], |all| {
-        imply(all, &["usr", "usr/bin"]);
-        all.retain(|name, _| !name.starts_with("usr/bin/deep/"));
-        all.insert("usr/bin/deep".into(), 0o644);
-    }),
+    (
+        "replaces a directory by a file",
+        |_| vec![file("usr/bin/deep", "")],
+        |all| {
+            imply(all, &["usr", "usr/bin"]);
+            all.retain(|name, _| !name.starts_with("usr/bin/deep/"));
+            all.insert("usr/bin/deep".into(), 0o644);
+        },
+    ),
 ];
 
 /// What the lower layer brings.

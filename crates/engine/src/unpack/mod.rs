@@ -136,8 +136,8 @@ impl Work<'_> {
         };
         let layer = self.cancelled.clone().guard(layer);
         let stream = StreamOptions::default();
-        let unpacked = archive::extract(layer, rootfs, &stream, &options, &|_| {})
-            .map_err(|error| {
+        let unpacked =
+            archive::extract(layer, rootfs, &stream, &options, &|_| {}).map_err(|error| {
                 let path = real_path(rootfs).unwrap_or_default();
                 space::layer_failed("unpack", diff_id.digest(), &path, error)
             })?;
