@@ -107,9 +107,10 @@ impl Pull<'_> {
     /// Layers that have other sources than the registry wait for the plan.
     async fn absent_layers(&self, manifest: &ImageManifest) -> Result<Vec<Descriptor>> {
         let layers = manifest.layers.clone();
-        if let Some(other) = layers.iter().find(|layer| !layer.media_type.is_layer()) {
+        if let Some(other) = layers.iter().find(|layer| !layer.media_type.may_be_layer()) {
             return Err(EngineError::UnsupportedMediaType(other.media_type.clone()));
         }
+        self.engine.store().check_depth(layers.len()).map_err(EngineError::RegisterLayer)?;
         let (store, lease) = (self.engine.store().clone(), Arc::clone(&self.lease));
         blocking(move || {
             let mut absent: Vec<Descriptor> = Vec::new();
