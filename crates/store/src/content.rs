@@ -372,6 +372,22 @@ impl Store {
         files::sync_dir(&self.paths().blobs(digest.algorithm()))
     }
 
+    /// Keeps manifests and indexes that an image is known to have come with and that are not here any more.
+    pub fn keep_manifests(
+        &self,
+        id: &ImageId,
+        documents: &[(Descriptor, Bytes)],
+    ) -> Result<(), StoreError> {
+        for (descriptor, bytes) in documents {
+            if self.blob(&descriptor.digest)?.is_none() {
+                self.replace_blob(&descriptor.digest, bytes)?;
+            }
+        }
+        let descriptors: Vec<Descriptor> =
+            documents.iter().map(|(descriptor, _)| descriptor.clone()).collect();
+        self.add_manifests(&self.transaction()?, id, &descriptors)
+    }
+
     /// Puts a download in the place of a blob that is damaged or gone.
     pub fn replace_downloaded_blob(&self, blob: &VerifiedIngest) -> Result<(), StoreError> {
         blob.durability().sync()?;

@@ -438,3 +438,26 @@ fn an_image_whose_config_is_gone_is_brought_back_with_its_names() {
         assert!(text.starts_with("0 problems in 2 references, 1 image, 3 layers"), "{text}");
     }
 }
+
+#[test]
+fn content_that_is_gone_as_a_whole_comes_back_by_the_names() {
+    let registry = LocalRegistry::start().unwrap();
+    let index = Index::new(Format::Docker, vec![image()]);
+    index.push(&registry.client(), "app", "1").unwrap();
+    let name = format!("{}/app:1", registry.address());
+    let bench = Bench::new(Front::InProcess, &["--storage-driver", "packed"]);
+    let content = bench.home.data_root().join("longshore/content");
+    bench.run(&["pull", "-q", &name]).success();
+    let whole = files_below(&content);
+    fs::remove_dir_all(&content).unwrap();
+    let done = bench.run(&["system", "check", "--repair"]);
+    assert!(done.ok && done.stdout.contains("is gone (repaired)"), "{done:?}");
+    bench.run(&["system", "check", "--deep"]).success();
+    let config = blob(&index.images[0].id().digest().hex());
+    let back: Vec<String> = whole.into_iter().filter(|file| *file != config).collect();
+    assert_eq!(files_below(&content), back, "all but the copy of the config");
+    let copy = format!("{}/copy:1", registry.address());
+    bench.run(&["tag", &name, &copy]).success();
+    let pushed = bench.run(&["push", &copy]).success();
+    assert!(pushed.contains(&index.images[0].manifest.digest.to_string()), "{pushed}");
+}

@@ -24,6 +24,7 @@ struct Lost {
     /// By the manifests of images that have it.
     descriptors: Vec<Descriptor>,
     repositories: BTreeSet<Repository>,
+    images: Vec<ImageId>,
 }
 
 impl Engine {
@@ -38,11 +39,15 @@ impl Engine {
         progress: &Progress,
     ) -> Result<()> {
         let (store, chain_id, held) = (self.store().clone(), chain.clone(), Arc::clone(lease));
-        let lost = blocking(move || {
+        let mut lost = blocking(move || {
             held.hold_layer(&chain_id)?;
             find(&store, &chain_id)
         })
         .await?;
+        if lost.descriptors.is_empty() && self.restore_documents(&lost.images).await {
+            let (store, chain_id) = (self.store().clone(), chain.clone());
+            lost = blocking(move || find(&store, &chain_id)).await?;
+        }
         let mut failure = EngineError::Missing(
             "no registry is known that it came from; load or pull its image again".to_owned(),
         );
@@ -179,7 +184,9 @@ fn find(store: &Store, chain: &ChainId) -> Result<Lost> {
             parent: index.checked_sub(1).map(|below| image.layers[below].clone()),
             descriptors: Vec::new(),
             repositories: BTreeSet::new(),
+            images: Vec::new(),
         });
+        lost.images.push(id.clone());
         for manifest in store.manifests_of(&id)? {
             let Ok(Some(bytes)) = store.read_blob(&manifest.digest, MAX_MANIFEST_SIZE) else {
                 continue;

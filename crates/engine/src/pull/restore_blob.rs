@@ -4,14 +4,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use registry::{Remote, Target};
-use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, Repository};
+use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, Manifest, Repository};
 use store::{Lease, Store};
 
 use super::restore::repositories;
 use crate::engine::blocking;
 use crate::transfer::Watcher;
 use crate::{Engine, EngineError, Progress, Result};
+
+/// How many images of an index are looked at for one: more than any name has platforms.
+const MAX_ENTRIES: usize = 32;
 
 /// What is known of a blob.
 #[derive(Default)]
@@ -84,6 +88,71 @@ impl Engine {
         })
         .await
     }
+}
+
+impl Engine {
+    /// Fetches the manifests of images again of which none is kept, by the digests that their names tell; says whether there was one.
+    pub(super) async fn restore_documents(&self, images: &[ImageId]) -> bool {
+        let mut any = false;
+        for id in images {
+            match self.documents_of(id).await {
+                Ok(found) => any |= found,
+                Err(error) => tracing::info!(%error, image = %id, "its manifest cannot be had"),
+            }
+        }
+        any
+    }
+
+    async fn documents_of(&self, id: &ImageId) -> Result<bool> {
+        let store = self.store().clone();
+        let references = blocking(move || Ok(store.references()?)).await?;
+        for name in references.of_image(id) {
+            let Some(digest) = name.digest() else { continue };
+            let remote = self.reading(name.repository()).await?;
+            let documents = documents(&remote, digest, id).await?;
+            if documents.is_empty() {
+                continue;
+            }
+            let (store, id) = (self.store().clone(), id.clone());
+            blocking(move || Ok(store.keep_manifests(&id, &documents)?)).await?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
+
+/// Fetches the manifest of an image by its digest, or by that of an index in which it is; nothing if it is not there.
+async fn documents(
+    remote: &Remote,
+    digest: &Digest,
+    id: &ImageId,
+) -> Result<Vec<(Descriptor, Bytes)>> {
+    let (descriptor, bytes, root) = document(remote, digest).await?;
+    let index = match root {
+        Manifest::Image(manifest) if manifest.config.digest == *id.digest() => {
+            return Ok(vec![(descriptor, bytes)]);
+        }
+        Manifest::Image(_) => return Ok(Vec::new()),
+        Manifest::Index(index) => index,
+    };
+    let manifests = index.manifests.iter().filter(|entry| entry.media_type.is_manifest());
+    for entry in manifests.take(MAX_ENTRIES) {
+        let (child, child_bytes, parsed) = document(remote, &entry.digest).await?;
+        if matches!(&parsed, Manifest::Image(manifest) if manifest.config.digest == *id.digest()) {
+            return Ok(vec![(descriptor, bytes), (child, child_bytes)]);
+        }
+    }
+    Ok(Vec::new())
+}
+
+async fn document(remote: &Remote, digest: &Digest) -> Result<(Descriptor, Bytes, Manifest)> {
+    let fetched = remote.manifest(&Target::Digest(digest.clone())).await;
+    let fetched = fetched.map_err(EngineError::Registry)?;
+    let parsed = Manifest::parse(fetched.media_type.as_ref(), &fetched.bytes)
+        .map_err(|source| EngineError::Manifest { reference: digest.to_string(), source })?;
+    let size = fetched.bytes.len() as u64;
+    let descriptor = Descriptor::new(parsed.media_type().clone(), digest.clone(), size);
+    Ok((descriptor, fetched.bytes, parsed))
 }
 
 /// Finds out where a blob came from, by the images that it belongs to. Blocking.
