@@ -28,6 +28,7 @@ mod manifest;
 mod mount;
 mod operate;
 mod protection;
+mod random_layers;
 mod refusals;
 mod registries;
 mod secure;
