@@ -32,6 +32,11 @@ impl fmt::Display for FailedEverywhere {
     }
 }
 
+/// Names a request behind what dockerd says of its answer.
+pub(crate) fn named(request: &str) -> String {
+    if request.is_empty() { String::new() } else { format!(" ({request})") }
+}
+
 /// Puts a message into one line of bounded length.
 fn one_line(text: &str) -> String {
     let words = text.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -135,7 +140,10 @@ mod tests {
         };
         let everywhere = FailedEverywhere {
             repository: "r/x".to_owned(),
-            before: vec![("http://m".to_owned(), RegistryError::UploadUnknown)],
+            before: vec![(
+                "http://m".to_owned(),
+                RegistryError::UploadUnknown { request: String::new() },
+            )],
             last: ("https://r".to_owned(), stalled("u")),
         };
         let error = RegistryError::Everywhere(Box::new(everywhere));

@@ -172,7 +172,8 @@ impl Remote {
         let (part, total) = sent.unwrap_or_else(|| (0..blob.size, answer.length()));
         if let Some(actual) = total.filter(|&total| total != blob.size) {
             let (digest, expected) = (blob.digest.clone(), blob.size);
-            return Err(RegistryError::SizeMismatch { digest, expected, actual });
+            let request = answer.request();
+            return Err(RegistryError::SizeMismatch { request, digest, expected, actual });
         }
         // A server may cut ranges, but not to nothing: what ends too soon counts as broken.
         let brings = part.end - part.start;
@@ -215,15 +216,16 @@ impl Remote {
         }
         let call = Call::new(Method::GET, url).redirects(Redirects::Anywhere);
         let answer = session.send(call).await?.expect(&[StatusCode::OK]).await?;
-        let traffic = answer.traffic();
+        let (traffic, request) = (answer.traffic(), answer.request());
         let bytes = answer.collect("blob", max).await?;
         let actual = hash(&blob.digest, &bytes);
         if actual != blob.digest {
             let expected = blob.digest.clone();
-            return Err(RegistryError::DigestMismatch { what: "blob", expected, actual });
+            return Err(RegistryError::DigestMismatch { what: "blob", expected, actual, request });
         }
         if bytes.len() as u64 != blob.size {
             return Err(RegistryError::SizeMismatch {
+                request,
                 digest: blob.digest.clone(),
                 expected: blob.size,
                 actual: bytes.len() as u64,

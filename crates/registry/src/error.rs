@@ -291,7 +291,7 @@ pub enum RegistryError {
         limit: u64,
     },
     /// Content hashes to something else than its digest.
-    #[error("{what} verification failed for digest {expected}")]
+    #[error("{what} verification failed for digest {expected}{}", crate::answers::named(.request))]
     DigestMismatch {
         /// `manifest`, `config` or `blob`.
         what: &'static str,
@@ -299,6 +299,8 @@ pub enum RegistryError {
         expected: Digest,
         /// The digest of what came, or what the registry said it is.
         actual: Digest,
+        /// The request that it is the answer to, as a failed one is named; empty where there was none.
+        request: String,
     },
     /// A manifest of the first schema, which hashes to something else than its digest: its signatures do not count.
     #[error(
@@ -311,8 +313,10 @@ pub enum RegistryError {
         name: String,
     },
     /// A blob has another size than its descriptor says.
-    #[error("size of {digest} is {actual} bytes, its descriptor says {expected}")]
+    #[error("{request}: size of {digest} is {actual} bytes, its descriptor says {expected}")]
     SizeMismatch {
+        /// The request that it is the answer to, as a failed one is named.
+        request: String,
         /// The blob.
         digest: Digest,
         /// The descriptor's size in bytes.
@@ -369,8 +373,11 @@ pub enum RegistryError {
         source: io::Error,
     },
     /// The registry no longer knows the upload: it has to be started again.
-    #[error("blob upload unknown")]
-    UploadUnknown,
+    #[error("blob upload unknown{}", crate::answers::named(.request))]
+    UploadUnknown {
+        /// The request that it is the answer to, as a failed one is named.
+        request: String,
+    },
     /// The registry takes whole blobs only: the upload has to be started again, and will be one `PUT`.
     #[error("the registry does not take blobs in parts (status {status})")]
     PartsRefused {
@@ -446,7 +453,7 @@ impl RegistryError {
             | Self::TokenRenewed { .. }
             | Self::PartsRefused { .. }
             | Self::PartTooLarge { .. }
-            | Self::UploadUnknown => RETRY,
+            | Self::UploadUnknown { .. } => RETRY,
             // Wrong content: this endpoint is broken or lies.
             Self::DigestMismatch { .. }
             | Self::FirstSchema { .. }
@@ -463,7 +470,7 @@ impl RegistryError {
     pub fn is_not_found(&self) -> bool {
         match self.decisive() {
             Self::Refused(refusal) => refusal.is_not_found(),
-            Self::UploadUnknown => true,
+            Self::UploadUnknown { .. } => true,
             _ => false,
         }
     }

@@ -68,6 +68,7 @@ impl Target {
                 what: "manifest",
                 expected: expected.clone(),
                 actual: actual.clone(),
+                request: String::new(),
             }),
             _ => Ok(()),
         }
@@ -245,7 +246,7 @@ impl Remote {
                     StatusCode::NO_CONTENT,
                 ];
                 let answer = session.send(call).await?.expect(&wanted).await?;
-                let said = content_digest(&answer);
+                let (said, request) = (content_digest(&answer), answer.request());
                 answer.discard().await;
                 // Another algorithm says nothing about these bytes.
                 match said.filter(|said| said.algorithm() == digest.algorithm()) {
@@ -253,6 +254,7 @@ impl Remote {
                         what: "manifest",
                         expected: digest.clone(),
                         actual,
+                        request,
                     }),
                     _ => Ok(()),
                 }

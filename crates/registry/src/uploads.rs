@@ -87,7 +87,7 @@ impl Remote {
         match self.post_upload(None).await? {
             Mounted::Started(upload) => Ok(upload),
             // 201 answers nothing but a mount.
-            Mounted::Yes => Err(RegistryError::UploadUnknown),
+            Mounted::Yes => Err(RegistryError::UploadUnknown { request: String::new() }),
         }
     }
 
@@ -332,8 +332,9 @@ impl UploadSession {
 
     async fn expect(&self, answer: Answer, wanted: &[StatusCode]) -> Result<Answer, RegistryError> {
         if answer.status() == StatusCode::NOT_FOUND {
+            let request = answer.request();
             answer.discard().await;
-            return Err(RegistryError::UploadUnknown);
+            return Err(RegistryError::UploadUnknown { request });
         }
         answer.expect(wanted).await
     }
@@ -347,12 +348,12 @@ impl UploadSession {
 }
 
 async fn finished(answer: Answer, digest: &Digest) -> Result<(), RegistryError> {
-    let said = crate::manifests::content_digest(&answer);
+    let (said, request) = (crate::manifests::content_digest(&answer), answer.request());
     answer.discard().await;
     match said.filter(|said| said.algorithm() == digest.algorithm()) {
         Some(actual) if actual != *digest => {
             let expected = digest.clone();
-            Err(RegistryError::DigestMismatch { what: "blob", expected, actual })
+            Err(RegistryError::DigestMismatch { what: "blob", expected, actual, request })
         }
         _ => Ok(()),
     }

@@ -1,6 +1,7 @@
 //! A daemon as its clients see it: real HTTP over pipes and sockets, on a real engine and data root.
 #![cfg(test)]
 
+mod answers;
 mod compatibility;
 mod fixture;
 mod hostile;
