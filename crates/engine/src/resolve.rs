@@ -101,7 +101,8 @@ pub(crate) fn platform_matches(wanted: &Platform, offered: &Platform) -> bool {
     wanted.preference(offered).is_some()
         || (offered.variant.is_none()
             && wanted.os == offered.os
-            && wanted.architecture == offered.clone().normalized().architecture)
+            && wanted.architecture == offered.clone().normalized().architecture
+            && wanted.suits_version(offered))
 }
 
 /// Says whether an image is for exactly this platform, as save and load want it: [`platform_matches`] also takes what would
@@ -111,4 +112,5 @@ pub(crate) fn is_for(wanted: &Platform, offered: &Platform) -> bool {
     wanted.os == offered.os
         && wanted.architecture == offered.architecture
         && wanted.variant == offered.variant
+        && wanted.suits_version(&offered)
 }

@@ -178,6 +178,9 @@ impl Client {
         registry: &str,
         access: Access,
     ) -> Result<Vec<Candidate>, RegistryError> {
+        if registry.is_empty() {
+            return Err(RegistryError::NoDomain);
+        }
         let file = self.hosts_file(registry).await?;
         let places = places::places(&self.inner.rules, registry, file.as_ref(), access).await?;
         self.connected(registry, places).await

@@ -404,6 +404,9 @@ pub enum RegistryError {
         /// Code and words, `401 Unauthorized`.
         status: String,
     },
+    /// The name is one that no registry can have.
+    #[error("Get \"https:/v2/\": http: no Host in request URL")]
+    NoDomain,
     /// There is nobody to ask.
     #[error("no endpoint for registry `{host}`")]
     NoEndpoint {

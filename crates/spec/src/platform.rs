@@ -52,6 +52,9 @@ pub enum PlatformError {
     /// A single word that names neither an operating system nor an architecture.
     #[error("\"{0}\": unknown operating system or architecture: invalid argument")]
     Unknown(String),
+    /// An asterisk.
+    #[error("\"{0}\": wildcards not yet supported: invalid argument")]
+    Wildcard(String),
     /// More than three words.
     #[error("\"{0}\": cannot parse platform specifier: invalid argument")]
     TooMany(String),
@@ -62,36 +65,43 @@ const OS_PATTERN: &str = r"^([A-Za-z0-9_-]+)(?:\\(([A-Za-z0-9_.-]*)((?:\\+[A-Za-
 const PATTERN: &str = "^[A-Za-z0-9_-]+$";
 
 impl Platform {
-    /// Parses `os`, `architecture`, `os/architecture` or `os/architecture/variant`; what is not said is the host's.
+    /// Parses `os`, `architecture`, `os/architecture` or `os/architecture/variant`; what is not said is the host's. After the
+    /// operating system its version and features may stand: `windows(10.0.17763.9+win32k)/amd64`.
     pub fn parse(input: &str) -> Result<Self, PlatformError> {
-        let words: Vec<&str> = input.split('/').collect();
-        for (index, word) in words.iter().enumerate() {
-            let valid = !word.is_empty()
-                && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-            if !valid {
-                let (component, input) = ((*word).to_owned(), input.to_owned());
-                return Err(match index {
-                    0 => PlatformError::Os { component, input },
-                    _ => PlatformError::Component { component, input, pattern: PATTERN },
-                });
-            }
+        if input.contains('*') {
+            return Err(PlatformError::Wildcard(input.to_owned()));
         }
-        let platform = match *words.as_slice() {
-            [word] if is_known_os(&word.to_lowercase()) => {
-                Self::of(word, &Self::host().architecture, None)
-            }
-            [word] => {
-                let platform = Self::of(&Self::host().os, word, None).normalized();
+        let (first, rest) = match input.split_once('/') {
+            Some((first, rest)) => (first, Some(rest)),
+            None => (input, None),
+        };
+        let (os, os_version, os_features) =
+            split_os(first).ok_or_else(|| PlatformError::Os {
+                component: first.to_owned(),
+                input: input.to_owned(),
+            })?;
+        let rest: Vec<&str> = rest.into_iter().flat_map(|rest| rest.split('/')).collect();
+        if let Some(word) = rest.iter().find(|word| !is_word(word)) {
+            return Err(PlatformError::Component {
+                component: (*word).to_owned(),
+                input: input.to_owned(),
+                pattern: PATTERN,
+            });
+        }
+        let platform = match *rest.as_slice() {
+            [] if is_known_os(&os.to_lowercase()) => Self::of(os, &Self::host().architecture, None),
+            [] => {
+                let platform = Self::of(&Self::host().os, first, None).normalized();
                 if !is_known_architecture(&platform.architecture) {
                     return Err(PlatformError::Unknown(input.to_owned()));
                 }
                 platform
             }
-            [os, architecture] => Self::of(os, architecture, None),
-            [os, architecture, variant] => Self::of(os, architecture, Some(variant)),
+            [architecture] => Self::of(os, architecture, None),
+            [architecture, variant] => Self::of(os, architecture, Some(variant)),
             _ => return Err(PlatformError::TooMany(input.to_owned())),
         };
-        Ok(platform.normalized())
+        Ok(Self { os_version, os_features, ..platform }.normalized())
     }
 
     fn of(os: &str, architecture: &str, variant: Option<&str>) -> Self {
@@ -153,9 +163,37 @@ impl Platform {
             wanted.os == offered.os
                 && wanted.architecture == offered.architecture
                 && wanted.variant == offered.variant
-                && (wanted.os_version.is_none() || wanted.os_version == offered.os_version)
+                && wanted.suits_version(&offered)
+                && wanted.os_features.iter().all(|feature| offered.os_features.contains(feature))
         };
         self.clone().normalized().runs().iter().position(matches)
+    }
+
+    /// Compares versions of the operating system, which a platform need not say. Of Windows the build decides, not what it was
+    /// patched to.
+    pub fn suits_version(&self, offered: &Self) -> bool {
+        let version = |platform: &Self| platform.os_version.clone().filter(|text| !text.is_empty());
+        let (Some(wanted), offered) = (version(self), version(offered)) else { return true };
+        if self.os != "windows" {
+            return offered.as_ref() == Some(&wanted);
+        }
+        fn build(version: &str) -> Vec<&str> {
+            version.split('.').take(3).collect()
+        }
+        offered.is_none_or(|offered| build(&wanted) == build(&offered))
+    }
+
+    /// Returns the platform in the form that [`Platform::parse`] takes, with the version and features of the operating system.
+    pub fn specifier(&self) -> String {
+        let version = self.os_version.as_deref().unwrap_or_default();
+        let features: String = self.os_features.iter().map(|name| format!("+{name}")).collect();
+        let text = self.to_string();
+        match text.split_once('/') {
+            Some((os, rest)) if !(version.is_empty() && features.is_empty()) => {
+                format!("{os}({version}{features})/{rest}")
+            }
+            _ => text,
+        }
     }
 
     /// Lists what runs on this (normalised) platform, the best first.
@@ -196,6 +234,27 @@ impl fmt::Display for Platform {
             _ => Ok(()),
         }
     }
+}
+
+fn is_word(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+/// Splits `windows(10.0.17763.9+win32k)` into the system, its version and its features.
+fn split_os(word: &str) -> Option<(&str, Option<String>, Vec<String>)> {
+    let Some((os, rest)) = word.split_once('(') else {
+        return is_word(word).then(|| (word, None, Vec::new()));
+    };
+    let mut options = rest.strip_suffix(')')?.split('+');
+    let is_option = |text: &str| {
+        text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+    };
+    let version = options.next()?;
+    let features: Vec<String> = options.map(str::to_owned).collect();
+    let valid = is_word(os)
+        && is_option(version)
+        && features.iter().all(|feature| !feature.is_empty() && is_option(feature));
+    valid.then(|| (os, Some(version.to_owned()).filter(|text| !text.is_empty()), features))
 }
 
 fn is_known_os(os: &str) -> bool {
@@ -282,6 +341,48 @@ mod tests {
     }
 
     #[test]
+    fn the_version_and_features_of_a_system_are_read_and_compared() {
+        for (input, version, features, specifier) in [
+            (
+                "windows(10.0.17763.9)/amd64",
+                Some("10.0.17763.9"),
+                &[][..],
+                "windows(10.0.17763.9)/amd64",
+            ),
+            ("Windows()/x86_64", None, &[], "windows/amd64"),
+            (
+                "windows(10.0+win32k+b)/amd64/v2",
+                Some("10.0"),
+                &["win32k", "b"],
+                "windows(10.0+win32k+b)/amd64/v2",
+            ),
+            ("macos(+a)/arm64", None, &["a"], "darwin(+a)/arm64"),
+            ("linux(_.-)/arm", Some("_.-"), &[], "linux(_.-)/arm/v7"),
+        ] {
+            let platform = platform(input);
+            assert_eq!(platform.os_version.as_deref(), version, "{input}");
+            assert_eq!(platform.os_features, features, "{input}");
+            assert_eq!(platform.specifier(), specifier);
+            assert_eq!(Platform::parse(specifier).unwrap(), platform);
+        }
+        let alone = platform("windows(10.0)");
+        assert_eq!((&*alone.os, alone.os_version.as_deref()), ("windows", Some("10.0")));
+        for (wanted, offered, suits) in [
+            ("windows(10.0.17763.9)/amd64", "windows(10.0.17763.4010)/amd64", true),
+            ("windows(10.0.17763.9)/amd64", "windows(10.0.20348.9)/amd64", false),
+            ("windows(10.0.17763.9)/amd64", "windows/amd64", true),
+            ("windows/amd64", "windows(10.0.20348.9)/amd64", true),
+            ("linux(1.2.3.4)/amd64", "linux(1.2.3.5)/amd64", false),
+            ("linux(1)/amd64", "linux/amd64", false),
+            ("windows(+win32k)/amd64", "windows/amd64", false),
+            ("windows(+win32k)/amd64", "windows(10+b+win32k)/amd64", true),
+        ] {
+            let found = platform(wanted).preference(&platform(offered));
+            assert_eq!(found.is_some(), suits, "{wanted} {offered}");
+        }
+    }
+
+    #[test]
     fn refuses_with_containerds_sentences() {
         for (input, part) in [
             ("foobar", "\"foobar\": unknown operating system or architecture: invalid argument"),
@@ -295,6 +396,14 @@ mod tests {
                 "\"a.b\" is an invalid component of \"linux/a.b\": platform specifier component must match \"^[A-Za-z0-9_-]+$\"",
             ),
             ("a/b/c/d", "cannot parse platform specifier"),
+            ("linux/*", "\"linux/*\": wildcards not yet supported: invalid argument"),
+            ("windows(10", "\"windows(10\" is an invalid OS component of \"windows(10\""),
+            ("windows(10)x/amd64", "\"windows(10)x\" is an invalid OS component"),
+            ("windows(10+)/amd64", "\"windows(10+)\" is an invalid OS component"),
+            ("windows(1(2))/amd64", "is an invalid OS component"),
+            ("(10)/amd64", "\"(10)\" is an invalid OS component"),
+            ("windows/amd64(1)", "\"amd64(1)\" is an invalid component"),
+            ("amd64(1)", "\"amd64(1)\": unknown operating system or architecture"),
         ] {
             let error = Platform::parse(input).expect_err(input).to_string();
             assert!(error.contains(part), "{input}: {error}");

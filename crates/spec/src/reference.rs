@@ -11,7 +11,9 @@
 //! tag        = [A-Za-z0-9_] [A-Za-z0-9_.-]{0,127}
 //! ```
 //!
-//! What stands before the first `/` is a domain when it is `localhost`, holds a `.` or a `:`, or an upper-case letter.
+//! What stands before the first `/` is a domain when it is `localhost`, holds a `.` or a `:`, or an upper-case letter. Where it is no
+//! well-formed one, but could be a component of a path (`under_score.com/app`), all is the path of a repository without a domain, as
+//! in Docker: such names can be given to images, and lead to no registry.
 
 use std::fmt;
 use std::str::FromStr;
@@ -34,6 +36,9 @@ pub enum ReferenceError {
     /// The path holds an upper-case letter.
     #[error("invalid reference format: repository name ({0}) must be lowercase")]
     UpperCase(String),
+    /// What was meant to be a domain is none, and holds an upper-case letter.
+    #[error("repository name must be lowercase")]
+    UpperCaseName,
     /// The path is longer than 255 characters.
     #[error("repository name must not be more than 255 characters")]
     TooLong,
@@ -66,7 +71,8 @@ impl Repository {
         }
     }
 
-    /// Returns the registry's host with its port if it has one: `docker.io`, `localhost:5000`, `[::1]:5000`.
+    /// Returns the registry's host with its port if it has one: `docker.io`, `localhost:5000`, `[::1]:5000`. It is empty for a name
+    /// that no registry can have.
     pub fn domain(&self) -> &str {
         &self.domain
     }
@@ -95,7 +101,10 @@ impl Repository {
 
 impl fmt::Display for Repository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.domain, self.path)
+        if !self.domain.is_empty() {
+            write!(f, "{}/", self.domain)?;
+        }
+        f.write_str(&self.path)
     }
 }
 
@@ -172,7 +181,11 @@ impl Reference {
         if before_colon.chars().any(char::is_uppercase) {
             return Err(ReferenceError::UpperCase(before_colon.to_owned()));
         }
-        if !is_domain(&domain) || !path.split('/').all(is_path_component) {
+        let is_path = path.split('/').all(is_path_component);
+        if !is_domain(&domain) {
+            return Self::without_domain(input, &domain, is_path);
+        }
+        if !is_path {
             return Err(ReferenceError::Format);
         }
         let tag = tag.map(Tag::from_str).transpose().map_err(|_| ReferenceError::Format)?;
@@ -182,6 +195,23 @@ impl Reference {
         }
         let repository = Repository { domain, path: path.to_owned() };
         Ok(Self { repository, tag, digest })
+    }
+
+    /// Parses what is no domain and a path as a path.
+    fn without_domain(
+        input: &str,
+        first: &str,
+        rest_is_path: bool,
+    ) -> Result<Self, ReferenceError> {
+        if !rest_is_path || !is_path_component(&first.to_ascii_lowercase()) {
+            return Err(ReferenceError::Format);
+        }
+        if !is_path_component(first) {
+            return Err(ReferenceError::UpperCaseName);
+        }
+        let docker_hub = Self::parse_familiar(&format!("{DEFAULT_DOMAIN}/{input}"))?;
+        let repository = Repository { domain: String::new(), ..docker_hub.repository };
+        Ok(Self { repository, ..docker_hub })
     }
 
     /// Puts a reference together from its parts.
@@ -349,6 +379,9 @@ mod tests {
             ("xn--n3h.com/a", "xn--n3h.com/a", "xn--n3h.com/a"),
             ("UPPER/a", "UPPER/a", "UPPER/a"),
             ("foo/bar", "docker.io/foo/bar", "foo/bar"),
+            ("a_b/bar", "docker.io/a_b/bar", "a_b/bar"),
+            ("under_score.com/foo:x", "under_score.com/foo:x", "under_score.com/foo:x"),
+            ("under__score.com/a/b_c", "under__score.com/a/b_c", "under__score.com/a/b_c"),
         ] {
             let reference =
                 Reference::parse_familiar(input).unwrap_or_else(|e| panic!("{input}: {e}"));
@@ -391,6 +424,12 @@ mod tests {
             ("[fe80::1%25eth0]/a", format),
             ("h.c\u{f6}m/a", format),
             ("a@sha256:ab", format),
+            ("under_score.com:5000/foo", format),
+            ("foo_.com/x", format),
+            ("a_b.com/_x", format),
+            ("under_score.com/", format),
+            ("Under_score.com/foo:x", "repository name must be lowercase"),
+            ("A_b/c", "repository name must be lowercase"),
             (&long_tag, format),
             ("BAD", "invalid reference format: repository name (library/BAD) must be lowercase"),
             ("a/Bad:X", "invalid reference format: repository name (a/Bad) must be lowercase"),

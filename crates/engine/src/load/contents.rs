@@ -94,7 +94,12 @@ impl Contents {
         }
         let mut seen = BTreeSet::new();
         for descriptor in contents.index.clone() {
-            contents.walk(&descriptor, 0, &mut seen)?;
+            match contents.walk(&descriptor, 0, &mut seen) {
+                Err(error) if contents.tree.find("manifest.json").is_some() => {
+                    tracing::warn!(%error, "an archive's index.json leads to what cannot be read");
+                }
+                walked => walked?,
+            }
         }
         Ok(contents)
     }
@@ -146,13 +151,34 @@ impl Contents {
     /// Lists the images of the archive.
     pub(super) fn list(&self, platform: Option<&Platform>) -> Result<Vec<Listed>> {
         if let Some(file) = self.tree.find("manifest.json") {
-            return list::read(&file.read("manifest.json", MAX_LIST)?);
+            let mut images = list::read(&file.read("manifest.json", MAX_LIST)?)?;
+            self.name_by_index(&mut images, platform);
+            return Ok(images);
         }
         if self.tree.find("index.json").is_some() {
             return self.list_layout(platform);
         }
         let message = "invalid archive: does not contain a manifest.json";
         Err(EngineError::BadArchive(message.to_owned()))
+    }
+
+    /// Gives the images that `manifest.json` has no name for those that `index.json` has, as builders of OCI archives leave it.
+    fn name_by_index(&self, images: &mut [Listed], platform: Option<&Platform>) {
+        if images.iter().all(|image| !image.tags.is_empty()) {
+            return;
+        }
+        let mut names: HashMap<String, Vec<String>> = HashMap::new();
+        let mut barren = HashSet::new();
+        for descriptor in &self.index {
+            let Some(name) = name_of(descriptor) else { continue };
+            // What cannot be read was told of before.
+            if let Ok(Some((manifest, _))) = self.choose(descriptor, platform, 0, &mut barren) {
+                names.entry(blob_path(&manifest.config.digest)).or_default().push(name);
+            }
+        }
+        for image in images.iter_mut().filter(|image| image.tags.is_empty()) {
+            image.tags = names.get(&image.config).cloned().unwrap_or_default();
+        }
     }
 
     /// Lists the images of an image layout, of each index the one for the platform.
@@ -183,7 +209,7 @@ impl Contents {
         }
         if images.is_empty() {
             let wanted = platform.cloned().unwrap_or_else(Platform::host);
-            return Err(EngineError::NoMatchingManifest(wanted.to_string()));
+            return Err(EngineError::NoMatchingManifest(wanted.specifier()));
         }
         Ok(images)
     }
@@ -226,9 +252,16 @@ impl Contents {
 
     /// Returns the manifest that an image came with, if all blobs that it names are here and worth being kept: the layers
     /// of those that dockerd makes up are no other than what is unpacked.
-    pub(super) fn origin(&self, id: &ImageId, layers: usize) -> Result<Option<Origin>> {
+    ///
+    /// `claimed` are references by digest that the image's names claim.
+    pub(super) fn origin(
+        &self,
+        id: &ImageId,
+        layers: usize,
+        claimed: &[Reference],
+    ) -> Result<Option<Origin>> {
         let descriptors = self.manifests.get(id.digest()).map(Vec::as_slice).unwrap_or_default();
-        let claims = self.claims(descriptors);
+        let claims = self.claims(descriptors, claimed);
         for descriptor in descriptors {
             let Some((Manifest::Image(manifest), bytes)) = self.manifest(descriptor)? else {
                 continue;
@@ -249,11 +282,11 @@ impl Contents {
             && self.tree.blob(&layer.digest).is_some_and(|file| file.size() == layer.size)
     }
 
-    /// Reads the references by digest that our own archives note. What is none is passed over.
-    fn claims(&self, manifests: &[Descriptor]) -> Vec<Reference> {
+    /// Adds the references by digest that our own archives note to those that are claimed. What is none is passed over.
+    fn claims(&self, manifests: &[Descriptor], claimed: &[Reference]) -> Vec<Reference> {
         let digests: BTreeSet<&Digest> = manifests.iter().map(|entry| &entry.digest).collect();
         let entries = self.index.iter().filter(|entry| digests.contains(&entry.digest));
-        let mut claims: Vec<Reference> = Vec::new();
+        let mut claims: Vec<Reference> = claimed.iter().take(MAX_CLAIMS).cloned().collect();
         for text in entries.filter_map(|entry| entry.annotations.get(REPO_DIGESTS_ANNOTATION)) {
             for reference in text.split(',').filter_map(|text| Reference::parse_familiar(text).ok())
             {
@@ -341,14 +374,18 @@ impl Contents {
     }
 }
 
-/// Returns the name of an entry of an index, if it says more than a tag.
+/// Returns the name of an entry of an index, with the tag `latest` where it has none. What is no name is passed over, as is
+/// a tag alone.
 fn name_of(descriptor: &Descriptor) -> Option<String> {
-    if let Some(name) = descriptor.annotations.get(NAME_ANNOTATION) {
-        return Some(name.clone());
-    }
-    let name = descriptor.annotations.get(REF_NAME_ANNOTATION)?;
-    let reference = Reference::parse_familiar(name).ok()?;
-    (reference.tag().is_some() && reference.digest().is_none()).then(|| name.clone())
+    let parse = |annotation| {
+        let text = descriptor.annotations.get(annotation)?;
+        Reference::parse_familiar(text).ok().map(|reference| (text, reference))
+    };
+    let whole = parse(NAME_ANNOTATION).or_else(|| {
+        let by_ref_name = parse(REF_NAME_ANNOTATION);
+        by_ref_name.filter(|(text, reference)| !reference.is_name_only() || text.contains('/'))
+    });
+    whole.map(|(_, reference)| reference.with_default_tag().familiar())
 }
 
 /// Returns what of an index is for the platform, the best first; of a list for one platform alone that one.

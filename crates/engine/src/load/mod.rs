@@ -69,7 +69,8 @@ type ReadyImage = (PlannedImage, Vec<LoadedLayer>);
 struct PlannedImage {
     id: ImageId,
     config: Raw<ImageConfig>,
-    tags: Vec<Reference>,
+    /// As they are written: with a tag, a digest that is claimed, or both.
+    names: Vec<Reference>,
     layers: Vec<PlannedLayer>,
     origin: Option<Origin>,
     parent: Option<ImageId>,
@@ -118,7 +119,7 @@ impl Load<'_> {
             };
             parents.push((planned.id.clone(), planned.parent.clone()));
             ids.push(planned.id.clone());
-            last_is_named = !planned.tags.is_empty();
+            last_is_named = planned.names.iter().any(|name| planned.bears(name));
             if planned.layers.iter().all(|layer| layer.present && !layer.keep) {
                 ready.push((planned, Vec::new()));
                 if ready.len() < MAX_BATCH && held(&ready) < MAX_BATCH_BYTES {
@@ -157,31 +158,35 @@ impl Load<'_> {
         if images.is_empty() {
             return Ok(());
         }
-        let names: Vec<(ImageId, Vec<Reference>)> =
-            images.iter().map(|(planned, _)| (planned.id.clone(), planned.tags.clone())).collect();
+        let names = images.iter().map(|(planned, _)| {
+            let borne = planned.names.iter().filter(|name| planned.bears(name));
+            (planned.id.clone(), borne.cloned().collect::<Vec<_>>())
+        });
+        let names: Vec<(ImageId, Vec<Reference>)> = names.collect();
         let _turn = self.engine.0.publishing.lock().await;
         let (store, lease) = (self.engine.store().clone(), Arc::clone(&self.lease));
         let committed = blocking(move || {
             let commits = commits(&store, images)?;
             Ok(store.commit_all(&lease, commits)?)
         });
-        for ((id, tags), committed) in names.into_iter().zip(committed.await?) {
-            for tag in tags {
-                self.tell(&id, &tag, &committed);
+        for ((id, names), committed) in names.into_iter().zip(committed.await?) {
+            for name in names {
+                self.tell(&id, &name, &committed);
             }
             self.engine.image_event("load", &id, &id.to_string());
         }
         Ok(())
     }
 
-    fn tell(&self, id: &ImageId, tag: &Reference, committed: &Committed) {
-        let moved = committed.moved.iter().find(|moved| moved.reference == *tag);
+    fn tell(&self, id: &ImageId, name: &Reference, committed: &Committed) {
+        let tag = by_tag(name);
+        let moved = committed.moved.iter().find(|moved| Some(&moved.reference) == tag.as_ref());
         let before = moved.and_then(|moved| moved.before.clone());
-        if let Some(before) = before.filter(|before| before != id) {
+        if let Some((tag, before)) = tag.zip(before.filter(|before| before != id)) {
             let reference = tag.familiar();
             self.progress.report(ProgressEvent::TagTaken { reference, id: before });
         }
-        self.progress.report(ProgressEvent::Loaded { reference: tag.familiar() });
+        self.progress.report(ProgressEvent::Loaded { reference: name.familiar() });
     }
 
     /// Notes which images were built from others of the same archive.
@@ -251,12 +256,19 @@ fn plan(
         )));
     }
     store.check_depth(diff_ids.len())?;
-    let tags = listed.tags.iter().map(|tag| parse_tag(tag)).collect::<Result<_>>()?;
+    let names: Vec<Reference> =
+        listed.tags.iter().map(|name| parse_name(name)).collect::<Result<_>>()?;
+    let claimed: Vec<Reference> = names
+        .iter()
+        .filter(|name| name.digest().is_some())
+        .map(crate::resolve::by_digest)
+        .collect();
     lease.hold_image(&id)?;
-    let origin = if store.keep_blobs() { contents.origin(&id, diff_ids.len())? } else { None };
+    let origin =
+        if store.keep_blobs() { contents.origin(&id, diff_ids.len(), &claimed)? } else { None };
     let layers = plan_layers(store, lease, &contents.tree, listed, &config, origin.as_ref())?;
     let parent = listed.parent.clone();
-    Ok(Some(PlannedImage { id, config, tags, layers, origin, parent }))
+    Ok(Some(PlannedImage { id, config, names, layers, origin, parent }))
 }
 
 fn plan_layers(
@@ -304,19 +316,34 @@ fn named_digest(path: &str) -> Option<Digest> {
     format!("sha256:{hex}").parse().ok()
 }
 
-fn parse_tag(text: &str) -> Result<Reference> {
+/// Parses the name of an image; a tag is not made up.
+fn parse_name(text: &str) -> Result<Reference> {
     let reference = Reference::parse_familiar(text)?;
-    if reference.tag().is_none() || reference.digest().is_some() {
+    if reference.is_name_only() {
         return Err(EngineError::BadArchive(format!("invalid tag \"{text}\"")));
     }
     Ok(reference)
+}
+
+/// Returns the tag of a name; the digest beside it is another matter.
+fn by_tag(name: &Reference) -> Option<Reference> {
+    let tag = name.tag()?.clone();
+    Some(Reference::new(name.repository().clone(), Some(tag), None))
+}
+
+impl PlannedImage {
+    /// Says whether the image has a name afterwards: by its tag, or by a digest that the archive proves.
+    fn bears(&self, name: &Reference) -> bool {
+        let proved = self.origin.iter().flat_map(|origin| &origin.repo_digests);
+        name.tag().is_some() || proved.into_iter().any(|proved| proved == name)
+    }
 }
 
 fn held(images: &[ReadyImage]) -> usize {
     let held = |planned: &PlannedImage| {
         let documents = planned.origin.iter().flat_map(|origin| &origin.documents);
         let documents: usize = documents.map(|(_, bytes)| bytes.len()).sum();
-        planned.config.bytes().len() + documents + planned.tags.len() * BYTES_OF_A_NAME
+        planned.config.bytes().len() + documents + planned.names.len() * BYTES_OF_A_NAME
     };
     images.iter().map(|(planned, _)| held(planned)).sum()
 }
@@ -326,7 +353,7 @@ fn commits(store: &Store, images: Vec<ReadyImage>) -> Result<Vec<Commit>> {
     let references = store.references()?;
     let mut taken: HashMap<Reference, ImageId> = HashMap::new();
     let mut commits = Vec::with_capacity(images.len());
-    for (PlannedImage { id, config, tags, origin, .. }, layers) in images {
+    for (PlannedImage { id, config, names, origin, .. }, layers) in images {
         let mut commit = Commit::default();
         for layer in layers {
             commit.layers.extend(layer.staged);
@@ -356,7 +383,7 @@ fn commits(store: &Store, images: Vec<ReadyImage>) -> Result<Vec<Commit>> {
             let (digest, bytes) = (id.digest().clone(), config.bytes().clone());
             commit.small_blobs.push(SmallBlob { digest, bytes });
         }
-        commit.references.extend(tags.into_iter().map(|tag| (tag, id.clone())));
+        commit.references.extend(names.iter().filter_map(by_tag).map(|tag| (tag, id.clone())));
         commit.image = Some(NewImage { id, config: config.bytes().clone(), manifests });
         commits.push(commit);
     }

@@ -166,7 +166,7 @@ impl Pull<'_> {
     /// Chooses the entry that suits the platform best; of equals the first.
     fn choose<'i>(&self, index: &'i Index) -> Result<&'i Descriptor> {
         let wanted = self.request.platform.clone().unwrap_or_else(Platform::host);
-        choose(index, &wanted).ok_or_else(|| EngineError::NoMatchingManifest(wanted.to_string()))
+        choose(index, &wanted).ok_or_else(|| EngineError::NoMatchingManifest(wanted.specifier()))
     }
 }
 
