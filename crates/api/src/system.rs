@@ -220,6 +220,15 @@ pub struct Plugins {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct RegistryConfig {
+    /// Networks of registries that take layers that are not to be redistributed; API below 1.49, or where there are any.
+    #[serde(
+        rename = "AllowNondistributableArtifactsCIDRs",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub allow_nondistributable_artifacts_cidrs: Option<Vec<String>>,
+    /// Names of such registries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_nondistributable_artifacts_hostnames: Option<Vec<String>>,
     /// Networks whose registries may be reached over plain HTTP.
     #[serde(rename = "InsecureRegistryCIDRs", deserialize_with = "null_as_default")]
     pub insecure_registry_cidrs: Vec<String>,

@@ -90,6 +90,7 @@ impl Daemon {
         let mut config = DaemonConfig::clone(&self.config());
         config.registry_mirrors.clone_from(&new.registry_mirrors);
         config.insecure_registries.clone_from(&new.insecure_registries);
+        config.nondistributable_artifacts.clone_from(&new.nondistributable_artifacts);
         config.max_concurrent_downloads = new.max_concurrent_downloads;
         config.max_concurrent_uploads = new.max_concurrent_uploads;
         config.max_download_attempts = new.max_download_attempts;

@@ -38,6 +38,9 @@ pub struct Directives {
     /// Names or networks of registries that may be reached over plain HTTP or without a valid certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub insecure_registries: Option<Vec<String>>,
+    /// Names or networks of registries that layers may be pushed to although they are not to be redistributed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_nondistributable_artifacts: Option<Vec<String>>,
     /// Layers downloaded at the same time for one pull.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_concurrent_downloads: Option<i64>,
@@ -120,7 +123,8 @@ pub struct Directives {
 }
 
 /// The names of the directives in a file, sorted.
-const NAMES: [&str; 34] = [
+const NAMES: [&str; 35] = [
+    "allow-nondistributable-artifacts",
     "authorization-plugins",
     "data-root",
     "debug",
@@ -165,9 +169,8 @@ const PROXIES: &str = "proxies";
 ///
 /// None of them protects images or the API. Those that protect containers from each other and the host from containers
 /// (`icc`, `no-new-privileges`, `seccomp-profile`, `selinux-enabled` …) have nothing to protect where nothing runs.
-const OF_OTHERS: [&str; 72] = [
+const OF_OTHERS: [&str; 71] = [
     "allow-direct-routing",
-    "allow-nondistributable-artifacts",
     "api-cors-header",
     "bip",
     "bip6",
@@ -358,6 +361,7 @@ mod tests {
             "hosts"
             | "registry-mirrors"
             | "insecure-registries"
+            | "allow-nondistributable-artifacts"
             | "storage-opts"
             | "labels"
             | "authorization-plugins" => Value::Array(vec!["x".into()]),
@@ -397,12 +401,12 @@ mod tests {
         let file = r#"{"live-restore": true, "log-driver": "json-file", "log-opts": {"max-size": "10m"},
             "default-address-pools": [{"base": "10.0.0.0/8", "size": 24}], "icc": false, "no-new-privileges": true, "mtu": 1400,
             "exec-opts": ["native.cgroupdriver=systemd"], "runtimes": {"crun": {"path": "/usr/bin/crun"}},
-            "builder": {"gc": {"enabled": true}}, "allow-nondistributable-artifacts": ["x"], "dns": ["1.1.1.1"],
+            "builder": {"gc": {"enabled": true}}, "allow-direct-routing": true, "dns": ["1.1.1.1"],
             "proxies": {"http-proxy": "http://p:1", "no-proxy": "x"}, "features": {"buildkit": true}}"#;
         let merged = merge(file, &Directives::default()).unwrap();
         assert_eq!(merged.directives.http_proxy.as_deref(), Some("http://p:1"));
         assert_eq!(merged.directives.no_proxy.as_deref(), Some("x"));
-        let ignored = "allow-nondistributable-artifacts builder default-address-pools dns exec-opts icc live-restore \
+        let ignored = "allow-direct-routing builder default-address-pools dns exec-opts icc live-restore \
                        log-driver log-opts mtu no-new-privileges runtimes";
         assert_eq!(merged.ignored, ignored.split(' ').collect::<Vec<_>>());
     }

@@ -105,6 +105,7 @@ fn layer(id: String, state: &LayerState) -> Message {
         LayerState::Pushing { current, total } => ("Pushing", counted(*current, *total)),
         LayerState::Pushed => ("Pushed", nothing),
         LayerState::LayerAlreadyExists => ("Layer already exists", nothing),
+        LayerState::SkippedForeignLayer => ("Skipped foreign layer", nothing),
         LayerState::MountedFrom { repository } => {
             mounted = format!("Mounted from {repository}");
             (mounted.as_str(), nothing)
@@ -179,6 +180,7 @@ mod tests {
             (LayerState::AlreadyExists, r#""Already exists","progressDetail":{}"#),
             (LayerState::Preparing, r#""Preparing","progressDetail":{}"#),
             (LayerState::LayerAlreadyExists, r#""Layer already exists","progressDetail":{}"#),
+            (LayerState::SkippedForeignLayer, r#""Skipped foreign layer","progressDetail":{}"#),
             // Not in the recording; the words are those of dockerd's source.
             (LayerState::Waiting, r#""Waiting","progressDetail":{}"#),
             (LayerState::Retrying { seconds: 1 }, r#""Retrying in 1 second","progressDetail":{}"#),

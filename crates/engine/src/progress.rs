@@ -174,6 +174,8 @@ pub enum LayerState {
     Pushed,
     /// The registry had it before.
     LayerAlreadyExists,
+    /// The layer is left to the URLs that its manifest gives.
+    SkippedForeignLayer,
     /// The registry took it from another repository of its own.
     MountedFrom {
         /// That repository's path.

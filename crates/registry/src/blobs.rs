@@ -20,6 +20,7 @@ use crate::{
     RegistryError, Remote,
     endpoint::{Call, Redirects},
     fault::{body_words, is_unclean_end},
+    foreign::Holder,
     hosts::Need,
     manifests::hash,
     remote::Source,
@@ -53,7 +54,7 @@ pub struct BlobStream {
     pub size_total: Option<u64>,
     /// Who sends it.
     pub source: Source,
-    body: Body,
+    pub(crate) body: Body,
 }
 
 impl fmt::Debug for BlobStream {
@@ -92,43 +93,41 @@ impl Remote {
         }
         loop {
             let session = walk.next().await?;
-            match self.blob_at(&session, blob, &range).await {
+            match self.blob_at(&Holder::Registry(&session), blob, &range).await {
                 Ok((part, size_total, body)) => {
                     let (source, ranged) = (walk.answered(), part.start == range.start);
                     return Ok(BlobStream { ranged, part, size_total, source, body });
                 }
-                Err(error) => walk.failed(error)?,
+                Err(error) => {
+                    if let Err(error) = walk.failed(error) {
+                        return self.elsewhere(blob, &range, error).await;
+                    }
+                }
             }
         }
     }
 
     async fn ask_for_blob(
         &self,
-        session: &Session,
+        holder: &Holder<'_>,
         blob: &Descriptor,
         range: Option<&Range<u64>>,
     ) -> Result<Answer, RegistryError> {
-        let mut call = Call::new(Method::GET, self.blob_url(session, &blob.digest))
-            .redirects(Redirects::Anywhere);
-        if let Some(range) = range {
-            let bytes = format!("bytes={}-{}", range.start, range.end - 1);
-            call = call.header(header::RANGE, &bytes);
-        }
-        session.send(call).await
+        holder.ask(|session| self.blob_url(session, &blob.digest), range).await
     }
 
     /// Asks for a part of a blob, and for all of it where that is not understood. Returns the part that the answer has;
     /// none if it has all.
     async fn ask_for_range(
         &self,
-        session: &Session,
+        holder: &Holder<'_>,
         blob: &Descriptor,
         range: &Range<u64>,
     ) -> Result<(Answer, Option<Sent>), RegistryError> {
         let whole = *range == (0..blob.size);
         let mut refused = false;
-        if !whole && !session.refuses_ranges() {
-            let answer = self.ask_for_blob(session, blob, Some(range)).await?;
+        if !whole && !holder.refuses_ranges() {
+            let answer = self.ask_for_blob(holder, blob, Some(range)).await?;
             match answer.status() {
                 StatusCode::OK => return Ok((answer, None)),
                 StatusCode::PARTIAL_CONTENT => {
@@ -150,25 +149,25 @@ impl Remote {
             answer.discard().await;
         }
         let wanted = [StatusCode::OK, StatusCode::PARTIAL_CONTENT];
-        let answer = self.ask_for_blob(session, blob, None).await?.expect(&wanted).await?;
+        let answer = self.ask_for_blob(holder, blob, None).await?.expect(&wanted).await?;
         if answer.status() == StatusCode::PARTIAL_CONTENT
             && content_range(&answer).is_none_or(|(part, _)| part != (0..blob.size))
         {
             return Err(RegistryError::Header { name: "Content-Range", url: answer.url.clone() });
         }
         if refused {
-            session.refuse_ranges();
+            holder.refuse_ranges();
         }
         Ok((answer, None))
     }
 
-    async fn blob_at(
+    pub(crate) async fn blob_at(
         &self,
-        session: &Session,
+        holder: &Holder<'_>,
         blob: &Descriptor,
         range: &Range<u64>,
     ) -> Result<(Range<u64>, Option<u64>, Body), RegistryError> {
-        let (answer, sent) = self.ask_for_range(session, blob, range).await?;
+        let (answer, sent) = self.ask_for_range(holder, blob, range).await?;
         let (part, total) = sent.unwrap_or_else(|| (0..blob.size, answer.length()));
         if let Some(actual) = total.filter(|&total| total != blob.size) {
             let (digest, expected) = (blob.digest.clone(), blob.size);
@@ -326,7 +325,7 @@ fn parse_content_range(value: &str) -> Option<Sent> {
 type Chunks = stream::BoxStream<'static, reqwest::Result<Bytes>>;
 
 /// A body with a known length that notices when nothing comes.
-struct Body {
+pub(crate) struct Body {
     chunks: Chunks,
     url: String,
     length: u64,

@@ -13,11 +13,12 @@ use spec::Repository;
 use tokio::sync::OnceCell;
 
 use crate::{
-    Credentials, RegistryConfig, RegistryError, Remote, Wait,
+    Caller, Credentials, RegistryConfig, RegistryError, Remote, Wait,
     config::Rules,
     credentials::Purse,
     dns::SystemResolver,
     endpoint::{Endpoint, TlsFiles},
+    foreign::Guard,
     hosts::{self, HostsFile},
     places::{self, Place, Security, Setting, is_hub},
     remote::Candidate,
@@ -67,6 +68,7 @@ impl Access {
 pub struct Client {
     inner: Arc<Inner>,
     listener: Option<Arc<Listener>>,
+    caller: Arc<Caller>,
 }
 
 struct Inner {
@@ -87,6 +89,8 @@ struct Wire {
     material: Material,
     any_certificate: bool,
     connect: Duration,
+    /// Whether only public addresses are connected to.
+    guarded: bool,
 }
 
 impl fmt::Debug for Client {
@@ -108,21 +112,27 @@ impl Client {
             plain: Mutex::default(),
             tokens: Arc::default(),
         };
-        Ok(Self { inner: Arc::new(inner), listener: None })
+        Ok(Self { inner: Arc::new(inner), listener: None, caller: Arc::default() })
     }
 
     /// Returns the same client for an operation that wants to hear, once each, of the waits that hosts ask for while it
     /// asks them.
     #[must_use]
     pub fn listening(&self, tell: impl Fn(Wait) + Send + Sync + 'static) -> Self {
-        Self { inner: Arc::clone(&self.inner), listener: Some(Arc::new(Listener::new(tell))) }
+        Self { listener: Some(Arc::new(Listener::new(tell))), ..self.clone() }
+    }
+
+    /// Returns the same client for an operation on somebody's behalf, which registries are told of.
+    #[must_use]
+    pub fn on_behalf_of(&self, caller: Caller) -> Self {
+        Self { caller: Arc::new(caller), ..self.clone() }
     }
 
     /// Returns a client that takes one more registry for insecure. It shares no connections with this one.
     pub fn also_insecure(&self, registry: &str) -> Result<Self, RegistryError> {
         let mut config = self.inner.config.clone();
         config.insecure.push(registry.to_owned());
-        Self::new(config)
+        Ok(Self { caller: Arc::clone(&self.caller), ..Self::new(config)? })
     }
 
     /// Returns what can be asked of one repository, with `credentials` for the repository's registry.
@@ -266,6 +276,15 @@ impl Client {
         self.endpoint(Place::host(url)).await
     }
 
+    /// Returns what can be asked of a host that a layer's manifest names.
+    pub(crate) async fn foreign_endpoint(&self, url: &Url) -> Result<Arc<Endpoint>, RegistryError> {
+        self.endpoint(Place::foreign(url)).await
+    }
+
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.inner.rules
+    }
+
     /// Says whether another registry stands in for Docker Hub.
     pub(crate) fn has_own_hub(&self) -> bool {
         self.inner.config.hub_endpoint.is_some()
@@ -283,6 +302,7 @@ impl Client {
             material: self.material(&place).await?,
             any_certificate: place.security != Security::Verified,
             connect,
+            guarded: place.foreign,
         };
         let files = TlsFiles::of(&wire.material);
         let response = if place.mirror {
@@ -290,7 +310,12 @@ impl Client {
         } else {
             config.response_timeout
         };
+        let caller = if place.foreign { Arc::default() } else { Arc::clone(&self.caller) };
+        let guard = || Guard::new(&self.inner.rules.artifacts, &self.inner.rules.proxies);
         Ok(Arc::new(Endpoint {
+            user_agent: caller.user_agent(&config.user_agent),
+            caller,
+            guard: place.foreign.then(guard),
             traffic: config.traffic.of(&place.written),
             waits: config.waits.clone(),
             listener: self.listener.clone(),
@@ -324,7 +349,7 @@ impl Client {
         } else {
             tls::secure(&*self.roots().await, &wire.material)?
         };
-        let client = self.connect(settings, wire.connect)?;
+        let client = self.connect(settings, &wire)?;
         let mut transports = self.transports();
         if transports.len() >= MAX_TRANSPORTS {
             transports.clear();
@@ -343,11 +368,11 @@ impl Client {
         // What is not checked needs no authorities; Docker does not even read them then.
         let checked = place.security == Security::Verified;
         let directories = if checked { self.inner.config.certs_dirs.clone() } else { Vec::new() };
-        let host = place.written.clone();
+        let (host, foreign) = (place.written.clone(), place.foreign);
         blocking(move || {
             let mut material = Material::load(&directories, &host)?;
             material.add(&settings)?;
-            Ok(material)
+            Ok(if foreign { material.without_identities() } else { material })
         })
         .await
     }
@@ -360,19 +385,24 @@ impl Client {
     fn connect(
         &self,
         settings: rustls::ClientConfig,
-        timeout: Duration,
+        wire: &Wire,
     ) -> Result<reqwest::Client, RegistryError> {
         let proxies = self.inner.rules.proxies.clone();
         let config = &self.inner.config;
-        reqwest::Client::builder()
+        let builder = if wire.guarded {
+            let guard = Guard::new(&self.inner.rules.artifacts, &proxies);
+            reqwest::Client::builder().dns_resolver(guard)
+        } else {
+            reqwest::Client::builder().dns_resolver(SystemResolver)
+        };
+        builder
             .tls_backend_preconfigured(settings)
             // Ours only: neither the environment's proxies nor the library's redirects, which know no endpoints.
             .no_proxy()
             .proxy(reqwest::Proxy::custom(move |url| proxies.proxy(url).cloned()))
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
-            .dns_resolver(SystemResolver)
-            .connect_timeout(timeout)
+            .connect_timeout(wire.connect)
             .pool_idle_timeout(IDLE)
             .tcp_keepalive(IDLE)
             .user_agent(config.user_agent.as_str())

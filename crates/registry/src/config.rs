@@ -22,6 +22,9 @@ pub struct RegistryConfig {
     /// Registries that may speak plain HTTP or have any certificate (`insecure-registries`): `host[:port]` or CIDR.
     /// `127.0.0.0/8` and `::1` always are.
     pub insecure: Vec<String>,
+    /// Registries that layers may be pushed to although they are not to be redistributed, and places that such layers may be
+    /// fetched from although their addresses are not public (`allow-nondistributable-artifacts`): `host[:port]` or CIDR.
+    pub nondistributable: Vec<String>,
     /// Directories with one directory for each registry, like `/etc/docker/certs.d`: certificates, and `hosts.toml`.
     pub certs_dirs: Vec<PathBuf>,
     /// Who knows the credentials that no caller gives, as those for mirrors. Without it such hosts are asked anonymously.
@@ -54,6 +57,7 @@ impl Default for RegistryConfig {
         Self {
             mirrors: Vec::new(),
             insecure: Vec::new(),
+            nondistributable: Vec::new(),
             certs_dirs: Vec::new(),
             credentials: None,
             user_agent: concat!("longshore/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -84,6 +88,8 @@ pub(crate) struct Rules {
     pub(crate) mirrors: Vec<Url>,
     pub(crate) hub: Url,
     pub(crate) insecure: Insecure,
+    /// Where layers that are not to be redistributed may go to and come from.
+    pub(crate) artifacts: Insecure,
     /// What is insecure where a `hosts.toml` says who is asked: this machine.
     pub(crate) local: Insecure,
     pub(crate) proxies: Proxies,
@@ -103,6 +109,7 @@ impl Rules {
             mirrors,
             hub: parse_mirror(hub)?,
             insecure: Insecure::new(&config.insecure)?,
+            artifacts: Insecure::of_artifacts(&config.nondistributable)?,
             local: Insecure::new(&[])?,
             proxies: Proxies::new(&config.proxy)?,
         })
@@ -191,6 +198,14 @@ mod tests {
         assert_eq!(with(|_| ()), "good");
         assert!(with(|config| config.mirrors.push("x".into())).starts_with("invalid mirror"));
         assert!(with(|config| config.insecure.push("-x".into())).contains("hyphen"));
+        assert_eq!(
+            with(|config| config.nondistributable.push("https://x".into())),
+            "allow-nondistributable-artifacts registry https://x should not contain '://'"
+        );
+        assert_eq!(
+            with(|config| config.nondistributable.push("-x".into())),
+            "allow-nondistributable-artifacts registry -x is not valid: invalid host \"-x\""
+        );
         assert!(with(|config| config.hub_endpoint = Some("x".into())).contains("no scheme"));
         assert!(with(|config| config.proxy.http = Some("ftp://x".into())).contains("proxy"));
     }

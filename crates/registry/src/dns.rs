@@ -55,7 +55,7 @@ impl Resolve for SystemResolver {
 }
 
 /// Returns the addresses of a host, at least one.
-async fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, LookupFailed> {
+pub(crate) async fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, LookupFailed> {
     let reason = match tokio::net::lookup_host((host, port)).await {
         Ok(addresses) => {
             let addresses: Vec<_> = addresses.collect();

@@ -6,9 +6,10 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use reqwest::{Method, Url};
 
 use crate::{
-    NOTICES, Recovery, RegistryError,
+    Caller, NOTICES, Recovery, RegistryError,
     error::MAX_RETRY_AFTER,
     fault::{RequestFailed, RequestFault},
+    foreign::Guard,
     links,
     places::Place,
     proxy::Proxies,
@@ -30,6 +31,8 @@ struct Shown<'a> {
     authorization: Option<&'a HeaderValue>,
     /// The headers that its `hosts.toml` gives it.
     headers: Option<&'a HeaderMap>,
+    /// The headers that the engine's client gives registries and their token servers.
+    meta: Option<&'a HeaderMap>,
 }
 
 /// Which redirects are followed.
@@ -65,6 +68,8 @@ pub(crate) struct Call {
     /// How often it is tried; 1 for what cannot be repeated.
     pub(crate) tries: Option<u32>,
     pub(crate) patience: Patience,
+    /// Whether its host is told who asks although it is not the endpoint's own.
+    pub(crate) told: bool,
 }
 
 impl Call {
@@ -77,6 +82,7 @@ impl Call {
             redirects: Redirects::Follow,
             tries: None,
             patience: Patience::Ordinary,
+            told: false,
         }
     }
 
@@ -114,6 +120,12 @@ impl Call {
     }
 
     #[must_use]
+    pub(crate) fn told(mut self) -> Self {
+        self.told = true;
+        self
+    }
+
+    #[must_use]
     pub(crate) fn quick(mut self) -> Self {
         self.patience = Patience::First;
         self
@@ -139,6 +151,12 @@ pub(crate) struct Endpoint {
     /// What put it here.
     pub(crate) place: Place,
     pub(crate) files: TlsFiles,
+    /// On whose behalf it is asked.
+    pub(crate) caller: Arc<Caller>,
+    /// What it sees of that, if not only our own user agent.
+    pub(crate) user_agent: Option<HeaderValue>,
+    /// Judges where it may lead to, if a stranger chose it.
+    pub(crate) guard: Option<Guard>,
 }
 
 /// The files that an endpoint's TLS is made of, for who wants to know.
@@ -264,8 +282,15 @@ impl Endpoint {
     ) -> Result<Answer, RegistryError> {
         let mut url = call.url.clone();
         let mut own = self.owns(&url);
+        let mut told = call.told;
         for _ in 0..=MAX_REDIRECTS {
-            let shown = Shown { authorization, headers: own.then(|| self.place.headers()) };
+            // As with dockerd, a token server sees what the registry does; who is redirected to sees nothing.
+            let meta = own || told;
+            let shown = Shown {
+                authorization,
+                headers: own.then(|| self.place.headers()),
+                meta: meta.then(|| self.caller.meta()),
+            };
             let answer = self.send(call, &url, shown, established).await?;
             let Some(location) = redirection(call, &answer) else { return Ok(answer) };
             let Some(next) = links::resolve(&url, &location) else {
@@ -292,6 +317,7 @@ impl Endpoint {
                 // For good: what another host redirects to is that host's idea, even if it leads back.
                 authorization = None;
                 own = false;
+                told = false;
             }
             answer.discard().await;
             url = next;
@@ -303,12 +329,22 @@ impl Endpoint {
         &self,
         call: &mut Call,
         url: &Url,
-        Shown { authorization, headers }: Shown<'_>,
+        Shown { authorization, headers, meta }: Shown<'_>,
         established: bool,
     ) -> Result<Answer, RegistryError> {
+        if let Some(guard) = &self.guard {
+            let judged = guard.check(url).await;
+            judged.map_err(|fault| self.failed((&call.method, url), fault, established))?;
+        }
         let mut request = reqwest::Request::new(call.method.clone(), url.clone());
         if let Some(headers) = headers {
             request.headers_mut().clone_from(headers);
+        }
+        for (name, value) in meta.into_iter().flatten() {
+            request.headers_mut().append(name, value.clone());
+        }
+        if let Some(agent) = &self.user_agent {
+            request.headers_mut().insert(header::USER_AGENT, agent.clone());
         }
         for (name, value) in &call.headers {
             request.headers_mut().insert(name, value.clone());

@@ -76,6 +76,22 @@ pub enum RegistryError {
         /// The part that is wrong.
         port: String,
     },
+    /// A registry of `allow-nondistributable-artifacts` has a scheme.
+    #[error("allow-nondistributable-artifacts registry {name} should not contain '://'")]
+    ArtifactsScheme {
+        /// The entry as configured.
+        name: String,
+    },
+    /// A registry of `allow-nondistributable-artifacts` is neither a host nor a network.
+    #[error("allow-nondistributable-artifacts registry {name} is not valid: invalid {part} {}", quoted(.text))]
+    ArtifactsInvalid {
+        /// The entry as configured.
+        name: String,
+        /// What of it is wrong: its host or its port.
+        part: &'static str,
+        /// The part that is wrong.
+        text: String,
+    },
     /// A proxy's address cannot be used.
     #[error("invalid proxy address `{address}`: {reason}")]
     Proxy {
@@ -404,6 +420,16 @@ pub enum RegistryError {
         /// Code and words, `401 Unauthorized`.
         status: String,
     },
+    /// A layer that is not to be redistributed is neither at the registry nor at its own URLs.
+    #[error("layer {digest} is not at the registry ({registry}), nor at its own URLs: {}", listed(.failures))]
+    Foreign {
+        /// The layer's blob.
+        digest: Digest,
+        /// What the registry said.
+        registry: Box<RegistryError>,
+        /// What became of each URL.
+        failures: Vec<ForeignFailure>,
+    },
     /// The name is one that no registry can have.
     #[error("Get \"https:/v2/\": http: no Host in request URL")]
     NoDomain,
@@ -441,6 +467,19 @@ impl Recovery {
     }
 }
 
+/// Why a layer's own URL did not help.
+#[derive(Debug)]
+pub struct ForeignFailure {
+    /// The URL and the reason.
+    pub reason: String,
+    /// Whether another try may help.
+    pub retry: bool,
+}
+
+fn listed(failures: &[ForeignFailure]) -> String {
+    failures.iter().map(|failure| &*failure.reason).collect::<Vec<_>>().join("; ")
+}
+
 impl RegistryError {
     /// Decides whether an error is worth a retry. This is the only place that does.
     ///
@@ -449,6 +488,7 @@ impl RegistryError {
         const RETRY: Recovery = Recovery::Retry { after: None };
         match self.decisive() {
             Self::Request(failed) => failed.recovery(),
+            Self::Foreign { failures, .. } if failures.iter().any(|failure| failure.retry) => RETRY,
             Self::Refused(refusal) => Recovery::of_status(refusal.status, refusal.retry_after),
             Self::Stalled { .. }
             | Self::Interrupted { .. }

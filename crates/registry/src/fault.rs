@@ -65,6 +65,7 @@ impl RequestFailed {
             },
             RequestFault::NoBasicCredentials
             | RequestFault::TooManyRedirects
+            | RequestFault::PrivateAddress { .. }
             | RequestFault::Redirect { .. }
             | RequestFault::BadRealm { .. }
             | RequestFault::ProxyLogin { .. }
@@ -100,6 +101,14 @@ pub enum RequestFault {
         proxied: bool,
         /// What the resolver said.
         lookup: LookupFailed,
+    },
+    /// The host is one that may not be asked.
+    #[error("{address} {why}")]
+    PrivateAddress {
+        /// The host's address.
+        address: std::net::IpAddr,
+        /// The reason.
+        why: &'static str,
     },
     /// The host does not take connections.
     #[error("{}dial tcp {address}: {reason}", via(*.proxied))]

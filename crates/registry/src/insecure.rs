@@ -1,4 +1,4 @@
-//! Which registries may speak plain HTTP or show any certificate.
+//! Which registries may speak plain HTTP or show any certificate, and other lists of hosts and networks.
 
 use std::net::IpAddr;
 
@@ -39,8 +39,8 @@ impl Network {
     }
 }
 
-/// The registries configured as insecure, and the loopback networks.
-#[derive(Debug)]
+/// The registries configured as insecure, and the loopback networks; or those of another list of this form.
+#[derive(Clone, Debug)]
 pub(crate) struct Insecure {
     hosts: Vec<String>,
     networks: Vec<Network>,
@@ -54,6 +54,43 @@ impl Insecure {
             insecure.add(entry)?;
         }
         Ok(insecure)
+    }
+
+    /// Reads `allow-nondistributable-artifacts`, with dockerd's messages. No address goes without saying.
+    pub(crate) fn of_artifacts(entries: &[String]) -> Result<Self, RegistryError> {
+        let mut named = Self { hosts: Vec::new(), networks: Vec::new() };
+        for entry in entries {
+            if entry.contains("://") {
+                return Err(RegistryError::ArtifactsScheme { name: entry.clone() });
+            }
+            if let Some(network) = Network::parse(entry) {
+                named.networks.push(network);
+                continue;
+            }
+            check_host(entry, entry).map_err(|error| {
+                let (part, text) = match error {
+                    RegistryError::InsecurePort { port, .. } => ("port", port),
+                    _ => ("host", split_host_port(entry).0.to_owned()),
+                };
+                RegistryError::ArtifactsInvalid { name: entry.clone(), part, text }
+            })?;
+            named.hosts.push(entry.clone());
+        }
+        Ok(named)
+    }
+
+    /// Says whether an address is in one of the networks, or listed by itself.
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        let listed = |host: &String| {
+            split_host_port(host).0.parse::<IpAddr>().is_ok_and(|host| host == address)
+        };
+        self.networks.iter().any(|network| network.contains(address))
+            || self.hosts.iter().any(listed)
+    }
+
+    /// Says whether a host is listed by its name, with whatever port.
+    pub(crate) fn names(&self, host: &str) -> bool {
+        self.hosts.iter().any(|listed| split_host_port(listed).0.eq_ignore_ascii_case(host))
     }
 
     fn add(&mut self, entry: &str) -> Result<(), RegistryError> {

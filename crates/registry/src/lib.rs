@@ -41,6 +41,7 @@
 mod answers;
 mod backoff;
 mod blobs;
+mod caller;
 mod challenge;
 mod check;
 mod client;
@@ -52,6 +53,7 @@ mod endpoint;
 mod error;
 mod fault;
 mod fields;
+mod foreign;
 mod hosts;
 mod insecure;
 mod links;
@@ -77,6 +79,7 @@ pub const NOTICES: &str = "registry::notices";
 
 pub use answers::FailedEverywhere;
 pub use blobs::{BlobStream, Presence};
+pub use caller::Caller;
 pub use check::{Checked, EndpointCheck, Probe, RegistryCheck, TlsCheck};
 pub use client::{Access, Client};
 pub use config::RegistryConfig;

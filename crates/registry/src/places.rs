@@ -38,6 +38,8 @@ pub(crate) struct Place {
     /// What a proxy for many registries is told: which one is meant.
     pub(crate) namespace: Option<String>,
     pub(crate) setting: Setting,
+    /// Whether a stranger chose it, so that it must have a public address and sees nothing of ours.
+    pub(crate) foreign: bool,
 }
 
 /// What is demanded of the way to a place.
@@ -257,7 +259,13 @@ impl Place {
             settings,
             namespace: None,
             setting,
+            foreign: false,
         }
+    }
+
+    /// A host that a layer's manifest names.
+    pub(crate) fn foreign(url: &Url) -> Self {
+        Self { foreign: true, ..Self::host(url) }
     }
 
     /// A host that is no registry: its certificate is checked, and it has no settings.

@@ -77,6 +77,12 @@ impl Proxies {
         })
     }
 
+    /// Says whether a name is that of a proxy.
+    pub(crate) fn is_host(&self, name: &str) -> bool {
+        let proxies = [&self.http, &self.https].into_iter().flatten();
+        proxies.filter_map(Url::host_str).any(|host| host.eq_ignore_ascii_case(name))
+    }
+
     /// Returns the proxy for a URL, or nothing if the request goes straight to its host.
     pub(crate) fn proxy(&self, url: &Url) -> Option<&Url> {
         let proxy = if url.scheme() == "https" { self.https.as_ref() } else { self.http.as_ref() }?;

@@ -101,6 +101,15 @@ impl Remote {
         &self.inner.repository
     }
 
+    pub(crate) fn client(&self) -> &Client {
+        &self.inner.client
+    }
+
+    /// Describes a server that is none of the endpoints.
+    pub(crate) fn stranger(&self, url: String) -> Source {
+        Source { url, mirror: false, index: self.inner.candidates.len() }
+    }
+
     /// Returns the repository and who is asked for it, for logs.
     pub fn describe(&self) -> String {
         let url = self.inner.first().map_or("nobody", |candidate| candidate.endpoint.base.as_str());

@@ -213,7 +213,7 @@ fn get(realm: &Url, key: &TokenKey, basic: Option<(&str, &str)>, offline: bool) 
     }
     // Who has nothing to show may be led anywhere.
     let redirects = if basic.is_some() { Redirects::SameHost } else { Redirects::Follow };
-    let mut call = Call::new(Method::GET, url).redirects(redirects).quick();
+    let mut call = Call::new(Method::GET, url).redirects(redirects).quick().told();
     if let Some((username, password)) = basic {
         call = call.header(header::AUTHORIZATION, &basic_header(username, password));
         if let Some(value) = call.headers.get_mut(header::AUTHORIZATION) {
@@ -237,6 +237,7 @@ fn post(realm: &Url, key: &TokenKey, refresh: &str) -> Call {
     Call::new(Method::POST, realm.clone())
         .redirects(Redirects::SameHost)
         .quick()
+        .told()
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .payload(Payload::Bytes(body))
 }

@@ -75,11 +75,10 @@ impl Platform {
             Some((first, rest)) => (first, Some(rest)),
             None => (input, None),
         };
-        let (os, os_version, os_features) =
-            split_os(first).ok_or_else(|| PlatformError::Os {
-                component: first.to_owned(),
-                input: input.to_owned(),
-            })?;
+        let (os, os_version, os_features) = split_os(first).ok_or_else(|| PlatformError::Os {
+            component: first.to_owned(),
+            input: input.to_owned(),
+        })?;
         let rest: Vec<&str> = rest.into_iter().flat_map(|rest| rest.split('/')).collect();
         if let Some(word) = rest.iter().find(|word| !is_word(word)) {
             return Err(PlatformError::Component {

@@ -26,6 +26,7 @@ mod interchange;
 mod inventory;
 mod manifest;
 mod mount;
+mod oddities;
 mod operate;
 mod protection;
 mod random_layers;

@@ -96,6 +96,8 @@ impl DaemonConfig {
     fn transfer(&mut self, directives: &mut Directives) -> Result<(), ConfigError> {
         self.registry_mirrors = directives.registry_mirrors.take().unwrap_or_default();
         self.insecure_registries = directives.insecure_registries.take().unwrap_or_default();
+        self.nondistributable_artifacts =
+            directives.allow_nondistributable_artifacts.take().unwrap_or_default();
         number(
             "max concurrent downloads",
             directives.max_concurrent_downloads,

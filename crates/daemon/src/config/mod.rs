@@ -118,6 +118,9 @@ pub struct DaemonConfig {
     pub registry_mirrors: Vec<String>,
     /// Names or networks of registries that may be reached over plain HTTP or without a valid certificate.
     pub insecure_registries: Vec<String>,
+    /// Registries that layers may be pushed to although they are not to be redistributed, and places that such layers may be
+    /// fetched from although their addresses are not public.
+    pub nondistributable_artifacts: Vec<String>,
     /// Layers downloaded at the same time.
     pub max_concurrent_downloads: usize,
     /// Layers uploaded at the same time.
@@ -167,6 +170,7 @@ impl DaemonConfig {
             keep_blobs: true,
             registry_mirrors: Vec::new(),
             insecure_registries: Vec::new(),
+            nondistributable_artifacts: Vec::new(),
             max_concurrent_downloads: limits.downloads,
             max_concurrent_uploads: limits.uploads,
             max_download_attempts: limits.attempts,
@@ -222,6 +226,7 @@ impl DaemonConfig {
         RegistryConfig {
             mirrors: self.registry_mirrors.clone(),
             insecure: self.insecure_registries.clone(),
+            nondistributable: self.nondistributable_artifacts.clone(),
             certs_dirs: self.certs_dirs.clone(),
             user_agent: format!("longshore/{version}"),
             proxy: ProxyConfig {
@@ -242,6 +247,7 @@ impl DaemonConfig {
             self.features.iter().map(|(name, on)| format!("{name}:{on}")).collect();
         let timeout = self.shutdown_timeout.map_or(-1, |timeout| timeout.as_secs().cast_signed());
         [
+            ("allow-nondistributable-artifacts", list(&self.nondistributable_artifacts)),
             ("debug", self.debug.to_string()),
             ("features", format!("map[{}]", features.join(" "))),
             ("insecure-registries", list(&self.insecure_registries)),

@@ -4,6 +4,7 @@ use api::image::{ImageDeleted, ImageSummary};
 use api::{ApiVersion, Filters, decode_platform};
 use engine::{ListFilters, ListOptions, PullRequest, PushRequest, RemoveOptions, Removed};
 use http::StatusCode;
+use registry::Caller;
 use spec::{Digest, Reference, Tag};
 
 use super::Answer;
@@ -25,6 +26,7 @@ pub(super) async fn create(daemon: &Daemon, call: &Call) -> Answer {
         reference,
         platform,
         credentials: header_credentials(call),
+        caller: Caller::of_request(&call.headers),
     };
     let engine = daemon.engine().clone();
     Operation::start(|progress| async move { engine.pull(request, progress).await }).answer().await
@@ -151,6 +153,7 @@ pub(super) fn push(daemon: &Daemon, call: &Call, name: &str) -> Answer {
         tag: reference.tag().cloned(),
         platform,
         credentials: header_credentials(call),
+        caller: Caller::of_request(&call.headers),
     };
     let engine = daemon.engine().clone();
     Ok(Operation::start(|progress| async move { engine.push(request, progress).await })

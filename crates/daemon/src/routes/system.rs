@@ -152,7 +152,7 @@ fn describe(
         os_type: Platform::host().os,
         architecture: host.machine.clone(),
         index_server_address: INDEX_SERVER.to_owned(),
-        registry_config: Some(registries(config)),
+        registry_config: Some(registries(config, version)),
         n_cpu: host.cpus,
         mem_total: host.memory,
         docker_root_dir: root,
@@ -171,7 +171,11 @@ fn describe(
 }
 
 /// How registries are reached, as dockerd lists it: networks by themselves, names as registries that are not secure.
-fn registries(config: &DaemonConfig) -> RegistryConfig {
+fn registries(config: &DaemonConfig, version: ApiVersion) -> RegistryConfig {
+    let (artifact_networks, artifact_names): (Vec<_>, Vec<_>) =
+        config.nondistributable_artifacts.iter().cloned().partition(|name| name.contains('/'));
+    // Newer daemons do not know them any more.
+    let told = |list: Vec<String>| (!version.at_least(49) || !list.is_empty()).then_some(list);
     let mut networks = vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()];
     let hub = IndexConfig {
         name: "docker.io".to_owned(),
@@ -191,6 +195,8 @@ fn registries(config: &DaemonConfig) -> RegistryConfig {
         }
     }
     RegistryConfig {
+        allow_nondistributable_artifacts_cidrs: told(artifact_networks),
+        allow_nondistributable_artifacts_hostnames: told(artifact_names),
         insecure_registry_cidrs: networks,
         index_configs: registries,
         mirrors: config.registry_mirrors.clone(),

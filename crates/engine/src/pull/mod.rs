@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use registry::{Access, Credentials, RegistryError, Remote};
+use registry::{Access, Caller, Credentials, RegistryError, Remote};
 use spec::{Digest, ImageConfig, ImageId, Platform, Reference};
 use store::{Commit, DriverKind, Lease, NewImage, SmallBlob};
 
@@ -38,6 +38,8 @@ pub struct PullRequest {
     pub platform: Option<Platform>,
     /// For the registry that the reference names, and for no other host.
     pub credentials: Credentials,
+    /// On whose behalf the registry is asked.
+    pub caller: Caller,
 }
 
 impl Engine {
@@ -51,6 +53,7 @@ impl Engine {
         }
         let remote = self
             .client_for(&progress)
+            .on_behalf_of(request.caller.clone())
             .remote(&repository, &request.credentials, Access::Pull)
             .await
             .map_err(EngineError::Registry)?;

@@ -65,6 +65,10 @@ pub(super) struct Job {
 
 impl Job {
     async fn run(self) -> Result<Descriptor> {
+        if let Some(known) = self.layer.known.as_ref().filter(|known| self.push.leaves(known)) {
+            self.watchers.report(LayerState::SkippedForeignLayer);
+            return Ok(known.clone());
+        }
         let network = self.push.engine.network();
         let _turn = self.watchers.turn(&network.uploads).await?;
         if let Some(known) = &self.layer.known

@@ -163,6 +163,9 @@ impl Document {
         let layers: Vec<Descriptor> = layers
             .iter()
             .map(|layer| {
+                if !layer.descriptor.urls.is_empty() {
+                    return layer.descriptor.clone();
+                }
                 let compression = layer.descriptor.media_type.layer_compression();
                 let media_type = layer_type(is_oci, compression.unwrap_or(LayerCompression::Gzip));
                 Descriptor::new(media_type, layer.descriptor.digest.clone(), layer.descriptor.size)

@@ -11,7 +11,7 @@ mod upload;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
-use registry::{Access, Credentials, RegistryError, Remote, Target};
+use registry::{Access, Caller, Credentials, RegistryError, Remote, Target};
 use spec::{Descriptor, ImageId, Platform, Reference, Repository, Tag};
 use store::{Commit, HmacKey, Image, Lease, NewImage, SmallBlob, Source};
 
@@ -34,6 +34,8 @@ pub struct PushRequest {
     pub platform: Option<Platform>,
     /// For the registry that the repository names, and for no other host.
     pub credentials: Credentials,
+    /// On whose behalf the registry is asked.
+    pub caller: Caller,
 }
 
 impl Engine {
@@ -45,10 +47,11 @@ impl Engine {
         }
         progress.report(ProgressEvent::Pushing { repository: repository.to_string() });
         let references = self.associations(&repository).await?;
+        let client = self.client_for(&progress).on_behalf_of(request.caller.clone());
         let push = Arc::new(Push {
             engine: self.clone(),
-            remote: self
-                .client_for(&progress)
+            takes_foreign_layers: client.allows_nondistributable(repository.domain()).await,
+            remote: client
                 .remote(&repository, &request.credentials, Access::Push)
                 .await
                 .map_err(refused)?,
@@ -86,6 +89,8 @@ impl Engine {
 struct Push {
     engine: Engine,
     remote: Remote,
+    /// Whether layers that are not to be redistributed may go to the registry.
+    takes_foreign_layers: bool,
     request: PushRequest,
     key: HmacKey,
     lease: Arc<Lease>,
@@ -169,6 +174,11 @@ impl Push {
         .await
     }
 
+    /// Says whether a layer is left to the URLs that its manifest gives.
+    fn leaves(&self, layer: &Descriptor) -> bool {
+        !self.takes_foreign_layers && !layer.urls.is_empty()
+    }
+
     /// Uploads the config unless the registry has it.
     async fn config(&self, descriptor: &Descriptor, image: &Image) -> Result<()> {
         let known = self.remote.blob_presence(&descriptor.digest).await.map_err(refused)?;
@@ -188,19 +198,23 @@ impl Push {
         let (store, lease) = (self.engine.store().clone(), Arc::clone(&self.lease));
         let (image, id) = (Arc::clone(image), image.id.clone());
         let (repository, key) = (self.request.repository.clone(), self.key.clone());
+        let takes_foreign_layers = self.takes_foreign_layers;
         blocking(move || {
+            let leaves = |layer: &Descriptor| !takes_foreign_layers && !layer.urls.is_empty();
             let source = |layer: PushedLayer| {
                 let digest = layer.descriptor.digest;
                 let hmac = key.sign(&digest, &repository);
                 (layer.diff_id, Source { digest, repository: repository.clone(), hmac })
             };
+            // What was left to its own URLs is not at the registry.
+            let layers = layers.into_iter().filter(|layer| !leaves(&layer.descriptor));
             let manifests = vec![document.descriptor()];
             let mut commit = Commit {
                 small_blobs: vec![SmallBlob {
                     digest: document.digest.clone(),
                     bytes: document.bytes,
                 }],
-                sources: layers.into_iter().map(source).collect(),
+                sources: layers.map(source).collect(),
                 image: Some(NewImage {
                     id: id.clone(),
                     config: image.config.bytes().clone(),

@@ -11,6 +11,7 @@ mod auth;
 mod blobs;
 mod check;
 mod endpoints;
+mod foreign;
 mod hosts;
 mod login;
 mod manifests;

@@ -1,0 +1,319 @@
+//! Layers that registries may not redistribute: their manifest says where they are.
+//!
+//! # Trust
+//! Whoever made the manifest chose the URLs, and this machine can reach what they cannot. So nothing but public addresses is asked,
+//! unless `allow-nondistributable-artifacts` names host or network: each address is judged when it is connected to, for redirects
+//! as for the first host. No credentials, client certificates or headers of callers go there, and what comes is checked against size
+//! and digest as any blob is.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
+
+use http::Method;
+use reqwest::Url;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use spec::Descriptor;
+
+use crate::blobs::BlobStream;
+use crate::endpoint::{Call, Endpoint, Redirects};
+use crate::error::ForeignFailure;
+use crate::fault::{RequestFault, host_and_port};
+use crate::insecure::Insecure;
+use crate::proxy::Proxies;
+use crate::redact;
+use crate::session::Session;
+use crate::transport::Answer;
+use crate::{Client, LookupFailed, Recovery, RegistryError, Remote, dns};
+
+/// The most URLs of one layer that are asked. Real manifests give one.
+const MAX_URLS: usize = 8;
+
+/// Who is asked for a blob.
+pub(crate) enum Holder<'a> {
+    /// A registry.
+    Registry(&'a Session),
+    /// Another server.
+    Elsewhere(&'a Endpoint, &'a Url),
+}
+
+impl Holder<'_> {
+    /// Sends a request for a blob; `url` is where a registry has it.
+    pub(crate) async fn ask(
+        &self,
+        url: impl FnOnce(&Session) -> Url,
+        range: Option<&Range<u64>>,
+    ) -> Result<Answer, RegistryError> {
+        let ranged = |call: Call| match range {
+            Some(range) => {
+                let bytes = format!("bytes={}-{}", range.start, range.end - 1);
+                call.header(http::header::RANGE, &bytes)
+            }
+            None => call,
+        };
+        match self {
+            Self::Registry(session) => {
+                let call = Call::new(Method::GET, url(session)).redirects(Redirects::Anywhere);
+                session.send(ranged(call)).await
+            }
+            Self::Elsewhere(endpoint, url) => {
+                let mut call = ranged(Call::new(Method::GET, (*url).clone()));
+                endpoint.exchange(&mut call, None, false).await
+            }
+        }
+    }
+
+    /// Says whether parts of blobs are known to be refused.
+    pub(crate) fn refuses_ranges(&self) -> bool {
+        matches!(self, Self::Registry(session) if session.refuses_ranges())
+    }
+
+    /// Remembers that parts of blobs are refused.
+    pub(crate) fn refuse_ranges(&self) {
+        if let Self::Registry(session) = self {
+            session.refuse_ranges();
+        }
+    }
+}
+
+impl Client {
+    /// Says whether layers that are not to be redistributed may be pushed to a registry.
+    pub async fn allows_nondistributable(&self, registry: &str) -> bool {
+        self.rules().artifacts.covers(registry).await
+    }
+}
+
+impl Remote {
+    /// Asks the URLs of a layer for what the registry has not got, in order.
+    pub(crate) async fn elsewhere(
+        &self,
+        blob: &Descriptor,
+        range: &Range<u64>,
+        refused: RegistryError,
+    ) -> Result<BlobStream, RegistryError> {
+        let answered = matches!(
+            &refused,
+            RegistryError::Refused(refusal)
+                if (400..500).contains(&refusal.status) && !matches!(refusal.status, 401 | 429)
+        );
+        if blob.urls.is_empty() || !answered {
+            return Err(refused);
+        }
+        let mut failures = Vec::new();
+        for text in blob.urls.iter().take(MAX_URLS) {
+            match self.from_url(text, blob, range).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => {
+                    tracing::debug!(layer = %blob.digest, %error, "a foreign URL did not help");
+                    let retry = matches!(error.recovery(), Recovery::Retry { .. });
+                    let shown = redact::clean(text.rsplit('@').next().unwrap_or_default(), 256);
+                    let reason = match error {
+                        RegistryError::Refused(refusal) => format!("{shown}: {}", refusal.status),
+                        error => format!("{shown}: {error}"),
+                    };
+                    failures.push(ForeignFailure { reason, retry });
+                }
+            }
+        }
+        let registry = Box::new(refused);
+        Err(RegistryError::Foreign { digest: blob.digest.clone(), registry, failures })
+    }
+
+    async fn from_url(
+        &self,
+        text: &str,
+        blob: &Descriptor,
+        range: &Range<u64>,
+    ) -> Result<BlobStream, RegistryError> {
+        let bad = |reason: &str| RegistryError::DownloadUrl {
+            url: redact::clean(text.rsplit('@').next().unwrap_or_default(), 256),
+            reason: reason.to_owned(),
+        };
+        let mut url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(bad("its scheme is neither http nor https"));
+        }
+        // Cannot fail: the URL has a host. Whoever made the manifest has no password to give.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        let endpoint = self.client().foreign_endpoint(&url).await?;
+        tracing::info!(layer = %blob.digest, url = %redact::shown(&url), "layer asked for at its own URL");
+        let (part, size_total, body) =
+            self.blob_at(&Holder::Elsewhere(&endpoint, &url), blob, range).await?;
+        let (source, ranged) = (self.stranger(redact::shown(&url)), part.start == range.start);
+        Ok(BlobStream { ranged, part, size_total, source, body })
+    }
+}
+
+/// Judges the addresses that URLs of layers lead to.
+#[derive(Clone, Debug)]
+pub(crate) struct Guard {
+    allowed: Insecure,
+    proxies: Proxies,
+}
+
+const NOT_PUBLIC: &str =
+    "is no public address, and allow-nondistributable-artifacts does not name it";
+
+impl Guard {
+    pub(crate) fn new(allowed: &Insecure, proxies: &Proxies) -> Self {
+        Self { allowed: allowed.clone(), proxies: proxies.clone() }
+    }
+
+    fn allows(&self, host: &str, address: IpAddr) -> bool {
+        is_public(address) || self.allowed.names(host) || self.allowed.contains(address)
+    }
+
+    /// Judges a URL as far as it can be before anybody is connected to: an address in it, and what a proxy will be asked for.
+    pub(crate) async fn check(&self, url: &Url) -> Result<(), RequestFault> {
+        let (host, _) = host_and_port(url);
+        let addresses = match host.parse::<IpAddr>() {
+            Ok(address) => vec![address],
+            Err(_) if self.proxies.proxy(url).is_some() => {
+                dns::addresses(&host).await.iter().map(std::net::SocketAddr::ip).collect()
+            }
+            // The resolver judges what is connected to.
+            Err(_) => Vec::new(),
+        };
+        match addresses.into_iter().find(|address| !self.allows(&host, *address)) {
+            None => Ok(()),
+            Some(address) => Err(RequestFault::PrivateAddress { address, why: NOT_PUBLIC }),
+        }
+    }
+}
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = self.clone();
+        Box::pin(async move {
+            let host = name.as_str();
+            let found = dns::lookup(host, 0).await?;
+            if guard.proxies.is_host(host) {
+                return Ok(Box::new(found.into_iter()) as Addrs);
+            }
+            let first = found.first().map(std::net::SocketAddr::ip);
+            let allowed: Vec<_> =
+                found.into_iter().filter(|found| guard.allows(host, found.ip())).collect();
+            match first.filter(|_| allowed.is_empty()) {
+                None => Ok(Box::new(allowed.into_iter()) as Addrs),
+                Some(first) => {
+                    let reason = format!("{first} {NOT_PUBLIC}");
+                    let refused = LookupFailed { host: host.to_owned(), server: None, reason };
+                    Err(refused.into())
+                }
+            }
+        })
+    }
+}
+
+/// Says whether an address is one of the internet: not of this machine, its networks, or a purpose of its own.
+fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let special = matches!(
+        (a, b, c),
+        (0 | 10 | 127 | 224..=255, _, _)
+            | (100, 64..=127, _)
+            | (169, 254, _)
+            | (172, 16..=31, _)
+            | (192, 0, 0 | 2)
+            | (192, 88, 99)
+            | (192, 168, _)
+            | (198, 18..=19, _)
+            | (198, 51, 100)
+            | (203, 0, 113)
+    );
+    !special
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let within = |high: u16, low: u16| {
+        let [[a, b], [c, d]] = [high.to_be_bytes(), low.to_be_bytes()];
+        is_public_v4(Ipv4Addr::new(a, b, c, d))
+    };
+    match address.segments() {
+        // Translated to, or tunnelled to, an IPv4 address.
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => within(high, low),
+        // Documentation, Teredo and other assignments for a purpose.
+        [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false,
+        // All that is global is in here.
+        [0x2000..=0x3fff, ..] => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_addresses_are_told_from_all_others() {
+        for (address, public) in [
+            ("8.8.8.8", true),
+            ("100.63.255.255", true),
+            ("172.15.0.1", true),
+            ("172.32.0.1", true),
+            ("192.0.1.1", true),
+            ("223.255.255.255", true),
+            ("2606:4700::1111", true),
+            ("2001:4860:4860::8888", true),
+            ("64:ff9b::808:808", true),
+            ("0.0.0.0", false),
+            ("10.1.2.3", false),
+            ("100.64.0.1", false),
+            ("127.0.0.1", false),
+            ("169.254.169.254", false),
+            ("172.16.0.1", false),
+            ("172.31.255.255", false),
+            ("192.168.1.1", false),
+            ("198.19.0.1", false),
+            ("224.0.0.1", false),
+            ("255.255.255.255", false),
+            ("::", false),
+            ("::1", false),
+            ("::ffff:127.0.0.1", false),
+            ("::ffff:10.0.0.1", false),
+            ("::7f00:1", false),
+            ("64:ff9b::a9fe:a9fe", false),
+            ("64:ff9b:1::1", false),
+            ("2002:7f00:1::", false),
+            ("2001::1", false),
+            ("2001:db8::1", false),
+            ("fc00::1", false),
+            ("fd12::1", false),
+            ("fe80::1", false),
+            ("ff02::1", false),
+        ] {
+            assert_eq!(is_public(address.parse().unwrap()), public, "{address}");
+        }
+    }
+
+    #[tokio::test]
+    async fn urls_are_judged_in_every_spelling_of_an_address() {
+        let allowed =
+            ["10.0.0.0/8".to_owned(), "intra.corp:8080".to_owned(), "[fd00::1]:80".to_owned()];
+        let allowed = Insecure::of_artifacts(&allowed).unwrap();
+        let guard = Guard::new(&allowed, &Proxies::new(&crate::ProxyConfig::default()).unwrap());
+        for (url, fine) in [
+            ("https://8.8.8.8/x", true),
+            ("http://10.9.8.7/x", true),
+            ("http://[fd00::1]:80/x", true),
+            ("http://127.0.0.1/x", false),
+            ("http://127.1/x", false),
+            ("http://2130706433/x", false),
+            ("http://0x7f.0.0.1/x", false),
+            ("http://[::ffff:169.254.169.254]/x", false),
+            ("http://[::1]:80/x", false),
+        ] {
+            let judged = guard.check(&Url::parse(url).unwrap()).await;
+            assert_eq!(judged.is_ok(), fine, "{url}");
+        }
+        assert!(guard.allows("intra.corp", "192.168.0.1".parse().unwrap()));
+        assert!(!guard.allows("other.corp", "192.168.0.1".parse().unwrap()));
+    }
+}
