@@ -100,7 +100,7 @@ impl Remote {
         }
         let mut failures = Vec::new();
         for text in blob.urls.iter().take(MAX_URLS) {
-            match self.from_url(text, blob, range).await {
+            match self.blob_by_url(text, blob, range).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => {
                     tracing::debug!(layer = %blob.digest, %error, "a foreign URL did not help");
@@ -118,7 +118,7 @@ impl Remote {
         Err(RegistryError::Foreign { digest: blob.digest.clone(), registry, failures })
     }
 
-    async fn from_url(
+    async fn blob_by_url(
         &self,
         text: &str,
         blob: &Descriptor,

@@ -176,16 +176,13 @@ impl Platform {
         if self.os != "windows" {
             return offered.as_ref() == Some(&wanted);
         }
-        fn build(version: &str) -> Vec<&str> {
-            version.split('.').take(3).collect()
-        }
-        offered.is_none_or(|offered| build(&wanted) == build(&offered))
+        offered.is_none_or(|offered| wanted.split('.').take(3).eq(offered.split('.').take(3)))
     }
 
     /// Returns the platform in the form that [`Platform::parse`] takes, with the version and features of the operating system.
     pub fn specifier(&self) -> String {
         let version = self.os_version.as_deref().unwrap_or_default();
-        let features: String = self.os_features.iter().map(|name| format!("+{name}")).collect();
+        let features: String = self.os_features.iter().flat_map(|name| ["+", name]).collect();
         let text = self.to_string();
         match text.split_once('/') {
             Some((os, rest)) if !(version.is_empty() && features.is_empty()) => {

@@ -10,7 +10,7 @@ use test_support::servers::LocalRegistry;
 use test_support::tar::Entry;
 use tokio::runtime::Runtime;
 
-use super::support::{Home, files_below};
+use super::support::{Home, files_below, run};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -311,5 +311,53 @@ fn archives_name_their_images_in_every_way() {
         let format = "{{.Repository}}:{{.Tag}}@{{.Digest}}";
         let listed = home.run(&["images", "--digests", "--format", format]).success();
         assert_eq!(listed.trim_end(), expected, "{annotation}={name} {tags:?}");
+    }
+}
+
+#[test]
+fn layers_that_are_not_to_be_redistributed_stay_where_they_are() {
+    let registry = Registry::start();
+    let (mut parts, image) = parts("foreign");
+    let config = parts.config.to_string();
+    parts.manifest["config"]["size"] = config.len().into();
+    parts.manifest["config"]["digest"] = registry.blob(config.into()).to_string().into();
+    let port = registry.server.address().port();
+    let layer = &mut parts.manifest["layers"][0];
+    layer["mediaType"] = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip".into();
+    layer["urls"] = json!([format!("http://localhost:{port}/elsewhere")]);
+    let digest = registry.document("1", MANIFEST, &parts.manifest.to_string());
+    let bytes = Bytes::from(image.layers[0].blob.read().unwrap());
+    let layer = Digest::sha256(&bytes);
+    registry.server.on("GET", "/elsewhere", [Answer::status(200).body(bytes)]);
+
+    let home = Home::new();
+    let file = home.path().join("daemon.json");
+    let run_allowing = |named: &[&str], arguments: &[&str]| {
+        let text = json!({ "allow-nondistributable-artifacts": named }).to_string();
+        std::fs::write(&file, text).unwrap();
+        run(home.longshore().arg("--config-file").arg(&file).args(arguments), "")
+    };
+    let name = format!("{}/app:1", registry.server.host());
+    let error = run_allowing(&[], &["pull", &name]).failure();
+    assert!(error.contains("is no public address"), "{error}");
+    run_allowing(&["localhost"], &["pull", &name]).success();
+    let told = run_allowing(&["localhost"], &["info", "-f", "{{json .RegistryConfig}}"]).success();
+    assert!(told.contains(r#""AllowNondistributableArtifactsHostnames":["localhost"]"#), "{told}");
+    home.run(&["system", "check", "--deep"]).success();
+
+    let target = LocalRegistry::start().unwrap();
+    let pushed = format!("{}/app:1", target.address());
+    let at_target = || {
+        let path = format!("/v2/app/blobs/{layer}");
+        target.client().send("HEAD", &path, &[], b"").unwrap().status
+    };
+    home.run(&["tag", &name, &pushed]).success();
+    for (named, line, status) in [
+        ("localhost", "Skipped foreign layer", 404),
+        (&*target.address().to_string(), "Pushed", 200),
+    ] {
+        let said = run_allowing(&[named], &["push", &pushed]).success();
+        assert!(said.contains(line) && said.contains(&format!("digest: {digest} ")), "{said}");
+        assert_eq!(at_target(), status, "{named}");
     }
 }
