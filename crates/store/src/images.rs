@@ -244,7 +244,8 @@ mod tests {
     fn configs_are_bounded() {
         let cache = ImageCache::default();
         for number in 0..20 {
-            let json = format!(r#"{{"config":{{"x":"{number}{}"}}}}"#, "x".repeat(1 << 20));
+            let text = format!("{number}{}", "x".repeat(1 << 20));
+            let json = format!(r#"{{"config":{{"x":"{text}"}},"rootfs":{{"type":"layers"}}}}"#);
             let config = Raw::parse(Bytes::from(json), ImageConfig::parse).unwrap();
             let id = ImageId::new(spec::Digest::sha256(number.to_string().as_bytes()));
             cache.put(&Arc::new(Image { id, config, layers: Vec::new() }));
