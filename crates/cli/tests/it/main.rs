@@ -26,6 +26,7 @@ mod interchange;
 mod inventory;
 mod manifest;
 mod mount;
+mod odd_registries;
 mod oddities;
 mod operate;
 mod protection;
