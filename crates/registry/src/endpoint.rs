@@ -7,12 +7,12 @@ use reqwest::{Method, Url};
 
 use crate::{
     Caller, NOTICES, Recovery, RegistryError,
-    error::MAX_RETRY_AFTER,
     fault::{RequestFailed, RequestFault},
     foreign::Guard,
     links,
     places::Place,
     proxy::Proxies,
+    recovery::MAX_RETRY_AFTER,
     redact,
     tls::Material,
     traffic::Counters,

@@ -5,10 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 use spec::{Digest, ReferenceError};
 
 use crate::{answers::FailedEverywhere, fault::RequestFailed, redact::quoted, refusal::Refusal};
-pub use crate::{fault::RequestFault, refusal::ApiError};
-
-/// The longest wait that a registry can ask for and get. Who asks for more is not waited for.
-pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_mins(1);
+pub use crate::{fault::RequestFault, recovery::Recovery, refusal::ApiError};
 
 /// What this crate's operations fail with. `Display` is dockerd's sentence where it has one.
 #[derive(Debug, thiserror::Error)]
@@ -421,14 +418,14 @@ pub enum RegistryError {
         status: String,
     },
     /// A layer that is not to be redistributed is neither at the registry nor at its own URLs.
-    #[error("layer {digest} is not at the registry ({registry}), nor at its own URLs: {}", listed(.failures))]
+    #[error("layer {digest} is not at the registry ({registry}), nor at its own URLs: {}", crate::foreign::listed(.failures))]
     Foreign {
         /// The layer's blob.
         digest: Digest,
         /// What the registry said.
         registry: Box<RegistryError>,
         /// What became of each URL.
-        failures: Vec<ForeignFailure>,
+        failures: Vec<crate::ForeignFailure>,
     },
     /// The name is one that no registry can have.
     #[error("Get \"https:/v2/\": http: no Host in request URL")]
@@ -439,45 +436,6 @@ pub enum RegistryError {
         /// The registry.
         host: String,
     },
-}
-
-/// What is to be done about an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recovery {
-    /// The same again may work, once `after` has passed (or a moment, if there is none).
-    Retry {
-        /// What the registry asked for; never longer than a minute.
-        after: Option<Duration>,
-    },
-    /// This endpoint cannot help, another one may. [`crate::Remote`] has tried all others by the
-    /// time its caller sees this: for the caller it means stop.
-    NextEndpoint,
-    /// Neither will help.
-    Fail,
-}
-
-impl Recovery {
-    pub(crate) fn of_status(status: u16, retry_after: Option<Duration>) -> Self {
-        match (status, retry_after) {
-            // A rate limit of hours: waiting for a minute is no help.
-            (429 | 503, Some(after)) if after > MAX_RETRY_AFTER => Self::Fail,
-            (408 | 429 | 500 | 502 | 503 | 504, after) => Self::Retry { after },
-            _ => Self::Fail,
-        }
-    }
-}
-
-/// Why a layer's own URL did not help.
-#[derive(Debug)]
-pub struct ForeignFailure {
-    /// The URL and the reason.
-    pub reason: String,
-    /// Whether another try may help.
-    pub retry: bool,
-}
-
-fn listed(failures: &[ForeignFailure]) -> String {
-    failures.iter().map(|failure| &*failure.reason).collect::<Vec<_>>().join("; ")
 }
 
 impl RegistryError {

@@ -16,7 +16,6 @@ use spec::Descriptor;
 
 use crate::blobs::BlobStream;
 use crate::endpoint::{Call, Endpoint, Redirects};
-use crate::error::ForeignFailure;
 use crate::fault::{RequestFault, host_and_port};
 use crate::insecure::Insecure;
 use crate::proxy::Proxies;
@@ -27,6 +26,19 @@ use crate::{Client, LookupFailed, Recovery, RegistryError, Remote, dns};
 
 /// The most URLs of one layer that are asked. Real manifests give one.
 const MAX_URLS: usize = 8;
+
+/// Why a layer's own URL did not help.
+#[derive(Debug)]
+pub struct ForeignFailure {
+    /// The URL and the reason.
+    pub reason: String,
+    /// Whether another try may help.
+    pub retry: bool,
+}
+
+pub(crate) fn listed(failures: &[ForeignFailure]) -> String {
+    failures.iter().map(|failure| &*failure.reason).collect::<Vec<_>>().join("; ")
+}
 
 /// Who is asked for a blob.
 pub(crate) enum Holder<'a> {

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::{
     challenge::challenges,
-    error::MAX_RETRY_AFTER,
     fault::request_words,
     fields::Fields,
+    recovery::MAX_RETRY_AFTER,
     redact::{clean, quoted},
 };
 
