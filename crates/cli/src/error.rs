@@ -260,7 +260,12 @@ impl CliError {
 
     /// Returns whether the daemon may have found the end of what it was sent too early.
     pub(crate) fn is_truncation(&self) -> bool {
-        const WORDS: [&str; 3] = ["unexpected EOF", "ends unexpectedly", "failed to decompress"];
+        const WORDS: [&str; 4] = [
+            "unexpected EOF",
+            "ends unexpectedly",
+            "failed to decompress",
+            "failed to read the layer",
+        ];
         matches!(self, CliError::Daemon { message, .. } | CliError::Stream(message)
             if WORDS.iter().any(|words| message.contains(words)))
     }

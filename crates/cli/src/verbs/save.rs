@@ -69,7 +69,11 @@ async fn receive(
 ) -> Result<(), CliError> {
     let operation = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
     let call = Call { query, operation: Some(operation.clone()), ..Call::default() };
-    let mut answer = session.client.get("/images/get", call).await?;
+    let mut answer = match session.client.get("/images/get", call).await {
+        Ok(answer) => answer,
+        // A failure that comes before the head has left the daemon takes that with it.
+        Err(error) => return Err(session.client.explain(&operation, error).await),
+    };
     loop {
         match answer.chunk().await {
             Ok(Some(chunk)) => write(&chunk)?,

@@ -8,8 +8,8 @@ use test_support::tar::Entry;
 
 use super::support::{Bench, Front, files_below, is_root};
 
-/// More than dockerd takes, and than overlayfs could put on one another.
-const MANY: usize = 600;
+/// More than dockerd takes.
+const MANY: usize = 200;
 
 fn push(registry: &LocalRegistry, layers: usize) -> String {
     let mut image = Image::builder();
