@@ -16,6 +16,7 @@ use super::Pull;
 use super::manifest::Resolved;
 use crate::download::{Blob, Download};
 use crate::engine::blocking;
+use crate::space::{self, Coming};
 use crate::transfer::Watcher;
 use crate::{EngineError, Progress, Result};
 
@@ -137,6 +138,12 @@ impl Pull<'_> {
                     absent.push(layer);
                 }
             }
+            // Before the first byte. What the plan finds beside these is looked at then.
+            let coming: Vec<_> = absent
+                .iter()
+                .map(|layer| Coming { blob: Some(&layer.digest), size: layer.size })
+                .collect();
+            space::require(&store, &coming)?;
             Ok(absent)
         })
         .await
