@@ -96,6 +96,8 @@ pub(crate) enum Empty {
     /// An image to be made of a container that the query names.
     Commit,
     Network(String),
+    /// A network that a container should join or leave.
+    NetworkMember(String),
     Volume(String),
     /// A volume that should go, of which it may be all the same whether there is one.
     RemovedVolume(String),
@@ -275,7 +277,7 @@ fn foreign(method: &Method, area: &str, rest: &str) -> Option<Route> {
         ("networks", rest) if posts => {
             let name =
                 rest.strip_suffix("/connect").or_else(|| rest.strip_suffix("/disconnect"))?;
-            empty(Empty::Network(name.to_owned()))
+            empty(Empty::NetworkMember(name.to_owned()))
         }
         ("volumes", "prune") if posts => empty(Empty::VolumesPrune),
         ("volumes", "create") => acts(Domain::Volumes),

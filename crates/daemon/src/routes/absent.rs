@@ -4,11 +4,14 @@
 //! any such thing does. What would have to do something says that Longshore does not.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use api::Filters;
 use engine::EventKind;
 use http::StatusCode;
-use serde_json::json;
+use http_body_util::{BodyExt as _, Collected, Limited};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
 
 use super::Answer;
 use crate::connection::Call;
@@ -16,6 +19,10 @@ use crate::errors::Failure;
 use crate::router::{Domain, Empty};
 use crate::{Daemon, reply};
 
+/// The largest description of a network's member that is read, in bytes: a name, aliases and addresses.
+const MAX_MEMBER_SIZE: usize = 64 * 1024;
+/// The time for it to arrive.
+const MEMBER_TIMEOUT: Duration = Duration::from_secs(10);
 /// dockerd's words outside a swarm.
 const NO_SWARM: &str = "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to \
                         connect this node to swarm and try again.";
@@ -50,7 +57,7 @@ pub(super) fn empty(daemon: &Daemon, call: &Call, question: Empty) -> Answer {
         Empty::Exec(id) => {
             return Err(Failure::not_found(format!("No such exec instance: {id}")));
         }
-        Empty::Network(name) => {
+        Empty::Network(name) | Empty::NetworkMember(name) => {
             return Err(Failure::not_found(format!("network {name} not found")));
         }
         Empty::RemovedVolume(_) if call.query.boolean("force") => {
@@ -66,6 +73,18 @@ pub(super) fn empty(daemon: &Daemon, call: &Call, question: Empty) -> Answer {
         Empty::SwarmLeave => return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, NO_PART)),
     };
     Ok(reply::json(StatusCode::OK, &document))
+}
+
+/// Answers who wants a container to join or leave a network: dockerd looks for the container first.
+pub(super) async fn member(network: &str, body: Incoming) -> Answer {
+    let body = Limited::new(body, MAX_MEMBER_SIZE).collect();
+    let body = tokio::time::timeout(MEMBER_TIMEOUT, body).await;
+    let bytes = body.ok().and_then(Result::ok).map(Collected::to_bytes).unwrap_or_default();
+    let document: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    Err(Failure::not_found(match document["Container"].as_str().filter(|name| !name.is_empty()) {
+        Some(container) => format!("No such container: {container}"),
+        None => format!("network {network} not found"),
+    }))
 }
 
 /// Refuses filters that a prune does not have: who limits one wants to be understood, also where nothing is there.

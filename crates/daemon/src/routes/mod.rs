@@ -26,7 +26,7 @@ use crate::Daemon;
 use crate::connection::{Call, discard};
 use crate::errors::Failure;
 use crate::reply::{self, Body};
-use crate::router::Route;
+use crate::router::{Empty, Route};
 
 pub(crate) use check::report as check_report;
 
@@ -38,6 +38,9 @@ pub(crate) async fn dispatch(daemon: &Daemon, mut call: Call, mut body: Incoming
     let route = std::mem::replace(&mut call.route, Route::Options);
     if route == Route::ImageCreate && call.query.get("fromImage").is_empty() {
         return import::run(daemon, &call, body).await;
+    }
+    if let Route::Empty(Empty::NetworkMember(network)) = &route {
+        return absent::member(network, body).await;
     }
     if !matches!(route, Route::Auth | Route::ImagesLoad) {
         discard(&call.headers, &mut body).await;

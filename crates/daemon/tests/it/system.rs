@@ -193,6 +193,10 @@ async fn the_container_half_reads_as_an_empty_docker() {
         let reply = house.send(method, path, &[], "").await;
         assert_eq!((reply.status, reply.message().as_str()), (status, message), "{method} {path}");
     }
+    // dockerd looks for the container first.
+    let body = r#"{"Container":"x"}"#;
+    let reply = house.send("POST", "/networks/n/disconnect", &[], body).await;
+    assert_eq!((reply.status, reply.message().as_str()), (404, "No such container: x"));
     assert_eq!(house.send("DELETE", "/volumes/v?force=1", &[], "").await.status, 204);
     assert!(house.post("/services/create").await.message().starts_with("This node is not a swarm"));
     assert!(house.get("/swarm").await.message().starts_with("This node is not a swarm manager."));
