@@ -205,6 +205,11 @@ async fn the_container_half_reads_as_an_empty_docker() {
         assert_eq!(reply.status, 501, "{path}");
         assert!(reply.message().contains("Longshore"), "{path}");
     }
+}
+
+#[tokio::test]
+async fn prunes_of_what_is_not_here_are_told() {
+    let house = House::open().await;
     let pruned = house.post("/containers/prune").await.json();
     assert_eq!(pruned, json!({"ContainersDeleted": null, "SpaceReclaimed": 0}));
     for kind in ["containers", "networks", "volumes"] {
