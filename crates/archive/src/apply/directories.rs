@@ -75,12 +75,12 @@ impl Directories {
         self.open_how(path, flags, ResolveFlags::NO_SYMLINKS)
     }
 
-    /// Opens a directory that may be gone by now. `None` if there is none of that path.
+    /// Opens a directory by a path without symlinks that may be gone by now. `None` if there is none, or a symlink on the way.
     pub(super) fn find_remaining(
         &mut self,
         path: &[u8],
     ) -> Result<Option<Rc<OwnedFd>>, ArchiveError> {
-        match self.look_up(path, ResolveFlags::empty()) {
+        match self.look_up(path, ResolveFlags::NO_SYMLINKS) {
             Ok(directory) => Ok(Some(directory)),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(errno) => Err(failed("open the directory", path)(errno)),

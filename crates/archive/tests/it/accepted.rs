@@ -112,6 +112,17 @@ fn cases() -> Vec<Case> {
             &[("usr/lib/a", "short")],
         ),
         (
+            "times of a directory that is gone, and to whose place a link leads",
+            vec![
+                directory("a").modified(6),
+                directory("b/a").modified(5),
+                directory("c/a").mode(0o700).modified(7),
+                symlink("/b", "."),
+                symlink("/c", "b"),
+            ],
+            &[],
+        ),
+        (
             "names that are numbers of bytes long",
             vec![file(&"n".repeat(90), "x").pax("path", "n".repeat(255))],
             &[],
