@@ -204,12 +204,16 @@ fn odd_documents_are_pulled_kept_pushed_and_removed_like_any_other() {
 
     let target = LocalRegistry::start().unwrap();
     let (other, archive) = (Home::new(), home.path().join("all.tar"));
-    let names: Vec<String> = all.iter().map(|(tag, _)| name(tag)).collect();
+    // An image without layers is not saved, as by dockerd ("empty export").
+    let saved = all.iter().filter(|(tag, _)| tag != "no-layers");
+    let names: Vec<String> = saved.map(|(tag, _)| name(tag)).collect();
     let mut save = vec!["save", "-o", archive.to_str().unwrap()];
     save.extend(names.iter().map(String::as_str));
     home.run(&save).success();
     other.run(&["load", "-i", archive.to_str().unwrap()]).success();
-    assert_eq!(other.run(&["images", "-q", "--no-trunc"]).success(), listed);
+    let loaded = other.run(&["images", "-q", "--no-trunc"]).success();
+    assert_eq!(loaded.lines().count(), names.len(), "{loaded}");
+    assert!(loaded.lines().all(|id| listed.contains(id)), "{loaded}");
 
     for (tag, digest) in &all {
         home.run(&["history", "-q", &name(tag)]).success();
@@ -238,7 +242,7 @@ fn what_is_no_image_is_refused_before_it_is_stored() {
                 let kind = "application/vnd.cncf.helm.config.v1+json";
                 parts.manifest["config"]["mediaType"] = kind.into();
             },
-            "(application/vnd.cncf.helm.config.v1+json)",
+            "\"application/vnd.cncf.helm.config.v1+json\"(unknown) when fetching",
         ),
         ("artifact", |parts| parts.config = json!({}), "missing field `rootfs`"),
         ("two-types", |parts| parts.manifest["Manifests"] = json!([]), "ambiguous"),
