@@ -19,7 +19,8 @@ fn every_file_is_a_module() {
     let source = include_str!("main.rs");
     for entry in std::fs::read_dir(here).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let module = name.trim_end_matches(".rs");
+        // Tables stand beside the tests that read them.
+        let Some(module) = name.strip_suffix(".rs") else { continue };
         assert!(module == "main" || source.contains(&format!("mod {module};")), "{name}");
     }
 }
