@@ -19,7 +19,7 @@ fn registry(options: impl FnOnce(Options) -> Options) -> (tempfile::TempDir, Loc
 
 /// Bytes of which no two pieces are the same.
 fn content(size: usize) -> Vec<u8> {
-    (0_u32..).flat_map(|number| number.to_le_bytes()).take(size).collect()
+    (0_u32..).flat_map(u32::to_le_bytes).take(size).collect()
 }
 
 #[test]
