@@ -1,6 +1,6 @@
 //! What a registry has under a name, without pulling it.
 
-use registry::{Access, Credentials, Target};
+use registry::{Access, Caller, Credentials, Target};
 use spec::{Descriptor, MAX_CONFIG_SIZE, Manifest, MediaType, Platform, Reference, Tag};
 
 use crate::{Engine, EngineError, Result};
@@ -21,12 +21,13 @@ impl Engine {
         &self,
         reference: &Reference,
         credentials: &Credentials,
+        caller: Caller,
     ) -> Result<DistributionImage> {
         let repository = reference.repository();
         if repository.familiar() == "scratch" {
             return Err(EngineError::ReservedName);
         }
-        let client = self.network().client;
+        let client = self.network().client.on_behalf_of(caller);
         let remote = client.remote(repository, credentials, Access::Pull);
         let remote = remote.await.map_err(EngineError::Registry)?;
         let digest = match (reference.digest(), reference.tag()) {

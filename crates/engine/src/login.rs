@@ -1,6 +1,6 @@
 //! `login`: does a registry take these credentials?
 
-use registry::Credentials;
+use registry::{Caller, Credentials};
 
 use crate::{Engine, EngineError, Result};
 
@@ -19,10 +19,12 @@ impl Engine {
         &self,
         credentials: &Credentials,
         server_address: &str,
+        caller: Caller,
     ) -> Result<LoginOutcome> {
         let login = self
             .network()
             .client
+            .on_behalf_of(caller)
             .login(server_address, credentials)
             .await
             .map_err(EngineError::Login)?;

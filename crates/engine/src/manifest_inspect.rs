@@ -1,7 +1,7 @@
 //! `manifest inspect`: the documents that a name leads to at its registry.
 
 use bytes::Bytes;
-use registry::{Access, Credentials, Remote, Target};
+use registry::{Access, Caller, Credentials, Remote, Target};
 use spec::{
     Descriptor, ImageManifest, MAX_CONFIG_SIZE, Manifest, MediaType, Platform, Reference, Tag,
 };
@@ -41,10 +41,11 @@ impl Engine {
         reference: &Reference,
         insecure: bool,
         credentials: &Credentials,
+        caller: Caller,
     ) -> Result<InspectedManifests> {
         let reference = reference.clone().with_default_tag();
         let repository = reference.repository();
-        let mut client = self.network().client;
+        let mut client = self.network().client.on_behalf_of(caller);
         if insecure {
             client = client.also_insecure(repository.domain()).map_err(EngineError::Registry)?;
         }

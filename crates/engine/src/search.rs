@@ -1,6 +1,6 @@
 //! `search`: what a registry finds.
 
-use registry::{Credentials, SearchResult};
+use registry::{Caller, Credentials, SearchResult};
 
 use crate::{Engine, EngineError, Result};
 
@@ -17,13 +17,15 @@ pub struct SearchRequest {
     pub stars: Option<i64>,
     /// For the registry.
     pub credentials: Credentials,
+    /// On whose behalf the registry is asked.
+    pub caller: Caller,
 }
 
 impl Engine {
     /// Searches a registry.
     pub async fn search(&self, request: SearchRequest) -> Result<Vec<SearchResult>> {
-        let SearchRequest { term, limit, official, stars, credentials } = request;
-        let client = self.network().client;
+        let SearchRequest { term, limit, official, stars, credentials, caller } = request;
+        let client = self.network().client.on_behalf_of(caller);
         let mut found =
             client.search(&term, limit, &credentials).await.map_err(EngineError::Search)?;
         found.retain(|result| {

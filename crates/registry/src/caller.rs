@@ -38,6 +38,11 @@ impl Caller {
         Self { agent, meta }
     }
 
+    /// Reads the user agent alone of a client's request: where dockerd passes nothing more on.
+    pub fn agent_of_request(headers: &HeaderMap) -> Self {
+        Self { meta: HeaderMap::new(), ..Self::of_request(headers) }
+    }
+
     /// Returns the user agent that registries see: ours, and the client's in it as dockerd writes it.
     pub(crate) fn user_agent(&self, own: &str) -> Option<HeaderValue> {
         let mut text = format!("{own} UpstreamClient(");

@@ -232,8 +232,8 @@ impl Client {
             && at.checked_sub(1).is_some_and(|before| found[before].endpoint.place.itself)
         {
             // Should that have changed, the two are asked as if it had not been known.
-            let http = Arc::clone(&found[at].endpoint);
-            found.insert(at - 1, http.into());
+            let http = Endpoint { guessed: true, ..Endpoint::clone(&found[at].endpoint) };
+            found.insert(at - 1, Arc::new(http).into());
         }
         Ok(found)
     }
@@ -334,6 +334,7 @@ impl Client {
             base: place.base.clone(),
             written: place.written.clone(),
             mirror: place.mirror,
+            guessed: false,
             insecure: place.security == Security::None,
             place,
         }))

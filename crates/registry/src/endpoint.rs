@@ -70,6 +70,8 @@ pub(crate) struct Call {
     pub(crate) patience: Patience,
     /// Whether its host is told who asks although it is not the endpoint's own.
     pub(crate) told: bool,
+    /// Whether every status is an answer, which is not asked for again.
+    pub(crate) any_status: bool,
 }
 
 impl Call {
@@ -83,6 +85,7 @@ impl Call {
             tries: None,
             patience: Patience::Ordinary,
             told: false,
+            any_status: false,
         }
     }
 
@@ -126,6 +129,12 @@ impl Call {
     }
 
     #[must_use]
+    pub(crate) fn any_status(mut self) -> Self {
+        self.any_status = true;
+        self
+    }
+
+    #[must_use]
     pub(crate) fn quick(mut self) -> Self {
         self.patience = Patience::First;
         self
@@ -140,6 +149,8 @@ pub(crate) struct Endpoint {
     /// The host as the user wrote it.
     pub(crate) written: String,
     pub(crate) mirror: bool,
+    /// Whether it is asked before HTTPS only because plain HTTP is what was spoken before.
+    pub(crate) guessed: bool,
     /// Whether plain HTTP and any certificate are allowed.
     pub(crate) insecure: bool,
     pub(crate) client: reqwest::Client,
@@ -246,6 +257,9 @@ impl Endpoint {
                 Err(error) => error.recovery(),
             };
             let Recovery::Retry { after } = recovery else { return outcome };
+            if call.any_status && outcome.is_ok() {
+                return outcome;
+            }
             let silent = outcome.as_ref().is_err_and(RegistryError::is_timeout);
             if silent && call.patience == Patience::First {
                 return outcome;

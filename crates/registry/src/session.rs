@@ -53,7 +53,7 @@ pub(crate) struct Authorization {
 }
 
 impl Session {
-    /// Asks `/v2/` what the endpoint wants to see. Whatever it answers, short of being broken, it is a registry.
+    /// Asks `/v2/` what the endpoint wants to see. Whatever it answers, it is a registry.
     ///
     /// An API at a path of its own need not have that page: there the first request finds out.
     pub(crate) async fn open(
@@ -91,16 +91,19 @@ impl Session {
 
     /// Asks `/v2/`, anonymously.
     pub(crate) async fn ping(&self) -> Result<Answer, RegistryError> {
-        let mut call = Call::new(Method::GET, self.endpoint.url("")).quick();
+        let mut call = Call::new(Method::GET, self.endpoint.url("")).quick().any_status();
         self.endpoint.exchange(&mut call, None, false).await
     }
 
-    /// Takes over what the answer of [`Self::ping`] asks for.
+    /// Takes over what the answer of [`Self::ping`] asks for. As with dockerd, its status says nothing more: many a
+    /// registry has not got that page, and one that cannot serve says so again to what is really asked of it.
     pub(crate) async fn hear(&mut self, answer: Answer) -> Result<(), RegistryError> {
         let status = answer.status();
         // A port with TLS answers so to plain HTTP.
-        let wrong_port = status == StatusCode::BAD_REQUEST && self.endpoint.base.scheme() == "http";
-        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS || wrong_port {
+        let wrong_port = status == StatusCode::BAD_REQUEST && self.endpoint.guessed;
+        let busy = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+        // Somebody else can be asked instead.
+        if wrong_port || busy && self.endpoint.mirror {
             return Err(answer.refuse().await);
         }
         // An answer of another host, after a redirect, is not this registry's.

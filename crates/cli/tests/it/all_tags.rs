@@ -190,3 +190,23 @@ fn an_image_that_fails_is_told_at_the_end_and_does_not_stop_the_others() {
     let error = charts.home.run(&["pull", "-a", &charts.name()]).failure();
     assert!(error.contains("none of the tags of"), "{error}");
 }
+
+#[test]
+fn a_manifest_of_the_first_schema_is_told_and_fails() {
+    let signed = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    let manifest = serde_json::json!({
+        "schemaVersion": 1, "name": "app", "tag": "old", "architecture": "amd64",
+        "fsLayers": [], "history": [], "signatures": [],
+    });
+    for media_type in
+        [signed, "application/vnd.docker.distribution.manifest.v1+json", "application/json"]
+    {
+        let repository = Repository::new(&["old"]);
+        repository.manifest("old", media_type, manifest.to_string());
+        for options in [&["pull", "-a"][..], &["pull", "-q", "-a"]] {
+            let done = repository.home.run(&[options, &[&repository.name()]].concat());
+            let error = done.failure();
+            assert!(error.contains("schema 1 support has been removed"), "{media_type}: {error}");
+        }
+    }
+}

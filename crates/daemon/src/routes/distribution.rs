@@ -2,6 +2,7 @@
 
 use api::distribution::DistributionInspect;
 use http::StatusCode;
+use registry::Caller;
 use spec::{Digest, Reference, ReferenceError};
 
 use super::Answer;
@@ -30,7 +31,8 @@ pub(super) async fn inspect(daemon: &Daemon, call: &Call, name: &str) -> Answer 
         let message = format!("'{repository}' is a reserved name");
         return Err(Failure::new(StatusCode::FORBIDDEN, message));
     }
-    let found = daemon.engine().distribution(&reference, &header_credentials(call)).await?;
+    let (credentials, caller) = (header_credentials(call), Caller::agent_of_request(&call.headers));
+    let found = daemon.engine().distribution(&reference, &credentials, caller).await?;
     let document = DistributionInspect { descriptor: found.descriptor, platforms: found.platforms };
     Ok(reply::json(StatusCode::OK, &document))
 }

@@ -3,6 +3,7 @@
 use api::manifest::{FoundManifest, ManifestInspect};
 use engine::{InspectedManifest, InspectedManifests};
 use http::StatusCode;
+use registry::Caller;
 use spec::Reference;
 
 use super::Answer;
@@ -16,7 +17,9 @@ pub(super) async fn inspect(daemon: &Daemon, call: &Call) -> Answer {
     let reference = Reference::parse_familiar(call.query.get("name"))?;
     let insecure = call.query.boolean("insecure");
     let credentials = header_credentials(call);
-    let found = daemon.engine().manifest_inspect(&reference, insecure, &credentials).await?;
+    let caller = Caller::agent_of_request(&call.headers);
+    let found =
+        daemon.engine().manifest_inspect(&reference, insecure, &credentials, caller).await?;
     let (is_list, manifests) = match found {
         InspectedManifests::Image(manifest) => (false, vec![*manifest]),
         InspectedManifests::Index(manifests) => (true, manifests),

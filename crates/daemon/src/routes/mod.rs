@@ -49,7 +49,7 @@ pub(crate) async fn dispatch(daemon: &Daemon, mut call: Call, mut body: Incoming
         Route::Ping => Ok(system::ping(&call)),
         Route::Version => Ok(system::version(daemon)),
         Route::Info => system::info(daemon, &call).await,
-        Route::Auth => system::auth(daemon, body).await,
+        Route::Auth => system::auth(daemon, &call, body).await,
         Route::Events => system::events(daemon, &call),
         Route::ImageCreate => images::create(daemon, &call).await,
         Route::ManifestInspect => manifest::inspect(daemon, &call).await,

@@ -4,6 +4,7 @@ use api::Filters;
 use api::search::SearchResult;
 use engine::SearchRequest;
 use http::StatusCode;
+use registry::Caller;
 
 use super::Answer;
 use super::parameters::header_credentials;
@@ -35,7 +36,8 @@ pub(super) async fn search(daemon: &Daemon, call: &Call) -> Answer {
         Vec::new()
     } else {
         let (term, credentials) = (call.query.get("term").to_owned(), header_credentials(call));
-        let request = SearchRequest { term, limit, official, stars, credentials };
+        let caller = Caller::of_request(&call.headers);
+        let request = SearchRequest { term, limit, official, stars, credentials, caller };
         daemon.engine().search(request).await?
     };
     let documents: Vec<SearchResult> = found

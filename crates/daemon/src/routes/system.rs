@@ -14,6 +14,7 @@ use http::{Method, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use jiff::Timestamp;
+use registry::Caller;
 use spec::Platform;
 
 use super::Answer;
@@ -224,7 +225,7 @@ fn warnings(config: &DaemonConfig) -> Option<Vec<String>> {
     (!warnings.is_empty()).then_some(warnings)
 }
 
-pub(super) async fn auth(daemon: &Daemon, body: Incoming) -> Answer {
+pub(super) async fn auth(daemon: &Daemon, call: &Call, body: Incoming) -> Answer {
     let body = Limited::new(body, MAX_AUTH_SIZE).collect();
     let body = tokio::time::timeout(BODY_TIMEOUT, body)
         .await
@@ -239,7 +240,8 @@ pub(super) async fn auth(daemon: &Daemon, body: Incoming) -> Answer {
         })?;
     let auth = AuthConfig::from_json(&body.to_bytes())?;
     let server = auth.serveraddress.clone();
-    let outcome = daemon.engine().login(&credentials(auth), &server).await?;
+    let caller = Caller::agent_of_request(&call.headers);
+    let outcome = daemon.engine().login(&credentials(auth), &server, caller).await?;
     let document = AuthResponse {
         status: outcome.status,
         identity_token: outcome.identity_token.unwrap_or_default(),

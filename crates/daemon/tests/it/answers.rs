@@ -2,12 +2,12 @@
 //! success, or with a sentence that names the host, the request and the cause.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
 use daemon::Daemon;
 use engine::{Engine, EngineConfig, Limits};
+use futures_util::{StreamExt as _, future, stream};
 use registry::RegistryConfig;
 use test_support::image::{Blob, Compression, Image, Layer};
 use test_support::scripted::{Answer, Scripted, challenge_bearer};
@@ -20,6 +20,9 @@ const STATUSES: [u16; 14] = [200, 201, 204, 206, 302, 304, 400, 401, 403, 404, 4
 /// Those that come with a web page, too.
 const PAGES: [u16; 4] = [200, 403, 404, 503];
 const PAGE: &str = "<!DOCTYPE html><title>Welcome</title>";
+
+/// An operation, and which of its requests is answered wrongly.
+type Request = (&'static str, (&'static str, &'static str, &'static str));
 
 /// The requests of a pull and of a push: a name, the method, and the path below the repository, or the whole of it.
 const PULL: [(&str, &str, &str); 6] = [
@@ -42,6 +45,12 @@ const PUSH: [(&str, &str, &str); 7] = [
 
 /// What succeeds all the same: the answers that are right, or as good as right, and those that nobody has to care for.
 const SUCCEED: &str = include_str!("answers.txt");
+const ALL_SUCCEED: &str = include_str!("answers-all.txt");
+/// Set, this variable has all statuses from 200 to 599 tried.
+const ALL_STATUSES: &str = "LONGSHORE_TEST_ALL_STATUSES";
+
+/// Most of a case's time is spent waiting, for the disk or the other end.
+const CASES_AT_ONCE: usize = 16;
 
 fn wrong_answers() -> Vec<(String, Answer)> {
     let mut answers = Vec::new();
@@ -72,11 +81,20 @@ fn whole(blob: &Blob) -> Answer {
         .body(bytes)
 }
 
-/// A daemon that makes no pauses, and the registry that it asks.
+/// A daemon that makes no pauses.
 struct Bench {
-    server: Scripted,
     house: House,
-    cases: usize,
+    /// The registry that the image came from which is pushed.
+    _origin: Scripted,
+    image: Image,
+}
+
+/// One wrong answer to one request, at a registry of its own.
+pub(crate) struct Case {
+    pub(crate) server: Scripted,
+    /// The repository.
+    pub(crate) path: String,
+    image: Image,
 }
 
 impl Bench {
@@ -91,7 +109,7 @@ impl Bench {
                 stall_timeout: patience,
                 response_timeout: patience,
                 attempts: 2,
-                retry_delay: Duration::from_millis(1),
+                retry_delay: Duration::ZERO,
                 ..RegistryConfig::default()
             },
             limits: Limits { attempts: 1, ..Limits::default() },
@@ -99,16 +117,55 @@ impl Bench {
         .await
         .unwrap();
         let house = House { daemon: Daemon::new(engine.clone(), info(config)), engine, folder };
-        Self { server: Scripted::start().await.unwrap(), house, cases: 0 }
+        let Case { server, path, image } = Case::new(0).await;
+        house.post(&format!("/images/create?fromImage={}/{path}&tag=1", server.host())).await;
+        house.post(&format!("/images/{}/{path}:1/tag?repo=local/app&tag=1", server.host())).await;
+        Self { house, _origin: server, image }
     }
 
-    /// Makes a repository that has an image of its own and takes all uploads.
-    fn repository(&mut self) -> (String, Image) {
-        self.cases += 1;
-        let path = format!("t/c{}", self.cases);
+    /// Runs an operation with one request answered wrongly; returns the registry's host and the failure.
+    async fn run(
+        &self,
+        number: usize,
+        (operation, (request, method, target)): Request,
+        answer: &Answer,
+    ) -> (String, Option<String>) {
+        let Case { server, path, image } = Case::new(number).await;
+        let (host, house) = (server.host(), &self.house);
+        let name = format!("{host}/{path}");
+        if request == "token" {
+            let (header, value) = challenge_bearer(&format!("{}/token", server.url()), "s");
+            server.on("GET", "/v2/", [Answer::status(401).header(header, value)]);
+        }
+        let image = if operation == "push" { &self.image } else { &image };
+        let target = target
+            .replace("CONFIG", &image.config.digest.to_string())
+            .replace("LAYER", &image.layers[0].blob.digest.to_string());
+        let target = if target.starts_with('/') { target } else { format!("/v2/{path}/{target}") };
+        server.on(method, &target, [answer.clone()]);
+        let reply = if operation == "pull" {
+            house.post(&format!("/images/create?fromImage={name}&tag=1")).await
+        } else {
+            house.post(&format!("/images/local/app:1/tag?repo={name}&tag=1")).await;
+            house.post(&format!("/images/{name}/push?tag=1")).await
+        };
+        if reply.status != 200 {
+            return (host, Some(reply.message()));
+        }
+        let lines = reply.lines();
+        let told = lines.last().unwrap()["errorDetail"]["message"].as_str().map(str::to_owned);
+        (host, told)
+    }
+}
+
+impl Case {
+    /// Makes a registry with a repository that has an image of its own and takes all uploads.
+    pub(crate) async fn new(number: usize) -> Self {
+        let server = Scripted::start().await.unwrap();
+        let path = format!("t/c{number}");
         let layer = Layer::new(Compression::Gzip, &[Entry::file("f", path.repeat(50))]);
         let image = Image::builder().layer(layer).build();
-        let (server, below) = (&self.server, format!("/v2/{path}"));
+        let below = format!("/v2/{path}");
         for target in ["1".to_owned(), image.manifest.digest.to_string()] {
             for method in ["HEAD", "GET"] {
                 server.on(method, &format!("{below}/manifests/{target}"), [whole(&image.manifest)]);
@@ -123,91 +180,89 @@ impl Bench {
         server.on("PATCH", &session, [taken]);
         server.on("PUT", &session, [Answer::status(201)]);
         server.on("PUT", &format!("{below}/manifests/1"), [Answer::status(201)]);
-        (path, image)
-    }
-
-    /// Runs an operation with one request answered wrongly; returns the failure.
-    async fn run(
-        &mut self,
-        operation: &str,
-        (request, method, target): (&str, &str, &str),
-        answer: &Answer,
-    ) -> Option<String> {
-        let (path, image) = self.repository();
-        let (host, house) = (self.server.host(), &self.house);
-        let name = format!("{host}/{path}");
-        self.server.on("GET", "/v2/", [Answer::status(200)]);
-        let create = format!("/images/create?fromImage={name}&tag=1");
-        if operation == "push" {
-            // What is pushed has to be here, and the registry must not have it.
-            house.post(&create).await;
-            let local = format!("local/c{}", self.cases);
-            house.post(&format!("/images/{name}:1/tag?repo={local}&tag=1")).await;
-            house.send("DELETE", &format!("/images/{name}:1"), &[], "").await;
-            house.post(&format!("/images/{local}:1/tag?repo={name}&tag=1")).await;
-        }
-        if request == "token" {
-            let (header, value) = challenge_bearer(&format!("{}/token", self.server.url()), "s");
-            self.server.on("GET", "/v2/", [Answer::status(401).header(header, value)]);
-        }
-        let target = target
-            .replace("CONFIG", &image.config.digest.to_string())
-            .replace("LAYER", &image.layers[0].blob.digest.to_string());
-        let target = if target.starts_with('/') { target } else { format!("/v2/{path}/{target}") };
-        self.server.on(method, &target, [answer.clone()]);
-        let reply = match operation {
-            "pull" => house.post(&create).await,
-            _ => house.post(&format!("/images/{name}/push?tag=1")).await,
-        };
-        if reply.status != 200 {
-            return Some(reply.message());
-        }
-        let lines = reply.lines();
-        lines.last().unwrap()["errorDetail"]["message"].as_str().map(str::to_owned)
+        Self { server, path, image }
     }
 }
 
 /// Goes through all requests of both operations; returns what succeeded, and insists that the rest is told well.
-async fn outcomes(bench: &mut Bench, answers: &[(String, Answer)]) -> BTreeMap<String, String> {
-    let (mut succeeded, mut dumb) = (BTreeMap::new(), Vec::new());
+async fn outcomes(bench: &Bench, answers: &[(String, Answer)]) -> BTreeMap<String, Vec<String>> {
     let requests = PULL.map(|request| ("pull", request)).into_iter();
-    for (operation, request) in requests.chain(PUSH.map(|request| ("push", request))) {
-        let row: &mut String = succeeded.entry(format!("{operation} {}", request.0)).or_default();
-        for (name, answer) in answers {
+    let requests = requests.chain(PUSH.map(|request| ("push", request)));
+    let cases = requests.flat_map(|request| answers.iter().map(move |answer| (request, answer)));
+    let told: Vec<_> = stream::iter(cases.enumerate())
+        .map(|(number, (request, (name, answer)))| async move {
             // How long a registry may take to store what it has received is not for a client to say.
-            if name == "silent" && matches!(request.1, "PATCH" | "PUT") {
-                continue;
+            if name == "silent" && matches!(request.1.1, "PATCH" | "PUT") {
+                return None;
             }
-            match bench.run(operation, request, answer).await {
-                None => {
-                    let _ = write!(row, " {name}");
-                }
-                Some(told) => {
-                    let host = bench.server.host();
-                    let names =
-                        told.contains(&host) && (told.contains("/v2/") || told.contains("/token"));
-                    if !names {
-                        dumb.push(format!("{operation} {} {name}: {told}", request.0));
-                    }
-                }
-            }
+            Some((request, name, bench.run(number + 1, request, answer).await))
+        })
+        .buffered(CASES_AT_ONCE)
+        .filter_map(future::ready)
+        .collect()
+        .await;
+    let (mut succeeded, mut dumb) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
+    for ((operation, request), name, (host, failure)) in told {
+        let row = succeeded.entry(format!("{operation} {}", request.0)).or_default();
+        let Some(failure) = failure else {
+            row.push(name.clone());
+            continue;
+        };
+        let names =
+            failure.contains(&host) && (failure.contains("/v2/") || failure.contains("/token"));
+        if !names {
+            dumb.push(format!("{operation} {} {name}: {failure}", request.0));
         }
     }
     assert!(dumb.is_empty(), "neither host nor request is named:\n{}", dumb.join("\n"));
     succeeded
 }
 
+fn table(succeeded: &BTreeMap<String, Vec<String>>) -> String {
+    let row = |(row, cells): (&String, &Vec<String>)| format!("{row}: {}", cells.join(" "));
+    succeeded.iter().map(row).map(|row| format!("{}\n", row.trim_end())).collect()
+}
+
+/// Writes statuses that follow one another as `200-204`.
+fn ranges(statuses: &[String]) -> Vec<String> {
+    let mut ranges: Vec<(u16, u16)> = Vec::new();
+    for status in statuses.iter().map(|status| status.parse().unwrap()) {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == status => *last = status,
+            _ => ranges.push((status, status)),
+        }
+    }
+    let shown =
+        |(first, last)| if first == last { format!("{first}") } else { format!("{first}-{last}") };
+    ranges.into_iter().map(shown).collect()
+}
+
 #[tokio::test]
 async fn every_answer_ends_in_success_or_in_a_sentence() {
-    let mut bench = Bench::open(Duration::from_secs(20)).await;
-    let succeeded = outcomes(&mut bench, &wrong_answers()).await;
-    let rows: Vec<_> = succeeded.iter().map(|(row, cells)| format!("{row}:{cells}\n")).collect();
-    let shown = rows.concat();
+    let bench = Bench::open(Duration::from_secs(20)).await;
+    let shown = table(&outcomes(&bench, &wrong_answers()).await);
     assert_eq!(shown, SUCCEED, "\n{shown}");
+}
+
+/// All statuses there are take a while: only where that is asked for.
+#[tokio::test]
+async fn every_status_ends_in_success_or_in_a_sentence() {
+    if std::env::var_os(ALL_STATUSES).is_none() {
+        return;
+    }
+    let bench = Bench::open(Duration::from_secs(60)).await;
+    let answers: Vec<_> =
+        (200..600).map(|status| (status.to_string(), Answer::status(status))).collect();
+    let mut succeeded = outcomes(&bench, &answers).await;
+    for statuses in succeeded.values_mut() {
+        *statuses = ranges(statuses);
+    }
+    let shown = table(&succeeded);
+    assert_eq!(shown, ALL_SUCCEED, "\n{shown}");
 }
 
 #[tokio::test]
 async fn silence_ends_too() {
-    let mut bench = Bench::open(Duration::from_millis(300)).await;
-    outcomes(&mut bench, &silent_answers()).await;
+    let bench = Bench::open(Duration::from_millis(300)).await;
+    outcomes(&bench, &silent_answers()).await;
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 use test_support::scripted::{Answer, Scripted};
 
+use crate::answers::Case;
 use crate::fixture::House;
 use crate::images::registry_with_an_image;
 
@@ -144,4 +145,33 @@ async fn there_are_no_attestations_as_with_a_graph_driver() {
     let words = "only one platform value is currently supported";
     assert_eq!((two.status, two.message().as_str()), (400, words));
     assert_eq!(house.get("/images/x/attestations?platform=x").await.status, 400);
+}
+
+#[tokio::test]
+async fn registries_are_told_who_asks() {
+    let house = House::open().await;
+    let Case { server, path, .. } = Case::new(0).await;
+    let name = format!("{}/{path}:1", server.host());
+    server.on("GET", "/v1/_ping", [Answer::status(200).json("{}")]);
+    server.on("GET", "/v1/search", [Answer::status(200).json(FOUND)]);
+    let login = json!({"username": "ann", "password": "pw", "serveraddress": server.host()});
+    // As from dockerd, the headers for registries go with searches alone.
+    for (method, path, body, meta) in [
+        ("GET", format!("/images/search?term={}/box", server.host()), String::new(), Some("blue")),
+        ("POST", "/auth".to_owned(), login.to_string(), None),
+        ("GET", format!("/distribution/{name}/json"), String::new(), None),
+        ("GET", format!("/longshore/manifest/inspect?name={name}"), String::new(), None),
+    ] {
+        server.forget();
+        let headers = [("user-agent", "c/1 (x)"), ("x-meta-team", "blue")];
+        let reply = house.send(method, &path, &headers, &body).await;
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text);
+        let received = server.received();
+        assert!(!received.is_empty(), "{path}");
+        for request in received {
+            let agent = request.header("user-agent").unwrap();
+            assert!(agent.ends_with(" UpstreamClient(c/1 \\(x\\))"), "{path}: {agent}");
+            assert_eq!(request.header("x-meta-team"), meta, "{path}: {request}");
+        }
+    }
 }

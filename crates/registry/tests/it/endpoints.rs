@@ -206,8 +206,25 @@ async fn plain_http_is_found_once() {
     let tls = Answer::status(400).body("Client sent an HTTP request to an HTTPS server.\n");
     server.on("GET", "/v2/", [tls]);
     let third = remote_of(&client, &server, &Credentials::Anonymous).await;
-    assert!(third.manifest(&tag()).await.is_err());
+    third.manifest(&tag()).await.unwrap();
     assert_eq!(server.count("GET", "/v2/"), 4, "http, then https in vain, then http");
+}
+
+#[tokio::test]
+async fn a_pings_status_is_nobodys_concern() {
+    for status in (200..600).filter(|status| *status != 401) {
+        let server = Scripted::start().await.unwrap();
+        server.on("GET", "/v2/", [Answer::status(status)]);
+        server.on("GET", "/v2/me/app/manifests/1", [manifest(b"{}")]);
+        remote(&server).await.manifest(&tag()).await.unwrap();
+        assert_eq!(server.count("GET", "/v2/"), 1, "{status}: asked for once");
+    }
+    // What is asked of it really is told as it is answered.
+    let server = Scripted::start().await.unwrap();
+    server.on("GET", "/v2/", [Answer::status(503)]);
+    server.on("GET", "/v2/me/app/manifests/1", [Answer::error(404, "MANIFEST_UNKNOWN", "gone")]);
+    let error = remote(&server).await.manifest(&tag()).await.unwrap_err();
+    assert_eq!(error.code_status(), Some(404), "{error}");
 }
 
 #[tokio::test]
