@@ -59,9 +59,6 @@ pub enum EngineError {
     /// An image that is to be saved is for another platform.
     #[error("no suitable export target found for platform {0}")]
     NoExportTarget(spec::Platform),
-    /// An image without layers, of which there is no archive.
-    #[error("empty export - not implemented")]
-    EmptyExport,
     /// An archive of images is not what it should be.
     #[error("{0}")]
     BadArchive(String),
@@ -425,7 +422,6 @@ impl EngineError {
             | Self::NoCredentials
             | Self::AmbiguousId
             | Self::NoExportTarget(_)
-            | Self::EmptyExport
             | Self::Config { .. }
             | Self::RootFsMismatch
             | Self::HistoryMismatch

@@ -39,9 +39,6 @@ pub(super) fn select(
         {
             return Err(EngineError::NoExportTarget(wanted.clone()));
         }
-        if image.layers.is_empty() {
-            return Err(EngineError::EmptyExport);
-        }
     }
     Ok(selection)
 }
