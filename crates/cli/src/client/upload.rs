@@ -127,7 +127,7 @@ mod tests {
         let told = source.explain(CliError::Stream("unexpected EOF".to_owned()));
         assert_eq!(told.to_string(), "unexpected EOF");
         let hint = told.hint().unwrap();
-        assert!(hint.contains("x.tar ends after 2400000 bytes"), "{hint}");
+        assert!(hint.contains("x.tar ends after 600000 bytes"), "{hint}");
         let other = source.explain(CliError::Stream("no such file".to_owned()));
         assert_eq!(other.hint(), None);
 
