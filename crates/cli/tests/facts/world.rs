@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use test_support::http::Client;
 use test_support::scripted::{Answer, Identity, Received, Scripted, challenge_basic};
 use test_support::servers::{Dockerd, LocalRegistry, Process};
+use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
 
 use crate::images::Images;
@@ -29,6 +30,7 @@ pub(crate) struct World {
     proxy: SocketAddr,
     _fronts: [Scripted; 3],
     _registries: [LocalRegistry; 3],
+    _closed: Closed,
     _runtime: Runtime,
 }
 
@@ -57,7 +59,7 @@ impl World {
         let addresses = [
             ("127.0.0.1:5600", plain.host()),
             ("127.0.0.1:5601", private.host()),
-            ("127.0.0.1:5999", closed),
+            ("127.0.0.1:5999", closed.host.clone()),
         ];
         let proxy = start_proxy(hub.address())?;
         Ok(Self {
@@ -66,6 +68,7 @@ impl World {
             folder,
             _fronts: [hub, plain, private],
             _registries: registries,
+            _closed: closed,
             _runtime: runtime,
         })
     }
@@ -146,19 +149,32 @@ impl House {
     }
 }
 
-/// Two registries and the address of a third that is gone, in the order in which lists of names sort them, as in the
-/// recordings.
-fn ordered_fronts(runtime: &Runtime) -> io::Result<(Scripted, Scripted, String)> {
-    let mut fronts = Vec::new();
-    for _ in 0..3 {
-        fronts.push(runtime.block_on(Scripted::start())?);
+/// Two registries and the port of a third that is gone, in the order in which lists of names sort them, as in the recordings.
+fn ordered_fronts(runtime: &Runtime) -> io::Result<(Scripted, Scripted, Closed)> {
+    loop {
+        let plain = runtime.block_on(Scripted::start())?;
+        let private = runtime.block_on(Scripted::start())?;
+        let closed = Closed::bind()?;
+        // The system chooses ports at random: one try in six fits.
+        if plain.host() < private.host() && private.host() < closed.host {
+            return Ok((plain, private, closed));
+        }
     }
-    fronts.sort_by_key(|front| std::cmp::Reverse(front.host()));
-    let (Some(plain), Some(private), Some(closed)) = (fronts.pop(), fronts.pop(), fronts.pop())
-    else {
-        return Err(io::ErrorKind::NotFound.into());
-    };
-    Ok((plain, private, closed.host()))
+}
+
+/// A port that refuses connections and is nobody else's meanwhile: bound, and not listened on.
+#[derive(Debug)]
+struct Closed {
+    host: String,
+    _socket: TcpSocket,
+}
+
+impl Closed {
+    fn bind() -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        Ok(Self { host: socket.local_addr()?.to_string(), _socket: socket })
+    }
 }
 
 /// Docker Hub: tokens for everybody, the images, a search index.
