@@ -4,6 +4,11 @@
 //! there. One that exists and is empty, a mount point for instance, keeps its inode, its owner and its mode: what it is to
 //! hold is made in a directory inside it and moved up when all is well.
 //!
+//! # Leftovers
+//! A process that is killed leaves its staging directory, and the next one that unpacks there removes it. Taken for one is only what
+//! has the exact form of its name, this user, the mode that marks it, and no lock: everything else is somebody's files. Of
+//! an existing directory nothing is removed unless it holds nothing but leftovers.
+//!
 //! # Confinement
 //! The path is looked up once. From then on everything goes by descriptors, so that whoever owns the directories on the way
 //! cannot exchange them for others, and what is being made is closed to everybody else until it is complete.
@@ -31,6 +36,10 @@ use crate::{EngineError, Result};
 const MAX_NAME: usize = 200;
 /// How many names are tried for the staging directory: others may have some.
 const MAX_TRIES: usize = 1000;
+
+/// The mode of a staging directory: closed to others, and with the sticky bit, which means nothing there and which nobody else gives
+/// a closed directory. So it marks the directory on every file system, and is gone when it is published.
+const STAGING: Mode = Mode::RWXU.union(Mode::SVTX);
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
@@ -71,8 +80,7 @@ impl Site {
             Ok(target) => {
                 check_data_root(&target, directory, data_root)?;
                 let prefix = OsString::from(".longshore-");
-                remove_leftovers(&target, &prefix);
-                check_empty(&target, directory)?;
+                clear(&target, &prefix, directory)?;
                 Self::stage(target, &prefix, None, directory)
             }
             Err(Errno::NOENT) => Self::beside(directory, data_root),
@@ -91,7 +99,9 @@ impl Site {
         }
         let shown = &name.as_bytes()[..name.len().min(MAX_NAME)];
         let prefix = OsString::from_vec([b".", shown, b".longshore-"].concat());
-        remove_leftovers(&base, &prefix);
+        // Where it cannot be read, making something in it says why.
+        let names = names(&base).unwrap_or_default();
+        leftovers(&base, &prefix, names).for_each(|leftover| leftover.remove(&base));
         Self::stage(base, &prefix, Some(name), directory)
     }
 
@@ -111,9 +121,10 @@ impl Site {
         };
         let site =
             Self { base, name, staging, publication, path: path.to_owned(), finished: false };
-        fchmod(&site.staging, Mode::RWXU).map_err(failed("create", path))?;
+        // Before it is marked, so that it is never taken for a leftover.
         let locked = site.staging.try_lock().map_err(io::Error::from);
         locked.map_err(|source| site.failed_with("lock", source))?;
+        fchmod(&site.staging, STAGING).map_err(failed("create", path))?;
         Ok(site)
     }
 
@@ -227,24 +238,59 @@ fn make_staging(base: &OwnedFd, prefix: &OsStr) -> Result<OsString, Errno> {
     Err(last)
 }
 
-/// Removes what processes of this user that died were making.
-fn remove_leftovers(base: &OwnedFd, prefix: &OsStr) {
-    // Where it cannot be read, making something in it says why.
-    for name in names(base).unwrap_or_default() {
-        if !name.as_bytes().starts_with(prefix.as_bytes()) {
-            continue;
+/// A staging directory that a process left which died. It stays locked while this is kept.
+struct Leftover {
+    name: OsString,
+    directory: File,
+}
+
+impl Leftover {
+    /// Opens a directory, if it is a leftover of this user.
+    fn open(base: &OwnedFd, prefix: &OsStr, name: OsString) -> Option<Self> {
+        if !is_staging_name(&name, prefix) {
+            return None;
         }
-        let Ok(site) = openat(base, &name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) else {
-            continue;
-        };
-        let site = File::from(site);
-        let is_ours =
-            fstat(&site).is_ok_and(|stat| stat.st_uid == rustix::process::geteuid().as_raw());
-        if is_ours && site.try_lock().is_ok() {
-            // A failure is not in the way of a new one.
-            let _ = remove(base, &name, &site);
-        }
+        let directory = openat(base, &name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()).ok()?;
+        let directory = File::from(directory);
+        let stat = fstat(&directory).ok()?;
+        let is_ours = stat.st_uid == rustix::process::geteuid().as_raw()
+            && stat.st_mode & 0o7777 == STAGING.as_raw_mode();
+        (is_ours && directory.try_lock().is_ok()).then_some(Self { name, directory })
     }
+
+    fn remove(self, base: &OwnedFd) {
+        // A failure is not in the way of a new one.
+        let _ = remove(base, &self.name, &self.directory);
+    }
+}
+
+fn leftovers(
+    base: &OwnedFd,
+    prefix: &OsStr,
+    names: Vec<OsString>,
+) -> impl Iterator<Item = Leftover> {
+    names.into_iter().filter_map(move |name| Leftover::open(base, prefix, name))
+}
+
+/// Says whether a name is one that [`make_staging`] gives.
+fn is_staging_name(name: &OsStr, prefix: &OsStr) -> bool {
+    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    let numbers = name.as_bytes().strip_prefix(prefix.as_bytes());
+    let mut parts = numbers.unwrap_or_default().split(|byte| *byte == b'-');
+    parts.next().is_some_and(is_number)
+        && parts.next().is_some_and(is_number)
+        && parts.next().is_none()
+}
+
+/// Removes the leftovers in a directory that holds nothing else; any other must be empty.
+fn clear(target: &OwnedFd, prefix: &OsStr, path: &Path) -> Result<()> {
+    let names = names(target).map_err(failed("list", path))?;
+    let count = names.len();
+    let found: Vec<_> = leftovers(target, prefix, names).collect();
+    if found.len() == count {
+        found.into_iter().for_each(|leftover| leftover.remove(target));
+    }
+    check_empty(target, path)
 }
 
 fn check_data_root(directory: &OwnedFd, path: &Path, data_root: &DataRoot) -> Result<()> {

@@ -28,6 +28,29 @@ impl Fixture {
         Site::new(&self.path(name), &self.data_root)
     }
 
+    /// Makes what a killed process leaves: files in a directory that is closed, in one that is marked.
+    fn leftover(&self, name: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.join("bin/deep")).unwrap();
+        fs::set_permissions(path.join("bin"), fs::Permissions::from_mode(0o000)).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(STAGING_MODE)).unwrap();
+    }
+
+    /// Makes a directory of somebody else, with a file in it.
+    fn foreign(&self, name: &str, mode: u32) {
+        let path = self.path(name);
+        fs::create_dir_all(&path).unwrap();
+        fs::write(path.join("precious"), "kept").unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// Reads the file of a directory of somebody else, and removes both.
+    fn take(&self, name: &str) -> String {
+        let content = fs::read_to_string(self.path(name).join("precious")).unwrap();
+        fs::remove_dir_all(self.path(name)).unwrap();
+        content
+    }
+
     fn names(&self, name: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(name)).unwrap();
         let mut names: Vec<_> =
@@ -36,6 +59,9 @@ impl Fixture {
         names
     }
 }
+
+/// The mode of a directory in which something is made.
+const STAGING_MODE: u32 = 0o1700;
 
 fn refusal(site: Result<Site>) -> DirectoryRefusal {
     match site {
@@ -51,10 +77,8 @@ fn mode(path: &Path) -> u32 {
 #[test]
 fn what_a_dead_process_left_is_removed_and_what_a_living_one_makes_is_not() {
     let fixture = Fixture::new();
-    let closed = fixture.path(".target.longshore-1-0/bin/deep");
-    fs::create_dir_all(&closed).unwrap();
-    fs::set_permissions(closed.parent().unwrap(), fs::Permissions::from_mode(0o000)).unwrap();
-    fs::create_dir(fixture.path(".other.longshore-1-0")).unwrap();
+    fixture.leftover(".target.longshore-1-0");
+    fixture.leftover(".other.longshore-1-0");
     let first = fixture.site("target").unwrap();
     let second = fixture.site("target").unwrap();
     assert_eq!(fixture.names(".").len(), 4, "{:?}", fixture.names("."));
@@ -62,11 +86,45 @@ fn what_a_dead_process_left_is_removed_and_what_a_living_one_makes_is_not() {
     drop(second);
     assert_eq!(fixture.names("."), [".other.longshore-1-0", "root", "target"]);
 
-    fs::create_dir_all(fixture.path("inside/.longshore-1-0/etc")).unwrap();
+    fs::create_dir(fixture.path("inside")).unwrap();
+    fixture.leftover("inside/.longshore-1-0");
+    fixture.leftover("inside/.longshore-4194304-17");
     let site = fixture.site("inside").unwrap();
+    assert_eq!(fixture.names("inside").len(), 1);
     assert_eq!(refusal(fixture.site("inside")), DirectoryRefusal::NotEmpty);
     drop(site);
     assert_eq!(fixture.names("inside"), [""; 0]);
+}
+
+#[test]
+fn what_only_looks_like_a_leftover_is_kept() {
+    let fixture = Fixture::new();
+    let suffixes =
+        ["backup", "1", "1-", "-1", "-", "1-2-3", "1-x", "+1-2", "20261128-1 ", "1-0.old", ""];
+    for suffix in suffixes {
+        for mode in [STAGING_MODE, 0o755] {
+            fixture.foreign(&format!("in/.longshore-{suffix}"), mode);
+            assert_eq!(refusal(fixture.site("in")), DirectoryRefusal::NotEmpty, "{suffix}");
+            fixture.foreign(&format!(".new.longshore-{suffix}"), mode);
+            fixture.site("new").unwrap();
+            assert_eq!(fixture.take(&format!("in/.longshore-{suffix}")), "kept", "{suffix}");
+            assert_eq!(fixture.take(&format!(".new.longshore-{suffix}")), "kept", "{suffix}");
+        }
+    }
+    // The form of the name, and a mode that people give.
+    for mode in [0o700, 0o755, 0o1777, 0o2700] {
+        fixture.foreign("in/.longshore-20261128-1", mode);
+        assert_eq!(refusal(fixture.site("in")), DirectoryRefusal::NotEmpty, "{mode:o}");
+        fixture.foreign(".new.longshore-20261128-1", mode);
+        fixture.site("new").unwrap();
+        assert_eq!(fixture.take("in/.longshore-20261128-1"), "kept", "{mode:o}");
+        assert_eq!(fixture.take(".new.longshore-20261128-1"), "kept", "{mode:o}");
+    }
+    // A leftover beside files of somebody stays, as nothing is unpacked there.
+    fixture.leftover("in/.longshore-1-0");
+    fs::write(fixture.path("in/file"), "").unwrap();
+    assert_eq!(refusal(fixture.site("in")), DirectoryRefusal::NotEmpty);
+    assert_eq!(fixture.names("in"), [".longshore-1-0", "file"]);
 }
 
 #[test]
@@ -74,7 +132,7 @@ fn a_directory_appears_whole_and_is_closed_before() {
     let fixture = Fixture::new();
     let site = fixture.site("target").unwrap();
     let staging = fixture.names(".").into_iter().find(|name| name.contains("longshore")).unwrap();
-    assert_eq!(mode(&fixture.path(&staging)), 0o700);
+    assert_eq!(mode(&fixture.path(&staging)), STAGING_MODE);
     site.write_file("file", b"content").unwrap();
     site.make_directory("rootfs").unwrap();
     assert!(!fixture.path("target").exists());
