@@ -76,13 +76,13 @@ impl Material {
         Ok(())
     }
 
-    /// Returns the files with authorities, for who wants to know.
     /// Leaves out what this machine would show of itself.
     #[must_use]
     pub(crate) fn without_identities(self) -> Self {
         Self { identities: Vec::new(), ..self }
     }
 
+    /// Returns the files with authorities.
     pub(crate) fn authorities(&self) -> impl Iterator<Item = &Path> {
         self.authorities.iter().map(|(path, _)| path.as_path())
     }

@@ -11,7 +11,12 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
-use super::{algorithms, vectors::SIGNATURES, verifier::Verifier, x509::Certificate};
+use super::{
+    algorithms,
+    vectors::SIGNATURES,
+    verifier::Verifier,
+    x509::{Certificate, public_key},
+};
 
 #[test]
 fn signatures_that_ring_does_not_check_are_checked() {
@@ -129,6 +134,12 @@ fn certificates_are_trusted_as_go_trusts_them() {
         params.not_before = date_time_ymd(2999, 1, 1);
         params.not_after = date_time_ymd(3000, 1, 1);
     });
+    let endless = |params: &mut CertificateParams| params.not_after = date_time_ymd(9999, 12, 31);
+    let endless_root = made(&[], None, |params| {
+        named_authority(params);
+        endless(params);
+    });
+    let forever = made(&[host], Some(&endless_root), endless);
     let client = made(&[host], Some(&root), |params| {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     });
@@ -138,6 +149,8 @@ fn certificates_are_trusted_as_go_trusts_them() {
     let unknown = "certificate signed by unknown authority";
     for (what, leaf, anchors, name, expected) in [
         ("signed", &good, vec![&root], host, "good"),
+        ("never expires", &forever, vec![&endless_root], host, "good"),
+        ("never expires, and the anchor", &forever, vec![&forever], host, "good"),
         ("signed by another of that name", &good, vec![&stranger], host, unknown),
         ("nobody is trusted", &good, vec![], host, unknown),
         ("of Docker's documentation", &docs, vec![&docs], host, "good"),
@@ -235,6 +248,27 @@ fn names_are_told_as_go_tells_them() {
     ] {
         expect(what, &judge(leaf, &anchors, name), expected);
     }
+}
+
+#[test]
+fn times_and_keys_are_read() {
+    for (year, month, day, seconds) in
+        [(9999, 12, 31, 253_402_214_400), (2000, 2, 29, 951_782_400), (1969, 12, 31, -86_400)]
+    {
+        let made = made(&[], None, |params| {
+            params.not_before = date_time_ymd(year, month, day);
+            params.not_after = date_time_ymd(year, month, day);
+        });
+        let read = Certificate::parse(&made.der).unwrap();
+        assert_eq!((read.not_before, read.not_after), (seconds, seconds));
+        assert_eq!(public_key(&made.der), Some((read.key_algorithm, read.key)));
+    }
+    // Without checks the key is enough: dates that are none do not matter.
+    let mut der = made(&[], None, |_| {}).der.to_vec();
+    let time = der.windows(2).position(|tag| tag == [0x17, 13]).unwrap();
+    der[time + 2] = b'x';
+    assert!(Certificate::parse(&der).is_none());
+    assert!(public_key(&der).is_some());
 }
 
 #[test]

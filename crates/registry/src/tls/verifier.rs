@@ -17,7 +17,7 @@ use rustls::{
     server::ParsedCertificate,
 };
 
-use super::x509::Certificate;
+use super::x509::{Certificate, public_key};
 
 /// The first bytes of the algorithms with SHA-1: for RSA, and for ECDSA.
 const SHA1: [(&[u8], &str); 2] = [
@@ -223,16 +223,15 @@ pub(super) fn handshake(
     signature: &DigitallySignedStruct,
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> Result<HandshakeSignatureValid, rustls::Error> {
-    let read = Certificate::parse(certificate).ok_or(CertificateFault::Malformed)?;
+    let (key_algorithm, key) = public_key(certificate).ok_or(CertificateFault::Malformed)?;
     let mut fitting = algorithms
         .mapping
         .iter()
         .filter(|(scheme, _)| *scheme == signature.scheme)
         .flat_map(|(_, algorithms)| *algorithms)
-        .filter(|algorithm| *algorithm.public_key_alg_id() == *read.key_algorithm);
-    let good = fitting.any(|algorithm| {
-        algorithm.verify_signature(read.key, message, signature.signature()).is_ok()
-    });
+        .filter(|algorithm| *algorithm.public_key_alg_id() == *key_algorithm);
+    let good = fitting
+        .any(|algorithm| algorithm.verify_signature(key, message, signature.signature()).is_ok());
     good.then(HandshakeSignatureValid::assertion)
         .ok_or_else(|| CertificateError::BadSignature.into())
 }

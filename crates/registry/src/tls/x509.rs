@@ -3,8 +3,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use jiff::civil;
+
 /// The most alternative names that are read of a certificate: it is the other side that writes them.
 const MAX_NAMES: usize = 1024;
+
+const EPOCH: civil::DateTime = civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
@@ -67,9 +71,7 @@ impl<'a> Certificate<'a> {
         let mut validity = Reader(fields.take(SEQUENCE)?);
         let (not_before, not_after) = (validity.time()?, validity.time()?);
         let subject = fields.take(SEQUENCE)?;
-        let mut info = Reader(fields.take(SEQUENCE)?);
-        let key_algorithm = info.take(SEQUENCE)?;
-        let key = info.take(BIT_STRING)?.strip_prefix(&[0])?;
+        let (key_algorithm, key) = fields.public_key()?;
         let mut found = Self {
             signed,
             signature_algorithm,
@@ -131,6 +133,18 @@ impl<'a> Certificate<'a> {
         }
         None
     }
+}
+
+/// Reads the public key of a certificate, its algorithm and its bits, whatever else the certificate says.
+pub(super) fn public_key(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut fields = Reader(Reader(Reader(der).only(SEQUENCE)?).take(SEQUENCE)?);
+    fields.optional(0xa0);
+    fields.take(INTEGER)?;
+    // The algorithm of the signature, the issuer, the validity and the subject.
+    for _ in 0..4 {
+        fields.take(SEQUENCE)?;
+    }
+    fields.public_key()
 }
 
 impl Names {
@@ -203,6 +217,12 @@ impl<'a> Reader<'a> {
         if self.0.first() == Some(&tag) { self.take(tag) } else { None }
     }
 
+    /// Takes the next element, a public key: its algorithm and its bits.
+    fn public_key(&mut self) -> Option<(&'a [u8], &'a [u8])> {
+        let mut info = Reader(self.take(SEQUENCE)?);
+        Some((info.take(SEQUENCE)?, info.take(BIT_STRING)?.strip_prefix(&[0])?))
+    }
+
     /// Takes the next element, a number that is not negative.
     pub(super) fn unsigned(&mut self) -> Option<&'a [u8]> {
         match self.take(INTEGER)? {
@@ -227,7 +247,7 @@ impl<'a> Reader<'a> {
         };
         let at = |from: usize, to: usize| text[from..to].parse::<i8>().ok();
         let year = text[..4].parse().ok()?;
-        let time = jiff::civil::DateTime::new(
+        let time = civil::DateTime::new(
             year,
             at(4, 6)?,
             at(6, 8)?,
@@ -236,6 +256,7 @@ impl<'a> Reader<'a> {
             at(12, 14)?,
             0,
         );
-        time.ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|time| time.timestamp().as_second())
+        // jiff's timestamps end a day before 99991231235959Z, with which certificates say that they never expire.
+        Some(time.ok()?.duration_since(EPOCH).as_secs())
     }
 }
