@@ -222,7 +222,7 @@ impl Job {
         Ok(())
     }
 
-    /// Writes `range` from a stream that begins there, or at the blob's first byte if the server knows no ranges.
+    /// Writes `range` from a stream that begins there.
     async fn write_range(&self, mut stream: BlobStream, range: Range<u64>) -> Result<(), Failure> {
         {
             let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
@@ -233,21 +233,15 @@ impl Job {
         let mut writer = self.ingest.writer(range.clone())?;
         let mut buffer = BytesMut::with_capacity(WRITE_SIZE);
         let mut written = Instant::now();
-        let mut skip = if stream.ranged { 0 } else { range.start };
         let mut wanted = range.end - range.start;
         let end = loop {
             match stream.try_next().await {
                 Ok(Some(bytes)) => {
-                    let (before, bytes) = bytes.split_at(clamp(skip, bytes.len()));
+                    // Read to its end: only then its connection serves the next request, and only then a registry that sends too
+                    // much is found out.
                     let bytes = &bytes[..clamp(wanted, bytes.len())];
                     buffer.extend_from_slice(bytes);
-                    skip -= before.len() as u64;
                     wanted -= bytes.len() as u64;
-                    // A stream of the range is read to its end: only then its connection serves the next request, and only
-                    // then a registry that sends too much is found out.
-                    if wanted == 0 && !stream.ranged {
-                        break Ok(());
-                    }
                 }
                 Ok(None) => break Ok(()),
                 Err(error) => {

@@ -45,8 +45,8 @@ pub struct Presence {
 /// A blob on its way. It ends with an error, and not just ends, where bytes are missing; it never has more bytes than
 /// were asked for. Whether they are the right ones is for the reader to check.
 pub struct BlobStream {
-    /// Whether the stream begins where the range does. If not, the registry does not know ranges, and the stream is
-    /// the whole blob.
+    /// Whether the stream is the range, or its beginning. If not, the registry does not know ranges, and the stream is the
+    /// whole blob.
     pub ranged: bool,
     /// Which of the blob's bytes it brings: those of the range, fewer where the registry cuts ranges, or all.
     pub part: Range<u64>,
@@ -55,6 +55,18 @@ pub struct BlobStream {
     /// Who sends it.
     pub source: Source,
     pub(crate) body: Body,
+}
+
+impl BlobStream {
+    /// A stream that was asked for `range`. One that has more is that of all the blob, be it that both begin at the first byte.
+    pub(crate) fn of(
+        (part, size_total, body): (Range<u64>, Option<u64>, Body),
+        range: &Range<u64>,
+        source: Source,
+    ) -> Self {
+        let ranged = part.start == range.start && part.end <= range.end;
+        Self { ranged, part, size_total, source, body }
+    }
 }
 
 impl fmt::Debug for BlobStream {
@@ -95,8 +107,8 @@ impl Remote {
             let session = walk.next().await?;
             match self.blob_at(&Holder::Registry(&session), blob, &range).await {
                 Ok((part, size_total, body)) => {
-                    let (source, ranged) = (walk.answered(), part.start == range.start);
-                    return Ok(BlobStream { ranged, part, size_total, source, body });
+                    let stream = (part, size_total, body);
+                    return Ok(BlobStream::of(stream, &range, walk.answered()));
                 }
                 Err(error) => {
                     if let Err(error) = walk.failed(error) {

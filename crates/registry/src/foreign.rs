@@ -149,10 +149,8 @@ impl Remote {
         let _ = url.set_password(None);
         let endpoint = self.client().foreign_endpoint(&url).await?;
         tracing::info!(layer = %blob.digest, url = %redact::shown(&url), "layer asked for at its own URL");
-        let (part, size_total, body) =
-            self.blob_at(&Holder::Elsewhere(&endpoint, &url), blob, range).await?;
-        let (source, ranged) = (self.stranger(redact::shown(&url)), part.start == range.start);
-        Ok(BlobStream { ranged, part, size_total, source, body })
+        let stream = self.blob_at(&Holder::Elsewhere(&endpoint, &url), blob, range).await?;
+        Ok(BlobStream::of(stream, range, self.stranger(redact::shown(&url))))
     }
 }
 
@@ -182,6 +180,14 @@ impl Guard {
             Ok(address) => vec![address],
             Err(_) if self.proxies.proxy(url).is_some() => {
                 dns::addresses(&host).await.iter().map(std::net::SocketAddr::ip).collect()
+            }
+            // Asked without a proxy, though it is the host of one: the resolver, which cannot know for whom it looks up, lets it
+            // through, so that one without an address now is not asked at all.
+            Err(_) if self.proxies.is_host(&host) => {
+                let found = dns::lookup(&host, 0).await;
+                let found =
+                    found.map_err(|lookup| RequestFault::Lookup { proxied: false, lookup })?;
+                found.iter().map(std::net::SocketAddr::ip).collect()
             }
             // The resolver judges what is connected to.
             Err(_) => Vec::new(),

@@ -65,7 +65,14 @@ fn ranges_that_are_cut_or_refused_hold_up_no_pull() {
         }
         _ => Answer::status(403),
     };
-    for (name, ranged) in [("cut", cut), ("refused", refused), ("fickle", fickle)] {
+    let ignored: fn(&Bytes, usize) -> Answer = |content, _| Answer::default().body(content.clone());
+    // With how often the layer is asked for, where it comes whole: once, and once before in vain.
+    for (name, ranged, requests) in [
+        ("cut", cut, None),
+        ("refused", refused, Some(2)),
+        ("fickle", fickle, None),
+        ("ignored", ignored, Some(1)),
+    ] {
         let server = runtime.block_on(Scripted::start()).unwrap();
         serve(&server, &image, ranged);
         let home = Home::new();
@@ -73,6 +80,9 @@ fn ranges_that_are_cut_or_refused_hold_up_no_pull() {
         // Nothing has failed, so that nothing is waited for.
         assert!(!output.contains("Retrying"), "{name}: {output}");
         assert_holds_only(&home.data_root(), &image);
+        let layer = image.blobs().next().unwrap();
+        let asked = server.count("GET", &format!("/v2/app/blobs/{}", layer.digest));
+        assert!(requests.is_none_or(|requests| requests == asked), "{name}: {asked}");
     }
 }
 

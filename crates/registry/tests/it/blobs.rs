@@ -78,9 +78,13 @@ async fn a_registry_without_ranges_sends_all_and_says_so() {
     let bytes = content(50_000);
     let blob = descriptor(&bytes);
     server.on("GET", &blob_path(&blob), [Answer::status(200).body(bytes.clone())]);
-    let (ranged, received, error) = read(&remote(&server).await, &blob, 100..200).await.unwrap();
-    assert!(!ranged && error.is_none());
-    assert_eq!(received, bytes);
+    // All is more than was asked for from the first byte on, too.
+    for range in [100..200, 0..200] {
+        let read = read(&remote(&server).await, &blob, range.clone()).await;
+        let (ranged, received, error) = read.unwrap();
+        assert!(!ranged && error.is_none(), "{range:?}");
+        assert_eq!(received, bytes, "{range:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! Layers at URLs of their own, and what registries are told of who asks.
 
 use http::{HeaderMap, HeaderValue};
-use registry::{Access, Caller, Client, RegistryConfig, RegistryError, Remote, Target};
+use registry::{
+    Access, Caller, Client, ProxyConfig, RegistryConfig, RegistryError, Remote, Target,
+};
 use spec::Descriptor;
 use test_support::scripted::{Answer, Scripted, challenge_bearer};
 
@@ -88,6 +90,27 @@ async fn only_public_addresses_are_asked_unless_they_are_named() {
         let stream = remote.blob(&at(&blob, &[url]), 0..100).await;
         assert_eq!(stream.is_ok(), comes, "{host} {allowed:?}: {:?}", stream.err());
         assert_eq!(other.count("GET", "/layer") > 0, comes, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxys_host_is_asked_for_no_layer_because_it_is_one() {
+    let (server, other) = (Scripted::start().await.unwrap(), Scripted::start().await.unwrap());
+    let bytes = content(100);
+    let blob = descriptor(&bytes);
+    absent(&server, &blob);
+    other.on("GET", "/layer", [Answer::status(200).body(bytes.clone())]);
+    let proxy = Some("http://localhost:9".to_owned());
+    let https = ProxyConfig { https: proxy.clone(), ..ProxyConfig::default() };
+    let no_proxy = Some("localhost,127.0.0.1".to_owned());
+    let excepted = ProxyConfig { all: proxy, no_proxy, ..ProxyConfig::default() };
+    let urls = [format!("http://localhost:{}/layer", other.address().port())];
+    for proxy in [https, excepted] {
+        let client = Client::new(RegistryConfig { proxy, ..config() }).unwrap();
+        let remote = client.remote(&repository(&server), &ann(), Access::Pull).await.unwrap();
+        let error = remote.blob(&at(&blob, &urls), 0..100).await.unwrap_err().to_string();
+        assert!(error.contains("is no public address"), "{error}");
+        assert_eq!(other.count("GET", "/layer"), 0);
     }
 }
 
