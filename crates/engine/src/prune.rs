@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
-use spec::{ChainId, ImageConfig, ImageId};
-use store::Image;
+use spec::{ChainId, ImageId};
+use store::Description;
 
 use crate::cancel::{CancelOnDrop, Cancelled};
 use crate::engine::blocking;
@@ -142,25 +142,28 @@ impl Engine {
 
     /// Returns the images that the filters let through, the youngest first. A step on the way to another image goes with that
     /// one.
-    fn prunable(&self, filters: &PruneFilters) -> Result<Vec<Arc<Image>>> {
+    fn prunable(&self, filters: &PruneFilters) -> Result<Vec<Arc<Description>>> {
         let store = self.store();
         let references = store.references()?;
-        let mut images = Vec::new();
-        let mut parents = HashSet::new();
-        for id in store.images()? {
-            parents.extend(store.parent(&id)?);
-            match store.image(&id) {
-                Ok(image) => images.extend(image),
-                Err(error) => tracing::warn!(image = %id, %error, "an image cannot be read"),
-            }
-        }
+        let mut images = store.describe_images()?;
+        let there: HashSet<&ImageId> = images.iter().map(|image| &image.id).collect();
+        let parents = store.parents()?.into_iter().filter(|(child, _)| there.contains(child));
+        let parents: HashSet<ImageId> = parents.map(|(_, parent)| parent).collect();
         let is_step = |id: &ImageId| {
             parents.contains(id) && (!filters.all || references.of_image(id).is_empty())
         };
-        images.retain(|image| !is_step(&image.id) && filters.include(image.config.value()));
-        images.sort_by_cached_key(|image| {
-            (std::cmp::Reverse(created(image.config.value())), image.id.clone())
+        images.retain(|image| {
+            !is_step(&image.id) && filters.include(image.created, image.labels.as_ref())
         });
+        // What is known of an image may be all that is left of it. Its layers, which each removal asks for, are known from now on.
+        images.retain(|image| match store.image(&image.id) {
+            Ok(image) => image.is_some(),
+            Err(error) => {
+                tracing::warn!(image = %image.id, %error, "an image cannot be read");
+                false
+            }
+        });
+        images.sort_by_cached_key(|image| (std::cmp::Reverse(image.created), image.id.clone()));
         Ok(images)
     }
 
@@ -179,7 +182,7 @@ impl Engine {
 
     /// Returns the sizes of the images' layers, as long as these are there. The layers of what an image was built on are its
     /// own, too.
-    fn layer_sizes(&self, images: &[Arc<Image>]) -> Result<HashMap<String, u64>> {
+    fn layer_sizes(&self, images: &[Arc<Description>]) -> Result<HashMap<String, u64>> {
         let layers: BTreeSet<&ChainId> = images.iter().flat_map(|image| &image.layers).collect();
         let mut sizes = HashMap::new();
         for chain_id in layers {
@@ -194,19 +197,17 @@ impl Engine {
 }
 
 impl PruneFilters {
-    fn include(&self, config: &ImageConfig) -> bool {
-        let is_old =
-            self.until.is_none_or(|until| created(config).is_some_and(|created| created <= until));
-        let labels = config.labels();
-        let has = |wanted: &[String]| wanted.iter().all(|label| has_label(labels.as_ref(), label));
+    fn include(
+        &self,
+        created: Option<Timestamp>,
+        labels: Option<&BTreeMap<String, String>>,
+    ) -> bool {
+        let is_old = self.until.is_none_or(|until| created.is_some_and(|created| created <= until));
+        let has = |wanted: &[String]| wanted.iter().all(|label| has_label(labels, label));
         is_old
             && has(&self.labels)
             && (self.without_labels.is_empty() || !has(&self.without_labels))
     }
-}
-
-fn created(config: &ImageConfig) -> Option<Timestamp> {
-    config.created.as_deref().and_then(|time| time.parse().ok())
 }
 
 #[cfg(test)]
@@ -215,12 +216,6 @@ mod tests {
 
     #[test]
     fn filters_are_dockerds() {
-        let config = |created: &str, labels: &str| {
-            let json = format!(
-                r#"{{"created":"{created}","config":{{"Labels":{labels}}},"rootfs":{{"type":"layers"}}}}"#
-            );
-            ImageConfig::parse(json.as_bytes()).unwrap()
-        };
         let until = Some("2024-01-01T00:00:00Z".parse().unwrap());
         let labels = |labels: &[&str]| labels.iter().map(ToString::to_string).collect();
         let with =
@@ -253,7 +248,9 @@ mod tests {
             (without(&["a", "b"]), "", r#"{"a":""}"#, true),
         ];
         for (filters, created, labels, expected) in table {
-            assert_eq!(filters.include(&config(created, labels)), expected, "{filters:?} {labels}");
+            let given: Option<BTreeMap<String, String>> = serde_json::from_str(labels).unwrap();
+            let included = filters.include(created.parse().ok(), given.as_ref());
+            assert_eq!(included, expected, "{filters:?} {labels}");
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::layers::is_cache_id;
 use crate::lease::{self, Entry, Item};
 use crate::lock::Transaction;
 use crate::reserve::Reserve;
-use crate::{DriverKind, Store, StoreError, files, overlay2, packed, pins};
+use crate::{DriverKind, Layer, Store, StoreError, files, overlay2, packed, pins};
 
 /// What was moved out of the way under the lock, to be deleted outside of it.
 #[derive(Debug)]
@@ -291,6 +291,7 @@ impl Collection<'_> {
         };
         let mut queue: BinaryHeap<(usize, ChainId)> =
             self.layers.iter().map(|chain| (depth(chain), chain.clone())).collect();
+        let mut gone = Vec::new();
         while let Some((level, chain)) = queue.pop() {
             let Some(parent) = parents.get(&chain) else { continue };
             let is_used = used.contains(&chain) || children.get(&chain).is_some_and(|n| *n > 0);
@@ -300,39 +301,40 @@ impl Collection<'_> {
             {
                 continue;
             }
-            self.layer(&chain)?;
+            gone.push(self.entry(&chain)?);
             self.done.layers.push(chain);
             if let Some(parent) = parent {
                 children.entry(parent).and_modify(|count| *count -= 1);
                 queue.push((level - 1, parent.clone()));
             }
         }
+        if gone.is_empty() {
+            return Ok(());
+        }
+        // Entries first, and for good: a layer without its files must not be found. Should only some of them last, the lease has all.
+        files::sync_dir(&self.store.paths().layers())?;
+        step("layer entries removed for good");
+        for layer in gone.into_iter().flatten() {
+            if self.store.driver() == DriverKind::Overlay2 {
+                self.directory(&layer.cache_id)?;
+            }
+            self.blobs.extend(layer.blob);
+        }
         Ok(())
     }
 
-    fn layer(&mut self, chain: &ChainId) -> Result<(), StoreError> {
+    /// Removes the entry of a layer; returns what it said, if it was not damaged.
+    fn entry(&mut self, chain: &ChainId) -> Result<Option<Layer>, StoreError> {
         let store = self.store;
-        let entry = store.paths().layer(chain);
-        let layer = store.layer(chain);
-        // The entry first: a layer without its files must not be found.
-        self.trash.take_entry(&entry)?;
+        let layer = store.layer(chain).unwrap_or_else(|error| {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "damaged layer removed, its files could not be found");
+            None
+        });
+        self.trash.take_entry(&store.paths().layer(chain))?;
         store.known_layers().lock().unwrap_or_else(PoisonError::into_inner).remove(chain);
-        files::sync_dir(&store.paths().layers())?;
         step("layer entry removed");
-        match layer {
-            Ok(Some(layer)) => {
-                if store.driver() == DriverKind::Overlay2 {
-                    self.directory(&layer.cache_id)?;
-                }
-                self.blobs.extend(layer.blob);
-            }
-            Ok(None) => {}
-            Err(error) => {
-                let error: &dyn std::error::Error = &error;
-                tracing::warn!(error, "damaged layer removed, its files could not be found");
-            }
-        }
-        Ok(())
+        Ok(layer)
     }
 
     /// Removes a layer's directory that its entry does not name.
@@ -419,7 +421,7 @@ impl Used {
 fn belongings(store: &Store, id: &ImageId) -> Result<Vec<Entry>, StoreError> {
     let blobs = store.blobs_of(id)?.into_iter().chain([id.digest().clone()]).map(Item::Blob);
     // A damaged config tells nothing of its layers.
-    let layers = store.image(id).ok().flatten().map(|image| image.layers.clone());
-    let layers = layers.unwrap_or_default().into_iter().map(Item::Layer);
+    let layers = store.layers_of(id).ok().flatten();
+    let layers = layers.iter().flat_map(|layers| layers.iter()).cloned().map(Item::Layer);
     Ok(layers.chain(blobs).map(Entry::Pending).collect())
 }

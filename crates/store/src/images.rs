@@ -43,8 +43,9 @@ struct Cached {
     layers: HashMap<ImageId, Arc<[ChainId]>>,
 }
 
-/// Bound of the memory for images, in bytes of their configs: some 1,500 usual ones. Parsed, each byte takes about nine.
-const MAX_CACHED: usize = 6 << 20;
+/// Bound of the memory for images, in bytes of their configs: some 250 usual ones, which is more than one command asks for twice.
+/// Parsed, each byte takes about nine.
+const MAX_CACHED: usize = 1 << 20;
 /// Bound of the memory for their layers: 16,384 images of ten layers take about 15 MB.
 const MAX_LAYERS: usize = 1 << 14;
 const PARENT: &str = "parent";
@@ -69,6 +70,7 @@ impl Store {
         let layers = ChainId::chain(&config.value().rootfs.diff_ids);
         let image = Arc::new(Image { id: id.clone(), config, layers });
         self.image_cache().put(&image);
+        self.image_cache().put_layers(id, &image.layers.as_slice().into());
         Ok(Some(image))
     }
 
@@ -77,10 +79,7 @@ impl Store {
         if let Some(layers) = self.image_cache().layers(id) {
             return Ok(files::exists(&self.paths().config(id))?.then_some(layers));
         }
-        let Some(image) = self.image(id)? else { return Ok(None) };
-        let layers: Arc<[ChainId]> = image.layers.as_slice().into();
-        self.image_cache().put_layers(id, &layers);
-        Ok(Some(layers))
+        Ok(self.image(id)?.map(|image| image.layers.as_slice().into()))
     }
 
     /// Lists all images, in no particular order.
@@ -145,9 +144,10 @@ impl Store {
     /// Returns the images that were built from `id`.
     pub fn children(&self, id: &ImageId) -> Result<Vec<ImageId>, StoreError> {
         let mut children = Vec::new();
-        for other in self.images()? {
-            if self.parent(&other)?.as_ref() == Some(id) {
-                children.push(other);
+        for (child, parent) in self.parents()? {
+            // A note may outlive its image.
+            if parent == *id && files::exists(&self.paths().config(&child))? {
+                children.push(child);
             }
         }
         Ok(children)
@@ -244,7 +244,7 @@ mod tests {
     fn configs_are_bounded() {
         let cache = ImageCache::default();
         for number in 0..20 {
-            let text = format!("{number}{}", "x".repeat(1 << 20));
+            let text = format!("{number}{}", "x".repeat(300 << 10));
             let json = format!(r#"{{"config":{{"x":"{text}"}},"rootfs":{{"type":"layers"}}}}"#);
             let config = Raw::parse(Bytes::from(json), ImageConfig::parse).unwrap();
             let id = ImageId::new(spec::Digest::sha256(number.to_string().as_bytes()));

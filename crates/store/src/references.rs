@@ -138,6 +138,9 @@ impl ReferencesMut {
         let reference = stored(reference);
         if let Some(references) = self.references.by_image.get_mut(id) {
             references.retain(|other| *other != reference);
+            if references.is_empty() {
+                self.references.by_image.remove(id);
+            }
         }
     }
 }
@@ -197,13 +200,15 @@ impl Store {
                 return Err(StoreError::NoImage(id.clone()));
             }
         }
-        if changing.references.document != before.document
-            && let Err(error) = self.write_references(transaction, &changing.references.document)
-        {
+        if changing.references.document == before.document {
+            return Ok(result);
+        }
+        if let Err(error) = self.write_references(transaction, &changing.references.document) {
             // What may not last must not be seen: the next one would take it for written.
             let _ = self.write_references(transaction, &before.document);
             return Err(error);
         }
+        self.reference_snapshot().wrote(&self.paths().repositories(), changing.references);
         Ok(result)
     }
 

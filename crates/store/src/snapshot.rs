@@ -58,6 +58,14 @@ impl<T: Default> Snapshot<T> {
         *last = Some(Last { file, _open: open, value: Arc::clone(&value) });
         Ok(value)
     }
+
+    /// Remembers what was just written, in the transaction that wrote it: nobody needs to parse it.
+    pub(crate) fn wrote(&self, path: &Path, value: T) {
+        let opened = files::open(path).ok().flatten();
+        let file = opened.and_then(|open| Some((open.metadata().ok()?, open)));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+            file.map(|(file, open)| Last { file, _open: open, value: Arc::new(value) });
+    }
 }
 
 #[cfg(test)]
@@ -79,6 +87,12 @@ mod tests {
             let again = snapshot.load(&path, |_| panic!("parsed twice")).unwrap();
             assert_eq!(*again, expected);
         }
+        files::replace(dir.path(), &path, b"written", 0o600).unwrap();
+        snapshot.wrote(&path, "written".to_owned());
+        let ours = snapshot.load(&path, |_| panic!("parsed what was written here")).unwrap();
+        assert_eq!(*ours, "written");
+        files::replace(dir.path(), &path, b"by others", 0o600).unwrap();
+        assert_eq!(*snapshot.load(&path, text).unwrap(), "by others");
         fs::remove_file(&path).unwrap();
         assert_eq!(*snapshot.load(&path, text).unwrap(), "");
         fs::write(&path, "longer than the limit").unwrap();
