@@ -71,10 +71,10 @@ pub enum ArchiveError {
         /// The entry's name.
         name: String,
     },
-    /// An entry or a hard link's target lies outside the layer.
+    /// A hard link to the layer's root.
     #[error("tar entry `{name}` points outside the layer")]
     Breakout {
-        /// The entry's name, or the link's target.
+        /// The link's target.
         name: String,
     },
     /// Two entries of one path, which dockerd and podman refuse in these words.

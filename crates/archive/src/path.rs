@@ -1,21 +1,20 @@
 //! Names of tar entries as paths within a layer.
 
-use crate::ArchiveError;
-use crate::error::printable;
+use std::borrow::Cow;
 
-/// Cleans a name lexically, as Go's `path.Clean` does after leading slashes are cut off.
+/// Cleans a name lexically, as Go's `path.Clean` does with one that begins at the root.
 ///
 /// `cleaned` receives the path relative to the layer's root, without `.`, `..` and double or trailing slashes; it is
-/// empty for the root itself. A name that leads outside is refused.
-pub(crate) fn clean(name: &[u8], cleaned: &mut Vec<u8>) -> Result<(), ArchiveError> {
+/// empty for the root itself. As in a chroot, where dockerd unpacks, the root is its own parent: returned is how often the name
+/// climbs above it.
+pub(crate) fn clean(name: &[u8], cleaned: &mut Vec<u8>) -> usize {
     cleaned.clear();
+    let mut climbs = 0;
     for part in name.split(|byte| *byte == b'/') {
         match part {
             b"" | b"." => {}
             b".." => {
-                if cleaned.is_empty() {
-                    return Err(ArchiveError::Breakout { name: printable(name) });
-                }
+                climbs += usize::from(cleaned.is_empty());
                 let parent = cleaned.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
                 cleaned.truncate(parent);
             }
@@ -27,7 +26,16 @@ pub(crate) fn clean(name: &[u8], cleaned: &mut Vec<u8>) -> Result<(), ArchiveErr
             }
         }
     }
-    Ok(())
+    climbs
+}
+
+/// A path by which entries are told apart, as Go's `path.Clean` leaves the name: `/a`, `a` and `../a` are three.
+pub(crate) fn identity<'a>(name: &[u8], climbs: usize, cleaned: &'a [u8]) -> Cow<'a, [u8]> {
+    match (name.first(), climbs) {
+        (Some(b'/'), _) => Cow::Owned([b"/", cleaned].concat()),
+        (_, 0) => Cow::Borrowed(cleaned),
+        _ => Cow::Owned([&b"../".repeat(climbs), cleaned].concat()),
+    }
 }
 
 /// Splits a cleaned path into parent (empty for the root) and last component.
@@ -44,29 +52,36 @@ mod tests {
 
     #[test]
     fn cleaning() {
-        let cases: &[(&[u8], Option<&[u8]>)] = &[
-            (b"", Some(b"")),
-            (b".", Some(b"")),
-            (b"./", Some(b"")),
-            (b"/", Some(b"")),
-            (b"a", Some(b"a")),
-            (b"./a/", Some(b"a")),
-            (b"/a//b/./c", Some(b"a/b/c")),
-            (b"a/../b", Some(b"b")),
-            (b"a/b/../../c", Some(b"c")),
-            (b"a/..", Some(b"")),
-            (b"...", Some(b"...")),
-            (b"..a/b", Some(b"..a/b")),
-            (b"..", None),
-            (b"../a", None),
-            (b"/../a", None),
-            (b"a/../../b", None),
-            (b"a/../../a", None),
+        let cases: [(&str, &str, usize, &str); 19] = [
+            ("", "", 0, ""),
+            (".", "", 0, ""),
+            ("./", "", 0, ""),
+            ("/", "", 0, "/"),
+            ("a", "a", 0, "a"),
+            ("./a/", "a", 0, "a"),
+            ("/a//b/./c", "a/b/c", 0, "/a/b/c"),
+            ("a/../b", "b", 0, "b"),
+            ("a/b/../../c", "c", 0, "c"),
+            ("a/..", "", 0, ""),
+            ("...", "...", 0, "..."),
+            ("..a/b", "..a/b", 0, "..a/b"),
+            ("..", "", 1, "../"),
+            ("../a", "a", 1, "../a"),
+            ("/../a", "a", 1, "/a"),
+            ("a/../../b", "b", 1, "../b"),
+            ("a/../../a", "a", 1, "../a"),
+            ("../../a/../../b", "b", 3, "../../../b"),
+            ("../a/../b/c", "b/c", 1, "../b/c"),
         ];
-        for (name, expected) in cases {
+        for (name, path, climbs, expected) in cases {
             let mut cleaned = b"left over".to_vec();
-            let found = clean(name, &mut cleaned).ok().map(|()| &cleaned[..]);
-            assert_eq!(found, *expected, "{}", name.escape_ascii());
+            assert_eq!(clean(name.as_bytes(), &mut cleaned), climbs, "{name}");
+            assert_eq!(cleaned, path.as_bytes(), "{name}");
+            assert_eq!(
+                &*identity(name.as_bytes(), climbs, &cleaned),
+                expected.as_bytes(),
+                "{name}"
+            );
         }
     }
 }

@@ -281,7 +281,7 @@ impl<N: Node> Tree<N> {
         header: &Header,
     ) -> Result<(), ArchiveError> {
         let mut target = Vec::new();
-        clean(&header.link, &mut target)?;
+        clean(&header.link, &mut target);
         if target.is_empty() {
             return Err(ArchiveError::Breakout { name: printable(&header.link) });
         }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use crate::ArchiveError;
 use crate::error::printable;
-use crate::path::{clean, split};
+use crate::path::{clean, identity, split};
 use crate::seen::Seen;
 use crate::split::{Checksum, SplitWriter};
 use crate::tar::{Chunks, Header, Kind, Stream, TarReader};
@@ -60,6 +60,11 @@ impl<C: Chunks, W: Write> Content<'_, C, W> {
         matches!(self.record, Record::Checksum(_))
     }
 
+    /// Says whether the content is to be found elsewhere than under the entry's name.
+    pub(crate) fn is_renamed(&self) -> bool {
+        self.kept_at.is_some()
+    }
+
     /// Tells where in the layer's directory the content is to be found, if not under the entry's name.
     pub(crate) fn keep_at(&mut self, path: &[u8]) {
         self.kept_at = Some(path.to_vec());
@@ -110,11 +115,7 @@ pub(crate) fn walk<C: Chunks, W: Write>(
         let TarReader { stream, header, .. } = &mut reader;
         flush_raw(stream, &mut split)?;
         if matches!(header.kind, Kind::Global | Kind::Label) {
-            // A label's name is none of a file, and a file may have it.
-            let is_global = header.kind == Kind::Global;
-            if is_global && split.is_enabled() && seen.insert(&header.name) {
-                split.file(&header.name, 0, None)?;
-            }
+            // The names are none of files, and files may have them.
             while let Some(chunk) = stream.content()? {
                 split.segment(chunk)?;
                 let length = chunk.len();
@@ -122,13 +123,9 @@ pub(crate) fn walk<C: Chunks, W: Write>(
             }
             continue;
         }
-        clean(&header.name, &mut path)?;
+        let climbs = clean(&header.name, &mut path);
         // As dockerd sees it, `/a` is another path than `a`, and what comes last is what stays.
-        let is_new = || match header.name.first() {
-            Some(b'/') => seen.insert(&[b"/", &path[..]].concat()),
-            _ => seen.insert(&path),
-        };
-        if repeats == Repeats::Refused && !{ is_new }() {
+        if repeats == Repeats::Refused && !seen.insert(&identity(&header.name, climbs, &path)) {
             return Err(ArchiveError::Duplicate { name: printable(&header.name) });
         }
         let record = match place(&path, header, stream.remaining()) {
@@ -140,7 +137,9 @@ pub(crate) fn walk<C: Chunks, W: Write>(
             split.file(&header.name, 0, None)?;
         }
         let size = stream.remaining();
-        let mut content = Content { stream, split: &mut split, record, kept_at: None };
+        // By a name that climbs, dockerd would look for the content outside of the layer's directory.
+        let kept_at = (climbs > 0).then(|| path.clone());
+        let mut content = Content { stream, split: &mut split, record, kept_at };
         visitor.entry(&path, header, &mut content)?;
         content.copy(|_| Ok(()))?;
         if let Record::Checksum(checksum) = content.record {

@@ -4,7 +4,12 @@
 //! Headers are ustar. What does not fit there goes into a PAX header before it, or, where
 //! [`Entry::gnu`] asks for it, into GNU's `L` and `K` entries.
 
+mod sparse;
+
 use std::io::{self, Read, Write};
+
+pub use sparse::PaxSparse;
+use sparse::{push_sparse, sparse_map};
 
 const BLOCK: usize = 512;
 
@@ -26,7 +31,8 @@ pub enum Kind {
     /// A block device with its major and minor number.
     BlockDevice(u32, u32),
     /// A regular file of this size that is empty but for the given pieces (offset and content):
-    /// at most four of them, in GNU's old format. All but the last are whole blocks of 512 bytes.
+    /// at most four of them, in GNU's old format unless [`Entry::sparse_as`] says otherwise. All but the last are whole blocks
+    /// of 512 bytes.
     Sparse(u64, Vec<(u64, Vec<u8>)>),
 }
 
@@ -41,6 +47,7 @@ pub struct Entry {
     modified: (i64, u32),
     xattrs: Vec<(String, Vec<u8>)>,
     gnu: bool,
+    sparse: Option<PaxSparse>,
 }
 
 impl Entry {
@@ -54,6 +61,7 @@ impl Entry {
             modified: (1_700_000_000, 0),
             xattrs: Vec::new(),
             gnu: false,
+            sparse: None,
         }
     }
 
@@ -129,8 +137,16 @@ impl Entry {
         self
     }
 
+    /// Tells the holes of a sparse file in a PAX header. It must not be [`gnu`](Self::gnu).
+    #[must_use]
+    pub fn sparse_as(mut self, form: PaxSparse) -> Entry {
+        self.sparse = Some(form);
+        self
+    }
+
     fn type_flag(&self) -> u8 {
         match self.kind {
+            Kind::Sparse(..) if self.sparse.is_some() => b'0',
             Kind::File => b'0',
             Kind::HardLink(_) => b'1',
             Kind::Symlink(_) => b'2',
@@ -181,7 +197,9 @@ impl<W: Write> Writer<W> {
     pub fn append(&mut self, entry: &Entry) -> io::Result<()> {
         let content = match &entry.kind {
             Kind::Sparse(_, pieces) => {
-                pieces.iter().flat_map(|(_, piece)| piece.iter().copied()).collect()
+                let mut content = sparse_map(entry.sparse, pieces);
+                content.extend(pieces.iter().flat_map(|(_, piece)| piece));
+                content
             }
             _ => entry.content.clone(),
         };
@@ -205,10 +223,27 @@ impl<W: Write> Writer<W> {
         self.sink.write_all(bytes)
     }
 
+    /// Adds a global PAX header of the name, with records.
+    pub fn global(&mut self, name: &str, records: &[(&str, &str)]) -> io::Result<()> {
+        let mut content = Vec::new();
+        for (key, value) in records {
+            push_record(&mut content, key, value.as_bytes());
+        }
+        self.write_extension(name, b'g', &content)
+    }
+
     /// Ends the archive with two empty blocks and returns the sink.
     pub fn finish(mut self) -> io::Result<W> {
-        self.sink.write_all(&[0; 2 * BLOCK])?;
+        self.end()?;
         Ok(self.sink)
+    }
+
+    pub(crate) fn end(&mut self) -> io::Result<()> {
+        self.sink.write_all(&[0; 2 * BLOCK])
+    }
+
+    pub(crate) fn into_sink(self) -> W {
+        self.sink
     }
 
     fn write_extensions(&mut self, entry: &Entry) -> io::Result<()> {
@@ -239,6 +274,9 @@ impl<W: Write> Writer<W> {
             if number > 0o7_777_777 {
                 push_record(&mut records, name, number.to_string().as_bytes());
             }
+        }
+        if let (Some(form), Kind::Sparse(size, pieces)) = (entry.sparse, &entry.kind) {
+            push_sparse(&mut records, form, &path, *size, pieces);
         }
         for (name, value) in &entry.xattrs {
             push_record(&mut records, &format!("SCHILY.xattr.{name}"), value);
@@ -285,7 +323,7 @@ fn header(entry: &Entry, size: u64) -> [u8; BLOCK] {
     put_octal(&mut block[136..148], u64::try_from(entry.modified.0).unwrap_or_default());
     block[156] = entry.type_flag();
     put(&mut block[157..257], entry.target().as_bytes());
-    let sparse = matches!(entry.kind, Kind::Sparse(..));
+    let sparse = matches!(entry.kind, Kind::Sparse(..)) && entry.sparse.is_none();
     // GNU's magic is longer and has no version; `S` exists only there.
     block[257..265].copy_from_slice(if entry.gnu || sparse {
         b"ustar  \0"
@@ -295,7 +333,7 @@ fn header(entry: &Entry, size: u64) -> [u8; BLOCK] {
     let (major, minor) = entry.devices();
     put_octal(&mut block[329..337], u64::from(major));
     put_octal(&mut block[337..345], u64::from(minor));
-    if let Kind::Sparse(real_size, pieces) = &entry.kind {
+    if let (Kind::Sparse(real_size, pieces), None) = (&entry.kind, entry.sparse) {
         for (index, (offset, piece)) in pieces.iter().take(4).enumerate() {
             let place = 386 + index * 24;
             put_octal(&mut block[place..place + 12], *offset);
@@ -382,13 +420,17 @@ mod tests {
         let long = format!("{}/{}", "d".repeat(90), "f".repeat(90));
         let path = folder.path().join("a.tar");
         let pieces = vec![(4096, vec![b'1'; BLOCK]), (1 << 20, b"two".to_vec())];
+        let sparse = |name| Entry::of(name, Kind::Sparse((1 << 20) + 3, pieces.clone()));
         let entries = [
             Entry::directory("dir").mode(0o1777),
             Entry::file(&long, "long").modified(1_600_000_000, 123_456_789),
             Entry::file(format!("g{long}"), "gnu").gnu(),
             Entry::symlink("link", &long),
             Entry::hard_link("hard", &long),
-            Entry::of("sparse", Kind::Sparse((1 << 20) + 3, pieces)),
+            sparse("sparse"),
+            sparse("0.0").sparse_as(PaxSparse::V0_0),
+            sparse("0.1").sparse_as(PaxSparse::V0_1),
+            sparse("1.0").sparse_as(PaxSparse::V1_0),
             Entry::whiteout("dir/gone"),
             Entry::opaque("dir"),
         ];
@@ -402,6 +444,9 @@ mod tests {
             "link",
             "hard",
             "sparse",
+            "0.0",
+            "0.1",
+            "1.0",
             "dir/.wh.gone",
             "dir/.wh..wh..opq",
         ];
@@ -416,11 +461,13 @@ mod tests {
             .output()
             .unwrap();
         assert!(unpacked.status.success(), "{}", String::from_utf8_lossy(&unpacked.stderr));
-        let sparse = std::fs::read(folder.path().join("sparse")).unwrap();
-        assert_eq!(sparse.len(), (1 << 20) + 3);
-        assert_eq!(&sparse[4096..4096 + BLOCK], [b'1'; BLOCK]);
-        assert_eq!(sparse.iter().filter(|&&byte| byte != 0).count(), BLOCK + 3);
-        assert_eq!(&sparse[1 << 20..], b"two");
+        for name in ["sparse", "0.0", "0.1", "1.0"] {
+            let sparse = std::fs::read(folder.path().join(name)).unwrap();
+            assert_eq!(sparse.len(), (1 << 20) + 3, "{name}");
+            assert_eq!(&sparse[4096..4096 + BLOCK], [b'1'; BLOCK], "{name}");
+            assert_eq!(sparse.iter().filter(|&&byte| byte != 0).count(), BLOCK + 3, "{name}");
+            assert_eq!(&sparse[1 << 20..], b"two", "{name}");
+        }
         assert_eq!(std::fs::read(folder.path().join(&long)).unwrap(), b"long");
     }
 }

@@ -46,11 +46,10 @@ impl Extractor<'_> {
         }
         self.size = self.size.saturating_add(u64::try_from(header.size).unwrap_or(0));
         if content.is_kept() {
-            let is_renamed = matches!(place.path, Cow::Owned(_));
-            self.aside.expect(&place.path, is_renamed);
-            if is_renamed {
+            if matches!(place.path, Cow::Owned(_)) {
                 content.keep_at(&place.path);
             }
+            self.aside.expect(&place.path, content.is_renamed());
         }
         self.finish_file(&file, place, header)
     }
@@ -108,7 +107,7 @@ impl Extractor<'_> {
         header: &Header,
         target: &mut Vec<u8>,
     ) -> Result<(), ArchiveError> {
-        clean(&header.link, target)?;
+        clean(&header.link, target);
         if target.is_empty() {
             return Err(ArchiveError::Breakout { name: printable(&header.link) });
         }

@@ -30,7 +30,7 @@ pub(crate) fn settle<W: Write>(
         match entry {
             SplitEntry::Segment(bytes) => settled.segment(bytes)?,
             SplitEntry::File { name, size, checksum } => {
-                clean(&name, &mut path)?;
+                clean(&name, &mut path);
                 match replaced.take(&path) {
                     Some(piece) => replaced.read(piece, |bytes| settled.segment(bytes))?,
                     None => settled.file(&name, size, Some(checksum))?,

@@ -92,7 +92,7 @@ impl<'a, R: Read> Rebuilt<'a, R> {
                 Some(SplitEntry::File { name, size, checksum }) => {
                     self.read.update(|read| read + 1);
                     let mut path = Vec::new();
-                    clean(&name, &mut path)?;
+                    clean(&name, &mut path);
                     let file = open(&mut self.directories, &path, size);
                     let file = file.map_err(|problem| self.damages.add(&path, problem)).ok();
                     let expected = checksum;

@@ -59,7 +59,7 @@ fn names_in_every_format() {
                 Entry::new(b"pax_global_header", b'g').content(&record("path", b"elsewhere")),
                 file("a", "x"),
             ]),
-            vec!["elsewhere", "a"],
+            vec!["a"],
         ),
     ];
     for (what, tar, expected) in cases {
@@ -182,12 +182,13 @@ fn refuses_broken_archives() {
 
 #[test]
 fn messages_name_what_is_wrong_and_stay_short() {
-    let evil = format!("../{}\n", "x".repeat(2000));
-    let Err(error) = names(&Tar::new().long(evil.as_bytes(), file("a", "")).finish()) else {
+    let evil = format!("{}\n", "x".repeat(2000));
+    let entry = Entry::new(b"a", b'Z');
+    let Err(error) = names(&Tar::new().long(evil.as_bytes(), entry).finish()) else {
         panic!("accepted")
     };
     let message = error.to_string();
-    assert!(message.starts_with("tar entry `../xxx"), "{message}");
+    assert!(message.starts_with("tar entry `xxx"), "{message}");
     assert!(message.len() < 700 && !message.contains('\n'), "{message}");
 }
 

@@ -81,6 +81,37 @@ fn an_image_is_mounted_and_stays_until_it_is_not() {
 }
 
 #[test]
+fn an_image_without_layers_is_an_empty_directory() {
+    let registry = LocalRegistry::start().unwrap();
+    Image::builder().build().push(&registry.client(), "empty", "1").unwrap();
+    let name = format!("{}/empty:1", registry.address());
+    let drivers: &[&str] = if is_root() { &["overlay2", "packed"] } else { &["packed"] };
+    for driver in drivers {
+        let bench = Bench::new(Front::InProcess, &["--storage-driver", driver]);
+        bench.run(&["pull", "-q", &name]).success();
+        let is_empty = |path: &std::path::Path| fs::read_dir(path).unwrap().next().is_none();
+        let target = bench.home.path().join("unpacked");
+        bench.run(&["unpack", "-q", &name, target.to_str().unwrap()]).success();
+        assert!(is_empty(&target), "{driver}");
+        if !is_root() {
+            continue;
+        }
+        let target = bench.home.path().join("mounted");
+        let path = target.to_str().unwrap();
+        fs::create_dir(&target).unwrap();
+        bench.run(&["mount", &name, path]).success();
+        let _guard = Unmount(&target);
+        assert!(is_empty(&target), "{driver}");
+        assert!(fs::write(target.join("new"), "").is_err(), "{driver}: it is read-only");
+        assert!(bench.run(&["rmi", &name]).failure().contains("image is mounted on"));
+        bench.run(&["umount", path]).success();
+        assert!(fs::write(target.join("new"), "").is_ok(), "{driver}: it is the folder again");
+        bench.run(&["rmi", &name]).success();
+        bench.run(&["system", "check", "--deep"]).success();
+    }
+}
+
+#[test]
 fn a_mount_that_is_gone_holds_nothing() {
     if !is_root() {
         println!("skipped: not root");

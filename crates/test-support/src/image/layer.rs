@@ -63,6 +63,14 @@ impl Layer {
         Ok(layer.at(Source::Memory(Bytes::from(bytes))))
     }
 
+    /// Makes a layer in memory of a whole tar.
+    pub fn of_tar(compression: Compression, tar: &[u8]) -> io::Result<Layer> {
+        let mut writer = LayerWriter::new(Vec::new(), compression)?;
+        writer.tar().raw(tar)?;
+        let (layer, bytes) = writer.close()?;
+        Ok(layer.at(Source::Memory(Bytes::from(bytes))))
+    }
+
     /// Makes a layer in the file `path` from what `write` puts into the tar.
     pub fn in_file(
         path: &Path,
@@ -107,8 +115,13 @@ impl<W: Write> LayerWriter<W> {
         &mut self.tar
     }
 
-    fn finish(self) -> io::Result<(Layer, W)> {
-        let TarSink(tar) = self.tar.finish()?;
+    fn finish(mut self) -> io::Result<(Layer, W)> {
+        self.tar.end()?;
+        self.close()
+    }
+
+    fn close(self) -> io::Result<(Layer, W)> {
+        let TarSink(tar) = self.tar.into_sink();
         let (diff_id, tar_size) = (tar.hasher.finish(), tar.size);
         let blob = match tar.sink {
             Encoder::None(sink) => sink,

@@ -1,6 +1,6 @@
 //! Layers made at random, the same for the same seed.
 
-use test_support::tar::{Entry, Kind, Writer};
+use test_support::tar::{Entry, Kind, PaxSparse, Writer};
 
 /// What is known of an image before anybody looks at it.
 #[derive(Debug)]
@@ -8,6 +8,8 @@ pub(super) struct Made {
     pub(super) seed: u64,
     /// The tars, the lowest first.
     pub(super) layers: Vec<Vec<u8>>,
+    /// The same for dockerd, which does not take sparse files in GNU's old format: there they have a PAX header.
+    pub(super) for_dockerd: Vec<Vec<u8>>,
     /// It has attributes of overlayfs's own, which dockerd 20.10 sets, and overlayfs then believes.
     pub(super) has_private: bool,
 }
@@ -25,13 +27,18 @@ const ATTRIBUTES: [&str; 6] = [
     "trusted.overlay.opaque",
 ];
 
+/// What a global PAX header says of later entries; Go, and so dockerd, does not apply it.
+const GLOBAL: [(&str, &str); 3] = [("path", "b"), ("uid", "7"), ("comment", "of no use")];
+
 /// Makes the image of a seed.
 pub(super) fn make(seed: u64) -> Made {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d);
+    let mut forms = Random(random.0 ^ 0x5851_f42d_4c95_7f2d);
     let mut has_private = false;
     let count = 1 + random.below(3);
-    let layers = (0..count).map(|_| layer(&mut random, &mut has_private)).collect();
-    Made { seed, layers, has_private }
+    let layers = (0..count).map(|_| layer(&mut random, &mut forms, &mut has_private));
+    let (layers, for_dockerd) = layers.unzip();
+    Made { seed, layers, for_dockerd, has_private }
 }
 
 /// splitmix64
@@ -60,8 +67,9 @@ impl Random {
     }
 }
 
-fn layer(random: &mut Random, has_private: &mut bool) -> Vec<u8> {
-    let mut tar = Writer::new(Vec::new());
+/// Makes a layer for all, and for dockerd. What is in it is `random`'s choice, the form of that in the tar is that of `forms`.
+fn layer(random: &mut Random, forms: &mut Random, has_private: &mut bool) -> (Vec<u8>, Vec<u8>) {
+    let mut tars = [Writer::new(Vec::new()), Writer::new(Vec::new())];
     let mut used = Used::default();
     for _ in 0..=random.below(10) {
         let mut path = path(random);
@@ -72,11 +80,35 @@ fn layer(random: &mut Random, has_private: &mut bool) -> Vec<u8> {
             }
             path = self::path(random);
         }
-        let entry = entry(random, &path, &mut used, has_private);
-        tar.append(&entry).unwrap();
+        let entry = entry(random, forms, &path, &mut used, has_private);
+        let global = forms.is_one_in(12).then(|| format!("GlobalHead.{}", forms.below(9)));
+        let number = forms.below(4);
+        for (tar, old) in tars.iter_mut().zip([true, false]) {
+            // dockerd takes the name of a global header, which its records may say, for one of a file, that must not come twice.
+            match &global {
+                Some(name) if old => tar.global(name, &GLOBAL).unwrap(),
+                Some(_) => {
+                    let name = format!("GlobalHead.{}", used.paths.len());
+                    tar.global(&name, &GLOBAL[1..]).unwrap();
+                }
+                None => {}
+            }
+            tar.append(&in_form(entry.clone(), number, old)).unwrap();
+        }
         used.paths.push(path);
     }
-    tar.finish().unwrap()
+    let [tar, for_dockerd] = tars.map(|tar| tar.finish().unwrap());
+    (tar, for_dockerd)
+}
+
+/// Puts an entry of a sparse file into one of the four forms; GNU's old one only if it is wanted.
+fn in_form(entry: Entry, number: u64, old: bool) -> Entry {
+    match number {
+        0 => entry.sparse_as(PaxSparse::V0_0),
+        1 => entry.sparse_as(PaxSparse::V0_1),
+        2 if old => entry,
+        _ => entry.sparse_as(PaxSparse::V1_0),
+    }
 }
 
 /// The paths that a layer has so far.
@@ -105,19 +137,33 @@ fn path(random: &mut Random) -> String {
     components.join("/")
 }
 
-fn entry(random: &mut Random, path: &str, used: &mut Used, has_private: &mut bool) -> Entry {
+fn entry(
+    random: &mut Random,
+    forms: &mut Random,
+    path: &str,
+    used: &mut Used,
+    has_private: &mut bool,
+) -> Entry {
     let spelt = match random.below(12) {
         0 => format!("./{path}"),
         1 => format!("/{path}"),
         2 => path.replace('/', "//"),
         _ => path.to_owned(),
     };
+    let spelt = match forms.below(60) {
+        0 => format!("../{spelt}"),
+        1 => format!("/../{spelt}"),
+        2 => format!("a/../../{spelt}"),
+        _ => spelt,
+    };
     let (parent, name) = spelt.rsplit_once('/').unwrap_or(("", &spelt));
     let beside = |name: &str| {
         if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") }
     };
     let number = random.below(42);
+    let is_sparse = number < 15 && forms.is_one_in(6);
     let mut entry = match number {
+        0..15 if is_sparse => Entry::of(&*spelt, sparse(random, forms)),
         0..15 => Entry::file(&*spelt, content(random)),
         15..23 => Entry::directory(&*spelt),
         23..29 => Entry::symlink(&*spelt, target(random)),
@@ -147,7 +193,26 @@ fn entry(random: &mut Random, path: &str, used: &mut Used, has_private: &mut boo
         *has_private |= attribute.starts_with("trusted.overlay.");
         entry = entry.xattr(attribute, if random.is_one_in(2) { "y" } else { "1" });
     }
-    if random.is_one_in(6) { entry.gnu() } else { entry }
+    if random.is_one_in(6) && !is_sparse { entry.gnu() } else { entry }
+}
+
+/// A file with holes: before, between or after its pieces, or nothing else.
+fn sparse(random: &mut Random, forms: &mut Random) -> Kind {
+    let content = content(random);
+    let mut pieces = Vec::new();
+    let mut end = 0;
+    for piece in content.chunks(8192).take(3) {
+        let offset = end + forms.pick(&[0, 512, 4096, 10_240]);
+        end = offset + piece.len() as u64;
+        pieces.push((offset, piece.to_vec()));
+    }
+    let is_whole = pieces.last().is_some_and(|(_, piece)| piece.len() % 512 == 0);
+    if pieces.is_empty() || (is_whole && forms.is_one_in(2)) {
+        // As GNU tar says where a file ends that ends with a hole.
+        end += forms.pick(&[1, 512, 70_000]);
+        pieces.push((end, Vec::new()));
+    }
+    Kind::Sparse(end, pieces)
 }
 
 fn content(random: &mut Random) -> Vec<u8> {

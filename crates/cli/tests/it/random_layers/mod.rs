@@ -1,5 +1,6 @@
-//! Layers made at random. What is accepted is whole afterwards: a deep check finds nothing, a save, also one by a dockerd on the same data
-//! root, gives the bytes that were loaded, `mount` and `unpack` show one tree, and so does dockerd. What is refused is refused by all.
+//! Layers made at random, and pulled. What is accepted is whole afterwards: a deep check finds nothing, a save, also one by a dockerd on
+//! the same data root, gives the bytes that were pulled and can be loaded, `mount` and `unpack` show one tree, and so does dockerd. What
+//! is refused is refused by all.
 //!
 //! `LONGSHORE_RANDOM_LAYERS=500 cargo test -p longshore --test it random_layers` tries five hundred images instead of a few, and
 //! `LONGSHORE_RANDOM_SEED` says where to begin. The seed of a difference is printed and goes into [`REGRESSIONS`].
@@ -11,8 +12,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use spec::Digest;
-use test_support::servers::{Dockerd, installed};
+use test_support::image::{Compression, Format, Image, Layer};
+use test_support::servers::{Dockerd, LocalRegistry, installed};
 use test_support::tar::{Entry, Writer};
 
 use super::support::{Bench, Front, is_root};
@@ -51,8 +52,11 @@ fn layers_at_random_are_whole_or_refused_by_all() {
 /// Images that are in one data root of each kind.
 struct Batch {
     images: Vec<Made>,
+    registry: LocalRegistry,
     overlay2: Bench,
     packed: Bench,
+    /// For what is saved from the others.
+    again: Bench,
     dockerd: Option<Dockerd>,
     /// The indices of those that were accepted.
     accepted: Vec<usize>,
@@ -69,8 +73,10 @@ impl Batch {
         }
         Self {
             images: seeds.iter().map(|seed| generator::make(*seed)).collect(),
+            registry: LocalRegistry::start().unwrap(),
             overlay2: bench("overlay2"),
             packed: bench("packed"),
+            again: bench("packed"),
             dockerd,
             accepted: Vec::new(),
             differences: Vec::new(),
@@ -83,7 +89,7 @@ impl Batch {
                 self.differ(index, &difference);
             }
         }
-        for bench in [&self.overlay2, &self.packed] {
+        for bench in [&self.overlay2, &self.packed, &self.again] {
             let checked = bench.run(&["system", "check", "--deep"]);
             if !checked.ok {
                 self.differences.push(format!("check: {}{}", checked.stdout, checked.stderr));
@@ -107,11 +113,12 @@ impl Batch {
 
     /// Takes one image through everything.
     fn image(&mut self, index: usize) -> Result<(), String> {
-        let (image, path) = (&self.images[index], self.file("image.tar"));
-        write_archive(image, &path);
-        let load = ["load", "-q", "-i", path.to_str().unwrap()];
-        let here = self.overlay2.run(&load);
-        let packed = self.packed.run(&load);
+        let image = &self.images[index];
+        let pull = ["pull", "-q", &self.name(image)];
+        let built = built(image, &image.layers);
+        built.push(&self.registry.client(), "random", &tag(image)).unwrap();
+        let here = self.overlay2.run(&pull);
+        let packed = self.packed.run(&pull);
         if here.ok != packed.ok {
             return Err(format!(
                 "overlay2: {}packed: {}",
@@ -120,7 +127,11 @@ impl Batch {
             ));
         }
         let dockerd = self.dockerd.as_ref().filter(|_| !image.has_private);
-        let there = dockerd.map(|dockerd| dockerd.docker(&load));
+        let there = dockerd.map(|dockerd| {
+            let path = self.file("image.tar");
+            self.write_archive(image, &path);
+            dockerd.docker(&["load", "-q", "-i", path.to_str().unwrap()])
+        });
         if !here.ok {
             return match there {
                 Some(Ok(_)) => Err(format!("refused only here: {}", said(&here.stderr))),
@@ -128,11 +139,15 @@ impl Batch {
             };
         }
         let mounted = self.mounted(&self.overlay2, image)?;
+        let packed = self.mounted(&self.packed, image)?;
+        mounted.compare(&packed).map_err(|text| format!("overlay2 and packed: {text}"))?;
         for bench in [&self.overlay2, &self.packed] {
             let unpacked = self.unpacked(bench, image)?;
             mounted.compare(&unpacked).map_err(|text| format!("mount and unpack: {text}"))?;
         }
-        self.saved(image)?;
+        for bench in [&self.overlay2, &self.packed] {
+            self.saved(bench, image, &built)?;
+        }
         match there {
             Some(Ok(_)) => {
                 let theirs = self.mounted_by_dockerd(image)?;
@@ -147,11 +162,31 @@ impl Batch {
         Ok(())
     }
 
+    fn name(&self, image: &Made) -> String {
+        format!("{}/random:{}", self.registry.address(), tag(image))
+    }
+
+    /// Writes what dockerd loads.
+    fn write_archive(&self, image: &Made, path: &Path) {
+        let layers = &image.for_dockerd;
+        let config = built(image, layers).config.read().unwrap();
+        let names: Vec<_> = (0..layers.len()).map(|number| format!("{number}.tar")).collect();
+        let manifest =
+            json!([{"Config": "config.json", "RepoTags": [self.name(image)], "Layers": names}]);
+        let mut tar = Writer::new(File::create(path).unwrap());
+        tar.append(&Entry::file("config.json", config)).unwrap();
+        tar.append(&Entry::file("manifest.json", manifest.to_string())).unwrap();
+        for (name, layer) in names.iter().zip(layers) {
+            tar.append(&Entry::file(name, layer.clone())).unwrap();
+        }
+        tar.finish().unwrap();
+    }
+
     fn mounted(&self, bench: &Bench, image: &Made) -> Result<Tree, String> {
         let target = self.file("mounted");
         fs::create_dir_all(&target).unwrap();
         let path = target.to_str().unwrap();
-        let done = bench.run(&["mount", &name(image), path]);
+        let done = bench.run(&["mount", &self.name(image), path]);
         if !done.ok {
             return Err(format!("mount: {}", done.stderr));
         }
@@ -162,7 +197,7 @@ impl Batch {
 
     fn unpacked(&self, bench: &Bench, image: &Made) -> Result<Tree, String> {
         let target = self.file("unpacked");
-        let done = bench.run(&["unpack", "-q", &name(image), target.to_str().unwrap()]);
+        let done = bench.run(&["unpack", "-q", &self.name(image), target.to_str().unwrap()]);
         if !done.ok {
             return Err(format!("unpack: {}", done.stderr));
         }
@@ -174,7 +209,7 @@ impl Batch {
     fn mounted_by_dockerd(&self, image: &Made) -> Result<Tree, String> {
         let Some(dockerd) = &self.dockerd else { return Err("there is no dockerd".to_owned()) };
         let format = "{{json .GraphDriver.Data}}";
-        let output = dockerd.docker(&["inspect", "-f", format, &name(image)]);
+        let output = dockerd.docker(&["inspect", "-f", format, &self.name(image)]);
         let output = output.map_err(|error| format!("docker inspect: {error}"))?;
         let data: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let mut layers = vec![data["UpperDir"].as_str().unwrap().to_owned()];
@@ -183,14 +218,34 @@ impl Batch {
         mounted.map(|mounted| Tree::of(mounted.path())).map_err(|error| error.to_string())
     }
 
-    /// Looks for the layers in a save.
-    fn saved(&self, image: &Made) -> Result<(), String> {
-        let path = self.file("saved.tar");
-        let done = self.overlay2.run(&["save", "-o", path.to_str().unwrap(), &name(image)]);
-        if !done.ok {
-            return Err(format!("save: {}", done.stderr));
+    /// Looks for the layers in a save, and loads it.
+    fn saved(&self, bench: &Bench, image: &Made, built: &Image) -> Result<(), String> {
+        let (path, name) = (self.file("saved.tar"), self.name(image));
+        let (path, id) = (path.to_str().unwrap(), &*built.id().to_string());
+        let inspect = ["inspect", "-f", "{{.Id}}", &name];
+        let steps: [(&Bench, &[&str]); 4] = [
+            (bench, &["save", "-o", path, &name]),
+            (&self.again, &["load", "-q", "-i", path]),
+            (&self.again, &inspect),
+            (bench, &inspect),
+        ];
+        let mut said = Vec::new();
+        for (bench, arguments) in steps {
+            let done = bench.run(arguments);
+            if !done.ok {
+                return Err(format!("{}: {}", arguments[0], done.stderr));
+            }
+            said.push(done.stdout.trim().to_owned());
         }
-        holds_layers(&fs::read(&path).unwrap(), image)
+        if said[2..] != [id, id] {
+            return Err(format!("{id} became {}", said[2..].join(", and loaded ")));
+        }
+        // What is loaded next is to be stored, not found.
+        let removed = self.again.run(&["rmi", &name]);
+        if !removed.ok {
+            return Err(format!("rmi: {}", removed.stderr));
+        }
+        holds_layers(&fs::read(path).unwrap(), image, built)
     }
 
     /// Has a dockerd save all that was unpacked here.
@@ -200,9 +255,9 @@ impl Batch {
         let path = self.file("theirs.tar");
         for index in self.accepted.clone() {
             let image = &self.images[index];
-            let saved = dockerd.docker(&["save", "-o", path.to_str().unwrap(), &name(image)]);
+            let saved = dockerd.docker(&["save", "-o", path.to_str().unwrap(), &self.name(image)]);
             let held = match saved {
-                Ok(_) => holds_layers(&fs::read(&path).unwrap(), image),
+                Ok(_) => holds_layers(&fs::read(&path).unwrap(), image, &built(image, &[])),
                 Err(error) => Err(error.to_string()),
             };
             if let Err(text) = held {
@@ -212,23 +267,36 @@ impl Batch {
     }
 }
 
-fn name(image: &Made) -> String {
-    format!("random:seed-{}", image.seed)
+fn tag(image: &Made) -> String {
+    format!("seed-{}", image.seed)
+}
+
+/// Compressed in every way, the lowest of the first image by gzip.
+fn built(image: &Made, layers: &[Vec<u8>]) -> Image {
+    let ways = [Compression::None, Compression::Gzip, Compression::Zstd];
+    // Images of the same layers are not the same image.
+    let mut built = Image::builder().format(Format::Oci).label("seed", &image.seed.to_string());
+    for (layer, number) in layers.iter().zip(image.seed..) {
+        let way = ways[usize::try_from(number % 3).unwrap()];
+        built = built.layer(Layer::of_tar(way, layer).unwrap());
+    }
+    built.build()
 }
 
 fn said(text: &str) -> &str {
     if text.is_empty() { "accepted\n" } else { text }
 }
 
-fn holds_layers(archive: &[u8], image: &Made) -> Result<(), String> {
+/// Looks for the layers, or the blobs that they were pulled as.
+fn holds_layers(archive: &[u8], image: &Made, built: &Image) -> Result<(), String> {
+    // Everything in an archive begins at a block.
+    let holds = |bytes: &[u8]| {
+        (0..archive.len()).step_by(512).any(|start| archive[start..].starts_with(bytes))
+    };
     for (number, layer) in image.layers.iter().enumerate() {
-        // Everything in an archive begins at a block.
-        let is_there = archive.chunks(512).enumerate().any(|(block, start)| {
-            start[..] == layer[..start.len().min(layer.len())]
-                && archive[block * 512..].starts_with(layer)
-        });
-        if !is_there {
-            return Err(format!("layer {number} is not the one that was loaded"));
+        let blob = built.layers.get(number).map(|layer| layer.blob.read().unwrap());
+        if !holds(layer) && !blob.is_some_and(|blob| holds(&blob)) {
+            return Err(format!("layer {number} is not the one that was pulled"));
         }
     }
     Ok(())
@@ -239,25 +307,4 @@ fn is_only_dockerd_s(error: &str) -> bool {
     let is_whiteout_of_own = error.contains("failed to mknod") && error.contains("file exists");
     let is_way = error.contains("no such file or directory") || error.contains("file exists");
     (is_way && !is_whiteout_of_own) || error.contains("chtimes ")
-}
-
-fn write_archive(image: &Made, path: &Path) {
-    let mut tar = Writer::new(File::create(path).unwrap());
-    let digests: Vec<_> =
-        image.layers.iter().map(|layer| Digest::sha256(layer).to_string()).collect();
-    let config = json!({
-        "architecture": "amd64",
-        "os": "linux",
-        "rootfs": {"type": "layers", "diff_ids": digests},
-        // Images of the same layers are not the same image.
-        "config": {"Labels": {"seed": image.seed.to_string()}},
-    });
-    let names: Vec<_> = (0..image.layers.len()).map(|number| format!("{number}.tar")).collect();
-    let manifest = json!([{"Config": "config.json", "RepoTags": [name(image)], "Layers": names}]);
-    tar.append(&Entry::file("config.json", config.to_string())).unwrap();
-    tar.append(&Entry::file("manifest.json", manifest.to_string())).unwrap();
-    for (name, layer) in names.iter().zip(&image.layers) {
-        tar.append(&Entry::file(name, layer.clone())).unwrap();
-    }
-    tar.finish().unwrap();
 }
