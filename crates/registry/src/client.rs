@@ -8,7 +8,6 @@ use std::{
 };
 
 use reqwest::Url;
-use rustls::RootCertStore;
 use spec::Repository;
 use tokio::sync::OnceCell;
 
@@ -74,7 +73,7 @@ pub struct Client {
 struct Inner {
     config: RegistryConfig,
     rules: Rules,
-    roots: OnceCell<Arc<RootCertStore>>,
+    roots: OnceCell<Arc<tls::Authorities>>,
     transports: Mutex<HashMap<Wire, reqwest::Client>>,
     /// What was said about files, so that it is said once.
     warnings: Mutex<HashSet<String>>,
@@ -348,7 +347,7 @@ impl Client {
         let settings = if wire.any_certificate {
             tls::insecure(&wire.material)?
         } else {
-            tls::secure(&*self.roots().await, &wire.material)?
+            tls::secure(&self.roots().await, &wire.material)?
         };
         let client = self.connect(settings, &wire)?;
         let mut transports = self.transports();
@@ -378,7 +377,7 @@ impl Client {
         .await
     }
 
-    async fn roots(&self) -> Arc<RootCertStore> {
+    async fn roots(&self) -> Arc<tls::Authorities> {
         let load = || async { Arc::new(blocking(tls::native_roots).await) };
         Arc::clone(self.inner.roots.get_or_init(load).await)
     }

@@ -1,6 +1,7 @@
 //! TLS settings: the system's authorities, `certs.d`, and no checks at all for insecure registries.
 
 mod algorithms;
+mod authorities;
 mod exchange;
 mod identity;
 mod rsa;
@@ -11,22 +12,24 @@ mod vectors;
 mod verifier;
 mod x509;
 
-use std::{collections::HashSet, io, path::Path, path::PathBuf, sync::Arc};
+use std::{io, path::Path, path::PathBuf, sync::Arc};
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, WebPkiSupportedAlgorithms},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
     sign::CertifiedKey,
 };
 
+pub(crate) use authorities::Authorities;
 pub(crate) use verifier::CertificateFault;
 
 use crate::{RegistryError, hosts::Settings};
 use algorithms::provider;
 use identity::Identities;
 use verifier::Verifier;
+use x509::Certificate;
 
 /// The largest certificate or key file that is read; bundles of all public authorities have a quarter of it.
 const MAX_PEM: u64 = 1 << 20;
@@ -171,34 +174,37 @@ fn read_file(path: &Path) -> Result<(PathBuf, Vec<u8>), RegistryError> {
 }
 
 /// Reads the system's authorities. None is no failure: plain HTTP and `certs.d` work without. Blocking.
-pub(crate) fn native_roots() -> RootCertStore {
+pub(crate) fn native_roots() -> Authorities {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
         tracing::debug!(%error, "the system's certificates");
     }
-    let mut roots = RootCertStore::empty();
-    let (used, ignored) = roots.add_parsable_certificates(found.certs);
-    tracing::debug!(used, ignored, "the system's certificates");
+    let roots = Authorities::new(found.certs);
+    tracing::debug!(?roots, "the system's certificates");
     roots
 }
 
 /// Makes the settings for registries that are checked.
 pub(crate) fn secure(
-    native: &RootCertStore,
+    native: &Arc<Authorities>,
     material: &Material,
 ) -> Result<ClientConfig, RegistryError> {
-    let mut roots = native.clone();
-    let mut anchors = HashSet::new();
+    let mut own = Vec::new();
     for (path, pem) in &material.authorities {
         // Like Go, take what can be read; a file without any certificate is worth a word.
-        let found: Vec<_> = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect();
-        if roots.add_parsable_certificates(found.iter().cloned()).0 == 0 {
+        let before = own.len();
+        own.extend(
+            CertificateDer::pem_slice_iter(pem)
+                .filter_map(Result::ok)
+                .filter(|der| Certificate::parse(der).is_some()),
+        );
+        if own.len() == before {
             tracing::warn!(path = %path.display(), "no certificate in this file");
         }
-        anchors.extend(found);
     }
-    let provider = provider(!anchors.is_empty());
-    let verifier = Arc::new(Verifier::new(roots, anchors, &provider));
+    let own = Authorities::new(own);
+    let provider = provider(!own.is_empty());
+    let verifier = Arc::new(Verifier::new(Arc::clone(native), own, &provider));
     identified(builder(provider).dangerous().with_custom_certificate_verifier(verifier), material)
 }
 
@@ -347,7 +353,7 @@ mod directory_tests {
             ("client.cert", &identity.client_certificate),
             ("client.key", &identity.client_key),
         ]);
-        let config = secure(&RootCertStore::empty(), &material.unwrap()).unwrap();
+        let config = secure(&Arc::default(), &material.unwrap()).unwrap();
         assert!(config.client_auth_cert_resolver.has_certs());
 
         for (files, part) in [
@@ -361,10 +367,10 @@ mod directory_tests {
                 "a.key`:",
             ),
         ] {
-            let error = secure(&RootCertStore::empty(), &load(&files).unwrap()).unwrap_err();
+            let error = secure(&Arc::default(), &load(&files).unwrap()).unwrap_err();
             assert!(error.to_string().contains(part), "{error}");
         }
         // Nonsense among the authorities is passed over.
-        assert!(secure(&RootCertStore::empty(), &load(&[("ca.crt", "x")]).unwrap()).is_ok());
+        assert!(secure(&Arc::default(), &load(&[("ca.crt", "x")]).unwrap()).is_ok());
     }
 }

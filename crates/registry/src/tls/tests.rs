@@ -1,18 +1,18 @@
-use std::collections::HashSet;
+use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    date_time_ymd,
+    KeyUsagePurpose, PKCS_RSA_SHA256, PublicKeyData, SignatureAlgorithm, date_time_ymd,
 };
 use rustls::{
-    RootCertStore,
     client::danger::ServerCertVerifier,
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
 use super::{
     algorithms,
+    authorities::Authorities,
     vectors::SIGNATURES,
     verifier::Verifier,
     x509::{Certificate, public_key},
@@ -95,12 +95,17 @@ fn named_authority(params: &mut CertificateParams) {
 }
 
 fn judge(leaf: &Made, anchors: &[&Made], host: &str) -> String {
-    let mut roots = RootCertStore::empty();
-    let anchors: HashSet<_> = anchors.iter().map(|anchor| anchor.der.clone()).collect();
-    roots.add_parsable_certificates(anchors.iter().cloned());
-    let verifier = Verifier::new(roots, anchors, &algorithms::provider(true));
+    judge_chain(&[leaf], &[], anchors, host)
+}
+
+/// Judges a chain, the server's certificate first, with the system's authorities and those of a `*.crt`.
+fn judge_chain(chain: &[&Made], native: &[&Made], own: &[&Made], host: &str) -> String {
+    let authorities = |made: &[&Made]| Authorities::new(made.iter().map(|made| made.der.clone()));
+    let provider = algorithms::provider(!own.is_empty());
+    let verifier = Verifier::new(Arc::new(authorities(native)), authorities(own), &provider);
+    let chain: Vec<_> = chain.iter().map(|made| made.der.clone()).collect();
     let name = ServerName::try_from(host).unwrap();
-    match verifier.verify_server_cert(&leaf.der, &[], &name, &[], UnixTime::now()) {
+    match verifier.verify_server_cert(&chain[0], &chain[1..], &name, &[], UnixTime::now()) {
         Ok(_) => "good".to_owned(),
         Err(rustls::Error::InvalidCertificate(rustls::CertificateError::Other(error))) => {
             error.to_string()
@@ -124,10 +129,6 @@ fn certificates_are_trusted_as_go_trusts_them() {
     let docs = made(&[host], None, authority);
     let alone = made(&[host], None, |_| {});
     let both = made(&[host], Some(&root), authority);
-    let old = |params: &mut CertificateParams| {
-        params.not_before = date_time_ymd(2001, 1, 1);
-        params.not_after = date_time_ymd(2002, 1, 1);
-    };
     let past = made(&[host], Some(&root), old);
     let past_alone = made(&[host], None, old);
     let future = made(&[host], Some(&root), |params| {
@@ -140,25 +141,20 @@ fn certificates_are_trusted_as_go_trusts_them() {
         endless(params);
     });
     let forever = made(&[host], Some(&endless_root), endless);
-    let client = made(&[host], Some(&root), |params| {
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    });
-    let client_alone = made(&[host], None, |params| {
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    });
-    let unknown = "certificate signed by unknown authority";
+    let client = made(&[host], Some(&root), only_clients);
+    let client_alone = made(&[host], None, only_clients);
     for (what, leaf, anchors, name, expected) in [
         ("signed", &good, vec![&root], host, "good"),
         ("never expires", &forever, vec![&endless_root], host, "good"),
         ("never expires, and the anchor", &forever, vec![&forever], host, "good"),
-        ("signed by another of that name", &good, vec![&stranger], host, unknown),
-        ("nobody is trusted", &good, vec![], host, unknown),
+        ("signed by another of that name", &good, vec![&stranger], host, UNKNOWN),
+        ("nobody is trusted", &good, vec![], host, UNKNOWN),
         ("of Docker's documentation", &docs, vec![&docs], host, "good"),
-        ("the same, unknown", &docs, vec![&root], host, unknown),
+        ("the same, unknown", &docs, vec![&root], host, UNKNOWN),
         ("self-signed", &alone, vec![&alone], host, "good"),
         ("the leaf is the anchor", &good, vec![&good], host, "good"),
         ("an authority as a server", &both, vec![&root], host, "good"),
-        ("the same, by another of that name", &both, vec![&stranger], host, unknown),
+        ("the same, by another of that name", &both, vec![&stranger], host, UNKNOWN),
         (
             "expired",
             &past,
@@ -191,6 +187,120 @@ fn certificates_are_trusted_as_go_trusts_them() {
     ] {
         expect(what, &judge(leaf, &anchors, name), expected);
     }
+}
+
+fn old(params: &mut CertificateParams) {
+    params.not_before = date_time_ymd(2001, 1, 1);
+    params.not_after = date_time_ymd(2002, 1, 1);
+}
+
+fn only_clients(params: &mut CertificateParams) {
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+}
+
+const UNKNOWN: &str = "certificate signed by unknown authority";
+
+#[test]
+fn authorities_that_may_not_vouch_do_not() {
+    let host = "registry.corp";
+    let changed = |change: fn(&mut CertificateParams)| {
+        made(&[], None, |params| {
+            named_authority(params);
+            change(params);
+        })
+    };
+    let not_for_certificates = |params: &mut CertificateParams| {
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    };
+    let for_certificates = |params: &mut CertificateParams| {
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    };
+    for (what, anchor, expected) in [
+        ("nothing amiss", changed(|_| {}), "good"),
+        ("expired", changed(old), " is after 2002-01-01T00:00:00Z"),
+        ("for clients", changed(only_clients), UNKNOWN),
+        ("not for certificates", changed(not_for_certificates), UNKNOWN),
+        ("for certificates", changed(for_certificates), "good"),
+        ("none", changed(|params| params.is_ca = IsCa::ExplicitNoCa), UNKNOWN),
+        ("none, unsaid", changed(|params| params.is_ca = IsCa::NoCa), UNKNOWN),
+    ] {
+        let leaf = made(&[host], Some(&anchor), |_| {});
+        let server_and_authority = made(&[host], Some(&anchor), authority);
+        for leaf in [&leaf, &server_and_authority] {
+            expect(what, &judge_chain(&[leaf], &[], &[&anchor], host), expected);
+            expect(what, &judge_chain(&[leaf], &[&anchor], &[], host), expected);
+        }
+    }
+}
+
+#[test]
+fn servers_that_are_authorities_are_trusted_by_chains() {
+    let host = "registry.corp";
+    let docs = made(&[host], None, authority);
+    expect("the system's", &judge_chain(&[&docs], &[&docs], &[], host), "good");
+    expect("nobody's", &judge_chain(&[&docs], &[], &[], host), UNKNOWN);
+
+    let root = made(&[], None, named_authority);
+    let narrow = made(&[], None, |params| {
+        named_authority(params);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    });
+    let between = |issuer: &Made, change: fn(&mut CertificateParams)| {
+        made(&[], Some(issuer), |params| {
+            authority(params);
+            params.distinguished_name.push(DnType::CommonName, "between");
+            change(params);
+        })
+    };
+    for (what, top, middle, expected) in [
+        ("an intermediate", &root, between(&root, |_| {}), "good"),
+        ("an old intermediate", &root, between(&root, old), UNKNOWN),
+        ("one for clients", &root, between(&root, only_clients), UNKNOWN),
+        ("none", &root, between(&root, |params| params.is_ca = IsCa::ExplicitNoCa), UNKNOWN),
+        ("one too many", &narrow, between(&narrow, |_| {}), UNKNOWN),
+    ] {
+        let server = made(&[host], Some(&middle), authority);
+        let chain = [&server, &middle];
+        expect(what, &judge_chain(&chain, &[], &[top], host), expected);
+        expect(what, &judge_chain(&chain, &[top], &[], host), expected);
+        expect(what, &judge_chain(&chain[..1], &[top], &[], host), UNKNOWN);
+    }
+    // A long chain of one name, and one that is too long.
+    for (length, expected) in [(6, "good"), (7, UNKNOWN)] {
+        let mut chain = vec![made(&[], Some(&root), named_authority)];
+        for _ in 1..length {
+            chain.push(made(&[], chain.last(), named_authority));
+        }
+        let server = made(&[host], chain.last(), authority);
+        let chain: Vec<_> = [&server].into_iter().chain(&chain).collect();
+        expect("long", &judge_chain(&chain, &[], &[&root], host), expected);
+    }
+}
+
+/// A key that only its public half is known of.
+struct Public(Vec<u8>);
+
+impl PublicKeyData for Public {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_RSA_SHA256
+    }
+}
+
+#[test]
+fn short_keys_are_not_for_public_authorities() {
+    let host = "registry.corp";
+    let (root, other) = (made(&[], None, named_authority), made(&[], None, authority));
+    let mut short = made(&[host], Some(&root), |_| {});
+    let key = Public(STANDARD.decode(SIGNATURES[0].1).unwrap());
+    let issuer = Issuer::from_params(&root.params, &root.key);
+    short.der = short.params.signed_by(&key, &issuer).unwrap().der().clone();
+    let public = judge_chain(&[&short], &[&root], &[&other], host);
+    expect("public", &public, "an RSA key of less than 2048 bits");
+    expect("private", &judge_chain(&[&short], &[&other], &[&root], host), "good");
 }
 
 #[test]
@@ -282,7 +392,7 @@ fn nothing_of_a_broken_certificate_is_believed() {
     }
     // Changed anywhere it is malformed, refused or as it was; it is the panics that are looked for.
     let verifier =
-        Verifier::new(RootCertStore::empty(), HashSet::new(), &algorithms::provider(true));
+        Verifier::new(Arc::default(), Authorities::default(), &algorithms::provider(true));
     let name = ServerName::try_from("registry.corp").unwrap();
     for at in 0..whole.len() {
         for change in [0x01, 0x80, 0xff] {

@@ -1,23 +1,26 @@
 //! The judgement of a server's certificate, as Go judges it.
 //!
-//! Chains are webpki's to check. Beside it, as with Go: a certificate that is an anchor itself needs nobody to vouch for
-//! it, even if it may sign others (`openssl req -x509` makes such); and one that may sign others is good for a server
-//! where an anchor has signed it. Validity, name and usage are checked in any case, and a refusal has Go's words.
+//! Validity, name and usage are checked whoever vouches for it, and a refusal has Go's words.
 
-use std::{collections::HashSet, fmt, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use rustls::{
-    CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, OtherError, SignatureScheme,
     client::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-        verify_server_cert_signed_by_trust_anchor, verify_server_name,
+        verify_server_name,
     },
     crypto::{CryptoProvider, WebPkiSupportedAlgorithms},
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
 
-use super::x509::{Certificate, public_key};
+use super::{
+    algorithms::provider,
+    authorities::{Authorities, Server},
+    rsa::ShortKey,
+    x509::{Certificate, public_key},
+};
 
 /// The first bytes of the algorithms with SHA-1: for RSA, and for ECDSA.
 const SHA1: [(&[u8], &str); 2] = [
@@ -63,66 +66,40 @@ impl From<CertificateFault> for rustls::Error {
 }
 
 /// The verifier of servers that are checked.
+#[derive(Debug)]
 pub(super) struct Verifier {
-    roots: RootCertStore,
-    /// The certificates that users named, whole.
-    anchors: HashSet<CertificateDer<'static>>,
+    /// The system's authorities.
+    native: Arc<Authorities>,
+    /// Those that users named for the host.
+    own: Authorities,
     algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl fmt::Debug for Verifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier").field("anchors", &self.anchors.len()).finish_non_exhaustive()
-    }
 }
 
 impl Verifier {
     pub(super) fn new(
-        roots: RootCertStore,
-        anchors: HashSet<CertificateDer<'static>>,
+        native: Arc<Authorities>,
+        own: Authorities,
         provider: &CryptoProvider,
     ) -> Self {
-        Self { roots, anchors, algorithms: provider.signature_verification_algorithms }
+        Self { native, own, algorithms: provider.signature_verification_algorithms }
     }
 
-    /// Tells whether an anchor of the user has signed a certificate.
-    fn is_signed(&self, leaf: &Certificate<'_>) -> bool {
-        self.anchors.iter().filter_map(|anchor| Certificate::parse(anchor)).any(|anchor| {
-            anchor.subject == leaf.issuer
-                && anchor.is_authority != Some(false)
-                && !anchor.is_constrained
-                && self.algorithms.all.iter().any(|algorithm| {
-                    *algorithm.signature_alg_id() == *leaf.signature_algorithm
-                        && *algorithm.public_key_alg_id() == *anchor.key_algorithm
-                        && algorithm
-                            .verify_signature(anchor.key, leaf.signed, leaf.signature)
-                            .is_ok()
-                })
-        })
-    }
-
-    fn chain(
-        &self,
-        (der, leaf): (&ParsedCertificate<'_>, &Certificate<'_>),
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<(), CertificateFault> {
-        let all = self.algorithms.all;
-        let checked =
-            verify_server_cert_signed_by_trust_anchor(der, &self.roots, intermediates, now, all);
-        match checked {
-            Ok(()) => Ok(()),
-            // Whatever webpki says of it: it says it of those first that may sign others.
-            Err(_) if leaf.is_authority == Some(true) && self.is_signed(leaf) => Ok(()),
-            Err(_) if leaf.is_authority == Some(true) => Err(CertificateFault::UnknownAuthority),
-            Err(rustls::Error::InvalidCertificate(error)) => Err(fault(&error)),
-            Err(error) => Err(CertificateFault::Chain(error.to_string())),
+    /// Checks who vouches for a server. The system's authorities do so without short RSA keys, whoever else is trusted.
+    fn check_authority(&self, server: &Server<'_>, now: UnixTime) -> Result<(), CertificateFault> {
+        let modern = provider(false).signature_verification_algorithms.all;
+        let mut native = self.native.check(server, modern, now);
+        if native.is_ok() && ShortKey::parse(server.leaf.key).is_some() {
+            native = Err(CertificateFault::Chain("an RSA key of less than 2048 bits".to_owned()));
         }
+        native.or_else(|first| match self.own.check(server, self.algorithms.all, now) {
+            Err(CertificateFault::UnknownAuthority) => Err(first),
+            checked => checked,
+        })
     }
 }
 
 /// Puts webpki's judgement into Go's words.
-fn fault(error: &CertificateError) -> CertificateFault {
+pub(super) fn fault(error: &CertificateError) -> CertificateFault {
     use CertificateError as E;
     match error {
         E::BadEncoding => CertificateFault::Malformed,
@@ -165,7 +142,7 @@ fn words(name: &str) -> String {
     words
 }
 
-fn seconds(time: UnixTime) -> i64 {
+pub(super) fn seconds(time: UnixTime) -> i64 {
     i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
@@ -177,7 +154,8 @@ fn expired(now: i64, relation: &'static str, limit: i64) -> CertificateFault {
     CertificateFault::Expired { now: shown(now), relation, limit: shown(limit) }
 }
 
-fn check_validity(leaf: &Certificate<'_>, now: i64) -> Result<(), CertificateFault> {
+/// Checks that a certificate is in date.
+pub(super) fn check_validity(leaf: &Certificate<'_>, now: i64) -> Result<(), CertificateFault> {
     if now < leaf.not_before {
         Err(expired(now, "before", leaf.not_before))
     } else if now > leaf.not_after {
@@ -259,9 +237,8 @@ impl ServerCertVerifier for Verifier {
         if !leaf.serves {
             return Err(CertificateFault::Usage.into());
         }
-        if !self.anchors.contains(end_entity) {
-            self.chain((&parsed, &leaf), intermediates, now)?;
-        }
+        let server = Server { der: end_entity, parsed: &parsed, leaf: &leaf, intermediates };
+        self.check_authority(&server, now)?;
         Ok(ServerCertVerified::assertion())
     }
 

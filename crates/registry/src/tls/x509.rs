@@ -17,6 +17,11 @@ const BIT_STRING: u8 = 0x03;
 const OBJECT: u8 = 0x06;
 const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 const SUBJECT_ALT_NAME: &[u8] = &[0x55, 29, 17];
+const KEY_USAGE: &[u8] = &[0x55, 29, 15];
+/// The bit of the key's usage that says that it signs certificates.
+const SIGNS: u8 = 0x04;
+/// The field of the third version, which is the one with extensions.
+const VERSION_3: &[u8] = &[INTEGER, 1, 2];
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 29, 19];
 const NAME_CONSTRAINTS: &[u8] = &[0x55, 29, 30];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 29, 37];
@@ -40,8 +45,12 @@ pub(super) struct Certificate<'a> {
     pub(super) key: &'a [u8],
     /// Alternative names; nothing without the extension.
     pub(super) names: Option<Names>,
-    /// Whether it may sign others. Nothing in a certificate without extensions.
+    /// Whether it may sign others. Nothing in a certificate of a version that could not say so.
     pub(super) is_authority: Option<bool>,
+    /// How many intermediates may be below it.
+    pub(super) path_length: Option<usize>,
+    /// Whether its key may sign certificates.
+    key_signs: bool,
     /// Whether it signs for some names only.
     pub(super) is_constrained: bool,
     /// Whether it may be a server's.
@@ -63,8 +72,7 @@ impl<'a> Certificate<'a> {
         let signature_algorithm = outer.take(SEQUENCE)?;
         let signature = outer.take(BIT_STRING)?.strip_prefix(&[0])?;
         let mut fields = Reader(Reader(signed).only(SEQUENCE)?);
-        // The version, where it is not the first one.
-        fields.optional(0xa0);
+        let version = fields.optional(0xa0);
         fields.take(INTEGER)?;
         fields.take(SEQUENCE)?;
         let issuer = fields.take(SEQUENCE)?;
@@ -82,6 +90,8 @@ impl<'a> Certificate<'a> {
             not_after,
             key_algorithm,
             key,
+            is_authority: (version == Some(VERSION_3)).then_some(false),
+            key_signs: true,
             serves: true,
             ..Self::default()
         };
@@ -107,6 +117,18 @@ impl<'a> Certificate<'a> {
             BASIC_CONSTRAINTS => {
                 let mut constraints = Reader(Reader(value).only(SEQUENCE)?);
                 self.is_authority = Some(constraints.optional(BOOLEAN) == Some(&[0xff]));
+                if !constraints.0.is_empty() {
+                    let digits = constraints.unsigned()?.iter();
+                    self.path_length = Some(digits.fold(0, |sum: usize, &digit| {
+                        sum.saturating_mul(256).saturating_add(digit.into())
+                    }));
+                }
+            }
+            KEY_USAGE => {
+                let bits = Reader(value).only(BIT_STRING)?.get(1..)?;
+                // No usage at all says nothing.
+                let unsaid = bits.iter().all(|&bits| bits == 0);
+                self.key_signs = unsaid || bits.first().is_some_and(|bits| bits & SIGNS != 0);
             }
             NAME_CONSTRAINTS => self.is_constrained = true,
             EXTENDED_KEY_USAGE => {
@@ -119,6 +141,11 @@ impl<'a> Certificate<'a> {
             _ => {}
         }
         Some(())
+    }
+
+    /// Tells whether it may sign others.
+    pub(super) fn signs(&self) -> bool {
+        self.is_authority != Some(false) && self.key_signs
     }
 
     /// Returns the subject's common name, which was a host's name once; nothing if there is none.
