@@ -253,10 +253,16 @@ async fn every_status_ends_in_success_or_in_a_sentence() {
     if std::env::var_os(ALL_STATUSES).is_none() {
         return;
     }
-    let bench = Bench::open(Duration::from_mins(1)).await;
     let answers: Vec<_> =
         (200..600).map(|status| (status.to_string(), Answer::status(status))).collect();
-    let mut succeeded = outcomes(&bench, &answers).await;
+    let mut succeeded = BTreeMap::<_, Vec<_>>::new();
+    // A daemon with few images is quicker.
+    for part in answers.chunks(40) {
+        let bench = Bench::open(Duration::from_mins(1)).await;
+        for (row, statuses) in outcomes(&bench, part).await {
+            succeeded.entry(row).or_default().extend(statuses);
+        }
+    }
     for statuses in succeeded.values_mut() {
         *statuses = ranges(statuses);
     }
