@@ -60,14 +60,25 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<File> {
 ///
 /// The caller holds the store's lock exclusively and syncs the directory when its transaction is done.
 pub(crate) fn replace(aside: &Path, target: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    replace_with(aside, target, bytes, mode, sync_all).map(drop)
+}
+
+/// As [`replace`], with a flock on the new file from before it is there. Returns what holds it.
+pub(crate) fn replace_locked(aside: &Path, target: &Path, bytes: &[u8], mode: u32) -> Result<File> {
     replace_with(aside, target, bytes, mode, |file, path| {
-        file.sync_all().map_err(|error| StoreError::io("sync", path, error))
+        // Nobody else can have it yet.
+        file.lock().map_err(|error| StoreError::io("lock", path, error))?;
+        sync_all(file, path)
     })
+}
+
+fn sync_all(file: &File, path: &Path) -> Result<()> {
+    file.sync_all().map_err(|error| StoreError::io("sync", path, error))
 }
 
 /// As [`replace`], for what may be torn or lost in a power cut.
 pub(crate) fn replace_unsynced(aside: &Path, target: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    replace_with(aside, target, bytes, mode, |_, _| Ok(()))
+    replace_with(aside, target, bytes, mode, |_, _| Ok(())).map(drop)
 }
 
 fn replace_with(
@@ -75,13 +86,15 @@ fn replace_with(
     target: &Path,
     bytes: &[u8],
     mode: u32,
-    sync: impl FnOnce(&File, &Path) -> Result<()>,
-) -> Result<()> {
+    finish: impl FnOnce(&File, &Path) -> Result<()>,
+) -> Result<File> {
     let aside = directory.join(format!("{TRANSACTION_PREFIX}{}", random_hex(8)?));
-    let written = write_new(&aside, bytes, mode)
-        .and_then(|file| sync(&file, &aside))
-        .and_then(|()| make_way(target, directory))
-        .and_then(|_| rename(&aside, target));
+    let written = write_new(&aside, bytes, mode).and_then(|file| {
+        finish(&file, &aside)?;
+        make_way(target, directory)?;
+        rename(&aside, target)?;
+        Ok(file)
+    });
     if written.is_err() {
         // What failed is reported; the file would be swept at the next start anyway.
         let _ = fs::remove_file(&aside);

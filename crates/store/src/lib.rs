@@ -101,6 +101,7 @@ pub use room::Room;
 pub use spool::Spool;
 pub use stage::StagedLayer;
 pub use store::{Store, StoreOptions};
+pub use uploads::UploadNote;
 
 #[cfg(test)]
 mod tests;

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, stream};
 use registry::{Recovery, RegistryError, UploadSession};
-use spec::{Descriptor, Digest, Repository};
-use store::{Store, StoreError};
+use spec::Descriptor;
+use store::{StoreError, UploadNote};
 
 use super::{Push, refused};
 use crate::engine::blocking;
@@ -47,13 +47,17 @@ impl Upload<'_> {
         let attempts = self.push.engine.network().limits.attempts;
         let mut failures = 0;
         let mut resumed = false;
-        if let Some(earlier) = self.earlier().await {
+        let mut note = self.note().await;
+        if let Some(earlier) = self.earlier(note.as_ref()).await {
             cancel(session.replace(earlier)).await;
             resumed = true;
         }
         loop {
-            let error = match self.attempt(&mut session).await {
-                Ok(()) => return self.forget().await,
+            let error = match self.attempt(&mut session, &mut note).await {
+                Ok(()) => {
+                    forget(note).await;
+                    return Ok(());
+                }
                 Err(Failure::Local(error)) => return Err(error),
                 // Each is smaller than the one before, so that this ends.
                 Err(Failure::Registry(RegistryError::PartTooLarge { most })) => {
@@ -73,19 +77,23 @@ impl Upload<'_> {
         }
     }
 
-    async fn attempt(&self, session: &mut Option<UploadSession>) -> Result<(), Failure> {
+    async fn attempt(
+        &self,
+        session: &mut Option<UploadSession>,
+        note: &mut Option<UploadNote>,
+    ) -> Result<(), Failure> {
         let mut current = match session.take() {
             Some(current) => current,
             None => self.push.remote.start_upload().await?,
         };
-        self.remember(&current).await;
-        let Err(failure) = self.send(&mut current).await else { return Ok(()) };
+        remember(note, &current).await;
+        let Err(failure) = self.send(&mut current, note).await else { return Ok(()) };
         // The registry may have kept a part. If it does not say so, the next attempt begins anew.
         if let Failure::Registry(error) = &failure
             && matches!(error.recovery(), Recovery::Retry { .. })
             && current.status().await.is_ok_and(|offset| offset <= self.blob.size)
         {
-            self.remember(&current).await;
+            remember(note, &current).await;
             *session = Some(current);
         }
         Err(failure)
@@ -96,15 +104,22 @@ impl Upload<'_> {
         matches!(self.content, Content::File(_)) && self.blob.size >= KEPT_SIZE
     }
 
-    /// Returns the upload that a process before this one has begun, if the registry still has it.
-    async fn earlier(&self) -> Option<UploadSession> {
+    /// Takes the note of the upload, unless another process sends the same now. A push does without a note where there is
+    /// none to be had, as on a full disk.
+    async fn note(&self) -> Option<UploadNote> {
         if !self.is_kept() {
             return None;
         }
-        let place = self.note(Store::take_upload);
-        let place = place.await??;
+        let store = self.push.engine.store().clone();
+        let (repository, digest) = (self.push.request.repository.clone(), self.blob.digest.clone());
+        noted(move || store.take_upload(&repository, &digest)).await?
+    }
+
+    /// Returns the upload that a process before this one has begun, if the registry still has it.
+    async fn earlier(&self, note: Option<&UploadNote>) -> Option<UploadSession> {
+        let place = note?.place()?;
         let (blob, size) = (&self.blob.digest, self.blob.size);
-        match self.push.remote.resume_upload(&place).await {
+        match self.push.remote.resume_upload(place).await {
             Ok(earlier) if earlier.offset() <= size => {
                 tracing::info!(%blob, offset = earlier.offset(), "an earlier upload goes on");
                 Some(earlier)
@@ -120,42 +135,12 @@ impl Upload<'_> {
         }
     }
 
-    /// Notes where the upload goes on.
-    async fn remember(&self, current: &UploadSession) {
-        if self.is_kept() && !current.is_whole() {
-            let place = current.location().to_owned();
-            self.note(move |store, repository, digest| {
-                store.remember_upload(repository, digest, &place)
-            })
-            .await;
-        }
-    }
-
-    async fn forget(&self) -> Result<()> {
-        if self.is_kept() {
-            self.note(Store::forget_upload).await;
-        }
-        Ok(())
-    }
-
-    /// Reads or writes a note in the store. A push does without where that fails, as on a full disk.
-    async fn note<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Store, &Repository, &Digest) -> std::result::Result<T, StoreError>
-        + Send
-        + 'static,
-    ) -> Option<T> {
-        let store = self.push.engine.store().clone();
-        let (repository, digest) = (self.push.request.repository.clone(), self.blob.digest.clone());
-        let noted = blocking(move || Ok(work(&store, &repository, &digest)?)).await;
-        if let Err(error) = &noted {
-            tracing::debug!(%error, "no note of an upload");
-        }
-        noted.ok()
-    }
-
     /// Sends what the registry has not got, in as many parts as it wants.
-    async fn send(&self, current: &mut UploadSession) -> Result<(), Failure> {
+    async fn send(
+        &self,
+        current: &mut UploadSession,
+        note: &mut Option<UploadNote>,
+    ) -> Result<(), Failure> {
         let (size, digest) = (self.blob.size, &self.blob.digest);
         if current.is_whole() {
             return Ok(current.send(self.body(0, size).await?, Some(size), digest).await?);
@@ -164,7 +149,7 @@ impl Upload<'_> {
             let offset = current.offset();
             let part = current.part(size - offset);
             current.append(self.body(offset, offset + part).await?, Some(part)).await?;
-            self.remember(current).await;
+            remember(note, current).await;
         }
         Ok(current.finish(digest).await?)
     }
@@ -201,6 +186,42 @@ pub(super) async fn cancel(session: Option<UploadSession>) {
     {
         tracing::debug!(%error, "an upload that is not needed could not be cancelled");
     }
+}
+
+/// Notes where the upload goes on.
+async fn remember(note: &mut Option<UploadNote>, current: &UploadSession) {
+    if current.is_whole() {
+        return;
+    }
+    if let Some(mut held) = note.take() {
+        let place = current.location().to_owned();
+        // What could not be written stays taken all the same.
+        *note = noted(move || {
+            if let Err(error) = held.remember(&place) {
+                tracing::debug!(%error, "an upload is not noted");
+            }
+            Ok(held)
+        })
+        .await;
+    }
+}
+
+/// Forgets the note of an upload that is over.
+async fn forget(note: Option<UploadNote>) {
+    if let Some(note) = note {
+        noted(move || note.forget()).await;
+    }
+}
+
+/// Reads or writes a note in the store.
+async fn noted<T: Send + 'static>(
+    work: impl FnOnce() -> std::result::Result<T, StoreError> + Send + 'static,
+) -> Option<T> {
+    let done = blocking(move || Ok(work()?)).await;
+    if let Err(error) = &done {
+        tracing::debug!(%error, "no note of an upload");
+    }
+    done.ok()
 }
 
 /// Reads a part of a file of `size` bytes, in pieces, on blocking threads, and reports how far it is.
