@@ -9,6 +9,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 
 use crate::ArchiveError;
+use crate::path::split;
 
 use super::failed;
 
@@ -16,6 +17,7 @@ use super::failed;
 const KEPT: usize = 32;
 /// How often a resolution is retried that a rename somewhere on the system interrupted.
 const RETRIES: usize = 128;
+const PLAIN: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// A layer's root and the directories of it that were used last.
 ///
@@ -87,17 +89,35 @@ impl Directories {
         }
     }
 
+    /// Opens a directory in one that is open already, which the kernel need not go to again. `path` leads to it from the root
+    /// without symlinks.
+    pub(super) fn open_child(
+        &mut self,
+        parent: &OwnedFd,
+        path: &[u8],
+    ) -> Result<Rc<OwnedFd>, Errno> {
+        if let Some(directory) = self.kept(path) {
+            return Ok(directory);
+        }
+        let directory = openat(parent, split(path).1, PLAIN | OFlags::NOFOLLOW, Mode::empty())?;
+        Ok(self.keep(path, directory))
+    }
+
     fn look_up(&mut self, path: &[u8], how: ResolveFlags) -> Result<Rc<OwnedFd>, Errno> {
         if path.is_empty() {
             return Ok(Rc::clone(&self.root));
         }
-        if let Some(index) = self.kept.iter().position(|(kept, _)| kept == path) {
-            self.kept[..=index].rotate_right(1);
-            return Ok(Rc::clone(&self.kept[0].1));
+        if let Some(directory) = self.kept(path) {
+            return Ok(directory);
         }
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = self.open_how(path, flags, how)?;
+        let directory = self.open_how(path, PLAIN, how)?;
         Ok(self.keep(path, directory))
+    }
+
+    fn kept(&mut self, path: &[u8]) -> Option<Rc<OwnedFd>> {
+        let index = self.kept.iter().position(|(kept, _)| kept == path)?;
+        self.kept[..=index].rotate_right(1);
+        Some(Rc::clone(&self.kept[0].1))
     }
 
     /// Opens a directory so that its attributes can be set.

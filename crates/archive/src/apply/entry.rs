@@ -198,7 +198,10 @@ impl Walked for Extractor<'_> {
             Err(errno) => return Err(failed("open the directory", path)(errno)),
         };
         Ok(match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => Found::Directory(self.at(path)?),
+            FileType::Directory => {
+                let opened = self.directories.open_child(directory, path);
+                Found::Directory(opened.map_err(failed("open the directory", path))?)
+            }
             FileType::Symlink => {
                 let target = readlinkat(directory, name, Vec::new());
                 Found::Symlink(target.map_err(failed("read the link", path))?.into_bytes())
@@ -218,7 +221,8 @@ impl Walked for Extractor<'_> {
         }
         mkdirat(directory, split(path).1, Mode::from_raw_mode(IMPLIED_MODE))
             .map_err(failed("create the directory", path))?;
-        let made = self.at(path)?;
+        let made = self.directories.open_child(directory, path);
+        let made = made.map_err(failed("open the directory", path))?;
         self.finish_implied(&made, path)?;
         Ok(made)
     }
