@@ -9,6 +9,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{StoreError, files};
@@ -20,6 +21,8 @@ pub(crate) struct Durability {
     description: File,
     /// The answer to the first sync that failed. Held while a sync runs, as only one of two at once would be told.
     failure: Mutex<Option<io::Error>>,
+    /// Whether a sync has failed, or runs and may yet fail.
+    suspect: AtomicBool,
 }
 
 impl Durability {
@@ -27,14 +30,21 @@ impl Durability {
     pub(crate) fn watch(root: &Path) -> Result<Arc<Self>, StoreError> {
         let description = File::open(root).map_err(|error| StoreError::io("open", root, error))?;
         let root = root.to_owned();
-        Ok(Arc::new(Self { root, description, failure: Mutex::default() }))
+        Ok(Arc::new(Self {
+            root,
+            description,
+            failure: Mutex::default(),
+            suspect: AtomicBool::new(false),
+        }))
     }
 
     /// Writes all of the file system to the disk; fails if anything that was written since [`Durability::watch`] did not get there.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         if failure.is_none() {
+            self.suspect.store(true, Ordering::SeqCst);
             *failure = files::sync_file_system(&self.description).err();
+            self.suspect.store(failure.is_some(), Ordering::SeqCst);
         }
         match &*failure {
             None => Ok(()),
@@ -42,9 +52,9 @@ impl Durability {
         }
     }
 
-    /// Says whether a sync has failed.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    /// Says whether what was written may be lost: a sync has failed, or may fail yet. Waits for none.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.suspect.load(Ordering::SeqCst)
     }
 }
 
@@ -65,4 +75,21 @@ pub(crate) fn sync_all<'a>(
 
 fn copy(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_a_sync_to_learn_that_it_runs() {
+        let root = tempfile::tempdir().unwrap();
+        let watch = Durability::watch(root.path()).unwrap();
+        watch.sync().unwrap();
+        let running = watch.failure.lock().unwrap();
+        assert!(!watch.is_suspect(), "a sync that went well is over");
+        watch.suspect.store(true, Ordering::SeqCst);
+        assert!(watch.is_suspect());
+        drop(running);
+    }
 }

@@ -71,7 +71,6 @@ impl Store {
         let transaction = self.transaction()?;
         let image = self.image(id)?.ok_or_else(|| StoreError::NoImage(id.clone()))?;
         let folder = self.paths().mounts_of_ours();
-        files::make_dir(&folder, 0o700)?;
         let name = files::random_hex(8)?;
         let own = folder.join(&name);
         files::make_dir(&own, 0o700)?;
@@ -223,9 +222,14 @@ impl Store {
     }
 }
 
-/// Finds out whether a mount's note can be read.
+/// Finds out whether a mount's note can be read. As long as the image is mounted nothing is wrong with it: the mount stands on what
+/// is beside the note.
 pub(crate) fn look_at(mount: &Path) -> Result<(), StoreError> {
-    read_note(mount).map(drop)
+    let name = mount.file_name().unwrap_or_default().to_string_lossy();
+    match read_note(mount) {
+        Err(_) if read_mounted()?.contains(&source(&name)) => Ok(()),
+        note => note.map(drop),
+    }
 }
 
 fn read_note(mount: &Path) -> Result<Option<Note>, StoreError> {

@@ -72,6 +72,10 @@ impl Paths {
         self.longshore.join("uploads")
     }
 
+    pub(crate) fn reserve(&self) -> PathBuf {
+        self.longshore.join("reserve")
+    }
+
     pub(crate) fn content(&self) -> PathBuf {
         self.longshore.join("content")
     }
@@ -106,16 +110,12 @@ impl Paths {
         keyed(&self.image.join("imagedb/content"), id.digest())
     }
 
-    pub(crate) fn all_image_metadata(&self) -> PathBuf {
-        self.image.join("imagedb/metadata/sha256")
-    }
-
     pub(crate) fn image_metadata(&self, id: &ImageId) -> PathBuf {
         keyed(&self.image.join("imagedb/metadata"), id.digest())
     }
 
     /// A directory for each image with notes on it.
-    pub(crate) fn image_notes(&self) -> PathBuf {
+    pub(crate) fn all_image_metadata(&self) -> PathBuf {
         self.image.join("imagedb/metadata/sha256")
     }
 

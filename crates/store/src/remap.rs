@@ -4,7 +4,6 @@
 //! With `userns-remap` such a dockerd keeps everything in `<data-root>/<uid>.<gid>`, the IDs that root has there.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -73,9 +72,7 @@ fn ids(name: &str) -> Option<Owner> {
 fn owner(path: &Path) -> Result<Option<Owner>, StoreError> {
     match fs::metadata(path) {
         Ok(stat) => Ok(Some((stat.uid(), stat.gid()))),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            Ok(None)
-        }
+        Err(error) if files::is_missing(&error) => Ok(None),
         Err(error) => Err(StoreError::io("look at", path, error)),
     }
 }

@@ -7,17 +7,17 @@
 //! longshore/reserve/<number>   allocated and never read
 //! ```
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::fs::{FallocateFlags, OFlags, fallocate, statvfs};
 use rustix::io::Errno;
 
 use crate::ingest::leftover;
 use crate::paths::Paths;
-use crate::{StoreError, files};
+use crate::{Room, StoreError, files};
 
 /// How many files there are, each an inode: a removal needs one for its lease, and one for each document that it replaces, whose
 /// earlier version a running daemon may still have open.
@@ -31,6 +31,8 @@ const PLENTY: u64 = 8;
 #[derive(Clone, Debug)]
 pub(crate) struct Reserve {
     directory: PathBuf,
+    /// A directory for what is in the place of a file.
+    attic: PathBuf,
     /// What lists say of images: it may be missing, so it is given up, too.
     catalog: PathBuf,
     ingest: PathBuf,
@@ -41,7 +43,8 @@ pub(crate) struct Reserve {
 impl Reserve {
     pub(crate) fn new(paths: &Paths) -> Self {
         Self {
-            directory: paths.longshore().join("reserve"),
+            directory: paths.reserve(),
+            attic: paths.staging(),
             catalog: paths.catalog(),
             ingest: paths.ingest(),
             documents: [paths.repositories(), paths.content_index()],
@@ -78,7 +81,7 @@ impl Reserve {
                 return Ok(true);
             }
         }
-        Ok(leftover::make_room(&self.ingest, &[], 1)? > 0)
+        Ok(leftover::make_room(&self.ingest, &[], Room::A_BYTE)? > 0)
     }
 
     /// Makes what is missing of it, if there is plenty of room. That there is none is no failure of anything.
@@ -90,7 +93,10 @@ impl Reserve {
     }
 
     fn fill(&self) -> Result<(), StoreError> {
-        let length = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let length = |path: &Path| {
+            let file = std::fs::symlink_metadata(path).ok().filter(Metadata::is_file);
+            file.map_or(0, |metadata| metadata.len())
+        };
         let documents: u64 = self.documents.iter().map(|path| length(path)).sum();
         // All files together: twice the documents, and something for leases and directories.
         let size = (documents / 4 + STEP / 2).next_multiple_of(STEP);
@@ -106,10 +112,19 @@ impl Reserve {
         if room.f_bavail.saturating_mul(room.f_frsize) < FILES * size * PLENTY || !has_inodes {
             return Ok(());
         }
-        files::make_dir(&self.directory, 0o700)?;
+        files::make_dir_anew(&self.directory, 0o700)?;
+        // Whoever owns the data root does not choose what root writes to, nor what it waits for.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).mode(0o600).custom_flags(flags);
         for path in missing {
-            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-            let made = file.and_then(|file| allocate(&file, size));
+            files::make_way(&path, &self.attic)?;
+            let file = options.open(&path);
+            let file = file.map_err(|error| StoreError::io("open", &path, error))?;
+            if !files::is_file(&file, &path)? {
+                return Err(StoreError::damaged(path, "it is no file"));
+            }
+            let made = allocate(&file, size);
             if let Err(error) = made {
                 // A part would be taken for the whole.
                 files::remove_file(&path)?;
@@ -178,5 +193,23 @@ mod tests {
         std::fs::write(root.store.paths().repositories(), vec![b' '; 1 << 20]).unwrap();
         reserve.refill();
         assert_eq!(size(), 5 * STEP);
+    }
+
+    #[test]
+    fn what_is_no_file_makes_way_and_no_link_is_followed() {
+        let root = Root::packed();
+        let reserve = Reserve::new(root.store.paths());
+        let other = tempfile::NamedTempFile::new().unwrap();
+        for number in 2..4 {
+            std::fs::remove_file(reserve.file(number)).unwrap();
+        }
+        std::os::unix::fs::symlink(other.path(), reserve.file(2)).unwrap();
+        std::fs::create_dir(reserve.file(3)).unwrap();
+        reserve.refill();
+        assert_eq!(other.path().metadata().unwrap().len(), 0);
+        for number in 0..FILES {
+            let metadata = reserve.file(number).symlink_metadata().unwrap();
+            assert!(metadata.is_file() && metadata.len() == STEP, "{number}");
+        }
     }
 }

@@ -19,6 +19,9 @@ pub struct Room {
 }
 
 impl Room {
+    /// The least that helps somebody who does not know how much is missing.
+    pub(crate) const A_BYTE: Self = Self { bytes: 1, inodes: None };
+
     /// Returns what this user has left where `path` is or would be.
     pub fn at(path: &Path) -> io::Result<Self> {
         for existing in path.ancestors() {
@@ -34,8 +37,26 @@ impl Room {
         Err(io::ErrorKind::NotFound.into())
     }
 
+    /// Returns what is needed beyond what is `available`.
+    pub(crate) fn without(self, available: Self) -> Self {
+        let both = self.inodes.zip(available.inodes);
+        Self {
+            bytes: self.bytes.saturating_sub(available.bytes),
+            inodes: both.map(|(needed, available)| needed.saturating_sub(available)),
+        }
+    }
+
+    /// Returns both together; inodes as far as they are known.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let inodes = [self.inodes, other.inodes].into_iter().flatten();
+        Self {
+            bytes: self.bytes.saturating_add(other.bytes),
+            inodes: inodes.reduce(u64::saturating_add),
+        }
+    }
+
     /// Says whether it is enough for what takes `needed`.
-    fn suffices(self, needed: Self) -> bool {
+    pub(crate) fn suffices(self, needed: Self) -> bool {
         let inodes = self.inodes.is_none_or(|inodes| inodes >= needed.inodes.unwrap_or_default());
         self.bytes >= needed.bytes && inodes
     }
@@ -64,8 +85,7 @@ impl Store {
             return Ok(());
         }
         let keep: Vec<_> = keep.iter().map(|digest| self.paths().partial(digest)).collect();
-        // A file that takes no byte still takes an inode, or two.
-        let missing = needed.bytes.saturating_sub(available.bytes).max(1);
+        let missing = needed.without(available);
         leftover::make_room(&self.paths().ingest(), &keep, missing)?;
         let available = self.room()?;
         if available.suffices(needed) {
@@ -76,7 +96,7 @@ impl Store {
 
     /// Gives up the oldest partial download that nobody works on; says whether there was one.
     pub fn make_room(&self) -> bool {
-        match leftover::make_room(&self.paths().ingest(), &[], 1) {
+        match leftover::make_room(&self.paths().ingest(), &[], Room::A_BYTE) {
             Ok(freed) => freed > 0,
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
@@ -94,7 +114,12 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::time::SystemTime;
+
     use super::*;
+    use crate::files;
+    use crate::tests::Root;
 
     #[test]
     fn what_is_not_there_yet_is_where_its_parent_is() {
@@ -121,5 +146,39 @@ mod tests {
         }
         assert_eq!(room(10, Some(3)).to_string(), "10 bytes and 3 inodes");
         assert_eq!(room(10, None).to_string(), "10 bytes");
+    }
+
+    #[test]
+    fn only_what_helps_is_given_up() {
+        let room = |bytes, inodes| Room { bytes, inodes };
+        let all = ["new", "old", "old.state"];
+        for (needed, left) in [
+            (room(0, None), &all[..]),
+            (room(0, Some(4)), &all),
+            (room(1 << 30, Some(1)), &all),
+            (room(0, Some(2)), &["new"]),
+            (room(1, None), &["new"]),
+            (room(0, Some(3)), &[]),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            for name in all {
+                std::fs::write(folder.path().join(name), [1; 5000]).unwrap();
+            }
+            let old = File::options().write(true).open(folder.path().join("old")).unwrap();
+            old.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+            leftover::make_room(folder.path(), &[], needed).unwrap();
+            let mut names = files::names(folder.path()).unwrap();
+            names.sort();
+            assert_eq!(names, left, "{needed:?}");
+        }
+
+        let Root { store, .. } = &Root::packed();
+        let partial = store.paths().ingest().join("sha256-0");
+        std::fs::write(&partial, [1; 5000]).unwrap();
+        let needed = room(0, Some(u64::MAX));
+        if store.room().unwrap().inodes.is_some() {
+            store.require_room(needed, &[]).unwrap_err();
+            assert!(partial.exists(), "it would not have been enough");
+        }
     }
 }

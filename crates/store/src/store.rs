@@ -163,9 +163,15 @@ impl Store {
     /// Refuses a root whose swept directories are somewhere else.
     fn refuse_links(&self) -> Result<(), StoreError> {
         let paths = self.paths();
-        for swept in
-            [paths.leases(), paths.staging(), paths.trash(), paths.ingest(), paths.mounts_of_ours()]
-        {
+        for swept in [
+            paths.leases(),
+            paths.staging(),
+            paths.trash(),
+            paths.ingest(),
+            paths.mounts_of_ours(),
+            paths.uploads(),
+            paths.reserve(),
+        ] {
             if swept.is_symlink() {
                 let reason = "it is a symbolic link, and what is in it would be removed";
                 return Err(StoreError::damaged(swept, reason));
@@ -215,9 +221,10 @@ impl Store {
         let paths = self.paths();
         let (own, image) = (paths.longshore(), paths.image());
         let mut directories = vec![(own.to_owned(), 0o700)];
-        for name in ["leases", "staging", "trash", "ingest", "content", "content/blobs"] {
+        for name in ["leases", "staging", "trash", "ingest", "mounts", "uploads", "reserve"] {
             directories.push((own.join(name), 0o700));
         }
+        directories.extend([(paths.content(), 0o700), (paths.content().join("blobs"), 0o700)]);
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             directories.push((paths.blobs(algorithm), 0o700));
         }

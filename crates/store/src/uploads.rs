@@ -32,7 +32,7 @@ impl Store {
         digest: &Digest,
     ) -> Result<Option<UploadNote>, StoreError> {
         let directory = self.paths().uploads();
-        files::make_dir(&directory, 0o700)?;
+        files::make_dir_anew(&directory, 0o700)?;
         let path = self.upload(repository, digest);
         if !files::exists(&path)? {
             make_room(&directory)?;
@@ -136,7 +136,7 @@ fn make_room(directory: &Path) -> Result<(), StoreError> {
     let mut kept = Vec::new();
     for name in files::names(directory)? {
         let path = directory.join(name);
-        let written = path.metadata().and_then(|metadata| metadata.modified());
+        let written = path.symlink_metadata().and_then(|metadata| metadata.modified());
         let Ok(written) = written else { continue };
         if SystemTime::now().duration_since(written).is_ok_and(|age| age > MAX_AGE) {
             remove_idle(&path)?;

@@ -8,8 +8,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{STATE_SUFFIX, open_existing, remove};
-use crate::{Store, StoreError, files};
+use super::{STATE_SUFFIX, open_existing, remove, state_path};
+use crate::{Room, Store, StoreError, files};
 
 /// A partial download that nobody holds; held now, by us.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ struct Leftover {
     path: PathBuf,
     /// What it takes of the disk in bytes: there are holes in it.
     size: u64,
+    /// How many files it is, with its state.
+    inodes: u64,
     written: SystemTime,
     _locked: File,
 }
@@ -69,7 +71,7 @@ pub(crate) fn write_with_room<T>(
         if !matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             return Err(error);
         }
-        match make_room(directory, &[keep.to_owned()], 1) {
+        match make_room(directory, &[keep.to_owned()], Room::A_BYTE) {
             Ok(1..) => {}
             Ok(0) => return Err(error),
             Err(failure) => {
@@ -81,28 +83,29 @@ pub(crate) fn write_with_room<T>(
     }
 }
 
-/// Gives up partial downloads that nobody holds, the oldest first, until `needed` bytes of the disk are free that were not;
-/// returns how many are. If all of them together are not enough, they stay. Those at `keep` stay, too.
+/// Gives up partial downloads that nobody holds, the oldest first, until as much as `needed` is free that was not;
+/// returns how many bytes are. If all of them together are not enough, they stay. Those at `keep` stay, too.
 pub(crate) fn make_room(
     directory: &Path,
     keep: &[PathBuf],
-    needed: u64,
+    needed: Room,
 ) -> Result<u64, StoreError> {
     let mut leftovers = find(directory, keep)?;
-    if leftovers.iter().map(|leftover| leftover.size).sum::<u64>() < needed {
+    let takes = |leftover: &Leftover| Room { bytes: leftover.size, inodes: Some(leftover.inodes) };
+    if !leftovers.iter().map(takes).fold(Room::default(), Room::and).suffices(needed) {
         return Ok(0);
     }
     leftovers.sort_by_key(|leftover| leftover.written);
-    let mut freed = 0;
+    let mut freed = Room { bytes: 0, inodes: Some(0) };
     for leftover in leftovers {
-        if freed >= needed {
+        if freed.suffices(needed) {
             break;
         }
         remove(&leftover.path)?;
-        freed += leftover.size;
+        freed = freed.and(takes(&leftover));
         tracing::info!(path = %leftover.path.display(), size = leftover.size, "partial download given up to make room");
     }
-    Ok(freed)
+    Ok(freed.bytes)
 }
 
 /// Returns what a download takes of the disk, and whether somebody is at it.
@@ -150,7 +153,8 @@ fn find(directory: &Path, except: &[PathBuf]) -> Result<Vec<Leftover>, StoreErro
             metadata.modified().map_err(|error| StoreError::io("look at", &path, error))?;
         // The unit of `st_blocks`, whatever the file system's is.
         let size = metadata.blocks().saturating_mul(512);
-        leftovers.push(Leftover { path, size, written, _locked: file });
+        let inodes = 1 + u64::from(files::exists(&state_path(&path))?);
+        leftovers.push(Leftover { path, size, inodes, written, _locked: file });
     }
     Ok(leftovers)
 }

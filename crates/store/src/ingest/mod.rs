@@ -298,8 +298,8 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         // The next try would read from memory what the disk does not have.
-        if self.durability.has_failed() {
-            self.discard("the disk failed to write it");
+        if self.durability.is_suspect() {
+            self.discard("the disk may have failed to write it");
         }
     }
 }
@@ -362,8 +362,8 @@ fn state_path(path: &Path) -> PathBuf {
 /// Says beforehand that a blob cannot fit, not even in the place of downloads that nobody holds.
 fn find_room(directory: &Path, path: &Path, needed: u64) -> Result<(), StoreError> {
     match check_room(directory, path, needed) {
-        Err(StoreError::TooFull { available, .. })
-            if leftover::make_room(directory, &[path.to_owned()], needed - available.bytes)?
+        Err(StoreError::TooFull { needed: wanted, available, .. })
+            if leftover::make_room(directory, &[path.to_owned()], wanted.without(available))?
                 > 0 =>
         {
             check_room(directory, path, needed)

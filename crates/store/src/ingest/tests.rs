@@ -357,20 +357,24 @@ fn what_nobody_holds_is_counted_and_can_be_given_up() {
 #[test]
 fn room_is_made_by_the_oldest_if_that_is_enough() {
     const SIZE: u64 = 64 << 10;
+    let bytes = |bytes| Room { bytes, inodes: None };
     let root = Root::packed();
     let directory = root.store.paths().ingest();
     let [first, second, third] =
         [3, 2, 1].map(|hours| leave(&root, &hours.to_string(), SIZE, Duration::from_hours(hours)));
     assert_eq!(
-        leftover::make_room(&directory, std::slice::from_ref(&first), 2 * SIZE + 1).unwrap(),
+        leftover::make_room(&directory, std::slice::from_ref(&first), bytes(2 * SIZE + 1)).unwrap(),
         0
     );
     assert_eq!(
-        leftover::make_room(&directory, std::slice::from_ref(&first), SIZE + 1).unwrap(),
+        leftover::make_room(&directory, std::slice::from_ref(&first), bytes(SIZE + 1)).unwrap(),
         2 * SIZE
     );
     assert!(first.exists() && !second.exists() && !third.exists());
-    assert_eq!(leftover::make_room(&directory, std::slice::from_ref(&second), 1).unwrap(), SIZE);
+    assert_eq!(
+        leftover::make_room(&directory, std::slice::from_ref(&second), bytes(1)).unwrap(),
+        SIZE
+    );
     assert!(!first.exists());
 }
 

@@ -272,7 +272,7 @@ fn damage_is_reported_and_not_believed() {
 
 #[test]
 fn folders_that_are_swept_are_no_links_to_others() {
-    for name in ["leases", "staging", "trash", "ingest", "mounts"] {
+    for name in ["leases", "staging", "trash", "ingest", "mounts", "uploads", "reserve"] {
         let root = tempfile::tempdir().unwrap();
         let other = tempfile::tempdir().unwrap();
         fs::write(other.path().join("precious"), "x").unwrap();

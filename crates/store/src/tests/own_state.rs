@@ -4,9 +4,10 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use spec::Algorithm;
+use spec::{Algorithm, Repository};
 
 use super::support::{Root, Sample, assert_sound, drivers};
 use crate::{Remedy, Store, Subject, files};
@@ -42,12 +43,14 @@ const FILES: [Place; 14] = [
 ];
 
 /// Directories that may go while a store is open, or that a backup leaves out.
-const DIRECTORIES: [Place; 10] = [
+const DIRECTORIES: [Place; 12] = [
     |store| store.paths().trash(),
     |store| store.paths().staging(),
     |store| store.paths().leases(),
     |store| store.paths().ingest(),
     |store| store.paths().mounts_of_ours(),
+    |store| store.paths().uploads(),
+    |store| store.paths().reserve(),
     |store| store.paths().sources(Algorithm::Sha256),
     |store| store.paths().distribution().join("diffid-by-digest"),
     |store| store.paths().distribution(),
@@ -98,7 +101,11 @@ fn use_it(store: &Store, what: &str) {
         store.partial_downloads()?;
         store.check()?;
         store.sources_of(&old().diff_ids()[0])?;
+        let here = Repository::parse_familiar("registry.corp/app").unwrap();
+        store.remember_upload(&here, &new().blob(1), "https://registry.corp/1")?;
+        assert!(store.take_upload(&here, &new().blob(1))?.is_some(), "{what}");
         new().pull(store)?;
+        assert!(store.missing_directories().is_empty(), "{what}");
         store.set_last_updated(&new().id(), jiff::Timestamp::UNIX_EPOCH)?;
         old().untag(store);
         assert_eq!(store.remove_image(&old().id())?.layers.len(), 1, "{what}");
@@ -158,6 +165,13 @@ fn a_check_names_it_and_a_repair_clears_it() {
         let store = &root.store;
         harm_all(store);
         let found = store.check().unwrap().findings;
+        if what.ends_with(": a file") {
+            for path in paths.iter().filter(|path| path.is_file()) {
+                let shown = path.strip_prefix(store.root()).unwrap().display().to_string();
+                let named = found.iter().any(|one| one.subject == Subject::Path(shown.clone()));
+                assert!(named, "{what}: {shown}");
+            }
+        }
         for finding in &found {
             let Subject::Path(named) = &finding.subject else { panic!("{what}: {finding}") };
             let is_one = paths.iter().any(|path| {
@@ -182,4 +196,31 @@ fn a_check_names_it_and_a_repair_clears_it() {
         ["longshore/catalog: it is no catalog", "longshore/leases/ab: it is no file"]
     );
     assert!(files::exists(&root.store.paths().catalog()).unwrap(), "a check changes nothing");
+}
+
+#[test]
+fn a_repair_leaves_what_a_mount_stands_on() {
+    let root = Root::packed();
+    let store = &root.store;
+    let id = files::random_hex(8).unwrap();
+    let note = store.paths().mounts_of_ours().join(&id).join("note");
+    harm(&note, &DAMAGES[1]);
+    let found = store.check().unwrap().findings;
+    assert_eq!(found.len(), 1, "{found:?}");
+    let at = tempfile::tempdir().unwrap();
+    let run = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).arg(at.path()).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if !run("mount", &["-t", "tmpfs", &format!("longshore-{id}")]) {
+        eprintln!("skipped: needs the right to mount");
+        return;
+    }
+    let (mounted, mended) = (store.check(), store.mend(&found[0]));
+    let stayed = note.exists();
+    assert!(run("umount", &["--lazy"]));
+    assert!(mounted.unwrap().findings.is_empty() && mended.is_ok() && stayed);
+    let left = store.check().unwrap().findings;
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(store.mend(&left[0]).unwrap() && !note.exists());
 }
