@@ -94,19 +94,14 @@ impl Engine {
         lease: &Arc<Lease>,
         watcher: Watcher,
     ) -> Result<Download> {
+        let (engine, remote, lease) = (self.clone(), remote.clone(), Arc::clone(lease));
+        let wanted = descriptor.clone();
         let prepare = |watchers: Arc<Watchers>| async move {
-            let (store, lease, wanted) =
-                (self.store().clone(), Arc::clone(lease), descriptor.clone());
+            let (store, descriptor) = (engine.store().clone(), wanted.clone());
             let ingest =
                 blocking(move || Ok(store.ingest(&lease, &wanted.digest, wanted.size)?)).await?;
-            let job = Job {
-                engine: self.clone(),
-                remote: remote.clone(),
-                descriptor: descriptor.clone(),
-                ingest: ingest.clone(),
-                watchers,
-                sources: Sources::default(),
-            };
+            let sources = Sources::default();
+            let job = Job { engine, remote, descriptor, ingest: ingest.clone(), watchers, sources };
             let sources = Arc::clone(&job.sources);
             Ok((Blob { ingest, verified: Mutex::default(), sources }, job.run()))
         };

@@ -9,6 +9,7 @@ use registry::{Client, HostTraffic, RegistryConfig, Traffic, Waits};
 use spec::{ChainId, Digest, ImageId};
 use store::{DriverKind, Store, StoreOptions};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use crate::download::Downloads;
 use crate::events::{EventKind, Events};
@@ -267,6 +268,21 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|error| Err(EngineError::Internal(error.to_string())))
+}
+
+/// Starts work that goes on whether or not its result is waited for, until the result is dropped.
+pub(crate) fn in_task<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> impl Future<Output = Result<T>> {
+    let mut task = JoinSet::new();
+    task.spawn(work);
+    async move {
+        match task.join_next().await {
+            Some(Ok(result)) => result,
+            Some(Err(error)) => Err(EngineError::Internal(error.to_string())),
+            None => Err(EngineError::Cancelled),
+        }
+    }
 }
 
 /// What a layer job is one job for: a layer on its parents. Equal layers on other parents are other directories.

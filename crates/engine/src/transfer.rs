@@ -19,12 +19,15 @@ use crate::{EngineError, LayerState, Progress, Result};
 type Outcome<T> = Option<Result<T, Arc<EngineError>>>;
 
 /// The running jobs of one kind. `H` is what a joiner has of a job at once, `T` what it has in the end.
+///
+/// The lock is never held while anything is waited for: a caller that nobody polls any more keeps nobody from a job.
 pub(crate) struct Transfers<K, H, T> {
-    jobs: tokio::sync::Mutex<HashMap<K, Weak<Job<H, T>>>>,
+    jobs: Mutex<HashMap<K, Weak<Job<H, T>>>>,
 }
 
 struct Job<H, T> {
-    handle: H,
+    /// Closed without a handle if the job could not be prepared; the outcome then says why.
+    handle: watch::Receiver<Option<Arc<H>>>,
     outcome: watch::Receiver<Outcome<T>>,
     watchers: Arc<Watchers>,
     task: AbortHandle,
@@ -32,14 +35,20 @@ struct Job<H, T> {
 
 /// A caller's part in a job. Dropping it leaves the job.
 pub(crate) struct Transfer<H, T> {
+    seat: Seat<H, T>,
+    handle: Arc<H>,
+    joined: bool,
+}
+
+/// A caller's interest in a job, be it prepared or not.
+struct Seat<H, T> {
     job: Arc<Job<H, T>>,
     watcher: u64,
-    joined: bool,
 }
 
 impl<K, H, T> Default for Transfers<K, H, T> {
     fn default() -> Self {
-        Self { jobs: tokio::sync::Mutex::default() }
+        Self { jobs: Mutex::default() }
     }
 }
 
@@ -63,7 +72,8 @@ where
 {
     /// Joins the job for `key`, or prepares and starts one.
     ///
-    /// `prepare` makes the handle and the job; while it runs nobody else can start a job of this kind, so it must be short.
+    /// `prepare` makes the handle and the work. It is the first part of the job's task: it may take its time, delays no other
+    /// job, and goes on whether or not this future is polled.
     pub(crate) async fn start<F, Fut, Work>(
         &self,
         key: K,
@@ -72,30 +82,34 @@ where
     ) -> Result<Transfer<H, T>>
     where
         F: FnOnce(Arc<Watchers>) -> Fut,
-        Fut: Future<Output = Result<(H, Work)>>,
+        Fut: Future<Output = Result<(H, Work)>> + Send + 'static,
         Work: Future<Output = Result<T>> + Send + 'static,
     {
-        let mut jobs = self.jobs.lock().await;
-        if let Some(job) = jobs.get(&key).and_then(Weak::upgrade)
-            && !matches!(*job.outcome.borrow(), Some(Err(_)))
-        {
-            let watcher = job.watchers.join(watcher);
-            return Ok(Transfer { job, watcher, joined: true });
+        let seat = loop {
+            let seat = {
+                let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+                match jobs.get(&key).and_then(Weak::upgrade).filter(|job| job.may_be_joined()) {
+                    Some(job) => Seat::take(job, watcher.clone()),
+                    None => {
+                        jobs.retain(|_, job| job.strong_count() > 0);
+                        let seat = Seat::take(Arc::new(Job::begin(prepare)), watcher);
+                        jobs.insert(key, Arc::downgrade(&seat.job));
+                        break seat;
+                    }
+                }
+            };
+            if let Some(handle) = seat.job.prepared().await {
+                return Ok(Transfer { seat, handle, joined: true });
+            }
+            // Somebody else's could not be prepared: ours may be.
+        };
+        match seat.job.prepared().await {
+            Some(handle) => Ok(Transfer { seat, handle, joined: false }),
+            None => match seat.job.done().await {
+                Err(error) => Err(error),
+                Ok(_) => Err(EngineError::Internal("a transfer had no beginning".to_owned())),
+            },
         }
-        jobs.retain(|_, job| job.strong_count() > 0);
-        let watchers = Arc::new(Watchers::default());
-        let watcher = watchers.join(watcher);
-        let (handle, work) = prepare(Arc::clone(&watchers)).await?;
-        let (sender, outcome) = watch::channel(None);
-        let task = tokio::spawn(async move {
-            let result = work.await.map_err(Arc::new);
-            // Nobody may be waiting any more.
-            let _ = sender.send(Some(result));
-        })
-        .abort_handle();
-        let job = Arc::new(Job { handle, outcome, watchers, task });
-        jobs.insert(key, Arc::downgrade(&job));
-        Ok(Transfer { job, watcher, joined: false })
     }
 }
 
@@ -104,36 +118,77 @@ where
     K: Eq + Hash,
 {
     /// Leaves a job. If nobody else is in it, it ends, and what `take` takes of its handle is the caller's to get rid of.
-    pub(crate) async fn abandon<R>(
+    pub(crate) fn abandon<R>(
         &self,
         key: &K,
         transfer: Transfer<H, T>,
         take: impl FnOnce(&H) -> R,
     ) -> Option<R> {
         // Nobody joins it meanwhile.
-        let mut jobs = self.jobs.lock().await;
-        (Arc::strong_count(&transfer.job) == 1).then(|| {
-            transfer.job.task.abort();
-            jobs.remove(key);
-            take(&transfer.job.handle)
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let job = &transfer.seat.job;
+        (Arc::strong_count(job) == 1).then(|| {
+            job.task.abort();
+            // After a failure the key may be another job's.
+            if jobs.get(key).is_some_and(|listed| listed.as_ptr() == Arc::as_ptr(job)) {
+                jobs.remove(key);
+            }
+            take(&transfer.handle)
         })
     }
 }
 
-impl<H, T: Clone> Transfer<H, T> {
-    /// Returns what there is before the job is done.
-    pub(crate) fn handle(&self) -> &H {
-        &self.job.handle
+impl<H, T> Job<H, T>
+where
+    H: Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
+{
+    fn begin<F, Fut, Work>(prepare: F) -> Self
+    where
+        F: FnOnce(Arc<Watchers>) -> Fut,
+        Fut: Future<Output = Result<(H, Work)>> + Send + 'static,
+        Work: Future<Output = Result<T>> + Send + 'static,
+    {
+        let watchers = Arc::new(Watchers::default());
+        let preparing = prepare(Arc::clone(&watchers));
+        let (prepared, handle) = watch::channel(None);
+        let (ended, outcome) = watch::channel(None);
+        let task = tokio::spawn(async move {
+            let work = async {
+                let (handle, work) = preparing.await?;
+                prepared.send_replace(Some(Arc::new(handle)));
+                work.await
+            };
+            let result = work.await.map_err(Arc::new);
+            // Nobody may be waiting any more.
+            let _ = ended.send(Some(result));
+            // Closed last: who finds no handle finds the reason.
+            drop(prepared);
+        })
+        .abort_handle();
+        Self { handle, outcome, watchers, task }
     }
 
-    /// Says whether the job was started by somebody else.
-    pub(crate) fn joined(&self) -> bool {
-        self.joined
+    /// Waits for the handle; `None` if there will be none.
+    async fn prepared(&self) -> Option<Arc<H>> {
+        let mut handle = self.handle.clone();
+        let prepared = handle.wait_for(Option::is_some).await.ok()?;
+        prepared.clone()
+    }
+}
+
+impl<H, T: Clone> Job<H, T> {
+    /// Says whether the job runs, or has ended well.
+    fn may_be_joined(&self) -> bool {
+        match &*self.outcome.borrow() {
+            Some(result) => result.is_ok(),
+            None => self.outcome.has_changed().is_ok(),
+        }
     }
 
     /// Waits for the end of the job. Cancel-safe.
-    pub(crate) async fn done(&self) -> Result<T> {
-        let mut outcome = self.job.outcome.clone();
+    async fn done(&self) -> Result<T> {
+        let mut outcome = self.outcome.clone();
         match outcome.wait_for(Option::is_some).await {
             Ok(outcome) => match &*outcome {
                 Some(Ok(value)) => Ok(value.clone()),
@@ -146,7 +201,31 @@ impl<H, T: Clone> Transfer<H, T> {
     }
 }
 
-impl<H, T> Drop for Transfer<H, T> {
+impl<H, T> Seat<H, T> {
+    fn take(job: Arc<Job<H, T>>, watcher: Watcher) -> Self {
+        let watcher = job.watchers.join(watcher);
+        Self { job, watcher }
+    }
+}
+
+impl<H, T: Clone> Transfer<H, T> {
+    /// Returns what there is before the job is done.
+    pub(crate) fn handle(&self) -> &H {
+        &self.handle
+    }
+
+    /// Says whether the job was started by somebody else.
+    pub(crate) fn joined(&self) -> bool {
+        self.joined
+    }
+
+    /// Waits for the end of the job. Cancel-safe.
+    pub(crate) async fn done(&self) -> Result<T> {
+        self.seat.job.done().await
+    }
+}
+
+impl<H, T> Drop for Seat<H, T> {
     fn drop(&mut self) {
         self.job.watchers.leave(self.watcher);
     }
@@ -323,6 +402,48 @@ mod tests {
             let event = ProgressEvent::Layer { id: "b".into(), state };
             assert_eq!(events.recv().await, Some(event));
         }
+    }
+
+    #[tokio::test]
+    async fn who_is_not_polled_while_a_job_is_prepared_keeps_nobody_waiting() {
+        let jobs = Jobs::default();
+        let (go, gate) = oneshot::channel::<()>();
+        let slow = async move {
+            gate.await.unwrap();
+            Ok(((), async { Ok(7) }))
+        };
+        let mut first = Box::pin(jobs.start("key", watcher(), |_| slow));
+        let mut second =
+            Box::pin(jobs.start("key", watcher(), |_| async { Ok(((), async { Ok(8) })) }));
+        for future in [&mut first as &mut (dyn Future<Output = _> + Unpin), &mut second] {
+            assert!(futures_util::FutureExt::now_or_never(future).is_none());
+        }
+        let other = jobs.start("other", watcher(), |_| async { Ok(((), async { Ok(9) })) });
+        assert_eq!(other.await.unwrap().done().await.unwrap(), 9);
+        go.send(()).unwrap();
+        let third = start(&jobs, async { Ok(10) }).await;
+        assert!(third.joined());
+        assert_eq!(third.done().await.unwrap(), 7);
+        drop(first);
+        assert!(second.await.unwrap().joined());
+    }
+
+    #[tokio::test]
+    async fn who_joined_what_could_not_be_prepared_does_it_anew() {
+        let jobs = Jobs::default();
+        let (go, gate) = oneshot::channel::<()>();
+        let failing = async move {
+            gate.await.unwrap();
+            Err::<((), std::future::Pending<_>), _>(EngineError::ReservedName)
+        };
+        let first = jobs.start("key", watcher(), |_| failing);
+        let second = jobs.start("key", watcher(), |_| async { Ok(((), async { Ok(8) })) });
+        let go = async { go.send(()).unwrap() };
+        let (first, second, ()) = tokio::join!(first, second, go);
+        assert_eq!(first.unwrap_err().to_string(), "'scratch' is a reserved name");
+        let second = second.unwrap();
+        assert!(!second.joined());
+        assert_eq!(second.done().await.unwrap(), 8);
     }
 
     #[tokio::test]

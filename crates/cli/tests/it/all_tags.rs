@@ -129,6 +129,26 @@ fn several_tags_are_under_way_at_once_and_told_of_in_turn() {
 }
 
 #[test]
+fn the_next_tag_gets_on_while_one_is_ended() {
+    let repository = Repository::new(&["a", "b"]);
+    let (first, second) = (small_image(31), small_image(32));
+    repository.image("a", &first);
+    repository.image("b", &second);
+    // All that the first tag begins with is there before the second one's manifest, and its layers come only after that.
+    let manifest = Answer::default()
+        .header("Content-Type", second.manifest.media_type.as_str())
+        .body(second.manifest.read().unwrap());
+    let manifest_path = format!("/v2/app/manifests/{}", second.manifest.digest);
+    repository.server.on("GET", &manifest_path, [manifest.after(&path(&first.config.digest))]);
+    for layer in &first.layers {
+        let late = repository.blob(&layer.blob).after(&path(&second.config.digest));
+        repository.server.on("GET", &path(&layer.blob.digest), [late]);
+    }
+    repository.home.run(&["pull", "-a", &repository.name()]).success();
+    assert_eq!(repository.tags_here(), ["a", "b"]);
+}
+
+#[test]
 fn what_is_no_image_is_passed_over_with_a_line() {
     let tags = ["a", "chart", "sha256-00.sig", "gone", "lost", "other", "z"];
     let repository = Repository::new(&tags);

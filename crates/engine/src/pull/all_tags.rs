@@ -3,10 +3,13 @@
 //! The manifests, configs and layers of the next tags are fetched while one is unpacked and published; what is said of each
 //! comes in the order of the registry's list, as if one had been pulled after the other.
 
+use std::sync::Arc;
+
 use futures_util::{StreamExt as _, stream};
 use spec::{ManifestError, Reference, Tag};
 
 use super::{Pull, begin::Begun, refused};
+use crate::engine::in_task;
 use crate::progress::{ProgressEvent, ProgressReceiver};
 use crate::{EngineError, Progress, Result};
 
@@ -26,18 +29,21 @@ enum Verdict {
     Stop,
 }
 
-impl Pull<'_> {
+impl Pull {
     /// Pulls every tag; returns whether anything changed.
-    pub(super) async fn all_tags(&self) -> Result<bool> {
+    pub(super) async fn all_tags(self: &Arc<Self>) -> Result<bool> {
         let name = &self.request.reference;
         let tags = self.remote.tags().await.map_err(|error| refused(error, name))?;
         let total = tags.len();
         let mut begun = stream::iter(tags)
-            .map(|tag| async move {
+            .map(|tag| {
                 let (progress, told) = Progress::channel();
                 let reference = Reference::new(name.repository().clone(), Some(tag.clone()), None);
-                let begun = self.begin(&reference, &progress).await;
-                (tag, reference, begun, told)
+                let (pull, wanted) = (Arc::clone(self), reference.clone());
+                // A task of its own: nobody polls this one while another tag is ended, and what it waits for, or has got hold
+                // of, may be what that tag needs.
+                let begun = in_task(async move { pull.begin(&wanted, &progress).await });
+                async move { (tag, reference, begun.await, told) }
             })
             .buffered(TAGS_AT_ONCE);
         let (mut newer, mut pulled) = (false, 0);

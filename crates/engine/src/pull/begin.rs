@@ -43,7 +43,7 @@ impl Configs {
     }
 }
 
-impl Pull<'_> {
+impl Pull {
     /// Finds out what a reference means, and begins to fetch what it takes. Nothing is unpacked yet.
     pub(super) async fn begin(&self, reference: &Reference, progress: &Progress) -> Result<Begun> {
         let target = match (reference.digest(), reference.tag()) {
@@ -153,7 +153,7 @@ impl Pull<'_> {
     pub(super) async fn give_up(&self, downloads: Vec<(Digest, Download)>) {
         for (digest, download) in downloads {
             let take = |blob: &Blob| blob.ingest().clone();
-            let left = self.engine.0.downloads.abandon(&digest, download, take).await;
+            let left = self.engine.0.downloads.abandon(&digest, download, take);
             if let Some(ingest) = left {
                 // What cannot be thrown away is a partial download like another.
                 let _ = blocking(move || {

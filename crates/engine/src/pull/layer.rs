@@ -1,6 +1,7 @@
 //! One layer: joined to its download, unpacked while the bytes arrive, checked in both forms.
 
 use std::fs::File;
+use std::future::ready;
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -56,7 +57,7 @@ pub(super) struct LayerTransfer {
     pub(super) layer: Arc<ReadyLayer>,
 }
 
-impl Pull<'_> {
+impl Pull {
     /// Makes sure that a layer is staged, by a job of ours or of somebody else.
     ///
     /// `ahead` is the blob's download if it has begun already.
@@ -69,7 +70,7 @@ impl Pull<'_> {
         loop {
             let watcher = Watcher::User { progress: self.progress.clone(), id: planned.label() };
             let begun = ahead.take();
-            let prepare = |watchers| async move {
+            let prepare = |watchers| {
                 let job = Job {
                     engine: self.engine.clone(),
                     remote: Some(self.remote.clone()),
@@ -78,7 +79,7 @@ impl Pull<'_> {
                     watchers,
                     ahead: Mutex::new(begun),
                 };
-                Ok(((), job.run()))
+                ready(Ok(((), job.run())))
             };
             let jobs = &self.engine.0.layer_jobs;
             let transfer = jobs.start(planned.chain_id.clone(), watcher, prepare).await?;

@@ -50,7 +50,7 @@ impl Resolved {
     }
 }
 
-impl Pull<'_> {
+impl Pull {
     /// Resolves a tag once to a digest, and follows it to the manifest of the image for the platform.
     pub(super) async fn resolve(
         &self,

@@ -60,17 +60,18 @@ impl Engine {
         let lease = self.lease().await?;
         let warnings = Mutex::default();
         let configs = Configs::default();
-        let pull =
-            Pull { engine: self, remote, request: &request, progress, lease, warnings, configs };
+        let engine = self.clone();
+        let pull = Arc::new(Pull { engine, remote, request, progress, lease, warnings, configs });
         let familiar =
-            if request.all_tags { repository.familiar() } else { pull.reference().familiar() };
-        let newer = if request.all_tags {
+            if pull.request.all_tags { repository.familiar() } else { pull.reference().familiar() };
+        let newer = if pull.request.all_tags {
             pull.all_tags().await?
         } else {
             pull.one(&pull.reference()).await?
         };
         pull.progress.report(ProgressEvent::Status { newer, reference: familiar.clone() });
-        for warning in pull.warnings.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        let mut warnings = pull.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        for warning in warnings.drain(..) {
             pull.progress.report(ProgressEvent::Warning(warning));
         }
         self.transfer_event("pull", familiar, repository.familiar()).await;
@@ -90,10 +91,10 @@ impl Engine {
 }
 
 /// A pull under way.
-struct Pull<'a> {
-    engine: &'a Engine,
+struct Pull {
+    engine: Engine,
     remote: Remote,
-    request: &'a PullRequest,
+    request: PullRequest,
     progress: Progress,
     lease: Arc<Lease>,
     /// What the user is told when all is done.
@@ -101,7 +102,7 @@ struct Pull<'a> {
     configs: Configs,
 }
 
-impl Pull<'_> {
+impl Pull {
     fn reference(&self) -> Reference {
         self.request.reference.clone().with_default_tag()
     }

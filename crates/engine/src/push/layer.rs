@@ -1,6 +1,7 @@
 //! One layer, the cheapest way to the registry.
 
 use std::fs::File;
+use std::future::ready;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -36,9 +37,9 @@ impl Push {
     pub(super) async fn layer(self: &Arc<Self>, layer: &LayerToPush) -> Result<PushedLayer> {
         loop {
             let watcher = Watcher::User { progress: self.progress.clone(), id: layer.label() };
-            let prepare = |watchers| async {
+            let prepare = |watchers| {
                 let job = Job { push: Arc::clone(self), layer: layer.clone(), watchers };
-                Ok(((), job.run()))
+                ready(Ok(((), job.run())))
             };
             let key = (self.request.repository.clone(), layer.diff_id.clone());
             let transfer = self.engine.0.upload_jobs.start(key, watcher, prepare).await?;
