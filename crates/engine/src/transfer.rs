@@ -88,14 +88,14 @@ where
         let seat = loop {
             let seat = {
                 let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-                match jobs.get(&key).and_then(Weak::upgrade).filter(|job| job.may_be_joined()) {
-                    Some(job) => Seat::take(job, watcher.clone()),
-                    None => {
-                        jobs.retain(|_, job| job.strong_count() > 0);
-                        let seat = Seat::take(Arc::new(Job::begin(prepare)), watcher);
-                        jobs.insert(key, Arc::downgrade(&seat.job));
-                        break seat;
-                    }
+                let running = jobs.get(&key).and_then(Weak::upgrade);
+                if let Some(job) = running.filter(|job| job.may_be_joined()) {
+                    Seat::take(job, watcher.clone())
+                } else {
+                    jobs.retain(|_, job| job.strong_count() > 0);
+                    let seat = Seat::take(Arc::new(Job::begin(prepare)), watcher);
+                    jobs.insert(key, Arc::downgrade(&seat.job));
+                    break seat;
                 }
             };
             if let Some(handle) = seat.job.prepared().await {
@@ -127,14 +127,17 @@ where
         // Nobody joins it meanwhile.
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let job = &transfer.seat.job;
-        (Arc::strong_count(job) == 1).then(|| {
+        let left = (Arc::strong_count(job) == 1).then(|| {
             job.task.abort();
             // After a failure the key may be another job's.
             if jobs.get(key).is_some_and(|listed| listed.as_ptr() == Arc::as_ptr(job)) {
                 jobs.remove(key);
             }
             take(&transfer.handle)
-        })
+        });
+        // Before the next who leaves counts.
+        drop(transfer);
+        left
     }
 }
 

@@ -117,6 +117,11 @@ impl Grudging {
         Answer::status(204).header("range", format!("0-{}", upload.len() - 1))
     }
 
+    fn status(&self, place: &str) -> Answer {
+        let length = self.uploads.lock().unwrap()[place].len();
+        Answer::status(204).header("location", place).header("range", format!("0-{}", length - 1))
+    }
+
     fn put(&self, request: &Received) -> Answer {
         let upload = self.uploads.lock().unwrap().remove(request.path()).unwrap();
         let digest = Digest::sha256(&upload);
@@ -157,4 +162,64 @@ fn a_registry_that_takes_little_and_says_little_is_pushed_to() {
     stored.sort();
     sent.sort();
     assert_eq!(stored, sent);
+}
+
+#[test]
+fn an_upload_that_goes_wrong_after_it_was_resumed_starts_anew_whatever_failed_before() {
+    let (source, image) = (LocalRegistry::start().unwrap(), image());
+    image.push(&source.client(), "app", "1").unwrap();
+    let home = Home::new();
+    let pulled = format!("{}/app:1", source.address());
+    home.run(&["pull", "-q", &pulled]).success();
+
+    let runtime = Runtime::new().unwrap();
+    let server = runtime.block_on(Scripted::start()).unwrap();
+    let registry = Arc::new(Grudging::default());
+    let [begin, patch, put, status] = [(); 4].map(|()| Arc::clone(&registry));
+    let place = "/v2/app/blobs/uploads/0";
+    server
+        .reply("POST", "/v2/app/blobs/uploads/", move |_| begin.begin())
+        .on("PATCH", place, [Answer::error(403, "DENIED", "not now")])
+        .on("PUT", "/v2/app/manifests/1", [Answer::status(204)]);
+    let name = format!("{}/app:1", server.host());
+    home.run(&["tag", &pulled, &name]).success();
+    home.run(&["push", "-q", &name]).failure();
+
+    // Not what was sent: the registry finds out at the end, and has a bad moment before.
+    let wrong = vec![0; SIZE / 2];
+    registry.uploads.lock().unwrap().insert(place.to_owned(), wrong);
+    server
+        .reply("GET", place, move |_| status.status(place))
+        .reply("PATCH", "/v2/app/blobs/uploads/*", move |request| patch.patch(request))
+        .reply("PUT", "/v2/app/blobs/uploads/*", move |request| put.put(request));
+    home.run(&["push", "-q", &name]).success();
+    assert!(server.count("GET", place) >= 1, "{:?}", server.lines());
+    assert_eq!(registry.stored.lock().unwrap().len(), 2);
+}
+
+#[test]
+fn what_a_registry_mounts_and_does_not_tell_of_is_uploaded() {
+    let runtime = Runtime::new().unwrap();
+    let (server, image) = (runtime.block_on(Scripted::start()).unwrap(), image());
+    serve(&server, &image, |_, _| Answer::status(416));
+    let home = Home::new();
+    let pulled = format!("{}/app:1", server.host());
+    home.run(&["pull", "-q", &pulled]).success();
+    // As where dockerd pulled it: the layer and where it is are known, the blobs are not here.
+    std::fs::remove_dir_all(home.data_root().join("longshore/content")).unwrap();
+
+    let registry = Arc::new(Grudging::default());
+    let [begin, patch, put] = [(); 3].map(|()| Arc::clone(&registry));
+    server
+        .reply("POST", "/v2/other/blobs/uploads/", move |request| {
+            if request.query().contains("mount=") { Answer::status(201) } else { begin.begin() }
+        })
+        .reply("PATCH", "/v2/app/blobs/uploads/*", move |request| patch.patch(request))
+        .reply("PUT", "/v2/app/blobs/uploads/*", move |request| put.put(request))
+        .on("PUT", "/v2/other/manifests/1", [Answer::status(201)]);
+    let name = format!("{}/other:1", server.host());
+    home.run(&["tag", &pulled, &name]).success();
+    home.run(&["push", "-q", &name]).success();
+    assert!(server.lines().iter().any(|line| line.contains("mount=")), "{:?}", server.lines());
+    assert_eq!(registry.stored.lock().unwrap().len(), 2, "{:?}", server.lines());
 }

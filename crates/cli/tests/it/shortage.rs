@@ -1,7 +1,7 @@
 //! Every command on a disk without a byte, without an inode, and on one that can only be read.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use rustix::mount::{
@@ -149,6 +149,33 @@ fn large_image(layers: &[usize]) -> Image {
         image = image.layer(Layer::new(Compression::Gzip, &[file]));
     }
     image.build()
+}
+
+#[test]
+fn an_image_whose_layers_are_all_here_needs_no_room_for_them() {
+    if !is_root() {
+        println!("skipped: needs the right to mount");
+        return;
+    }
+    let registry = LocalRegistry::start().unwrap();
+    let file = Entry::file("file", noise(20, 3 << 20));
+    let layer = Layer::new(Compression::Gzip, &[file]);
+    for tag in ["old", "new"] {
+        let image = Image::builder().layer(layer.clone()).label("tag", tag).build();
+        image.push(&registry.client(), "app", tag).unwrap();
+    }
+    let [old, new] = ["old", "new"].map(|tag| format!("{}/app:{tag}", registry.address()));
+    let home = Home::new();
+    let root = home.data_root();
+    let _disk = Disk::mount(&root);
+    with_driver(&home, "overlay2", &["pull", "-q", &old]).success();
+    // As if an archive had brought the layer.
+    fs::remove_dir_all(root.join("image/overlay2/distribution")).unwrap();
+    let blob = layer.blob.digest.hex();
+    fs::remove_file(root.join("longshore/content/blobs/sha256").join(blob)).unwrap();
+    let ballast = io::repeat(1).take(7 << 20);
+    io::copy(&mut { ballast }, &mut File::create(root.join("ballast")).unwrap()).unwrap();
+    with_driver(&home, "overlay2", &["pull", "-q", &new]).success();
 }
 
 #[test]

@@ -10,6 +10,7 @@ use spec::{
     ChainId, Descriptor, Digest, ImageConfig, ImageId, ImageManifest, MAX_CONFIG_SIZE, Raw,
     Reference, Tag,
 };
+use store::StoreError;
 use tokio::sync::OnceCell;
 
 use super::Pull;
@@ -138,13 +139,17 @@ impl Pull {
                     absent.push(layer);
                 }
             }
-            // Before the first byte. What the plan finds beside these is looked at then.
+            // Before the first byte. Some may be here under a blob that was never seen: where all of them have no room, the plan,
+            // which knows, decides.
             let coming: Vec<_> = absent
                 .iter()
                 .map(|layer| Coming { blob: Some(&layer.digest), size: layer.size })
                 .collect();
-            space::require(&store, &coming)?;
-            Ok(absent)
+            match space::require(&store, &coming) {
+                Ok(()) => Ok(absent),
+                Err(EngineError::Store(StoreError::TooFull { .. })) => Ok(Vec::new()),
+                Err(error) => Err(error),
+            }
         })
         .await
     }

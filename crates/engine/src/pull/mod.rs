@@ -70,8 +70,9 @@ impl Engine {
             pull.one(&pull.reference()).await?
         };
         pull.progress.report(ProgressEvent::Status { newer, reference: familiar.clone() });
-        let mut warnings = pull.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        for warning in warnings.drain(..) {
+        let warnings =
+            std::mem::take(&mut *pull.warnings.lock().unwrap_or_else(PoisonError::into_inner));
+        for warning in warnings {
             pull.progress.report(ProgressEvent::Warning(warning));
         }
         self.transfer_event("pull", familiar, repository.familiar()).await;

@@ -164,10 +164,12 @@ impl Job {
         for source in candidates {
             match self.push.remote.mount(&source.digest, &source.repository).await {
                 Ok(Mounted::Yes) => {
+                    // As in dockerd, what the registry does not tell of afterwards is uploaded.
+                    let Some(descriptor) = self.describe(&source.digest).await else { break };
                     cancel(open).await;
                     let repository = source.repository.path().to_owned();
                     self.watchers.report(LayerState::MountedFrom { repository });
-                    return Ok(Mount::Done(self.describe(&source.digest).await?));
+                    return Ok(Mount::Done(descriptor));
                 }
                 Ok(Mounted::Started(session)) => {
                     cancel(open.replace(session)).await;
@@ -179,17 +181,16 @@ impl Job {
         Ok(open.map_or(Mount::Nothing, Mount::Session))
     }
 
-    /// Describes a blob that the registry has in the target repository.
-    async fn describe(&self, digest: &Digest) -> Result<Descriptor> {
+    /// Describes a blob that the registry has mounted; nothing if neither the image's manifest nor the registry does.
+    async fn describe(&self, digest: &Digest) -> Option<Descriptor> {
         if let Some(known) = self.layer.known.as_ref().filter(|known| known.digest == *digest) {
-            return Ok(known.clone());
+            return Some(known.clone());
         }
-        let size = self.size(digest).await?.ok_or_else(|| {
-            EngineError::Missing(format!(
-                "the registry does not have the blob {digest} that it mounted"
-            ))
+        let size = self.size(digest).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, %digest, "nothing is told of what was mounted");
+            None
         })?;
-        Ok(Descriptor::new(MediaType::DockerLayerGzip, digest.clone(), size))
+        Some(Descriptor::new(MediaType::DockerLayerGzip, digest.clone(), size))
     }
 
     /// Looks for another blob of the same layer in the target repository.

@@ -67,10 +67,12 @@ impl Upload<'_> {
                 Err(Failure::Registry(error)) => error,
             };
             // What another process has begun may be refused for reasons of its own.
-            if std::mem::take(&mut resumed) && error.recovery() == Recovery::Fail {
+            if resumed && error.recovery() == Recovery::Fail {
+                resumed = false;
                 tracing::info!(%error, blob = %self.blob.digest, "the upload starts anew");
                 continue;
             }
+            resumed = resumed && session.is_some();
             failures += 1;
             let retry = self.watchers.before_retry(error, failures, attempts).await;
             retry.map_err(refused)?;
