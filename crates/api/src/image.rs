@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use spec::{Descriptor, Platform};
 
 use crate::wire::{minus_one, null_as_default};
 
@@ -24,6 +25,9 @@ pub struct ImageSummary {
     pub labels: Option<BTreeMap<String, String>>,
     /// The ID of the image that this one was built on here, or empty.
     pub parent_id: String,
+    /// The manifests that are kept of the image, for clients that ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifests: Option<Vec<ManifestSummary>>,
     /// `NAME@DIGEST` of the manifests under which the image is known. API < 1.43 prints `<none>@<none>` for an image
     /// without tag and digest.
     #[serde(deserialize_with = "null_as_default")]
@@ -39,6 +43,56 @@ pub struct ImageSummary {
     /// The same as `size`, up to API 1.43.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub virtual_size: Option<u64>,
+}
+
+/// A manifest in `Manifests` of `GET /images/json?manifests=1`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ManifestSummary {
+    /// Whether all that it mentions is here.
+    pub available: bool,
+    /// The manifest.
+    pub descriptor: Descriptor,
+    /// The digest of the manifest.
+    #[serde(rename = "ID")]
+    pub id: String,
+    /// About the image, if it is the manifest of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_data: Option<ManifestImage>,
+    /// `image`, or `unknown` for an index.
+    pub kind: String,
+    /// What it takes.
+    pub size: ManifestSize,
+}
+
+/// What a manifest takes, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ManifestSize {
+    /// The manifest and the blobs that are kept.
+    pub content: u64,
+    /// These and the unpacked layers.
+    pub total: u64,
+}
+
+/// The image of a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ManifestImage {
+    /// The containers that use it.
+    pub containers: Vec<String>,
+    /// What it runs on.
+    pub platform: Platform,
+    /// What it takes unpacked.
+    pub size: UnpackedSize,
+}
+
+/// What an image takes unpacked, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UnpackedSize {
+    /// Its layers.
+    pub unpacked: u64,
 }
 
 impl ImageSummary {

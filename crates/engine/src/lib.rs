@@ -58,7 +58,7 @@ pub use events::{Event, EventKind, Events};
 pub use history::HistoryStep;
 pub use import::{ImportRequest, ImportSource};
 pub use inspect::ImageDetails;
-pub use list::{ImageSummary, ListFilters, ListOptions};
+pub use list::{ImageSummary, ListFilters, ListOptions, ManifestSummary};
 pub use load::LoadRequest;
 pub use login::LoginOutcome;
 pub use manifest_inspect::{InspectedManifest, InspectedManifests};

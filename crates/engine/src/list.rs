@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use spec::{ChainId, ImageId, Reference};
-use store::{Description, References, Store};
+use spec::{ChainId, ImageId, Platform, Reference};
+use store::{Description, KeptManifest, References, Store};
 
 use crate::engine::blocking;
 use crate::{Engine, EngineError, Result, resolve};
@@ -17,6 +17,8 @@ pub struct ListOptions {
     pub all: bool,
     /// Compute how much of each image others share.
     pub shared_size: bool,
+    /// Tell which manifests are kept of each image.
+    pub manifests: bool,
     /// Which of the images.
     pub filters: ListFilters,
 }
@@ -57,6 +59,17 @@ pub struct ImageSummary {
     pub shared_size: Option<u64>,
     /// Its labels, if its config has such an object.
     pub labels: Option<BTreeMap<String, String>>,
+    /// The manifests that are kept of it, if they were asked for.
+    pub manifests: Vec<ManifestSummary>,
+}
+
+/// A manifest that is kept of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManifestSummary {
+    /// The manifest, or an index that led to it, and what is kept with it.
+    pub kept: KeptManifest,
+    /// What the image runs on; `None` for an index.
+    pub platform: Option<Platform>,
 }
 
 impl Engine {
@@ -96,6 +109,8 @@ impl<'a> Listing<'a> {
         // The image that another was built on may be gone, and then the other is none's.
         let parents: HashSet<&ImageId> = self.parents.values().collect();
         let shared = options.shared_size.then(|| self.layer_users());
+        let mut kept =
+            if options.manifests { self.store.kept_manifests()? } else { HashMap::new() };
         let mut summaries = Vec::new();
         for image in &self.images {
             let id = &image.id;
@@ -121,10 +136,25 @@ impl<'a> Listing<'a> {
                 size,
                 shared_size,
                 labels: image.labels.clone(),
+                manifests: self.manifests(id, kept.remove(id).unwrap_or_default())?,
             });
         }
         summaries.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
         Ok(summaries)
+    }
+
+    /// Adds to the kept manifests of an image what it runs on.
+    fn manifests(&self, id: &ImageId, kept: Vec<KeptManifest>) -> Result<Vec<ManifestSummary>> {
+        if kept.is_empty() {
+            return Ok(Vec::new());
+        }
+        let image = self.store.image(id)?;
+        let platform = image.map(|image| image.config.value().platform());
+        let manifest = |kept: KeptManifest| {
+            let is_image = !kept.descriptor.media_type.is_index();
+            ManifestSummary { kept, platform: platform.clone().filter(|_| is_image) }
+        };
+        Ok(kept.into_iter().map(manifest).collect())
     }
 
     fn window(&self, filters: &ListFilters) -> Result<Window> {

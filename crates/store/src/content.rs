@@ -42,6 +42,12 @@ pub(crate) struct ContentIndex {
     manifests: Vec<Descriptor>,
 }
 
+impl ContentIndex {
+    pub(crate) fn manifests(&self) -> &[Descriptor] {
+        &self.manifests
+    }
+}
+
 impl Default for ContentIndex {
     fn default() -> Self {
         Self { schema_version: 2, media_type: INDEX_MEDIA_TYPE.to_owned(), manifests: Vec::new() }
@@ -261,7 +267,7 @@ impl Store {
         write_index(self.paths(), transaction, &index)
     }
 
-    fn mentioned<'a>(
+    pub(crate) fn mentioned<'a>(
         &self,
         manifests: impl Iterator<Item = &'a Descriptor>,
     ) -> Result<Vec<Digest>, StoreError> {
@@ -317,7 +323,7 @@ impl Store {
         Ok(Some(links))
     }
 
-    fn content_index(&self) -> Result<Arc<ContentIndex>, StoreError> {
+    pub(crate) fn content_index(&self) -> Result<Arc<ContentIndex>, StoreError> {
         let path = self.paths().content_index();
         let parse = |bytes: &[u8]| match from_go_json(bytes) {
             Ok(index) => Ok(index),
@@ -397,7 +403,7 @@ impl Store {
     }
 }
 
-fn image_of(entry: &Descriptor) -> Option<&str> {
+pub(crate) fn image_of(entry: &Descriptor) -> Option<&str> {
     entry.annotations.get(IMAGE_ANNOTATION).map(String::as_str)
 }
 

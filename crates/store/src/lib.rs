@@ -58,6 +58,7 @@ mod files;
 mod garbage;
 mod images;
 mod ingest;
+mod kept;
 mod layers;
 mod lease;
 mod lock;
@@ -92,6 +93,7 @@ pub use images::{Image, PrefixMatch};
 pub use ingest::{
     Ingest, IngestReader, MAX_BLOB_SIZE, SEGMENT_SIZE, SegmentWriter, VerifiedIngest,
 };
+pub use kept::KeptManifest;
 pub use layers::{GraphDriver, Layer};
 pub use lease::Lease;
 pub use mounts::Mount;

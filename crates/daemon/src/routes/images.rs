@@ -1,6 +1,8 @@
 //! The routes of images.
 
-use api::image::{ImageDeleted, ImageSummary};
+use api::image::{
+    ImageDeleted, ImageSummary, ManifestImage, ManifestSize, ManifestSummary, UnpackedSize,
+};
 use api::{ApiVersion, Filters, decode_platform};
 use engine::{ListFilters, ListOptions, PullRequest, PushRequest, RemoveOptions, Removed};
 use http::StatusCode;
@@ -52,7 +54,7 @@ fn pull_reference(image: &str, tag: &str) -> Result<Reference, Failure> {
 /// `GET /images/json`.
 pub(super) async fn list(daemon: &Daemon, call: &Call) -> Answer {
     let options = list_options(call)?;
-    // There are no manifests to tell apart in a store of this kind, so `manifests` has no say, and neither has `identity`.
+    // No image here has an identity.
     if call.version.at_least(54)
         && call.query.boolean("identity")
         && !call.query.boolean("manifests")
@@ -89,6 +91,7 @@ fn list_options(call: &Call) -> Result<ListOptions, Failure> {
     Ok(ListOptions {
         all: call.query.boolean("all"),
         shared_size: call.version.at_least(42) && call.query.boolean("shared-size"),
+        manifests: call.version.at_least(47) && call.query.boolean("manifests"),
         filters: ListFilters {
             dangling: filters.boolean("dangling")?,
             labels: all("label"),
@@ -107,6 +110,12 @@ pub(super) fn summary(image: engine::ImageSummary, version: ApiVersion) -> Image
         repo_tags.push("<none>:<none>".to_owned());
         repo_digests.push("<none>@<none>".to_owned());
     }
+    let unpacked = image.size;
+    // Whoever asks for manifests is told what they take, and all of it together.
+    let content = image.manifests.iter().map(|manifest| manifest.kept.content);
+    let size = content.fold(unpacked, u64::saturating_add);
+    let manifests: Vec<_> =
+        image.manifests.into_iter().map(|of_image| manifest(of_image, unpacked)).collect();
     ImageSummary {
         // Older versions never counted; from 1.51 on the count is always there, and there are no containers.
         containers: version.at_least(51).then_some(0),
@@ -114,11 +123,30 @@ pub(super) fn summary(image: engine::ImageSummary, version: ApiVersion) -> Image
         id: image.id.to_string(),
         labels: image.labels,
         parent_id: image.parent.map(|parent| parent.to_string()).unwrap_or_default(),
+        manifests: Some(manifests).filter(|manifests| !manifests.is_empty()),
         repo_digests,
         repo_tags,
         shared_size: image.shared_size,
-        size: image.size,
-        virtual_size: (!version.at_least(44)).then_some(image.size),
+        size,
+        virtual_size: (!version.at_least(44)).then_some(size),
+    }
+}
+
+/// A kept manifest of an image whose layers take `unpacked` bytes.
+fn manifest(summary: engine::ManifestSummary, unpacked: u64) -> ManifestSummary {
+    let store::KeptManifest { descriptor, content } = summary.kept;
+    let (kind, own) = if summary.platform.is_some() { ("image", unpacked) } else { ("unknown", 0) };
+    ManifestSummary {
+        available: true,
+        id: descriptor.digest.to_string(),
+        descriptor,
+        image_data: summary.platform.map(|platform| ManifestImage {
+            containers: Vec::new(),
+            platform,
+            size: UnpackedSize { unpacked },
+        }),
+        kind: kind.to_owned(),
+        size: ManifestSize { content, total: content.saturating_add(own) },
     }
 }
 

@@ -236,8 +236,23 @@ async fn lists_have_the_form_of_each_version() {
             house.get(&format!("/v{version}/images/json?shared-size=1&manifests=1")).await.json();
         let counts = (&listed[0]["Containers"], &listed[0]["SharedSize"]);
         assert_eq!(counts, (&json!(containers), &json!(shared)), "{version}");
-        assert!(listed[0].get("Manifests").is_none() && listed[0].get("Descriptor").is_none());
+        let is_told = listed[0].get("Manifests").is_some();
+        assert_eq!(is_told, version == "1.51", "{version}");
+        assert!(listed[0].get("Descriptor").is_none());
     }
+    // Kept manifests and blobs count where they are asked for.
+    let kept = house.get("/v1.50/system/df").await.json()["KeptBlobs"].as_u64().unwrap();
+    let listed = house.get("/v1.47/images/json?manifests=1").await.json();
+    let manifest = &listed[0]["Manifests"][0];
+    let digest = &manifest["Descriptor"]["digest"];
+    assert!(manifest["ID"] == *digest && manifest["Descriptor"].get("annotations").is_none());
+    assert_eq!((&manifest["Kind"], &manifest["Available"]), (&json!("image"), &json!(true)));
+    assert_eq!(manifest["Size"], json!({"Content": kept, "Total": kept + 5000}));
+    assert_eq!(manifest["ImageData"]["Size"], json!({"Unpacked": 5000}));
+    assert_eq!(manifest["ImageData"]["Platform"]["os"], "linux");
+    assert_eq!(listed[0]["Size"], kept + 5000);
+    let listed = house.get("/v1.47/images/json").await.json();
+    assert!(listed[0].get("Manifests").is_none() && listed[0]["Size"] == 5000);
     assert_eq!(house.get("/v1.53/images/json?identity=1").await.status, 200);
     let reply = house.get("/v1.54/images/json?identity=1").await;
     let expected = "conflicting options: identity requires manifests=1";
