@@ -55,6 +55,8 @@ pub(crate) const KNOWN: &[Known] = &[
     known(Recorded, "images-*", "$[].RepoDigests.length", DIGESTS),
     known(Recorded, "df-*", "$.Images[].RepoDigests.length", DIGESTS),
     known(Recorded, "load-ociarchive", "stream[0].*", LAYOUT),
+    known(Recorded, "images-tree", "$[*].Manifests", KEPT_OF_IMAGE),
+    known(Recorded, "images-tree", "$[*].Size", KEPT_OF_IMAGE),
     known(Recorded, "history-commit", "$[1].Id", PARENT),
     known(Recorded, "inspect-commit", "$.Parent", PARENT),
     known(Recorded, "images-running", "$[].ParentId", PARENT),
@@ -104,6 +106,7 @@ const ARCHIVE: &str =
     "An archive that Longshore saves holds the manifests and compressed layers as they were pulled";
 const DIGESTS: &str = "so that a load brings back the image's repo digests, too";
 const KEPT: &str = "`KeptBlobs` in `GET /system/df`";
+const KEPT_OF_IMAGE: &str = "(`images --tree`) tells them of each image";
 const LAYOUT: &str = "`load` also takes OCI layouts without a `manifest.json`";
 const PARENT: &str = "The `Parent` that an archive names is not taken over";
 const VERSIONS: &str =
