@@ -30,6 +30,9 @@ const MAX_XATTR: usize = 64 << 10;
 /// How many names are tried for the directory of a layer.
 const MAX_TRIES: u64 = 1000;
 
+/// Takes note of an attribute, by path and name, that cannot be set, or returns the error if it is not to be left out for that.
+type LeaveOut<'a> = dyn FnMut(&[u8], &[u8], Errno) -> Result<(), Errno> + 'a;
+
 /// The directory of a layer, in the one that it is to be part of. Removed when dropped.
 #[derive(Debug)]
 pub(crate) struct Stage<'a> {
@@ -68,10 +71,15 @@ impl<'a> Stage<'a> {
     }
 
     /// Puts what is in it where it belongs. `owners` says whether owners are set, `marked` whether there are sockets.
-    pub(crate) fn merge(&self, owners: bool, marked: bool) -> Result<(), ArchiveError> {
+    pub(crate) fn merge(
+        &self,
+        owners: bool,
+        marked: bool,
+        leave_out: &mut LeaveOut<'_>,
+    ) -> Result<(), ArchiveError> {
         let upper = Directories::within(reopened(self.directory())?);
         let lower = Directories::within(reopened(self.root)?);
-        let merge = Merge { upper, lower, owners, marked };
+        let merge = Merge { upper, lower, owners, marked, leave_out };
         match &self.name {
             Some(_) => merge.run(),
             None if marked => merge.take_marks(b""),
@@ -89,11 +97,12 @@ impl Drop for Stage<'_> {
     }
 }
 
-struct Merge {
+struct Merge<'a, 'b> {
     upper: Directories,
     lower: Directories,
     owners: bool,
     marked: bool,
+    leave_out: &'a mut LeaveOut<'b>,
 }
 
 /// A directory of the layer, and the one that it joins.
@@ -103,7 +112,7 @@ struct Pair<'a> {
     path: &'a [u8],
 }
 
-impl Merge {
+impl Merge<'_, '_> {
     fn run(mut self) -> Result<(), ArchiveError> {
         let mut pending = vec![Vec::new()];
         let mut joined = Vec::new();
@@ -112,7 +121,9 @@ impl Merge {
             let upper = self.upper.open_plain(&path).map_err(listed)?;
             let lower = self.open_lower(&path)?;
             if !path.is_empty() {
-                inherit(&upper, &lower, self.owners)
+                let leave_out =
+                    |name: &CString, errno| (self.leave_out)(&path, name.as_bytes(), errno);
+                inherit(&upper, &lower, self.owners, leave_out)
                     .map_err(failed("set the attributes of", &path))?;
             }
             let pair = Pair { upper: &upper, lower: &lower, path: &path };
@@ -215,11 +226,25 @@ impl Merge {
 }
 
 /// Gives a directory the owner, the attributes and the mode of the one that joins it.
-fn inherit(from: &OwnedFd, to: &OwnedFd, owners: bool) -> Result<(), Errno> {
+fn inherit(
+    from: &OwnedFd,
+    to: &OwnedFd,
+    owners: bool,
+    leave_out: impl FnMut(&CString, Errno) -> Result<(), Errno>,
+) -> Result<(), Errno> {
     let stat = fstat(from)?;
     if owners {
         fchown(to, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
     }
+    inherit_attributes(from, to, leave_out)?;
+    fchmod(to, Mode::from_raw_mode(stat.st_mode & 0o7777))
+}
+
+fn inherit_attributes(
+    from: &OwnedFd,
+    to: &OwnedFd,
+    mut leave_out: impl FnMut(&CString, Errno) -> Result<(), Errno>,
+) -> Result<(), Errno> {
     let wanted = attributes(from)?;
     for name in attributes(to)? {
         if !wanted.contains(&name) {
@@ -228,14 +253,18 @@ fn inherit(from: &OwnedFd, to: &OwnedFd, owners: bool) -> Result<(), Errno> {
         }
     }
     let mut value = vec![0; MAX_XATTR];
+    let mut present = vec![0; MAX_XATTR];
     for name in &wanted {
         let length = fgetxattr(from, name, &mut value[..])?;
-        match fsetxattr(to, name, &value[..length], XattrFlags::empty()) {
-            Err(errno) if owners => return Err(errno),
-            _ => {}
+        let value = &value[..length];
+        // The system gives both its labels, which may not be set.
+        let is_same =
+            fgetxattr(to, name, &mut present[..]).is_ok_and(|length| present[..length] == *value);
+        if !is_same && let Err(errno) = fsetxattr(to, name, value, XattrFlags::empty()) {
+            leave_out(name, errno)?;
         }
     }
-    fchmod(to, Mode::from_raw_mode(stat.st_mode & 0o7777))
+    Ok(())
 }
 
 fn attributes(file: &OwnedFd) -> Result<Vec<CString>, Errno> {
@@ -282,4 +311,42 @@ fn names(directory: BorrowedFd<'_>) -> Result<Vec<CString>, Errno> {
         }
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{CWD, IFlags, ioctl_setflags};
+
+    use super::*;
+
+    #[test]
+    fn an_attribute_that_cannot_be_set_is_told_and_one_that_is_there_is_not_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = |name: &str, attributes: &[(&str, &[u8])]| {
+            let path = folder.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            let directory = openat(CWD, &path, OFlags::RDONLY, Mode::empty()).unwrap();
+            for (name, value) in attributes {
+                fsetxattr(&directory, *name, value, XattrFlags::empty()).unwrap();
+            }
+            directory
+        };
+        let upper = directory("upper", &[("user.a", b"1"), ("user.b", b"2"), ("user.c", b"3")]);
+        let lower = directory("lower", &[("user.a", b"1"), ("user.b", b"1")]);
+        // Nothing can be set on it any more.
+        if ioctl_setflags(&lower, IFlags::IMMUTABLE).is_err() {
+            return;
+        }
+        let mut told = Vec::new();
+        let taken = inherit_attributes(&upper, &lower, |name, errno| {
+            told.push((name.to_str().unwrap().to_owned(), errno));
+            Ok(())
+        });
+        let refused = inherit_attributes(&upper, &lower, |_, errno| Err(errno));
+        ioctl_setflags(&lower, IFlags::empty()).unwrap();
+        told.sort_by(|one, other| one.0.cmp(&other.0));
+        let expected = ["user.b", "user.c"].map(|name| (name.to_owned(), Errno::PERM));
+        assert_eq!((taken, refused), (Ok(()), Err(Errno::PERM)));
+        assert_eq!(told, expected);
+    }
 }

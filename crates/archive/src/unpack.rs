@@ -61,7 +61,10 @@ pub fn extract<R: Read + Send>(
     let input = Input::new(compressed, stream.digest, progress);
     let source = Source { input, stream, limit: options.max_tar_size, repeats: Repeats::Taken };
     let mut unpacked = source.run(SplitWriter::disabled(), &mut extractor)?;
-    stage.merge(options.owners, extractor.marked)?;
+    let marked = extractor.marked;
+    stage.merge(options.owners, marked, &mut |path, name, errno| {
+        extractor.leave_out(path, name, errno)
+    })?;
     unpacked.applied.size = extractor.finish_in(root)?;
     Ok(unpacked)
 }

@@ -153,19 +153,30 @@ impl Extractor<'_> {
             if is_private(name) {
                 continue;
             }
-            match set(name, value) {
-                Ok(()) => {}
-                Err(errno) if self.leaves_out(errno) => {
-                    self.left_out.add(place, name, errno);
-                    continue;
-                }
-                Err(errno) => return Err(place.failed("set an attribute of")(errno)),
+            if let Err(errno) = set(name, value) {
+                self.leave_out(&place.path, name, errno)
+                    .map_err(place.failed("set an attribute of"))?;
+                continue;
             }
             // By these a directory decides on the modes of what is created in it.
             self.defaults.inherited |= name == DEFAULT_ACL;
             self.defaults.capabilities |= name == CAPABILITY;
         }
         Ok(!header.xattrs.is_empty())
+    }
+
+    /// Takes note of an attribute that cannot be set, or returns the error if it is not left out for that.
+    pub(crate) fn leave_out(
+        &mut self,
+        path: &[u8],
+        name: &[u8],
+        errno: Errno,
+    ) -> Result<(), Errno> {
+        if !self.leaves_out(errno) {
+            return Err(errno);
+        }
+        self.left_out.add(path, name, errno);
+        Ok(())
     }
 
     /// Says whether an attribute that cannot be set is left out, as against a failure of the disk.
@@ -268,10 +279,10 @@ pub(super) struct LeftOut {
 }
 
 impl LeftOut {
-    fn add(&mut self, place: &Place<'_>, attribute: &[u8], errno: Errno) {
+    fn add(&mut self, path: &[u8], attribute: &[u8], errno: Errno) {
         self.count += 1;
         self.first.get_or_insert_with(|| {
-            format!("`{}` of `{}`: {errno}", printable(attribute), printable(&place.path))
+            format!("`{}` of `{}`: {errno}", printable(attribute), printable(path))
         });
     }
 
