@@ -67,6 +67,7 @@ pub(crate) enum Code {
     RangeInvalid,
     SizeInvalid,
     TagInvalid,
+    TooManyRequests,
     Unavailable,
     Unknown,
     Unsupported,
@@ -88,6 +89,7 @@ impl Code {
             Code::RangeInvalid => "RANGE_INVALID",
             Code::SizeInvalid => "SIZE_INVALID",
             Code::TagInvalid => "TAG_INVALID",
+            Code::TooManyRequests => "TOOMANYREQUESTS",
             Code::Unavailable => "UNAVAILABLE",
             Code::Unknown => "UNKNOWN",
             Code::Unsupported => "UNSUPPORTED",
@@ -101,6 +103,7 @@ impl Code {
             | Code::ManifestUnknown
             | Code::NameUnknown => StatusCode::NOT_FOUND,
             Code::RangeInvalid => StatusCode::RANGE_NOT_SATISFIABLE,
+            Code::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Code::Unsupported => StatusCode::METHOD_NOT_ALLOWED,
             Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Code::Unknown => StatusCode::INTERNAL_SERVER_ERROR,

@@ -41,15 +41,16 @@ async fn joined<T, E: Into<Failure>>(work: JoinHandle<Result<T, E>>) -> Result<T
 }
 
 /// Reads a whole body of at most `limit` bytes, as far as there are permits of `memory`, one for
-/// each KiB that has come.
+/// each KiB that has come. Where there is none left the body is refused: who waited while holding
+/// some would keep others waiting.
 pub(crate) async fn collect(
     mut arriving: Arriving,
     limit: u64,
     memory: &Semaphore,
-) -> Result<(Bytes, Vec<SemaphorePermit<'_>>), Failure> {
+) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Failure> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let collecting = async {
-        let (mut bytes, mut held) = (BytesMut::new(), Vec::new());
+        let (mut bytes, mut held) = (BytesMut::new(), None);
         while let Some(frame) = arriving.body.frame().await {
             let data = frame.map_err(|error| cut(&error))?.into_data().unwrap_or_default();
             if data.len() > limit - bytes.len() {
@@ -58,14 +59,30 @@ pub(crate) async fn collect(
                     Failure::new(Code::SizeInvalid, message).status(StatusCode::PAYLOAD_TOO_LARGE)
                 );
             }
-            let size = u32::try_from(data.len().div_ceil(1024)).unwrap_or(u32::MAX);
-            // Never closed.
-            held.extend(memory.acquire_many(size).await.ok());
+            reserve(memory, &mut held, bytes.len() + data.len())?;
             bytes.extend_from_slice(&data);
         }
         Ok((bytes.freeze(), held))
     };
     tokio::time::timeout(arriving.stall, collecting).await.map_err(|_| stalled())?
+}
+
+/// Takes the permits for `size` bytes that are not `held` yet.
+fn reserve<'a>(
+    memory: &'a Semaphore,
+    held: &mut Option<SemaphorePermit<'a>>,
+    size: usize,
+) -> Result<(), Failure> {
+    let had = held.as_ref().map_or(0, SemaphorePermit::num_permits);
+    let more = u32::try_from(size.div_ceil(1024).saturating_sub(had)).unwrap_or(u32::MAX);
+    let permit = memory.try_acquire_many(more).map_err(|_| {
+        Failure::new(Code::TooManyRequests, "too many manifests are being received, try again")
+    })?;
+    match held {
+        Some(held) => held.merge(permit),
+        None => *held = Some(permit),
+    }
+    Ok(())
 }
 
 /// Appends a body to an upload, and gives the upload back. No more than `limit` bytes are taken.

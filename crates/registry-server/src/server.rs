@@ -59,6 +59,8 @@ pub struct Options {
     pub stall: Duration,
     /// How many requests may move large pieces at once.
     pub large: usize,
+    /// What documents that are being received may take of the memory, in KiB.
+    pub documents: usize,
 }
 
 /// A client that sends nothing for so long is gone.
@@ -68,7 +70,7 @@ impl Options {
     /// Options for the registry in the folder `root`, with everything synced.
     pub fn new(root: impl Into<PathBuf>) -> Options {
         let (durability, stall, large) = (Durability::default(), STALL, MAX_LARGE);
-        Options { root: root.into(), durability, stall, large }
+        Options { root: root.into(), durability, stall, large, documents: MAX_DOCUMENTS }
     }
 
     /// Sets when a file counts as written.
@@ -89,6 +91,13 @@ impl Options {
     #[must_use]
     pub fn large(mut self, large: usize) -> Options {
         self.large = large;
+        self
+    }
+
+    /// Sets what documents that are being received may take of the memory, in KiB.
+    #[must_use]
+    pub fn documents(mut self, documents: usize) -> Options {
+        self.documents = documents;
         self
     }
 }
@@ -112,7 +121,7 @@ impl RegistryServer {
     pub fn open(options: Options) -> Result<RegistryServer, ServerError> {
         let storage = Arc::new(Storage::open(options.root, options.durability)?);
         let large = Arc::new(Semaphore::new(options.large));
-        let (documents, stall) = (Semaphore::new(MAX_DOCUMENTS), options.stall);
+        let (documents, stall) = (Semaphore::new(options.documents), options.stall);
         Ok(RegistryServer { storage, sessions: Sessions::default(), large, documents, stall })
     }
 

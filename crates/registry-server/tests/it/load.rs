@@ -81,3 +81,21 @@ fn a_body_that_stands_still_is_given_up() {
     let status = client.get(&location).unwrap();
     assert_eq!(status.header("range"), Some("0-4"), "what came is kept");
 }
+
+#[test]
+fn manifests_take_memory_by_their_size_and_are_refused_where_there_is_none() {
+    let (_folder, registry) =
+        registry(|options| options.documents(1).stall(Duration::from_secs(10)));
+    for (size, expected) in [
+        (1024, (400, "MANIFEST_INVALID")),
+        (1025, (429, "TOOMANYREQUESTS")),
+        (1, (400, "MANIFEST_INVALID")),
+    ] {
+        let mut stream = TcpStream::connect(registry.address()).unwrap();
+        let head = format!("PUT /v2/{REPOSITORY}/manifests/x HTTP/1.1\r\nHost: x");
+        let chunks = "1\r\nx\r\n".repeat(size);
+        write!(stream, "{head}\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n").unwrap();
+        let answer = receive(&stream, "PUT").unwrap();
+        assert_eq!((answer.status, code(&answer).as_str()), expected, "{size}");
+    }
+}
