@@ -218,6 +218,8 @@ mod tests {
             (r#"{"List":["a"],"list":["b"]}"#, true),
             (r#"{"list":["a"],"List":["b"]}"#, false),
             (r#"{"list":["a"],"list":null}"#, false),
+            (r#"{"list":null,"List":["a"]}"#, false),
+            (r#"{"List":null,"list":["a"]}"#, true),
             (r#"{"inner":{"diskSize":1,"DiskSize":2}}"#, false),
             (r#"{"unknown":1,"Unknown":2}"#, true),
         ] {

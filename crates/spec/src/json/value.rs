@@ -255,12 +255,13 @@ impl<'de> Visitor<'de> for Collector<'_, 'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         // Where the last one of several is not spelt as the field is, or is nothing: what others read.
         let mut disputed = vec![false; self.fields.len()];
+        let mut seen = vec![false; self.fields.len()];
         while let Some(key) = map.next_key::<String>()? {
             let value = map.next_value::<&'de RawValue>()?;
             let Some(field) = position(self.fields, &key) else { continue };
             let is_null = value.get() == NULL;
-            disputed[field] =
-                self.values[field].is_some() && (is_null || key != self.fields[field]);
+            disputed[field] = seen[field] && (is_null || key != self.fields[field]);
+            seen[field] = true;
             // As in Go, `null` changes nothing; a list that was there is another matter there, and nobody writes it.
             if !is_null {
                 self.values[field] = Some(value);
