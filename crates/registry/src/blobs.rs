@@ -281,7 +281,7 @@ impl Remote {
         }
     }
 
-    async fn blob_presence_at(
+    pub(crate) async fn blob_presence_at(
         &self,
         session: &Session,
         digest: &Digest,
@@ -300,11 +300,7 @@ impl Remote {
         }
     }
 
-    pub(crate) async fn blob_size_at(
-        &self,
-        session: &Session,
-        digest: &Digest,
-    ) -> Result<u64, RegistryError> {
+    async fn blob_size_at(&self, session: &Session, digest: &Digest) -> Result<u64, RegistryError> {
         let call =
             Call::new(Method::HEAD, self.blob_url(session, digest)).redirects(Redirects::Anywhere);
         let answer = session.send(call).await?.expect(&[StatusCode::OK]).await?;

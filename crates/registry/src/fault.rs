@@ -57,6 +57,7 @@ impl RequestFailed {
             }
             RequestFault::ResponseTimeout
             | RequestFault::SendTimeout { .. }
+            | RequestFault::LittleTaken { .. }
             | RequestFault::Broken { dialling: false, .. } => Recovery::Retry { after: None },
             RequestFault::Token(error) => match error.recovery() {
                 // Another endpoint has another token server, or none.
@@ -156,6 +157,14 @@ pub enum RequestFault {
     SendTimeout {
         /// The stall timeout.
         after: Duration,
+    },
+    /// The registry took next to nothing of a request, and said that it was well.
+    #[error("the registry took {taken} of {sent} bytes")]
+    LittleTaken {
+        /// How much more it has now.
+        taken: u64,
+        /// How much it was sent.
+        sent: u64,
     },
     /// Redirects do not end.
     #[error("stopped after 10 redirects")]

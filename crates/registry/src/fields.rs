@@ -2,6 +2,18 @@
 
 use serde_json::{Map, Value};
 
+/// What Go says of a document that is cut.
+pub(crate) const UNEXPECTED_END: &str = "unexpected end of JSON input";
+
+/// Returns why a text can be no object, in Go's words.
+pub(crate) fn no_object(text: &str) -> Option<String> {
+    match text.trim_start().chars().next() {
+        Some('{') => None,
+        None => Some(UNEXPECTED_END.to_owned()),
+        Some(other) => Some(format!("invalid character {other:?} looking for beginning of value")),
+    }
+}
+
 /// The fields of an object.
 #[derive(Debug)]
 pub(crate) struct Fields(Map<String, Value>);

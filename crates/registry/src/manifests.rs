@@ -8,6 +8,7 @@ use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, MediaType, Repository, Tag};
 use crate::{
     Recovery, RegistryError, Remote,
     endpoint::Call,
+    fields::no_object,
     hosts::Need,
     refusal::page,
     remote::Source,
@@ -300,13 +301,8 @@ pub(crate) async fn document(
     let request = answer.request();
     let bytes = answer.collect(what, limit).await?;
     let text = String::from_utf8_lossy(&bytes);
-    let reason = match text.trim_start().chars().next() {
-        Some('{') => return Ok(bytes),
-        None => "unexpected end of JSON input".to_owned(),
-        Some(other) => {
-            format!("invalid character {other:?} looking for beginning of value{}", page(&text))
-        }
-    };
+    let Some(reason) = no_object(&text) else { return Ok(bytes) };
+    let reason = format!("{reason}{}", page(&text));
     Err(RegistryError::Unmarshalling { request, reason })
 }
 

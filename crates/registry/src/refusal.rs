@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     challenge::challenges,
     fault::request_words,
-    fields::Fields,
+    fields::{Fields, UNEXPECTED_END, no_object},
     recovery::MAX_RETRY_AFTER,
     redact::{clean, quoted},
 };
@@ -240,10 +240,12 @@ fn listed(headers: &HeaderMap, text: &str) -> Result<Said, String> {
         let nothing = text.trim().is_empty() || is_page(text);
         return Ok(if nothing { Said::Nothing } else { Said::Text(text.to_owned()) });
     }
-    if text.is_empty() {
-        return Err("unexpected end of JSON input".to_owned());
-    }
-    let answer = Fields::parse(text.as_bytes()).map_err(|error| error.to_string())?;
+    let parsed = Fields::parse(text.as_bytes());
+    let answer = parsed.map_err(|error| match no_object(text) {
+        Some(reason) => reason,
+        None if error.is_eof() => UNEXPECTED_END.to_owned(),
+        None => error.to_string(),
+    })?;
     // Docker Hub's token server has this form.
     if let Some(details) = answer.text("details") {
         return Ok(Said::Text(details.to_owned()));
@@ -403,6 +405,18 @@ mod tests {
                 vec![JSON],
                 "",
                 r#"Get "https://h/v2/": error parsing HTTP 404 response body: unexpected end of JSON input: """#,
+            ),
+            (
+                404,
+                vec![JSON],
+                "not found",
+                r#"Get "https://h/v2/": error parsing HTTP 404 response body: invalid character 'n' looking for beginning of value: "not found""#,
+            ),
+            (
+                404,
+                vec![JSON],
+                r#"{"errors":"#,
+                r#"Get "https://h/v2/": error parsing HTTP 404 response body: unexpected end of JSON input: "{\"errors\":""#,
             ),
             (
                 503,

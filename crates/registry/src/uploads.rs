@@ -27,6 +27,9 @@ const TAKEN: [StatusCode; 4] =
 const SMALLER_PARTS: [u64; 6] = [64 << 20, 16 << 20, 4 << 20, 1 << 20, 512 << 10, 256 << 10];
 /// The least that a registry's `OCI-Chunk-Max-Length` is heeded to: smaller parts would take for ever.
 const SMALLEST_PART: u64 = 64 << 10;
+/// The least that a registry has to take of a request that it does not take whole: one that takes byte after byte would have
+/// a push send for ever.
+const LEAST_TAKEN: u64 = 64 << 10;
 /// How much of an upload the registry wants in a request, at the least and at the most.
 static CHUNK_MIN: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 static CHUNK_MAX: HeaderName = HeaderName::from_static("oci-chunk-max-length");
@@ -252,13 +255,21 @@ impl UploadSession {
             return Err(RegistryError::PartTooLarge { most });
         }
         let answer = self.expect(answer, &TAKEN).await?;
-        let sent = self.offset + watch.sent();
+        let (before, sent) = (self.offset, watch.sent());
+        let end = before + sent;
         // What makes no sense is not believed; the digest tells in the end.
-        let known = uploaded(&answer).filter(|known| (self.offset + 1..=sent).contains(known));
-        self.offset = known.unwrap_or(sent);
+        let known = uploaded(&answer).filter(|known| (before + 1..=end).contains(known));
+        self.offset = known.unwrap_or(end);
         self.relocate(&answer)?;
+        let (method, url) = (answer.method().clone(), self.location.clone());
         answer.discard().await;
-        Ok(())
+        match self.offset - before {
+            taken if taken < sent.min(LEAST_TAKEN) => {
+                let fault = RequestFault::LittleTaken { taken, sent };
+                Err(self.session.endpoint.failed((&method, &url), fault, true))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn send_whole(
@@ -299,9 +310,9 @@ impl UploadSession {
         if answer.status() == StatusCode::NOT_FOUND {
             // The answer to an earlier try may have been lost, and the blob be there.
             let refused = self.expect(answer, &[]).await;
-            return match self.remote.blob_size_at(&self.session, digest).await {
-                Ok(_) => Ok(()),
-                Err(_) => refused.map(drop),
+            return match self.remote.blob_presence_at(&self.session, digest).await {
+                Ok(Some(_)) => Ok(()),
+                _ => refused.map(drop),
             };
         }
         let answer = self.expect(answer, &TAKEN).await?;

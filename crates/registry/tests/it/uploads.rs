@@ -128,6 +128,24 @@ async fn an_interrupted_upload_goes_on_where_the_registry_is() {
 }
 
 #[tokio::test]
+async fn a_registry_that_takes_next_to_nothing_has_failed() {
+    let server = server().await;
+    let bytes = content(300_000);
+    server.on("PATCH", HERE, [accepted("0-1"), accepted("0-69999"), accepted("0-299999")]);
+    let mut upload = begin(&server).await;
+    let error = upload.append(body(&bytes), Some(300_000)).await.unwrap_err();
+    assert!(error.to_string().ends_with(": the registry took 2 of 300000 bytes"), "{error}");
+    assert_eq!(error.recovery(), Recovery::Retry { after: None });
+    // It goes on all the same, where the registry takes what is worth a request.
+    for (offset, known) in [(2, 70_000), (70_000, 300_000)] {
+        assert_eq!(upload.offset(), offset);
+        let rest = &bytes[usize::try_from(offset).unwrap()..];
+        upload.append(body(rest), Some(300_000 - offset)).await.unwrap();
+        assert_eq!(upload.offset(), known);
+    }
+}
+
+#[tokio::test]
 async fn an_upload_that_is_gone_says_so() {
     let server = server().await;
     let gone = Answer::error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
@@ -146,7 +164,7 @@ async fn an_upload_that_is_gone_says_so() {
         assert_eq!(error.recovery(), Recovery::Retry { after: None });
     }
     // But if the blob is there, an answer was lost and nothing else.
-    server.on("HEAD", &format!("/v2/me/app/blobs/{digest}"), [Answer::status(200).body("abc")]);
+    server.on("HEAD", &format!("/v2/me/app/blobs/{digest}"), [Answer::status(200).until_close()]);
     upload.finish(&digest).await.unwrap();
     upload.cancel().await.unwrap();
 }
