@@ -49,7 +49,7 @@ impl Threshold {
 pub(crate) fn start_notices() {
     let notices = Targets::new().with_target(daemon::NOTICES, Level::WARN);
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(|| output::Log)
         .without_time()
         .with_level(false)
         .with_target(false)
