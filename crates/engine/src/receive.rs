@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// How many bodies are received at once: far fewer than the runtime has threads that may block.
-const MAX_RECEIVERS: usize = 64;
+pub(crate) const MAX_RECEIVERS: usize = 64;
 /// How long a body may have been waited for since the last [`PROGRESS`] of it, when another waits for its place.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What counts as getting on, in bytes: with [`PATIENCE`], a sender of 7 kB a second keeps the place.
@@ -118,6 +118,12 @@ impl Receivers {
         seats.next += 1;
         seats.taken.insert(id, Seat { waited: Waited::default(), leave: Arc::clone(&leave) });
         Ok(Place { receivers: Arc::clone(self), id, leave })
+    }
+
+    /// Counts the senders that are being waited for.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.seats().taken.values().filter(|seat| seat.waited.since.is_some()).count()
     }
 
     fn seats(&self) -> MutexGuard<'_, Seats> {

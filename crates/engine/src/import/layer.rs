@@ -4,10 +4,10 @@ use std::io::{self, BufReader, Cursor, Read, Write as _};
 
 use archive::{ArchiveError, Compression, GzipEncoder, LAYER_LEVEL, StreamOptions, Unpacked};
 use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use registry::Download;
 use spec::DiffId;
 use store::{Commit, DriverKind, LayerRecord, Lease, Spool, StagedLayer, Store};
-use tokio::runtime::Handle;
 
 use crate::progress::ProgressEvent;
 use crate::{EngineError, Progress, Result, space};
@@ -102,38 +102,22 @@ impl<R: Read> Read for Tee<R> {
     }
 }
 
-/// A download as a [`Read`] for a blocking thread, which tells how far it is.
-pub(super) struct Remote {
+/// Returns what a URL gives, piece by piece, and tells how far it is.
+pub(super) fn pieces(
     download: Download,
-    current: Bytes,
-    received: u64,
     progress: Progress,
-    runtime: Handle,
-}
-
-impl Remote {
-    pub(super) fn new(download: Download, progress: Progress) -> Self {
-        let runtime = Handle::current();
-        Self { download, current: Bytes::new(), received: 0, progress, runtime }
-    }
-}
-
-impl Read for Remote {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
-            match self.runtime.block_on(self.download.chunk()) {
-                Err(error) => return Err(io::Error::other(error)),
-                Ok(None) => return Ok(0),
-                Ok(Some(piece)) => {
-                    self.current = piece;
-                    self.received += self.current.len() as u64;
-                    let (current, total) = (self.received, self.download.length);
-                    self.progress.report(ProgressEvent::Importing { current, total });
-                }
-            }
+) -> BoxStream<'static, io::Result<Bytes>> {
+    let total = download.length;
+    let next = move |(mut download, received): (Download, u64)| {
+        let progress = progress.clone();
+        async move {
+            let piece = download.chunk().await.map_err(io::Error::other)?;
+            Ok(piece.map(|piece| {
+                let current = received + piece.len() as u64;
+                progress.report(ProgressEvent::Importing { current, total });
+                (piece, (download, current))
+            }))
         }
-        let length = buffer.len().min(self.current.len());
-        buffer[..length].copy_from_slice(&self.current.split_to(length));
-        Ok(length)
-    }
+    };
+    stream::try_unfold((download, 0), next).boxed()
 }

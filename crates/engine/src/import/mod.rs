@@ -9,10 +9,13 @@ mod changes;
 mod config;
 mod layer;
 
-use std::io::{self, Read};
+use std::io;
+use std::pin::pin;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use futures_util::future::{Either, select};
+use registry::Download;
 use spec::{Digest, ImageId, Platform, Reference};
 use store::{Commit, NewImage};
 
@@ -20,7 +23,6 @@ use crate::cancel::CancelOnDrop;
 use crate::engine::blocking;
 use crate::progress::ProgressEvent;
 use crate::{Engine, EngineError, Progress, Result, receive};
-use layer::Remote;
 
 /// What to import.
 pub struct ImportRequest {
@@ -91,8 +93,9 @@ impl Engine {
         let lease = self.lease().await?;
         let (_cancel, cancelled) = CancelOnDrop::new();
         let (store, reference, engine) = (self.store().clone(), request.reference, self.clone());
-        let work = move |source: Box<dyn Read + Send>| {
-            let staged = layer::stage(&store, &lease, cancelled.guard(source));
+        let (sender, input) = receive::pipe();
+        let work = move || {
+            let staged = layer::stage(&store, &lease, cancelled.guard(input));
             let staged = staged.map_err(|error| match (error, url) {
                 (EngineError::ImportLayer(source), Some(url)) => {
                     EngineError::ImportUrl { url, source }
@@ -109,13 +112,15 @@ impl Engine {
             engine.publish_import(&lease, commit, &id, reference.as_ref())?;
             Ok(id)
         };
+        let working = pin!(blocking(work));
         let id = if let Some(download) = download {
-            let id = blocking(move || work(Box::new(download))).await?;
-            drop(place);
-            id
+            let mut pieces = layer::pieces(download, progress.clone());
+            // Nobody wants what follows the archive.
+            match select(working, pin!(receive::pump(&mut pieces, sender, place))).await {
+                Either::Left((id, _)) => id?,
+                Either::Right(((), working)) => working.await?,
+            }
         } else {
-            let (sender, input) = receive::pipe();
-            let working = blocking(move || work(Box::new(input)));
             tokio::join!(working, receive::pump(body, sender, place)).0?
         };
         progress.report(ProgressEvent::Imported(id));
@@ -140,12 +145,12 @@ impl Engine {
     }
 
     /// Asks for a URL; what it gives is downloaded while it is read.
-    async fn open_url(&self, url: &str, progress: &Progress) -> Result<Remote> {
+    async fn open_url(&self, url: &str, progress: &Progress) -> Result<Download> {
         let absolute = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         let client = self.network().client;
         let download = client.download(&absolute).await.map_err(EngineError::Download)?;
         progress.report(ProgressEvent::DownloadingFrom(shown(&absolute)));
-        Ok(Remote::new(download, progress.clone()))
+        Ok(download)
     }
 }
 
@@ -155,4 +160,65 @@ fn shown(url: &str) -> String {
         return registry::without_password(url);
     }
     registry::without_password(&format!("http://{url}")).split_off("http://".len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::stream;
+    use registry::RegistryConfig;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::{EngineConfig, Limits};
+
+    #[tokio::test]
+    async fn a_url_that_gives_nothing_makes_room_for_who_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Engine::open(EngineConfig {
+            data_root: folder.path().join("root"),
+            driver: Some(store::DriverKind::Packed),
+            keep_blobs: false,
+            registry: RegistryConfig::default(),
+            limits: Limits::default(),
+        })
+        .await
+        .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let request = ImportRequest {
+            source: ImportSource::Url(listener.local_addr().unwrap().to_string()),
+            reference: None,
+            message: String::new(),
+            changes: Vec::new(),
+            platform: None,
+        };
+        let importer = engine.clone();
+        let importing = tokio::spawn(async move {
+            importer.import(request, &mut stream::pending(), Progress::silent()).await
+        });
+        let (mut connection, _) = listener.accept().await.unwrap();
+        connection.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        let receivers = &engine.0.receivers;
+        while receivers.waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::pause();
+        let mut others = Vec::new();
+        for _ in 1..receive::MAX_RECEIVERS {
+            others.push(receivers.enter().await);
+        }
+        let time = async {
+            for _ in 0..60 {
+                tokio::time::advance(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::select! {
+            _ = receivers.enter() => {}
+            () = time => panic!("no place in a minute"),
+        }
+        let error = importing.await.unwrap().unwrap_err().message();
+        assert!(error.contains("no more of the body came for 10 seconds"), "{error}");
+    }
 }
