@@ -288,7 +288,9 @@ fn clear(target: &OwnedFd, prefix: &OsStr, path: &Path) -> Result<()> {
     let count = names.len();
     let found: Vec<_> = leftovers(target, prefix, names).collect();
     if found.len() == count {
-        found.into_iter().for_each(|leftover| leftover.remove(target));
+        for leftover in found {
+            leftover.remove(target);
+        }
     }
     check_empty(target, path)
 }
