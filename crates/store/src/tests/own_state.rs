@@ -102,8 +102,9 @@ fn use_it(store: &Store, what: &str) {
         store.check()?;
         store.sources_of(&old().diff_ids()[0])?;
         let here = Repository::parse_familiar("registry.corp/app").unwrap();
-        store.remember_upload(&here, &new().blob(1), "https://registry.corp/1")?;
-        assert!(store.take_upload(&here, &new().blob(1))?.is_some(), "{what}");
+        let take = || store.take_upload(&here, &new().blob(1));
+        take()?.unwrap().remember("https://registry.corp/1")?;
+        assert!(take()?.is_some_and(|note| note.place().is_some()), "{what}");
         new().pull(store)?;
         assert!(store.missing_directories().is_empty(), "{what}");
         store.set_last_updated(&new().id(), jiff::Timestamp::UNIX_EPOCH)?;
