@@ -3,7 +3,8 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
-use std::process::Stdio;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
@@ -70,38 +71,65 @@ impl Gate {
         let _ = origin.shutdown(std::net::Shutdown::Both);
     }
 
-    /// Lets everything through from now on, and counts anew.
-    fn open(&self) {
+    /// Lets others through from now on, and counts anew.
+    fn pass(&self) {
         self.limit.store(u64::MAX, Ordering::SeqCst);
         self.sent.store(0, Ordering::SeqCst);
+    }
+
+    /// Lets everything through from now on, but for the connections that it held up, and counts anew.
+    fn open(&self) {
+        self.pass();
         *self.open.lock().unwrap() = true;
         self.opened.notify_all();
+    }
+}
+
+/// An image in a data root, and its name at a registry behind a gate.
+struct Pushed {
+    home: Home,
+    image: Image,
+    pulled: String,
+    gate: Arc<Gate>,
+    name: String,
+}
+
+impl Pushed {
+    /// Starts a push and waits until the gate has held it up, after `limit` bytes.
+    fn start(registry: &str, megabytes: u64, limit: u64) -> (Self, Child) {
+        let source = LocalRegistry::start().unwrap();
+        let entry = Entry::file("noise", noise(9, usize::try_from(megabytes << 20).unwrap()));
+        let image = Image::builder().layer(Layer::new(Compression::Gzip, &[entry])).build();
+        image.push(&source.client(), "app", "1").unwrap();
+        let home = Home::new();
+        let pulled = format!("{}/app:1", source.address());
+        home.run(&["pull", "-q", &pulled]).success();
+
+        let (sender, reached) = mpsc::channel();
+        let gate = Gate::start(registry, limit, sender);
+        let name = format!("{}/app:1", gate.address);
+        home.run(&["tag", &pulled, &name]).success();
+        let mut push = home.longshore();
+        push.args(["push", "-q", &name]);
+        let push = push.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        reached.recv().unwrap();
+        (Self { home, image, pulled, gate, name }, push)
+    }
+
+    fn uploads(&self) -> PathBuf {
+        self.home.data_root().join("longshore/uploads")
     }
 }
 
 /// Kills a push after `killed` bytes, of which the registry keeps `kept`, and insists that the next one sends no more than
 /// the rest.
 fn goes_on(registry: &str, megabytes: u64, killed: u64, kept: u64) {
-    let source = LocalRegistry::start().unwrap();
-    let entry = Entry::file("noise", noise(9, usize::try_from(megabytes << 20).unwrap()));
-    let image = Image::builder().layer(Layer::new(Compression::Gzip, &[entry])).build();
-    image.push(&source.client(), "app", "1").unwrap();
-    let home = Home::new();
-    let pulled = format!("{}/app:1", source.address());
-    home.run(&["pull", "-q", &pulled]).success();
-
-    let (sender, reached) = mpsc::channel();
-    let gate = Gate::start(registry, killed, sender);
-    let name = format!("{}/app:1", gate.address);
-    home.run(&["tag", &pulled, &name]).success();
-    let mut push = home.longshore();
-    push.args(["push", "-q", &name]);
-    let mut push = push.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    reached.recv().unwrap();
+    let (pushed, mut push) = Pushed::start(registry, megabytes, killed);
     push.kill().unwrap();
     push.wait().unwrap();
 
-    let uploads = home.data_root().join("longshore/uploads");
+    let uploads = pushed.uploads();
+    let Pushed { home, image, pulled, gate, name } = pushed;
     let notes = files_below(&uploads);
     assert_eq!(notes.len(), 1, "{notes:?}");
     // The place may carry secrets.
@@ -127,4 +155,20 @@ fn a_push_that_was_killed_goes_on_in_the_next_process() {
 fn to_dockers_own_registry_which_drops_what_was_cut_it_starts_anew() {
     let registry = DockerRegistry::builder().start().unwrap();
     goes_on(registry.address(), 10, 6 << 20, 0);
+}
+
+#[test]
+fn a_push_that_still_sends_is_not_taken_over() {
+    let registry = LocalRegistry::start().unwrap();
+    let (pushed, mut first) = Pushed::start(&registry.address().to_string(), 12, 8 << 20);
+    let notes = files_below(&pushed.uploads());
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    pushed.gate.pass();
+    pushed.home.run(&["push", "-q", &pushed.name]).success();
+    let (sent, size) = (pushed.gate.sent.load(Ordering::SeqCst), pushed.image.layers[0].blob.size);
+    assert!(sent >= size, "{sent} of {size}: an upload of its own");
+    assert_eq!(files_below(&pushed.uploads()), notes, "the first one's note is as it was");
+    pushed.gate.open();
+    assert!(first.wait().unwrap().success());
+    assert_eq!(files_below(&pushed.uploads()), [""; 0]);
 }
