@@ -392,10 +392,12 @@ pub enum RegistryError {
         request: String,
     },
     /// The registry takes whole blobs only: the upload has to be started again, and will be one `PUT`.
-    #[error("the registry does not take blobs in parts (status {status})")]
+    #[error("the registry does not take blobs in parts (status {status}){}", crate::answers::named(.request))]
     PartsRefused {
-        /// What it answered to `PATCH`.
+        /// What it answered.
         status: u16,
+        /// The request that it is the answer to, as a failed one is named.
+        request: String,
     },
     /// The registry, or a proxy before it, takes less in one request: what is left goes in smaller parts.
     #[error("the registry takes at most {most} bytes in a request")]

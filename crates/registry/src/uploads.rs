@@ -245,7 +245,10 @@ impl UploadSession {
         let status = answer.status();
         if matches!(status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED) {
             self.session.want_whole_blobs();
-            return Err(RegistryError::PartsRefused { status: status.as_u16() });
+            return Err(RegistryError::PartsRefused {
+                status: status.as_u16(),
+                request: answer.request(),
+            });
         }
         if status == StatusCode::PAYLOAD_TOO_LARGE
             && let Some(most) = self.limits.below(length.unwrap_or_else(|| watch.sent()))

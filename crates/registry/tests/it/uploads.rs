@@ -177,7 +177,8 @@ async fn a_registry_without_parts_gets_the_whole_at_once() {
     let remote = pushing(&server).await;
     let mut upload = remote.start_upload().await.unwrap();
     let error = upload.send(body(b"abc"), Some(3), &digest).await.unwrap_err();
-    assert!(matches!(error, RegistryError::PartsRefused { status: 405 }), "{error}");
+    assert!(matches!(error, RegistryError::PartsRefused { status: 405, .. }), "{error}");
+    assert!(error.to_string().contains(&server.host()), "{error}");
     assert_eq!(error.recovery(), Recovery::Retry { after: None });
 
     let mut upload = remote.start_upload().await.unwrap();
