@@ -323,7 +323,9 @@ impl Watchers {
         attempts: u32,
     ) -> Result<(), RegistryError> {
         let Recovery::Retry { after } = error.recovery() else { return Err(error) };
-        if failures >= attempts.max(1) {
+        // As dockerd: who asks for less is not asked for more, but when it says how long to wait.
+        let is_too_much = after.is_none() && error.code_status() == Some(429);
+        if failures >= attempts.max(1) || is_too_much {
             return Err(error);
         }
         let pause = after.unwrap_or_else(|| backoff(failures));

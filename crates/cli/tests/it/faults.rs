@@ -143,6 +143,14 @@ fn busy_and_broken_registries_are_tried_again() {
 }
 
 #[test]
+fn a_layer_of_which_too_much_is_asked_is_given_up() {
+    let faulty = Faulty::new();
+    // More than are asked within a moment; after them it would come.
+    faulty.first(vec![Answer::error(429, "TOOMANYREQUESTS", "enough"); 3]);
+    faulty.fails("toomanyrequests: enough");
+}
+
+#[test]
 fn a_server_that_gets_ranges_wrong_is_asked_for_the_whole() {
     let faulty = Faulty::new();
     let content = bytes(faulty.layer());
