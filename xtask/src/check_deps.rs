@@ -5,10 +5,16 @@ use anyhow::{Result, bail};
 use crate::workspace::{Dependency, Package, Workspace};
 
 /// Which crates each crate may depend on: the picture in ARCHITECTURE.md.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     (
         "longshore",
-        &["longshore-api", "longshore-daemon", "longshore-registry-server", "longshore-spec"],
+        &[
+            "longshore-api",
+            "longshore-daemon",
+            "longshore-go-template",
+            "longshore-registry-server",
+            "longshore-spec",
+        ],
     ),
     (
         "longshore-daemon",
@@ -29,6 +35,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("longshore-registry", &["longshore-spec"]),
     ("longshore-archive", &["longshore-spec"]),
     ("longshore-api", &["longshore-spec"]),
+    ("longshore-go-template", &["longshore-spec"]),
     ("longshore-registry-server", &["longshore-spec"]),
     ("longshore-spec", &[]),
     // For development only.

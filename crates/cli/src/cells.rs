@@ -1,11 +1,10 @@
 //! Texts of cells that several lists have: short IDs, ages, points in time, shortened commands.
 
+use go_template::{Field, Marshal, Structure, Value};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
+use spec::go::human_duration;
 use unicode_width::UnicodeWidthChar;
-
-use crate::format::{Field, Marshal, Structure, Value};
-use crate::units::human_duration;
 
 /// Makes a row of a list: what a template's fields are.
 pub(crate) fn row(

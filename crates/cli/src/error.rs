@@ -3,8 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use go_template::TemplateError;
+
 use crate::client::Host;
-use crate::format::TemplateError;
 
 /// The exit status of a command line that names an unknown flag or a wrong value.
 const USAGE_STATUS: u8 = 125;

@@ -20,7 +20,6 @@ mod client;
 mod context;
 mod credentials;
 mod error;
-mod format;
 mod limits;
 mod logging;
 mod memory;
@@ -29,9 +28,7 @@ mod render;
 mod session;
 mod settings;
 mod signals;
-mod table;
 mod terminal;
-mod units;
 mod usage;
 mod verbs;
 

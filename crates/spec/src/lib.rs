@@ -7,6 +7,7 @@
 
 mod config;
 mod digest;
+pub mod go;
 mod json;
 mod manifest;
 mod media_type;

@@ -10,9 +10,9 @@
 use std::collections::HashMap;
 
 use api::message::{Message, ProgressDetail, Units};
+use spec::go::{PROGRESS_DIGITS, human_size};
 
 use crate::output::printable;
-use crate::units::{PROGRESS_DIGITS, human_size};
 
 /// The width that is assumed of a terminal that does not tell.
 const UNKNOWN_WIDTH: usize = 200;

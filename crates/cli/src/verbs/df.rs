@@ -3,16 +3,16 @@
 mod rows;
 
 use api::disk_usage::DiskUsage;
+use go_template::{Execution, Field, Listing, Marshal, Structure, Template, Value};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use spec::go::{PROGRESS_DIGITS, human_size};
 
 use crate::cells::row;
 use crate::client::Call;
 use crate::error::CliError;
-use crate::format::{Execution, Field, Listing, Marshal, Structure, Template, Value};
 use crate::output;
 use crate::session::Session;
-use crate::units::{PROGRESS_DIGITS, human_size};
 
 const TABLE: &str = "table {{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}";
 const RAW: &str = "type: {{.Type}}\ntotal: {{.TotalCount}}\nactive: {{.Active}}\nsize: {{.Size}}\n\

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 
 use api::{Filters, Query, timestamp};
+use go_template::shape::{Member, Shape, Type};
+use go_template::{Execution, Template, Value};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value as Json;
@@ -10,8 +12,6 @@ use serde_json::Value as Json;
 use crate::cells::nanoseconds;
 use crate::client::Call;
 use crate::error::CliError;
-use crate::format::shape::{Member, Shape, Type};
-use crate::format::{Execution, Template, Value};
 use crate::output;
 use crate::session::Session;
 

@@ -2,17 +2,17 @@
 
 use api::image::HistoryItem;
 use api::{ApiVersion, Query};
+use go_template::{Listing, Value};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use spec::go::{LIST_DIGITS, human_size};
 
 use super::parameters::platform_variant;
 use crate::cells::{ago, ellipsis, rfc3339, row, short_id};
 use crate::client::Call;
 use crate::error::CliError;
-use crate::format::{Listing, Value};
 use crate::output;
 use crate::session::Session;
-use crate::units::{LIST_DIGITS, human_size};
 
 /// The version of the API since which a history takes a platform.
 const PLATFORM_VERSION: ApiVersion = ApiVersion::new(1, 48);

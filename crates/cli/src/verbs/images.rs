@@ -6,16 +6,16 @@ use std::collections::BTreeMap;
 
 use api::image::ImageSummary;
 use api::{ApiVersion, Filters, Query};
+use go_template::{Listing, Value};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use spec::Reference;
+use spec::go::{LIST_DIGITS, PROGRESS_DIGITS, human_size};
 
 use crate::cells::{ago, local_time, row, short_id};
 use crate::client::Call;
 use crate::error::CliError;
-use crate::format::{Listing, Value};
 use crate::session::Session;
-use crate::units::{LIST_DIGITS, PROGRESS_DIGITS, human_size};
 use crate::{output, terminal};
 
 const TABLE: &str = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{if .CreatedSince }}{{.CreatedSince}}{{else}}N/A{{end}}\t{{.Size}}";

@@ -3,17 +3,17 @@
 mod shapes;
 
 use api::system::Info;
+use go_template::shape::Shape;
+use go_template::{Execution, Field, Marshal, Structure, Template, Value};
 use serde::Deserialize;
+use spec::go::binary_size;
 
 use super::version::{VERSION, client_value};
 use crate::client::Call;
 use crate::credentials::DOCKER_HUB_KEY;
 use crate::error::CliError;
-use crate::format::shape::Shape;
-use crate::format::{Execution, Field, Marshal, Structure, Template, Value};
 use crate::output;
 use crate::session::Session;
-use crate::units::binary_size;
 
 /// Display system-wide information
 #[derive(Debug, clap::Args)]

@@ -2,13 +2,13 @@
 
 use api::image::{ImageDeleted, PruneReport};
 use api::{Filters, Query};
+use spec::go::{PROGRESS_DIGITS, human_size};
 
 use crate::client::Call;
 use crate::error::CliError;
 use crate::output;
 use crate::session::Session;
 use crate::terminal;
-use crate::units::{PROGRESS_DIGITS, human_size};
 
 const ALL_WARNING: &str =
     "WARNING! This will remove all images without at least one container associated to them.";

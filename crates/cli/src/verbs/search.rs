@@ -2,13 +2,13 @@
 
 use api::search::SearchResult;
 use api::{Filters, Query};
+use go_template::{Listing, Value};
 
 use super::images::parse_filter;
 use crate::cells::{ellipsis, row};
 use crate::client::Call;
 use crate::credentials::key_of_domain;
 use crate::error::CliError;
-use crate::format::{Listing, Value};
 use crate::output;
 use crate::session::Session;
 

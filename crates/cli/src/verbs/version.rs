@@ -1,14 +1,13 @@
 //! `longshore version`
 
+use go_template::shape::{Member, Shape, Type};
+use go_template::{Columns, Execution, Field, Marshal, Structure, Template, Value};
 use serde_json::{Value as Json, json};
 
 use crate::client::{Call, MAX_VERSION};
 use crate::error::CliError;
-use crate::format::shape::{Member, Shape, Type};
-use crate::format::{Execution, Field, Marshal, Structure, Template, Value};
 use crate::output;
 use crate::session::Session;
-use crate::table::Columns;
 
 /// The version of this program.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");

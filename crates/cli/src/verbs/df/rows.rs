@@ -2,13 +2,13 @@
 
 use api::disk_usage::{CacheRecord, ContainerUsage, DiskUsage, VolumeUsage};
 use api::image::ImageSummary;
+use go_template::Value;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use spec::Reference;
+use spec::go::{LIST_DIGITS, PROGRESS_DIGITS, human_size, quoted};
 
 use crate::cells::{ago, ellipsis, local_time, row, short_id};
-use crate::format::{Value, quoted};
-use crate::units::{LIST_DIGITS, PROGRESS_DIGITS, human_size};
 use crate::verbs::images::{List, NONE, is_dangling};
 
 pub(super) const CONTAINER_HEADERS: [(&str, &str); 8] = [

@@ -3,11 +3,11 @@
 use std::iter::repeat_n;
 
 use serde::Deserialize;
+use spec::go::{LIST_DIGITS, human_size};
 use unicode_width::UnicodeWidthStr;
 
 use crate::cells::short_id;
 use crate::output::printable;
-use crate::units::{LIST_DIGITS, human_size};
 
 const WARNING: &str =
     "WARNING: This is an experimental feature. The output may change and shouldn't be depended on.";

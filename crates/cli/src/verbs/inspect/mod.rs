@@ -4,13 +4,13 @@ mod shapes;
 
 use api::{ApiVersion, Query};
 use bytes::Bytes;
+use go_template::shape::Shape;
+use go_template::{Execution, Template, Value, json};
 use serde_json::Value as Json;
 
 use super::parameters;
 use crate::client::Call;
 use crate::error::CliError;
-use crate::format::shape::Shape;
-use crate::format::{Execution, Template, Value, json};
 use crate::output;
 use crate::session::Session;
 

@@ -1,6 +1,6 @@
 //! The Go types behind an image's inspection: `image.InspectResponse` of Docker 28.2 and what it is made of.
 
-use crate::format::shape::{Member, Shape, Type};
+use go_template::shape::{Member, Shape, Type};
 
 const TEXTS: Shape = Shape::List(&Shape::Text);
 const LABELS: Shape = Shape::Map(&Shape::Text);

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use api::Query;
 use api::registry::{Endpoint, GIVEN, RegistryCheck, Request};
+use go_template::{Execution, Template, Value};
 use spec::Reference;
 
 use crate::client::Call;
 use crate::credentials::key_of_domain;
 use crate::error::CliError;
-use crate::format::{Execution, Template, Value};
 use crate::output;
 use crate::session::Session;
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use spec::go::quoted;
+
 use super::MAX_DEPTH;
 use super::ast::{Command, Node, Operand, OperandKind, Pipeline, Position};
 use super::error::TemplateError;
 use super::functions;
 use super::lexer::{Token, TokenKind, tokens};
-use super::printf::quoted;
 
 /// The words that are no functions.
 const KEYWORDS: [&str; 11] = [

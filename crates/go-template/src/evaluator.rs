@@ -17,7 +17,7 @@ const MAX_COUNT: usize = 1_000_000;
 
 /// What a template is run for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Execution {
+pub enum Execution {
     /// To show a value; a key that a map has not is `<no value>`.
     Values,
     /// To show a value; a key that a map has not is an error.
@@ -28,36 +28,32 @@ pub(crate) enum Execution {
 
 /// A parsed template.
 #[derive(Clone, Debug)]
-pub(crate) struct Template {
+pub struct Template {
     name: &'static str,
     parsed: Parsed,
 }
 
 impl Template {
     /// Parses a template.
-    pub(crate) fn parse(text: &str) -> Result<Template, TemplateError> {
+    pub fn parse(text: &str) -> Result<Template, TemplateError> {
         Template::named("", text)
     }
 
     /// Parses a template that has a name, which its errors say.
-    pub(crate) fn named(name: &'static str, text: &str) -> Result<Template, TemplateError> {
+    pub fn named(name: &'static str, text: &str) -> Result<Template, TemplateError> {
         let parsed = parse(text).map_err(|error| error.named(name))?;
         Ok(Template { name, parsed })
     }
 
     /// Runs the template over `value` and returns what it prints.
-    pub(crate) fn execute(
-        &self,
-        value: &Value,
-        execution: Execution,
-    ) -> Result<String, TemplateError> {
+    pub fn execute(&self, value: &Value, execution: Execution) -> Result<String, TemplateError> {
         let mut evaluator = self.evaluator(value, execution);
         evaluator.nodes(&self.parsed.body, value).map_err(|error| error.named(self.name))?;
         Ok(evaluator.output)
     }
 
     /// Runs the template over the headers of a table's columns; what fails ends it there, as Docker does.
-    pub(crate) fn header(&self, headers: &Value) -> String {
+    pub fn header(&self, headers: &Value) -> String {
         let mut evaluator = self.evaluator(headers, Execution::Header);
         let _ = evaluator.nodes(&self.parsed.body, headers);
         evaluator.output

@@ -7,21 +7,21 @@ use unicode_width::UnicodeWidthStr;
 
 /// How wide columns are.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Columns {
+pub struct Columns {
     /// The least width of a column, padding included.
-    pub(crate) minimum: usize,
+    pub minimum: usize,
     /// Spaces after the widest cell.
-    pub(crate) padding: usize,
+    pub padding: usize,
 }
 
 impl Columns {
     /// What lists (`images`) use.
-    pub(crate) const LIST: Columns = Columns { minimum: 10, padding: 3 };
+    pub const LIST: Columns = Columns { minimum: 10, padding: 3 };
     /// What `version` uses.
-    pub(crate) const VERSION: Columns = Columns { minimum: 20, padding: 1 };
+    pub const VERSION: Columns = Columns { minimum: 20, padding: 1 };
 
     /// Returns `text` with its tabs replaced by the spaces that align its columns.
-    pub(crate) fn align(self, text: &str) -> String {
+    pub fn align(self, text: &str) -> String {
         let lines: Vec<Vec<&str>> =
             text.split('\n').map(|line| line.split('\t').collect()).collect();
         let mut aligned =

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use spec::go::{duration, two_digit_exponent};
+
 use super::value::Value;
-use crate::units::{exact_duration, two_digit_exponent};
 
 /// Returns what an action prints: `<no value>` where there is none.
 pub(super) fn printed(value: &Value) -> String {
@@ -35,7 +36,7 @@ fn write(text: &mut String, value: &Value, names: bool) {
         Value::Int(value) => {
             let _ = write!(text, "{value}"); // Writing to a String cannot fail.
         }
-        Value::Duration(value) => text.push_str(&exact_duration(*value)),
+        Value::Duration(value) => text.push_str(&duration(*value)),
         Value::Float(value) => text.push_str(&shortest(*value)),
         Value::Number(value) | Value::Text(value) => text.push_str(value),
         Value::Time(value) => text.push_str(&moment(value)),

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use crate::format::print::nested;
-use crate::format::value::Value;
+use crate::print::nested;
+use crate::value::Value;
 
 /// Returns whether a comparison holds; `eq` may have several right sides, of which one is enough.
 pub(super) fn holds(name: &str, left: &Value, others: &[Value]) -> Result<bool, String> {

@@ -16,20 +16,21 @@ mod ast;
 mod error;
 mod evaluator;
 mod functions;
-pub(crate) mod json;
+pub mod json;
 mod lexer;
 mod listing;
 mod parser;
 mod print;
 mod printf;
-pub(crate) mod shape;
+pub mod shape;
+mod tabwriter;
 mod value;
 
-pub(crate) use error::TemplateError;
-pub(crate) use evaluator::{Execution, Template};
-pub(crate) use listing::Listing;
-pub(crate) use printf::quoted;
-pub(crate) use value::{Field, Marshal, Structure, Value};
+pub use error::TemplateError;
+pub use evaluator::{Execution, Template};
+pub use listing::Listing;
+pub use tabwriter::Columns;
+pub use value::{Element, Field, Marshal, Structure, Value};
 
 /// How deep templates and values may nest: far above what anyone writes, far below what a stack holds.
 pub(crate) const MAX_DEPTH: usize = 128;

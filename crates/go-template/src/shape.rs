@@ -10,7 +10,7 @@ use super::value::{Element, Field, Marshal, Structure, Value};
 
 /// The type of a value.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Shape {
+pub enum Shape {
     /// `string`
     Text,
     /// `int64` and its kin
@@ -35,16 +35,16 @@ pub(crate) enum Shape {
 
 /// A struct type.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Type {
+pub struct Type {
     /// The name in messages.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// The fields, in order.
-    pub(crate) members: &'static [Member],
+    pub members: &'static [Member],
 }
 
 /// A field of a struct type.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Member {
+pub struct Member {
     name: &'static str,
     key: &'static str,
     omit_empty: bool,
@@ -54,23 +54,23 @@ pub(crate) struct Member {
 
 impl Member {
     /// A field with the same name in templates and JSON.
-    pub(crate) const fn new(name: &'static str, shape: Shape) -> Member {
+    pub const fn new(name: &'static str, shape: Shape) -> Member {
         Member { name, key: name, omit_empty: false, embedded: false, shape }
     }
 
     /// A field that JSON leaves out when it is empty.
-    pub(crate) const fn optional(name: &'static str, shape: Shape) -> Member {
+    pub const fn optional(name: &'static str, shape: Shape) -> Member {
         Member { name, key: name, omit_empty: true, embedded: false, shape }
     }
 
     /// A struct whose fields count as the outer one's, here and in JSON.
-    pub(crate) const fn embedded(name: &'static str, of: &'static Type) -> Member {
+    pub const fn embedded(name: &'static str, of: &'static Type) -> Member {
         Member { name, key: name, omit_empty: false, embedded: true, shape: Shape::Structure(of) }
     }
 
     /// Sets the key in JSON.
     #[must_use]
-    pub(crate) const fn key(mut self, key: &'static str) -> Member {
+    pub const fn key(mut self, key: &'static str) -> Member {
         self.key = key;
         self
     }
@@ -79,7 +79,7 @@ impl Member {
 impl Shape {
     /// Returns the value of this type that `json` holds, the type's empty value where it holds none. A value of
     /// another type is taken as it is: better shown than refused.
-    pub(crate) fn read(self, json: Option<&Json>) -> Value {
+    pub fn read(self, json: Option<&Json>) -> Value {
         let json = json.filter(|json| !json.is_null());
         match (self, json) {
             (Shape::Structure(of), _) | (Shape::Pointer(of), Some(_)) => of.read(json),

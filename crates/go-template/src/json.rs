@@ -12,7 +12,7 @@ enum Html {
 }
 
 /// Returns a value as JSON on one line.
-pub(crate) fn encode(value: &Value) -> String {
+pub fn encode(value: &Value) -> String {
     let mut text = String::new();
     write(&mut text, value, Html::Plain);
     text
@@ -129,7 +129,7 @@ fn number(value: f64) -> String {
 
 /// Returns JSON text without the spaces between its tokens. Keys keep their order, strings and numbers their
 /// spelling. The text must be valid JSON.
-pub(crate) fn compact(json: &str) -> String {
+pub fn compact(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     let mut in_string = InString::default();
     for character in json.chars() {
@@ -142,7 +142,7 @@ pub(crate) fn compact(json: &str) -> String {
 
 /// Returns JSON text with a line for each member, indented by four spaces a level; empty objects and arrays stay
 /// on their line. Keys keep their order, strings and numbers their spelling. The text must be valid JSON.
-pub(crate) fn indent(json: &str) -> String {
+pub fn indent(json: &str) -> String {
     let mut text = String::with_capacity(json.len() * 2);
     let mut in_string = InString::default();
     let mut depth = 0_usize;

@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 use super::error::TemplateError;
 use super::evaluator::{Execution, Template};
 use super::value::{Element, Value};
-use crate::table::Columns;
+use crate::tabwriter::Columns;
 
 /// How a list is printed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Listing<'a> {
+pub struct Listing<'a> {
     /// `json`, `table TEMPLATE` or a template, in which `\t` and `\n` stand for a tab and a line end.
-    pub(crate) format: &'a str,
+    pub format: &'a str,
     /// The header of each field's column in a table.
-    pub(crate) headers: &'a [(&'a str, &'a str)],
+    pub headers: &'a [(&'a str, &'a str)],
 }
 
 impl Listing<'_> {
     /// Returns the text of the list.
-    pub(crate) fn render(self, rows: &[Value]) -> Result<String, TemplateError> {
+    pub fn render(self, rows: &[Value]) -> Result<String, TemplateError> {
         let table = self.format.strip_prefix("table");
         let source = match self.format {
             "json" => "{{json .}}",

@@ -2,7 +2,7 @@
 
 /// A template that cannot be parsed or run. The text is the user's to read; it follows Go's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TemplateError {
+pub enum TemplateError {
     /// The text is not a template.
     #[error("template: {name}:{line}: {message}")]
     Syntax {

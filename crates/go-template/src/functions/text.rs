@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::format::print::nested;
-use crate::format::value::Value;
+use crate::print::nested;
+use crate::value::Value;
 
 /// The longest string that `pad` makes; more is a mistake or an attack on memory.
 const MAX_PADDING: usize = 1_000_000;
@@ -93,6 +93,16 @@ pub(super) fn javascript(text: &str) -> String {
 
 /// Escapes text for a query of a URL.
 pub(super) fn url_query(text: &str) -> String {
-    let query = api::Query::new().with("", text).to_string();
-    query.trim_start_matches('=').replace("%20", "+")
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' ' => escaped.push('+'),
+            b'-' | b'_' | b'.' | b'~' => escaped.push(char::from(byte)),
+            byte if byte.is_ascii_alphanumeric() => escaped.push(char::from(byte)),
+            byte => {
+                let _ = write!(escaped, "%{byte:02X}"); // Writing to a String cannot fail.
+            }
+        }
+    }
+    escaped
 }

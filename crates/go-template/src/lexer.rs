@@ -286,13 +286,13 @@ impl Lexer<'_> {
     }
 }
 
-/// Reads what follows a backslash, as in Go's string literals.
 /// Writes a character as Go's `%#U`: `U+007D '}'`.
 fn unicode(character: char) -> String {
     let number = format!("U+{:04X}", u32::from(character));
     if character.is_control() { number } else { format!("{number} '{character}'") }
 }
 
+/// Reads what follows a backslash, as in Go's string literals.
 fn unescape(characters: &mut impl Iterator<Item = (usize, char)>) -> Option<char> {
     let (_, kind) = characters.next()?;
     let mut number = |digits: usize, radix: u32, first: Option<char>| {

@@ -1,8 +1,9 @@
 //! Go's `fmt.Sprintf` for the values of templates.
 
+use spec::go::{quoted, significant, two_digit_exponent};
+
 use super::print::{nested, shortest, with_names};
 use super::value::Value;
-use crate::units::{significant, two_digit_exponent};
 
 /// The widest field that a format may ask for: Go's own bound.
 const MAX_WIDTH: usize = 1_000_000;
@@ -268,24 +269,4 @@ fn hexadecimal(text: &str) -> String {
         .flat_map(|byte| [byte >> 4, byte & 15])
         .filter_map(|digit| char::from_digit(digit.into(), 16))
         .collect()
-}
-
-/// Returns text as a Go string literal.
-pub(crate) fn quoted(text: &str) -> String {
-    let mut literal = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' => literal.push_str("\\\""),
-            '\\' => literal.push_str("\\\\"),
-            '\n' => literal.push_str("\\n"),
-            '\r' => literal.push_str("\\r"),
-            '\t' => literal.push_str("\\t"),
-            control if control.is_control() => {
-                literal.extend(["\\x", &hexadecimal(&control.to_string())]);
-            }
-            other => literal.push(other),
-        }
-    }
-    literal.push('"');
-    literal
 }

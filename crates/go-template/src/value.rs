@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// A value as Go's templates know it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Value {
+pub enum Value {
     /// No value at all (a key that a map has not, a nil interface): prints `<no value>`.
     Missing,
     /// A nil pointer: prints `<nil>`, and has no fields.
@@ -35,7 +35,7 @@ pub(crate) enum Value {
 
 /// What a map's type says of its values: `index` answers with an empty one of them for a key that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Element {
+pub enum Element {
     /// `interface{}`
     Any,
     /// `string`
@@ -44,18 +44,18 @@ pub(crate) enum Element {
 
 /// A struct: fields in an order, each under one name in templates and another in JSON.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Structure {
+pub struct Structure {
     /// The name that error messages give the type, as Go would.
-    pub(crate) type_name: &'static str,
+    pub type_name: &'static str,
     /// The fields, in order. Templates take copies at every step, so these are cheap.
-    pub(crate) fields: Arc<[Field]>,
+    pub fields: Arc<[Field]>,
     /// How it becomes JSON.
-    pub(crate) marshal: Marshal,
+    pub marshal: Marshal,
 }
 
 /// How a struct becomes JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Marshal {
+pub enum Marshal {
     /// Field by field, in order.
     Fields,
     /// As Docker's list rows: keys sorted, and `<`, `>`, `&` written as `\u003c` and so on.
@@ -64,29 +64,29 @@ pub(crate) enum Marshal {
 
 /// One field of a struct.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Field {
+pub struct Field {
     /// The name in templates.
-    pub(crate) name: Cow<'static, str>,
+    pub name: Cow<'static, str>,
     /// The key in JSON.
-    pub(crate) key: Cow<'static, str>,
+    pub key: Cow<'static, str>,
     /// Whether JSON leaves an empty value out.
-    pub(crate) omit_empty: bool,
+    pub omit_empty: bool,
     /// Whether the value is a struct whose fields count as fields of this one.
-    pub(crate) embedded: bool,
+    pub embedded: bool,
     /// The value.
-    pub(crate) value: Value,
+    pub value: Value,
 }
 
 impl Field {
     /// Returns a field of one name in templates and in JSON.
-    pub(crate) fn new(name: impl Into<Cow<'static, str>>, value: Value) -> Field {
+    pub fn new(name: impl Into<Cow<'static, str>>, value: Value) -> Field {
         let name = name.into();
         Field { key: name.clone(), name, omit_empty: false, embedded: false, value }
     }
 
     /// Leaves an empty value out of JSON.
     #[must_use]
-    pub(crate) fn omit_empty(mut self) -> Field {
+    pub fn omit_empty(mut self) -> Field {
         self.omit_empty = true;
         self
     }
@@ -94,7 +94,7 @@ impl Field {
 
 impl Structure {
     /// Returns the field that templates call `name`, looking into embedded structs as Go does.
-    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+    pub fn get(&self, name: &str) -> Option<&Value> {
         if let Some(field) = self.fields.iter().find(|field| field.name == name) {
             return Some(&field.value);
         }
@@ -107,7 +107,7 @@ impl Structure {
 
 impl Value {
     /// Returns the untyped form of a JSON value: what Go decodes into an `interface{}`.
-    pub(crate) fn from_json(json: &serde_json::Value) -> Value {
+    pub fn from_json(json: &serde_json::Value) -> Value {
         match json {
             serde_json::Value::Null => Value::Missing,
             serde_json::Value::Bool(value) => Value::Bool(*value),
@@ -125,7 +125,7 @@ impl Value {
     }
 
     /// Returns whether Go takes the value for true: not empty, not zero.
-    pub(crate) fn truth(&self) -> bool {
+    pub fn truth(&self) -> bool {
         match self {
             Value::Missing | Value::Nil => false,
             Value::Bool(value) => *value,
@@ -139,12 +139,12 @@ impl Value {
     }
 
     /// Returns whether `omitempty` leaves the value out of JSON. A struct never is empty.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         !matches!(self, Value::Structure(_)) && !self.truth()
     }
 
     /// Returns the Go type's name for error messages.
-    pub(crate) fn type_name(&self) -> &'static str {
+    pub fn type_name(&self) -> &'static str {
         match self {
             Value::Missing | Value::Nil => "nil",
             Value::Bool(_) => "bool",

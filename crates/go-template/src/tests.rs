@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::shape::{Member, Shape, Type};
 use super::*;
+use crate::shape::{Member, Shape, Type};
 
 fn print(template: &str, value: &Value) -> Result<String, String> {
     let template = Template::parse(template).map_err(|error| error.to_string())?;

@@ -1,7 +1,7 @@
 //! Functions on lists and maps.
 
 use super::{FunctionError, wrong_type};
-use crate::format::value::{Element, Value};
+use crate::value::{Element, Value};
 
 /// Returns how many items, members or bytes a value has.
 pub(super) fn length(value: &Value) -> Result<Value, String> {
