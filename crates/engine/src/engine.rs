@@ -6,18 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use registry::{Client, HostTraffic, RegistryConfig, Traffic, Waits};
-use spec::{ChainId, Digest, ImageId};
-use store::{DriverKind, Store, StoreOptions};
+use spec::ImageId;
+use store::{DriverKind, Lease, Store, StoreOptions};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::download::Downloads;
 use crate::events::{EventKind, Events};
-use crate::pull::LayerJobs;
-use crate::push::UploadJobs;
 use crate::receive::Receivers;
 use crate::resolve;
-use crate::transfer::Transfers;
+use crate::transfer::{Downloads, LayerJobs, Transfers, UploadJobs};
 use crate::{EngineError, Progress, ProgressEvent, Result};
 
 /// How an engine is set up.
@@ -208,6 +205,18 @@ impl Engine {
         &self.0.store
     }
 
+    /// Starts an operation that may publish, and holds what it relies on.
+    pub(crate) async fn lease(&self) -> Result<Arc<Lease>> {
+        let store = self.store().clone();
+        blocking(move || Ok(Arc::new(store.lease()?))).await
+    }
+
+    /// Starts what only reads, and works where nothing can be written.
+    pub(crate) async fn reading_lease(&self) -> Result<Arc<Lease>> {
+        let store = self.store().clone();
+        blocking(move || Ok(Arc::new(store.reading_lease()?))).await
+    }
+
     /// Tells the watchers that something happened to a local image.
     pub(crate) fn image_event(&self, action: &'static str, id: &ImageId, name: &str) {
         let labels = match self.store().image(id) {
@@ -284,8 +293,3 @@ pub(crate) fn in_task<T: Send + 'static>(
         }
     }
 }
-
-/// What a layer job is one job for: a layer on its parents. Equal layers on other parents are other directories.
-pub(crate) type LayerKey = ChainId;
-/// What a download is one download for.
-pub(crate) type BlobKey = Digest;

@@ -1,8 +1,21 @@
-//! What can be done with images: one file a verb, over the store, the registry client and the archive code.
+//! All that can be done with images, over the store, the registry client and the archive code.
 //!
 //! An operation takes a request of checked values, reports [`ProgressEvent`]s and ends in a value or an [`EngineError`] whose
 //! text is Docker's. It is cancelled by dropping its future: work on blocking threads notices and stops, and what was
 //! downloaded stays for the next try.
+//!
+//! # Rooms
+//!
+//! Each verb is a room, and adds its method to [`Engine`]:
+//!
+//! - from and to registries: `pull`, `push`; and `registries` for what is only asked (login, search, manifests, …);
+//! - from and to archives: `load`, `save`, `import`;
+//! - from and to directories: `unpack`, `mount`;
+//! - `images`: list, history, inspect, tag, remove, prune, disk usage;
+//! - `check`: finds damage in the data root and restores what can be had again.
+//!
+//! They share `engine` (the state of all operations), `resolve` (the image that a name means), `transfer` (one job for all who want
+//! the same blob, layer or upload), `receive` (bodies that clients send), `space` (room on the disk) and `cancel`.
 //!
 //! # Flow of a pull
 //!
@@ -15,62 +28,44 @@
 //!
 //! # Concurrency
 //!
-//! Downloads, layer jobs and uploads are [`transfer`]s: one job a key, however many operations wait for it, ended when the last of
+//! Downloads, layer jobs and uploads are transfers: one job a key, however many operations wait for it, ended when the last of
 //! them is gone. Semaphores bound the transfers on the network and the threads that unpack.
 
 mod cancel;
-mod data_root;
-mod disk_usage;
-mod distribution;
-mod download;
+mod check;
 mod engine;
 mod error;
 mod events;
-mod history;
+mod images;
 mod import;
-mod inspect;
-mod list;
 mod load;
-mod login;
-mod manifest_inspect;
 mod mount;
 mod progress;
-mod prune;
 mod pull;
 mod push;
 mod receive;
-mod registry_check;
-mod remove;
+mod registries;
 mod resolve;
 mod save;
-mod search;
 mod space;
-mod system_check;
-mod tag;
 mod transfer;
 mod unpack;
 
-pub use disk_usage::DiskUsage;
-pub use distribution::DistributionImage;
+pub use check::{CheckOutcome, CheckRequest, Checked, Repair};
 pub use engine::{Engine, EngineConfig, EngineInfo, Limits};
 pub use error::{DirectoryRefusal, EngineError, ErrorKind, Result};
 pub use events::{Event, EventKind, Events};
-pub use history::HistoryStep;
+pub use images::{DiskUsage, HistoryStep, ImageDetails, ImageSummary, ManifestSummary};
+pub use images::{ListFilters, ListOptions, Prune, PruneFilters, Pruned, RemoveOptions, Removed};
 pub use import::{ImportRequest, ImportSource};
-pub use inspect::ImageDetails;
-pub use list::{ImageSummary, ListFilters, ListOptions, ManifestSummary};
 pub use load::LoadRequest;
-pub use login::LoginOutcome;
-pub use manifest_inspect::{InspectedManifest, InspectedManifests};
 pub use mount::MountRequest;
 pub use progress::{LayerState, Progress, ProgressEvent, ProgressReceiver};
-pub use prune::{Prune, PruneFilters, Pruned};
 pub use pull::PullRequest;
 pub use push::PushRequest;
+pub use registries::SearchRequest;
+pub use registries::{DistributionImage, InspectedManifest, InspectedManifests, LoginOutcome};
 pub use registry::{HostTraffic, Wait};
-pub use remove::{RemoveOptions, Removed};
 pub use save::{SaveRequest, SavedImages};
-pub use search::SearchRequest;
 pub use store::{Remedy, Subject};
-pub use system_check::{CheckOutcome, CheckRequest, Checked, Repair};
 pub use unpack::UnpackRequest;

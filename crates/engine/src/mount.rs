@@ -9,14 +9,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use spec::{ImageId, Platform};
+use spec::Platform;
 use store::{DriverKind, Mount, Store};
 
 use crate::cancel::CancelOnDrop;
-use crate::data_root::DataRoot;
 use crate::engine::blocking;
 use crate::error::DirectoryRefusal;
-use crate::unpack::{Work, image_for};
+use crate::unpack::{DataRoot, Work, image_for};
 use crate::{Engine, EngineError, Progress, Result};
 
 /// What to mount, and where.
@@ -67,12 +66,6 @@ impl Engine {
         let store = self.store().clone();
         blocking(move || Ok(store.mounts()?)).await
     }
-}
-
-/// Says where an image is mounted, if it is.
-pub(crate) fn mounted_at(store: &Store, id: &ImageId) -> Result<Option<PathBuf>> {
-    let mounts = store.mounts()?;
-    Ok(mounts.into_iter().find(|mount| mount.image == *id).map(|mount| mount.directory))
 }
 
 /// Opens the directory that is mounted on: once, so that nobody exchanges it meanwhile.

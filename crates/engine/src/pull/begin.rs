@@ -15,10 +15,9 @@ use tokio::sync::OnceCell;
 
 use super::Pull;
 use super::manifest::Resolved;
-use crate::download::{Blob, Download};
 use crate::engine::blocking;
 use crate::space::{self, Coming};
-use crate::transfer::Watcher;
+use crate::transfer::{Blob, Download, Watcher};
 use crate::{EngineError, Progress, Result};
 
 /// An image whose manifest and config are here.

@@ -5,8 +5,6 @@ mod begin;
 mod layer;
 mod manifest;
 mod plan;
-mod restore;
-mod restore_blob;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,16 +14,14 @@ use registry::{Access, Caller, Credentials, RegistryError, Remote};
 use spec::{Digest, ImageConfig, ImageId, Platform, Reference};
 use store::{Commit, DriverKind, Lease, NewImage, SmallBlob};
 
-pub(crate) use layer::LayerJobs;
-
-use crate::download::Download;
 use crate::engine::blocking;
 use crate::progress::ProgressEvent;
+use crate::transfer::{Download, PlannedLayer};
 use crate::{Engine, EngineError, LayerState, Progress, Result, resolve};
 use begin::{Begun, Configs};
 use layer::LayerTransfer;
 use manifest::Resolved;
-use plan::{Plan, PlannedLayer};
+use plan::Plan;
 
 /// What to pull.
 #[derive(Clone, Debug)]
@@ -77,17 +73,6 @@ impl Engine {
         }
         self.transfer_event("pull", familiar, repository.familiar()).await;
         Ok(())
-    }
-
-    pub(crate) async fn lease(&self) -> Result<Arc<Lease>> {
-        let store = self.store().clone();
-        blocking(move || Ok(Arc::new(store.lease()?))).await
-    }
-
-    /// Starts what only reads, and works where nothing can be written.
-    pub(crate) async fn reading_lease(&self) -> Result<Arc<Lease>> {
-        let store = self.store().clone();
-        blocking(move || Ok(Arc::new(store.reading_lease()?))).await
     }
 }
 

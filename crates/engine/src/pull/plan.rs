@@ -4,6 +4,7 @@ use spec::{ChainId, Descriptor, DiffId, ImageId, ImageManifest, Repository};
 use store::{Hmac, Lease, Source, Store};
 
 use crate::space::{self, Coming};
+use crate::transfer::PlannedLayer;
 use crate::{EngineError, Result};
 
 /// What a pull has to do.
@@ -13,23 +14,6 @@ pub(super) struct Plan {
     pub(super) layers: Vec<PlannedLayer>,
     /// The image itself is here with all its layers.
     image_present: bool,
-}
-
-/// One layer of a plan.
-#[derive(Clone, Debug)]
-pub(super) struct PlannedLayer {
-    pub(super) descriptor: Descriptor,
-    pub(super) diff_id: DiffId,
-    pub(super) chain_id: ChainId,
-    pub(super) parent: Option<ChainId>,
-    pub(super) present: bool,
-}
-
-impl PlannedLayer {
-    /// Returns the name under which users see the layer.
-    pub(super) fn label(&self) -> String {
-        self.descriptor.digest.short()
-    }
 }
 
 impl Plan {

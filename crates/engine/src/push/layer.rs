@@ -7,23 +7,20 @@ use std::sync::Arc;
 
 use archive::{GzipEncoder, LAYER_LEVEL};
 use registry::{Mounted, Presence, UploadSession};
-use spec::{Descriptor, DiffId, Digest, MediaType, Repository};
+use spec::{Descriptor, DiffId, Digest, MediaType};
 use store::{Source, Spool};
 
 use super::manifest::LayerToPush;
 use super::upload::{Content, Upload, cancel};
 use super::{Push, refused};
 use crate::engine::blocking;
-use crate::transfer::{Transfers, Watcher, Watchers};
+use crate::transfer::{Watcher, Watchers};
 use crate::{EngineError, LayerState, Result, space};
 
 /// How many repositories a layer is tried to be mounted from. Each try is a request; more rarely help.
 const MOUNT_ATTEMPTS: usize = 3;
 /// How many other blobs of the same layer are looked for at the registry before one is made anew.
 const EXISTENCE_CHECKS: usize = 3;
-
-/// One upload of a layer to a repository, however many pushes want it.
-pub(crate) type UploadJobs = Transfers<(Repository, DiffId), (), Descriptor>;
 
 /// A layer that is at the registry.
 #[derive(Clone, Debug)]

@@ -15,8 +15,6 @@ use registry::{Access, Caller, Credentials, RegistryError, Remote, Target};
 use spec::{Descriptor, ImageId, Platform, Reference, Repository, Tag};
 use store::{Commit, HmacKey, Image, Lease, NewImage, SmallBlob, Source};
 
-pub(crate) use layer::UploadJobs;
-
 use crate::engine::blocking;
 use crate::progress::ProgressEvent;
 use crate::{Engine, EngineError, LayerState, Progress, Result, resolve};

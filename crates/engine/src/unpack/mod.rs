@@ -3,6 +3,7 @@
 //! The layers are unpacked one on the other in a [`site`] and put in place when all is well.
 
 mod bundle;
+mod data_root;
 mod site;
 mod users;
 
@@ -17,10 +18,11 @@ use spec::{ChainId, DiffId, Platform};
 use store::{Image, Lease, Store};
 
 use crate::cancel::{CancelOnDrop, Cancelled};
-use crate::data_root::{DataRoot, real_path};
 use crate::engine::blocking;
 use crate::progress::ProgressEvent;
 use crate::{Engine, EngineError, Progress, Result, resolve, space};
+pub(crate) use data_root::DataRoot;
+use data_root::real_path;
 use site::Site;
 
 /// What to unpack, and where.

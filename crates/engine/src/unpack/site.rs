@@ -27,7 +27,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::data_root::DataRoot;
+use super::data_root::DataRoot;
 use crate::error::DirectoryRefusal;
 use crate::{EngineError, Result};
 

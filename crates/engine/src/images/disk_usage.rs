@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
+use super::list::{ImageSummary, ListOptions};
 use crate::engine::blocking;
-use crate::list::{ImageSummary, ListOptions};
 use crate::{Engine, Result};
 
 /// What images take on the disk.

@@ -10,10 +10,8 @@ use spec::{
 };
 use store::{Commit, DriverKind, Lease, Store};
 
-use super::layer::Job;
-use super::plan::PlannedLayer;
 use crate::engine::blocking;
-use crate::transfer::{Watcher, Watchers};
+use crate::transfer::{LayerJob, PlannedLayer, Watcher, Watchers};
 use crate::{Engine, EngineError, Progress, Result};
 
 /// A layer, and all that is known of where it can be had.
@@ -94,7 +92,7 @@ impl Engine {
         let watchers = Arc::new(Watchers::default());
         let user = Watcher::User { progress: progress.clone(), id: planned.label() };
         watchers.join(user);
-        let job = Job {
+        let job = LayerJob {
             engine: self.clone(),
             remote: remote.cloned(),
             lease: Arc::clone(lease),

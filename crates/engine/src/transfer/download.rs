@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use futures_util::{StreamExt, TryStreamExt, stream::FuturesUnordered};
-use registry::{BlobStream, Recovery, RegistryError, Remote, Source};
-use spec::{Descriptor, Digest};
-use store::{Ingest, Lease, SegmentWriter, VerifiedIngest};
+use registry::{BlobStream, Recovery, RegistryError, Remote};
+use spec::Descriptor;
+use store::{Ingest, Lease, SegmentWriter};
 
-use crate::engine::{BlobKey, blocking};
-use crate::transfer::{Transfer, Transfers, Watcher, Watchers};
+use super::blob::{Blob, Download, Sources};
+use super::watchers::{Watcher, Watchers};
+use crate::engine::blocking;
 use crate::{Engine, EngineError, LayerState, Result};
 
 /// How much one request asks for, in bytes. Large enough that a round trip is nothing beside it, small enough that the
@@ -28,62 +29,6 @@ const RANGES: usize = 4;
 const WRITE_SIZE: usize = 512 << 10;
 /// How long bytes wait at the most for more to be written with, on a slow link.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
-
-pub(crate) type Downloads = Transfers<BlobKey, Blob, ()>;
-pub(crate) type Download = Transfer<Blob, ()>;
-
-/// The blob of a download, complete or not.
-#[derive(Debug)]
-pub(crate) struct Blob {
-    ingest: Ingest,
-    verified: Mutex<Verified>,
-    sources: Sources,
-}
-
-/// Which endpoints bytes came from.
-type Sources = Arc<Mutex<Vec<Source>>>;
-
-#[derive(Debug, Default)]
-enum Verified {
-    #[default]
-    NotYet,
-    Yes(VerifiedIngest),
-    /// A commit has taken it.
-    Taken,
-}
-
-impl Blob {
-    pub(crate) fn ingest(&self) -> &Ingest {
-        &self.ingest
-    }
-
-    /// Returns who sent bytes of the blob to this process.
-    pub(crate) fn sources(&self) -> Vec<Source> {
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Compares what somebody hashed who read all of the blob. Blocking.
-    pub(crate) fn verify(&self, actual: &Digest, size: u64) -> Result<()> {
-        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*verified, Verified::NotYet) {
-            *verified = Verified::Yes(self.ingest.verify(actual, size)?);
-        }
-        Ok(())
-    }
-
-    /// Gives up the verified blob to be published; `None` if somebody else has taken it.
-    pub(crate) fn take_verified(&self) -> Option<VerifiedIngest> {
-        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        match std::mem::replace(&mut *verified, Verified::Taken) {
-            Verified::Yes(ingest) => Some(ingest),
-            Verified::NotYet => {
-                *verified = Verified::NotYet;
-                None
-            }
-            Verified::Taken => None,
-        }
-    }
-}
 
 impl Engine {
     /// Joins the download of a blob, or starts it.
@@ -103,7 +48,7 @@ impl Engine {
             let sources = Sources::default();
             let job = Job { engine, remote, descriptor, ingest: ingest.clone(), watchers, sources };
             let sources = Arc::clone(&job.sources);
-            Ok((Blob { ingest, verified: Mutex::default(), sources }, job.run()))
+            Ok((Blob::new(ingest, sources), job.run()))
         };
         self.0.downloads.start(descriptor.digest.clone(), watcher, prepare).await
     }

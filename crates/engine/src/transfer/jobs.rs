@@ -8,13 +8,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
 
-use registry::{Recovery, RegistryError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use crate::{EngineError, LayerState, Progress, Result};
+use super::watchers::{Watcher, Watchers};
+use crate::{EngineError, Result};
 
 type Outcome<T> = Option<Result<T, Arc<EngineError>>>;
 
@@ -238,123 +237,6 @@ impl<H, T> Drop for Job<H, T> {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-/// Who wants to see a job's progress.
-#[derive(Clone, Debug)]
-pub(crate) enum Watcher {
-    /// An operation, for which the layer has a name.
-    User {
-        /// Where the operation reports to.
-        progress: Progress,
-        /// The layer's name.
-        id: String,
-    },
-    /// Another job, of which this one is a part.
-    Relay(Arc<Watchers>),
-}
-
-impl Watcher {
-    fn report(&self, state: LayerState) {
-        match self {
-            Self::User { progress, id } => progress.layer(id, state),
-            Self::Relay(watchers) => watchers.report(state),
-        }
-    }
-}
-
-/// Everybody who watches one job.
-#[derive(Debug, Default)]
-pub(crate) struct Watchers(Mutex<Watching>);
-
-#[derive(Debug, Default)]
-struct Watching {
-    next: u64,
-    watchers: Vec<(u64, Watcher)>,
-    last: Option<LayerState>,
-}
-
-impl Watching {
-    /// Says whether the last that was heard is of a download that goes on. What is unpacked beside it is not shown: a
-    /// user's line would flip between two counters.
-    fn is_downloading(&self) -> bool {
-        matches!(
-            self.last,
-            Some(
-                LayerState::Waiting
-                    | LayerState::Downloading { .. }
-                    | LayerState::Retrying { .. }
-                    | LayerState::VerifyingChecksum
-            )
-        )
-    }
-}
-
-impl Watchers {
-    pub(crate) fn report(&self, state: LayerState) {
-        let mut watching = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(state, LayerState::Extracting { .. }) && watching.is_downloading() {
-            return;
-        }
-        for (_, watcher) in &watching.watchers {
-            watcher.report(state.clone());
-        }
-        watching.last = Some(state);
-    }
-
-    /// Waits for a place among those who use the network, and says so if it takes a while.
-    pub(crate) async fn turn(&self, places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
-        if let Ok(permit) = Arc::clone(places).try_acquire_owned() {
-            return Ok(permit);
-        }
-        self.report(LayerState::Waiting);
-        let permit = Arc::clone(places).acquire_owned().await;
-        permit.map_err(|error| EngineError::Internal(error.to_string()))
-    }
-
-    /// Waits before another attempt at a transfer, or gives the error back if there is to be none.
-    ///
-    /// `failures` counts those in a row, this one included. The pause is what the registry asks for (it is bounded by the
-    /// client), or else 1 s, 2 s, 4 s … up to 32 s.
-    pub(crate) async fn before_retry(
-        &self,
-        error: RegistryError,
-        failures: u32,
-        attempts: u32,
-    ) -> Result<(), RegistryError> {
-        let Recovery::Retry { after } = error.recovery() else { return Err(error) };
-        // As dockerd: who asks for less is not asked for more, but when it says how long to wait.
-        let is_too_much = after.is_none() && error.code_status() == Some(429);
-        if failures >= attempts.max(1) || is_too_much {
-            return Err(error);
-        }
-        let pause = after.unwrap_or_else(|| backoff(failures));
-        tracing::info!(%error, ?pause, "a transfer will be retried");
-        self.report(LayerState::Retrying { seconds: pause.as_secs().max(1) });
-        tokio::time::sleep(pause).await;
-        Ok(())
-    }
-
-    pub(crate) fn join(&self, watcher: Watcher) -> u64 {
-        let mut watching = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(state) = &watching.last {
-            watcher.report(state.clone());
-        }
-        watching.next += 1;
-        let number = watching.next;
-        watching.watchers.push((number, watcher));
-        number
-    }
-
-    fn leave(&self, number: u64) {
-        let mut watching = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        watching.watchers.retain(|(other, _)| *other != number);
-    }
-}
-
-/// Returns the pause after the `failures`th failure in a row.
-fn backoff(failures: u32) -> Duration {
-    Duration::from_secs(1 << failures.saturating_sub(1).min(5))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::ProgressEvent;
+use crate::{LayerState, Progress, ProgressEvent};
 
 type Jobs = Transfers<&'static str, (), u32>;
 
@@ -133,39 +133,8 @@ async fn a_failure_is_not_inherited_by_those_who_come_later() {
 }
 
 #[tokio::test]
-async fn unpacking_is_shown_when_the_download_is_over() {
-    let (progress, mut events) = Progress::channel();
-    let watchers = Watchers::default();
-    watchers.join(Watcher::User { progress, id: "a".into() });
-    let (current, total) = (1, 2);
-    watchers.report(LayerState::Downloading { current, total });
-    watchers.report(LayerState::Extracting { current, total });
-    watchers.report(LayerState::DownloadComplete);
-    watchers.report(LayerState::Extracting { current, total: 1 });
-    drop(watchers);
-    let mut states = Vec::new();
-    while let Some(ProgressEvent::Layer { state, .. }) = events.recv().await {
-        states.push(state);
-    }
-    assert_eq!(
-        states,
-        [
-            LayerState::Downloading { current, total },
-            LayerState::DownloadComplete,
-            LayerState::Extracting { current, total: 1 },
-        ]
-    );
-}
-
-#[tokio::test]
 async fn a_panic_is_an_error_and_no_hang() {
     let jobs = Jobs::default();
     let transfer = start(&jobs, async { panic!("expected in this test") }).await;
     assert!(matches!(transfer.done().await, Err(EngineError::Internal(_))));
-}
-
-#[test]
-fn pauses_grow_up_to_a_bound() {
-    let seconds: Vec<u64> = (1..=8).map(|n| backoff(n).as_secs()).collect();
-    assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 32, 32]);
 }

@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use spec::{ChainId, ImageId};
 use store::Description;
 
+use super::list::has_label;
+use super::remove::{RemoveOptions, Removed};
 use crate::cancel::{CancelOnDrop, Cancelled};
 use crate::engine::blocking;
-use crate::list::has_label;
-use crate::remove::{RemoveOptions, Removed};
 use crate::{Engine, EngineError, ErrorKind, EventKind, Result};
 
 /// Which images go.

@@ -4,6 +4,9 @@
 //! store can mend by itself, then content that is brought again, from the kept blob if it is good and else from a
 //! repository where the image came from, then what only shows once that is there.
 
+mod restore_blob;
+mod restore_layer;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -1,10 +1,11 @@
 //! `rmi`: takes names from images, and images that have none left from the store.
 
+use std::path::PathBuf;
+
 use spec::{ImageId, Platform, Reference};
 use store::{Store, StoreError};
 
 use crate::engine::blocking;
-use crate::mount::mounted_at;
 use crate::{Engine, EngineError, Result, resolve};
 
 /// How to remove.
@@ -236,6 +237,12 @@ impl Removal<'_> {
             .find(|container| container.image == *id && wanted(container.running));
         Ok(found.map(|container| container.id.chars().take(12).collect()))
     }
+}
+
+/// Says where an image is mounted, if it is.
+fn mounted_at(store: &Store, id: &ImageId) -> Result<Option<PathBuf>> {
+    let mounts = store.mounts()?;
+    Ok(mounts.into_iter().find(|mount| mount.image == *id).map(|mount| mount.directory))
 }
 
 fn in_use(id: &ImageId, hard: bool, reason: &str) -> EngineError {

@@ -9,7 +9,7 @@ use registry::{Remote, Target};
 use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, Manifest, Repository};
 use store::{Lease, Store};
 
-use super::restore::repositories;
+use super::restore_layer::repositories;
 use crate::engine::blocking;
 use crate::transfer::Watcher;
 use crate::{Engine, EngineError, Progress, Result};

@@ -1,0 +1,17 @@
+//! The images that are here: listed, described, named, and removed.
+
+mod disk_usage;
+mod history;
+mod inspect;
+mod list;
+mod pattern;
+mod prune;
+mod remove;
+mod tag;
+
+pub use disk_usage::DiskUsage;
+pub use history::HistoryStep;
+pub use inspect::ImageDetails;
+pub use list::{ImageSummary, ListFilters, ListOptions, ManifestSummary};
+pub use prune::{Prune, PruneFilters, Pruned};
+pub use remove::{RemoveOptions, Removed};

@@ -1,0 +1,72 @@
+//! The blob of a download: its file while it grows, and what is known of its bytes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use registry::Source;
+use spec::Digest;
+use store::{Ingest, VerifiedIngest};
+
+use super::jobs::{Transfer, Transfers};
+use crate::Result;
+
+/// The running downloads, by the digests of their blobs.
+pub(crate) type Downloads = Transfers<Digest, Blob, ()>;
+/// A caller's part in a download.
+pub(crate) type Download = Transfer<Blob, ()>;
+
+/// The blob of a download, complete or not.
+#[derive(Debug)]
+pub(crate) struct Blob {
+    ingest: Ingest,
+    verified: Mutex<Verified>,
+    sources: Sources,
+}
+
+/// Which endpoints bytes came from.
+pub(super) type Sources = Arc<Mutex<Vec<Source>>>;
+
+#[derive(Debug, Default)]
+enum Verified {
+    #[default]
+    NotYet,
+    Yes(VerifiedIngest),
+    /// A commit has taken it.
+    Taken,
+}
+
+impl Blob {
+    pub(super) fn new(ingest: Ingest, sources: Sources) -> Self {
+        Self { ingest, verified: Mutex::default(), sources }
+    }
+
+    pub(crate) fn ingest(&self) -> &Ingest {
+        &self.ingest
+    }
+
+    /// Returns who sent bytes of the blob to this process.
+    pub(crate) fn sources(&self) -> Vec<Source> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Compares what somebody hashed who read all of the blob. Blocking.
+    pub(crate) fn verify(&self, actual: &Digest, size: u64) -> Result<()> {
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*verified, Verified::NotYet) {
+            *verified = Verified::Yes(self.ingest.verify(actual, size)?);
+        }
+        Ok(())
+    }
+
+    /// Gives up the verified blob to be published; `None` if somebody else has taken it.
+    pub(crate) fn take_verified(&self) -> Option<VerifiedIngest> {
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *verified, Verified::Taken) {
+            Verified::Yes(ingest) => Some(ingest),
+            Verified::NotYet => {
+                *verified = Verified::NotYet;
+                None
+            }
+            Verified::Taken => None,
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! One layer: joined to its download, unpacked while the bytes arrive, checked in both forms.
+
+use std::fs::File;
+use std::io::Read;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use archive::{StreamOptions, Unpacked};
+use registry::Remote;
+use store::{DriverKind, LayerRecord, Lease, StagedLayer, Store};
+
+use super::blob::{Blob, Download};
+use super::ready::{PlannedLayer, ReadyLayer, Staged};
+use super::watchers::{Watcher, Watchers};
+use crate::cancel::CancelOnDrop;
+use crate::engine::blocking;
+use crate::space::MAX_TAR_SIZE;
+use crate::{Engine, EngineError, LayerState, Result, space};
+
+/// How often a layer is fetched anew when what arrived is not what the manifest says.
+const VERIFICATION_ATTEMPTS: u32 = 3;
+
+/// The work on one layer.
+pub(crate) struct LayerJob {
+    pub(crate) engine: Engine,
+    /// Where to fetch it; without, only a kept blob will do.
+    pub(crate) remote: Option<Remote>,
+    pub(crate) lease: Arc<Lease>,
+    pub(crate) planned: PlannedLayer,
+    pub(crate) watchers: Arc<Watchers>,
+    /// The blob's download, if it began before the job, until the job has joined it.
+    pub(crate) ahead: Mutex<Option<Download>>,
+}
+
+impl LayerJob {
+    pub(crate) async fn run(self) -> Result<Arc<ReadyLayer>> {
+        let mut attempt = 1;
+        loop {
+            match self.attempt().await {
+                Ok(layer) => {
+                    self.engine.flush_soon();
+                    self.watchers.report(LayerState::PullComplete);
+                    return Ok(layer);
+                }
+                Err(error) if is_mismatch(&error) && attempt < VERIFICATION_ATTEMPTS => {
+                    tracing::warn!(%error, "a layer will be fetched again");
+                    attempt += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn attempt(&self) -> Result<Arc<ReadyLayer>> {
+        let (store, digest) = (self.engine.store().clone(), self.planned.descriptor.digest.clone());
+        let kept = blocking(move || Ok(store.blob(&digest)?)).await?;
+        match kept {
+            Some(blob) => {
+                self.watchers.report(LayerState::DownloadComplete);
+                self.unpack_kept(blob).await
+            }
+            None => match &self.remote {
+                Some(remote) => self.fetch_and_unpack(remote).await,
+                None => Err(EngineError::Missing("its kept blob is damaged".to_owned())),
+            },
+        }
+    }
+
+    /// Unpacks a blob that is in the store.
+    async fn unpack_kept(&self, blob: store::Blob) -> Result<Arc<ReadyLayer>> {
+        let open = move || match File::open(&blob.path) {
+            Ok(file) => Ok(Box::new(file) as Box<dyn Read + Send>),
+            Err(source) => Err(EngineError::Open { path: blob.path, source }),
+        };
+        let unpacked = self.unpack(open).await;
+        match unpacked.and_then(|(staged, unpacked)| {
+            self.planned.check_digest(&unpacked)?;
+            Ok(staged)
+        }) {
+            Ok(staged) => Ok(ReadyLayer::new(Arc::clone(&self.lease), staged, None)),
+            Err(error) => {
+                // Damaged on our disk: the next attempt fetches it again.
+                let (store, digest) =
+                    (self.engine.store().clone(), self.planned.descriptor.digest.clone());
+                let damaged = blocking(move || Ok(store.discard_blob_if_damaged(&digest)?)).await?;
+                Err(if damaged { self.planned.mismatch(&error.message()) } else { error })
+            }
+        }
+    }
+
+    /// Unpacks a blob while it is downloaded.
+    async fn fetch_and_unpack(&self, remote: &Remote) -> Result<Arc<ReadyLayer>> {
+        let watcher = Watcher::Relay(Arc::clone(&self.watchers));
+        let download =
+            self.engine.download(remote, &self.planned.descriptor, &self.lease, watcher).await?;
+        // Held any longer, a second attempt would find the first one's bytes.
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ingest = download.handle().ingest().clone();
+        let unpacked =
+            self.unpack(move || Ok(Box::new(ingest.reader()) as Box<dyn Read + Send>)).await;
+        // When the download failed, the unpacking failed only because of it.
+        download.done().await?;
+        let job = (self.planned.clone(), download);
+        let (result, download) = blocking(move || {
+            let (planned, download) = job;
+            Ok((planned.accept(unpacked, download.handle()), download))
+        })
+        .await?;
+        if result.as_ref().is_err_and(is_mismatch) {
+            // A mirror that sent wrong bytes would send them again.
+            for source in download.handle().sources() {
+                remote.pass_over(&source);
+            }
+        }
+        Ok(ReadyLayer::new(Arc::clone(&self.lease), result?, Some(download)))
+    }
+
+    /// Unpacks on a blocking thread, when one of those for it is free.
+    async fn unpack(
+        &self,
+        open: impl FnOnce() -> Result<Box<dyn Read + Send>> + Send + 'static,
+    ) -> Result<(Staged, Unpacked)> {
+        let permit = Arc::clone(&self.engine.0.unpackers).acquire_owned().await;
+        let _permit = permit.map_err(|error| EngineError::Internal(error.to_string()))?;
+        let (_cancel, cancelled) = CancelOnDrop::new();
+        let (store, lease) = (self.engine.store().clone(), Arc::clone(&self.lease));
+        let (planned, watchers) = (self.planned.clone(), Arc::clone(&self.watchers));
+        blocking(move || {
+            let source = cancelled.guard(open()?);
+            let staged = store.stage(&lease)?;
+            let total = planned.descriptor.size;
+            let progress = |current| watchers.report(LayerState::Extracting { current, total });
+            let unpacked = unpack_into(&store, &staged, source, &planned, &progress)?;
+            if unpacked.applied.diff_id != planned.diff_id {
+                return Err(EngineError::RootFsMismatch);
+            }
+            let record = planned.record(&unpacked);
+            Ok(((staged, record), unpacked))
+        })
+        .await
+    }
+}
+
+impl PlannedLayer {
+    /// Decides what the end of a complete download and of its unpacking mean together. Blocking.
+    fn accept(&self, unpacked: Result<(Staged, Unpacked)>, blob: &Blob) -> Result<Staged> {
+        match unpacked {
+            Ok((staged, unpacked)) => {
+                let actual = unpacked.digest.as_ref().unwrap_or(&self.descriptor.digest);
+                blob.verify(actual, unpacked.compressed_size)
+                    .map_err(|error| self.mismatch(&error.message()))?;
+                Ok(staged)
+            }
+            Err(error) => {
+                // Wrong bytes can look like any damage; right ones are what the image's maker made.
+                let actual = blob.ingest().hash()?;
+                if actual == self.descriptor.digest {
+                    return Err(error);
+                }
+                blob.verify(&actual, self.descriptor.size)
+                    .map_err(|error| self.mismatch(&error.message()))?;
+                Err(error)
+            }
+        }
+    }
+
+    fn check_digest(&self, unpacked: &Unpacked) -> Result<()> {
+        match &unpacked.digest {
+            Some(actual) if *actual != self.descriptor.digest => {
+                Err(self.mismatch(&format!("its bytes hash to {actual}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn mismatch(&self, detail: &str) -> EngineError {
+        let digest = self.descriptor.digest.clone();
+        EngineError::LayerVerification { digest, detail: detail.to_owned() }
+    }
+}
+
+impl PlannedLayer {
+    fn record(&self, unpacked: &Unpacked) -> LayerRecord {
+        LayerRecord {
+            diff_id: self.diff_id.clone(),
+            parent: self.parent.clone(),
+            size: unpacked.applied.size,
+            blob: Some(self.descriptor.digest.clone()),
+        }
+    }
+}
+
+/// Unpacks to where the driver wants it, or only looks if the driver keeps the blob instead.
+fn unpack_into(
+    store: &Store,
+    staged: &StagedLayer,
+    source: impl Read + Send,
+    planned: &PlannedLayer,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Unpacked> {
+    let digest = &planned.descriptor.digest;
+    let failed = |error| space::layer_failed("register", digest, store.root(), error);
+    let stream =
+        StreamOptions { compression: None, digest: Some(planned.descriptor.digest.algorithm()) };
+    match store.driver() {
+        DriverKind::Packed => {
+            archive::inspect_compressed(source, &stream, Some(MAX_TAR_SIZE), progress)
+                .map_err(failed)
+        }
+        DriverKind::Overlay2 => {
+            let options = space::apply_options(store)?;
+            let tar_split = staged.tar_split()?;
+            archive::unpack(source, staged.path(), tar_split, &stream, &options, progress)
+                .map_err(failed)
+        }
+    }
+}
+
+fn is_mismatch(error: &EngineError) -> bool {
+    match error {
+        EngineError::LayerVerification { .. } => true,
+        EngineError::Shared(error) => is_mismatch(error),
+        _ => false,
+    }
+}
