@@ -7,8 +7,9 @@ use std::sync::PoisonError;
 
 use spec::{ChainId, DiffId, Digest};
 
+use crate::driver::{overlay2, packed};
 use crate::lock::Transaction;
-use crate::{DriverKind, Store, StoreError, files, overlay2, packed};
+use crate::{DriverKind, Store, StoreError, files};
 
 /// A layer.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -28,10 +28,28 @@
 //!   longshore/catalog                                 what lists say of images; may be missing
 //! ```
 //!
+//! # Rooms
+//!
+//! | room | in it |
+//! |---|---|
+//! | `store`, `lock`, `paths` | opening a data root, transactions, the name of every file |
+//! | `files`, `durability`, `error` | the disk, and what may go wrong with it |
+//! | `ingest` | partial downloads |
+//! | `commit` | publishing all that an operation has prepared, in one order |
+//! | `content` | manifests, configs and compressed layers by digest |
+//! | `layers`, `driver` | the layer database, and how layers' files are kept: `overlay2` or `packed` |
+//! | `images` | configs, notes of images, references |
+//! | `distribution` | what is known of registries: where layers came from, where uploads go on |
+//! | `mounts` | mounted images, and dockerd's containers |
+//! | `collect` | leases, the removal of what nothing uses, the trash, the sweep at a start |
+//! | `room` | free space, and the reserve that only removals get |
+//! | `cache` | the catalog that lists are made of, parsed files |
+//! | `check` | what is damaged, and putting it right |
+//!
 //! # Flow
 //!
 //! [`Store::lease`] → [`Store::ingest`] and [`Store::stage`] fill files that nobody else sees → [`Store::commit`] syncs all
-//! of them at once (see `durability.rs`) and publishes → the lease is dropped. [`Store::remove_image`] takes the other way, through `trash/`.
+//! of them at once (see `durability`) and publishes → the lease is dropped. [`Store::remove_image`] takes the other way, through `trash/`.
 //!
 //! # Concurrency
 //!
@@ -42,68 +60,47 @@
 //!
 //! A dockerd keeps images in memory and would neither see our changes nor we its own. It holds a flock on
 //! `volumes/metadata.db` as long as it runs, so a transaction takes a shared one on the same file: a running dockerd is
-//! noticed, and a dockerd that is started meanwhile stops with an error (see `lock.rs`).
+//! noticed, and a dockerd that is started meanwhile stops with an error (see `lock`).
 
-mod catalog;
+mod cache;
 mod check;
+mod collect;
 mod commit;
-mod containers;
 mod content;
-mod deposit;
 mod distribution;
 mod driver;
 mod durability;
 mod error;
 mod files;
-mod garbage;
 mod images;
 mod ingest;
-mod kept;
 mod layers;
-mod lease;
 mod lock;
 mod mounts;
-mod overlay2;
-mod packed;
 mod paths;
-mod pins;
-mod references;
-mod reindex;
-mod remap;
-mod remove;
-mod reserve;
 mod room;
-mod snapshot;
-mod spool;
-mod stage;
 mod store;
-mod sweep;
-mod uploads;
 
-pub use catalog::Description;
+pub use cache::catalog::Description;
 pub use check::{CheckReport, Finding, Remedy, Subject, Want, WholeLayer};
+pub use collect::{Lease, RemovedImage};
+pub use commit::deposit::{Deposit, Depositing, NamedDeposit};
+pub use commit::spool::Spool;
 pub use commit::{Commit, Committed, LayerRecord, Moved, NewImage, SmallBlob};
-pub use containers::Container;
-pub use content::Blob;
-pub use deposit::{Deposit, Depositing, NamedDeposit};
-pub use distribution::{Credentials, Hmac, HmacKey, Source};
+pub use content::{Blob, KeptManifest};
+pub use distribution::{Credentials, Hmac, HmacKey, Source, UploadNote};
 pub use driver::DriverKind;
+pub use driver::stage::StagedLayer;
 pub use error::StoreError;
+pub use images::references::{References, ReferencesMut};
 pub use images::{Image, PrefixMatch};
 pub use ingest::{
     Ingest, IngestReader, MAX_BLOB_SIZE, SEGMENT_SIZE, SegmentWriter, VerifiedIngest,
 };
-pub use kept::KeptManifest;
 pub use layers::{GraphDriver, Layer};
-pub use lease::Lease;
-pub use mounts::Mount;
-pub use references::{References, ReferencesMut};
-pub use remove::RemovedImage;
+pub use mounts::{Container, Mount};
 pub use room::Room;
-pub use spool::Spool;
-pub use stage::StagedLayer;
 pub use store::{Store, StoreOptions};
-pub use uploads::UploadNote;
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::reserve::Reserve;
+use crate::room::reserve::Reserve;
 use crate::{Store, StoreError, files};
 
 /// The exclusive right to change metadata. Ends when dropped.

@@ -8,16 +8,17 @@ use std::sync::{Arc, Mutex};
 
 use spec::{Algorithm, ChainId, Digest};
 
-use crate::catalog::Catalog;
+use crate::cache::catalog::Catalog;
+use crate::cache::snapshot::Snapshot;
+use crate::collect::sweep;
 use crate::content::ContentIndex;
 use crate::images::ImageCache;
+use crate::images::references::References;
 use crate::layers::Known;
 use crate::lock::{Dockerd, Transaction};
 use crate::paths::Paths;
-use crate::references::References;
-use crate::reserve::Reserve;
-use crate::snapshot::Snapshot;
-use crate::{DriverKind, StoreError, content, driver, files, sweep};
+use crate::room::reserve::Reserve;
+use crate::{DriverKind, StoreError, content, driver, files};
 
 /// How to open a data root.
 #[derive(Clone, Debug)]

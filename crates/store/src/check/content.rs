@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use spec::{Algorithm, Digest, MAX_MANIFEST_SIZE};
 
-use crate::lease::Item;
-use crate::{DriverKind, StoreError, files, packed};
+use crate::collect::journal::Item;
+use crate::driver::packed;
+use crate::{DriverKind, StoreError, files};
 
 use super::{Check, Fix, Subject, Want};
 

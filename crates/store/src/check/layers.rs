@@ -5,9 +5,10 @@ use std::path::Path;
 
 use spec::{ChainId, DiffId};
 
+use crate::collect::journal::Item;
+use crate::driver::packed;
 use crate::layers::is_cache_id;
-use crate::lease::Item;
-use crate::{DriverKind, StoreError, files, packed};
+use crate::{DriverKind, StoreError, files};
 
 use super::{Check, Fix, Subject, Want};
 

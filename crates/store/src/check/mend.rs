@@ -7,11 +7,11 @@ use std::sync::PoisonError;
 
 use spec::{ChainId, ImageConfig, ImageId, MAX_CONFIG_SIZE};
 
-use crate::garbage::Trash;
+use crate::collect::journal::{self, Entry, Item};
+use crate::collect::trash::Trash;
+use crate::driver::overlay2::{self, Stack};
 use crate::layers::is_cache_id;
-use crate::lease::{self, Entry, Item};
 use crate::lock::Transaction;
-use crate::overlay2::{self, Stack};
 use crate::{DriverKind, LayerRecord, StagedLayer, Store, StoreError, files};
 
 use super::{Finding, Fix, own};
@@ -117,8 +117,8 @@ impl Store {
                 return Ok(true);
             }
         }
-        for id in lease::list(self)?.0 {
-            let entries = lease::entries(&self.paths().leases().join(id))?;
+        for id in journal::list(self)?.0 {
+            let entries = journal::entries(&self.paths().leases().join(id))?;
             let is_its =
                 |entry: &Entry| matches!(entry, Entry::PendingLayer(_, id) if id == cache_id);
             if entries.iter().any(is_its) {

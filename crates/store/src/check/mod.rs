@@ -23,7 +23,7 @@ use std::path::PathBuf;
 
 use spec::{ChainId, DiffId, Digest, ImageId, MAX_CONFIG_SIZE, Reference};
 
-use crate::lease::{self, Entry, Item};
+use crate::collect::journal::{self, Entry, Item};
 use crate::{DriverKind, Store, StoreError, files};
 
 /// What a check found.
@@ -282,8 +282,8 @@ struct Check<'a> {
 impl<'a> Check<'a> {
     fn new(store: &'a Store) -> Result<Self, StoreError> {
         let (mut held, mut pending) = (HashSet::new(), HashSet::new());
-        for id in lease::list(store)?.0 {
-            for entry in lease::entries(&store.paths().leases().join(id))? {
+        for id in journal::list(store)?.0 {
+            for entry in journal::entries(&store.paths().leases().join(id))? {
                 match entry {
                     Entry::Hold(item) | Entry::Pending(item) | Entry::Orphan(item) => {
                         held.insert(item);

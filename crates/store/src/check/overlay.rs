@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use spec::ChainId;
 
-use crate::overlay2::Stack;
+use crate::driver::overlay2::Stack;
 use crate::{StoreError, files};
 
 use super::{Check, Fix, Subject};

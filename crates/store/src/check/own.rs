@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use spec::Algorithm;
 
-use crate::{Store, StoreError, catalog, distribution, files, garbage, lease, mounts, sweep};
+use crate::cache::catalog;
+use crate::collect::{journal, sweep, trash};
+use crate::{Store, StoreError, distribution, files, mounts};
 
 use super::{Check, Fix, Subject};
 
@@ -35,10 +37,10 @@ fn damages(store: &Store) -> Result<Vec<(PathBuf, String)>, StoreError> {
             damages.0.push((folder.join(name), "nobody gives such a name".to_owned()));
         }
     }
-    damages.each(&paths.leases(), |path| lease::entries(path).map(drop))?;
+    damages.each(&paths.leases(), |path| journal::entries(path).map(drop))?;
     damages.each(&paths.ingest(), |path| files::open(path).map(drop))?;
     damages.each(&paths.mounts_of_ours(), mounts::look_at)?;
-    damages.each(&paths.trash(), garbage::look_at)?;
+    damages.each(&paths.trash(), trash::look_at)?;
     damages.look(&paths.catalog(), catalog::look_at);
     damages.look(&paths.content_layout(), |path| files::read_text(path).map(drop));
     damages.distribution(store)?;

@@ -31,8 +31,8 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::OFlags;
 use spec::Digest;
 
+use crate::collect::trash::Trash;
 use crate::durability::Durability;
-use crate::garbage::Trash;
 use crate::lock::Transaction;
 use crate::{Lease, Room, Store, StoreError, files};
 

@@ -1,10 +1,15 @@
 //! Which of the ways to keep layers a data root uses.
 
+pub(crate) mod overlay2;
+pub(crate) mod packed;
+mod remap;
+pub(crate) mod stage;
+
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::{StoreError, files, overlay2, remap};
+use crate::{StoreError, files};
 
 /// How layers are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -9,9 +9,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use crate::garbage::Trash;
+use crate::collect::trash::Trash;
+use crate::driver::stage::StagedLayer;
 use crate::paths::Paths;
-use crate::stage::StagedLayer;
 use crate::{StoreError, files};
 
 /// The most layers below one: more do not fit into the options of a mount.

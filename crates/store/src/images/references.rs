@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn reads_and_writes_what_dockerd_wrote() {
         // Recorded from dockerd 20.10 after `import`, `load`, `tag`, `push` and `pull`.
-        let recorded = include_str!("testdata/repositories.json");
+        let recorded = include_str!("../testdata/repositories.json");
         let references = References::new(spec::from_go_json(recorded.as_bytes()).unwrap());
         assert_eq!(serde_json::to_string(&references.document).unwrap(), recorded);
 

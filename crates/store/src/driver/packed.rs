@@ -4,7 +4,7 @@ use std::path::Path;
 
 use spec::Digest;
 
-use crate::stage::StagedLayer;
+use crate::driver::stage::StagedLayer;
 use crate::{StoreError, files};
 
 /// The file of an entry that dockerd's layout has no place for.

@@ -3,10 +3,13 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use crate::garbage::Trash;
-use crate::lease::{Entry, Item};
+use crate::driver::{overlay2, packed};
+use crate::layers::is_cache_id;
 use crate::lock::Transaction;
-use crate::{Store, StoreError, files, ingest, lease};
+use crate::{DriverKind, Store, StoreError, files, ingest};
+
+use super::journal::{self, Entry, Item};
+use super::trash::Trash;
 
 /// Ends the leases of dead processes and removes what they were preparing.
 ///
@@ -17,9 +20,9 @@ pub(crate) fn sweep(store: &Store) -> Result<(), StoreError> {
     }
     let mut trash = Trash::new(store);
     let transaction = store.removal()?;
-    let (living, dead) = lease::list(store)?;
+    let (living, dead) = journal::list(store)?;
     for id in dead {
-        match lease::end(store, &transaction, &id, false) {
+        match end(store, &transaction, &id, false) {
             Ok(more) => trash.append(more),
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
@@ -43,7 +46,7 @@ pub(crate) fn sweep(store: &Store) -> Result<(), StoreError> {
             trash.take(&folder.join(name))?;
         }
     }
-    let blobs = trash.take_leftovers(store)?;
+    let blobs = take_leftovers(store, &mut trash)?;
     if !blobs.is_empty() {
         store.collect(&transaction, &blobs, None, &mut trash)?;
     }
@@ -51,6 +54,55 @@ pub(crate) fn sweep(store: &Store) -> Result<(), StoreError> {
     drop(transaction);
     trash.empty();
     Ok(())
+}
+
+/// Ends the lease `id`, which is the caller's or a dead process's.
+pub(crate) fn end(
+    store: &Store,
+    transaction: &Transaction,
+    id: &str,
+    settled: bool,
+) -> Result<Trash, StoreError> {
+    let path = store.paths().leases().join(id);
+    let mut candidates = files::sound(journal::entries(&path).map(Some)).unwrap_or_default();
+    candidates.retain(|entry| match entry {
+        Entry::Hold(_) => false,
+        Entry::Pending(_) | Entry::PendingLayer(..) => !settled,
+        Entry::Orphan(_) => true,
+    });
+    let mut trash = Trash::new(store);
+    let mut postponed = false;
+    if !candidates.is_empty() {
+        let collected = store.collect(transaction, &candidates, Some(id), &mut trash)?;
+        postponed = collected.postponed;
+    }
+    trash.take_staged(id)?;
+    if !postponed && files::remove_file(&path).is_err() {
+        // It is no file.
+        trash.take(&path)?;
+    }
+    Ok(trash)
+}
+
+/// Takes over what an earlier process could not delete any more; returns the blobs of packed layers among it, which may
+/// have no other use.
+fn take_leftovers(store: &Store, trash: &mut Trash) -> Result<Vec<Entry>, StoreError> {
+    let mut blobs = Vec::new();
+    for entry in trash.left_entries()? {
+        match store.driver() {
+            DriverKind::Packed => {
+                blobs.extend(packed::blob(&entry).ok().map(|d| Entry::Pending(Item::Blob(d))));
+            }
+            DriverKind::Overlay2 => {
+                let cache_id = files::read_note(&entry.join("cache-id"));
+                if let Some(cache_id) = cache_id.filter(|id| is_cache_id(id)) {
+                    overlay2::remove(store.paths(), &cache_id, trash)?;
+                }
+            }
+        }
+    }
+    trash.take_over()?;
+    Ok(blobs)
 }
 
 /// The folders in which processes leave something when they die.

@@ -1,5 +1,7 @@
 //! How much room a file system has, in bytes and in files.
 
+pub(crate) mod reserve;
+
 use std::fmt;
 use std::io;
 use std::path::Path;

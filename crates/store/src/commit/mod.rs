@@ -9,6 +9,9 @@
 //! before the references leaves blobs, layers and perhaps an image that nothing points to, all noted in the lease, which
 //! the next start ends. The files of an unpublished layer or blob are never found by anybody.
 
+pub(crate) mod deposit;
+pub(crate) mod spool;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,14 +19,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use spec::{ChainId, Descriptor, DiffId, Digest, ImageConfig, ImageId, Reference};
 
+use crate::collect::journal::{Entry, Item};
 use crate::distribution::Note;
+use crate::driver::overlay2::{self, Stack};
+use crate::driver::packed;
 use crate::durability::{self, Durability};
-use crate::lease::{Entry, Item};
 use crate::lock::Transaction;
-use crate::overlay2::Stack;
 use crate::{
     DriverKind, Lease, NamedDeposit, Source, StagedLayer, Store, StoreError, VerifiedIngest, files,
-    overlay2, packed,
 };
 
 /// What is to be published.

@@ -9,6 +9,10 @@
 //! A mount outlives the process that made it, so its note is what keeps the layers. A note whose mount is gone, by
 //! `umount` or a reboot, is swept when the data root is opened.
 
+mod containers;
+
+pub use self::containers::Container;
+
 use std::fs;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -22,9 +26,9 @@ use rustix::mount::{
 use serde::{Deserialize, Serialize};
 use spec::{ChainId, ImageId};
 
-use crate::garbage::Trash;
+use crate::collect::trash::Trash;
+use crate::driver::overlay2::Stack;
 use crate::lock::Transaction;
-use crate::overlay2::Stack;
 use crate::{DriverKind, Lease, Store, StoreError, files};
 
 /// The largest note, in bytes: a path and some hashes.

@@ -1,5 +1,7 @@
 //! Images: configs by the digest of their bytes, and two notes about each.
 
+pub(crate) mod references;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 

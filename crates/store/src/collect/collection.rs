@@ -4,122 +4,19 @@
 //! image mentions, and they are not ours to judge.
 
 use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::PoisonError;
 
 use spec::{ChainId, Digest, ImageId};
 
 use crate::commit::step;
-use crate::layers::is_cache_id;
-use crate::lease::{self, Entry, Item};
+use crate::driver::{overlay2, packed};
 use crate::lock::Transaction;
-use crate::reserve::Reserve;
-use crate::{DriverKind, Layer, Store, StoreError, files, overlay2, packed, pins};
+use crate::{DriverKind, Layer, Store, StoreError, files};
 
-/// What was moved out of the way under the lock, to be deleted outside of it.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct Trash {
-    attic: PathBuf,
-    staging: PathBuf,
-    moved: Vec<PathBuf>,
-    reserve: Reserve,
-}
-
-impl Trash {
-    pub(crate) fn new(store: &Store) -> Self {
-        let paths = store.paths();
-        let (attic, staging) = (paths.trash(), paths.staging());
-        Self { attic, staging, moved: Vec::new(), reserve: store.reserve() }
-    }
-
-    /// Moves a directory here; says whether there was one.
-    pub(crate) fn take(&mut self, path: &Path) -> Result<bool, StoreError> {
-        let to = self.attic.join(files::random_hex(16)?);
-        self.take_as(path, to)
-    }
-
-    /// Moves the entry of a layer here. Should this process die before it has taken the layer's files as well, the next start
-    /// finds out from the entry which they are.
-    fn take_entry(&mut self, path: &Path) -> Result<bool, StoreError> {
-        let to = self.attic.join(format!("{ENTRY_PREFIX}{}", files::random_hex(16)?));
-        self.take_as(path, to)
-    }
-
-    fn take_as(&mut self, path: &Path, to: PathBuf) -> Result<bool, StoreError> {
-        let moved = self.reserve.insist(|| match std::fs::rename(path, &to) {
-            Ok(()) => Ok(true),
-            Err(error) if files::is_missing(&error) && !files::exists(path)? => Ok(false),
-            Err(error) => Err(StoreError::io("move to the trash", path, error)),
-        })?;
-        self.moved.extend(moved.then_some(to));
-        Ok(moved)
-    }
-
-    /// Moves what the lease `id` was preparing here.
-    pub(crate) fn take_staged(&mut self, id: &str) -> Result<(), StoreError> {
-        let prefix = format!("{id}.");
-        for name in files::names(&self.staging)? {
-            if name.starts_with(&prefix) {
-                self.take(&self.staging.join(name))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes over what an earlier process could not delete any more; returns the blobs of packed layers among it, which may
-    /// have no other use.
-    pub(crate) fn take_leftovers(&mut self, store: &Store) -> Result<Vec<Entry>, StoreError> {
-        let mut blobs = Vec::new();
-        for name in files::names(&self.attic)?.iter().filter(|n| n.starts_with(ENTRY_PREFIX)) {
-            let entry = self.attic.join(name);
-            match store.driver() {
-                DriverKind::Packed => {
-                    blobs.extend(packed::blob(&entry).ok().map(|d| Entry::Pending(Item::Blob(d))));
-                }
-                DriverKind::Overlay2 => {
-                    let cache_id = files::read_note(&entry.join("cache-id"));
-                    if let Some(cache_id) = cache_id.filter(|id| is_cache_id(id)) {
-                        overlay2::remove(store.paths(), &cache_id, self)?;
-                    }
-                }
-            }
-        }
-        let left = files::all_names(&self.attic)?.into_iter().map(|name| self.attic.join(name));
-        self.moved.extend(left.filter(|path| !self.moved.contains(path)).collect::<Vec<_>>());
-        Ok(blobs)
-    }
-
-    pub(crate) fn append(&mut self, mut other: Self) {
-        self.moved.append(&mut other.moved);
-    }
-
-    /// Deletes it. What cannot be deleted now is tried again at the next start.
-    pub(crate) fn empty(self) {
-        for path in self.moved {
-            let removed = match std::fs::symlink_metadata(&path) {
-                Ok(metadata) if metadata.is_dir() => files::remove_tree(&path, &self.attic),
-                _ => files::remove_file(&path).map(drop),
-            };
-            if let Err(error) = removed {
-                let error: &dyn std::error::Error = &error;
-                tracing::warn!(error, "trash not removed, the next start will do it");
-            }
-        }
-    }
-}
-
-/// How entries of layers are called in the trash. Nothing that a stranger named gets such a name.
-const ENTRY_PREFIX: &str = "entry-";
-
-/// Finds out whether something in the trash tells which files go with it.
-pub(crate) fn look_at(path: &Path) -> Result<(), StoreError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if name.starts_with(ENTRY_PREFIX) {
-        files::read_text(&path.join("cache-id"))?;
-    }
-    Ok(())
-}
+use super::journal::{self, Entry, Item};
+use super::pins;
+use super::trash::Trash;
 
 /// What was removed.
 #[derive(Debug, Default)]
@@ -163,9 +60,9 @@ impl Store {
     /// Returns which living leases, apart from `own`, hold what.
     fn holders(&self, own: Option<&str>) -> Result<HashMap<Item, Vec<PathBuf>>, StoreError> {
         let mut holders: HashMap<Item, Vec<PathBuf>> = HashMap::new();
-        for id in lease::list(self)?.0.into_iter().filter(|id| Some(&**id) != own) {
+        for id in journal::list(self)?.0.into_iter().filter(|id| Some(&**id) != own) {
             let path = self.paths().leases().join(id);
-            for entry in lease::entries(&path)? {
+            for entry in journal::entries(&path)? {
                 // What is just being published counts as held, too.
                 let item = match entry {
                     Entry::Hold(item) | Entry::Pending(item) => item,
@@ -232,7 +129,7 @@ impl Collection<'_> {
     fn is_held(&self, item: &Item) -> Result<bool, StoreError> {
         let Some(holders) = self.holders.get(item) else { return Ok(false) };
         for holder in holders {
-            self.transaction.insist(|| lease::append(holder, &[Entry::Orphan(item.clone())]))?;
+            self.transaction.insist(|| journal::append(holder, &[Entry::Orphan(item.clone())]))?;
         }
         Ok(true)
     }
@@ -250,7 +147,7 @@ impl Collection<'_> {
         if files::exists(&store.paths().config(id))? {
             let belongings = belongings(store, id)?;
             if let Some(own) = &self.own {
-                self.transaction.insist(|| lease::append(own, &belongings))?;
+                self.transaction.insist(|| journal::append(own, &belongings))?;
                 files::sync_file(own)?;
             }
             for entry in belongings {

@@ -2,9 +2,10 @@
 
 use spec::{ChainId, ImageId};
 
-use crate::garbage::Trash;
-use crate::lease::{Entry, Item};
 use crate::{Store, StoreError, files};
+
+use super::journal::{Entry, Item};
+use super::trash::Trash;
 
 /// What went with an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

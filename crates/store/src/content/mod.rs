@@ -3,6 +3,11 @@
 //! `index.json` lists the manifests, each with the image that it is of in an annotation. What no listed manifest
 //! mentions is garbage.
 
+mod kept;
+mod reindex;
+
+pub use self::kept::KeptManifest;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
@@ -17,7 +22,7 @@ use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, from_go_json};
 use crate::lock::Transaction;
 use crate::paths::Paths;
 use crate::store::MAX_DOCUMENT;
-use crate::{Store, StoreError, VerifiedIngest, files, reindex};
+use crate::{Store, StoreError, VerifiedIngest, files};
 
 /// Which image a manifest is of. One manifest of several (an index) is listed once for each.
 const IMAGE_ANNOTATION: &str = "dev.longshore.image.id";

@@ -1,0 +1,12 @@
+//! What is held and what goes: leases, the collection of what they leave, and the trash.
+
+mod collection;
+pub(crate) mod journal;
+mod lease;
+mod pins;
+mod remove;
+pub(crate) mod sweep;
+pub(crate) mod trash;
+
+pub use self::lease::Lease;
+pub use self::remove::RemovedImage;
