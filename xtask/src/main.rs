@@ -9,6 +9,7 @@ mod demo;
 mod facts;
 mod machine;
 mod shell;
+mod sources;
 mod test;
 mod workspace;
 
@@ -22,7 +23,9 @@ Usage: cargo xtask <task>
 Tasks:
   demo         Build Longshore, start its registry, and take a real image there and back
   test         Everything that must pass: format, lints, dependencies, all tests
-  check-deps   Check that the crates depend on each other only as ARCHITECTURE.md allows
+  check-deps   Check that the crates depend on each other only as ARCHITECTURE.md allows, and
+               that no files of a crate depend on each other in a circle
+               [--summary [FOLDER]]: lines, files and circles of each crate instead
   bench        Pull, push and list images, side by side with dockerd, podman and skopeo
                [--quick] [--runs N] [--only pull|push|list] [--image NAME]... [--peer NAME]...
   facts        Write the fixtures of the conformance suite anew from recordings of a dockerd
@@ -50,12 +53,12 @@ fn run(arguments: &[String]) -> Result<()> {
             Ok(())
         }
         ("bench", options) => bench::run(&bench::Options::parse(options)?),
-        ("check-deps", []) => check_deps::run(),
+        ("check-deps", options) => check_deps::run(options),
         ("demo", []) => demo::run(),
         ("facts", [folder]) => facts::run(folder.as_ref()),
         ("facts", _) => bail!("`facts` takes the folder of the recordings"),
         ("test", []) => test::run(),
-        ("check-deps" | "demo" | "test", [option, ..]) => {
+        ("demo" | "test", [option, ..]) => {
             bail!("`{task}` has no option `{option}`")
         }
         _ => bail!("no task `{task}`\n\n{USAGE}"),

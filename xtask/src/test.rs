@@ -61,7 +61,7 @@ pub(crate) fn run() -> Result<()> {
         "warnings",
     ]))?;
     println!();
-    check_deps::run()?;
+    check_deps::run(&[])?;
     // The end-to-end suites run the binary itself, which `--workspace` builds, and are tests of
     // its package.
     let python = install_docker_py(&workspace)?;

@@ -19,10 +19,19 @@ pub(crate) struct Workspace {
 }
 
 /// A crate of the workspace.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) dependencies: Vec<Dependency>,
+    pub(crate) manifest_path: PathBuf,
+    pub(crate) targets: Vec<Target>,
+}
+
+/// One thing that is built of a crate.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Target {
+    pub(crate) kind: Vec<String>,
+    pub(crate) src_path: PathBuf,
 }
 
 /// What a crate depends on.
@@ -37,10 +46,14 @@ pub(crate) struct Dependency {
 
 impl Workspace {
     pub(crate) fn read() -> Result<Workspace> {
-        let mut command = cargo();
-        command.args(["metadata", "--format-version=1", "--no-deps"]);
         // Where this was built from, wherever it is run.
-        command.current_dir(env!("CARGO_MANIFEST_DIR"));
+        Workspace::read_in(env!("CARGO_MANIFEST_DIR").as_ref())
+    }
+
+    /// Reads the workspace of a folder.
+    pub(crate) fn read_in(folder: &Path) -> Result<Workspace> {
+        let mut command = cargo();
+        command.args(["metadata", "--format-version=1", "--no-deps"]).current_dir(folder);
         serde_json::from_str(&shell::output(&mut command)?).context("cannot read cargo's metadata")
     }
 
@@ -54,6 +67,23 @@ impl Workspace {
     /// Where [`Workspace::build_release`] puts it.
     pub(crate) fn release_binary(&self) -> PathBuf {
         self.target.join("release").join("longshore")
+    }
+}
+
+impl Package {
+    /// The crate's folder.
+    pub(crate) fn folder(&self) -> Result<&Path> {
+        self.manifest_path.parent().context("a manifest is in no folder")
+    }
+
+    /// The file that the crate's modules begin in.
+    pub(crate) fn root_file(&self) -> Result<&Path> {
+        let is_root =
+            |target: &&Target| target.kind.iter().any(|kind| kind == "lib" || kind == "bin");
+        let target = self.targets.iter().find(is_root);
+        let target =
+            target.with_context(|| format!("{} has neither `lib.rs` nor `main.rs`", self.name))?;
+        Ok(&target.src_path)
     }
 }
 

@@ -1,0 +1,262 @@
+//! Modules of a crate, and the meaning of a path in one of them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::{Place, collect};
+
+/// A crate's modules. The first is its root.
+#[derive(Debug, Default)]
+pub(super) struct Modules {
+    pub(super) files: Vec<PathBuf>,
+    all: Vec<Module>,
+}
+
+/// A module: a file, or a part of one.
+#[derive(Debug, Default)]
+pub(super) struct Module {
+    file: usize,
+    parent: Option<usize>,
+    children: HashMap<String, usize>,
+    pub(super) items: HashSet<String>,
+    pub(super) imports: Vec<Import>,
+    /// Every path in the code.
+    pub(super) paths: Vec<Named>,
+}
+
+/// A `use`, one name of it.
+#[derive(Debug)]
+pub(super) struct Import {
+    /// The name that it gives here; none for a glob.
+    pub(super) name: Option<String>,
+    pub(super) target: Named,
+    /// Whether it offers the name to others and does not, of itself, use it.
+    pub(super) is_offer: bool,
+}
+
+/// A path in the text.
+#[derive(Clone, Debug)]
+pub(super) struct Named {
+    pub(super) segments: Vec<String>,
+    pub(super) line: usize,
+}
+
+/// What a path means.
+#[derive(Clone, Copy, Debug)]
+enum Meaning {
+    Module(usize),
+    /// An item of that module.
+    Item(usize),
+}
+
+/// A name on the way to its meaning: a module, a name in it, and whether it is followed by more.
+type Lookup = (usize, String, bool);
+
+impl Modules {
+    /// Reads the file of a crate's root, and those of all modules.
+    pub(super) fn read(root: &Path) -> Result<Modules> {
+        let mut modules = Modules::default();
+        let file = modules.add_file(root);
+        modules.all.push(Module { file, ..Module::default() });
+        collect::file(&mut modules, 0, root)?;
+        Ok(modules)
+    }
+
+    pub(super) fn module(&mut self, module: usize) -> &mut Module {
+        &mut self.all[module]
+    }
+
+    pub(super) fn add_file(&mut self, path: &Path) -> usize {
+        self.files.push(path.to_owned());
+        self.files.len() - 1
+    }
+
+    /// Adds a child: in a file of its own, or in its parent's.
+    pub(super) fn add_child(&mut self, parent: usize, name: &str, file: Option<usize>) -> usize {
+        let file = file.unwrap_or(self.all[parent].file);
+        self.all.push(Module { file, parent: Some(parent), ..Module::default() });
+        let child = self.all.len() - 1;
+        self.all[parent].children.insert(name.to_owned(), child);
+        child
+    }
+
+    /// Arrows between files. A name that came through `pub use` counts as one of the file that defines it; a module's
+    /// name alone is no arrow, as what is used of the module is one.
+    pub(super) fn arrows(&self) -> BTreeMap<(usize, usize), Place> {
+        let mut arrows = BTreeMap::new();
+        for (at, module) in self.all.iter().enumerate() {
+            let imports = module.imports.iter().filter(|import| !import.is_offer);
+            for named in imports.map(|import| &import.target).chain(&module.paths) {
+                let Some(Meaning::Item(target)) = self.resolve(at, named) else { continue };
+                let (from, to) = (module.file, self.all[target].file);
+                if from != to {
+                    let path = named.segments.join("::");
+                    arrows.entry((from, to)).or_insert(Place { line: named.line, path });
+                }
+            }
+        }
+        arrows
+    }
+
+    fn resolve(&self, module: usize, named: &Named) -> Option<Meaning> {
+        self.follow(module, &named.segments, false, &mut HashSet::new())
+    }
+
+    /// Follows a path. `more` says that it goes on, as a module's does.
+    fn follow(
+        &self,
+        module: usize,
+        segments: &[String],
+        more: bool,
+        seen: &mut HashSet<Lookup>,
+    ) -> Option<Meaning> {
+        let mut at = module;
+        let mut is_inside = false;
+        for (position, segment) in segments.iter().enumerate() {
+            match segment.as_str() {
+                "crate" => at = 0,
+                "self" => {}
+                "super" => at = self.all[at].parent?,
+                "Self" => return None,
+                name => {
+                    let more = more || position + 1 < segments.len();
+                    match self.look_up(at, name, more, seen) {
+                        Some(Meaning::Module(next)) => at = next,
+                        Some(item) => return Some(item),
+                        // Defined by a macro there.
+                        None if is_inside => return Some(Meaning::Item(at)),
+                        // Of another crate, or a local name.
+                        None => return None,
+                    }
+                }
+            }
+            is_inside = true;
+        }
+        Some(Meaning::Module(at))
+    }
+
+    /// Finds a name in a module: of what can have something inside if there is more, else rather an item.
+    fn look_up(
+        &self,
+        module: usize,
+        name: &str,
+        more: bool,
+        seen: &mut HashSet<Lookup>,
+    ) -> Option<Meaning> {
+        if !seen.insert((module, name.to_owned(), more)) {
+            return None;
+        }
+        let Module { children, items, imports, .. } = &self.all[module];
+        let child = children.get(name).map(|&child| Meaning::Module(child));
+        let item = items.contains(name).then_some(Meaning::Item(module));
+        let own = if more { child.or(item) } else { item };
+        let imported = || {
+            let named = imports.iter().filter(|import| import.name.as_deref() == Some(name));
+            let targets = named.map(|import| &import.target.segments);
+            let mut meanings: Vec<Meaning> =
+                targets.filter_map(|target| self.follow(module, target, more, seen)).collect();
+            // A function and a module may come by one name.
+            meanings.sort_by_key(|meaning| matches!(meaning, Meaning::Module(_)) != more);
+            meanings.first().copied()
+        };
+        let found = own.or_else(imported).or(child);
+        found.or_else(|| self.look_up_in_globs(module, name, more, seen))
+    }
+
+    fn look_up_in_globs(
+        &self,
+        module: usize,
+        name: &str,
+        more: bool,
+        seen: &mut HashSet<Lookup>,
+    ) -> Option<Meaning> {
+        let globs = self.all[module].imports.iter().filter(|import| import.name.is_none());
+        let mut globs = globs.map(|import| &import.target.segments);
+        globs.find_map(|target| match self.follow(module, target, true, seen)? {
+            Meaning::Module(inner) => self.look_up(inner, name, more, seen),
+            // Of an enum, whose variants are known there.
+            Meaning::Item(_) => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The arrows of a crate of these files, as `from to`.
+    fn arrows(files: &[(&str, &str)]) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let modules = Modules::read(&folder.path().join("lib.rs")).unwrap();
+        let name = |file: usize| {
+            let file = modules.files[file].strip_prefix(folder.path()).unwrap();
+            file.with_extension("").display().to_string()
+        };
+        let mut arrows: Vec<String> = modules
+            .arrows()
+            .keys()
+            .map(|&(from, to)| format!("{} {}", name(from), name(to)))
+            .collect();
+        arrows.sort();
+        arrows
+    }
+
+    #[test]
+    fn a_name_counts_where_it_is_defined() {
+        let found = arrows(&[
+            ("lib.rs", "mod a; mod b; mod c; pub use b::Thing; pub use c::inner::deep as depth;"),
+            ("a.rs", "use crate::{Thing as Other, depth};"),
+            ("b.rs", "pub struct Thing; use std::a::Thing as Foreign;"),
+            ("c/mod.rs", "pub mod inner;"),
+            ("c/inner.rs", "pub fn deep() {}"),
+        ]);
+        assert_eq!(found, ["a b", "a c/inner"]);
+    }
+
+    #[test]
+    fn a_module_is_named_by_what_is_used_of_it() {
+        let found = arrows(&[
+            ("lib.rs", "mod a; mod b; mod c;"),
+            ("a.rs", "use crate::{b, c}; fn f() { b::go() }"),
+            ("b.rs", "pub fn go() {}"),
+            ("c.rs", "use super::*; pub fn go() { a::f() }"),
+        ]);
+        assert_eq!(found, ["a b", "c a"]);
+    }
+
+    #[test]
+    fn paths_in_macros_attributes_and_parts_of_files() {
+        let found = arrows(&[
+            ("lib.rs", "mod a; mod b; mod c; mod d; mod e;"),
+            ("a.rs", r#"fn f() { println!("{}", crate::b::go(1, [super::c::X])) }"#),
+            ("b.rs", r#"struct S { #[serde(with = "crate::d::times")] x: u8 }"#),
+            (
+                "c.rs",
+                "mod inner { use super::super::e::made; fn f() { super::own() } } fn own() {}",
+            ),
+            ("d.rs", "pub mod times {}"),
+            ("e.rs", "define! { made }"),
+        ]);
+        // A path to a module, as the attribute's, is none to an item.
+        assert_eq!(found, ["a b", "a c", "c e"]);
+    }
+
+    #[test]
+    fn tests_have_no_arrows() {
+        let found = arrows(&[
+            ("lib.rs", "mod a; #[cfg(test)] mod tests;"),
+            (
+                "a.rs",
+                "#[cfg(test)] use crate::b::X; #[cfg(test)] mod tests { use crate::X; } #[cfg(test)] fn f() { crate::go() }",
+            ),
+        ]);
+        assert!(found.is_empty(), "{found:?}");
+    }
+}
