@@ -165,18 +165,26 @@ impl Engine {
 
     /// Tells what there is.
     pub async fn info(&self) -> Result<EngineInfo> {
-        let store = self.0.store.clone();
         let limits = self.network().limits;
-        blocking(move || {
+        self.on_disk(move |store| {
             Ok(EngineInfo {
                 data_root: store.root().to_owned(),
                 driver: store.driver().to_string(),
-                driver_status: driver_status(&store)?,
+                driver_status: driver_status(store)?,
                 images: store.images()?.len(),
                 limits,
             })
         })
         .await
+    }
+
+    /// Runs work with the store on a thread that may block.
+    pub(crate) async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let store = self.0.store.clone();
+        blocking(move || work(&store)).await
     }
 
     pub(crate) fn network(&self) -> Network {
@@ -207,14 +215,12 @@ impl Engine {
 
     /// Starts an operation that may publish, and holds what it relies on.
     pub(crate) async fn lease(&self) -> Result<Arc<Lease>> {
-        let store = self.store().clone();
-        blocking(move || Ok(Arc::new(store.lease()?))).await
+        self.on_disk(|store| Ok(Arc::new(store.lease()?))).await
     }
 
     /// Starts what only reads, and works where nothing can be written.
     pub(crate) async fn reading_lease(&self) -> Result<Arc<Lease>> {
-        let store = self.store().clone();
-        blocking(move || Ok(Arc::new(store.reading_lease()?))).await
+        self.on_disk(|store| Ok(Arc::new(store.reading_lease()?))).await
     }
 
     /// Tells the watchers that something happened to a local image.
@@ -234,11 +240,10 @@ impl Engine {
         reference: String,
         repository: String,
     ) {
-        let store = self.store().clone();
         let asked = reference.clone();
-        let labels = blocking(move || {
+        let labels = self.on_disk(move |store| {
             let references = store.references()?;
-            let id = resolve::find(&store, &references, &asked)?.id;
+            let id = resolve::find(store, &references, &asked)?.id;
             let image = store.image(&id)?;
             Ok(image.and_then(|image| image.config.value().labels()).unwrap_or_default())
         });

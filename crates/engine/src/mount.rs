@@ -13,7 +13,6 @@ use spec::Platform;
 use store::{DriverKind, Mount, Store};
 
 use crate::cancel::CancelOnDrop;
-use crate::engine::blocking;
 use crate::error::DirectoryRefusal;
 use crate::unpack::{DataRoot, Work, image_for};
 use crate::{Engine, EngineError, Progress, Result};
@@ -34,17 +33,15 @@ impl Engine {
     pub async fn mount(&self, request: MountRequest, progress: Progress) -> Result<()> {
         let lease = self.reading_lease().await?;
         let (_cancel, cancelled) = CancelOnDrop::new();
-        let store = self.store().clone();
-        blocking(move || {
-            let image = image_for(&store, &lease, &request.name, request.platform.as_ref())?;
+        self.on_disk(move |store| {
+            let image = image_for(store, &lease, &request.name, request.platform.as_ref())?;
             let directory = open(&request.directory)?;
-            check_data_root(&store, &directory, &request.directory)?;
+            check_data_root(store, &directory, &request.directory)?;
             let rootfs = match store.driver() {
                 DriverKind::Overlay2 => None,
                 DriverKind::Packed => {
                     let rootfs = store.stage_directory(&lease)?;
-                    let work =
-                        Work { store: &store, image: &image, cancelled, progress: &progress };
+                    let work = Work { store, image: &image, cancelled, progress: &progress };
                     let opened = File::open(&rootfs).map_err(failed("open", &rootfs))?;
                     work.layers(opened.as_fd())?;
                     Some(rootfs)
@@ -57,14 +54,12 @@ impl Engine {
 
     /// Takes an image off a directory.
     pub async fn unmount(&self, directory: PathBuf) -> Result<()> {
-        let store = self.store().clone();
-        blocking(move || Ok(store.unmount(&real(&directory)?)?)).await
+        self.on_disk(move |store| Ok(store.unmount(&real(&directory)?)?)).await
     }
 
     /// Lists the mounted images, by their directories.
     pub async fn mounts(&self) -> Result<Vec<Mount>> {
-        let store = self.store().clone();
-        blocking(move || Ok(store.mounts()?)).await
+        self.on_disk(|store| Ok(store.mounts()?)).await
     }
 }
 

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use store::{CheckReport, DriverKind, Finding, Lease, Remedy, Store, Subject, Want};
 
 use crate::cancel::{CancelOnDrop, Cancelled};
-use crate::engine::blocking;
 use crate::progress::ProgressEvent;
 use crate::{Engine, Progress, Result};
 
@@ -108,8 +107,7 @@ impl Engine {
         lease: &Arc<Lease>,
         progress: &Progress,
     ) -> Result<CheckReport> {
-        let store = self.store().clone();
-        let mut report = blocking(move || Ok(store.check()?)).await?;
+        let mut report = self.on_disk(|store| Ok(store.check()?)).await?;
         if !deep {
             return Ok(report);
         }
@@ -125,27 +123,29 @@ impl Engine {
         };
         for (number, layer) in (1..).zip(layers) {
             tell(number, format!("layer {}", layer.chain_id.digest().short()));
-            let (store, lease) = (self.store().clone(), Arc::clone(lease));
+            let lease = Arc::clone(lease);
             let cancelled = cancelled.clone();
-            report = blocking(move || {
-                look_at_layer(&store, &lease, &layer, cancelled, &mut report)?;
-                Ok(report)
-            })
-            .await?;
+            report = self
+                .on_disk(move |store| {
+                    look_at_layer(store, &lease, &layer, cancelled, &mut report)?;
+                    Ok(report)
+                })
+                .await?;
         }
         let done = total - blobs.len();
         for (number, digest) in (done + 1..).zip(blobs) {
             tell(number, format!("blob {}", digest.short()));
-            let (store, lease) = (self.store().clone(), Arc::clone(lease));
-            report = blocking(move || {
-                lease.hold_blob(&digest)?;
-                if store.blob_is_damaged(&digest)? {
-                    let problem = "its content does not match its digest".to_owned();
-                    report.add_blob(&digest, problem);
-                }
-                Ok(report)
-            })
-            .await?;
+            let lease = Arc::clone(lease);
+            report = self
+                .on_disk(move |store| {
+                    lease.hold_blob(&digest)?;
+                    if store.blob_is_damaged(&digest)? {
+                        let problem = "its content does not match its digest".to_owned();
+                        report.add_blob(&digest, problem);
+                    }
+                    Ok(report)
+                })
+                .await?;
         }
         report.sort();
         Ok(report)
@@ -177,8 +177,7 @@ impl Engine {
             });
         }
         for _ in 0..ROUNDS {
-            let store = self.store().clone();
-            let left = blocking(move || Ok(store.check()?)).await?.findings;
+            let left = self.on_disk(|store| Ok(store.check()?)).await?.findings;
             let mut done = 0;
             let can_mend = |finding: &&Finding| {
                 finding.want().is_none() && (is_whole || !finding.removes_files())
@@ -194,8 +193,8 @@ impl Engine {
     }
 
     async fn mend(&self, finding: &Finding) -> Repair {
-        let (store, finding) = (self.store().clone(), finding.clone());
-        match blocking(move || Ok(store.mend(&finding)?)).await {
+        let finding = finding.clone();
+        match self.on_disk(move |store| Ok(store.mend(&finding)?)).await {
             Ok(true) => Repair::Done,
             Ok(false) => Repair::Failed("nothing can be done about it here".to_owned()),
             Err(error) => Repair::Failed(error.message()),

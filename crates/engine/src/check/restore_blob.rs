@@ -10,7 +10,6 @@ use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, Manifest, Repository}
 use store::{Lease, Store};
 
 use super::restore_layer::repositories;
-use crate::engine::blocking;
 use crate::transfer::Watcher;
 use crate::{Engine, EngineError, Progress, Result};
 
@@ -34,12 +33,13 @@ impl Engine {
         lease: &Arc<Lease>,
         progress: &Progress,
     ) -> Result<()> {
-        let (store, wanted, held) = (self.store().clone(), digest.clone(), Arc::clone(lease));
-        let origin = blocking(move || {
-            held.hold_blob(&wanted)?;
-            find(&store, &wanted)
-        })
-        .await?;
+        let (wanted, held) = (digest.clone(), Arc::clone(lease));
+        let origin = self
+            .on_disk(move |store| {
+                held.hold_blob(&wanted)?;
+                find(store, &wanted)
+            })
+            .await?;
         let mut failure = EngineError::Missing(
             "no registry is known that it came from; remove its image and load or pull it again"
                 .to_owned(),
@@ -64,8 +64,8 @@ impl Engine {
     async fn restore_document(&self, digest: &Digest, remote: &Remote) -> Result<()> {
         let fetched = remote.manifest(&Target::Digest(digest.clone())).await;
         let bytes = fetched.map_err(EngineError::Registry)?.bytes;
-        let (store, digest) = (self.store().clone(), digest.clone());
-        blocking(move || Ok(store.replace_blob(&digest, &bytes)?)).await
+        let digest = digest.clone();
+        self.on_disk(move |store| Ok(store.replace_blob(&digest, &bytes)?)).await
     }
 
     async fn download_again(
@@ -78,8 +78,8 @@ impl Engine {
         let watcher = Watcher::User { progress: progress.clone(), id: blob.digest.short() };
         let download = self.download(remote, blob, lease, watcher).await?;
         download.done().await?;
-        let (store, size) = (self.store().clone(), blob.size);
-        blocking(move || {
+        let size = blob.size;
+        self.on_disk(move |store| {
             let blob = download.handle();
             blob.verify(&blob.ingest().hash()?, size)?;
             // Somebody who pulled it meanwhile has published it.
@@ -104,8 +104,7 @@ impl Engine {
     }
 
     async fn documents_of(&self, id: &ImageId) -> Result<bool> {
-        let store = self.store().clone();
-        let references = blocking(move || Ok(store.references()?)).await?;
+        let references = self.on_disk(|store| Ok(store.references()?)).await?;
         for name in references.of_image(id) {
             let Some(digest) = name.digest() else { continue };
             let remote = self.reading(name.repository()).await?;
@@ -113,8 +112,8 @@ impl Engine {
             if documents.is_empty() {
                 continue;
             }
-            let (store, id) = (self.store().clone(), id.clone());
-            blocking(move || Ok(store.keep_manifests(&id, &documents)?)).await?;
+            let id = id.clone();
+            self.on_disk(move |store| Ok(store.keep_manifests(&id, &documents)?)).await?;
             return Ok(true);
         }
         Ok(false)

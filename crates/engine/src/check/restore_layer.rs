@@ -10,7 +10,6 @@ use spec::{
 };
 use store::{Commit, DriverKind, Lease, Store};
 
-use crate::engine::blocking;
 use crate::transfer::{LayerJob, PlannedLayer, Watcher, Watchers};
 use crate::{Engine, EngineError, Progress, Result};
 
@@ -36,15 +35,16 @@ impl Engine {
         lease: &Arc<Lease>,
         progress: &Progress,
     ) -> Result<()> {
-        let (store, chain_id, held) = (self.store().clone(), chain.clone(), Arc::clone(lease));
-        let mut lost = blocking(move || {
-            held.hold_layer(&chain_id)?;
-            find(&store, &chain_id)
-        })
-        .await?;
+        let (chain_id, held) = (chain.clone(), Arc::clone(lease));
+        let mut lost = self
+            .on_disk(move |store| {
+                held.hold_layer(&chain_id)?;
+                find(store, &chain_id)
+            })
+            .await?;
         if lost.descriptors.is_empty() && self.restore_documents(&lost.images).await {
-            let (store, chain_id) = (self.store().clone(), chain.clone());
-            lost = blocking(move || find(&store, &chain_id)).await?;
+            let chain_id = chain.clone();
+            lost = self.on_disk(move |store| find(store, &chain_id)).await?;
         }
         let mut failure = EngineError::Missing(
             "no registry is known that it came from; load or pull its image again".to_owned(),
@@ -79,13 +79,14 @@ impl Engine {
         lease: &Arc<Lease>,
         progress: &Progress,
     ) -> Result<(), Option<EngineError>> {
-        let (store, digest) = (self.store().clone(), planned.descriptor.digest.clone());
-        let kept = blocking(move || {
-            store.discard_blob_if_damaged(&digest)?;
-            Ok(store.blob(&digest)?.is_some())
-        })
-        .await
-        .map_err(Some)?;
+        let digest = planned.descriptor.digest.clone();
+        let kept = self
+            .on_disk(move |store| {
+                store.discard_blob_if_damaged(&digest)?;
+                Ok(store.blob(&digest)?.is_some())
+            })
+            .await
+            .map_err(Some)?;
         if !kept && remote.is_none() {
             return Err(None);
         }
@@ -103,8 +104,8 @@ impl Engine {
         let ready = job.run().await.map_err(Some)?;
         let Some((staged, record)) = ready.take_staged() else { return Err(None) };
         let blob = ready.take_blob();
-        let (store, lease) = (self.store().clone(), Arc::clone(lease));
-        blocking(move || {
+        let lease = Arc::clone(lease);
+        self.on_disk(move |store| {
             let mut commit = Commit { blobs: blob.into_iter().collect(), ..Commit::default() };
             let has_place = store.driver() == DriverKind::Overlay2
                 && matches!(store.layer(&planned.chain_id), Ok(Some(_)));
@@ -122,8 +123,8 @@ impl Engine {
 
     /// Puts the config of an image in the place of one that is damaged.
     pub(crate) async fn restore_config(&self, id: &ImageId) -> Result<()> {
-        let (store, image) = (self.store().clone(), id.clone());
-        let repositories = blocking(move || repositories(&store, &image)).await?;
+        let image = id.clone();
+        let repositories = self.on_disk(move |store| repositories(store, &image)).await?;
         let mut failure = EngineError::Missing(
             "no registry is known that it came from; load or pull the image again".to_owned(),
         );
@@ -142,8 +143,8 @@ impl Engine {
             };
             match fetched.await {
                 Ok(bytes) => {
-                    let (store, id) = (self.store().clone(), id.clone());
-                    return blocking(move || Ok(store.replace_config(&id, &bytes)?)).await;
+                    let id = id.clone();
+                    return self.on_disk(move |store| Ok(store.replace_config(&id, &bytes)?)).await;
                 }
                 Err(error) => failure = EngineError::Registry(error),
             }

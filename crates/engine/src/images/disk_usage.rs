@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use super::list::{ImageSummary, ListOptions};
-use crate::engine::blocking;
 use crate::{Engine, Result};
 
 /// What images take on the disk.
@@ -24,8 +23,7 @@ impl Engine {
     pub async fn disk_usage(&self) -> Result<DiskUsage> {
         let options = ListOptions { shared_size: true, ..ListOptions::default() };
         let images = self.list(options).await?;
-        let store = self.store().clone();
-        blocking(move || {
+        self.on_disk(move |store| {
             let sizes = store.described_sizes()?;
             let listed: HashSet<_> = images.iter().map(|summary| &summary.id).collect();
             let mut used = HashSet::new();

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use spec::{ChainId, ImageId, Platform};
-use store::Image;
+use store::{Image, References, Store};
 
-use crate::engine::blocking;
 use crate::{Engine, EngineError, Result, resolve};
 
 /// One step on the way to an image.
@@ -33,59 +32,62 @@ impl Engine {
         name: &str,
         platform: Option<Platform>,
     ) -> Result<Vec<HistoryStep>> {
-        let engine = self.clone();
         let name = name.to_owned();
-        blocking(move || {
-            let references = engine.store().references()?;
-            let image = resolve::image(engine.store(), &references, &name, platform.as_ref())?;
-            let mut steps = engine.steps(&image)?;
-            engine.name_steps(&image, &mut steps)?;
+        self.on_disk(move |store| {
+            let references = store.references()?;
+            let image = resolve::image(store, &references, &name, platform.as_ref())?;
+            let mut steps = steps(store, &image)?;
+            name_steps(store, &references, &image, &mut steps)?;
             Ok(steps)
         })
         .await
     }
+}
 
-    fn steps(&self, image: &Image) -> Result<Vec<HistoryStep>> {
-        let mut layers = image.layers.iter();
-        let mut steps = Vec::new();
-        for step in &image.config.value().history {
-            let size = if step.empty_layer {
-                0
-            } else {
-                self.step_size(layers.next().ok_or(EngineError::HistoryMismatch)?)?
-            };
-            let created = step.created.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
-            steps.push(HistoryStep {
-                id: None,
-                created: created.map_or(0, Timestamp::as_second),
-                created_by: step.created_by.clone().unwrap_or_default(),
-                tags: Vec::new(),
-                size,
-                comment: step.comment.clone().unwrap_or_default(),
-            });
-        }
-        steps.reverse();
-        Ok(steps)
+fn steps(store: &Store, image: &Image) -> Result<Vec<HistoryStep>> {
+    let mut layers = image.layers.iter();
+    let mut steps = Vec::new();
+    for step in &image.config.value().history {
+        let size = if step.empty_layer {
+            0
+        } else {
+            step_size(store, layers.next().ok_or(EngineError::HistoryMismatch)?)?
+        };
+        let created = step.created.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
+        steps.push(HistoryStep {
+            id: None,
+            created: created.map_or(0, Timestamp::as_second),
+            created_by: step.created_by.clone().unwrap_or_default(),
+            tags: Vec::new(),
+            size,
+            comment: step.comment.clone().unwrap_or_default(),
+        });
     }
+    steps.reverse();
+    Ok(steps)
+}
 
-    fn step_size(&self, layer: &ChainId) -> Result<u64> {
-        let missing = || EngineError::Missing(format!("layer {layer} does not exist"));
-        self.store().layer_size(layer)?.ok_or_else(missing)
-    }
+fn step_size(store: &Store, layer: &ChainId) -> Result<u64> {
+    let missing = || EngineError::Missing(format!("layer {layer} does not exist"));
+    store.layer_size(layer)?.ok_or_else(missing)
+}
 
-    /// Gives the last step the image's ID and the steps before it those of the images that it was built on, one each, as
-    /// dockerd does: every step of its classic builder made an image.
-    fn name_steps(&self, image: &Arc<Image>, steps: &mut [HistoryStep]) -> Result<()> {
-        let references = self.store().references()?;
-        let mut image = Arc::clone(image);
-        for step in steps {
-            let tags = references.of_image(&image.id).iter().filter(|name| name.digest().is_none());
-            step.tags = tags.map(spec::Reference::familiar).collect();
-            step.id = Some(image.id.clone());
-            let Some(parent) = self.store().parent(&image.id)? else { break };
-            let Some(parent) = self.store().image(&parent)? else { break };
-            image = parent;
-        }
-        Ok(())
+/// Gives the last step the image's ID and the steps before it those of the images that it was built on, one each, as
+/// dockerd does: every step of its classic builder made an image.
+fn name_steps(
+    store: &Store,
+    references: &References,
+    image: &Arc<Image>,
+    steps: &mut [HistoryStep],
+) -> Result<()> {
+    let mut image = Arc::clone(image);
+    for step in steps {
+        let tags = references.of_image(&image.id).iter().filter(|name| name.digest().is_none());
+        step.tags = tags.map(spec::Reference::familiar).collect();
+        step.id = Some(image.id.clone());
+        let Some(parent) = store.parent(&image.id)? else { break };
+        let Some(parent) = store.image(&parent)? else { break };
+        image = parent;
     }
+    Ok(())
 }

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use spec::{Descriptor, DiffId, ImageId, Platform};
-use store::GraphDriver;
+use store::{GraphDriver, Store};
 
-use crate::engine::blocking;
 use crate::{Engine, EngineError, Result, resolve};
 
 /// What is known of an image. Texts are as its config has them.
@@ -47,47 +46,45 @@ pub struct ImageDetails {
 impl Engine {
     /// Returns what is known of the image `name`, provided that it runs on `platform` if one is given.
     pub async fn inspect(&self, name: &str, platform: Option<Platform>) -> Result<ImageDetails> {
-        let engine = self.clone();
         let name = name.to_owned();
-        blocking(move || engine.details(&name, platform.as_ref())).await
+        self.on_disk(move |store| details(store, &name, platform.as_ref())).await
     }
+}
 
-    fn details(&self, name: &str, platform: Option<&Platform>) -> Result<ImageDetails> {
-        let store = self.store();
-        let references = store.references()?;
-        let image = resolve::image(store, &references, name, platform)?;
-        let (id, config) = (&image.id, image.config.value());
-        let (digests, tags): (Vec<_>, Vec<_>) =
-            references.of_image(id).iter().partition(|reference| reference.digest().is_some());
-        let mut size = 0_u64;
-        for chain_id in &image.layers {
-            let layer = store.layer(chain_id)?.ok_or_else(|| {
-                EngineError::Missing(format!("layer {chain_id} of image {id} does not exist"))
-            })?;
-            size = size.saturating_add(layer.size);
-        }
-        let last_comment = || config.history.last().and_then(|step| step.comment.clone());
-        let comment =
-            config.comment.clone().filter(|comment| !comment.is_empty()).or_else(last_comment);
-        Ok(ImageDetails {
-            repo_tags: tags.iter().map(|reference| reference.familiar()).collect(),
-            repo_digests: digests.iter().map(|reference| reference.familiar()).collect(),
-            parent: store.parent(id)?,
-            comment: comment.unwrap_or_default(),
-            created: config.created.clone(),
-            docker_version: config.docker_version.clone(),
-            author: config.author.clone(),
-            config: config.config.clone(),
-            platform: config.platform(),
-            size,
-            graph_driver: match image.layers.last() {
-                Some(top) => store.graph_driver(top)?,
-                None => GraphDriver { name: store.driver().to_string(), data: BTreeMap::new() },
-            },
-            layers: config.rootfs.diff_ids.clone(),
-            last_tag_time: store.last_updated(id)?.map(|time| time.to_string()),
-            manifests: store.manifests_of(id)?,
-            id: id.clone(),
-        })
+fn details(store: &Store, name: &str, platform: Option<&Platform>) -> Result<ImageDetails> {
+    let references = store.references()?;
+    let image = resolve::image(store, &references, name, platform)?;
+    let (id, config) = (&image.id, image.config.value());
+    let (digests, tags): (Vec<_>, Vec<_>) =
+        references.of_image(id).iter().partition(|reference| reference.digest().is_some());
+    let mut size = 0_u64;
+    for chain_id in &image.layers {
+        let layer = store.layer(chain_id)?.ok_or_else(|| {
+            EngineError::Missing(format!("layer {chain_id} of image {id} does not exist"))
+        })?;
+        size = size.saturating_add(layer.size);
     }
+    let last_comment = || config.history.last().and_then(|step| step.comment.clone());
+    let comment =
+        config.comment.clone().filter(|comment| !comment.is_empty()).or_else(last_comment);
+    Ok(ImageDetails {
+        repo_tags: tags.iter().map(|reference| reference.familiar()).collect(),
+        repo_digests: digests.iter().map(|reference| reference.familiar()).collect(),
+        parent: store.parent(id)?,
+        comment: comment.unwrap_or_default(),
+        created: config.created.clone(),
+        docker_version: config.docker_version.clone(),
+        author: config.author.clone(),
+        config: config.config.clone(),
+        platform: config.platform(),
+        size,
+        graph_driver: match image.layers.last() {
+            Some(top) => store.graph_driver(top)?,
+            None => GraphDriver { name: store.driver().to_string(), data: BTreeMap::new() },
+        },
+        layers: config.rootfs.diff_ids.clone(),
+        last_tag_time: store.last_updated(id)?.map(|time| time.to_string()),
+        manifests: store.manifests_of(id)?,
+        id: id.clone(),
+    })
 }

@@ -8,7 +8,6 @@ use spec::{ChainId, ImageId, Platform};
 use store::{Description, KeptManifest, References, Store};
 
 use super::pattern::Glob;
-use crate::engine::blocking;
 use crate::{Engine, EngineError, Result, resolve};
 
 /// What to list.
@@ -76,8 +75,7 @@ pub struct ManifestSummary {
 impl Engine {
     /// Lists images, the youngest first.
     pub async fn list(&self, options: ListOptions) -> Result<Vec<ImageSummary>> {
-        let store = self.store().clone();
-        blocking(move || Listing::open(&store)?.run(&options)).await
+        self.on_disk(move |store| Listing::open(store)?.run(&options)).await
     }
 }
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use spec::{ImageId, Platform, Reference};
 use store::{Store, StoreError};
 
-use crate::engine::blocking;
 use crate::{Engine, EngineError, Result, resolve};
 
 /// How to remove.
@@ -33,7 +32,7 @@ impl Engine {
     pub async fn remove(&self, name: &str, options: RemoveOptions) -> Result<Vec<Removed>> {
         let engine = self.clone();
         let name = name.to_owned();
-        blocking(move || engine.remove_now(&name, options)).await
+        self.on_disk(move |_| engine.remove_now(&name, options)).await
     }
 
     /// Does what [`Engine::remove`] does, on a thread that may block.

@@ -2,7 +2,6 @@
 
 use spec::{Reference, ReferenceError, Repository, Tag};
 
-use crate::engine::blocking;
 use crate::{Engine, EngineError, Result, resolve};
 
 impl Engine {
@@ -11,8 +10,7 @@ impl Engine {
         let target = parse_target(repository, tag)?;
         let engine = self.clone();
         let source = source.to_owned();
-        blocking(move || {
-            let store = engine.store();
+        self.on_disk(move |store| {
             let references = store.references()?;
             let found = resolve::find(store, &references, &source)?;
             store.update_references(|references| references.set(&target, &found.id))?;

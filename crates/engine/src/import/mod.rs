@@ -17,10 +17,9 @@ use futures_util::Stream;
 use futures_util::future::{Either, select};
 use registry::Download;
 use spec::{Digest, ImageId, Platform, Reference};
-use store::{Commit, NewImage};
+use store::{Commit, NewImage, Store};
 
 use crate::cancel::CancelOnDrop;
-use crate::engine::blocking;
 use crate::progress::ProgressEvent;
 use crate::{Engine, EngineError, Progress, Result, receive};
 
@@ -92,10 +91,10 @@ impl Engine {
         let place = self.0.receivers.enter().await;
         let lease = self.lease().await?;
         let (_cancel, cancelled) = CancelOnDrop::new();
-        let (store, reference, engine) = (self.store().clone(), request.reference, self.clone());
+        let (reference, engine) = (request.reference, self.clone());
         let (sender, input) = receive::pipe();
-        let work = move || {
-            let staged = layer::stage(&store, &lease, cancelled.guard(input));
+        let work = move |store: &Store| {
+            let staged = layer::stage(store, &lease, cancelled.guard(input));
             let staged = staged.map_err(|error| match (error, url) {
                 (EngineError::ImportLayer(source), Some(url)) => {
                     EngineError::ImportUrl { url, source }
@@ -112,7 +111,7 @@ impl Engine {
             engine.publish_import(&lease, commit, &id, reference.as_ref())?;
             Ok(id)
         };
-        let working = pin!(blocking(work));
+        let working = pin!(self.on_disk(work));
         let id = if let Some(download) = download {
             let mut pieces = layer::pieces(download, progress.clone());
             // Nobody wants what follows the archive.

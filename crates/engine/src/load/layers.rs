@@ -10,7 +10,6 @@ use store::{DriverKind, LayerRecord, NamedDeposit, SmallBlob, StagedLayer, Store
 use super::Load;
 use super::tree::StoredFile;
 use crate::cancel::CancelOnDrop;
-use crate::engine::blocking;
 use crate::space::{Coming, MAX_TAR_SIZE};
 use crate::{EngineError, LayerState, Result, space};
 
@@ -49,13 +48,14 @@ impl Load<'_> {
     pub(super) async fn layers(&self, layers: Vec<PlannedLayer>) -> Result<Vec<LoadedLayer>> {
         let needed: Vec<_> =
             layers.into_iter().filter(|layer| !layer.present || layer.keep).collect();
-        let (store, sizes) = (self.engine.store().clone(), sizes(&needed));
-        blocking(move || {
-            let coming: Vec<_> =
-                sizes.into_iter().map(|size| Coming { blob: None, size }).collect();
-            space::require(&store, &coming)
-        })
-        .await?;
+        let sizes = sizes(&needed);
+        self.engine
+            .on_disk(move |store| {
+                let coming: Vec<_> =
+                    sizes.into_iter().map(|size| Coming { blob: None, size }).collect();
+                space::require(store, &coming)
+            })
+            .await?;
         try_join_all(needed.into_iter().map(|layer| self.layer(layer))).await
     }
 
@@ -66,36 +66,41 @@ impl Load<'_> {
         let permit = Arc::clone(&self.engine.0.unpackers).acquire_owned().await;
         let _permit = permit.map_err(|error| EngineError::Internal(error.to_string()))?;
         let (_cancel, cancelled) = CancelOnDrop::new();
-        let (store, lease) = (self.engine.store().clone(), Arc::clone(&self.lease));
+        let lease = Arc::clone(&self.lease);
         let progress = self.layer_progress.clone();
-        let loaded = blocking(move || {
-            let source = cancelled.guard(file.open()?);
-            let keeps_blob = layer.keep || store.driver() == DriverKind::Packed;
-            if layer.present {
-                let options = StreamOptions { compression: None, digest: Some(Algorithm::Sha256) };
-                let unpacked =
-                    archive::inspect_compressed(source, &options, Some(MAX_TAR_SIZE), &|_| {})
-                        .map_err(|error| layer.failed(&store, error))?;
+        let loaded = self
+            .engine
+            .on_disk(move |store| {
+                let source = cancelled.guard(file.open()?);
+                let keeps_blob = layer.keep || store.driver() == DriverKind::Packed;
+                if layer.present {
+                    let options =
+                        StreamOptions { compression: None, digest: Some(Algorithm::Sha256) };
+                    let unpacked =
+                        archive::inspect_compressed(source, &options, Some(MAX_TAR_SIZE), &|_| {})
+                            .map_err(|error| layer.failed(store, error))?;
+                    layer.check(&unpacked)?;
+                    let blob = unpacked.digest.map(|digest| named(&file, digest));
+                    return Ok(LoadedLayer { staged: None, blob });
+                }
+                let staged = store.stage(&lease)?;
+                let (label, total) = (layer.diff_id.digest().short(), file.size());
+                let report =
+                    |current| progress.layer(&label, LayerState::Loading { current, total });
+                let needs_digest = keeps_blob || layer.expected.is_some();
+                let unpacked = unpack(store, &staged, source, &layer, needs_digest, &report)?;
                 layer.check(&unpacked)?;
-                let blob = unpacked.digest.map(|digest| named(&file, digest));
-                return Ok(LoadedLayer { staged: None, blob });
-            }
-            let staged = store.stage(&lease)?;
-            let (label, total) = (layer.diff_id.digest().short(), file.size());
-            let report = |current| progress.layer(&label, LayerState::Loading { current, total });
-            let needs_digest = keeps_blob || layer.expected.is_some();
-            let unpacked = unpack(&store, &staged, source, &layer, needs_digest, &report)?;
-            layer.check(&unpacked)?;
-            let record = LayerRecord {
-                diff_id: layer.diff_id.clone(),
-                parent: layer.parent.clone(),
-                size: unpacked.applied.size,
-                blob: unpacked.digest.clone().filter(|_| keeps_blob),
-            };
-            let blob = unpacked.digest.filter(|_| keeps_blob).map(|digest| named(&file, digest));
-            Ok(LoadedLayer { staged: Some((staged, record)), blob })
-        })
-        .await?;
+                let record = LayerRecord {
+                    diff_id: layer.diff_id.clone(),
+                    parent: layer.parent.clone(),
+                    size: unpacked.applied.size,
+                    blob: unpacked.digest.clone().filter(|_| keeps_blob),
+                };
+                let blob =
+                    unpacked.digest.filter(|_| keeps_blob).map(|digest| named(&file, digest));
+                Ok(LoadedLayer { staged: Some((staged, record)), blob })
+            })
+            .await?;
         self.engine.flush_soon();
         Ok(loaded)
     }

@@ -87,9 +87,9 @@ impl Engine {
         let lease = self.lease().await?;
         let place = self.0.receivers.enter().await;
         let (sender, input) = receive::pipe();
-        let (store, held) = (self.store().clone(), Arc::clone(&lease));
+        let held = Arc::clone(&lease);
         let (_cancel, cancelled) = CancelOnDrop::new();
-        let read = blocking(move || Tree::read(&store, &held, input, cancelled));
+        let read = self.on_disk(move |store| Tree::read(store, &held, input, cancelled));
         let (tree, ()) = tokio::join!(read, receive::pump(body, sender, place));
         let tree = tree?;
         let contents = Arc::new(blocking(move || Contents::read(tree)).await?);
@@ -143,8 +143,10 @@ impl Load<'_> {
     /// Reads an image's config and finds out what of it is here; `None` if it is not for the platform.
     async fn plan(&self, contents: &Arc<Contents>, listed: Listed) -> Result<Option<PlannedImage>> {
         let (contents, platform) = (Arc::clone(contents), self.platform.clone());
-        let (store, lease) = (self.engine.store().clone(), Arc::clone(&self.lease));
-        blocking(move || plan(&store, &lease, &contents, &listed, platform.as_ref())).await
+        let lease = Arc::clone(&self.lease);
+        self.engine
+            .on_disk(move |store| plan(store, &lease, &contents, &listed, platform.as_ref()))
+            .await
     }
 
     /// Unpacks what is missing of an image.
@@ -164,9 +166,9 @@ impl Load<'_> {
         });
         let names: Vec<(ImageId, Vec<Reference>)> = names.collect();
         let _turn = self.engine.0.publishing.lock().await;
-        let (store, lease) = (self.engine.store().clone(), Arc::clone(&self.lease));
-        let committed = blocking(move || {
-            let commits = commits(&store, images)?;
+        let lease = Arc::clone(&self.lease);
+        let committed = self.engine.on_disk(move |store| {
+            let commits = commits(store, images)?;
             Ok(store.commit_all(&lease, commits)?)
         });
         for ((id, names), committed) in names.into_iter().zip(committed.await?) {
@@ -191,23 +193,23 @@ impl Load<'_> {
 
     /// Notes which images were built from others of the same archive.
     async fn set_parents(&self, images: Vec<(ImageId, Option<ImageId>)>) -> Result<()> {
-        let store = self.engine.store().clone();
-        blocking(move || {
-            let loaded: HashSet<&ImageId> = images.iter().map(|(id, _)| id).collect();
-            for (id, parent) in &images {
-                let Some(parent) = parent else { continue };
-                if parent == id || !loaded.contains(parent) {
-                    continue;
+        self.engine
+            .on_disk(move |store| {
+                let loaded: HashSet<&ImageId> = images.iter().map(|(id, _)| id).collect();
+                for (id, parent) in &images {
+                    let Some(parent) = parent else { continue };
+                    if parent == id || !loaded.contains(parent) {
+                        continue;
+                    }
+                    if !is_parent(store, id, parent)? {
+                        let message = format!("image {parent} is not a valid parent for {id}");
+                        return Err(EngineError::BadArchive(message));
+                    }
+                    store.set_parent(id, parent)?;
                 }
-                if !is_parent(&store, id, parent)? {
-                    let message = format!("image {parent} is not a valid parent for {id}");
-                    return Err(EngineError::BadArchive(message));
-                }
-                store.set_parent(id, parent)?;
-            }
-            Ok(())
-        })
-        .await
+                Ok(())
+            })
+            .await
     }
 }
 

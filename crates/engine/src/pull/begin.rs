@@ -54,8 +54,8 @@ impl Pull {
         let manifest = resolved.manifest.value();
         let id = ImageId::new(manifest.config.digest.clone());
         self.hold_image(&id).await?;
-        let (store, wanted) = (self.engine.store().clone(), id.clone());
-        let local = blocking(move || Ok(store.image(&wanted)?)).await?;
+        let wanted = id.clone();
+        let local = self.engine.on_disk(move |store| Ok(store.image(&wanted)?)).await?;
         let (ahead, cell, bytes) = if let Some(image) = local {
             (Vec::new(), None, image.config.bytes().clone())
         } else {
@@ -78,7 +78,7 @@ impl Pull {
 
     async fn hold_image(&self, id: &ImageId) -> Result<()> {
         let (lease, id) = (Arc::clone(&self.lease), id.clone());
-        blocking(move || Ok(lease.hold_image(&id)?)).await
+        self.engine.on_disk(move |_| Ok(lease.hold_image(&id)?)).await
     }
 
     /// Fetches a config, once for all who want it at a time. The client compares the digest.
@@ -112,45 +112,46 @@ impl Pull {
             return Err(EngineError::UnsupportedMediaType(other.media_type.clone()));
         }
         self.engine.store().check_depth(layers.len()).map_err(EngineError::RegisterLayer)?;
-        let (store, lease) = (self.engine.store().clone(), Arc::clone(&self.lease));
-        blocking(move || {
-            let mut absent: Vec<Descriptor> = Vec::new();
-            let mut parent: Option<ChainId> = None;
-            let mut present = true;
-            for layer in layers {
-                lease.hold_blob(&layer.digest)?;
-                if present {
-                    let chain = store
-                        .diff_id_of(&layer.digest)?
-                        .map(|diff_id| ChainId::extend(parent.as_ref(), &diff_id));
-                    if let Some(chain) = &chain {
-                        lease.hold_layer(chain)?;
+        let lease = Arc::clone(&self.lease);
+        self.engine
+            .on_disk(move |store| {
+                let mut absent: Vec<Descriptor> = Vec::new();
+                let mut parent: Option<ChainId> = None;
+                let mut present = true;
+                for layer in layers {
+                    lease.hold_blob(&layer.digest)?;
+                    if present {
+                        let chain = store
+                            .diff_id_of(&layer.digest)?
+                            .map(|diff_id| ChainId::extend(parent.as_ref(), &diff_id));
+                        if let Some(chain) = &chain {
+                            lease.hold_layer(chain)?;
+                        }
+                        present = match &chain {
+                            Some(chain) => store.whole_layer(chain)?.is_some(),
+                            None => false,
+                        };
+                        parent = chain;
                     }
-                    present = match &chain {
-                        Some(chain) => store.whole_layer(chain)?.is_some(),
-                        None => false,
-                    };
-                    parent = chain;
+                    let known = absent.iter().any(|other| other.digest == layer.digest);
+                    let wanted = !present && !known && layer.urls.is_empty();
+                    if wanted && store.blob(&layer.digest)?.is_none() {
+                        absent.push(layer);
+                    }
                 }
-                let known = absent.iter().any(|other| other.digest == layer.digest);
-                let wanted = !present && !known && layer.urls.is_empty();
-                if wanted && store.blob(&layer.digest)?.is_none() {
-                    absent.push(layer);
+                // Before the first byte. Some may be here under a blob that was never seen: where all of them have no room, the plan,
+                // which knows, decides.
+                let coming: Vec<_> = absent
+                    .iter()
+                    .map(|layer| Coming { blob: Some(&layer.digest), size: layer.size })
+                    .collect();
+                match space::require(store, &coming) {
+                    Ok(()) => Ok(absent),
+                    Err(EngineError::Store(StoreError::TooFull { .. })) => Ok(Vec::new()),
+                    Err(error) => Err(error),
                 }
-            }
-            // Before the first byte. Some may be here under a blob that was never seen: where all of them have no room, the plan,
-            // which knows, decides.
-            let coming: Vec<_> = absent
-                .iter()
-                .map(|layer| Coming { blob: Some(&layer.digest), size: layer.size })
-                .collect();
-            match space::require(&store, &coming) {
-                Ok(()) => Ok(absent),
-                Err(EngineError::Store(StoreError::TooFull { .. })) => Ok(Vec::new()),
-                Err(error) => Err(error),
-            }
-        })
-        .await
+            })
+            .await
     }
 
     /// Ends downloads that nobody needs, and throws away what they brought, unless somebody else has joined them.

@@ -12,7 +12,6 @@ use spec::{
 use store::SmallBlob;
 
 use super::{Pull, refused};
-use crate::engine::blocking;
 use crate::progress::ProgressEvent;
 use crate::{EngineError, Progress, Result, resolve};
 
@@ -144,23 +143,25 @@ impl Pull {
 
     /// Returns a manifest that is kept here; what is damaged is dropped, to be fetched again.
     async fn local_document(&self, digest: &Digest) -> Result<Option<Bytes>> {
-        let (store, lease, digest) =
-            (self.engine.store().clone(), Arc::clone(&self.lease), digest.clone());
-        blocking(move || {
-            lease.hold_blob(&digest)?;
-            let small = store.blob(&digest)?.is_some_and(|blob| blob.size <= MAX_MANIFEST_SIZE);
-            if !small {
-                return Ok(None);
-            }
-            let bytes = match store.read_blob(&digest, MAX_MANIFEST_SIZE) {
-                Ok(bytes) => bytes,
-                Err(error) if !store.discard_blob_if_damaged(&digest)? => return Err(error.into()),
-                Err(_) => None,
-            };
-            // A user may ask for the digest of a config or a layer: what the registry says of it is the answer.
-            Ok(bytes.filter(|bytes| Manifest::parse(None, bytes).is_ok()))
-        })
-        .await
+        let (lease, digest) = (Arc::clone(&self.lease), digest.clone());
+        self.engine
+            .on_disk(move |store| {
+                lease.hold_blob(&digest)?;
+                let small = store.blob(&digest)?.is_some_and(|blob| blob.size <= MAX_MANIFEST_SIZE);
+                if !small {
+                    return Ok(None);
+                }
+                let bytes = match store.read_blob(&digest, MAX_MANIFEST_SIZE) {
+                    Ok(bytes) => bytes,
+                    Err(error) if !store.discard_blob_if_damaged(&digest)? => {
+                        return Err(error.into());
+                    }
+                    Err(_) => None,
+                };
+                // A user may ask for the digest of a config or a layer: what the registry says of it is the answer.
+                Ok(bytes.filter(|bytes| Manifest::parse(None, bytes).is_ok()))
+            })
+            .await
     }
 
     /// Chooses the entry that suits the platform best; of equals the first.

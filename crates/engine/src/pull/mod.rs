@@ -14,7 +14,6 @@ use registry::{Access, Caller, Credentials, RegistryError, Remote};
 use spec::{Digest, ImageConfig, ImageId, Platform, Reference};
 use store::{Commit, DriverKind, Lease, NewImage, SmallBlob};
 
-use crate::engine::blocking;
 use crate::progress::ProgressEvent;
 use crate::transfer::{Download, PlannedLayer};
 use crate::{Engine, EngineError, LayerState, Progress, Result, resolve};
@@ -146,10 +145,10 @@ impl Pull {
         config: &ImageConfig,
         id: &ImageId,
     ) -> Result<Plan> {
-        let (store, lease) = (self.engine.store().clone(), Arc::clone(&self.lease));
+        let lease = Arc::clone(&self.lease);
         let (manifest, diff_ids, id) =
             (manifest.clone(), config.rootfs.diff_ids.clone(), id.clone());
-        blocking(move || Plan::make(&store, &lease, &id, &manifest, &diff_ids)).await
+        self.engine.on_disk(move |store| Plan::make(store, &lease, &id, &manifest, &diff_ids)).await
     }
 
     /// Runs the jobs of all layers that are not here, and waits for them.
@@ -166,8 +165,10 @@ impl Pull {
                 if layer.present { LayerState::AlreadyExists } else { LayerState::PullingFsLayer };
             self.progress.layer(&layer.label(), state);
         }
-        let (store, layers) = (self.engine.store().clone(), plan.layers.clone());
-        if let Err(error) = blocking(move || plan::require_room(&store, &layers)).await {
+        let layers = plan.layers.clone();
+        if let Err(error) =
+            self.engine.on_disk(move |store| plan::require_room(store, &layers)).await
+        {
             self.give_up(ahead).await;
             return Err(error);
         }
@@ -188,9 +189,8 @@ impl Pull {
     ) -> Result<bool> {
         // Two pulls of this process may have staged the same layers: one publishes them, the other then finds them.
         let _turn = self.engine.0.publishing.lock().await;
-        let (store, lease, reference) =
-            (self.engine.store().clone(), Arc::clone(&self.lease), resolve::by_digest(reference));
-        blocking(move || {
+        let (lease, reference) = (Arc::clone(&self.lease), resolve::by_digest(reference));
+        self.engine.on_disk(move |store| {
             let references = store.references()?;
             let newer = references.get(&reference).as_ref() != Some(&image.id);
             let mut commit = Commit::default();

@@ -8,12 +8,11 @@ use std::sync::Arc;
 use archive::{GzipEncoder, LAYER_LEVEL};
 use registry::{Mounted, Presence, UploadSession};
 use spec::{Descriptor, DiffId, Digest, MediaType};
-use store::{Source, Spool};
+use store::{Lease, Source, Spool, Store};
 
 use super::manifest::LayerToPush;
 use super::upload::{Content, Upload, cancel};
 use super::{Push, refused};
-use crate::engine::blocking;
 use crate::transfer::{Watcher, Watchers};
 use crate::{EngineError, LayerState, Result, space};
 
@@ -82,8 +81,10 @@ impl Job {
             Mount::Nothing => None,
         };
         if let Some(known) = &self.layer.known {
-            let (store, digest) = (self.push.engine.store().clone(), known.digest.clone());
-            if let Some(blob) = blocking(move || Ok(store.blob(&digest)?)).await? {
+            let digest = known.digest.clone();
+            if let Some(blob) =
+                self.push.engine.on_disk(move |store| Ok(store.blob(&digest)?)).await?
+            {
                 let error = match self.upload(session.take(), known, blob.path).await {
                     Ok(()) => {
                         self.watchers.report(LayerState::Pushed);
@@ -92,8 +93,13 @@ impl Job {
                     Err(error) => error,
                 };
                 // If the fault is on our disk, the layer can be made anew.
-                let (store, digest) = (self.push.engine.store().clone(), known.digest.clone());
-                if !blocking(move || Ok(store.discard_blob_if_damaged(&digest)?)).await? {
+                let digest = known.digest.clone();
+                if !self
+                    .push
+                    .engine
+                    .on_disk(move |store| Ok(store.discard_blob_if_damaged(&digest)?))
+                    .await?
+                {
                     return Err(error);
                 }
                 tracing::warn!(%error, blob = %known.digest, "a kept blob is damaged");
@@ -132,8 +138,8 @@ impl Job {
     /// Returns where the layer is known to be at this registry, the most promising place first: those noted with the same
     /// credentials, then those whose path begins like the target's, then the youngest.
     async fn sources(&self) -> Result<Vec<Source>> {
-        let (store, diff_id) = (self.push.engine.store().clone(), self.layer.diff_id.clone());
-        let noted = blocking(move || Ok(store.sources_of(&diff_id)?)).await?;
+        let diff_id = self.layer.diff_id.clone();
+        let noted = self.push.engine.on_disk(move |store| Ok(store.sources_of(&diff_id)?)).await?;
         let target = &self.push.request.repository;
         let mut sources: Vec<Source> = noted
             .into_iter()
@@ -204,44 +210,45 @@ impl Job {
         Ok(None)
     }
 
-    /// Rebuilds the layer's tar and compresses it, on all cores, into a file.
+    /// Makes the layer's blob anew.
     async fn make_blob(&self) -> Result<(Descriptor, Spool)> {
-        let (store, lease) = (self.push.engine.store().clone(), Arc::clone(&self.push.lease));
-        let layer = self.layer.clone();
-        blocking(move || {
-            let missing = || {
-                let (diff_id, what) =
-                    (&layer.diff_id, "its blob is not kept and its files are not unpacked");
-                EngineError::Missing(format!("layer {diff_id} cannot be made: {what}"))
-            };
-            let kept = store.layer(&layer.chain_id)?.and_then(|layer| layer.blob);
-            let spool = store.spool(&lease)?;
-            let digest = layer.diff_id.digest();
-            let failed = |error| space::layer_failed("compress", digest, store.root(), error);
-            let threads = std::thread::available_parallelism().map_or(1, usize::from);
-            let io_failed = |source| failed(archive::ArchiveError::SplitWrite(source));
-            let mut encoder = GzipEncoder::new(spool, LAYER_LEVEL, threads).map_err(io_failed)?;
-            let rebuilt = if let Some(digest) = kept {
-                let blob = store.blob(&digest)?.ok_or_else(missing)?;
-                let open = |source| EngineError::Open { path: blob.path.clone(), source };
-                let file = File::open(&blob.path).map_err(open)?;
-                archive::decompress(file, &mut encoder).map_err(failed)?
-            } else {
-                let root = store.layer_path(&layer.chain_id)?.ok_or_else(missing)?;
-                let tar_split = store.tar_split(&layer.chain_id)?.ok_or_else(missing)?;
-                archive::rebuild(tar_split, &root, &mut encoder).map_err(failed)?
-            };
-            let spool = encoder.finish().map_err(io_failed)?;
-            if rebuilt != layer.diff_id {
-                let digest = layer.diff_id.digest().clone();
-                let detail = format!("the layer's directory gives {rebuilt}");
-                return Err(EngineError::LayerVerification { digest, detail });
-            }
-            let (digest, size) = spool.identity();
-            Ok((Descriptor::new(MediaType::DockerLayerGzip, digest, size), spool))
-        })
-        .await
+        let (lease, layer) = (Arc::clone(&self.push.lease), self.layer.clone());
+        self.push.engine.on_disk(move |store| make_blob(store, &lease, &layer)).await
     }
+}
+
+/// Rebuilds a layer's tar and compresses it, on all cores, into a file. Blocking.
+fn make_blob(store: &Store, lease: &Lease, layer: &LayerToPush) -> Result<(Descriptor, Spool)> {
+    let missing = || {
+        let (diff_id, what) =
+            (&layer.diff_id, "its blob is not kept and its files are not unpacked");
+        EngineError::Missing(format!("layer {diff_id} cannot be made: {what}"))
+    };
+    let kept = store.layer(&layer.chain_id)?.and_then(|layer| layer.blob);
+    let spool = store.spool(lease)?;
+    let digest = layer.diff_id.digest();
+    let failed = |error| space::layer_failed("compress", digest, store.root(), error);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let io_failed = |source| failed(archive::ArchiveError::SplitWrite(source));
+    let mut encoder = GzipEncoder::new(spool, LAYER_LEVEL, threads).map_err(io_failed)?;
+    let rebuilt = if let Some(digest) = kept {
+        let blob = store.blob(&digest)?.ok_or_else(missing)?;
+        let open = |source| EngineError::Open { path: blob.path.clone(), source };
+        let file = File::open(&blob.path).map_err(open)?;
+        archive::decompress(file, &mut encoder).map_err(failed)?
+    } else {
+        let root = store.layer_path(&layer.chain_id)?.ok_or_else(missing)?;
+        let tar_split = store.tar_split(&layer.chain_id)?.ok_or_else(missing)?;
+        archive::rebuild(tar_split, &root, &mut encoder).map_err(failed)?
+    };
+    let spool = encoder.finish().map_err(io_failed)?;
+    if rebuilt != layer.diff_id {
+        let digest = layer.diff_id.digest().clone();
+        let detail = format!("the layer's directory gives {rebuilt}");
+        return Err(EngineError::LayerVerification { digest, detail });
+    }
+    let (digest, size) = spool.identity();
+    Ok((Descriptor::new(MediaType::DockerLayerGzip, digest, size), spool))
 }
 
 enum Mount {

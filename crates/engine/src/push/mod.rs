@@ -15,7 +15,6 @@ use registry::{Access, Caller, Credentials, RegistryError, Remote, Target};
 use spec::{Descriptor, ImageId, Platform, Reference, Repository, Tag};
 use store::{Commit, HmacKey, Image, Lease, NewImage, SmallBlob, Source};
 
-use crate::engine::blocking;
 use crate::progress::ProgressEvent;
 use crate::{Engine, EngineError, LayerState, Progress, Result, resolve};
 use layer::PushedLayer;
@@ -71,8 +70,8 @@ impl Engine {
     }
 
     async fn associations(&self, repository: &Repository) -> Result<Vec<(Reference, ImageId)>> {
-        let (store, repository) = (self.store().clone(), repository.clone());
-        blocking(move || {
+        let repository = repository.clone();
+        self.on_disk(move |store| {
             let references = store.references()?.by_name(&repository);
             if references.is_empty() {
                 return Err(EngineError::NoLocalRepository(repository.familiar()));
@@ -153,23 +152,24 @@ impl Push {
 
     /// Gathers what is known of an image, and holds it against removal meanwhile.
     async fn origin(&self, id: &ImageId) -> Result<Origin> {
-        let (store, lease, id) = (self.engine.store().clone(), Arc::clone(&self.lease), id.clone());
+        let (lease, id) = (Arc::clone(&self.lease), id.clone());
         let wanted = self.request.platform.clone();
-        blocking(move || {
-            lease.hold_image(&id)?;
-            let image: Arc<Image> =
-                store.image(&id)?.ok_or_else(|| EngineError::NoSuchImage(id.to_string()))?;
-            let actual = image.config.value().platform();
-            if let Some(wanted) = wanted
-                && !resolve::platform_matches(&wanted, &actual)
-            {
-                let reference = id.to_string();
-                let (actual, wanted) = (actual.to_string(), wanted.to_string());
-                return Err(EngineError::PlatformMismatch { reference, actual, wanted });
-            }
-            Origin::gather(&store, &lease, image)
-        })
-        .await
+        self.engine
+            .on_disk(move |store| {
+                lease.hold_image(&id)?;
+                let image: Arc<Image> =
+                    store.image(&id)?.ok_or_else(|| EngineError::NoSuchImage(id.to_string()))?;
+                let actual = image.config.value().platform();
+                if let Some(wanted) = wanted
+                    && !resolve::platform_matches(&wanted, &actual)
+                {
+                    let reference = id.to_string();
+                    let (actual, wanted) = (actual.to_string(), wanted.to_string());
+                    return Err(EngineError::PlatformMismatch { reference, actual, wanted });
+                }
+                Origin::gather(store, &lease, image)
+            })
+            .await
     }
 
     /// Says whether a layer is left to the URLs that its manifest gives.
@@ -193,42 +193,43 @@ impl Push {
         image: &Arc<Image>,
         layers: Vec<PushedLayer>,
     ) -> Result<()> {
-        let (store, lease) = (self.engine.store().clone(), Arc::clone(&self.lease));
+        let lease = Arc::clone(&self.lease);
         let (image, id) = (Arc::clone(image), image.id.clone());
         let (repository, key) = (self.request.repository.clone(), self.key.clone());
         let takes_foreign_layers = self.takes_foreign_layers;
-        blocking(move || {
-            let leaves = |layer: &Descriptor| !takes_foreign_layers && !layer.urls.is_empty();
-            let source = |layer: PushedLayer| {
-                let digest = layer.descriptor.digest;
-                let hmac = key.sign(&digest, &repository);
-                (layer.diff_id, Source { digest, repository: repository.clone(), hmac })
-            };
-            // What was left to its own URLs is not at the registry.
-            let layers = layers.into_iter().filter(|layer| !leaves(&layer.descriptor));
-            let manifests = vec![document.descriptor()];
-            let mut commit = Commit {
-                small_blobs: vec![SmallBlob {
-                    digest: document.digest.clone(),
-                    bytes: document.bytes,
-                }],
-                sources: layers.map(source).collect(),
-                image: Some(NewImage {
-                    id: id.clone(),
-                    config: image.config.bytes().clone(),
-                    manifests,
-                }),
-                ..Commit::default()
-            };
-            let reference = Reference::new(repository.clone(), None, Some(document.digest));
-            // A digest that names another image already stays with it, as in dockerd.
-            if store.references()?.get(&reference).is_none() {
-                commit.references.push((reference, id));
-            }
-            store.commit(&lease, commit)?;
-            Ok(())
-        })
-        .await
+        self.engine
+            .on_disk(move |store| {
+                let leaves = |layer: &Descriptor| !takes_foreign_layers && !layer.urls.is_empty();
+                let source = |layer: PushedLayer| {
+                    let digest = layer.descriptor.digest;
+                    let hmac = key.sign(&digest, &repository);
+                    (layer.diff_id, Source { digest, repository: repository.clone(), hmac })
+                };
+                // What was left to its own URLs is not at the registry.
+                let layers = layers.into_iter().filter(|layer| !leaves(&layer.descriptor));
+                let manifests = vec![document.descriptor()];
+                let mut commit = Commit {
+                    small_blobs: vec![SmallBlob {
+                        digest: document.digest.clone(),
+                        bytes: document.bytes,
+                    }],
+                    sources: layers.map(source).collect(),
+                    image: Some(NewImage {
+                        id: id.clone(),
+                        config: image.config.bytes().clone(),
+                        manifests,
+                    }),
+                    ..Commit::default()
+                };
+                let reference = Reference::new(repository.clone(), None, Some(document.digest));
+                // A digest that names another image already stays with it, as in dockerd.
+                if store.references()?.get(&reference).is_none() {
+                    commit.references.push((reference, id));
+                }
+                store.commit(&lease, commit)?;
+                Ok(())
+            })
+            .await
     }
 }
 

@@ -11,7 +11,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, stream};
 use registry::{Recovery, RegistryError, UploadSession};
 use spec::Descriptor;
-use store::{StoreError, UploadNote};
+use store::UploadNote;
 
 use super::{Push, refused};
 use crate::engine::blocking;
@@ -112,9 +112,10 @@ impl Upload<'_> {
         if !self.is_kept() {
             return None;
         }
-        let store = self.push.engine.store().clone();
         let (repository, digest) = (self.push.request.repository.clone(), self.blob.digest.clone());
-        noted(move || store.take_upload(&repository, &digest)).await?
+        let taken =
+            self.push.engine.on_disk(move |store| Ok(store.take_upload(&repository, &digest)?));
+        logged(taken.await)?
     }
 
     /// Returns the upload that a process before this one has begun, if the registry still has it.
@@ -198,32 +199,26 @@ async fn remember(note: &mut Option<UploadNote>, current: &UploadSession) {
     if let Some(mut held) = note.take() {
         let place = current.location().to_owned();
         // What could not be written stays taken all the same.
-        *note = noted(move || {
+        let kept = blocking(move || {
             if let Err(error) = held.remember(&place) {
                 tracing::debug!(%error, "an upload is not noted");
             }
             Ok(held)
-        })
-        .await;
+        });
+        *note = logged(kept.await);
     }
 }
 
 /// Forgets the note of an upload that is over.
 async fn forget(note: Option<UploadNote>) {
     if let Some(note) = note {
-        noted(move || note.forget()).await;
+        logged(blocking(move || Ok(note.forget()?)).await);
     }
 }
 
-/// Reads or writes a note in the store.
-async fn noted<T: Send + 'static>(
-    work: impl FnOnce() -> std::result::Result<T, StoreError> + Send + 'static,
-) -> Option<T> {
-    let done = blocking(move || Ok(work()?)).await;
-    if let Err(error) = &done {
-        tracing::debug!(%error, "no note of an upload");
-    }
-    done.ok()
+/// Logs why a note cannot be read or written: a push does without.
+fn logged<T>(done: Result<T>) -> Option<T> {
+    done.inspect_err(|error| tracing::debug!(%error, "no note of an upload")).ok()
 }
 
 /// Reads a part of a file of `size` bytes, in pieces, on blocking threads, and reports how far it is.

@@ -23,7 +23,6 @@ use spec::Platform;
 use store::Lease;
 use tokio::sync::mpsc::Receiver;
 
-use crate::engine::blocking;
 use crate::{Engine, EngineError, Result};
 use plan::Plan;
 use write::Piece;
@@ -49,11 +48,11 @@ impl Engine {
     /// Prepares an archive of images: what can be known to be wrong is known when this returns.
     pub async fn save(&self, request: SaveRequest) -> Result<SavedImages> {
         let lease = self.reading_lease().await?;
-        let (store, held) = (self.store().clone(), Arc::clone(&lease));
-        let plan = blocking(move || {
+        let held = Arc::clone(&lease);
+        let plan = self.on_disk(move |store| {
             let platform = request.platform.as_ref();
-            let selection = select::select(&store, &held, &request.names, platform)?;
-            Plan::make(&store, &held, &selection)
+            let selection = select::select(store, &held, &request.names, platform)?;
+            Plan::make(store, &held, &selection)
         });
         Ok(SavedImages { engine: self.clone(), plan: plan.await?, lease })
     }

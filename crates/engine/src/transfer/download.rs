@@ -42,9 +42,10 @@ impl Engine {
         let (engine, remote, lease) = (self.clone(), remote.clone(), Arc::clone(lease));
         let wanted = descriptor.clone();
         let prepare = |watchers: Arc<Watchers>| async move {
-            let (store, descriptor) = (engine.store().clone(), wanted.clone());
-            let ingest =
-                blocking(move || Ok(store.ingest(&lease, &wanted.digest, wanted.size)?)).await?;
+            let descriptor = wanted.clone();
+            let ingest = engine
+                .on_disk(move |store| Ok(store.ingest(&lease, &wanted.digest, wanted.size)?))
+                .await?;
             let sources = Sources::default();
             let job = Job { engine, remote, descriptor, ingest: ingest.clone(), watchers, sources };
             let sources = Arc::clone(&job.sources);

@@ -51,8 +51,8 @@ impl LayerJob {
     }
 
     async fn attempt(&self) -> Result<Arc<ReadyLayer>> {
-        let (store, digest) = (self.engine.store().clone(), self.planned.descriptor.digest.clone());
-        let kept = blocking(move || Ok(store.blob(&digest)?)).await?;
+        let digest = self.planned.descriptor.digest.clone();
+        let kept = self.engine.on_disk(move |store| Ok(store.blob(&digest)?)).await?;
         match kept {
             Some(blob) => {
                 self.watchers.report(LayerState::DownloadComplete);
@@ -79,9 +79,11 @@ impl LayerJob {
             Ok(staged) => Ok(ReadyLayer::new(Arc::clone(&self.lease), staged, None)),
             Err(error) => {
                 // Damaged on our disk: the next attempt fetches it again.
-                let (store, digest) =
-                    (self.engine.store().clone(), self.planned.descriptor.digest.clone());
-                let damaged = blocking(move || Ok(store.discard_blob_if_damaged(&digest)?)).await?;
+                let digest = self.planned.descriptor.digest.clone();
+                let damaged = self
+                    .engine
+                    .on_disk(move |store| Ok(store.discard_blob_if_damaged(&digest)?))
+                    .await?;
                 Err(if damaged { self.planned.mismatch(&error.message()) } else { error })
             }
         }
@@ -122,21 +124,22 @@ impl LayerJob {
         let permit = Arc::clone(&self.engine.0.unpackers).acquire_owned().await;
         let _permit = permit.map_err(|error| EngineError::Internal(error.to_string()))?;
         let (_cancel, cancelled) = CancelOnDrop::new();
-        let (store, lease) = (self.engine.store().clone(), Arc::clone(&self.lease));
+        let lease = Arc::clone(&self.lease);
         let (planned, watchers) = (self.planned.clone(), Arc::clone(&self.watchers));
-        blocking(move || {
-            let source = cancelled.guard(open()?);
-            let staged = store.stage(&lease)?;
-            let total = planned.descriptor.size;
-            let progress = |current| watchers.report(LayerState::Extracting { current, total });
-            let unpacked = unpack_into(&store, &staged, source, &planned, &progress)?;
-            if unpacked.applied.diff_id != planned.diff_id {
-                return Err(EngineError::RootFsMismatch);
-            }
-            let record = planned.record(&unpacked);
-            Ok(((staged, record), unpacked))
-        })
-        .await
+        self.engine
+            .on_disk(move |store| {
+                let source = cancelled.guard(open()?);
+                let staged = store.stage(&lease)?;
+                let total = planned.descriptor.size;
+                let progress = |current| watchers.report(LayerState::Extracting { current, total });
+                let unpacked = unpack_into(store, &staged, source, &planned, &progress)?;
+                if unpacked.applied.diff_id != planned.diff_id {
+                    return Err(EngineError::RootFsMismatch);
+                }
+                let record = planned.record(&unpacked);
+                Ok(((staged, record), unpacked))
+            })
+            .await
     }
 }
 

@@ -18,7 +18,6 @@ use spec::{ChainId, DiffId, Platform};
 use store::{Image, Lease, Store};
 
 use crate::cancel::{CancelOnDrop, Cancelled};
-use crate::engine::blocking;
 use crate::progress::ProgressEvent;
 use crate::{Engine, EngineError, Progress, Result, resolve, space};
 pub(crate) use data_root::DataRoot;
@@ -45,12 +44,11 @@ impl Engine {
     pub async fn unpack(&self, request: UnpackRequest, progress: Progress) -> Result<()> {
         let lease = self.reading_lease().await?;
         let (_cancel, cancelled) = CancelOnDrop::new();
-        let store = self.store().clone();
-        blocking(move || {
-            let image = image_for(&store, &lease, &request.name, request.platform.as_ref())?;
-            space::require_unpacked(&store, &image, &request.directory)?;
+        self.on_disk(move |store| {
+            let image = image_for(store, &lease, &request.name, request.platform.as_ref())?;
+            space::require_unpacked(store, &image, &request.directory)?;
             let site = Site::new(&request.directory, &DataRoot::find(store.root())?)?;
-            let work = Work { store: &store, image: &image, cancelled, progress: &progress };
+            let work = Work { store, image: &image, cancelled, progress: &progress };
             if request.bundle {
                 let rootfs = site.make_directory("rootfs")?;
                 work.layers(rootfs.as_fd())?;
