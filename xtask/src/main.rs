@@ -11,6 +11,7 @@ mod machine;
 mod shell;
 mod sources;
 mod test;
+mod words;
 mod workspace;
 
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ Tasks:
   check-deps   Check that the crates depend on each other only as ARCHITECTURE.md allows, and
                that no files of a crate depend on each other in a circle
                [--summary [FOLDER]]: lines, files and circles of each crate instead
+  words        Check that doc comments say what a thing is: none opens with an interrogative, and
+               none only repeats the name
   bench        Pull, push and list images, side by side with dockerd, podman and skopeo
                [--quick] [--runs N] [--only pull|push|list] [--image NAME]... [--peer NAME]...
   facts        Write the fixtures of the conformance suite anew from recordings of a dockerd
@@ -58,7 +61,8 @@ fn run(arguments: &[String]) -> Result<()> {
         ("facts", [folder]) => facts::run(folder.as_ref()),
         ("facts", _) => bail!("`facts` takes the folder of the recordings"),
         ("test", []) => test::run(),
-        ("demo" | "test", [option, ..]) => {
+        ("words", []) => words::run(),
+        ("demo" | "test" | "words", [option, ..]) => {
             bail!("`{task}` has no option `{option}`")
         }
         _ => bail!("no task `{task}`\n\n{USAGE}"),
