@@ -1,7 +1,6 @@
 //! Points in time as Docker's clients write them.
 
 use std::num::{IntErrorKind, ParseIntError};
-use std::time::Duration;
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::{Offset, TimeZone};
@@ -47,7 +46,7 @@ pub fn moment(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, 
         return Err(failed("value is empty"));
     }
     if text != "0"
-        && let Some(ago) = go_duration(text)
+        && let Some(ago) = duration(text)
     {
         return now.checked_sub(ago).map_err(|_| failed("out of range"));
     }
@@ -61,7 +60,7 @@ pub fn moment(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, 
 /// of events have it. The error is what Docker's command line says.
 pub fn parameter(text: &str, now: Timestamp, zone: &TimeZone) -> Result<String, String> {
     if text != "0"
-        && let Some(ago) = go_duration(text)
+        && let Some(ago) = duration(text)
     {
         let moment = now.checked_sub(ago).map_err(|_| format!("{text:?} is out of range"))?;
         return Ok(moment.as_nanosecond().div_euclid(1_000_000_000).to_string());
@@ -79,39 +78,8 @@ pub fn parameter(text: &str, now: Timestamp, zone: &TimeZone) -> Result<String, 
     }
 }
 
-/// A duration as Go writes it: `1h30m`, `1.5s`, `-2m`, `0`.
-fn go_duration(text: &str) -> Option<SignedDuration> {
-    let (negative, mut rest) = match text.strip_prefix(['-', '+']) {
-        Some(rest) => (text.starts_with('-'), rest),
-        None => (false, text),
-    };
-    if rest == "0" {
-        return Some(SignedDuration::ZERO);
-    }
-    if rest.is_empty() {
-        return None;
-    }
-    let mut sum = Duration::ZERO;
-    while !rest.is_empty() {
-        let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, after) = rest.split_at(number_end);
-        let unit_end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
-        let (unit, after) = after.split_at(unit_end);
-        let unit = match unit {
-            "ns" => 1e-9,
-            "us" | "µs" | "μs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return None,
-        };
-        let part = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * unit).ok()?;
-        sum = sum.checked_add(part)?;
-        rest = after;
-    }
-    let sum = SignedDuration::try_from(sum).ok()?;
-    Some(if negative { -sum } else { sum })
+fn duration(text: &str) -> Option<SignedDuration> {
+    spec::go::parse_duration(text).ok().map(SignedDuration::from_nanos)
 }
 
 /// A date, or a date and a time of any precision, with or without a zone.

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use spec::{ChainId, ImageId, Platform};
+use spec::go::{Glob, GlobError};
+use spec::{ChainId, ImageId, Platform, Reference};
 use store::{Description, KeptManifest, References, Store};
 
-use super::pattern::Glob;
 use crate::{Engine, EngineError, Result, resolve};
 
 /// What to list.
@@ -103,7 +103,7 @@ impl<'a> Listing<'a> {
     fn run(self, options: &ListOptions) -> Result<Vec<ImageSummary>> {
         let filters = &options.filters;
         let window = self.window(filters)?;
-        let patterns: Result<Vec<Glob>> =
+        let patterns: Result<Vec<Glob>, GlobError> =
             filters.references.iter().map(|pattern| Glob::parse(pattern)).collect();
         // The image that another was built on may be gone, and then the other is none's.
         let parents: HashSet<&ImageId> = self.parents.values().collect();
@@ -180,13 +180,13 @@ impl<'a> Listing<'a> {
     fn names(
         &self,
         id: &ImageId,
-        patterns: &Result<Vec<Glob>>,
+        patterns: &Result<Vec<Glob>, GlobError>,
     ) -> Result<(Vec<String>, Vec<String>)> {
         let (mut tags, mut digests) = (Vec::new(), Vec::new());
         for reference in self.references.of_image(id) {
             let patterns = patterns.as_deref().map_err(|_| EngineError::Pattern)?;
             if !patterns.is_empty()
-                && !patterns.iter().any(|pattern| pattern.matches_reference(reference))
+                && !patterns.iter().any(|pattern| matches_reference(pattern, reference))
             {
                 continue;
             }
@@ -254,6 +254,19 @@ impl Window {
         let before = self.end.is_none_or(|end| created.is_some_and(|created| created < end));
         after && before
     }
+}
+
+/// Matches the familiar and the canonical form, with and without the tag.
+fn matches_reference(pattern: &Glob, reference: &Reference) -> bool {
+    let repository = reference.repository();
+    [
+        reference.familiar(),
+        repository.familiar(),
+        reference.clone().with_default_tag().to_string(),
+        repository.to_string(),
+    ]
+    .iter()
+    .any(|name| pattern.matches(name))
 }
 
 #[cfg(test)]

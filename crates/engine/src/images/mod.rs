@@ -4,7 +4,6 @@ mod disk_usage;
 mod history;
 mod inspect;
 mod list;
-mod pattern;
 mod prune;
 mod remove;
 mod tag;

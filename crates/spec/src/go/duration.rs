@@ -1,5 +1,91 @@
 //! Go's `time.Duration`: nanoseconds, read and written as `1h2m3.5s`.
 
+use super::quote::quoted;
+
+/// A text that is no duration, in the words of `time.ParseDuration`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DurationError {
+    /// Not numbers and units by turns, or more than 64 bits hold.
+    #[error("time: invalid duration {}", quoted(.0))]
+    Invalid(String),
+    /// A number without a unit.
+    #[error("time: missing unit in duration {}", quoted(.0))]
+    MissingUnit(String),
+    /// A unit that is none.
+    #[error("time: unknown unit {} in duration {}", quoted(unit), quoted(text))]
+    UnknownUnit {
+        /// The unit.
+        unit: String,
+        /// The whole text.
+        text: String,
+    },
+}
+
+/// Reads a duration as `time.ParseDuration` does, to nanoseconds: `1h15m30.918s`, `-1.5ms`, `0`.
+pub fn parse_duration(text: &str) -> Result<i64, DurationError> {
+    let invalid = || DurationError::Invalid(text.to_owned());
+    let (is_negative, unsigned) = match text.strip_prefix(['-', '+']) {
+        Some(rest) => (text.starts_with('-'), rest),
+        None => (false, text),
+    };
+    if unsigned == "0" {
+        return Ok(0);
+    }
+    if unsigned.is_empty() {
+        return Err(invalid());
+    }
+    let mut total: u64 = 0;
+    let mut rest = unsigned;
+    while !rest.is_empty() {
+        let (whole, after) = split_digits(rest);
+        let (fraction, after) = after.strip_prefix('.').map_or(("", after), split_digits);
+        if whole.is_empty() && fraction.is_empty() {
+            return Err(invalid());
+        }
+        let end = after.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(end);
+        let scale: u64 = match unit {
+            "ns" => 1,
+            "us" | "\u{b5}s" | "\u{3bc}s" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
+            "" => return Err(DurationError::MissingUnit(text.to_owned())),
+            unit => {
+                let (unit, text) = (unit.to_owned(), text.to_owned());
+                return Err(DurationError::UnknownUnit { unit, text });
+            }
+        };
+        let whole = if whole.is_empty() { Some(0) } else { whole.parse::<u64>().ok() };
+        let part = whole.and_then(|whole| whole.checked_mul(scale));
+        let part = part.and_then(|part| part.checked_add(fraction_of(fraction, scale)));
+        let sum = part.and_then(|part| total.checked_add(part));
+        // The least number has no positive twin.
+        total = sum.filter(|sum| *sum <= i64::MIN.unsigned_abs()).ok_or_else(invalid)?;
+        rest = after;
+    }
+    if is_negative {
+        Ok(0_i64.wrapping_sub_unsigned(total))
+    } else {
+        i64::try_from(total).map_err(|_| invalid())
+    }
+}
+
+/// Splits the digits off that a text begins with.
+fn split_digits(text: &str) -> (&str, &str) {
+    text.split_at(text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len())
+}
+
+/// Returns the digits behind the point times `scale`; what is smaller than one is cut off.
+fn fraction_of(digits: &str, scale: u64) -> u64 {
+    // More digits than these make no difference to any unit.
+    let digits = &digits[..digits.len().min(18)];
+    let divisor = 10_u128.pow(u32::try_from(digits.len()).unwrap_or_default());
+    let value = digits.parse::<u128>().unwrap_or_default() * u128::from(scale) / divisor;
+    u64::try_from(value).unwrap_or_default()
+}
+
 /// Returns a duration as Go's `time.Duration` prints: `1h2m3.5s`, `1.5ms`, `0s`.
 pub fn duration(nanoseconds: i64) -> String {
     let sign = if nanoseconds < 0 { "-" } else { "" };
@@ -48,6 +134,34 @@ mod tests {
             (i64::MIN, "-2562047h47m16.854775808s"),
         ] {
             assert_eq!(duration(nanoseconds), expected);
+        }
+    }
+
+    #[test]
+    fn durations_are_read_as_go_reads_them() {
+        for (text, expected) in [
+            ("0", Ok(0)),
+            ("-0", Ok(0)),
+            ("1h15m30.918s", Ok(4_530_918_000_000)),
+            ("-1.5ms", Ok(-1_500_000)),
+            (".5s", Ok(500_000_000)),
+            ("1.s", Ok(1_000_000_000)),
+            ("1us1\u{b5}s1\u{3bc}s", Ok(3_000)),
+            ("0.9ns", Ok(0)),
+            ("0.3333333333333333333h", Ok(1_200_000_000_000 - 1)),
+            ("9223372036854775807ns", Ok(i64::MAX)),
+            ("-9223372036854775808ns", Ok(i64::MIN)),
+            ("9223372036854775808ns", Err("time: invalid duration \"9223372036854775808ns\"")),
+            ("2562047h48m", Err("time: invalid duration \"2562047h48m\"")),
+            ("", Err("time: invalid duration \"\"")),
+            ("-", Err("time: invalid duration \"-\"")),
+            (".s", Err("time: invalid duration \".s\"")),
+            ("x", Err("time: invalid duration \"x\"")),
+            ("3", Err("time: missing unit in duration \"3\"")),
+            ("3d", Err("time: unknown unit \"d\" in duration \"3d\"")),
+        ] {
+            let read = parse_duration(text).map_err(|error| error.to_string());
+            assert_eq!(read, expected.map_err(str::to_owned), "{text}");
         }
     }
 }

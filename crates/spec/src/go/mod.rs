@@ -1,11 +1,14 @@
-//! Go's text formats, which Docker's messages, documents and tables have: string literals, durations, numbers and sizes.
+//! Go's text formats, which Docker's messages, documents and tables have: string literals, durations, numbers,
+//! sizes, and patterns of paths.
 
 mod duration;
 mod float;
+mod glob;
 mod quote;
 mod units;
 
-pub use duration::duration;
+pub use duration::{DurationError, duration, parse_duration};
 pub use float::{significant, two_digit_exponent};
+pub use glob::{Glob, GlobError};
 pub use quote::quoted;
 pub use units::{LIST_DIGITS, PROGRESS_DIGITS, binary_size, human_duration, human_size};

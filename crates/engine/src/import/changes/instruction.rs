@@ -1,7 +1,9 @@
 //! What an instruction means, and whether it has the arguments that it needs.
 
+use spec::go::quoted;
+
 use super::config::Healthcheck;
-use super::values::{quoted, retries, time};
+use super::values::{retries, time};
 use super::{Node, Result, wrong};
 
 /// A command, or the arguments of one.

@@ -1,8 +1,8 @@
 //! Lines and words: from the text of a Dockerfile to nodes that have a name and arguments.
 
 use serde_json::Value;
+use spec::go::quoted;
 
-use super::values::quoted;
 use super::{ChangeError, Result, wrong};
 
 /// The longest line, its end included; the buffer of Go's scanner.

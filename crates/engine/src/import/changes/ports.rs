@@ -63,10 +63,7 @@ fn check_ip(ip: &str) -> Result<()> {
     if is_good {
         return Ok(());
     }
-    wrong(format!(
-        "invalid IP address: ParseAddr({}): unable to parse IP",
-        super::values::quoted(bare)
-    ))
+    wrong(format!("invalid IP address: ParseAddr({}): unable to parse IP", spec::go::quoted(bare)))
 }
 
 fn range(text: &str) -> Option<RangeInclusive<u16>> {

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::iter::Peekable;
 use std::str::Chars;
 
+use spec::go::quoted;
+
 use super::pattern::Pattern;
-use super::values::quoted;
 use super::{ChangeError, Result, wrong};
 
 /// How deep a `${…}` may be in the word of another. dockerd has no bound.

@@ -1,31 +1,8 @@
 //! Single values as Go's libraries read and write them.
 
-use super::{Result, wrong};
+use spec::go::{parse_duration, quoted};
 
-/// Quotes a text as Go's `%q` does.
-pub(super) fn quoted(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            '\x07' => quoted.push_str("\\a"),
-            '\x08' => quoted.push_str("\\b"),
-            '\x0c' => quoted.push_str("\\f"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            '\x0b' => quoted.push_str("\\v"),
-            c if c.is_ascii_control() => quoted.extend(format!("\\x{:02x}", u32::from(c)).chars()),
-            c if c.is_control() || (c.is_whitespace() && c != ' ') => {
-                quoted.extend(format!("\\u{:04x}", u32::from(c)).chars());
-            }
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
+use super::{Result, wrong};
 
 /// Joins a path to the current one and takes the dots out.
 pub(super) fn clean_path(current: &str, path: &str) -> String {
@@ -91,72 +68,9 @@ pub(super) fn time(flag: &str, text: &str) -> Result<i64> {
     if text.is_empty() {
         return Ok(0);
     }
-    let nanoseconds = duration(text)?;
+    let nanoseconds = parse_duration(text).or_else(|error| wrong(error.to_string()))?;
     if nanoseconds != 0 && nanoseconds < MILLISECOND {
         return wrong(format!("Interval {} cannot be less than 1ms", quoted(flag)));
     }
     Ok(nanoseconds)
-}
-
-/// Go's `time.ParseDuration`: `1h15m30.918s`.
-fn duration(text: &str) -> Result<i64> {
-    let invalid = || wrong(format!("time: invalid duration {}", quoted(text)));
-    let (is_negative, unsigned) = match text.strip_prefix(['-', '+']) {
-        Some(rest) => (text.starts_with('-'), rest),
-        None => (false, text),
-    };
-    if unsigned == "0" {
-        return Ok(0);
-    }
-    if unsigned.is_empty() {
-        return invalid();
-    }
-    let mut total: u64 = 0;
-    let mut rest = unsigned;
-    while !rest.is_empty() {
-        let number = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let (whole, after) = rest.split_at(number);
-        let fraction = after.strip_prefix('.').map(|after| {
-            let end = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-            after.split_at(end)
-        });
-        let (fraction, after) = fraction.unwrap_or(("", after));
-        if whole.is_empty() && fraction.is_empty() {
-            return invalid();
-        }
-        let end = after.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(after.len());
-        let (unit, after) = after.split_at(end);
-        let scale: u64 = match unit {
-            "ns" => 1,
-            "us" | "\u{b5}s" | "\u{3bc}s" => 1_000,
-            "ms" => 1_000_000,
-            "s" => 1_000_000_000,
-            "m" => 60_000_000_000,
-            "h" => 3_600_000_000_000,
-            "" => return wrong(format!("time: missing unit in duration {}", quoted(text))),
-            unit => {
-                let (unit, text) = (quoted(unit), quoted(text));
-                return wrong(format!("time: unknown unit {unit} in duration {text}"));
-            }
-        };
-        let whole = if whole.is_empty() { Some(0) } else { whole.parse::<u64>().ok() };
-        let part = whole.and_then(|whole| whole.checked_mul(scale));
-        let part = part.and_then(|part| part.checked_add(fraction_of(fraction, scale)));
-        match part.and_then(|part| total.checked_add(part)) {
-            Some(sum) if sum <= i64::MAX.unsigned_abs() => total = sum,
-            _ => return invalid(),
-        }
-        rest = after;
-    }
-    let total = i64::try_from(total).unwrap_or(i64::MAX);
-    Ok(if is_negative { -total } else { total })
-}
-
-/// Returns the digits behind the point times `scale`; what is smaller than one is cut off.
-fn fraction_of(digits: &str, scale: u64) -> u64 {
-    // More digits than these make no difference to any unit.
-    let digits = &digits[..digits.len().min(18)];
-    let divisor = 10_u128.pow(u32::try_from(digits.len()).unwrap_or_default());
-    let value = digits.parse::<u128>().unwrap_or_default() * u128::from(scale) / divisor;
-    u64::try_from(value).unwrap_or_default()
 }

@@ -1,12 +1,13 @@
-//! Patterns of references, as Go's `path.Match` reads them.
+//! Go's patterns of paths.
 
-use spec::Reference;
-
-use crate::{EngineError, Result};
+/// A pattern that does not parse: Go's `path.ErrBadPattern`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("syntax error in pattern")]
+pub struct GlobError;
 
 /// A pattern of Go's `path.Match`: `*`, `?`, `[a-z]`, `[^a]`, `\x`; none of them matches a `/`.
 #[derive(Debug)]
-pub(super) struct Glob(Vec<Token>);
+pub struct Glob(Vec<Token>);
 
 #[derive(Debug)]
 enum Token {
@@ -17,8 +18,9 @@ enum Token {
 }
 
 impl Glob {
-    pub(super) fn parse(pattern: &str) -> Result<Self> {
-        let bad = || EngineError::Pattern;
+    /// Reads a pattern; a bad one is found even where nothing would be matched against it.
+    pub fn parse(pattern: &str) -> Result<Self, GlobError> {
+        let bad = || GlobError;
         let mut chars = pattern.chars().peekable();
         let mut tokens = Vec::new();
         while let Some(c) = chars.next() {
@@ -46,21 +48,9 @@ impl Glob {
         Ok(Self(tokens))
     }
 
-    /// Matches the familiar and the canonical form, with and without the tag.
-    pub(super) fn matches_reference(&self, reference: &Reference) -> bool {
-        let repository = reference.repository();
-        [
-            reference.familiar(),
-            repository.familiar(),
-            reference.clone().with_default_tag().to_string(),
-            repository.to_string(),
-        ]
-        .iter()
-        .any(|name| self.matches(name))
-    }
-
-    /// Matches without recursion: on a mismatch, the last `*` takes one character more.
-    fn matches(&self, text: &str) -> bool {
+    /// Returns whether the pattern matches all of a text.
+    pub fn matches(&self, text: &str) -> bool {
+        // Without recursion: on a mismatch, the last `*` takes one character more.
         let text: Vec<char> = text.chars().collect();
         let (mut token, mut at) = (0, 0);
         let mut retry: Option<(usize, usize)> = None;
@@ -136,8 +126,7 @@ mod tests {
             assert_eq!(matched, expected, "{pattern} {text}");
         }
         for bad in ["[", "[a", "[a-", r"\", "[-]"] {
-            let error = Glob::parse(bad).expect_err(bad);
-            assert_eq!(error.to_string(), "syntax error in pattern");
+            assert_eq!(Glob::parse(bad).expect_err(bad), GlobError);
         }
         // A pattern that would take a backtracking matcher for ever.
         assert!(
