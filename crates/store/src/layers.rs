@@ -86,9 +86,9 @@ impl Store {
         if self.driver() == DriverKind::Overlay2
             && let Ok(Some(layer)) = self.layer(chain)
         {
-            files::remove_tree(&self.paths().overlay_layer(&layer.cache_id), &trash)?;
+            self.disk().remove_tree(&self.paths().overlay_layer(&layer.cache_id), &trash)?;
         }
-        files::remove_tree(&self.paths().layer(chain), &trash)?;
+        self.disk().remove_tree(&self.paths().layer(chain), &trash)?;
         self.known_layers().lock().unwrap_or_else(PoisonError::into_inner).remove(chain);
         Ok(())
     }

@@ -33,7 +33,7 @@
 //! | room | in it |
 //! |---|---|
 //! | `store`, `lock`, `paths` | opening a data root, transactions, the name of every file |
-//! | `files`, `durability`, `error` | the disk, and what may go wrong with it |
+//! | `disk`, `files`, `error` | changing what is on the disk, reading it, and what may go wrong |
 //! | `ingest` | partial downloads |
 //! | `commit` | publishing all that an operation has prepared, in one order |
 //! | `content` | manifests, configs and compressed layers by digest |
@@ -49,7 +49,7 @@
 //! # Flow
 //!
 //! [`Store::lease`] → [`Store::ingest`] and [`Store::stage`] fill files that nobody else sees → [`Store::commit`] syncs all
-//! of them at once (see `durability`) and publishes → the lease is dropped. [`Store::remove_image`] takes the other way, through `trash/`.
+//! of them at once (see `disk`) and publishes → the lease is dropped. [`Store::remove_image`] takes the other way, through `trash/`.
 //!
 //! # Concurrency
 //!
@@ -67,9 +67,9 @@ mod check;
 mod collect;
 mod commit;
 mod content;
+mod disk;
 mod distribution;
 mod driver;
-mod durability;
 mod error;
 mod files;
 mod images;

@@ -8,12 +8,13 @@
 //! which lets other stores in and makes a dockerd that is started on the root stop with an error instead of running on
 //! metadata that change under it. The first transaction after the file has appeared takes it.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use crate::disk::Disk;
 use crate::room::reserve::Reserve;
 use crate::{Store, StoreError, files};
 
@@ -49,7 +50,7 @@ impl Store {
     /// Waits for other transactions, which are short, and starts one.
     pub(crate) fn transaction(&self) -> Result<Transaction, StoreError> {
         self.dockerd().exclude()?;
-        let lock = lock(&self.paths().lock(), open, File::lock)?;
+        let lock = lock(&self.paths().lock(), |path| open(self.disk(), path), File::lock)?;
         let transaction = Transaction { _lock: lock, reserve: None };
         self.create_missing(&transaction)?;
         Ok(transaction)
@@ -66,7 +67,7 @@ impl Store {
     pub(crate) fn no_transaction(&self) -> Result<Shared, StoreError> {
         let path = self.paths().lock();
         // A shared lock takes no right to write.
-        let open_any = |path: &Path| match open(path) {
+        let open_any = |path: &Path| match open(self.disk(), path) {
             Err(error) if error.cannot_write() => files::open(path)?.ok_or(error),
             opened => opened,
         };
@@ -96,17 +97,18 @@ fn lock(
 }
 
 /// Opens the lock for writing, and makes what is missing of it.
-fn open(path: &Path) -> Result<File, StoreError> {
+fn open(disk: &Disk, path: &Path) -> Result<File, StoreError> {
     let failed = |error| StoreError::io("open", path, error);
-    let open =
-        || OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let open = || disk.open(path, &options);
     match (open(), path.parent()) {
         (Err(error), Some(own)) if files::is_missing(&error) => {
-            files::make_dir_anew(own, 0o700)?;
+            disk.make_dir_anew(own, 0o700)?;
             open().map_err(failed)
         }
-        (Err(_), _) if path.is_dir() => {
-            fs::remove_dir_all(path).map_err(|error| StoreError::io("remove", path, error))?;
+        (Err(_), Some(own)) if path.is_dir() => {
+            disk.remove_tree(path, own)?;
             open().map_err(failed)
         }
         (opened, _) => opened.map_err(failed),

@@ -1,7 +1,7 @@
 //! Opening a data root.
 
 use std::collections::HashMap;
-use std::fs::{DirBuilder, File};
+use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -12,6 +12,7 @@ use crate::cache::catalog::Catalog;
 use crate::cache::snapshot::Snapshot;
 use crate::collect::sweep;
 use crate::content::ContentIndex;
+use crate::disk::{Disk, System};
 use crate::images::ImageCache;
 use crate::images::references::References;
 use crate::layers::Known;
@@ -37,6 +38,7 @@ pub struct Store(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    disk: Disk,
     paths: Paths,
     driver: DriverKind,
     keep_blobs: bool,
@@ -57,12 +59,17 @@ impl Store {
     ///
     /// Fails if a dockerd is running on it, or if it was made with another driver.
     pub fn open(options: StoreOptions) -> Result<Self, StoreError> {
+        Self::open_on(Disk::new(System), options)
+    }
+
+    pub(crate) fn open_on(disk: Disk, options: StoreOptions) -> Result<Self, StoreError> {
         let StoreOptions { root, driver, keep_blobs } = options;
-        let root = create_root(root)?;
+        let root = create_root(&disk, root)?;
         let dockerd = Dockerd::new(&root);
         dockerd.exclude()?;
         let driver = driver::choose(&root, driver)?;
         let store = Self(Arc::new(Inner {
+            disk,
             paths: Paths::new(root, driver),
             driver,
             // Of a packed layer the blob is the only copy.
@@ -111,6 +118,10 @@ impl Store {
         self.0.keep_blobs
     }
 
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.0.disk
+    }
+
     pub(crate) fn paths(&self) -> &Paths {
         &self.0.paths
     }
@@ -120,7 +131,7 @@ impl Store {
     }
 
     pub(crate) fn reserve(&self) -> Reserve {
-        Reserve::new(self.paths())
+        Reserve::new(self.disk(), self.paths())
     }
 
     pub(crate) fn reference_snapshot(&self) -> &Snapshot<References> {
@@ -154,9 +165,7 @@ impl Store {
 
     /// Has what was written so far go to the disk, so that the sync of a commit finds less to do. A failure is told to that one.
     pub fn write_back(&self) {
-        // By a description of its own: what it is told of, nobody else misses.
-        let written = File::open(self.root()).and_then(|root| files::sync_file_system(&root));
-        if let Err(error) = written {
+        if let Err(error) = self.disk().write_back(self.root()) {
             tracing::warn!(%error, root = %self.root().display(), "the disk failed to write");
         }
     }
@@ -210,8 +219,8 @@ impl Store {
             // What was noted of images and blobs can be done without as well.
             let is_needed = path.starts_with(paths.image())
                 && ![paths.distribution(), paths.all_image_metadata()].contains(path);
-            let make = if is_needed { files::make_dir } else { files::make_dir_anew };
-            make(path, *mode)?;
+            let make = if is_needed { Disk::make_dir } else { Disk::make_dir_anew };
+            make(self.disk(), path, *mode)?;
         }
         content::initialize(self, transaction)?;
         self.initialize_references(transaction)
@@ -251,7 +260,7 @@ impl Store {
 }
 
 /// Creates the data root as dockerd does and resolves symbolic links on the way to it.
-fn create_root(root: PathBuf) -> Result<PathBuf, StoreError> {
+fn create_root(disk: &Disk, root: PathBuf) -> Result<PathBuf, StoreError> {
     if let Some(parent) = root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         DirBuilder::new()
             .recursive(true)
@@ -259,6 +268,6 @@ fn create_root(root: PathBuf) -> Result<PathBuf, StoreError> {
             .create(parent)
             .map_err(|error| StoreError::io("create", parent, error))?;
     }
-    files::make_dir(&root, 0o710)?;
+    disk.make_dir(&root, 0o710)?;
     root.canonicalize().map_err(|error| StoreError::io("open", root, error))
 }

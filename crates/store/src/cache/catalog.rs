@@ -228,7 +228,7 @@ impl Catalog {
             let path = store.paths().catalog();
             let bytes = self.bytes().map_err(|error| StoreError::damaged(&path, error))?;
             let _transaction = store.transaction()?;
-            files::replace_unsynced(&store.paths().staging(), &path, &bytes, 0o600)
+            store.disk().replace_unsynced(&store.paths().staging(), &path, &bytes, 0o600)
         };
         if let Err(error) = saved() {
             let error: &dyn std::error::Error = &error;

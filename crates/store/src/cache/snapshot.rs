@@ -71,9 +71,11 @@ impl<T: Default> Snapshot<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::{Disk, System};
 
     #[test]
     fn sees_every_replacement_and_parses_once() {
+        let disk = Disk::new(System);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let snapshot = Snapshot::<String>::new(10);
@@ -82,16 +84,16 @@ mod tests {
         // Same size, same moment, and inode numbers that ext4 hands out again at once.
         for round in 0..200 {
             let expected = format!("{round:03}");
-            files::replace(dir.path(), &path, expected.as_bytes(), 0o600).unwrap();
+            disk.replace(dir.path(), &path, expected.as_bytes(), 0o600).unwrap();
             assert_eq!(*snapshot.load(&path, text).unwrap(), expected);
             let again = snapshot.load(&path, |_| panic!("parsed twice")).unwrap();
             assert_eq!(*again, expected);
         }
-        files::replace(dir.path(), &path, b"written", 0o600).unwrap();
+        disk.replace(dir.path(), &path, b"written", 0o600).unwrap();
         snapshot.wrote(&path, "written".to_owned());
         let ours = snapshot.load(&path, |_| panic!("parsed what was written here")).unwrap();
         assert_eq!(*ours, "written");
-        files::replace(dir.path(), &path, b"by others", 0o600).unwrap();
+        disk.replace(dir.path(), &path, b"by others", 0o600).unwrap();
         assert_eq!(*snapshot.load(&path, text).unwrap(), "by others");
         fs::remove_file(&path).unwrap();
         assert_eq!(*snapshot.load(&path, text).unwrap(), "");

@@ -1,7 +1,6 @@
 //! Doing something about what was found.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::PoisonError;
 
@@ -71,7 +70,7 @@ impl Store {
             Fix::Link(chain) => self.mend_link(chain)?,
             Fix::Lower(chain) => self.mend_lower(chain)?,
             Fix::Work(chain) => {
-                files::make_dir(&self.directory_of(chain)?.join("work"), 0o700)?;
+                self.disk().make_dir(&self.directory_of(chain)?.join("work"), 0o700)?;
             }
             Fix::OrphanLayer(chain) => {
                 let orphan = Entry::Pending(Item::Layer(chain.clone()));
@@ -86,12 +85,12 @@ impl Store {
                 let path = self.paths().overlay_links().join(name);
                 // It may have been mended as a layer's.
                 if !path.exists() {
-                    files::remove_file(&path)?;
+                    self.disk().remove_file(&path)?;
                 }
             }
             Fix::Manifest(digest) => {
                 self.forget_manifest(transaction, digest)?;
-                files::remove_file(&self.paths().blob(digest))?;
+                self.disk().remove_file(&self.paths().blob(digest))?;
             }
             Fix::StrayBlob(digest) => {
                 let stray = Entry::Pending(Item::Blob(digest.clone()));
@@ -151,17 +150,17 @@ impl Store {
                     .find(|name| fs::read_link(links.join(name)).is_ok_and(|to| to == target));
                 let link = leading.map_or_else(overlay2::new_link, Ok)?;
                 let path = directory.join("link");
-                files::replace(&self.paths().staging(), &path, link.as_bytes(), 0o644)?;
-                files::sync_dir(&directory)?;
+                self.disk().replace(&self.paths().staging(), &path, link.as_bytes(), 0o644)?;
+                self.disk().sync_dir(&directory)?;
                 link
             }
             Err(error) => return Err(error),
         };
         let path = links.join(&link);
         if !fs::read_link(&path).is_ok_and(|to| to == target) {
-            files::remove_file(&path)?;
-            symlink(&target, &path).map_err(|error| StoreError::io("create", path, error))?;
-            files::sync_dir(&links)?;
+            self.disk().remove_file(&path)?;
+            self.disk().symlink(&target, &path)?;
+            self.disk().sync_dir(&links)?;
         }
         for (above, parent) in self.layer_parents()? {
             if parent.as_ref() == Some(chain) {
@@ -186,11 +185,11 @@ impl Store {
                         Err(StoreError::Damaged { .. }) => continue,
                         Err(error) => return Err(error),
                     };
-                    files::replace(&self.paths().staging(), &path, lower.as_bytes(), 0o644)?;
+                    self.disk().replace(&self.paths().staging(), &path, lower.as_bytes(), 0o644)?;
                 }
-                None => _ = files::remove_file(&path)?,
+                None => _ = self.disk().remove_file(&path)?,
             }
-            files::sync_dir(&directory)?;
+            self.disk().sync_dir(&directory)?;
             let above = parents.iter().filter(|(_, parent)| parent.as_ref() == Some(&chain));
             changed.extend(above.map(|(above, _)| above.clone()));
         }
@@ -219,23 +218,23 @@ impl Store {
         let cache_id = cache_id
             .ok_or_else(|| StoreError::damaged(entry.join("cache-id"), "it names no directory"))?;
         let directory = self.paths().overlay_layer(&cache_id);
-        files::make_dir(&directory, 0o710)?;
+        self.disk().make_dir(&directory, 0o710)?;
         let diff = directory.join("diff");
         trash.take(&diff)?;
-        files::rename(staged.path(), &diff)?;
-        files::sync_dir(&directory)?;
+        self.disk().rename(staged.path(), &diff)?;
+        self.disk().sync_dir(&directory)?;
         let split = staged.entry().join("tar-split.json.gz");
-        files::rename(&split, &entry.join("tar-split.json.gz"))?;
+        self.disk().rename(&split, &entry.join("tar-split.json.gz"))?;
         let write = |name: &str, text: String| {
-            files::replace(&self.paths().staging(), &entry.join(name), text.as_bytes(), 0o644)
+            self.disk().replace(&self.paths().staging(), &entry.join(name), text.as_bytes(), 0o644)
         };
         write("diff", record.diff_id.to_string())?;
         write("size", record.size.to_string())?;
         match &record.parent {
             Some(parent) => write("parent", parent.to_string())?,
-            None => _ = files::remove_file(&entry.join("parent"))?,
+            None => _ = self.disk().remove_file(&entry.join("parent"))?,
         }
-        files::sync_dir(&entry)?;
+        self.disk().sync_dir(&entry)?;
         self.known_layers().lock().unwrap_or_else(PoisonError::into_inner).remove(chain);
         if Stack::link_of(&directory).is_err() {
             self.mend_link(chain)?;
@@ -253,7 +252,7 @@ impl Store {
         }
         ImageConfig::parse(bytes).map_err(StoreError::Config)?;
         let _transaction = self.transaction()?;
-        files::replace(&self.paths().staging(), &self.paths().config(id), bytes, 0o600)?;
-        files::sync_dir(&self.paths().configs())
+        self.disk().replace(&self.paths().staging(), &self.paths().config(id), bytes, 0o600)?;
+        self.disk().sync_dir(&self.paths().configs())
     }
 }

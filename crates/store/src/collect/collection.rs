@@ -52,7 +52,7 @@ impl Store {
             done: Collected::default(),
         };
         collection.run(candidates)?;
-        collection.directories.iter().try_for_each(|directory| files::sync_dir(directory))?;
+        collection.directories.iter().try_for_each(|path| self.disk().sync_dir(path))?;
         step("names removed for good");
         Ok(collection.done)
     }
@@ -129,7 +129,9 @@ impl Collection<'_> {
     fn is_held(&self, item: &Item) -> Result<bool, StoreError> {
         let Some(holders) = self.holders.get(item) else { return Ok(false) };
         for holder in holders {
-            self.transaction.insist(|| journal::append(holder, &[Entry::Orphan(item.clone())]))?;
+            self.transaction.insist(|| {
+                journal::append(self.store.disk(), holder, &[Entry::Orphan(item.clone())])
+            })?;
         }
         Ok(true)
     }
@@ -147,8 +149,8 @@ impl Collection<'_> {
         if files::exists(&store.paths().config(id))? {
             let belongings = belongings(store, id)?;
             if let Some(own) = &self.own {
-                self.transaction.insist(|| journal::append(own, &belongings))?;
-                files::sync_file(own)?;
+                self.transaction.insist(|| journal::append(store.disk(), own, &belongings))?;
+                store.disk().sync_named(own)?;
             }
             for entry in belongings {
                 match entry {
@@ -161,8 +163,8 @@ impl Collection<'_> {
         for child in store.children(id)? {
             store.forget_parent(&child)?;
         }
-        if files::remove_file(&store.paths().config(id))? {
-            files::sync_dir(&store.paths().configs())?;
+        if store.disk().remove_file(&store.paths().config(id))? {
+            store.disk().sync_dir(&store.paths().configs())?;
             self.done.images.push(id.clone());
             store.image_cache().forget(id);
         }
@@ -209,7 +211,7 @@ impl Collection<'_> {
             return Ok(());
         }
         // Entries first, and for good: a layer without its files must not be found. Should only some of them last, the lease has all.
-        files::sync_dir(&self.store.paths().layers())?;
+        self.store.disk().sync_dir(&self.store.paths().layers())?;
         step("layer entries removed for good");
         for layer in gone.into_iter().flatten() {
             if self.store.driver() == DriverKind::Overlay2 {
@@ -243,7 +245,7 @@ impl Collection<'_> {
             return Ok(());
         }
         self.directory(cache_id)?;
-        overlay2::remove_links_to(store.paths(), cache_id)
+        overlay2::remove_links_to(store.disk(), store.paths(), cache_id)
     }
 
     fn directory(&mut self, cache_id: &str) -> Result<(), StoreError> {
@@ -269,7 +271,7 @@ impl Collection<'_> {
             {
                 continue;
             }
-            if files::remove_file(&self.store.paths().blob(&digest))? {
+            if self.store.disk().remove_file(&self.store.paths().blob(&digest))? {
                 self.directories.insert(self.store.paths().blobs(digest.algorithm()));
             }
             let links = self.store.known_links();

@@ -12,12 +12,11 @@
 //! nothing uses. So the file is also the journal of a commit and of a removal.
 
 use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use spec::{ChainId, Digest, ImageId};
 
+use crate::disk::Disk;
 use crate::layers::is_cache_id;
 use crate::{Store, StoreError, files};
 
@@ -50,15 +49,15 @@ pub(crate) fn entries(path: &Path) -> Result<Vec<Entry>, StoreError> {
 }
 
 /// Adds lines to a lease. The caller keeps transactions away or is in one.
-pub(crate) fn append(path: &Path, entries: &[Entry]) -> Result<(), StoreError> {
+pub(crate) fn append(disk: &Disk, path: &Path, entries: &[Entry]) -> Result<(), StoreError> {
     let text: String = entries.iter().map(print).collect();
     let write = || {
-        let mut file = OpenOptions::new().append(true).mode(0o600).open(path)?;
+        let file = disk.open(path, OpenOptions::new().append(true))?;
         let before = file.metadata()?.len();
-        let written = file.write_all(text.as_bytes());
+        let written = disk.write_all(&file, text.as_bytes());
         if written.is_err() {
             // On a full disk a part may be written, which would spoil what is added next.
-            let _ = file.set_len(before);
+            let _ = disk.set_size(&file, before);
         }
         written
     };

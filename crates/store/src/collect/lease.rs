@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use spec::{ChainId, Digest, ImageId};
 
-use crate::durability::Durability;
+use crate::disk::Durability;
 use crate::lock::Transaction;
 use crate::{Store, StoreError, files};
 
@@ -38,7 +38,7 @@ struct Unwritable(Option<i32>);
 impl Store {
     /// Starts an operation.
     pub fn lease(&self) -> Result<Lease, StoreError> {
-        self.new_lease(|path| files::create_new(path, 0o600))
+        self.new_lease(|path| self.disk().create_new(path, 0o600))
     }
 
     /// Starts an operation that only reads. Where no lease can be written, images are held without.
@@ -51,7 +51,7 @@ impl Store {
             Err(error) if error.cannot_write() || error.is_missing() => {
                 let id = files::random_hex(8)?;
                 Ok(Lease {
-                    durability: Durability::watch(self.root())?,
+                    durability: Durability::watch(self.disk(), self.root())?,
                     path: self.paths().leases().join(&id),
                     store: self.clone(),
                     id,
@@ -67,7 +67,7 @@ impl Store {
     /// Starts a removal, for which there is room on a full disk, too.
     pub(crate) fn removal_lease(&self) -> Result<Lease, StoreError> {
         let reserve = self.reserve();
-        self.new_lease(|path| reserve.insist(|| files::create_new(path, 0o600)))
+        self.new_lease(|path| reserve.insist(|| self.disk().create_new(path, 0o600)))
     }
 
     fn new_lease(
@@ -75,7 +75,7 @@ impl Store {
         create: impl FnOnce(&Path) -> Result<File, StoreError>,
     ) -> Result<Lease, StoreError> {
         self.make_whole()?;
-        let durability = Durability::watch(self.root())?;
+        let durability = Durability::watch(self.disk(), self.root())?;
         let id = files::random_hex(8)?;
         let path = self.paths().leases().join(&id);
         // A transaction would take the file for one of a dead process before it is locked.
@@ -106,7 +106,7 @@ impl Lease {
     fn hold(&self, item: Item) -> Result<(), StoreError> {
         let _shared = self.store.no_transaction()?;
         let held = [Entry::Hold(item.clone())];
-        let noted = self.writable().and_then(|()| append(&self.path, &held));
+        let noted = self.writable().and_then(|()| append(self.store.disk(), &self.path, &held));
         match (noted, &self.pins, item) {
             (Err(error), Some(pins), item) if self.file.is_err() || error.cannot_write() => {
                 match item {
@@ -145,7 +145,7 @@ impl Lease {
         self.writable()?;
         self.settled.store(false, Ordering::Relaxed);
         let _shared = self.store.no_transaction()?;
-        append(&self.path, entries)
+        append(self.store.disk(), &self.path, entries)
     }
 
     /// As [`Lease::note`], in a transaction that is running.
@@ -156,7 +156,7 @@ impl Lease {
     ) -> Result<(), StoreError> {
         self.writable()?;
         self.settled.store(false, Ordering::Relaxed);
-        transaction.insist(|| append(&self.path, entries))
+        transaction.insist(|| append(self.store.disk(), &self.path, entries))
     }
 
     /// Declares that all that was noted so far has been dealt with.

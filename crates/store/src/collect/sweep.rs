@@ -77,7 +77,7 @@ pub(crate) fn end(
         postponed = collected.postponed;
     }
     trash.take_staged(id)?;
-    if !postponed && files::remove_file(&path).is_err() {
+    if !postponed && store.disk().remove_file(&path).is_err() {
         // It is no file.
         trash.take(&path)?;
     }

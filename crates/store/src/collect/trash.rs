@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::disk::Disk;
 use crate::room::reserve::Reserve;
 use crate::{Store, StoreError, files};
 
@@ -9,6 +10,7 @@ use crate::{Store, StoreError, files};
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Trash {
+    disk: Disk,
     folder: PathBuf,
     staging: PathBuf,
     moved: Vec<PathBuf>,
@@ -19,7 +21,12 @@ impl Trash {
     pub(crate) fn new(store: &Store) -> Self {
         let paths = store.paths();
         let (folder, staging) = (paths.trash(), paths.staging());
-        Self { folder, staging, moved: Vec::new(), reserve: store.reserve() }
+        let (disk, reserve) = (store.disk().clone(), store.reserve());
+        Self { disk, folder, staging, moved: Vec::new(), reserve }
+    }
+
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     /// Moves a directory here; says whether there was one.
@@ -36,10 +43,9 @@ impl Trash {
     }
 
     fn take_as(&mut self, path: &Path, to: PathBuf) -> Result<bool, StoreError> {
-        let moved = self.reserve.insist(|| match std::fs::rename(path, &to) {
-            Ok(()) => Ok(true),
-            Err(error) if files::is_missing(&error) && !files::exists(path)? => Ok(false),
-            Err(error) => Err(StoreError::io("move to the trash", path, error)),
+        let moved = self.reserve.insist(|| match self.disk.rename_away(path, &to) {
+            Err(error) if error.is_missing() && !files::exists(path)? => Ok(false),
+            moved => moved.map(|()| true),
         })?;
         self.moved.extend(moved.then_some(to));
         Ok(moved)
@@ -77,8 +83,8 @@ impl Trash {
     pub(crate) fn empty(self) {
         for path in self.moved {
             let removed = match std::fs::symlink_metadata(&path) {
-                Ok(metadata) if metadata.is_dir() => files::remove_tree(&path, &self.folder),
-                _ => files::remove_file(&path).map(drop),
+                Ok(metadata) if metadata.is_dir() => self.disk.remove_tree(&path, &self.folder),
+                _ => self.disk.remove_file(&path).map(drop),
             };
             if let Err(error) = removed {
                 let error: &dyn std::error::Error = &error;

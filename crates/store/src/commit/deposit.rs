@@ -1,13 +1,13 @@
 //! A blob that came in an archive: what it hashes to is known only when somebody has read it.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use spec::Digest;
 
-use crate::durability::Durability;
+use crate::disk::{Disk, Durability};
 use crate::ingest::leftover::write_with_room;
 use crate::{Lease, Store, StoreError, files};
 
@@ -17,6 +17,7 @@ use crate::{Lease, Store, StoreError, files};
 /// disk, partial downloads that nobody holds make room for it.
 #[derive(Debug)]
 pub struct Depositing {
+    disk: Disk,
     path: PathBuf,
     file: File,
     size: u64,
@@ -31,6 +32,7 @@ pub struct Deposit(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    disk: Disk,
     path: PathBuf,
     size: u64,
     durability: Arc<Durability>,
@@ -47,9 +49,10 @@ impl Store {
     /// Creates an empty file for a deposit.
     pub fn deposit(&self, lease: &Lease) -> Result<Depositing, StoreError> {
         let path = self.paths().staging().join(format!("{}.{}", lease.id(), files::random_hex(8)?));
-        let file = files::create_new(&path, 0o600)?;
+        let disk = self.disk().clone();
+        let file = disk.create_new(&path, 0o600)?;
         let durability = Arc::clone(lease.durability());
-        Ok(Depositing { path, file, size: 0, ingest: self.paths().ingest(), durability })
+        Ok(Depositing { disk, path, file, size: 0, ingest: self.paths().ingest(), durability })
     }
 }
 
@@ -66,14 +69,15 @@ impl Depositing {
     pub fn finish(mut self) -> Deposit {
         let path = std::mem::take(&mut self.path);
         let durability = Arc::clone(&self.durability);
-        Deposit(Arc::new(Inner { path, size: self.size, durability }))
+        let disk = self.disk.clone();
+        Deposit(Arc::new(Inner { disk, path, size: self.size, durability }))
     }
 }
 
 impl Write for Depositing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let write = || self.file.write(bytes);
-        let written = write_with_room(&self.ingest, &self.path, write)?;
+        let write = || self.disk.write(&self.file, bytes);
+        let written = write_with_room(&self.disk, &self.ingest, &self.path, write)?;
         self.size += written as u64;
         Ok(written)
     }
@@ -87,7 +91,7 @@ impl Drop for Depositing {
     fn drop(&mut self) {
         if !self.path.as_os_str().is_empty() {
             // A failure leaves a file that the next start deletes.
-            let _ = fs::remove_file(&self.path);
+            let _ = self.disk.remove_file(&self.path);
         }
     }
 }
@@ -122,14 +126,14 @@ impl NamedDeposit {
 
     /// Moves the file to where blobs are; its content is synced.
     pub(crate) fn publish(&self, target: &Path) -> Result<(), StoreError> {
-        files::rename(&self.deposit.0.path, target)
+        self.deposit.0.disk.rename(&self.deposit.0.path, target)
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         // It is gone if it was published; a failure leaves a file that the next start deletes.
-        let _ = fs::remove_file(&self.path);
+        let _ = self.disk.remove_file(&self.path);
     }
 }
 

@@ -20,10 +20,10 @@ use bytes::Bytes;
 use spec::{ChainId, Descriptor, DiffId, Digest, ImageConfig, ImageId, Reference};
 
 use crate::collect::journal::{Entry, Item};
+use crate::disk::{self, Durability};
 use crate::distribution::Note;
 use crate::driver::overlay2::{self, Stack};
 use crate::driver::packed;
-use crate::durability::{self, Durability};
 use crate::lock::Transaction;
 use crate::{
     DriverKind, Lease, NamedDeposit, Source, StagedLayer, Store, StoreError, VerifiedIngest, files,
@@ -152,7 +152,7 @@ impl Store {
         lease.note(&pending.collect::<Result<Vec<_>, _>>()?.concat())?;
         step("prepared");
         let parts = prepared.iter().flat_map(Prepared::durabilities);
-        durability::sync_all(std::iter::once(lease.durability()).chain(parts))?;
+        disk::sync_all(std::iter::once(lease.durability()).chain(parts))?;
         step("synced");
         let transaction = self.transaction()?;
         let mut all_ours = true;
@@ -191,12 +191,12 @@ impl Store {
     fn prepare(&self, lease: &Lease, commit: Commit) -> Result<Prepared, StoreError> {
         let scratch =
             self.paths().staging().join(format!("{}.{}", lease.id(), files::random_hex(8)?));
-        files::make_dir(&scratch, 0o700)?;
+        self.disk().make_dir(&scratch, 0o700)?;
         let mut small_blobs = Vec::new();
         for (number, blob) in commit.small_blobs.into_iter().enumerate() {
             if self.blob(&blob.digest)?.is_none() {
                 let path = scratch.join(format!("blob-{number}"));
-                files::write_new(&path, &blob.bytes, 0o600)?;
+                self.disk().write_new(&path, &blob.bytes, 0o600)?;
                 small_blobs.push((path, blob.digest));
             }
         }
@@ -205,7 +205,7 @@ impl Store {
             None => None,
             Some(image) => {
                 let path = scratch.join("config");
-                files::write_new(&path, &image.config, 0o600)?;
+                self.disk().write_new(&path, &image.config, 0o600)?;
                 Some((path, image))
             }
         };
@@ -217,8 +217,8 @@ impl Store {
         for (diff_id, sources) in by_layer {
             for note in self.source_notes(&diff_id, &sources) {
                 let path = scratch.join(format!("note-{}", notes.len()));
-                files::write_new(&path, &note.bytes, 0o644)?;
-                note.make_directory()?;
+                self.disk().write_new(&path, &note.bytes, 0o644)?;
+                note.make_directory(self.disk())?;
                 notes.push((path, diff_id.clone(), sources.clone(), note));
             }
         }
@@ -246,7 +246,7 @@ impl Store {
                         None => None,
                         Some(parent) => match stacks.get(parent) {
                             Some((stack, directory)) => {
-                                overlay2::mark_committed(directory)?;
+                                overlay2::mark_committed(self.disk(), directory)?;
                                 Some(stack.clone())
                             }
                             None => Some(self.stack(parent)?),
@@ -306,12 +306,12 @@ impl Store {
         }
         for (path, digest) in &prepared.small_blobs {
             algorithms.push(digest.algorithm());
-            files::rename(path, &self.paths().blob(digest))?;
+            self.disk().rename(path, &self.paths().blob(digest))?;
         }
         algorithms.sort_unstable();
         algorithms.dedup();
         for algorithm in algorithms {
-            files::sync_dir(&self.paths().blobs(algorithm))?;
+            self.disk().sync_dir(&self.paths().blobs(algorithm))?;
         }
         step("blobs published");
         Ok(())
@@ -359,14 +359,14 @@ impl Store {
             return Ok(all_ours);
         }
         if self.driver() == DriverKind::Overlay2 {
-            files::sync_dir(&paths.overlay_links())?;
-            files::sync_dir(&paths.overlay())?;
+            self.disk().sync_dir(&paths.overlay_links())?;
+            self.disk().sync_dir(&paths.overlay())?;
         }
         for layer in ours {
-            files::rename(&layer.staged.entry(), &paths.layer(&layer.chain))?;
+            self.disk().rename(&layer.staged.entry(), &paths.layer(&layer.chain))?;
             step("layer entry published");
         }
-        files::sync_dir(&paths.layers())?;
+        self.disk().sync_dir(&paths.layers())?;
         Ok(all_ours)
     }
 
@@ -403,12 +403,12 @@ impl Store {
             image.manifests.iter().try_for_each(|manifest| self.require_blob(&manifest.digest))?;
             let target = self.paths().config(&image.id);
             if !files::exists(&target)? {
-                files::rename(path, &target)?;
+                self.disk().rename(path, &target)?;
                 any_new = true;
             }
         }
         if any_new {
-            files::sync_dir(&self.paths().configs())?;
+            self.disk().sync_dir(&self.paths().configs())?;
         }
         step("config published");
         for (_, image) in images() {
@@ -422,18 +422,23 @@ impl Store {
         let mut directories = Vec::new();
         for (path, diff_id, sources, note) in &prepared.notes {
             if note.is_current() {
-                note.publish(path, &self.paths().staging())?;
+                note.publish(self.disk(), path, &self.paths().staging())?;
             } else {
                 // Another process noted something of the same layer since.
                 for note in self.source_notes(diff_id, sources) {
-                    files::replace(&self.paths().staging(), &note.target, &note.bytes, 0o644)?;
+                    self.disk().replace(
+                        &self.paths().staging(),
+                        &note.target,
+                        &note.bytes,
+                        0o644,
+                    )?;
                 }
             }
             directories.extend(note.target.parent());
         }
         directories.sort_unstable();
         directories.dedup();
-        directories.into_iter().try_for_each(files::sync_dir)
+        directories.into_iter().try_for_each(|path| self.disk().sync_dir(path))
     }
 }
 
@@ -471,7 +476,7 @@ fn check_algorithm(digest: &Digest) -> Result<(), StoreError> {
 fn write_entry(staged: &StagedLayer, record: &LayerRecord) -> Result<(), StoreError> {
     let entry = staged.entry();
     let write = |name: &str, text: &str| {
-        files::write_new(&entry.join(name), text.as_bytes(), 0o644).map(drop)
+        staged.disk().write_new(&entry.join(name), text.as_bytes(), 0o644).map(drop)
     };
     write("diff", &record.diff_id.to_string())?;
     write("size", &record.size.to_string())?;

@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, from_go_json};
 
 use crate::lock::Transaction;
-use crate::paths::Paths;
 use crate::store::MAX_DOCUMENT;
 use crate::{Store, StoreError, VerifiedIngest, files};
 
@@ -86,7 +85,7 @@ pub(crate) fn initialize(store: &Store, transaction: &Transaction) -> Result<(),
     let paths = store.paths();
     let layout = paths.content_layout();
     if !files::exists(&layout)? {
-        files::replace(&paths.staging(), &layout, LAYOUT, 0o600)?;
+        store.disk().replace(&paths.staging(), &layout, LAYOUT, 0o600)?;
     }
     if !files::exists(&paths.content_index())? {
         store.restore_index(transaction)?;
@@ -163,7 +162,7 @@ impl Store {
         let _transaction = self.transaction()?;
         // Somebody may have published a good one meanwhile.
         match fs::metadata(&path) {
-            Ok(now) if now.ino() == damaged.ino() => files::remove_file(&path),
+            Ok(now) if now.ino() == damaged.ino() => self.disk().remove_file(&path),
             Ok(_) => Ok(true),
             Err(error) if files::is_missing(&error) => Ok(true),
             Err(error) => Err(StoreError::io("look at", path, error)),
@@ -205,7 +204,7 @@ impl Store {
             }
         }
         if changed {
-            write_index(self.paths(), transaction, &index)?;
+            self.write_index(transaction, &index)?;
         }
         Ok(())
     }
@@ -221,7 +220,7 @@ impl Store {
         let removed: Vec<Descriptor> =
             index.manifests.extract_if(.., |entry| image_of(entry) == Some(&*id)).collect();
         if !removed.is_empty() {
-            write_index(self.paths(), transaction, &index)?;
+            self.write_index(transaction, &index)?;
         }
         self.mentioned(removed.iter())
     }
@@ -269,7 +268,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut index = ContentIndex::clone(&*self.content_index()?);
         index.manifests.retain(|entry| entry.digest != *digest);
-        write_index(self.paths(), transaction, &index)
+        self.write_index(transaction, &index)
     }
 
     pub(crate) fn mentioned<'a>(
@@ -361,7 +360,7 @@ impl Store {
 
     /// Writes the list anew, from the manifests that are here.
     pub(crate) fn restore_index(&self, transaction: &Transaction) -> Result<(), StoreError> {
-        write_index(self.paths(), transaction, &self.find_index()?)
+        self.write_index(transaction, &self.find_index()?)
     }
 
     fn find_index(&self) -> Result<ContentIndex, StoreError> {
@@ -379,8 +378,8 @@ impl Store {
             return Err(StoreError::damaged(path, "the new content does not match its name"));
         }
         let _transaction = self.transaction()?;
-        files::replace(&self.paths().staging(), &path, bytes, 0o600)?;
-        files::sync_dir(&self.paths().blobs(digest.algorithm()))
+        self.disk().replace(&self.paths().staging(), &path, bytes, 0o600)?;
+        self.disk().sync_dir(&self.paths().blobs(digest.algorithm()))
     }
 
     /// Keeps manifests and indexes that an image is known to have come with and that are not here any more.
@@ -404,21 +403,22 @@ impl Store {
         blob.durability().sync()?;
         let _transaction = self.transaction()?;
         blob.publish(&self.paths().blob(blob.digest()))?;
-        files::sync_dir(&self.paths().blobs(blob.digest().algorithm()))
+        self.disk().sync_dir(&self.paths().blobs(blob.digest().algorithm()))
+    }
+
+    fn write_index(
+        &self,
+        transaction: &Transaction,
+        index: &ContentIndex,
+    ) -> Result<(), StoreError> {
+        let (paths, target) = (self.paths(), self.paths().content_index());
+        let bytes =
+            serde_json::to_vec(index).map_err(|error| StoreError::damaged(&target, error))?;
+        transaction.insist(|| self.disk().replace(&paths.staging(), &target, &bytes, 0o600))?;
+        self.disk().sync_dir(&paths.content())
     }
 }
 
 pub(crate) fn image_of(entry: &Descriptor) -> Option<&str> {
     entry.annotations.get(IMAGE_ANNOTATION).map(String::as_str)
-}
-
-fn write_index(
-    paths: &Paths,
-    transaction: &Transaction,
-    index: &ContentIndex,
-) -> Result<(), StoreError> {
-    let target = paths.content_index();
-    let bytes = serde_json::to_vec(index).map_err(|error| StoreError::damaged(&target, error))?;
-    transaction.insist(|| files::replace(&paths.staging(), &target, &bytes, 0o600))?;
-    files::sync_dir(&paths.content())
 }

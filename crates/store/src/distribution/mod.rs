@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use spec::{DiffId, Digest, Repository};
 
+use crate::disk::Disk;
 use crate::{Store, StoreError, files};
 
 /// How many entries a layer has at most; the oldest goes first, as in dockerd.
@@ -131,8 +132,8 @@ impl Store {
     pub fn add_source(&self, diff_id: &DiffId, source: &Source) -> Result<(), StoreError> {
         let _transaction = self.transaction()?;
         for note in self.source_notes(diff_id, std::slice::from_ref(source)) {
-            note.make_directory()?;
-            files::replace(&self.paths().staging(), &note.target, &note.bytes, 0o644)?;
+            note.make_directory(self.disk())?;
+            self.disk().replace(&self.paths().staging(), &note.target, &note.bytes, 0o644)?;
         }
         Ok(())
     }
@@ -146,9 +147,9 @@ impl Store {
         let before = records.len();
         records.retain(|record| *record != Record::of(source));
         if records.is_empty() {
-            files::remove_file(&target).map(drop)
+            self.disk().remove_file(&target).map(drop)
         } else if records.len() < before {
-            files::replace(&self.paths().staging(), &target, &print(&records), 0o644)
+            self.disk().replace(&self.paths().staging(), &target, &print(&records), 0o644)
         } else {
             Ok(())
         }
@@ -186,20 +187,20 @@ pub(crate) struct Note {
 
 impl Note {
     /// Creates the directories that the file is in, with dockerd's modes.
-    pub(crate) fn make_directory(&self) -> Result<(), StoreError> {
+    pub(crate) fn make_directory(&self, disk: &Disk) -> Result<(), StoreError> {
         // distribution/<kind>/<algorithm>/<hash>
         let directories: Vec<&Path> = self.target.ancestors().skip(1).take(3).collect();
         for (directory, mode) in directories.into_iter().rev().zip([0o700, 0o755, 0o755]) {
-            files::make_dir_anew(directory, mode)?;
+            disk.make_dir_anew(directory, mode)?;
         }
         Ok(())
     }
 
     /// Moves the file, which is written at `from`, to where it belongs.
-    pub(crate) fn publish(&self, from: &Path, attic: &Path) -> Result<(), StoreError> {
-        self.make_directory()?;
-        files::make_way(&self.target, attic)?;
-        files::rename(from, &self.target)
+    pub(crate) fn publish(&self, disk: &Disk, from: &Path, attic: &Path) -> Result<(), StoreError> {
+        self.make_directory(disk)?;
+        disk.make_way(&self.target, attic)?;
+        disk.rename(from, &self.target)
     }
 
     /// Says whether nobody changed the file since the note was made.

@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use spec::{Digest, Repository};
 
+use crate::disk::Disk;
 use crate::{Store, StoreError, files};
 
 /// The longest place that is kept: registries have their state in it, of a kilobyte or two.
@@ -32,15 +33,16 @@ impl Store {
         digest: &Digest,
     ) -> Result<Option<UploadNote>, StoreError> {
         let directory = self.paths().uploads();
-        files::make_dir_anew(&directory, 0o700)?;
+        let disk = self.disk().clone();
+        disk.make_dir_anew(&directory, 0o700)?;
         let path = self.upload(repository, digest);
         if !files::exists(&path)? {
-            make_room(&directory)?;
+            make_room(&disk, &directory)?;
         }
-        let Some(file) = open_locked(&path, true)? else { return Ok(None) };
+        let Some(file) = open_locked(&disk, &path, true)? else { return Ok(None) };
         let bytes = files::read_open(&file, &path, MAX_PLACE as u64)?;
         let place = String::from_utf8(bytes).ok().filter(|place| !place.is_empty());
-        Ok(Some(UploadNote { directory, path, file, place }))
+        Ok(Some(UploadNote { disk, directory, path, file, place }))
     }
 
     fn upload(&self, repository: &Repository, digest: &Digest) -> PathBuf {
@@ -52,6 +54,7 @@ impl Store {
 /// The note of an upload that this process sends. Dropping it leaves the place to whoever comes next.
 #[derive(Debug)]
 pub struct UploadNote {
+    disk: Disk,
     directory: PathBuf,
     path: PathBuf,
     /// Open and flocked: nobody else goes on with the upload meanwhile.
@@ -70,9 +73,9 @@ impl UploadNote {
         let place = Some(place).filter(|place| place.len() <= MAX_PLACE);
         let bytes = place.unwrap_or_default().as_bytes();
         // The new file is locked before it has the name, and the old one until after.
-        self.file = files::replace_locked(&self.directory, &self.path, bytes, 0o600)?;
+        self.file = self.disk.replace_locked(&self.directory, &self.path, bytes, 0o600)?;
         self.place = place.map(str::to_owned);
-        files::sync_dir(&self.directory)
+        self.disk.sync_dir(&self.directory)
     }
 
     /// Forgets an upload that is over.
@@ -83,7 +86,7 @@ impl UploadNote {
 
     fn remove(&self) -> Result<(), StoreError> {
         if files::is_at(&self.file, &self.path)? {
-            files::remove_file(&self.path)?;
+            self.disk.remove_file(&self.path)?;
         }
         Ok(())
     }
@@ -101,11 +104,11 @@ impl Drop for UploadNote {
 }
 
 /// Opens a note for this process alone, and makes it if it is to be; `None` if somebody else has it, or there is none.
-fn open_locked(path: &Path, create: bool) -> Result<Option<File>, StoreError> {
+fn open_locked(disk: &Disk, path: &Path, create: bool) -> Result<Option<File>, StoreError> {
     loop {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(create).truncate(false).mode(0o600);
-        let file = match options.open(path) {
+        let file = match disk.open(path, &options) {
             Ok(file) => file,
             Err(error) if !create && files::is_missing(&error) => return Ok(None),
             Err(error) => return Err(StoreError::io("open", path, error)),
@@ -126,27 +129,27 @@ fn open_locked(path: &Path, create: bool) -> Result<Option<File>, StoreError> {
 }
 
 /// Removes a note that nobody holds.
-fn remove_idle(path: &Path) -> Result<(), StoreError> {
-    let Some(_locked) = open_locked(path, false)? else { return Ok(()) };
-    files::remove_file(path).map(drop)
+fn remove_idle(disk: &Disk, path: &Path) -> Result<(), StoreError> {
+    let Some(_locked) = open_locked(disk, path, false)? else { return Ok(()) };
+    disk.remove_file(path).map(drop)
 }
 
 /// Removes what is too old, and the oldest where there are too many.
-fn make_room(directory: &Path) -> Result<(), StoreError> {
+fn make_room(disk: &Disk, directory: &Path) -> Result<(), StoreError> {
     let mut kept = Vec::new();
     for name in files::names(directory)? {
         let path = directory.join(name);
         let written = path.symlink_metadata().and_then(|metadata| metadata.modified());
         let Ok(written) = written else { continue };
         if SystemTime::now().duration_since(written).is_ok_and(|age| age > MAX_AGE) {
-            remove_idle(&path)?;
+            remove_idle(disk, &path)?;
         } else {
             kept.push((written, path));
         }
     }
     kept.sort();
     let extra = (kept.len() + 1).saturating_sub(MAX_PLACES);
-    kept.iter().take(extra).try_for_each(|(_, path)| remove_idle(path))
+    kept.iter().take(extra).try_for_each(|(_, path)| remove_idle(disk, path))
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::collect::trash::Trash;
+use crate::disk::Disk;
 use crate::driver::stage::StagedLayer;
 use crate::paths::Paths;
 use crate::{StoreError, files};
@@ -59,22 +59,22 @@ impl Stack {
 
 /// Completes the directory of a staged layer, as if its parent were the layer with the stack `below`.
 pub(crate) fn prepare(staged: &StagedLayer, below: Option<&Stack>) -> Result<(), StoreError> {
-    let directory = staged.layer();
-    files::write_new(&directory.join("link"), new_link()?.as_bytes(), 0o644)?;
+    let (disk, directory) = (staged.disk(), staged.layer());
+    disk.write_new(&directory.join("link"), new_link()?.as_bytes(), 0o644)?;
     if let Some(below) = below {
-        files::make_dir(&directory.join("work"), 0o700)?;
-        files::write_new(&directory.join("lower"), below.lower()?.as_bytes(), 0o644)?;
+        disk.make_dir(&directory.join("work"), 0o700)?;
+        disk.write_new(&directory.join("lower"), below.lower()?.as_bytes(), 0o644)?;
     }
     Ok(())
 }
 
 /// Marks the layer in `directory` as somebody's parent; says whether it was not yet.
-pub(crate) fn mark_committed(directory: &Path) -> Result<bool, StoreError> {
+pub(crate) fn mark_committed(disk: &Disk, directory: &Path) -> Result<bool, StoreError> {
     let path = directory.join("committed");
     if files::exists(&path)? {
         return Ok(false);
     }
-    files::create_new(&path, 0o600)?;
+    disk.create_new(&path, 0o600)?;
     Ok(true)
 }
 
@@ -84,33 +84,32 @@ pub(crate) fn publish(
     staged: &StagedLayer,
     parent_cache_id: Option<&str>,
 ) -> Result<(), StoreError> {
-    let directory = staged.layer();
+    let (disk, directory) = (staged.disk(), staged.layer());
     if let Some(parent) = parent_cache_id {
         let parent = paths.overlay_layer(parent);
-        if mark_committed(&parent)? {
-            files::sync_dir(&parent)?;
+        if mark_committed(disk, &parent)? {
+            disk.sync_dir(&parent)?;
         }
         // Another process may have committed its own copy of the parent since `prepare`.
         let lower = Stack::of(&parent)?.lower()?;
         let path = directory.join("lower");
         if files::read_text(&path)?.as_deref() != Some(&*lower) {
-            files::replace(&paths.staging(), &path, lower.as_bytes(), 0o644)?;
-            files::sync_dir(&directory)?;
+            disk.replace(&paths.staging(), &path, lower.as_bytes(), 0o644)?;
+            disk.sync_dir(&directory)?;
         }
     }
     let link = files::read_text(&directory.join("link"))?.unwrap_or_default();
     let path = paths.overlay_links().join(link);
-    symlink(format!("../{}/diff", staged.cache_id()), &path)
-        .map_err(|error| StoreError::io("create", path, error))?;
-    files::rename(&directory, &paths.overlay_layer(staged.cache_id()))
+    disk.symlink(Path::new(&format!("../{}/diff", staged.cache_id())), &path)?;
+    disk.rename(&directory, &paths.overlay_layer(staged.cache_id()))
 }
 
 /// Takes a layer away that no entry of the layer database names any more.
 pub(crate) fn remove(paths: &Paths, cache_id: &str, trash: &mut Trash) -> Result<(), StoreError> {
-    let directory = paths.overlay_layer(cache_id);
+    let (disk, directory) = (trash.disk(), paths.overlay_layer(cache_id));
     match files::read_note(&directory.join("link")).filter(|link| is_link(link)) {
-        Some(link) => _ = files::remove_file(&paths.overlay_links().join(link))?,
-        None if files::exists(&directory)? => remove_links_to(paths, cache_id)?,
+        Some(link) => _ = disk.remove_file(&paths.overlay_links().join(link))?,
+        None if files::exists(&directory)? => remove_links_to(disk, paths, cache_id)?,
         None => {}
     }
     trash.take(&directory)?;
@@ -118,13 +117,17 @@ pub(crate) fn remove(paths: &Paths, cache_id: &str, trash: &mut Trash) -> Result
 }
 
 /// Removes the links that lead to `cache_id`, whose directory a crash kept from being there.
-pub(crate) fn remove_links_to(paths: &Paths, cache_id: &str) -> Result<(), StoreError> {
+pub(crate) fn remove_links_to(
+    disk: &Disk,
+    paths: &Paths,
+    cache_id: &str,
+) -> Result<(), StoreError> {
     let links = paths.overlay_links();
     let target = PathBuf::from(format!("../{cache_id}/diff"));
     for name in files::names(&links)? {
         let path = links.join(name);
         if fs::read_link(&path).is_ok_and(|to| to == target) {
-            files::remove_file(&path)?;
+            disk.remove_file(&path)?;
         }
     }
     Ok(())
@@ -182,7 +185,7 @@ pub(crate) fn obstacle(root: &Path) -> Result<Option<String>, StoreError> {
         return Ok(Some("the file system is itself an overlay".to_owned()));
     }
     let probe = root.join(format!("longshore-probe-{}", files::random_hex(8)?));
-    files::make_dir(&probe, 0o700)?;
+    fs::create_dir(&probe).map_err(|error| StoreError::io("create", &probe, error))?;
     let found = probe_whiteouts(&probe);
     fs::remove_dir_all(&probe).map_err(|error| StoreError::io("remove", &probe, error))?;
     found

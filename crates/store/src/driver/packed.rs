@@ -12,7 +12,7 @@ const FILE: &str = "longshore-blob";
 
 /// Notes the blob of a staged layer.
 pub(crate) fn prepare(staged: &StagedLayer, blob: &Digest) -> Result<(), StoreError> {
-    files::write_new(&staged.entry().join(FILE), blob.to_string().as_bytes(), 0o644)?;
+    staged.disk().write_new(&staged.entry().join(FILE), blob.to_string().as_bytes(), 0o644)?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::durability::Durability;
+use crate::disk::{Disk, Durability};
 use crate::{DriverKind, Lease, Store, StoreError, files};
 
 /// A layer that nobody else sees yet.
@@ -30,7 +30,7 @@ impl Store {
         // As dockerd's cache IDs: 32 random bytes.
         let cache_id = files::random_hex(32)?;
         let directory = self.paths().staging().join(format!("{}.{cache_id}", lease.id()));
-        files::make_dir(&directory, 0o700)?;
+        self.disk().make_dir(&directory, 0o700)?;
         let staged = StagedLayer {
             store: self.clone(),
             diff: directory.join("layer/diff"),
@@ -38,10 +38,10 @@ impl Store {
             cache_id,
             durability: Arc::clone(lease.durability()),
         };
-        files::make_dir(&staged.entry(), 0o700)?;
+        self.disk().make_dir(&staged.entry(), 0o700)?;
         if self.driver() == DriverKind::Overlay2 {
-            files::make_dir(&staged.layer(), 0o710)?;
-            files::make_dir(&staged.diff, 0o755)?;
+            self.disk().make_dir(&staged.layer(), 0o710)?;
+            self.disk().make_dir(&staged.diff, 0o755)?;
         }
         Ok(staged)
     }
@@ -56,12 +56,16 @@ impl StagedLayer {
     /// Creates the file that takes the gzipped tar-split of the layer, from which its tar is rebuilt. `packed` has no use
     /// for one.
     pub fn tar_split(&self) -> Result<File, StoreError> {
-        files::create_new(&self.entry().join("tar-split.json.gz"), 0o644)
+        self.disk().create_new(&self.entry().join("tar-split.json.gz"), 0o644)
     }
 
     /// Returns what is told of failed writes since before the layer was written.
     pub(crate) fn durability(&self) -> &Arc<Durability> {
         &self.durability
+    }
+
+    pub(crate) fn disk(&self) -> &Disk {
+        self.store.disk()
     }
 
     pub(crate) fn cache_id(&self) -> &str {
@@ -82,7 +86,7 @@ impl StagedLayer {
 impl Drop for StagedLayer {
     fn drop(&mut self) {
         let attic = self.store.paths().trash();
-        if let Err(error) = files::remove_tree(&self.directory, &attic) {
+        if let Err(error) = self.disk().remove_tree(&self.directory, &attic) {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, "staged layer not removed, the next start will do it");
         }

@@ -137,10 +137,10 @@ impl Store {
             return Err(StoreError::NoImage(id.clone()));
         }
         let directory = self.paths().image_metadata(id);
-        files::make_dir_anew(&directory, 0o700)?;
+        self.disk().make_dir_anew(&directory, 0o700)?;
         let target = directory.join(name);
-        files::replace(&self.paths().staging(), &target, text.as_bytes(), 0o600)?;
-        files::sync_dir(&directory)
+        self.disk().replace(&self.paths().staging(), &target, text.as_bytes(), 0o600)?;
+        self.disk().sync_dir(&directory)
     }
 
     /// Returns the images that were built from `id`.
@@ -157,7 +157,7 @@ impl Store {
 
     /// Forgets that `child` was built from another image, which is about to go.
     pub(crate) fn forget_parent(&self, child: &ImageId) -> Result<(), StoreError> {
-        files::remove_file(&self.paths().image_metadata(child).join(PARENT)).map(drop)
+        self.disk().remove_file(&self.paths().image_metadata(child).join(PARENT)).map(drop)
     }
 }
 

@@ -232,8 +232,8 @@ impl Store {
         let bytes =
             serde_json::to_vec(document).map_err(|error| StoreError::damaged(&target, error))?;
         let staging = self.paths().staging();
-        transaction.insist(|| files::replace(&staging, &target, &bytes, 0o600))?;
-        files::sync_dir(self.paths().image())
+        transaction.insist(|| self.disk().replace(&staging, &target, &bytes, 0o600))?;
+        self.disk().sync_dir(self.paths().image())
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::{STATE_SUFFIX, open_existing, remove, state_path};
+use crate::disk::Disk;
 use crate::{Room, Store, StoreError, files};
 
 /// A partial download that nobody holds; held now, by us.
@@ -39,7 +40,7 @@ impl Store {
         let mut freed = 0;
         for leftover in self.leftovers()? {
             if until.is_none_or(|until| leftover.written <= until) {
-                remove(&leftover.path)?;
+                remove(self.disk(), &leftover.path)?;
                 freed += leftover.size;
             }
         }
@@ -53,12 +54,13 @@ impl Store {
             return Ok(Vec::new());
         }
         let _transaction = self.removal()?;
-        find(&directory, &[])
+        find(self.disk(), &directory, &[])
     }
 }
 
 /// Writes something. On a full disk, partial downloads that nobody holds make room, the oldest first, and it is tried again.
 pub(crate) fn write_with_room<T>(
+    disk: &Disk,
     directory: &Path,
     keep: &Path,
     mut write: impl FnMut() -> io::Result<T>,
@@ -71,7 +73,7 @@ pub(crate) fn write_with_room<T>(
         if !matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             return Err(error);
         }
-        match make_room(directory, &[keep.to_owned()], Room::A_BYTE) {
+        match make_room(disk, directory, &[keep.to_owned()], Room::A_BYTE) {
             Ok(1..) => {}
             Ok(0) => return Err(error),
             Err(failure) => {
@@ -86,11 +88,12 @@ pub(crate) fn write_with_room<T>(
 /// Gives up partial downloads that nobody holds, the oldest first, until as much as `needed` is free that was not;
 /// returns how many bytes are. If all of them together are not enough, they stay. Those at `keep` stay, too.
 pub(crate) fn make_room(
+    disk: &Disk,
     directory: &Path,
     keep: &[PathBuf],
     needed: Room,
 ) -> Result<u64, StoreError> {
-    let mut leftovers = find(directory, keep)?;
+    let mut leftovers = find(disk, directory, keep)?;
     let takes = |leftover: &Leftover| Room { bytes: leftover.size, inodes: Some(leftover.inodes) };
     if !leftovers.iter().map(takes).fold(Room::default(), Room::and).suffices(needed) {
         return Ok(0);
@@ -101,7 +104,7 @@ pub(crate) fn make_room(
         if freed.suffices(needed) {
             break;
         }
-        remove(&leftover.path)?;
+        remove(disk, &leftover.path)?;
         freed = freed.and(takes(&leftover));
         tracing::info!(path = %leftover.path.display(), size = leftover.size, "partial download given up to make room");
     }
@@ -140,14 +143,14 @@ fn size_of_idle(directory: &Path) -> Result<u64, StoreError> {
     Ok(size)
 }
 
-fn find(directory: &Path, except: &[PathBuf]) -> Result<Vec<Leftover>, StoreError> {
+fn find(disk: &Disk, directory: &Path, except: &[PathBuf]) -> Result<Vec<Leftover>, StoreError> {
     let mut leftovers = Vec::new();
     for name in files::names(directory)?.iter().filter(|name| !name.ends_with(STATE_SUFFIX)) {
         let path = directory.join(name);
         if except.contains(&path) {
             continue;
         }
-        let Some(file) = files::sound(open_existing(&path)) else { continue };
+        let Some(file) = files::sound(open_existing(disk, &path)) else { continue };
         let metadata = file.metadata().map_err(|error| StoreError::io("look at", &path, error))?;
         let written =
             metadata.modified().map_err(|error| StoreError::io("look at", &path, error))?;

@@ -32,7 +32,7 @@ use rustix::fs::OFlags;
 use spec::Digest;
 
 use crate::collect::trash::Trash;
-use crate::durability::Durability;
+use crate::disk::{Disk, Durability};
 use crate::lock::Transaction;
 use crate::{Lease, Room, Store, StoreError, files};
 
@@ -69,6 +69,7 @@ struct Source {
 
 #[derive(Debug)]
 struct Shared {
+    disk: Disk,
     digest: Digest,
     size: u64,
     path: PathBuf,
@@ -103,27 +104,29 @@ impl Store {
         // A sweep renames files that nobody has locked.
         let unlocked = self.no_transaction()?;
         let shared_path = self.paths().partial(digest);
+        let disk = self.disk();
         for path in [&shared_path, &state_path(&shared_path)] {
-            files::make_way(path, &self.paths().trash())?;
+            disk.make_way(path, &self.paths().trash())?;
         }
-        let (path, file) = if let Some(file) = open_locked(&shared_path)? {
+        let (path, file) = if let Some(file) = open_locked(disk, &shared_path)? {
             (shared_path, file)
         } else {
             let path = shared_path.with_added_extension(files::random_hex(8)?);
             let taken = || StoreError::damaged(&path, "somebody else has opened it already");
-            let file = open_locked(&path)?.ok_or_else(taken)?;
+            let file = open_locked(disk, &path)?.ok_or_else(taken)?;
             (path, file)
         };
         drop(unlocked);
-        let progress = Progress::open(&state_path(&path), &path, &file, size)?;
-        if let Err(error) = find_room(&directory, &path, size - progress.present()) {
+        let progress = Progress::open(disk, &state_path(&path), &path, &file, size)?;
+        if let Err(error) = find_room(disk, &directory, &path, size - progress.present()) {
             if progress.present() == 0 {
-                remove(&path)?;
+                remove(disk, &path)?;
             }
             return Err(error);
         }
         let state = State { progress, claimed: Vec::new(), over: None };
         let shared = Arc::new(Shared {
+            disk: disk.clone(),
             digest: digest.clone(),
             size,
             path,
@@ -226,8 +229,8 @@ impl VerifiedIngest {
         if !files::is_at(&self.shared.file, &self.shared.path)? {
             return Err(StoreError::damaged(&self.shared.path, "it is another file than before"));
         }
-        files::rename(&self.shared.path, target)?;
-        files::remove_file(&state_path(&self.shared.path)).map(drop)
+        self.shared.disk.rename(&self.shared.path, target)?;
+        self.shared.disk.remove_file(&state_path(&self.shared.path)).map(drop)
     }
 
     /// Throws the file away: its content is in the store in another form.
@@ -251,7 +254,7 @@ impl Shared {
         self.end(reason.to_owned());
         // Once it is published, the name may be that of somebody's next try.
         let removed = files::is_at(&self.file, &self.path)
-            .and_then(|ours| if ours { remove(&self.path) } else { Ok(()) });
+            .and_then(|ours| if ours { remove(&self.disk, &self.path) } else { Ok(()) });
         if let Err(error) = removed {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, "partial download not removed, a later start will do it");
@@ -260,10 +263,10 @@ impl Shared {
 
     /// Writes some of the blob. On a full disk, partial downloads that nobody holds make room, the oldest first.
     fn write_at(&self, bytes: &[u8], position: u64) -> Result<(), StoreError> {
-        let write = || self.file.write_all_at(bytes, position);
+        let write = || self.disk.write_at(&self.file, bytes, position);
         // An ingest file is never at the root.
         let directory = self.path.parent().unwrap_or(&self.path);
-        leftover::write_with_room(directory, &self.path, write)
+        leftover::write_with_room(&self.disk, directory, &self.path, write)
             .map_err(|error| StoreError::io("write", &self.path, error))
     }
 
@@ -331,16 +334,12 @@ fn verify(shared: &Arc<Shared>, actual: &Digest, size: u64) -> Result<VerifiedIn
 }
 
 /// Opens a file of the ingest directory for this process alone; `None` if somebody else has it.
-fn open_locked(path: &Path) -> Result<Option<File>, StoreError> {
+fn open_locked(disk: &Disk, path: &Path) -> Result<Option<File>, StoreError> {
     loop {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-            .map_err(|error| StoreError::io("open", path, error))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file =
+            disk.open(path, &options).map_err(|error| StoreError::io("open", path, error))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -360,11 +359,15 @@ fn state_path(path: &Path) -> PathBuf {
 }
 
 /// Says beforehand that a blob cannot fit, not even in the place of downloads that nobody holds.
-fn find_room(directory: &Path, path: &Path, needed: u64) -> Result<(), StoreError> {
+fn find_room(disk: &Disk, directory: &Path, path: &Path, needed: u64) -> Result<(), StoreError> {
     match check_room(directory, path, needed) {
         Err(StoreError::TooFull { needed: wanted, available, .. })
-            if leftover::make_room(directory, &[path.to_owned()], wanted.without(available))?
-                > 0 =>
+            if leftover::make_room(
+                disk,
+                directory,
+                &[path.to_owned()],
+                wanted.without(available),
+            )? > 0 =>
         {
             check_room(directory, path, needed)
         }
@@ -388,7 +391,7 @@ pub(crate) fn sweep(store: &Store, _: &Transaction, trash: &mut Trash) -> Result
     let directory = store.paths().ingest();
     for name in &files::names(&directory)? {
         let path = directory.join(name);
-        if let Err(error) = sweep_one(&directory, name) {
+        if let Err(error) = sweep_one(store.disk(), &directory, name) {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, "a partial download that cannot be used goes");
             trash.take(&path)?;
@@ -398,39 +401,41 @@ pub(crate) fn sweep(store: &Store, _: &Transaction, trash: &mut Trash) -> Result
     Ok(())
 }
 
-fn sweep_one(directory: &Path, name: &str) -> Result<(), StoreError> {
+fn sweep_one(disk: &Disk, directory: &Path, name: &str) -> Result<(), StoreError> {
     if let Some(owner) = name.strip_suffix(STATE_SUFFIX) {
         if !files::exists(&directory.join(owner))? {
-            files::remove_file(&directory.join(name))?;
+            disk.remove_file(&directory.join(name))?;
         }
         return Ok(());
     }
     let path = directory.join(name);
-    let Some(file) = open_existing(&path)? else { return Ok(()) };
+    let Some(file) = open_existing(disk, &path)? else { return Ok(()) };
     let written = file.metadata().and_then(|metadata| metadata.modified());
     let written = written.map_err(|error| StoreError::io("look at", &path, error))?;
     let is_old = SystemTime::now().duration_since(written).is_ok_and(|age| age > MAX_AGE);
     let shared = name.split_once('.').map(|(shared, _)| directory.join(shared));
     match shared {
-        _ if is_old => remove(&path),
+        _ if is_old => remove(disk, &path),
         // A private file is continued only under the shared name.
         Some(shared) if !files::exists(&shared)? => {
-            files::remove_file(&state_path(&shared))?;
+            disk.remove_file(&state_path(&shared))?;
             if files::exists(&state_path(&path))? {
-                files::rename(&state_path(&path), &state_path(&shared))?;
+                disk.rename(&state_path(&path), &state_path(&shared))?;
             }
-            files::rename(&path, &shared)
+            disk.rename(&path, &shared)
         }
-        Some(_) => remove(&path),
+        Some(_) => remove(disk, &path),
         None => Ok(()),
     }
 }
 
 /// Takes a file that nobody writes; `None` if somebody does or it is gone.
-fn open_existing(path: &Path) -> Result<Option<File>, StoreError> {
+fn open_existing(disk: &Disk, path: &Path) -> Result<Option<File>, StoreError> {
     // Nobody makes a link here.
     let flags = OFlags::NOFOLLOW.bits().cast_signed();
-    match OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(flags);
+    match disk.open(path, &options) {
         Ok(file) if !files::is_file(&file, path)? => {
             Err(StoreError::damaged(path, "it is no file"))
         }
@@ -442,9 +447,9 @@ fn open_existing(path: &Path) -> Result<Option<File>, StoreError> {
 }
 
 /// Removes a download. The state goes first: bytes without a state count as none.
-fn remove(path: &Path) -> Result<(), StoreError> {
-    files::remove_file(&state_path(path))?;
-    files::remove_file(path).map(drop)
+fn remove(disk: &Disk, path: &Path) -> Result<(), StoreError> {
+    disk.remove_file(&state_path(path))?;
+    disk.remove_file(path).map(drop)
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@
 
 use std::fs::File;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::disk::Disk;
 use crate::{StoreError, files};
 
 /// The size of the pieces of a blob that are counted one by one, in bytes: the grain in which parallel requests start.
@@ -25,6 +25,7 @@ const HEADER: u64 = 16;
 /// The counters of one download and the file that they are in.
 #[derive(Debug)]
 pub(super) struct Progress {
+    disk: Disk,
     path: PathBuf,
     file: File,
     size: u64,
@@ -36,26 +37,31 @@ pub(super) struct Progress {
 impl Progress {
     /// Reads the counters of the download in `data`; starts anew if they are not for `size` bytes.
     pub(super) fn open(
+        disk: &Disk,
         path: &Path,
         data_path: &Path,
         data: &File,
         size: u64,
     ) -> Result<Self, StoreError> {
-        if let Some(progress) = Self::read(path, data_path, data, size)? {
+        if let Some(progress) = Self::read(disk, path, data_path, data, size)? {
             if progress.present() == 0 {
                 return Ok(progress);
             }
-            match data.sync_data() {
+            match disk.sync_file(data, data_path) {
                 Ok(()) => return Ok(progress),
                 Err(error) => {
-                    tracing::warn!(%error, path = %data_path.display(), "the disk failed to write a partial download, it begins anew");
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(
+                        error,
+                        "the disk failed to write a partial download, it begins anew"
+                    );
                 }
             }
         }
         // Without its counters nothing of an older file counts, and a file of zeros must not be cut short by them.
-        files::remove_file(path)?;
-        data.set_len(0)
-            .and_then(|()| data.set_len(size))
+        disk.remove_file(path)?;
+        disk.set_size(data, 0)
+            .and_then(|()| disk.set_size(data, size))
             .map_err(|error| StoreError::io("resize", data_path, error))?;
         let count = size.div_ceil(SEGMENT_SIZE);
         let counters = vec![0; usize::try_from(count).unwrap_or_default()];
@@ -63,17 +69,18 @@ impl Progress {
         bytes.extend(MAGIC);
         bytes.extend(size.to_le_bytes());
         bytes.resize(bytes.len() + counters.len() * 8, 0);
-        let file = files::write_new(path, &bytes, 0o600)?;
-        Ok(Self { path: path.to_owned(), file, size, counters, first_open: 0 })
+        let file = disk.write_new(path, &bytes, 0o600)?;
+        Ok(Self { disk: disk.clone(), path: path.to_owned(), file, size, counters, first_open: 0 })
     }
 
     fn read(
+        disk: &Disk,
         path: &Path,
         data_path: &Path,
         data: &File,
         size: u64,
     ) -> Result<Option<Self>, StoreError> {
-        let file = match File::options().read(true).write(true).open(path) {
+        let file = match disk.open(path, File::options().read(true).write(true)) {
             Ok(file) => file,
             Err(error) if files::is_missing(&error) => return Ok(None),
             Err(error) => return Err(StoreError::io("open", path, error)),
@@ -87,7 +94,8 @@ impl Progress {
         }
         let bytes = files::read_open(&file, path, expected)?;
         let Some(counters) = parse(&bytes, size) else { return Ok(None) };
-        let mut progress = Self { path: path.to_owned(), file, size, counters, first_open: 0 };
+        let mut progress =
+            Self { disk: disk.clone(), path: path.to_owned(), file, size, counters, first_open: 0 };
         progress.skip_complete();
         Ok(Some(progress))
     }
@@ -96,8 +104,8 @@ impl Progress {
     pub(super) fn advance(&mut self, segment: usize, end: u64) -> Result<(), StoreError> {
         let counter = end - start(segment);
         let offset = HEADER + segment as u64 * 8;
-        self.file
-            .write_all_at(&counter.to_le_bytes(), offset)
+        self.disk
+            .write_at(&self.file, &counter.to_le_bytes(), offset)
             .map_err(|error| StoreError::io("write", &self.path, error))?;
         self.counters[segment] = counter;
         self.skip_complete();

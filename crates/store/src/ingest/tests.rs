@@ -363,16 +363,29 @@ fn room_is_made_by_the_oldest_if_that_is_enough() {
     let [first, second, third] =
         [3, 2, 1].map(|hours| leave(&root, &hours.to_string(), SIZE, Duration::from_hours(hours)));
     assert_eq!(
-        leftover::make_room(&directory, std::slice::from_ref(&first), bytes(2 * SIZE + 1)).unwrap(),
+        leftover::make_room(
+            root.store.disk(),
+            &directory,
+            std::slice::from_ref(&first),
+            bytes(2 * SIZE + 1)
+        )
+        .unwrap(),
         0
     );
     assert_eq!(
-        leftover::make_room(&directory, std::slice::from_ref(&first), bytes(SIZE + 1)).unwrap(),
+        leftover::make_room(
+            root.store.disk(),
+            &directory,
+            std::slice::from_ref(&first),
+            bytes(SIZE + 1)
+        )
+        .unwrap(),
         2 * SIZE
     );
     assert!(first.exists() && !second.exists() && !third.exists());
     assert_eq!(
-        leftover::make_room(&directory, std::slice::from_ref(&second), bytes(1)).unwrap(),
+        leftover::make_room(root.store.disk(), &directory, std::slice::from_ref(&second), bytes(1))
+            .unwrap(),
         SIZE
     );
     assert!(!first.exists());

@@ -59,7 +59,7 @@ impl Store {
     pub fn stage_directory(&self, lease: &Lease) -> Result<PathBuf, StoreError> {
         let name = format!("{}.{}", lease.id(), files::random_hex(8)?);
         let path = self.paths().staging().join(name);
-        files::make_dir(&path, 0o755)?;
+        self.disk().make_dir(&path, 0o755)?;
         Ok(path)
     }
 
@@ -77,7 +77,7 @@ impl Store {
         let folder = self.paths().mounts_of_ours();
         let name = files::random_hex(8)?;
         let own = folder.join(&name);
-        files::make_dir(&own, 0o700)?;
+        self.disk().make_dir(&own, 0o700)?;
         let mounted = self.mount_noted(&image, directory, rootfs, (&own, &name));
         if mounted.is_err() {
             let mut trash = Trash::new(self);
@@ -96,10 +96,10 @@ impl Store {
         (own, name): (&Path, &str),
     ) -> Result<(), StoreError> {
         let empty = own.join("empty");
-        files::make_dir(&empty, 0o755)?;
+        self.disk().make_dir(&empty, 0o755)?;
         let mut lower = match rootfs {
             Some(rootfs) => {
-                files::rename(rootfs, &own.join("rootfs"))?;
+                self.disk().rename(rootfs, &own.join("rootfs"))?;
                 vec![own.join("rootfs")]
             }
             None => self.stack_of(image.layers.last())?,
@@ -107,7 +107,7 @@ impl Store {
         if lower.is_empty() {
             // An image without layers.
             let also_empty = own.join("rootfs");
-            files::make_dir(&also_empty, 0o755)?;
+            self.disk().make_dir(&also_empty, 0o755)?;
             lower.push(also_empty);
         }
         lower.push(empty);
@@ -121,8 +121,8 @@ impl Store {
         };
         let text = serde_json::to_vec(&note)
             .map_err(|error| StoreError::damaged(own.join("note"), error))?;
-        files::write_new(&own.join("note"), &text, 0o600)?;
-        files::sync_file(&own.join("note"))?;
+        self.disk().write_new(&own.join("note"), &text, 0o600)?;
+        self.disk().sync_named(&own.join("note"))?;
         attach(&lower, directory, &source(name))
             .map_err(|error| StoreError::io("mount on", path, error.into()))
     }

@@ -88,7 +88,7 @@ impl Store {
         }
         let keep: Vec<_> = keep.iter().map(|digest| self.paths().partial(digest)).collect();
         let missing = needed.without(available);
-        leftover::make_room(&self.paths().ingest(), &keep, missing)?;
+        leftover::make_room(self.disk(), &self.paths().ingest(), &keep, missing)?;
         let available = self.room()?;
         if available.suffices(needed) {
             return Ok(());
@@ -98,7 +98,7 @@ impl Store {
 
     /// Gives up the oldest partial download that nobody works on; says whether there was one.
     pub fn make_room(&self) -> bool {
-        match leftover::make_room(&self.paths().ingest(), &[], Room::A_BYTE) {
+        match leftover::make_room(self.disk(), &self.paths().ingest(), &[], Room::A_BYTE) {
             Ok(freed) => freed > 0,
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
@@ -120,6 +120,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::disk::{Disk, System};
     use crate::files;
     use crate::tests::Root;
 
@@ -168,7 +169,7 @@ mod tests {
             }
             let old = File::options().write(true).open(folder.path().join("old")).unwrap();
             old.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-            leftover::make_room(folder.path(), &[], needed).unwrap();
+            leftover::make_room(&Disk::new(System), folder.path(), &[], needed).unwrap();
             let mut names = files::names(folder.path()).unwrap();
             names.sort();
             assert_eq!(names, left, "{needed:?}");

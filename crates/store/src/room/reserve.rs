@@ -8,13 +8,14 @@
 //! ```
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::Write as _;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, OFlags, fallocate, statvfs};
+use rustix::fs::{OFlags, statvfs};
 use rustix::io::Errno;
 
+use crate::disk::Disk;
 use crate::ingest::leftover;
 use crate::paths::Paths;
 use crate::{Room, StoreError, files};
@@ -30,6 +31,7 @@ const PLENTY: u64 = 8;
 /// The reserve of a data root. It is not locked: whoever deletes or makes a file that another has deleted or made does no harm.
 #[derive(Clone, Debug)]
 pub(crate) struct Reserve {
+    disk: Disk,
     directory: PathBuf,
     /// A directory for what is in the place of a file.
     attic: PathBuf,
@@ -41,8 +43,9 @@ pub(crate) struct Reserve {
 }
 
 impl Reserve {
-    pub(crate) fn new(paths: &Paths) -> Self {
+    pub(crate) fn new(disk: &Disk, paths: &Paths) -> Self {
         Self {
+            disk: disk.clone(),
             directory: paths.reserve(),
             attic: paths.staging(),
             catalog: paths.catalog(),
@@ -72,16 +75,16 @@ impl Reserve {
     /// Gives something up; says whether there was something.
     fn give_up(&self) -> Result<bool, StoreError> {
         for path in (0..FILES).map(|number| self.file(number)).chain([self.catalog.clone()]) {
-            if files::remove_file(&path)? {
+            if self.disk.remove_file(&path)? {
                 tracing::info!(path = %path.display(), "given up on a full disk, for a removal");
                 // Some file systems have the room only when the removal of a file is on the disk.
                 if let Some(directory) = path.parent() {
-                    files::sync_dir(directory)?;
+                    self.disk.sync_dir(directory)?;
                 }
                 return Ok(true);
             }
         }
-        Ok(leftover::make_room(&self.ingest, &[], Room::A_BYTE)? > 0)
+        Ok(leftover::make_room(&self.disk, &self.ingest, &[], Room::A_BYTE)? > 0)
     }
 
     /// Makes what is missing of it, if there is plenty of room. That there is none is no failure of anything.
@@ -112,26 +115,38 @@ impl Reserve {
         if room.f_bavail.saturating_mul(room.f_frsize) < FILES * size * PLENTY || !has_inodes {
             return Ok(());
         }
-        files::make_dir_anew(&self.directory, 0o700)?;
+        self.disk.make_dir_anew(&self.directory, 0o700)?;
         // Whoever owns the data root does not choose what root writes to, nor what it waits for.
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
         let mut options = OpenOptions::new();
         options.create(true).append(true).mode(0o600).custom_flags(flags);
         for path in missing {
-            files::make_way(&path, &self.attic)?;
-            let file = options.open(&path);
+            self.disk.make_way(&path, &self.attic)?;
+            let file = self.disk.open(&path, &options);
             let file = file.map_err(|error| StoreError::io("open", &path, error))?;
             if !files::is_file(&file, &path)? {
                 return Err(StoreError::damaged(path, "it is no file"));
             }
-            let made = allocate(&file, size);
+            let made = self.allocate(&file, size);
             if let Err(error) = made {
                 // A part would be taken for the whole.
-                files::remove_file(&path)?;
+                self.disk.remove_file(&path)?;
                 return Err(StoreError::io("allocate", path, error));
             }
         }
         Ok(())
+    }
+
+    /// Has the file system set `size` bytes aside. Where it cannot, bytes are written that no compression makes less.
+    fn allocate(&self, file: &File, size: u64) -> io::Result<()> {
+        match self.disk.allocate(file, size) {
+            Err(error) if Errno::from_io_error(&error).is_some_and(is_unsupported) => {
+                self.disk.set_size(file, 0)?;
+                let length = usize::try_from(size).unwrap_or(usize::MAX);
+                self.disk.write_all(file, &files::random(length).map_err(io::Error::other)?)
+            }
+            allocated => allocated,
+        }
     }
 
     fn file(&self, number: u64) -> PathBuf {
@@ -139,17 +154,8 @@ impl Reserve {
     }
 }
 
-/// Has the file system set `size` bytes aside. Where it cannot, bytes are written that no compression makes less.
-fn allocate(mut file: &File, size: u64) -> std::io::Result<()> {
-    match fallocate(file, FallocateFlags::empty(), 0, size) {
-        Ok(()) => Ok(()),
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-            file.set_len(0)?;
-            let length = usize::try_from(size).unwrap_or(usize::MAX);
-            file.write_all(&files::random(length).map_err(std::io::Error::other)?)
-        }
-        Err(error) => Err(error.into()),
-    }
+fn is_unsupported(error: Errno) -> bool {
+    matches!(error, Errno::OPNOTSUPP | Errno::NOSYS)
 }
 
 #[cfg(test)]
@@ -164,7 +170,7 @@ mod tests {
     #[test]
     fn each_shortage_takes_one_file_and_the_catalog_is_the_last() {
         let root = Root::packed();
-        let reserve = Reserve::new(root.store.paths());
+        let reserve = root.store.reserve();
         std::fs::write(root.store.paths().catalog(), "").unwrap();
         let left = || files::names(&reserve.directory).unwrap().len();
         assert_eq!(left(), 8, "made when the root was opened");
@@ -187,7 +193,7 @@ mod tests {
     #[test]
     fn it_grows_with_what_a_removal_writes() {
         let root = Root::packed();
-        let reserve = Reserve::new(root.store.paths());
+        let reserve = root.store.reserve();
         let size = || std::fs::metadata(reserve.file(7)).unwrap().len();
         assert_eq!(size(), STEP);
         std::fs::write(root.store.paths().repositories(), vec![b' '; 1 << 20]).unwrap();
@@ -198,7 +204,7 @@ mod tests {
     #[test]
     fn what_is_no_file_makes_way_and_no_link_is_followed() {
         let root = Root::packed();
-        let reserve = Reserve::new(root.store.paths());
+        let reserve = root.store.reserve();
         let other = tempfile::NamedTempFile::new().unwrap();
         for number in 2..4 {
             std::fs::remove_file(reserve.file(number)).unwrap();

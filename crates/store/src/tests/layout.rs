@@ -243,7 +243,7 @@ fn damage_is_reported_and_not_believed() {
         (paths.repositories(), "["),
     ] {
         let before = fs::read(&path).unwrap();
-        files::replace(&paths.staging(), &path, content.as_bytes(), 0o600).unwrap();
+        root.store.disk().replace(&paths.staging(), &path, content.as_bytes(), 0o600).unwrap();
         let store = root.reopen();
         let results = [
             store.image(&sample.id()).err(),
@@ -257,12 +257,14 @@ fn damage_is_reported_and_not_believed() {
             panic!("{}: {errors:?}", path.display())
         };
         assert_eq!(*named, path);
-        files::replace(&paths.staging(), &path, &before, 0o600).unwrap();
+        store.disk().replace(&paths.staging(), &path, &before, 0o600).unwrap();
     }
     // The list of manifests follows from the manifests.
     let listed = root.store.manifests_of(&sample.id()).unwrap();
     for content in ["{", "", "[]"] {
-        files::replace(&paths.staging(), &paths.content_index(), content.as_bytes(), 0o600)
+        root.store
+            .disk()
+            .replace(&paths.staging(), &paths.content_index(), content.as_bytes(), 0o600)
             .unwrap();
         assert_eq!(root.reopen().manifests_of(&sample.id()).unwrap(), listed);
     }

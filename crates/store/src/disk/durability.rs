@@ -6,17 +6,19 @@
 //! it; and a commit syncs by those of all that it publishes. A failure is kept: whatever else was written since the description
 //! was opened, be it used by another operation, fails with it and is thrown away.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::{StoreError, files};
+use super::Disk;
+use crate::StoreError;
 
 /// An open description of the data root that is told of every write that fails to reach the disk from now on.
 #[derive(Debug)]
 pub(crate) struct Durability {
+    disk: Disk,
     root: PathBuf,
     description: File,
     /// The answer to the first sync that failed. Held while a sync runs, as only one of two at once would be told.
@@ -27,11 +29,13 @@ pub(crate) struct Durability {
 
 impl Durability {
     /// Begins to watch the file system of `root`.
-    pub(crate) fn watch(root: &Path) -> Result<Arc<Self>, StoreError> {
-        let description = File::open(root).map_err(|error| StoreError::io("open", root, error))?;
-        let root = root.to_owned();
+    pub(crate) fn watch(disk: &Disk, root: &Path) -> Result<Arc<Self>, StoreError> {
+        let description = disk
+            .open(root, OpenOptions::new().read(true))
+            .map_err(|error| StoreError::io("open", root, error))?;
         Ok(Arc::new(Self {
-            root,
+            disk: disk.clone(),
+            root: root.to_owned(),
             description,
             failure: Mutex::default(),
             suspect: AtomicBool::new(false),
@@ -39,11 +43,12 @@ impl Durability {
     }
 
     /// Writes all of the file system to the disk; fails if anything that was written since [`Durability::watch`] did not get there.
+    #[track_caller]
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         if failure.is_none() {
             self.suspect.store(true, Ordering::SeqCst);
-            *failure = files::sync_file_system(&self.description).err();
+            *failure = self.disk.sync_file_system(&self.description).err();
             self.suspect.store(failure.is_some(), Ordering::SeqCst);
         }
         match &*failure {
@@ -59,6 +64,7 @@ impl Durability {
 }
 
 /// Syncs by each of `watches` once, so that each knows of its own failures; returns the first.
+#[track_caller]
 pub(crate) fn sync_all<'a>(
     watches: impl IntoIterator<Item = &'a Arc<Durability>>,
 ) -> Result<(), StoreError> {
@@ -84,7 +90,7 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_sync_to_learn_that_it_runs() {
         let root = tempfile::tempdir().unwrap();
-        let watch = Durability::watch(root.path()).unwrap();
+        let watch = Durability::watch(&Disk::new(crate::disk::System), root.path()).unwrap();
         watch.sync().unwrap();
         let running = watch.failure.lock().unwrap();
         assert!(!watch.is_suspect(), "a sync that went well is over");
