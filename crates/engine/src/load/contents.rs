@@ -9,7 +9,7 @@ use spec::{
     MAX_MANIFEST_SIZE, Manifest, MediaType, Platform, Raw, Reference, from_go_json,
 };
 
-use super::list;
+use super::list::{self, Listed};
 use super::tree::Tree;
 use crate::resolve::is_for;
 use crate::save::documents::{
@@ -26,19 +26,6 @@ const MAX_CLAIMS: usize = 1000;
 const MAX_DOCUMENTS: u64 = 16 << 20;
 /// What marks a manifest that says something of another one.
 const REFERENCE_TYPE_ANNOTATION: &str = "vnd.docker.reference.type";
-
-/// An image of an archive.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Listed {
-    /// Where its config is.
-    pub(super) config: String,
-    /// Its names, as they are written.
-    pub(super) tags: Vec<String>,
-    /// Where its layers are, the bottom one first.
-    pub(super) layers: Vec<String>,
-    /// The image that it was built from.
-    pub(super) parent: Option<ImageId>,
-}
 
 #[derive(Deserialize)]
 struct IndexFile {

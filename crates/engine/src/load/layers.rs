@@ -4,31 +4,15 @@ use std::sync::Arc;
 
 use archive::{StreamOptions, Unpacked};
 use futures_util::future::try_join_all;
-use spec::{Algorithm, ChainId, DiffId, Digest};
+use spec::{Algorithm, Digest};
 use store::{DriverKind, LayerRecord, NamedDeposit, SmallBlob, StagedLayer, Store};
 
-use super::Load;
+use super::operation::Load;
+use super::plan::PlannedLayer;
 use super::tree::StoredFile;
 use crate::cancel::CancelOnDrop;
 use crate::space::{Coming, MAX_TAR_SIZE};
 use crate::{EngineError, LayerState, Result, space};
-
-/// A layer of an image that is to be loaded.
-#[derive(Clone, Debug)]
-pub(super) struct PlannedLayer {
-    pub(super) index: usize,
-    pub(super) diff_id: DiffId,
-    pub(super) chain_id: ChainId,
-    pub(super) parent: Option<ChainId>,
-    /// Whether it is here.
-    pub(super) present: bool,
-    /// Its file in the archive; one that is here needs none.
-    pub(super) file: Option<StoredFile>,
-    /// What the file must hash to, if its name says so.
-    pub(super) expected: Option<Digest>,
-    /// Whether the file is kept as a blob.
-    pub(super) keep: bool,
-}
 
 /// What became of a layer.
 #[derive(Debug)]

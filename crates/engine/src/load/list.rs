@@ -8,14 +8,27 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use spec::ImageId;
 
-use super::contents::Listed;
 use crate::{EngineError, Result};
 
 /// The most images of a list; the most names, and layers, of each; and the most of those of all together.
 const MAX_IMAGES: usize = 100_000;
 const MAX_TEXTS_OF_ONE: usize = 10_000;
 const MAX_TEXTS: usize = 500_000;
+
+/// An image of an archive.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Listed {
+    /// Where its config is.
+    pub(super) config: String,
+    /// Its names, as they are written.
+    pub(super) tags: Vec<String>,
+    /// Where its layers are, the bottom one first.
+    pub(super) layers: Vec<String>,
+    /// The image that it was built from.
+    pub(super) parent: Option<ImageId>,
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -15,25 +15,29 @@
 mod contents;
 mod layers;
 mod list;
+mod operation;
+mod plan;
+mod publish;
 mod tree;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use spec::{ChainId, Digest, ImageConfig, ImageId, MAX_CONFIG_SIZE, Platform, Raw, Reference};
-use store::{Commit, Committed, DriverKind, Lease, NewImage, SmallBlob, Store};
+use spec::{ImageId, Platform};
+use store::Store;
 
 use crate::cancel::CancelOnDrop;
 use crate::engine::blocking;
 use crate::progress::ProgressEvent;
-use crate::resolve::is_for;
-use crate::save::documents::blob_path;
 use crate::{Engine, EngineError, Progress, Result, receive};
-use contents::{Contents, Listed, Origin};
-use layers::{LoadedBlob, LoadedLayer, PlannedLayer};
+use contents::Contents;
+use list::Listed;
+use operation::Load;
+use plan::PlannedImage;
+use publish::{MAX_BATCH, MAX_BATCH_BYTES, ReadyImage, held};
 use tree::Tree;
 
 /// What to load.
@@ -43,37 +47,6 @@ pub struct LoadRequest {
     pub platform: Option<Platform>,
     /// Whether to say nothing of layers.
     pub quiet: bool,
-}
-
-/// A load under way.
-struct Load<'a> {
-    engine: &'a Engine,
-    lease: Arc<Lease>,
-    platform: Option<Platform>,
-    progress: Progress,
-    /// Where layers report to.
-    layer_progress: Progress,
-}
-
-/// How many images are published at once, and how many bytes of what they consist of are held in memory until then.
-const MAX_BATCH: usize = 256;
-const MAX_BATCH_BYTES: usize = 16 << 20;
-/// What a name takes of that, about.
-const BYTES_OF_A_NAME: usize = 256;
-
-/// An image with the layers that were unpacked for it.
-type ReadyImage = (PlannedImage, Vec<LoadedLayer>);
-
-/// An image that is to be loaded, and what of it is here.
-#[derive(Debug)]
-struct PlannedImage {
-    id: ImageId,
-    config: Raw<ImageConfig>,
-    /// As they are written: with a tag, a digest that is claimed, or both.
-    names: Vec<Reference>,
-    layers: Vec<PlannedLayer>,
-    origin: Option<Origin>,
-    parent: Option<ImageId>,
 }
 
 impl Engine {
@@ -145,7 +118,7 @@ impl Load<'_> {
         let (contents, platform) = (Arc::clone(contents), self.platform.clone());
         let lease = Arc::clone(&self.lease);
         self.engine
-            .on_disk(move |store| plan(store, &lease, &contents, &listed, platform.as_ref()))
+            .on_disk(move |store| plan::plan(store, &lease, &contents, &listed, platform.as_ref()))
             .await
     }
 
@@ -153,42 +126,6 @@ impl Load<'_> {
     async fn with_layers(&self, mut planned: PlannedImage) -> Result<ReadyImage> {
         let layers = self.layers(std::mem::take(&mut planned.layers)).await?;
         Ok((planned, layers))
-    }
-
-    /// Publishes images and tells their names.
-    async fn publish(&self, images: Vec<ReadyImage>) -> Result<()> {
-        if images.is_empty() {
-            return Ok(());
-        }
-        let names = images.iter().map(|(planned, _)| {
-            let borne = planned.names.iter().filter(|name| planned.bears(name));
-            (planned.id.clone(), borne.cloned().collect::<Vec<_>>())
-        });
-        let names: Vec<(ImageId, Vec<Reference>)> = names.collect();
-        let _turn = self.engine.0.publishing.lock().await;
-        let lease = Arc::clone(&self.lease);
-        let committed = self.engine.on_disk(move |store| {
-            let commits = commits(store, images)?;
-            Ok(store.commit_all(&lease, commits)?)
-        });
-        for ((id, names), committed) in names.into_iter().zip(committed.await?) {
-            for name in names {
-                self.tell(&id, &name, &committed);
-            }
-            self.engine.image_event("load", &id, &id.to_string());
-        }
-        Ok(())
-    }
-
-    fn tell(&self, id: &ImageId, name: &Reference, committed: &Committed) {
-        let tag = by_tag(name);
-        let moved = committed.moved.iter().find(|moved| Some(&moved.reference) == tag.as_ref());
-        let before = moved.and_then(|moved| moved.before.clone());
-        if let Some((tag, before)) = tag.zip(before.filter(|before| before != id)) {
-            let reference = tag.familiar();
-            self.progress.report(ProgressEvent::TagTaken { reference, id: before });
-        }
-        self.progress.report(ProgressEvent::Loaded { reference: name.familiar() });
     }
 
     /// Notes which images were built from others of the same archive.
@@ -221,173 +158,4 @@ fn is_parent(store: &Store, id: &ImageId, parent: &ImageId) -> Result<bool> {
     let (steps, before) = (&image.config.value().history, &parent.config.value().history);
     let both_empty = steps.is_empty() && before.is_empty();
     Ok(both_empty || (steps.len() == before.len() + 1 && steps.starts_with(before)))
-}
-
-fn plan(
-    store: &Store,
-    lease: &Lease,
-    contents: &Contents,
-    listed: &Listed,
-    platform: Option<&Platform>,
-) -> Result<Option<PlannedImage>> {
-    let bytes = contents.tree.require(&listed.config)?.read(&listed.config, MAX_CONFIG_SIZE)?;
-    let id = ImageId::new(Digest::sha256(&bytes));
-    if let Some(named) = named_digest(&listed.config)
-        && named != *id.digest()
-    {
-        let message =
-            format!("invalid archive: the content of {} does not match its digest", listed.config);
-        return Err(EngineError::BadArchive(message));
-    }
-    let invalid = |source| EngineError::Config { digest: id.digest().clone(), source };
-    let config = Raw::parse(bytes, ImageConfig::parse).map_err(invalid)?;
-    let os = &config.value().os;
-    if store.driver() == DriverKind::Overlay2 && !os.is_empty() && !os.eq_ignore_ascii_case("linux")
-    {
-        return Err(EngineError::BadArchive(format!("cannot load {os} image on linux")));
-    }
-    if platform.is_some_and(|wanted| !is_for(wanted, &config.value().platform())) {
-        return Ok(None);
-    }
-    let diff_ids = &config.value().rootfs.diff_ids;
-    if listed.layers.len() != diff_ids.len() {
-        return Err(EngineError::BadArchive(format!(
-            "invalid manifest, layers length mismatch: expected {}, got {}",
-            listed.layers.len(),
-            diff_ids.len()
-        )));
-    }
-    store.check_depth(diff_ids.len())?;
-    let names: Vec<Reference> =
-        listed.tags.iter().map(|name| parse_name(name)).collect::<Result<_>>()?;
-    let claimed: Vec<Reference> = names
-        .iter()
-        .filter(|name| name.digest().is_some())
-        .map(crate::resolve::by_digest)
-        .collect();
-    lease.hold_image(&id)?;
-    let origin =
-        if store.keep_blobs() { contents.origin(&id, diff_ids.len(), &claimed)? } else { None };
-    let layers = plan_layers(store, lease, &contents.tree, listed, &config, origin.as_ref())?;
-    let parent = listed.parent.clone();
-    Ok(Some(PlannedImage { id, config, names, layers, origin, parent }))
-}
-
-fn plan_layers(
-    store: &Store,
-    lease: &Lease,
-    tree: &Tree,
-    listed: &Listed,
-    config: &Raw<ImageConfig>,
-    origin: Option<&Origin>,
-) -> Result<Vec<PlannedLayer>> {
-    let mut layers: Vec<PlannedLayer> = Vec::new();
-    // Where a layer is damaged, it and all that stands on it are made anew.
-    let mut whole = true;
-    for (index, diff_id) in config.value().rootfs.diff_ids.iter().enumerate() {
-        let parent = layers.last().map(|layer| layer.chain_id.clone());
-        let chain_id = ChainId::extend(parent.as_ref(), diff_id);
-        lease.hold_layer(&chain_id)?;
-        whole = whole && store.whole_layer(&chain_id)?.is_some();
-        let kept = origin.map(|origin| &origin.manifest.value().layers[index].digest);
-        let mut keep = false;
-        if let Some(digest) = kept {
-            lease.hold_blob(digest)?;
-            keep = store.blob(digest)?.is_none();
-        }
-        let path = kept.map_or_else(|| listed.layers[index].clone(), blob_path);
-        let file = if whole { tree.find(&path) } else { Some(tree.require(&path)?) };
-        let expected = named_digest(&path).filter(|digest| digest != diff_id.digest());
-        layers.push(PlannedLayer {
-            index,
-            diff_id: diff_id.clone(),
-            chain_id,
-            parent,
-            present: whole,
-            file: file.cloned(),
-            expected,
-            keep,
-        });
-    }
-    Ok(layers)
-}
-
-/// Returns the digest that a blob of an image layout is named by.
-fn named_digest(path: &str) -> Option<Digest> {
-    let hex = path.strip_prefix("blobs/sha256/")?;
-    format!("sha256:{hex}").parse().ok()
-}
-
-/// Parses the name of an image; a tag is not made up.
-fn parse_name(text: &str) -> Result<Reference> {
-    let reference = Reference::parse_familiar(text)?;
-    if reference.is_name_only() {
-        return Err(EngineError::BadArchive(format!("invalid tag \"{text}\"")));
-    }
-    Ok(reference)
-}
-
-/// Returns the tag of a name; the digest beside it is another matter.
-fn by_tag(name: &Reference) -> Option<Reference> {
-    let tag = name.tag()?.clone();
-    Some(Reference::new(name.repository().clone(), Some(tag), None))
-}
-
-impl PlannedImage {
-    /// Says whether the image has a name afterwards: by its tag, or by a digest that the archive proves.
-    fn bears(&self, name: &Reference) -> bool {
-        let proved = self.origin.iter().flat_map(|origin| &origin.repo_digests);
-        name.tag().is_some() || proved.into_iter().any(|proved| proved == name)
-    }
-}
-
-fn held(images: &[ReadyImage]) -> usize {
-    let held = |planned: &PlannedImage| {
-        let documents = planned.origin.iter().flat_map(|origin| &origin.documents);
-        let documents: usize = documents.map(|(_, bytes)| bytes.len()).sum();
-        planned.config.bytes().len() + documents + planned.names.len() * BYTES_OF_A_NAME
-    };
-    images.iter().map(|(planned, _)| held(planned)).sum()
-}
-
-/// Says what is to be published of images.
-fn commits(store: &Store, images: Vec<ReadyImage>) -> Result<Vec<Commit>> {
-    let references = store.references()?;
-    let mut taken: HashMap<Reference, ImageId> = HashMap::new();
-    let mut commits = Vec::with_capacity(images.len());
-    for (PlannedImage { id, config, names, origin, .. }, layers) in images {
-        let mut commit = Commit::default();
-        for layer in layers {
-            commit.layers.extend(layer.staged);
-            match layer.blob {
-                Some(LoadedBlob::Deposit(deposit)) => commit.deposits.push(deposit),
-                Some(LoadedBlob::Small(blob)) => commit.small_blobs.push(blob),
-                None => {}
-            }
-        }
-        let mut manifests = Vec::new();
-        if let Some(Origin { documents, repo_digests, .. }) = origin {
-            for reference in repo_digests {
-                // The same index, loaded or pulled for another platform before, keeps its meaning.
-                let before = references.get(&reference);
-                let before = before.unwrap_or_else(|| {
-                    taken.entry(reference.clone()).or_insert_with(|| id.clone()).clone()
-                });
-                if before == id {
-                    commit.references.push((reference, id.clone()));
-                }
-            }
-            for (descriptor, bytes) in documents {
-                let digest = descriptor.digest.clone();
-                commit.small_blobs.push(SmallBlob { digest, bytes });
-                manifests.push(descriptor);
-            }
-            let (digest, bytes) = (id.digest().clone(), config.bytes().clone());
-            commit.small_blobs.push(SmallBlob { digest, bytes });
-        }
-        commit.references.extend(names.iter().filter_map(by_tag).map(|tag| (tag, id.clone())));
-        commit.image = Some(NewImage { id, config: config.bytes().clone(), manifests });
-        commits.push(commit);
-    }
-    Ok(commits)
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, stream};
 use spec::{ManifestError, Reference, Tag};
 
-use super::{Pull, begin::Begun, refused};
+use super::begin::Begun;
+use super::operation::{Pull, refused};
 use crate::engine::in_task;
 use crate::progress::{ProgressEvent, ProgressReceiver};
 use crate::{EngineError, Progress, Result};

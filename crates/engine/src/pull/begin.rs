@@ -1,8 +1,7 @@
 //! What a pull knows and has under way before it says a word of layers: the manifest, the config, and the downloads that
 //! need not wait for the config.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use registry::Target;
@@ -13,8 +12,8 @@ use spec::{
 use store::StoreError;
 use tokio::sync::OnceCell;
 
-use super::Pull;
 use super::manifest::Resolved;
+use super::operation::Pull;
 use crate::engine::blocking;
 use crate::space::{self, Coming};
 use crate::transfer::{Blob, Download, Watcher};
@@ -29,18 +28,6 @@ pub(super) struct Begun {
     pub(super) ahead: Vec<(Digest, Download)>,
     /// Kept as long as others may ask for the same.
     _cell: Option<Arc<OnceCell<Bytes>>>,
-}
-
-/// Configs on their way, so that tags that mean one image fetch it once.
-#[derive(Debug, Default)]
-pub(super) struct Configs(Mutex<HashMap<Digest, Arc<OnceCell<Bytes>>>>);
-
-impl Configs {
-    fn cell(&self, digest: &Digest) -> Arc<OnceCell<Bytes>> {
-        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cells.retain(|_, cell| Arc::strong_count(cell) > 1);
-        Arc::clone(cells.entry(digest.clone()).or_default())
-    }
 }
 
 impl Pull {

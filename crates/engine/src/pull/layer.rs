@@ -3,7 +3,7 @@
 use std::future::ready;
 use std::sync::{Arc, Mutex};
 
-use super::Pull;
+use super::operation::Pull;
 use crate::Result;
 use crate::transfer::{Download, LayerJob, PlannedLayer, ReadyLayer, Transfer, Watcher};
 

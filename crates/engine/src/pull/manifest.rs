@@ -11,7 +11,7 @@ use spec::{
 
 use store::SmallBlob;
 
-use super::{Pull, refused};
+use super::operation::{Pull, refused};
 use crate::progress::ProgressEvent;
 use crate::{EngineError, Progress, Result, resolve};
 

@@ -4,38 +4,27 @@ mod all_tags;
 mod begin;
 mod layer;
 mod manifest;
+mod operation;
 mod plan;
+
+pub use operation::PullRequest;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use registry::{Access, Caller, Credentials, RegistryError, Remote};
-use spec::{Digest, ImageConfig, ImageId, Platform, Reference};
-use store::{Commit, DriverKind, Lease, NewImage, SmallBlob};
+use registry::Access;
+use spec::{Digest, ImageConfig, ImageId, Reference};
+use store::{Commit, DriverKind, NewImage, SmallBlob};
 
 use crate::progress::ProgressEvent;
 use crate::transfer::{Download, PlannedLayer};
 use crate::{Engine, EngineError, LayerState, Progress, Result, resolve};
-use begin::{Begun, Configs};
+use begin::Begun;
 use layer::LayerTransfer;
 use manifest::Resolved;
+use operation::{Configs, Pull};
 use plan::Plan;
-
-/// What to pull.
-#[derive(Clone, Debug)]
-pub struct PullRequest {
-    /// Which image; a name only means the tag `latest`.
-    pub reference: Reference,
-    /// Every tag of the repository.
-    pub all_tags: bool,
-    /// For which platform, if not for this machine's.
-    pub platform: Option<Platform>,
-    /// For the registry that the reference names, and for no other host.
-    pub credentials: Credentials,
-    /// On whose behalf the registry is asked.
-    pub caller: Caller,
-}
 
 impl Engine {
     /// Pulls an image, or all images of a repository.
@@ -73,18 +62,6 @@ impl Engine {
         self.transfer_event("pull", familiar, repository.familiar()).await;
         Ok(())
     }
-}
-
-/// A pull under way.
-struct Pull {
-    engine: Engine,
-    remote: Remote,
-    request: PullRequest,
-    progress: Progress,
-    lease: Arc<Lease>,
-    /// What the user is told when all is done.
-    warnings: Mutex<Vec<String>>,
-    configs: Configs,
 }
 
 impl Pull {
@@ -229,20 +206,4 @@ struct Ready {
     config: Bytes,
     plan: Plan,
     layers: Vec<LayerTransfer>,
-}
-
-/// Puts a registry's refusal into dockerd's words.
-fn refused(error: RegistryError, reference: &Reference) -> EngineError {
-    let repository = reference.repository().familiar();
-    let error = error.first_only();
-    // As in dockerd, an error without a message of its own is shown as it is.
-    let first = error.api_errors().first().filter(|first| first.detailed);
-    match first.map(|first| first.code) {
-        Some("DENIED") => EngineError::PullDenied { repository, source: error },
-        Some("MANIFEST_UNKNOWN") => {
-            EngineError::ManifestNotFound { reference: reference.familiar(), source: error }
-        }
-        Some("NAME_UNKNOWN") => EngineError::RepositoryNotFound { repository, source: error },
-        _ => EngineError::Registry(error),
-    }
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use archive::{GzipEncoder, LAYER_LEVEL};
 use registry::{Mounted, Presence, UploadSession};
-use spec::{Descriptor, DiffId, Digest, MediaType};
+use spec::{Descriptor, Digest, MediaType};
 use store::{Lease, Source, Spool, Store};
 
-use super::manifest::LayerToPush;
+use super::manifest::{LayerToPush, PushedLayer};
+use super::operation::{Push, refused};
 use super::upload::{Content, Upload, cancel};
-use super::{Push, refused};
 use crate::transfer::{Watcher, Watchers};
 use crate::{EngineError, LayerState, Result, space};
 
@@ -20,13 +20,6 @@ use crate::{EngineError, LayerState, Result, space};
 const MOUNT_ATTEMPTS: usize = 3;
 /// How many other blobs of the same layer are looked for at the registry before one is made anew.
 const EXISTENCE_CHECKS: usize = 3;
-
-/// A layer that is at the registry.
-#[derive(Clone, Debug)]
-pub(super) struct PushedLayer {
-    pub(super) diff_id: DiffId,
-    pub(super) descriptor: Descriptor,
-}
 
 impl Push {
     /// Makes sure that the registry has a layer, by an upload of ours or of somebody else.

@@ -12,7 +12,6 @@ use spec::{
 };
 use store::{Image, Layer, Lease, Store};
 
-use super::layer::PushedLayer;
 use crate::save::parts::compression_of;
 use crate::{EngineError, Result};
 
@@ -33,6 +32,13 @@ pub(super) struct LayerToPush {
     pub(super) chain_id: ChainId,
     /// The blob that the image's manifest names.
     pub(super) known: Option<Descriptor>,
+}
+
+/// A layer that is at the registry.
+#[derive(Clone, Debug)]
+pub(super) struct PushedLayer {
+    pub(super) diff_id: DiffId,
+    pub(super) descriptor: Descriptor,
 }
 
 impl LayerToPush {

@@ -6,34 +6,22 @@
 
 mod layer;
 mod manifest;
+mod operation;
 mod upload;
+
+pub use operation::PushRequest;
 
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
-use registry::{Access, Caller, Credentials, RegistryError, Remote, Target};
-use spec::{Descriptor, ImageId, Platform, Reference, Repository, Tag};
-use store::{Commit, HmacKey, Image, Lease, NewImage, SmallBlob, Source};
+use registry::{Access, Credentials, Target};
+use spec::{Descriptor, ImageId, Reference, Repository, Tag};
+use store::{Commit, HmacKey, Image, NewImage, SmallBlob, Source};
 
 use crate::progress::ProgressEvent;
 use crate::{Engine, EngineError, LayerState, Progress, Result, resolve};
-use layer::PushedLayer;
-use manifest::{Document, Origin};
-
-/// What to push.
-#[derive(Clone, Debug)]
-pub struct PushRequest {
-    /// The repository.
-    pub repository: Repository,
-    /// The tag; all tags of the repository without one.
-    pub tag: Option<Tag>,
-    /// The platform that the image must be for.
-    pub platform: Option<Platform>,
-    /// For the registry that the repository names, and for no other host.
-    pub credentials: Credentials,
-    /// On whose behalf the registry is asked.
-    pub caller: Caller,
-}
+use manifest::{Document, Origin, PushedLayer};
+use operation::{Push, refused};
 
 impl Engine {
     /// Pushes one tag of a repository, or all of them. Dropping the future cancels the push.
@@ -80,18 +68,6 @@ impl Engine {
         })
         .await
     }
-}
-
-/// A push under way.
-struct Push {
-    engine: Engine,
-    remote: Remote,
-    /// Whether layers that are not to be redistributed may go to the registry.
-    takes_foreign_layers: bool,
-    request: PushRequest,
-    key: HmacKey,
-    lease: Arc<Lease>,
-    progress: Progress,
 }
 
 impl Push {
@@ -172,11 +148,6 @@ impl Push {
             .await
     }
 
-    /// Says whether a layer is left to the URLs that its manifest gives.
-    fn leaves(&self, layer: &Descriptor) -> bool {
-        !self.takes_foreign_layers && !layer.urls.is_empty()
-    }
-
     /// Uploads the config unless the registry has it.
     async fn config(&self, descriptor: &Descriptor, image: &Image) -> Result<()> {
         let known = self.remote.blob_presence(&descriptor.digest).await.map_err(refused)?;
@@ -249,13 +220,4 @@ fn hmac_key(credentials: &Credentials) -> HmacKey {
         Credentials::RegistryToken(token) => fields.registry_token = token,
     }
     HmacKey::new(&fields)
-}
-
-/// Puts a registry's refusal into dockerd's words.
-fn refused(error: RegistryError) -> EngineError {
-    if error.lacks_credentials() {
-        return EngineError::NoCredentials;
-    }
-    // As in dockerd, what the token server says is told without the request, and the first error without the others.
-    EngineError::Registry(error.without_request().first_only())
 }

@@ -13,7 +13,7 @@ use registry::{Recovery, RegistryError, UploadSession};
 use spec::Descriptor;
 use store::UploadNote;
 
-use super::{Push, refused};
+use super::operation::{Push, refused};
 use crate::engine::blocking;
 use crate::transfer::Watchers;
 use crate::{EngineError, LayerState, Result};

@@ -3,8 +3,9 @@
 use spec::go::quoted;
 
 use super::config::Healthcheck;
+use super::error::{Result, wrong};
+use super::parser::Node;
 use super::values::{retries, time};
-use super::{Node, Result, wrong};
 
 /// A command, or the arguments of one.
 #[derive(Debug, PartialEq, Eq)]

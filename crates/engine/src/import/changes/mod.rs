@@ -13,6 +13,7 @@
 //! dockerd's bound of 64 KiB a line, and the daemon's own on the request that the text is in.
 
 mod config;
+mod error;
 mod instruction;
 mod parser;
 mod pattern;
@@ -21,21 +22,12 @@ mod shell;
 mod values;
 
 pub(super) use config::ContainerConfig;
+pub(super) use error::ChangeError;
 
+use error::{Result, wrong};
 use instruction::{CommandLine, Instruction};
-use parser::{Dockerfile, Node};
+use parser::Dockerfile;
 use shell::Environment;
-
-/// What is wrong with a change, in dockerd's words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ChangeError(pub(super) String);
-
-type Result<T, E = ChangeError> = std::result::Result<T, E>;
-
-/// Makes the error of a sentence.
-fn wrong<T>(sentence: impl Into<String>) -> Result<T> {
-    Err(ChangeError(sentence.into()))
-}
 
 /// The shell that runs commands given as text.
 const SHELL: [&str; 2] = ["/bin/sh", "-c"];

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use spec::go::quoted;
 
-use super::{ChangeError, Result, wrong};
+use super::error::{ChangeError, Result, wrong};
 
 /// The longest line, its end included; the buffer of Go's scanner.
 const MAX_LINE: usize = 64 << 10;

@@ -1,6 +1,6 @@
 //! The patterns of `${name#pattern}` and `${name/pattern/text}`: `*`, `?` and characters.
 
-use super::{Result, wrong};
+use super::error::{Result, wrong};
 
 /// The most steps that a match may take: text times pattern.
 const MAX_STEPS: usize = 1 << 24;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
-use super::{Result, wrong};
+use super::error::{Result, wrong};
 
 /// Returns the ports as they stand in a config: `80/tcp`.
 pub(super) fn parse(words: &[String]) -> Result<Vec<String>> {

@@ -6,8 +6,8 @@ use std::str::Chars;
 
 use spec::go::quoted;
 
+use super::error::{ChangeError, Result, wrong};
 use super::pattern::Pattern;
-use super::{ChangeError, Result, wrong};
 
 /// How deep a `${…}` may be in the word of another. dockerd has no bound.
 const MAX_DEPTH: usize = 64;

@@ -2,7 +2,7 @@
 
 use spec::go::{parse_duration, quoted};
 
-use super::{Result, wrong};
+use super::error::{Result, wrong};
 
 /// Joins a path to the current one and takes the dots out.
 pub(super) fn clean_path(current: &str, path: &str) -> String {

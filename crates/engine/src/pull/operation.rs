@@ -1,0 +1,67 @@
+//! The state of a pull.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use registry::{Caller, Credentials, RegistryError, Remote};
+use spec::{Digest, Platform, Reference};
+use store::Lease;
+use tokio::sync::OnceCell;
+
+use crate::{Engine, EngineError, Progress};
+
+/// What to pull.
+#[derive(Clone, Debug)]
+pub struct PullRequest {
+    /// Which image; a name only means the tag `latest`.
+    pub reference: Reference,
+    /// Every tag of the repository.
+    pub all_tags: bool,
+    /// For which platform, if not for this machine's.
+    pub platform: Option<Platform>,
+    /// For the registry that the reference names, and for no other host.
+    pub credentials: Credentials,
+    /// On whose behalf the registry is asked.
+    pub caller: Caller,
+}
+
+/// A pull under way.
+pub(super) struct Pull {
+    pub(super) engine: Engine,
+    pub(super) remote: Remote,
+    pub(super) request: PullRequest,
+    pub(super) progress: Progress,
+    pub(super) lease: Arc<Lease>,
+    /// What the user is told when all is done.
+    pub(super) warnings: Mutex<Vec<String>>,
+    pub(super) configs: Configs,
+}
+
+/// Configs on their way, so that tags that mean one image fetch it once.
+#[derive(Debug, Default)]
+pub(super) struct Configs(Mutex<HashMap<Digest, Arc<OnceCell<Bytes>>>>);
+
+impl Configs {
+    pub(super) fn cell(&self, digest: &Digest) -> Arc<OnceCell<Bytes>> {
+        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cells.retain(|_, cell| Arc::strong_count(cell) > 1);
+        Arc::clone(cells.entry(digest.clone()).or_default())
+    }
+}
+
+/// Puts a registry's refusal into dockerd's words.
+pub(super) fn refused(error: RegistryError, reference: &Reference) -> EngineError {
+    let repository = reference.repository().familiar();
+    let error = error.first_only();
+    // As in dockerd, an error without a message of its own is shown as it is.
+    let first = error.api_errors().first().filter(|first| first.detailed);
+    match first.map(|first| first.code) {
+        Some("DENIED") => EngineError::PullDenied { repository, source: error },
+        Some("MANIFEST_UNKNOWN") => {
+            EngineError::ManifestNotFound { reference: reference.familiar(), source: error }
+        }
+        Some("NAME_UNKNOWN") => EngineError::RepositoryNotFound { repository, source: error },
+        _ => EngineError::Registry(error),
+    }
+}
