@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use daemon::{ConfigFile, DaemonConfig, Defaults, Directives, Proxies, default_host};
+use daemon::{ConfigFile, DaemonConfig, Defaults, Directives, Proxies, default_address};
 
 use crate::arguments::EngineFlags;
 use crate::error::CliError;
@@ -94,7 +94,7 @@ pub(crate) fn require_data_root(config: &DaemonConfig) -> Result<(), CliError> {
 
 /// Returns what holds where neither file nor flags say anything. The data root is empty where there is no default.
 pub(crate) fn defaults(environment: &Environment) -> Defaults {
-    let host = default_host(environment.is_root, environment.runtime_directory.as_deref());
+    let host = default_address(environment.is_root, environment.runtime_directory.as_deref());
     let own = environment.home.iter().filter(|_| !environment.is_root);
     let own = own.flat_map(|home| USER_CERTIFICATES.iter().map(|path| home.join(path)));
     Defaults {

@@ -6,16 +6,16 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use api::ApiVersion;
-use engine::{Engine, EngineError, EventKind};
+use engine::{Engine, EngineConfig, EngineError, EventKind};
 use http::header::{HeaderMap, HeaderName, HeaderValue, SERVER};
 use registry::{CredentialSource, RegistryConfig};
 use spec::Digest;
 use tokio::sync::watch;
 
 use crate::config::DaemonConfig;
-use crate::failures::Failures;
-use crate::host::HostFacts;
-use crate::metrics::Actions;
+use crate::errors::operations::OperationErrors;
+use crate::machine::Machine;
+use crate::metrics::actions::Actions;
 
 /// The largest `engine-id` that is believed, in bytes. A UUID has 36, the hash of a key that old ones are 59.
 const MAX_ID_SIZE: u64 = 128;
@@ -45,14 +45,14 @@ struct Shared {
     git_commit: String,
     build_time: String,
     credentials: Option<Arc<dyn CredentialSource>>,
-    host: HostFacts,
+    machine: Machine,
     /// The headers of every answer.
     headers: HeaderMap,
     config: RwLock<Arc<DaemonConfig>>,
     /// Held once by each stream of events.
     event_streams: Arc<()>,
     actions: Arc<Actions>,
-    failures: Failures,
+    operation_errors: OperationErrors,
     /// Turns true when the daemon stops: answers without an end of their own end then.
     closing: watch::Sender<bool>,
 }
@@ -74,12 +74,12 @@ impl Daemon {
             git_commit,
             build_time,
             credentials,
-            host: HostFacts::read(),
+            machine: Machine::read(),
             headers,
             config: RwLock::new(Arc::new(config)),
             event_streams: Arc::new(()),
             actions: Arc::default(),
-            failures: Failures::default(),
+            operation_errors: OperationErrors::default(),
             closing: watch::Sender::new(false),
         }))
     }
@@ -109,7 +109,7 @@ impl Daemon {
         self.0.engine.reload(registry, config.limits())?;
         let mut attributes = config.reloadable();
         *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
-        attributes.insert("name".to_owned(), self.0.host.name.clone());
+        attributes.insert("name".to_owned(), self.0.machine.name.clone());
         self.engine().events().publish(EventKind::Daemon, "reload", self.id(), attributes);
         Ok(())
     }
@@ -134,8 +134,8 @@ impl Daemon {
         &self.0.build_time
     }
 
-    pub(crate) fn host(&self) -> &HostFacts {
-        &self.0.host
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.0.machine
     }
 
     /// A name for this daemon that stays as long as its data root does: the one that a dockerd gave to that, or else
@@ -146,7 +146,7 @@ impl Daemon {
             return id;
         }
         let root = config.data_root.display().to_string();
-        let hex = Digest::sha256(format!("{}\n{root}", self.0.host.name).as_bytes()).hex();
+        let hex = Digest::sha256(format!("{}\n{root}", self.0.machine.name).as_bytes()).hex();
         [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]].join("-")
     }
 
@@ -156,8 +156,8 @@ impl Daemon {
     }
 
     /// Why answers were broken off.
-    pub(crate) fn failures(&self) -> &Failures {
-        &self.0.failures
+    pub(crate) fn operation_errors(&self) -> &OperationErrors {
+        &self.0.operation_errors
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {
@@ -186,6 +186,23 @@ impl Daemon {
             let _ = closing.wait_for(|closing| *closing).await;
         }
     }
+}
+
+/// Opens the data root of `config` for a Longshore of this `version`, which registries see in the user agent.
+/// `credentials` knows what mirrors of registries are shown.
+pub async fn open_engine(
+    config: &DaemonConfig,
+    version: &str,
+    credentials: Option<Arc<dyn CredentialSource>>,
+) -> Result<Engine, EngineError> {
+    Engine::open(EngineConfig {
+        data_root: config.data_root.clone(),
+        driver: config.storage_driver,
+        keep_blobs: config.keep_blobs,
+        registry: RegistryConfig { credentials, ..config.registry(version) },
+        limits: config.limits(),
+    })
+    .await
 }
 
 /// Reads the name that dockerd gives to a data root since version 23. What is none counts as none.

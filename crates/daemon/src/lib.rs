@@ -5,55 +5,47 @@
 //! process. Every connection takes the same way:
 //!
 //! ```text
-//! listen ─► connection ─► router ─► routes/*  ─► engine
-//!           limits, log    path      query, JSON    │
-//!              ▲                                    ▼
-//!           errors  ◄── EngineError    progress ◄── ProgressEvent
+//! server ─► request ─► routes ─► engine
+//! slots,    path, query,  │          │
+//! TLS       admission     ▼          ▼
+//!           errors    documents   progress ─► response
 //! ```
 //!
-//! - [`DaemonConfig`] is `daemon.json` and the command line's flags; [`open_engine`] opens the engine that it describes.
-//! - [`run()`] is a daemon's whole life: open, listen, reload on SIGHUP, stop on SIGTERM and SIGINT.
+//! - `config`: `daemon.json` and the command line's flags, as one [`DaemonConfig`].
+//! - `process`: a daemon's whole life, [`run()`]: open, listen, reload on SIGHUP, stop on SIGTERM and SIGINT.
+//! - `server`: addresses, TLS, connections and their slots.
+//! - `request`: from a head to a route, and what its parameters mean; requests of strangers end here.
+//! - `routes`: one module for each family of routes.
+//! - `documents`, `progress`, `errors`: results, reports and errors of the engine in Docker's words; nowhere else are any.
+//! - `metrics`, `machine`: numbers for Prometheus, facts about the host.
 //!
 //! A pull or push belongs to the answer that reports on it: when the client goes away the answer is dropped, and with it
-//! the operation. Words and statuses are dockerd's, in `progress.rs` and `errors.rs` and nowhere else.
+//! the operation.
 
 mod config;
-mod connection;
 mod daemon;
-mod directives;
+mod documents;
 mod errors;
-mod events;
-mod failures;
-mod guard;
-mod host;
-mod idle;
-mod legacy;
-mod listen;
+mod machine;
 mod metrics;
-mod notify;
-mod open;
-mod operation;
-mod pidfile;
+mod process;
 mod progress;
-mod reply;
-mod router;
+mod request;
+mod response;
 mod routes;
-mod run;
-mod serve;
-mod stall;
-mod tls;
+mod server;
 
+pub use config::directives::Directives;
 pub use config::{
-    ConfigError, ConfigFile, DaemonConfig, Defaults, Group, LogFormat, Proxies, TlsFiles, TlsMode,
+    ConfigError, ConfigFile, DaemonConfig, Defaults, Group, ListenAddress, ListenAddressError,
+    LogFormat, Proxies, TlsFiles, TlsMode, default_address,
 };
-pub use daemon::{Daemon, DaemonInfo};
-pub use directives::Directives;
-pub use listen::{Host, HostError, InheritedSocket, ListenError, Listener, default_host};
-pub use notify::Notifier;
-pub use open::open_engine;
+pub use daemon::{Daemon, DaemonInfo, open_engine};
+pub use process::notify::Notifier;
+pub use process::run::{Activation, Process, RunError, run};
 pub use registry::{
     CredentialSource, Credentials, CredentialsUnavailable, FoundCredentials, NOTICES,
 };
-pub use routes::credentials;
-pub use run::{Activation, Process, RunError, run};
-pub use tls::{Tls, TlsError};
+pub use request::parameters::credentials;
+pub use server::listener::{InheritedSocket, ListenError, Listener};
+pub use server::tls::{Tls, TlsError};

@@ -7,9 +7,9 @@ use std::time::Duration;
 use api::ApiVersion;
 use store::DriverKind;
 
+use super::address::ListenAddress;
+use super::directives::{Directives, Merged};
 use super::{ConfigError, DaemonConfig, Defaults, Group, LogFormat, TlsFiles, TlsMode};
-use crate::directives::{Directives, Merged};
-use crate::listen::Host;
 
 /// Where a daemon with TLS listens that was not told where, as dockerd.
 const TLS_HOST: &str = "localhost:2376";
@@ -49,7 +49,7 @@ impl DaemonConfig {
             self.hosts.sort_by_key(ToString::to_string);
             self.hosts.dedup();
         } else if tls.is_some() {
-            self.hosts = vec![Host::Tcp(TLS_HOST.to_owned())];
+            self.hosts = vec![ListenAddress::Tcp(TLS_HOST.to_owned())];
         }
         self.tls = tls;
         self.insecure_tcp_routes = directives.insecure_tcp_routes.unwrap_or_default();
@@ -182,7 +182,7 @@ fn protections(directives: &mut Directives) -> Result<(), ConfigError> {
 ///
 /// The environment's wish holds where there is TCP to secure: it may be there for a client.
 fn tls(directives: &mut Directives, defaults: &Defaults) -> Option<TlsFiles> {
-    let is_open = |host: &String| !matches!(host.parse(), Ok(Host::Unix(_)));
+    let is_open = |host: &String| !matches!(host.parse(), Ok(ListenAddress::Unix(_)));
     let wanted = defaults.tls_verify && directives.hosts.iter().flatten().any(is_open);
     let (tls, verify) = (directives.tls, directives.tlsverify.or(wanted.then_some(true)));
     if verify.is_none() && tls != Some(true) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use api::ApiVersion;
 use thiserror::Error;
 
-use crate::listen::HostError;
+use super::address::ListenAddressError;
 
 /// Why a configuration cannot be used. Texts of faults that dockerd knows are dockerd's.
 #[derive(Debug, Error)]
@@ -47,7 +47,7 @@ pub enum ConfigError {
     Conflict(Vec<String>),
     /// A host to listen on makes no sense.
     #[error(transparent)]
-    Host(#[from] HostError),
+    Host(#[from] ListenAddressError),
     /// A number is out of its range.
     #[error("invalid {name}: {value}")]
     Number {

@@ -1,6 +1,8 @@
 //! How a daemon is set up: `daemon.json`, the flags, and what holds where neither says anything.
 
+mod address;
 mod check;
+pub(crate) mod directives;
 mod error;
 mod proxies;
 #[cfg(test)]
@@ -17,12 +19,12 @@ use api::ApiVersion;
 use registry::{ProxyConfig, RegistryConfig};
 use store::DriverKind;
 
+pub use address::{ListenAddress, ListenAddressError, default_address};
 pub use error::ConfigError;
 pub use proxies::Proxies;
 pub(crate) use proxies::mask_credentials;
 
-use crate::directives::{Directives, Merged};
-use crate::listen::Host;
+use directives::{Directives, Merged};
 
 /// The largest `daemon.json` that is read, in bytes. Those in use have some hundred.
 const MAX_FILE_SIZE: u64 = 1024 * 1024;
@@ -47,7 +49,7 @@ pub struct Defaults {
     /// The directory that holds everything.
     pub data_root: PathBuf,
     /// Where to listen.
-    pub hosts: Vec<Host>,
+    pub hosts: Vec<ListenAddress>,
     /// Directories with certificates of registries, each as dockerd's `/etc/docker/certs.d`.
     pub certs_dirs: Vec<PathBuf>,
     /// The directory of `ca.pem`, `cert.pem` and `key.pem` for TLS.
@@ -103,7 +105,7 @@ pub struct Group {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DaemonConfig {
     /// Where to listen.
-    pub hosts: Vec<Host>,
+    pub hosts: Vec<ListenAddress>,
     /// How TCP is encrypted, if it is.
     pub tls: Option<TlsFiles>,
     /// Permission to answer Longshore's own routes over TCP without TLS.

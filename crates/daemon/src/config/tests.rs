@@ -3,7 +3,7 @@ use super::*;
 fn defaults() -> Defaults {
     Defaults {
         data_root: "/data".into(),
-        hosts: vec![Host::Unix("/run/x.sock".into())],
+        hosts: vec![ListenAddress::Unix("/run/x.sock".into())],
         certs_dirs: vec!["/certs".into()],
         tls_dir: "/home/me/.docker".into(),
         tls_verify: false,
@@ -30,7 +30,7 @@ fn a_whole_file_is_taken_over() {
     .unwrap();
     assert_eq!(
         config.hosts,
-        [Host::Tcp("127.0.0.1:2375".into()), Host::Unix("/tmp/l.sock".into())]
+        [ListenAddress::Tcp("127.0.0.1:2375".into()), ListenAddress::Unix("/tmp/l.sock".into())]
     );
     assert_eq!(config.data_root, Path::new("/d"));
     assert_eq!(config.storage_driver.map(|driver| driver.to_string()).as_deref(), Some("packed"));
@@ -150,7 +150,7 @@ fn everything_that_dockerd_knows_of_images_is_taken_over() {
     assert_eq!(config.proxies.http.as_deref(), Some("http://me:s3cret@proxy:3128/"));
     assert_eq!(config.proxies.https.as_deref(), Some("http://other:1"));
     assert_eq!(config.proxies.no_proxy.as_deref(), Some("x"));
-    assert_eq!(config.hosts, [Host::Fd(String::new()), Host::Unix("/b".into())]);
+    assert_eq!(config.hosts, [ListenAddress::Fd(String::new()), ListenAddress::Unix("/b".into())]);
     let [ignored, graph, size] = config.warnings.as_slice() else {
         panic!("{:?}", config.warnings)
     };
@@ -180,7 +180,7 @@ fn tls_is_what_dockerd_makes_of_two_switches() {
     assert_eq!(tls.certificate, Path::new("/home/me/.docker/cert.pem"));
     assert_eq!(tls.key, Path::new("/k"));
     // Without a host, TLS is not for a socket that nobody encrypts.
-    assert_eq!(config.hosts, [Host::Tcp("localhost:2376".into())]);
+    assert_eq!(config.hosts, [ListenAddress::Tcp("localhost:2376".into())]);
     // As with dockerd, the environment may ask for verification; not of a socket, which nobody encrypts.
     for (text, expected) in [
         (r#"{"hosts": ["tcp://127.0.0.1:1", "unix:///x"]}"#, Some(Verify)),
@@ -195,7 +195,7 @@ fn tls_is_what_dockerd_makes_of_two_switches() {
         assert_eq!(config.tls.map(|tls| tls.mode), expected, "{text}");
     }
     let told = load(r#"{"tls": true, "hosts": ["unix:///x"]}"#).unwrap();
-    assert_eq!(told.hosts, [Host::Unix("/x".into())]);
+    assert_eq!(told.hosts, [ListenAddress::Unix("/x".into())]);
 }
 
 #[test]

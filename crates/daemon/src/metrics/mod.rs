@@ -3,7 +3,7 @@
 //! The text format is a few lines of code; a library for it would bring a registry of its own beside the numbers that
 //! are kept anyway.
 
-mod actions;
+pub(crate) mod actions;
 mod text;
 
 use std::convert::Infallible;
@@ -21,12 +21,11 @@ use spec::Platform;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-pub(crate) use actions::Actions;
 use text::Text;
 
-use crate::Daemon;
-use crate::host::open_files;
-use crate::reply::{self, Body};
+use crate::daemon::Daemon;
+use crate::machine::open_files;
+use crate::response::{self, Body};
 
 /// How many may read metrics at once: there is hardly ever more than one.
 const MAX_READERS: usize = 32;
@@ -72,14 +71,14 @@ pub(crate) async fn serve(daemon: Daemon, listener: TcpListener) {
 
 async fn answer(daemon: &Daemon, request: &Request<Incoming>) -> Response<Body> {
     if request.uri().path() != "/metrics" {
-        return reply::full(StatusCode::NOT_FOUND, "404 page not found\n");
+        return response::full(StatusCode::NOT_FOUND, "404 page not found\n");
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = reply::full(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
+        let mut response = response::full(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    let mut response = reply::full(StatusCode::OK, document(daemon).await);
+    let mut response = response::full(StatusCode::OK, document(daemon).await);
     let kind = HeaderValue::from_static(text::CONTENT_TYPE);
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response
@@ -90,7 +89,7 @@ async fn answer(daemon: &Daemon, request: &Request<Incoming>) -> Response<Body> 
 pub(crate) async fn document(daemon: &Daemon) -> String {
     let mut text = Text::default();
     daemon.actions().write(&mut text);
-    let (host, platform) = (daemon.host(), Platform::host());
+    let (host, platform) = (daemon.machine(), Platform::host());
     let id = daemon.id();
     // A store that cannot be read now is worth no less of the rest.
     let engine = daemon.engine().info().await.ok();
@@ -98,7 +97,7 @@ pub(crate) async fn document(daemon: &Daemon) -> String {
     let name = "engine_daemon_engine_info";
     text.family(name, "gauge", "The information related to the engine and the OS it is running on");
     let labels = [
-        ("architecture", host.machine.as_str()),
+        ("architecture", host.architecture.as_str()),
         ("commit", daemon.git_commit()),
         ("daemon_id", &id),
         ("graphdriver", &driver),

@@ -13,11 +13,11 @@ use http_body_util::{BodyExt as _, Collected, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use super::Answer;
-use crate::connection::Call;
-use crate::errors::Failure;
-use crate::router::{Domain, Empty};
-use crate::{Daemon, reply};
+use crate::daemon::Daemon;
+use crate::errors::{Answer, HttpError};
+use crate::request::ApiRequest;
+use crate::request::route::{Domain, Empty};
+use crate::response;
 
 /// The largest description of a network's member that is read, in bytes: a name, aliases and addresses.
 const MAX_MEMBER_SIZE: usize = 64 * 1024;
@@ -31,10 +31,10 @@ const NO_SWARM: &str = "This node is not a swarm manager. Use \"docker swarm ini
 const NO_PART: &str = "This node is not part of a swarm";
 
 /// Answers a question about something of which there is nothing.
-pub(super) fn empty(daemon: &Daemon, call: &Call, question: Empty) -> Answer {
+pub(super) fn empty(daemon: &Daemon, request: &ApiRequest, question: Empty) -> Answer {
     let pruned = |what: &str| json!({ what: null, "SpaceReclaimed": 0 });
     let no_container = |name: &str| format!("No such container: {name}");
-    check_filters(call, &question)?;
+    check_filters(request, &question)?;
     tell_of_prune(daemon, &question);
     let document = match question {
         Empty::List => json!([]),
@@ -43,36 +43,36 @@ pub(super) fn empty(daemon: &Daemon, call: &Call, question: Empty) -> Answer {
         Empty::VolumesPrune => json!({ "VolumesDeleted": [], "SpaceReclaimed": 0 }),
         Empty::BuildPrune => pruned("CachesDeleted"),
         Empty::NetworksPrune => json!({ "NetworksDeleted": null }),
-        Empty::Container(name) => return Err(Failure::not_found(no_container(&name))),
+        Empty::Container(name) => return Err(HttpError::not_found(no_container(&name))),
         Empty::Killed(name) => {
             let message = format!("cannot kill container: {name}: {}", no_container(&name));
-            return Err(Failure::not_found(message));
+            return Err(HttpError::not_found(message));
         }
         Empty::Commit => {
-            return Err(match call.query.get("container") {
-                "" => Failure::invalid("invalid name or ID supplied: \"\""),
-                name => Failure::not_found(no_container(name)),
+            return Err(match request.query.get("container") {
+                "" => HttpError::invalid("invalid name or ID supplied: \"\""),
+                name => HttpError::not_found(no_container(name)),
             });
         }
         Empty::Exec(id) => {
-            return Err(Failure::not_found(format!("No such exec instance: {id}")));
+            return Err(HttpError::not_found(format!("No such exec instance: {id}")));
         }
         Empty::Network(name) | Empty::NetworkMember(name) => {
-            return Err(Failure::not_found(format!("network {name} not found")));
+            return Err(HttpError::not_found(format!("network {name} not found")));
         }
-        Empty::RemovedVolume(_) if call.query.boolean("force") => {
-            return Ok(reply::empty(StatusCode::NO_CONTENT));
+        Empty::RemovedVolume(_) if request.query.boolean("force") => {
+            return Ok(response::empty(StatusCode::NO_CONTENT));
         }
         Empty::Volume(name) | Empty::RemovedVolume(name) => {
-            return Err(Failure::not_found(format!("get {name}: no such volume")));
+            return Err(HttpError::not_found(format!("get {name}: no such volume")));
         }
         Empty::Plugin(name) => {
-            return Err(Failure::not_found(format!("plugin {name:?} not found")));
+            return Err(HttpError::not_found(format!("plugin {name:?} not found")));
         }
-        Empty::Swarm => return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, NO_SWARM)),
-        Empty::SwarmLeave => return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, NO_PART)),
+        Empty::Swarm => return Err(HttpError::new(StatusCode::SERVICE_UNAVAILABLE, NO_SWARM)),
+        Empty::SwarmLeave => return Err(HttpError::new(StatusCode::SERVICE_UNAVAILABLE, NO_PART)),
     };
-    Ok(reply::json(StatusCode::OK, &document))
+    Ok(response::json(StatusCode::OK, &document))
 }
 
 /// Answers who wants a container to join or leave a network: dockerd looks for the container first.
@@ -81,20 +81,22 @@ pub(super) async fn member(network: &str, body: Incoming) -> Answer {
     let body = tokio::time::timeout(MEMBER_TIMEOUT, body).await;
     let bytes = body.ok().and_then(Result::ok).map(Collected::to_bytes).unwrap_or_default();
     let document: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    Err(Failure::not_found(match document["Container"].as_str().filter(|name| !name.is_empty()) {
-        Some(container) => format!("No such container: {container}"),
-        None => format!("network {network} not found"),
-    }))
+    Err(HttpError::not_found(
+        match document["Container"].as_str().filter(|name| !name.is_empty()) {
+            Some(container) => format!("No such container: {container}"),
+            None => format!("network {network} not found"),
+        },
+    ))
 }
 
 /// Refuses filters that a prune does not have: who limits one wants to be understood, also where nothing is there.
-fn check_filters(call: &Call, question: &Empty) -> Result<(), Failure> {
+fn check_filters(request: &ApiRequest, question: &Empty) -> Result<(), HttpError> {
     let known: &[&str] = match question {
         Empty::ContainersPrune | Empty::NetworksPrune => &["label", "label!", "until"],
         Empty::VolumesPrune => &["all", "label", "label!"],
         _ => return Ok(()),
     };
-    Ok(Filters::decode(call.query.get("filters"))?.validate(known)?)
+    Ok(Filters::decode(request.query.get("filters"))?.validate(known)?)
 }
 
 /// Tells those who watch of a prune, as dockerd does also where nothing was there.
@@ -111,8 +113,8 @@ fn tell_of_prune(daemon: &Daemon, question: &Empty) {
 }
 
 /// Says what Longshore does not do.
-pub(super) fn unavailable(domain: Domain) -> Failure {
-    Failure::not_implemented(match domain {
+pub(super) fn unavailable(domain: Domain) -> HttpError {
+    HttpError::not_implemented(match domain {
         Domain::Containers => "Longshore keeps images and does not run containers",
         Domain::Builds => "Longshore keeps images and does not build them",
         Domain::Networks => "Longshore keeps images and does not manage networks",

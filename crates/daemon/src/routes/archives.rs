@@ -12,12 +12,12 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use spec::Platform;
 
-use super::Answer;
-use crate::connection::Call;
-use crate::errors::Failure;
-use crate::failures::operation;
-use crate::operation::Operation;
-use crate::{Daemon, reply};
+use crate::daemon::Daemon;
+use crate::errors::operations::operation_name;
+use crate::errors::{Answer, HttpError};
+use crate::progress::Operation;
+use crate::request::ApiRequest;
+use crate::response;
 
 /// The version of the API since which these routes take platforms, and that since which they take several.
 const PLATFORM_SINCE: u32 = 48;
@@ -28,36 +28,36 @@ const MAX_REST: u64 = 64 << 20;
 const REST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// `GET /images/get` and `GET /images/{name}/get`: save.
-pub(super) async fn save(daemon: &Daemon, call: &Call, names: Vec<String>) -> Answer {
-    let platform = one(platforms(call)?)?;
+pub(super) async fn save(daemon: &Daemon, request: &ApiRequest, names: Vec<String>) -> Answer {
+    let platform = one(platforms(request)?)?;
     let archive = daemon.engine().save(SaveRequest { names, platform }).await?;
-    let (daemon, operation) = (daemon.clone(), operation(&call.headers));
+    let (daemon, operation) = (daemon.clone(), operation_name(&request.headers));
     let bytes = archive.into_stream().map(move |piece| {
         piece.map_err(|error| {
             // The client sees that the archive breaks off; why is in the log, and told to who asks.
             tracing::error!(error = error.message(), "an archive could not be completed");
             if let Some(operation) = &operation {
-                daemon.failures().record(operation.clone(), error.message());
+                daemon.operation_errors().record(operation.clone(), error.message());
             }
             io::Error::other(error.message())
         })
     });
-    Ok(reply::fallible_stream("application/x-tar", bytes))
+    Ok(response::fallible_stream("application/x-tar", bytes))
 }
 
 /// `GET /longshore/failure`, a route of ours: why the answer to `operation` was broken off.
-pub(super) fn failure(daemon: &Daemon, call: &Call) -> Answer {
-    let operation = call.query.get("operation");
-    Err(match daemon.failures().find(operation) {
-        Some(message) => Failure::new(StatusCode::INTERNAL_SERVER_ERROR, message),
-        None => Failure::not_found(format!("no failure of an operation {operation} is known")),
+pub(super) fn failure(daemon: &Daemon, request: &ApiRequest) -> Answer {
+    let operation = request.query.get("operation");
+    Err(match daemon.operation_errors().find(operation) {
+        Some(message) => HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, message),
+        None => HttpError::not_found(format!("no failure of an operation {operation} is known")),
     })
 }
 
 /// `POST /images/load`. As with dockerd, whatever is wrong with the archive is told in the stream.
-pub(super) async fn load(daemon: &Daemon, call: &Call, body: Incoming) -> Answer {
-    let platforms = platforms(call)?;
-    let quiet = !call.query.contains("quiet") || call.query.boolean("quiet");
+pub(super) async fn load(daemon: &Daemon, request: &ApiRequest, body: Incoming) -> Answer {
+    let platforms = platforms(request)?;
+    let quiet = !request.query.contains("quiet") || request.query.boolean("quiet");
     let engine = daemon.engine().clone();
     let mut body = body.into_data_stream().map(|chunk| chunk.map_err(io::Error::other));
     let load = Operation::start(|progress| async move {
@@ -89,13 +89,13 @@ pub(super) async fn drain(body: &mut (impl Stream<Item = io::Result<Bytes>> + Un
 }
 
 /// The platforms that a request names.
-fn platforms(call: &Call) -> Result<Vec<Platform>, Failure> {
-    if !call.version.at_least(PLATFORM_SINCE) {
+fn platforms(request: &ApiRequest) -> Result<Vec<Platform>, HttpError> {
+    if !request.version.at_least(PLATFORM_SINCE) {
         return Ok(Vec::new());
     }
-    let texts: Vec<&str> = call.query.all("platform").collect();
-    if texts.len() > 1 && !call.version.at_least(PLATFORMS_SINCE) {
-        return Err(Failure::invalid(format!(
+    let texts: Vec<&str> = request.query.all("platform").collect();
+    if texts.len() > 1 && !request.version.at_least(PLATFORMS_SINCE) {
+        return Err(HttpError::invalid(format!(
             "multiple platform parameters are not supported in this API version; use API version {} or later",
             ApiVersion::new(1, PLATFORMS_SINCE)
         )));
@@ -104,9 +104,9 @@ fn platforms(call: &Call) -> Result<Vec<Platform>, Failure> {
 }
 
 /// Images here have one platform each, as with dockerd's graph drivers.
-fn one(mut platforms: Vec<Platform>) -> Result<Option<Platform>, Failure> {
+fn one(mut platforms: Vec<Platform>) -> Result<Option<Platform>, HttpError> {
     if platforms.len() > 1 {
-        return Err(Failure::invalid(
+        return Err(HttpError::invalid(
             "multiple platforms not supported for this image store; use a multi-platform image store such as containerd-snapshotter",
         ));
     }

@@ -4,11 +4,11 @@ use api::ApiVersion;
 use api::disk_usage::{DiskUsage, Usage};
 use http::StatusCode;
 
-use super::Answer;
-use super::images::summary;
-use crate::connection::Call;
-use crate::errors::Failure;
-use crate::{Daemon, reply};
+use crate::daemon::Daemon;
+use crate::documents::images::summary;
+use crate::errors::{Answer, HttpError};
+use crate::request::ApiRequest;
+use crate::response;
 
 /// From this version on, a client may ask for some kinds only.
 const KINDS_SINCE: u32 = 42;
@@ -18,12 +18,12 @@ const SUMS_SINCE: u32 = 52;
 /// The kinds of objects.
 const KINDS: [&str; 4] = ["image", "container", "volume", "build-cache"];
 
-pub(super) async fn disk_usage(daemon: &Daemon, call: &Call) -> Answer {
-    let kinds = kinds(call)?;
+pub(super) async fn disk_usage(daemon: &Daemon, request: &ApiRequest) -> Answer {
+    let kinds = kinds(request)?;
     let wants = |kind| kinds.contains(&kind);
-    let sums = call.version.at_least(SUMS_SINCE);
+    let sums = request.version.at_least(SUMS_SINCE);
     // Clients that ask for details know the sums and need no lists beside them.
-    let lists = !(sums && call.query.boolean("verbose"));
+    let lists = !(sums && request.query.boolean("verbose"));
     let usage = if wants("image") {
         daemon.engine().disk_usage().await?
     } else {
@@ -37,7 +37,7 @@ pub(super) async fn disk_usage(daemon: &Daemon, call: &Call) -> Answer {
         .map(|image| {
             let image = summary(image, ApiVersion::CURRENT);
             // There are no containers, which is said here in every version.
-            let virtual_size = (!call.version.at_least(44)).then_some(image.size);
+            let virtual_size = (!request.version.at_least(44)).then_some(image.size);
             api::image::ImageSummary { containers: Some(0), virtual_size, ..image }
         })
         .collect();
@@ -64,17 +64,17 @@ pub(super) async fn disk_usage(daemon: &Daemon, call: &Call) -> Answer {
         volume_usage: nothing(wants("volume")),
         build_cache_usage: nothing(wants("build-cache")),
     };
-    Ok(reply::json(StatusCode::OK, &document))
+    Ok(response::json(StatusCode::OK, &document))
 }
 
 /// Returns the kinds that a client asks for.
-fn kinds(call: &Call) -> Result<Vec<&str>, Failure> {
-    let kinds: Vec<&str> = call.query.all("type").collect();
-    if !call.version.at_least(KINDS_SINCE) || kinds.is_empty() {
+fn kinds(request: &ApiRequest) -> Result<Vec<&str>, HttpError> {
+    let kinds: Vec<&str> = request.query.all("type").collect();
+    if !request.version.at_least(KINDS_SINCE) || kinds.is_empty() {
         return Ok(KINDS.to_vec());
     }
     match kinds.iter().find(|kind| !KINDS.contains(kind)) {
-        Some(kind) => Err(Failure::invalid(format!("unknown object type: {kind}"))),
+        Some(kind) => Err(HttpError::invalid(format!("unknown object type: {kind}"))),
         None => Ok(kinds),
     }
 }

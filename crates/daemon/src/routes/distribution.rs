@@ -5,17 +5,17 @@ use http::StatusCode;
 use registry::Caller;
 use spec::{Digest, Reference, ReferenceError};
 
-use super::Answer;
-use super::parameters::header_credentials;
-use crate::connection::Call;
-use crate::errors::Failure;
-use crate::{Daemon, reply};
+use crate::daemon::Daemon;
+use crate::errors::{Answer, HttpError};
+use crate::request::ApiRequest;
+use crate::request::parameters::header_credentials;
+use crate::response;
 
 /// Asks a registry what an image is.
-pub(super) async fn inspect(daemon: &Daemon, call: &Call, name: &str) -> Answer {
+pub(super) async fn inspect(daemon: &Daemon, request: &ApiRequest, name: &str) -> Answer {
     let of_image = || {
         let message = "no manifest found for full image ID";
-        Failure::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+        HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, message)
     };
     // With its algorithm in front, an image ID reads as a name and a tag, too.
     if name.parse::<Digest>().is_ok() {
@@ -29,10 +29,11 @@ pub(super) async fn inspect(daemon: &Daemon, call: &Call, name: &str) -> Answer 
     let repository = reference.repository().familiar();
     if repository == "scratch" {
         let message = format!("'{repository}' is a reserved name");
-        return Err(Failure::new(StatusCode::FORBIDDEN, message));
+        return Err(HttpError::new(StatusCode::FORBIDDEN, message));
     }
-    let (credentials, caller) = (header_credentials(call), Caller::agent_of_request(&call.headers));
+    let (credentials, caller) =
+        (header_credentials(request), Caller::agent_of_request(&request.headers));
     let found = daemon.engine().distribution(&reference, &credentials, caller).await?;
     let document = DistributionInspect { descriptor: found.descriptor, platforms: found.platforms };
-    Ok(reply::json(StatusCode::OK, &document))
+    Ok(response::json(StatusCode::OK, &document))
 }

@@ -1,41 +1,40 @@
 //! The routes of images.
 
-use api::image::{
-    ImageDeleted, ImageSummary, ManifestImage, ManifestSize, ManifestSummary, UnpackedSize,
-};
-use api::{ApiVersion, Filters, decode_platform};
-use engine::{ListFilters, ListOptions, PullRequest, PushRequest, RemoveOptions, Removed};
+use api::{Filters, decode_platform};
+use engine::{ListFilters, ListOptions, PullRequest, PushRequest, RemoveOptions};
 use http::StatusCode;
 use registry::Caller;
 use spec::{Digest, Reference, Tag};
 
-use super::Answer;
-use super::parameters::{header_credentials, platform, until, written_platform};
-use crate::connection::Call;
-use crate::errors::Failure;
-use crate::operation::Operation;
-use crate::{Daemon, legacy, reply};
+use crate::daemon::Daemon;
+use crate::documents::image_inspect;
+use crate::documents::images::{removed, summary};
+use crate::errors::{Answer, HttpError};
+use crate::progress::Operation;
+use crate::request::ApiRequest;
+use crate::request::parameters::{header_credentials, platform, until, written_platform};
+use crate::response;
 
 /// The filters of a list.
 const LIST_FILTERS: [&str; 6] = ["dangling", "label", "before", "since", "reference", "until"];
 
 /// `POST /images/create`: pull.
-pub(super) async fn create(daemon: &Daemon, call: &Call) -> Answer {
-    let platform = written_platform(call)?;
-    let reference = pull_reference(call.query.get("fromImage"), call.query.get("tag"))?;
-    let request = PullRequest {
+pub(super) async fn create(daemon: &Daemon, request: &ApiRequest) -> Answer {
+    let platform = written_platform(request)?;
+    let reference = pull_reference(request.query.get("fromImage"), request.query.get("tag"))?;
+    let pull = PullRequest {
         all_tags: reference.is_name_only(),
         reference,
         platform,
-        credentials: header_credentials(call),
-        caller: Caller::of_request(&call.headers),
+        credentials: header_credentials(request),
+        caller: Caller::of_request(&request.headers),
     };
     let engine = daemon.engine().clone();
-    Operation::start(|progress| async move { engine.pull(request, progress).await }).answer().await
+    Operation::start(|progress| async move { engine.pull(pull, progress).await }).answer().await
 }
 
 /// What to pull: the tag may be a digest, and an old client's `--all-tags` leaves a colon behind the name.
-fn pull_reference(image: &str, tag: &str) -> Result<Reference, Failure> {
+fn pull_reference(image: &str, tag: &str) -> Result<Reference, HttpError> {
     let reference = Reference::parse_familiar(image.strip_suffix(':').unwrap_or(image))?;
     let reference = if tag.is_empty() {
         reference
@@ -46,39 +45,40 @@ fn pull_reference(image: &str, tag: &str) -> Result<Reference, Failure> {
     };
     let name = reference.repository().familiar();
     if name == "scratch" {
-        return Err(Failure::new(StatusCode::FORBIDDEN, format!("'{name}' is a reserved name")));
+        return Err(HttpError::new(StatusCode::FORBIDDEN, format!("'{name}' is a reserved name")));
     }
     Ok(reference)
 }
 
 /// `GET /images/json`.
-pub(super) async fn list(daemon: &Daemon, call: &Call) -> Answer {
-    let options = list_options(call)?;
+pub(super) async fn list(daemon: &Daemon, request: &ApiRequest) -> Answer {
+    let options = list_options(request)?;
     // No image here has an identity.
-    if call.version.at_least(54)
-        && call.query.boolean("identity")
-        && !call.query.boolean("manifests")
+    if request.version.at_least(54)
+        && request.query.boolean("identity")
+        && !request.query.boolean("manifests")
     {
-        return Err(Failure::invalid("conflicting options: identity requires manifests=1"));
+        return Err(HttpError::invalid("conflicting options: identity requires manifests=1"));
     }
     let images = daemon.engine().list(options).await?;
-    let documents: Vec<_> = images.into_iter().map(|image| summary(image, call.version)).collect();
-    if call.version.at_least(43) {
-        return Ok(reply::json(StatusCode::OK, &documents));
+    let documents: Vec<_> =
+        images.into_iter().map(|image| summary(image, request.version)).collect();
+    if request.version.at_least(43) {
+        return Ok(response::json(StatusCode::OK, &documents));
     }
     // Older versions have `null` for an image with tags and no digests, or the other way round.
     let documents = documents.iter().map(api::image::ImageSummary::with_null_names);
     match documents.collect::<Result<Vec<_>, _>>() {
-        Ok(documents) => Ok(reply::json(StatusCode::OK, &documents)),
-        Err(error) => Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+        Ok(documents) => Ok(response::json(StatusCode::OK, &documents)),
+        Err(error) => Err(HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
     }
 }
 
-fn list_options(call: &Call) -> Result<ListOptions, Failure> {
-    let mut filters = Filters::decode(call.query.get("filters"))?;
+fn list_options(request: &ApiRequest) -> Result<ListOptions, HttpError> {
+    let mut filters = Filters::decode(request.query.get("filters"))?;
     // What the filter was called before it was one.
-    let pattern = call.query.get("filter");
-    if !call.version.at_least(41) && !pattern.is_empty() {
+    let pattern = request.query.get("filter");
+    if !request.version.at_least(41) && !pattern.is_empty() {
         filters.add("reference", pattern);
     }
     filters.validate(&LIST_FILTERS)?;
@@ -89,9 +89,9 @@ fn list_options(call: &Call) -> Result<ListOptions, Failure> {
         earliest = Some(earliest.map_or(seconds, |earlier: i64| earlier.min(seconds)));
     }
     Ok(ListOptions {
-        all: call.query.boolean("all"),
-        shared_size: call.version.at_least(42) && call.query.boolean("shared-size"),
-        manifests: call.version.at_least(47) && call.query.boolean("manifests"),
+        all: request.query.boolean("all"),
+        shared_size: request.version.at_least(42) && request.query.boolean("shared-size"),
+        manifests: request.version.at_least(47) && request.query.boolean("manifests"),
         filters: ListFilters {
             dangling: filters.boolean("dangling")?,
             labels: all("label"),
@@ -103,71 +103,24 @@ fn list_options(call: &Call) -> Result<ListOptions, Failure> {
     })
 }
 
-/// An image of a list, for a client that speaks `version`.
-pub(super) fn summary(image: engine::ImageSummary, version: ApiVersion) -> ImageSummary {
-    let (mut repo_tags, mut repo_digests) = (image.repo_tags, image.repo_digests);
-    if !version.at_least(43) && repo_tags.is_empty() && repo_digests.is_empty() {
-        repo_tags.push("<none>:<none>".to_owned());
-        repo_digests.push("<none>@<none>".to_owned());
-    }
-    let unpacked = image.size;
-    // Whoever asks for manifests is told what they take, and all of it together.
-    let content = image.manifests.iter().map(|manifest| manifest.kept.content);
-    let size = content.fold(unpacked, u64::saturating_add);
-    let manifests: Vec<_> =
-        image.manifests.into_iter().map(|of_image| manifest(of_image, unpacked)).collect();
-    ImageSummary {
-        // Older versions never counted; from 1.51 on the count is always there, and there are no containers.
-        containers: version.at_least(51).then_some(0),
-        created: image.created,
-        id: image.id.to_string(),
-        labels: image.labels,
-        parent_id: image.parent.map(|parent| parent.to_string()).unwrap_or_default(),
-        manifests: Some(manifests).filter(|manifests| !manifests.is_empty()),
-        repo_digests,
-        repo_tags,
-        shared_size: image.shared_size,
-        size,
-        virtual_size: (!version.at_least(44)).then_some(size),
-    }
-}
-
-/// A kept manifest of an image whose layers take `unpacked` bytes.
-fn manifest(summary: engine::ManifestSummary, unpacked: u64) -> ManifestSummary {
-    let store::KeptManifest { descriptor, content } = summary.kept;
-    let (kind, own) = if summary.platform.is_some() { ("image", unpacked) } else { ("unknown", 0) };
-    ManifestSummary {
-        available: true,
-        id: descriptor.digest.to_string(),
-        descriptor,
-        image_data: summary.platform.map(|platform| ManifestImage {
-            containers: Vec::new(),
-            platform,
-            size: UnpackedSize { unpacked },
-        }),
-        kind: kind.to_owned(),
-        size: ManifestSize { content, total: content.saturating_add(own) },
-    }
-}
-
 /// `GET /images/{name}/json`.
-pub(super) async fn inspect(daemon: &Daemon, call: &Call, name: &str) -> Answer {
-    let platform = platform(call, 49)?;
-    if platform.is_some() && call.version.at_least(48) && call.query.boolean("manifests") {
-        return Err(Failure::invalid(
+pub(super) async fn inspect(daemon: &Daemon, request: &ApiRequest, name: &str) -> Answer {
+    let platform = platform(request, 49)?;
+    if platform.is_some() && request.version.at_least(48) && request.query.boolean("manifests") {
+        return Err(HttpError::invalid(
             "conflicting options: manifests and platform options cannot both be set",
         ));
     }
     let details = daemon.engine().inspect(name, platform).await?;
-    Ok(reply::json(StatusCode::OK, &legacy::shape(legacy::document(details), call.version)))
+    Ok(response::json(StatusCode::OK, &image_inspect::document(details, request.version)))
 }
 
 /// `POST /images/{name}/push`.
 ///
 /// Whatever happens once the name is understood is told in the stream: clients of a push do not look at the status.
-pub(super) fn push(daemon: &Daemon, call: &Call, name: &str) -> Answer {
-    let platform = platform(call, 46)?;
-    let tag = call.query.get("tag");
+pub(super) fn push(daemon: &Daemon, request: &ApiRequest, name: &str) -> Answer {
+    let platform = platform(request, 46)?;
+    let tag = request.query.get("tag");
     let reference = match tag {
         // All tags, unless the name itself has one.
         "" => Reference::parse_familiar(name)?,
@@ -176,37 +129,36 @@ pub(super) fn push(daemon: &Daemon, call: &Call, name: &str) -> Answer {
     if reference.digest().is_some() {
         return Err(engine::EngineError::PushDigest.into());
     }
-    let request = PushRequest {
+    let push = PushRequest {
         repository: reference.repository().clone(),
         tag: reference.tag().cloned(),
         platform,
-        credentials: header_credentials(call),
-        caller: Caller::of_request(&call.headers),
+        credentials: header_credentials(request),
+        caller: Caller::of_request(&request.headers),
     };
     let engine = daemon.engine().clone();
-    Ok(Operation::start(|progress| async move { engine.push(request, progress).await })
-        .answer_now())
+    Ok(Operation::start(|progress| async move { engine.push(push, progress).await }).answer_now())
 }
 
 /// `POST /images/{name}/tag`.
-pub(super) async fn tag(daemon: &Daemon, call: &Call, name: &str) -> Answer {
-    let reference = tagged(call.query.get("repo"), call.query.get("tag"))?;
+pub(super) async fn tag(daemon: &Daemon, request: &ApiRequest, name: &str) -> Answer {
+    let reference = tagged(request.query.get("repo"), request.query.get("tag"))?;
     let repository = reference.repository().familiar();
     if repository == "sha256" {
-        return Err(Failure::invalid(
+        return Err(HttpError::invalid(
             "refusing to create an ambiguous tag using digest algorithm as name",
         ));
     }
     let tag = reference.tag().map_or("latest", Tag::as_str);
     daemon.engine().tag(name, &reference.repository().to_string(), tag).await?;
-    Ok(reply::empty(StatusCode::CREATED))
+    Ok(response::empty(StatusCode::CREATED))
 }
 
 /// A name with a tag: the parameter's, else the name's own, else `latest`.
-pub(super) fn tagged(repository: &str, tag: &str) -> Result<Reference, Failure> {
+pub(super) fn tagged(repository: &str, tag: &str) -> Result<Reference, HttpError> {
     let reference = Reference::parse_familiar(repository)?;
     if reference.digest().is_some() {
-        return Err(Failure::invalid("cannot import digest reference"));
+        return Err(HttpError::invalid("cannot import digest reference"));
     }
     Ok(match tag {
         "" => reference.with_default_tag(),
@@ -215,47 +167,38 @@ pub(super) fn tagged(repository: &str, tag: &str) -> Result<Reference, Failure> 
 }
 
 /// `GET /images/{name}/attestations`, which a dockerd with a graph driver does not have either.
-pub(super) fn attestations(call: &Call) -> Answer {
-    let mut platforms = call.query.all("platform");
+pub(super) fn attestations(request: &ApiRequest) -> Answer {
+    let mut platforms = request.query.all("platform");
     let first = platforms.next().unwrap_or_default();
     if platforms.next().is_some() {
-        return Err(Failure::invalid("only one platform value is currently supported"));
+        return Err(HttpError::invalid("only one platform value is currently supported"));
     }
     if !first.is_empty() {
         decode_platform(first)?;
     }
-    Err(Failure::not_implemented("the legacy image store does not support attestations"))
+    Err(HttpError::not_implemented("the legacy image store does not support attestations"))
 }
 
 /// `DELETE /images/{name}`.
-pub(super) async fn remove(daemon: &Daemon, call: &Call, name: &str) -> Answer {
+pub(super) async fn remove(daemon: &Daemon, request: &ApiRequest, name: &str) -> Answer {
     if name.trim().is_empty() {
-        return Err(Failure::invalid("image name cannot be blank"));
+        return Err(HttpError::invalid("image name cannot be blank"));
     }
     let mut platforms = Vec::new();
-    if call.version.at_least(50) {
-        for platform in call.query.all("platforms") {
+    if request.version.at_least(50) {
+        for platform in request.query.all("platforms") {
             platforms.push(decode_platform(platform)?);
         }
     }
     // An image here has one platform.
     if platforms.len() > 1 {
-        return Err(Failure::invalid("multiple platforms are not supported"));
+        return Err(HttpError::invalid("multiple platforms are not supported"));
     }
     let options = RemoveOptions {
-        force: call.query.boolean("force"),
-        prune_children: !call.query.boolean("noprune"),
+        force: request.query.boolean("force"),
+        prune_children: !request.query.boolean("noprune"),
         platform: platforms.pop(),
     };
     let documents = removed(daemon.engine().remove(name, options).await?);
-    Ok(reply::json(StatusCode::OK, &documents))
-}
-
-/// The documents of what is gone.
-pub(super) fn removed(removed: Vec<Removed>) -> Vec<ImageDeleted> {
-    let document = |removed| match removed {
-        Removed::Untagged(name) => ImageDeleted::Untagged(name),
-        Removed::Deleted(id) => ImageDeleted::Deleted(id),
-    };
-    removed.into_iter().map(document).collect()
+    Ok(response::json(StatusCode::OK, &documents))
 }

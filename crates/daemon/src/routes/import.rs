@@ -7,45 +7,45 @@ use futures_util::StreamExt as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
-use super::Answer;
 use super::archives::drain;
 use super::images::tagged;
-use super::parameters::written_platform;
-use crate::Daemon;
-use crate::connection::{Call, discard};
-use crate::errors::Failure;
-use crate::operation::Operation;
+use crate::daemon::Daemon;
+use crate::errors::{Answer, HttpError};
+use crate::progress::Operation;
+use crate::request::ApiRequest;
+use crate::request::body::discard;
+use crate::request::parameters::written_platform;
 
 /// Imports the body, or what a URL gives.
-pub(super) async fn run(daemon: &Daemon, call: &Call, mut body: Incoming) -> Answer {
-    let source = call.query.get("fromSrc");
-    let mut request = match request(call) {
-        Ok(request) => request,
+pub(super) async fn run(daemon: &Daemon, request: &ApiRequest, mut body: Incoming) -> Answer {
+    let source = request.query.get("fromSrc");
+    let mut import = match import_request(request) {
+        Ok(import) => import,
         Err(failure) => {
-            discard(&call.headers, &mut body).await;
+            discard(&request.headers, &mut body).await;
             return Err(failure);
         }
     };
     if source == "-" {
-        request.source = ImportSource::Body;
+        import.source = ImportSource::Body;
     } else {
-        discard(&call.headers, &mut body).await;
+        discard(&request.headers, &mut body).await;
     }
     let engine = daemon.engine().clone();
     let mut body = body.into_data_stream().map(|chunk| chunk.map_err(io::Error::other));
-    let import = Operation::start(|progress| async move {
-        let result = engine.import(request, &mut body, progress).await;
+    let operation = Operation::start(|progress| async move {
+        let result = engine.import(import, &mut body, progress).await;
         if result.is_err() {
             drain(&mut body).await;
         }
         result
     });
-    import.answer().await
+    operation.answer().await
 }
 
-fn request(call: &Call) -> Result<ImportRequest, Failure> {
-    let query = &call.query;
-    let platform = written_platform(call)?;
+fn import_request(request: &ApiRequest) -> Result<ImportRequest, HttpError> {
+    let query = &request.query;
+    let platform = written_platform(request)?;
     let reference = match query.get("repo") {
         "" => None,
         repository => Some(tagged(repository, query.get("tag"))?),

@@ -6,27 +6,28 @@ use api::mount::MountedImage;
 use engine::MountRequest;
 use http::StatusCode;
 
-use super::Answer;
-use super::parameters::platform;
-use crate::connection::Call;
-use crate::operation::Operation;
-use crate::{Daemon, reply};
+use crate::daemon::Daemon;
+use crate::errors::Answer;
+use crate::progress::Operation;
+use crate::request::ApiRequest;
+use crate::request::parameters::platform;
+use crate::response;
 
 /// Mounts `image` on `directory`, an absolute path where the daemon runs.
-pub(super) async fn mount(daemon: &Daemon, call: &Call) -> Answer {
-    let request = MountRequest {
-        name: call.query.get("image").to_owned(),
-        platform: platform(call, 0)?,
-        directory: PathBuf::from(call.query.get("directory")),
+pub(super) async fn mount(daemon: &Daemon, request: &ApiRequest) -> Answer {
+    let mount = MountRequest {
+        name: request.query.get("image").to_owned(),
+        platform: platform(request, 0)?,
+        directory: PathBuf::from(request.query.get("directory")),
     };
     let engine = daemon.engine().clone();
-    Operation::start(|progress| async move { engine.mount(request, progress).await }).answer().await
+    Operation::start(|progress| async move { engine.mount(mount, progress).await }).answer().await
 }
 
 /// Takes an image off `directory`.
-pub(super) async fn unmount(daemon: &Daemon, call: &Call) -> Answer {
-    daemon.engine().unmount(PathBuf::from(call.query.get("directory"))).await?;
-    Ok(reply::empty(StatusCode::NO_CONTENT))
+pub(super) async fn unmount(daemon: &Daemon, request: &ApiRequest) -> Answer {
+    daemon.engine().unmount(PathBuf::from(request.query.get("directory"))).await?;
+    Ok(response::empty(StatusCode::NO_CONTENT))
 }
 
 /// Lists what is mounted.
@@ -39,5 +40,5 @@ pub(super) async fn list(daemon: &Daemon) -> Answer {
             directory: mount.directory.display().to_string(),
         })
         .collect();
-    Ok(reply::json(StatusCode::OK, &documents))
+    Ok(response::json(StatusCode::OK, &documents))
 }

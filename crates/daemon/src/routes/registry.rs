@@ -8,28 +8,28 @@ use http::StatusCode;
 use registry::{Checked, EndpointCheck, Probe, Target, TlsCheck};
 use spec::{Reference, Tag};
 
-use super::Answer;
-use super::parameters::header_credentials;
-use crate::connection::Call;
-use crate::errors::Failure;
-use crate::{Daemon, reply};
+use crate::daemon::Daemon;
+use crate::errors::{Answer, HttpError};
+use crate::request::ApiRequest;
+use crate::request::parameters::header_credentials;
+use crate::response;
 
 /// `GET /longshore/registry/check`: who is asked for `name`, and what each says.
-pub(super) async fn check(daemon: &Daemon, call: &Call) -> Answer {
-    let name = call.query.get("name");
+pub(super) async fn check(daemon: &Daemon, request: &ApiRequest) -> Answer {
+    let name = request.query.get("name");
     let (what, shown) = checked(name)?;
     let found = daemon
         .engine()
-        .check_registry(&what, &header_credentials(call))
+        .check_registry(&what, &header_credentials(request))
         .await
         .map_err(EngineError::Registry)?;
-    Ok(reply::json(StatusCode::OK, &document(shown, found)))
+    Ok(response::json(StatusCode::OK, &document(shown, found)))
 }
 
 /// Tells a registry from an image. What could be both is an image, unless it looks like a host.
-fn checked(name: &str) -> Result<(Checked, String), Failure> {
+fn checked(name: &str) -> Result<(Checked, String), HttpError> {
     if name.is_empty() {
-        return Err(Failure::invalid("name is required: an image or a registry"));
+        return Err(HttpError::invalid("name is required: an image or a registry"));
     }
     if let Some(bare) = api::registry::host(name) {
         // The grammar of names decides what a host may be.

@@ -6,22 +6,22 @@ use engine::SearchRequest;
 use http::StatusCode;
 use registry::Caller;
 
-use super::Answer;
-use super::parameters::header_credentials;
-use crate::connection::Call;
-use crate::errors::Failure;
-use crate::{Daemon, reply};
+use crate::daemon::Daemon;
+use crate::errors::{Answer, HttpError};
+use crate::request::ApiRequest;
+use crate::request::parameters::header_credentials;
+use crate::response;
 
 const FILTERS: [&str; 3] = ["is-automated", "is-official", "stars"];
 
 /// Searches a registry.
-pub(super) async fn search(daemon: &Daemon, call: &Call) -> Answer {
-    let limit = match call.query.get("limit") {
+pub(super) async fn search(daemon: &Daemon, request: &ApiRequest) -> Answer {
+    let limit = match request.query.get("limit") {
         "" => 0,
         text => number(text)
-            .map_err(|why| Failure::invalid(format!("invalid limit specified: {why}")))?,
+            .map_err(|why| HttpError::invalid(format!("invalid limit specified: {why}")))?,
     };
-    let filters = Filters::decode(call.query.get("filters"))?;
+    let filters = Filters::decode(request.query.get("filters"))?;
     filters.validate(&FILTERS)?;
     // There are no automated ones any more.
     let automated = filters.boolean("is-automated")?.unwrap_or_default();
@@ -29,16 +29,17 @@ pub(super) async fn search(daemon: &Daemon, call: &Call) -> Answer {
     let mut stars = None;
     for text in filters.values("stars") {
         let least = number(text)
-            .map_err(|why| Failure::invalid(format!("invalid filter 'stars={text}': {why}")))?;
+            .map_err(|why| HttpError::invalid(format!("invalid filter 'stars={text}': {why}")))?;
         stars = Some(stars.unwrap_or(0).max(least));
     }
     let found = if automated {
         Vec::new()
     } else {
-        let (term, credentials) = (call.query.get("term").to_owned(), header_credentials(call));
-        let caller = Caller::of_request(&call.headers);
-        let request = SearchRequest { term, limit, official, stars, credentials, caller };
-        daemon.engine().search(request).await?
+        let (term, credentials) =
+            (request.query.get("term").to_owned(), header_credentials(request));
+        let caller = Caller::of_request(&request.headers);
+        let search = SearchRequest { term, limit, official, stars, credentials, caller };
+        daemon.engine().search(search).await?
     };
     let documents: Vec<SearchResult> = found
         .into_iter()
@@ -50,7 +51,7 @@ pub(super) async fn search(daemon: &Daemon, call: &Call) -> Answer {
             description: found.description,
         })
         .collect();
-    Ok(reply::json(StatusCode::OK, &documents))
+    Ok(response::json(StatusCode::OK, &documents))
 }
 
 /// Reads a number in Go's way, and says in its words what is wrong with one.

@@ -4,22 +4,20 @@ use std::path::PathBuf;
 
 use engine::UnpackRequest;
 
-use super::Answer;
-use super::parameters::platform;
-use crate::Daemon;
-use crate::connection::Call;
-use crate::operation::Operation;
+use crate::daemon::Daemon;
+use crate::errors::Answer;
+use crate::progress::Operation;
+use crate::request::ApiRequest;
+use crate::request::parameters::platform;
 
 /// Unpacks `image` into `directory`, an absolute path where the daemon runs.
-pub(super) async fn unpack(daemon: &Daemon, call: &Call) -> Answer {
-    let request = UnpackRequest {
-        name: call.query.get("image").to_owned(),
-        platform: platform(call, 0)?,
-        directory: PathBuf::from(call.query.get("directory")),
-        bundle: call.query.boolean("bundle"),
+pub(super) async fn unpack(daemon: &Daemon, request: &ApiRequest) -> Answer {
+    let unpack = UnpackRequest {
+        name: request.query.get("image").to_owned(),
+        platform: platform(request, 0)?,
+        directory: PathBuf::from(request.query.get("directory")),
+        bundle: request.query.boolean("bundle"),
     };
     let engine = daemon.engine().clone();
-    Operation::start(|progress| async move { engine.unpack(request, progress).await })
-        .answer()
-        .await
+    Operation::start(|progress| async move { engine.unpack(unpack, progress).await }).answer().await
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Output;
 
-use daemon::{Group, Host, Listener};
+use daemon::{Group, ListenAddress, Listener};
 use test_support::servers::installed;
 use tokio::process::Command;
 
@@ -40,7 +40,7 @@ async fn the_docker_command_line_works() {
     let (registry, image) = registry_with_an_image().await;
     let socket = house.folder.path().join("l.sock");
     let group = Group { name: "nosuchgroup".into(), required: false };
-    let listener = Listener::bind(&Host::Unix(socket.clone()), &group).await.unwrap();
+    let listener = Listener::bind(&ListenAddress::Unix(socket.clone()), &group).await.unwrap();
     let daemon = house.daemon.clone();
     let serving =
         tokio::spawn(async move { daemon.serve(vec![listener], std::future::pending()).await });

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use daemon::{Group, Host, Listener, Proxies};
+use daemon::{Group, ListenAddress, Listener, Proxies};
 use http_body_util::BodyExt as _;
 use test_support::image::{Compression, Image, Layer};
 use test_support::scripted::{Answer, Scripted};
@@ -65,7 +65,7 @@ async fn registry_with_a_layer_at(blobs: &Mute) -> (Scripted, String) {
 
 async fn bind(path: &Path) -> Listener {
     let group = Group { name: "nosuchgroup".into(), required: false };
-    Listener::bind(&Host::Unix(path.to_owned()), &group).await.unwrap()
+    Listener::bind(&ListenAddress::Unix(path.to_owned()), &group).await.unwrap()
 }
 
 async fn client(path: &Path) -> Client {

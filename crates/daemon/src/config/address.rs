@@ -11,7 +11,7 @@ const DEFAULT_PORT: u16 = 2375;
 
 /// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Host {
+pub enum ListenAddress {
     /// A unix socket.
     Unix(PathBuf),
     /// A TCP port, `HOST:PORT`.
@@ -23,18 +23,20 @@ pub enum Host {
 /// Why a text is no address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("invalid bind address ({address}): {reason}")]
-pub struct HostError {
+pub struct ListenAddressError {
     address: String,
     reason: String,
 }
 
-impl FromStr for Host {
-    type Err = HostError;
+impl FromStr for ListenAddress {
+    type Err = ListenAddressError;
 
     /// Reads `unix:///path`, `tcp://host:port`, `host:port` or `fd://`; host and port of TCP have defaults.
-    fn from_str(text: &str) -> Result<Self, HostError> {
-        let refuse =
-            |reason: &str| HostError { address: text.to_owned(), reason: reason.to_owned() };
+    fn from_str(text: &str) -> Result<Self, ListenAddressError> {
+        let refuse = |reason: &str| ListenAddressError {
+            address: text.to_owned(),
+            reason: reason.to_owned(),
+        };
         let (proto, address) = text.trim().split_once("://").unwrap_or(("tcp", text.trim()));
         match proto {
             "unix" if address.starts_with('/') => Ok(Self::Unix(address.into())),
@@ -66,7 +68,7 @@ impl FromStr for Host {
     }
 }
 
-impl fmt::Display for Host {
+impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
@@ -78,10 +80,10 @@ impl fmt::Display for Host {
 
 /// Where a daemon listens that was not told where: below `/run` for root, below the user's runtime directory
 /// (`$XDG_RUNTIME_DIR`) for others. `None` when a user has no such directory.
-pub fn default_host(root: bool, runtime_dir: Option<&Path>) -> Option<Host> {
+pub fn default_address(root: bool, runtime_dir: Option<&Path>) -> Option<ListenAddress> {
     const NAME: &str = "longshore.sock";
     let directory = if root { Some(Path::new("/run")) } else { runtime_dir };
-    directory.map(|directory| Host::Unix(directory.join(NAME)))
+    directory.map(|directory| ListenAddress::Unix(directory.join(NAME)))
 }
 
 #[cfg(test)]
@@ -90,9 +92,9 @@ mod tests {
 
     #[test]
     fn hosts_are_read_as_docker_writes_them() {
-        let tcp = |address: &str| Ok(Host::Tcp(address.to_owned()));
+        let tcp = |address: &str| Ok(ListenAddress::Tcp(address.to_owned()));
         let table = [
-            ("unix:///run/l.sock", Ok(Host::Unix("/run/l.sock".into()))),
+            ("unix:///run/l.sock", Ok(ListenAddress::Unix("/run/l.sock".into()))),
             ("tcp://127.0.0.1:2376", tcp("127.0.0.1:2376")),
             ("tcp://0.0.0.0", tcp("0.0.0.0:2375")),
             ("tcp://:1234", tcp("127.0.0.1:1234")),
@@ -102,8 +104,8 @@ mod tests {
             ("localhost:80", tcp("localhost:80")),
             ("unix://relative", Err("the path of a unix socket must be absolute")),
             ("unix://", Err("the path of a unix socket must be absolute")),
-            ("fd://", Ok(Host::Fd(String::new()))),
-            ("fd://4", Ok(Host::Fd("4".to_owned()))),
+            ("fd://", Ok(ListenAddress::Fd(String::new()))),
+            ("fd://4", Ok(ListenAddress::Fd("4".to_owned()))),
             ("://", Err("unsupported proto ''")),
             ("tcp://a:b", Err("invalid port")),
             ("tcp://a:70000", Err("invalid port")),
@@ -113,19 +115,22 @@ mod tests {
         for (text, expected) in table {
             let expected =
                 expected.map_err(|reason| format!("invalid bind address ({text}): {reason}"));
-            assert_eq!(text.parse::<Host>().map_err(|error| error.to_string()), expected);
+            assert_eq!(text.parse::<ListenAddress>().map_err(|error| error.to_string()), expected);
         }
-        assert_eq!("unix:///a b".parse::<Host>().unwrap().to_string(), "unix:///a b");
+        assert_eq!("unix:///a b".parse::<ListenAddress>().unwrap().to_string(), "unix:///a b");
     }
 
     #[test]
     fn the_default_is_below_the_runtime_directory() {
         let user = Some(Path::new("/run/user/7"));
-        assert_eq!(default_host(true, user), Some(Host::Unix("/run/longshore.sock".into())));
         assert_eq!(
-            default_host(false, user),
-            Some(Host::Unix("/run/user/7/longshore.sock".into()))
+            default_address(true, user),
+            Some(ListenAddress::Unix("/run/longshore.sock".into()))
         );
-        assert_eq!(default_host(false, None), None);
+        assert_eq!(
+            default_address(false, user),
+            Some(ListenAddress::Unix("/run/user/7/longshore.sock".into()))
+        );
+        assert_eq!(default_address(false, None), None);
     }
 }

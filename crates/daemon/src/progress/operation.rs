@@ -10,9 +10,9 @@ use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 use http::{Response, StatusCode};
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::errors::Failure;
-use crate::progress::messages;
-use crate::reply::{self, Body};
+use super::words::messages;
+use crate::errors::HttpError;
+use crate::response::{self, Body};
 
 /// A wait that a user is told of at once, even if an error behind it has no HTTP status then.
 const LONG_WAIT: Duration = Duration::from_secs(5);
@@ -29,14 +29,14 @@ pub(crate) struct Operation {
 enum State {
     Running(JoinHandle<Result<(), EngineError>>),
     /// The task is done; reports of it may still be unread.
-    Done(Result<(), Failure>),
+    Done(Result<(), HttpError>),
     Over,
 }
 
 /// What an operation does next.
 enum Step {
     Report(ProgressEvent),
-    Over(Result<(), Failure>),
+    Over(Result<(), HttpError>),
 }
 
 impl Operation {
@@ -53,7 +53,7 @@ impl Operation {
     /// later one the last line of the stream.
     ///
     /// That a registry asks for a short wait is told with what comes after it: it would take the status from an error.
-    pub(crate) async fn answer(mut self) -> Result<Response<Body>, Failure> {
+    pub(crate) async fn answer(mut self) -> Result<Response<Body>, HttpError> {
         let mut first = Vec::new();
         loop {
             match self.step().await {
@@ -69,12 +69,12 @@ impl Operation {
                 Some(Step::Over(Ok(()))) | None => break,
             }
         }
-        Ok(reply::stream("application/json", self.lines(first.into())))
+        Ok(response::stream("application/json", self.lines(first.into())))
     }
 
     /// The answer at once: every error is a line of the stream.
     pub(crate) fn answer_now(self) -> Response<Body> {
-        reply::stream("application/json", self.lines(Bytes::new()))
+        response::stream("application/json", self.lines(Bytes::new()))
     }
 
     /// The answer once there is something to tell, which an error is, too: a line of the stream.
@@ -84,7 +84,7 @@ impl Operation {
             Some(Step::Over(Err(failure))) => Message::error(failure.message).encode().into(),
             Some(Step::Over(Ok(()))) | None => Bytes::new(),
         };
-        reply::stream("application/json", self.lines(first))
+        response::stream("application/json", self.lines(first))
     }
 
     fn lines(self, first: Bytes) -> impl Stream<Item = Bytes> + Send + 'static {
@@ -128,12 +128,12 @@ impl Drop for Operation {
     }
 }
 
-fn outcome(result: Result<Result<(), EngineError>, JoinError>) -> Result<(), Failure> {
+fn outcome(result: Result<Result<(), EngineError>, JoinError>) -> Result<(), HttpError> {
     match result {
-        Ok(result) => result.map_err(Failure::from),
+        Ok(result) => result.map_err(HttpError::from),
         Err(error) => {
             tracing::error!(%error, "an operation ended abnormally");
-            Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "the operation ended abnormally"))
+            Err(HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "the operation ended abnormally"))
         }
     }
 }

@@ -9,12 +9,13 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{ConfigError, DaemonConfig, TlsMode};
-use crate::listen::{Host, InheritedSocket, ListenError, Listener};
-use crate::notify::Notifier;
-use crate::pidfile::PidFile;
-use crate::tls::{Tls, TlsError};
-use crate::{Daemon, DaemonInfo, metrics, open_engine};
+use super::notify::Notifier;
+use super::pid_file::PidFile;
+use crate::config::{ConfigError, DaemonConfig, ListenAddress, TlsMode};
+use crate::daemon::{Daemon, DaemonInfo, open_engine};
+use crate::metrics;
+use crate::server::listener::{InheritedSocket, ListenError, Listener};
+use crate::server::tls::{Tls, TlsError};
 
 /// Why a daemon does not run.
 #[derive(Debug, Error)]
@@ -99,11 +100,10 @@ pub async fn run(
     };
     // Before the sockets: whoever connects finds a daemon that works. And before the signals are waited for, so that
     // none that arrives from now on is lost.
-    let hear = |kind| signal(kind).map_err(RunError::Signals);
+    let on = |kind| signal(kind).map_err(RunError::Signals);
     let (mut terminate, mut interrupt) =
-        (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
-    let (mut hangup, mut report) =
-        (hear(SignalKind::hangup())?, hear(SignalKind::user_defined1())?);
+        (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
+    let (mut hangup, mut report) = (on(SignalKind::hangup())?, on(SignalKind::user_defined1())?);
     let engine = open_engine(&config, &info.version, info.credentials.clone())
         .await
         .map_err(|error| RunError::Engine(Box::new(error)))?;
@@ -148,7 +148,7 @@ async fn listen(
     let mut listeners = Vec::with_capacity(config.hosts.len());
     for host in &config.hosts {
         match host {
-            Host::Fd(which) => {
+            ListenAddress::Fd(which) => {
                 for listener in Listener::inherit(which, &mut sockets)? {
                     listeners.push(listener.with_tls(tls.cloned()));
                 }
@@ -164,7 +164,7 @@ async fn listen(
         return Ok(listeners);
     }
     for listener in &listeners {
-        if let Ok(host @ Host::Tcp(_)) = listener.local() {
+        if let Ok(host @ ListenAddress::Tcp(_)) = listener.local() {
             // dockerd's words.
             tracing::warn!(
                 %host,

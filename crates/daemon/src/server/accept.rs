@@ -10,10 +10,10 @@ use futures_util::future::select_all;
 use rustix::process::{Resource, getrlimit};
 use tokio::task::{JoinError, JoinSet};
 
-use crate::Daemon;
-use crate::idle::{IdleList, Occupied};
-use crate::listen::{Accepted, Listener};
-use crate::stall::{Stalling, WRITE_TIMEOUT};
+use super::listener::{Accepted, Listener};
+use super::slots::{ConnectionSlots, SlotGuard};
+use super::write_timeout::{WRITE_TIMEOUT, WriteTimeout};
+use crate::daemon::Daemon;
 
 /// How long to wait when no connection can be accepted, for instance because all file descriptors are in use.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -39,12 +39,12 @@ impl Daemon {
         shutdown: impl Future<Output = ()>,
     ) {
         let mut connections = JoinSet::new();
-        let idle = Arc::new(IdleList::default());
+        let slots = Arc::new(ConnectionSlots::default());
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             let full = connections.len() >= most;
             if full {
-                idle.make_room();
+                slots.evict_for_newcomer();
             }
             // A connection that is not there yet is lost to nobody when another event comes first.
             let accept = async {
@@ -56,19 +56,19 @@ impl Daemon {
             tokio::select! {
                 () = &mut shutdown => break,
                 Some(ended) = connections.join_next() => {
-                    idle.left();
+                    slots.ended();
                     report(ended);
                 }
-                () = idle.changed(), if full => {}
+                () = slots.changed(), if full => {}
                 accepted = accept, if !full => match accepted {
                     Ok(accepted) => {
-                        let (daemon, idle) = (self.clone(), Arc::clone(&idle));
-                        connections.spawn(async move { daemon.receive(accepted, &idle).await });
+                        let (daemon, slots) = (self.clone(), Arc::clone(&slots));
+                        connections.spawn(async move { daemon.receive(accepted, &slots).await });
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection cannot be accepted");
                         if out_of_files(&error) {
-                            idle.evict();
+                            slots.evict();
                         }
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
@@ -82,18 +82,18 @@ impl Daemon {
         self.drain(connections).await;
     }
 
-    async fn receive(&self, accepted: Accepted, idle: &Arc<IdleList>) {
-        let seat = idle.seat();
-        let _occupied = Occupied(seat.clone());
+    async fn receive(&self, accepted: Accepted, slots: &Arc<ConnectionSlots>) {
+        let slot = slots.slot();
+        let _guard = SlotGuard(slot.clone());
         let transport = accepted.transport();
         let opened = tokio::select! {
             opened = accepted.open() => opened,
-            () = seat.asked_to_leave() => return,
+            () = slot.evicted() => return,
             () = self.closed() => return,
         };
         match opened {
             Ok(io) => {
-                self.serve_seated(Stalling::new(io, WRITE_TIMEOUT), seat, transport).await;
+                self.serve_slot(WriteTimeout::new(io, WRITE_TIMEOUT), slot, transport).await;
             }
             // A client without a good certificate, or a scan of ports.
             Err(error) => tracing::debug!(%error, "a connection cannot be opened"),
@@ -148,7 +148,8 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::{DaemonConfig, DaemonInfo, Defaults, Group, Host, Proxies, open_engine};
+    use crate::config::{DaemonConfig, Defaults, Group, ListenAddress, Proxies};
+    use crate::daemon::{DaemonInfo, open_engine};
 
     const EVENTS: &[u8] = b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n";
     const PING: &[u8] = b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -184,7 +185,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         let group = Group { name: "nosuchgroup".into(), required: false };
-        let listener = Listener::bind(&Host::Unix(path.clone()), &group).await.unwrap();
+        let listener = Listener::bind(&ListenAddress::Unix(path.clone()), &group).await.unwrap();
         let daemon = daemon(folder.path()).await;
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(async move {

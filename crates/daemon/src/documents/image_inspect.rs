@@ -1,4 +1,4 @@
-//! What an image's description looks like to clients of each version of the API.
+//! The document of `GET /images/{name}/json`, for clients of each version of the API.
 //!
 //! Newer versions leave out what is empty; older ones printed it, and their clients rely on it. The steps are those of
 //! dockerd 29: API 1.44, 1.45, 1.50 and 1.52.
@@ -26,8 +26,13 @@ const CONFIG_FIELDS: [&str; 13] = [
     "WorkingDir",
 ];
 
-/// The document of `GET /images/{name}/json` with everything that is known.
-pub(crate) fn document(details: ImageDetails) -> ImageInspect {
+/// The document for a client that speaks `version`.
+pub(crate) fn document(details: ImageDetails, version: ApiVersion) -> ImageInspect {
+    shape(complete(details), version)
+}
+
+/// The document with everything that is known.
+fn complete(details: ImageDetails) -> ImageInspect {
     ImageInspect {
         architecture: details.platform.architecture,
         author: details.author,
@@ -61,7 +66,7 @@ pub(crate) fn document(details: ImageDetails) -> ImageInspect {
 }
 
 /// Adds and leaves out what a client that speaks `version` expects.
-pub(crate) fn shape(document: ImageInspect, version: ApiVersion) -> ImageInspect {
+fn shape(document: ImageInspect, version: ApiVersion) -> ImageInspect {
     let old = |minor: u32| !version.at_least(minor);
     let given = |value: Option<String>| value.filter(|value| !value.is_empty());
     // Printed empty up to 1.51, left out when empty from then on.

@@ -8,7 +8,8 @@ use std::os::unix::net::UnixListener as StdUnixListener;
 use rustix::net::{AddressFamily, SocketType, sockopt};
 use tokio::net::{TcpListener, UnixListener};
 
-use super::{Kind, ListenError, Listener};
+use super::error::ListenError;
+use super::socket::ListenSocket;
 
 /// A socket of the service manager's that listens already.
 #[derive(Debug)]
@@ -19,38 +20,32 @@ pub struct InheritedSocket {
     pub name: String,
 }
 
-impl Listener {
-    /// Listens on those of `sockets` that `which` means: all if it is empty or `*`, else the one of this number or name.
-    /// Those are taken out.
-    pub fn inherit(
-        which: &str,
-        sockets: &mut Vec<InheritedSocket>,
-    ) -> Result<Vec<Self>, ListenError> {
-        if sockets.is_empty() {
-            return Err(ListenError::NoSockets);
-        }
-        let all = matches!(which, "" | "*");
-        let number = which.parse().ok();
-        let meant = |socket: &InheritedSocket| {
-            all || number == Some(socket.socket.as_raw_fd()) || socket.name == which
-        };
-        let taken: Vec<_> = sockets.extract_if(.., |socket| meant(socket)).collect();
-        if taken.is_empty() {
-            return Err(ListenError::NoSuchSocket(which.to_owned()));
-        }
-        taken.into_iter().map(adopt).collect()
+/// Takes those of `sockets` that `which` means: all if it is empty or `*`, else the one of this number or name.
+pub(super) fn take(
+    which: &str,
+    sockets: &mut Vec<InheritedSocket>,
+) -> Result<Vec<ListenSocket>, ListenError> {
+    if sockets.is_empty() {
+        return Err(ListenError::NoSockets);
     }
-}
-
-fn adopt(inherited: InheritedSocket) -> Result<Listener, ListenError> {
-    let InheritedSocket { socket, .. } = inherited;
-    let number = socket.as_raw_fd();
-    let kind = listening(socket).map_err(|source| ListenError::Inherited { number, source })?;
-    Ok(Listener { kind, tls: None })
+    let all = matches!(which, "" | "*");
+    let number = which.parse().ok();
+    let meant = |socket: &InheritedSocket| {
+        all || number == Some(socket.socket.as_raw_fd()) || socket.name == which
+    };
+    let taken: Vec<_> = sockets.extract_if(.., |socket| meant(socket)).collect();
+    if taken.is_empty() {
+        return Err(ListenError::NoSuchSocket(which.to_owned()));
+    }
+    let listen = |InheritedSocket { socket, .. }| {
+        let number = socket.as_raw_fd();
+        listening(socket).map_err(|source| ListenError::Inherited { number, source })
+    };
+    taken.into_iter().map(listen).collect()
 }
 
 /// Makes a listener of a socket, which must be one that listens.
-fn listening(socket: OwnedFd) -> io::Result<Kind> {
+fn listening(socket: OwnedFd) -> io::Result<ListenSocket> {
     let unfit = |what| io::Error::new(io::ErrorKind::InvalidInput, what);
     if sockopt::socket_type(&socket)? != SocketType::STREAM {
         return Err(unfit("not a stream socket"));
@@ -63,10 +58,10 @@ fn listening(socket: OwnedFd) -> io::Result<Kind> {
     rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
     match sockopt::socket_domain(&socket)? {
         AddressFamily::UNIX => {
-            Ok(Kind::Unix(UnixListener::from_std(StdUnixListener::from(socket))?, None))
+            Ok(ListenSocket::Unix(UnixListener::from_std(StdUnixListener::from(socket))?, None))
         }
         AddressFamily::INET | AddressFamily::INET6 => {
-            Ok(Kind::Tcp(TcpListener::from_std(StdTcpListener::from(socket))?))
+            Ok(ListenSocket::Tcp(TcpListener::from_std(StdTcpListener::from(socket))?))
         }
         _ => Err(unfit("neither a unix socket nor TCP")),
     }
@@ -77,7 +72,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
-    use crate::Host;
+    use crate::config::ListenAddress;
 
     fn inherited(socket: impl Into<OwnedFd>, name: &str) -> InheritedSocket {
         InheritedSocket { socket: socket.into(), name: name.to_owned() }
@@ -92,15 +87,15 @@ mod tests {
         let address = tcp.local_addr().unwrap();
         let mut sockets = vec![inherited(unix, "api.socket"), inherited(tcp, "")];
         for nothing in ["0", "api", "x"] {
-            let error = Listener::inherit(nothing, &mut sockets).unwrap_err();
+            let error = take(nothing, &mut sockets).unwrap_err();
             assert!(matches!(error, ListenError::NoSuchSocket(_)), "{error}");
         }
-        let named = Listener::inherit("api.socket", &mut sockets).unwrap();
-        assert_eq!(named[0].local().unwrap(), Host::Unix(path.clone()));
+        let named = take("api.socket", &mut sockets).unwrap();
+        assert_eq!(named[0].local().unwrap(), ListenAddress::Unix(path.clone()));
         let number = sockets[0].socket.as_raw_fd().to_string();
-        let numbered = Listener::inherit(&number, &mut sockets).unwrap();
-        assert_eq!(numbered[0].local().unwrap(), Host::Tcp(address.to_string()));
-        let error = Listener::inherit("", &mut sockets).unwrap_err().to_string();
+        let numbered = take(&number, &mut sockets).unwrap();
+        assert_eq!(numbered[0].local().unwrap(), ListenAddress::Tcp(address.to_string()));
+        let error = take("", &mut sockets).unwrap_err().to_string();
         assert!(error.starts_with("no sockets found via socket activation"), "{error}");
         // The name is the service manager's, who listens on.
         drop(named);
@@ -113,7 +108,7 @@ mod tests {
         let file = std::fs::File::create(directory.path().join("f")).unwrap();
         let (connected, _other) = UnixStream::pair().unwrap();
         for socket in [inherited(file, ""), inherited(connected, "")] {
-            let error = Listener::inherit("*", &mut vec![socket]).unwrap_err().to_string();
+            let error = take("*", &mut vec![socket]).unwrap_err().to_string();
             assert!(
                 error.starts_with("failed to listen on systemd activated file: fd "),
                 "{error}"

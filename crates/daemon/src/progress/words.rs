@@ -3,6 +3,8 @@
 use api::message::{Aux, Message, ProgressDetail, PushResult};
 use engine::{LayerState, ProgressEvent, Wait};
 
+use crate::documents::check_report;
+
 /// The lines that report one event.
 ///
 /// dockerd before 29 also drew a bar in text into each counter's line (`progress`); 29 dropped it for every version of
@@ -68,7 +70,7 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
             ..Message::status(format!("{action} {what}"))
         },
         ProgressEvent::Checked(outcome) => {
-            let document = serde_json::to_value(crate::routes::check_report(*outcome));
+            let document = serde_json::to_value(check_report::report(*outcome));
             Message { aux: document.ok().map(Aux::Other), ..Message::default() }
         }
         ProgressEvent::Warning(text) => Message::status(format!("WARNING: {text}")),

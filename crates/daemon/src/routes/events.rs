@@ -1,11 +1,11 @@
-//! The stream of `GET /events`.
+//! `GET /events`: a stream of what happened and what happens.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::event::{Actor, EventMessage};
-use api::{ApiVersion, Filters};
+use api::{ApiVersion, Filters, timestamp};
 use bytes::Bytes;
 use engine::{Event, EventKind};
 use futures_util::future::BoxFuture;
@@ -17,7 +17,38 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until};
 
-use crate::Daemon;
+use crate::daemon::Daemon;
+use crate::errors::{Answer, HttpError};
+use crate::request::ApiRequest;
+use crate::response;
+
+/// Answers with the events that a client subscribes to.
+pub(super) fn events(daemon: &Daemon, request: &ApiRequest) -> Answer {
+    let time = |name: &str| {
+        timestamp::unix(request.query.get(name))
+            .map_err(|reason| HttpError::invalid(format!("invalid value for '{name}': {reason}")))
+    };
+    let (since, until) = (time("since")?, time("until")?);
+    if let (Some(from), Some(to)) = (since, until)
+        && to < from
+    {
+        return Err(HttpError::invalid(format!(
+            "`since` time ({}) cannot be after `until` time ({})",
+            request.query.get("since"),
+            request.query.get("until"),
+        )));
+    }
+    let subscription = Subscription {
+        since,
+        until,
+        filters: Filters::decode(request.query.get("filters"))?,
+        version: request.version,
+        format: Format::choose(&request.headers, request.version),
+    };
+    let content_type = subscription.format.content_type();
+    let (history, receiver) = daemon.engine().events().subscribe();
+    Ok(response::stream(content_type, lines(subscription, history, receiver, daemon)))
+}
 
 /// The name of a kind of object.
 fn kind(event: &Event) -> &'static str {
@@ -36,7 +67,7 @@ const NO_COPIES_SINCE: u32 = 52;
 
 /// How events follow each other in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
+enum Format {
     /// What API < 1.52 calls `application/json`: one document a line.
     Json,
     JsonLines,
@@ -47,7 +78,7 @@ pub(crate) enum Format {
 
 impl Format {
     /// The format that a client asks for in `Accept`, or else that of its version.
-    pub(crate) fn choose(headers: &HeaderMap, version: ApiVersion) -> Self {
+    fn choose(headers: &HeaderMap, version: ApiVersion) -> Self {
         let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         accepted
             .flat_map(|value| value.split(','))
@@ -60,7 +91,7 @@ impl Format {
             .unwrap_or(if version.at_least(NO_COPIES_SINCE) { Self::JsonLines } else { Self::Json })
     }
 
-    pub(crate) fn content_type(self) -> &'static str {
+    fn content_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
             Self::JsonLines => "application/jsonl",
@@ -79,19 +110,19 @@ impl Format {
     }
 }
 
-/// What a client wants to hear.
+/// The events that a client subscribes to.
 #[derive(Clone, Debug)]
-pub(crate) struct Wish {
+struct Subscription {
     /// From when on. Without, and without an end, only what is still to happen.
-    pub(crate) since: Option<Timestamp>,
+    since: Option<Timestamp>,
     /// Until when; the stream ends then.
-    pub(crate) until: Option<Timestamp>,
-    pub(crate) filters: Filters,
-    pub(crate) version: ApiVersion,
-    pub(crate) format: Format,
+    until: Option<Timestamp>,
+    filters: Filters,
+    version: ApiVersion,
+    format: Format,
 }
 
-impl Wish {
+impl Subscription {
     /// Whether an event is let through by the filters, as dockerd has them: values of one filter are alternatives,
     /// except for labels, which must all be there.
     fn includes(&self, event: &Event) -> bool {
@@ -99,7 +130,7 @@ impl Wish {
         let name = event.attributes.get("name").map(String::as_str).unwrap_or_default();
         let image = |value: &str| filters.matches("image", value);
         // Filters by the name of something else than an image let no image through, as nothing has that name.
-        let of_others = [
+        let foreign = [
             "daemon",
             "container",
             "plugin",
@@ -113,7 +144,7 @@ impl Wish {
         filters.matches("event", event.action)
             && filters.matches("type", kind(event))
             && filters.matches("scope", "local")
-            && of_others.iter().all(|other| {
+            && foreign.iter().all(|other| {
                 filters.matches_prefix(other, &event.actor_id)
                     || filters.matches_prefix(other, name)
             })
@@ -159,27 +190,27 @@ fn without_tag(name: &str) -> String {
 }
 
 /// The body: what happened that the client wishes to hear of, then what happens, until its end or the daemon's.
-pub(crate) fn lines(
-    wish: Wish,
+fn lines(
+    subscription: Subscription,
     history: Vec<Event>,
     receiver: Receiver<Event>,
     daemon: &Daemon,
 ) -> impl Stream<Item = Bytes> + Send + use<> {
     let now = Timestamp::now();
-    let asks_for_past = wish.since.is_some() || wish.until.is_some();
+    let asks_for_past = subscription.since.is_some() || subscription.until.is_some();
     let past: VecDeque<_> = history
         .into_iter()
-        .filter(|event| asks_for_past && wish.covers(event) && wish.includes(event))
+        .filter(|event| asks_for_past && subscription.covers(event) && subscription.includes(event))
         .collect();
-    let end = wish.until.map(|until| {
+    let end = subscription.until.map(|until| {
         // A time that passed has no distance: the stream ends when the past is told.
         let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
         // A time beyond the clock's range never comes.
         Instant::now().checked_add(left)
     });
-    let only_past = wish.until.is_some_and(|until| until < now);
-    let state = Watch {
-        wish,
+    let only_past = subscription.until.is_some_and(|until| until < now);
+    let stream = EventStream {
+        subscription,
         past,
         receiver,
         closed: daemon.closed().boxed(),
@@ -187,11 +218,11 @@ pub(crate) fn lines(
         only_past,
         _counted: daemon.event_stream(),
     };
-    stream::unfold(state, |mut watch| async move { Some((watch.next().await?, watch)) })
+    stream::unfold(stream, |mut events| async move { Some((events.next().await?, events)) })
 }
 
-struct Watch {
-    wish: Wish,
+struct EventStream {
+    subscription: Subscription,
     past: VecDeque<Event>,
     receiver: Receiver<Event>,
     closed: BoxFuture<'static, ()>,
@@ -200,10 +231,10 @@ struct Watch {
     _counted: Arc<()>,
 }
 
-impl Watch {
+impl EventStream {
     async fn next(&mut self) -> Option<Bytes> {
         if let Some(event) = self.past.pop_front() {
-            return Some(self.wish.line(event));
+            return Some(self.subscription.line(event));
         }
         if self.only_past {
             return None;
@@ -219,7 +250,7 @@ impl Watch {
         loop {
             tokio::select! {
                 event = self.receiver.recv() => match event {
-                    Ok(event) if self.wish.includes(&event) => return Some(self.wish.line(event)),
+                    Ok(event) if self.subscription.includes(&event) => return Some(self.subscription.line(event)),
                     Ok(_) => {}
                     // A client that reads too slowly misses events, as with dockerd.
                     Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "an events client is too slow"),

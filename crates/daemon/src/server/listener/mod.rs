@@ -1,107 +1,39 @@
-//! Where the daemon is reached: unix sockets, TCP ports, and sockets that the service manager opened.
+//! Listeners: unix sockets, TCP ports, and sockets that the service manager opened.
 
-mod host;
+mod error;
 mod inherited;
+mod socket;
 mod unix;
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 
-pub use host::{Host, HostError, default_host};
+pub use error::ListenError;
 pub use inherited::InheritedSocket;
-use unix::SocketFile;
+use socket::ListenSocket;
 
-use crate::config::Group;
-use crate::tls::Tls;
+use crate::config::{Group, ListenAddress};
+use crate::request::admission::Transport;
+use crate::server::tls::Tls;
 
-/// How long a client may take to agree on TLS.
+/// The time for a client to agree on TLS.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Why an address cannot be listened on.
-#[derive(Debug, Error)]
-pub enum ListenError {
-    /// A daemon answers on the socket.
-    #[error("can't create unix socket {}: another daemon is listening there", .0.display())]
-    InUse(PathBuf),
-    /// Something that is no socket has the socket's name.
-    #[error("can't create unix socket {}: a file that is not a socket is in the way", .0.display())]
-    NotASocket(PathBuf),
-    /// The socket cannot be made.
-    #[error("can't create unix socket {}: {source}", path.display())]
-    Socket {
-        /// The socket.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The group that was asked for does not exist.
-    #[error("can't create unix socket {}: group {group} not found", path.display())]
-    Group {
-        /// The socket.
-        path: PathBuf,
-        /// The group.
-        group: String,
-    },
-    /// The port cannot be listened on.
-    #[error("can't listen on tcp://{address}: {source}")]
-    Tcp {
-        /// The address.
-        address: String,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The service manager passed no socket.
-    #[error("no sockets found via socket activation: make sure the service was started by systemd")]
-    NoSockets,
-    /// The service manager passed sockets, and not the one that is meant.
-    #[error(
-        "failed to find the systemd socket fd://{0}: it is neither a number nor a name of one that was passed"
-    )]
-    NoSuchSocket(String),
-    /// What the service manager passed cannot be listened on.
-    #[error("failed to listen on systemd activated file: fd {number}: {source}")]
-    Inherited {
-        /// The file's number.
-        number: i32,
-        /// What is wrong.
-        source: io::Error,
-    },
-}
 
 /// An address that is listened on. Dropping it removes its socket, unless that is the service manager's.
 #[derive(Debug)]
 pub struct Listener {
-    kind: Kind,
+    socket: ListenSocket,
     /// For TCP.
     tls: Option<Arc<Tls>>,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Unix(UnixListener, Option<SocketFile>),
-    Tcp(TcpListener),
 }
 
 /// A connection of either kind.
 pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
-
-/// The way by which a client is connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Transport {
-    /// A unix socket, or a pipe in this process: the system knows who may.
-    Local,
-    /// TCP without encryption: everybody who reaches the port, and every page in a browser that does.
-    PlainTcp,
-    /// TCP with TLS.
-    Tls,
-}
 
 /// A connection as the system hands it over.
 #[derive(Debug)]
@@ -114,19 +46,29 @@ impl Listener {
     /// Starts to listen. A socket that a dead daemon left is replaced; one that answers is not.
     ///
     /// Sockets of the service manager are not made here: see [`Listener::inherit`].
-    pub async fn bind(host: &Host, group: &Group) -> Result<Self, ListenError> {
-        let kind = match host {
-            Host::Unix(path) => {
+    pub async fn bind(host: &ListenAddress, group: &Group) -> Result<Self, ListenError> {
+        let socket = match host {
+            ListenAddress::Unix(path) => {
                 let (listener, file) = unix::bind(path, group).await?;
-                Kind::Unix(listener, Some(file))
+                ListenSocket::Unix(listener, Some(file))
             }
-            Host::Tcp(address) => {
+            ListenAddress::Tcp(address) => {
                 let failed = |source| ListenError::Tcp { address: address.clone(), source };
-                Kind::Tcp(TcpListener::bind(address).await.map_err(failed)?)
+                ListenSocket::Tcp(TcpListener::bind(address).await.map_err(failed)?)
             }
-            Host::Fd(_) => return Err(ListenError::NoSockets),
+            ListenAddress::Fd(_) => return Err(ListenError::NoSockets),
         };
-        Ok(Self { kind, tls: None })
+        Ok(Self { socket, tls: None })
+    }
+
+    /// Listens on those of `sockets` that `which` means: all if it is empty or `*`, else the one of this number or name.
+    /// Those are taken out.
+    pub fn inherit(
+        which: &str,
+        sockets: &mut Vec<InheritedSocket>,
+    ) -> Result<Vec<Self>, ListenError> {
+        let taken = inherited::take(which, sockets)?;
+        Ok(taken.into_iter().map(|socket| Self { socket, tls: None }).collect())
     }
 
     /// Encrypts what arrives over TCP.
@@ -135,23 +77,18 @@ impl Listener {
         Self { tls, ..self }
     }
 
-    /// Where connections arrive: for TCP with the port that the system chose, if it was to choose.
-    pub fn local(&self) -> io::Result<Host> {
-        Ok(match &self.kind {
-            Kind::Unix(_, Some(file)) => Host::Unix(file.path.clone()),
-            Kind::Unix(listener, None) => {
-                let address = listener.local_addr()?;
-                Host::Unix(address.as_pathname().map_or_else(PathBuf::new, PathBuf::from))
-            }
-            Kind::Tcp(listener) => Host::Tcp(listener.local_addr()?.to_string()),
-        })
+    /// Returns the address that is listened on: for TCP with the port that the system chose, if it was to choose.
+    pub fn local(&self) -> io::Result<ListenAddress> {
+        self.socket.local()
     }
 
     /// The next connection. Cancel-safe.
     pub(crate) async fn accept(&self) -> io::Result<Accepted> {
-        Ok(match &self.kind {
-            Kind::Unix(listener, _) => Accepted::Unix(listener.accept().await?.0),
-            Kind::Tcp(listener) => Accepted::Tcp(listener.accept().await?.0, self.tls.clone()),
+        Ok(match &self.socket {
+            ListenSocket::Unix(listener, _) => Accepted::Unix(listener.accept().await?.0),
+            ListenSocket::Tcp(listener) => {
+                Accepted::Tcp(listener.accept().await?.0, self.tls.clone())
+            }
         })
     }
 }
@@ -199,7 +136,7 @@ mod tests {
     }
 
     async fn bind(path: &Path) -> Result<Listener, ListenError> {
-        Listener::bind(&Host::Unix(path.to_owned()), &nobody_in_particular()).await
+        Listener::bind(&ListenAddress::Unix(path.to_owned()), &nobody_in_particular()).await
     }
 
     #[tokio::test]
@@ -208,7 +145,7 @@ mod tests {
         let path = directory.path().join("l.sock");
         let listener = bind(&path).await.unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, SOCKET_MODE);
-        assert_eq!(listener.local().unwrap(), Host::Unix(path.clone()));
+        assert_eq!(listener.local().unwrap(), ListenAddress::Unix(path.clone()));
         drop(listener);
         assert!(!path.exists());
     }
@@ -258,14 +195,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("l.sock");
         let group = Group { required: true, ..nobody_in_particular() };
-        let error = Listener::bind(&Host::Unix(path.clone()), &group).await.unwrap_err();
+        let error = Listener::bind(&ListenAddress::Unix(path.clone()), &group).await.unwrap_err();
         assert!(error.to_string().ends_with("group nosuchgroup not found"), "{error}");
         assert!(!path.exists());
     }
 
     #[tokio::test]
     async fn tcp_tells_the_port_that_the_system_chose() {
-        let host = Host::Tcp("127.0.0.1:0".into());
+        let host = ListenAddress::Tcp("127.0.0.1:0".into());
         let listener = Listener::bind(&host, &nobody_in_particular()).await.unwrap();
         let local = listener.local().unwrap();
         assert_ne!(local, host);

@@ -10,7 +10,7 @@ use rustix::fs::Gid;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::ListenError;
+use super::error::ListenError;
 use crate::config::Group;
 
 /// Connections that may wait to be accepted; what Go asks for.

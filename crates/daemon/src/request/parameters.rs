@@ -7,38 +7,38 @@ use jiff::tz::TimeZone;
 use registry::Credentials;
 use spec::Platform;
 
-use crate::connection::Call;
-use crate::errors::Failure;
+use crate::errors::HttpError;
+use crate::request::ApiRequest;
 
 /// The `platform` in JSON, which versions of the API before 1.`since` do not have: what older clients send means nothing.
-pub(super) fn platform(call: &Call, since: u32) -> Result<Option<Platform>, Failure> {
-    match call.query.get("platform") {
+pub(crate) fn platform(request: &ApiRequest, since: u32) -> Result<Option<Platform>, HttpError> {
+    match request.query.get("platform") {
         "" => Ok(None),
-        json if call.version.at_least(since) => Ok(Some(decode_platform(json)?)),
+        json if request.version.at_least(since) => Ok(Some(decode_platform(json)?)),
         _ => Ok(None),
     }
 }
 
 /// The `platform` of a pull or an import, as a user writes it: `linux/arm64`.
-pub(super) fn written_platform(call: &Call) -> Result<Option<Platform>, Failure> {
+pub(crate) fn written_platform(request: &ApiRequest) -> Result<Option<Platform>, HttpError> {
     const SINCE: u32 = 32;
-    match call.query.get("platform") {
+    match request.query.get("platform") {
         "" => Ok(None),
-        text if call.version.at_least(SINCE) => Ok(Some(Platform::parse(text)?)),
+        text if request.version.at_least(SINCE) => Ok(Some(Platform::parse(text)?)),
         _ => Ok(None),
     }
 }
 
 /// The moment that a value of the filter `until` means.
-pub(super) fn until(value: &str) -> Result<Timestamp, Failure> {
+pub(crate) fn until(value: &str) -> Result<Timestamp, HttpError> {
     timestamp::moment(value, Timestamp::now(), &TimeZone::system())
-        .map_err(|reason| Failure::invalid(format!("invalid value for 'until' filter: {reason}")))
+        .map_err(|reason| HttpError::invalid(format!("invalid value for 'until' filter: {reason}")))
 }
 
 /// The credentials in a request's header. What cannot be read is no credentials, as with dockerd: many registries need
 /// none, and the others say so.
-pub(super) fn header_credentials(call: &Call) -> Credentials {
-    let Some(header) = call.headers.get(REGISTRY_AUTH_HEADER) else {
+pub(crate) fn header_credentials(request: &ApiRequest) -> Credentials {
+    let Some(header) = request.headers.get(REGISTRY_AUTH_HEADER) else {
         return Credentials::Anonymous;
     };
     match AuthConfig::decode(header.as_bytes()) {

@@ -1,4 +1,6 @@
-//! What a request is answered when it fails: the status of each kind of error, and its document.
+//! Errors in HTTP: the status of each kind of error, and its document.
+
+pub(crate) mod operations;
 
 use api::{ApiError, ErrorResponse};
 use engine::{EngineError, ErrorKind};
@@ -6,19 +8,22 @@ use http::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Response, StatusCode};
 use spec::{PlatformError, ReferenceError};
 
-use crate::reply::{self, Body};
+use crate::response::{self, Body};
+
+/// A response, or the error that is the response.
+pub(crate) type Answer = Result<Response<Body>, HttpError>;
 
 /// The first version of the API whose clients expect errors as JSON; older ones print the body as it is.
 const JSON_ERRORS_SINCE: u32 = 24;
 
 /// An answer that is an error.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub(crate) struct HttpError {
     pub(crate) status: StatusCode,
     pub(crate) message: String,
 }
 
-impl Failure {
+impl HttpError {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, message: message.into() }
     }
@@ -41,9 +46,9 @@ impl Failure {
     /// The answer for a client that speaks 1.`minor`.
     pub(crate) fn response(self, speaks: api::ApiVersion) -> Response<Body> {
         if speaks.at_least(JSON_ERRORS_SINCE) {
-            return reply::json(self.status, &ErrorResponse { message: self.message });
+            return response::json(self.status, &ErrorResponse { message: self.message });
         }
-        let mut response = reply::full(self.status, self.message + "\n");
+        let mut response = response::full(self.status, self.message + "\n");
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -51,25 +56,25 @@ impl Failure {
     }
 }
 
-impl From<EngineError> for Failure {
+impl From<EngineError> for HttpError {
     fn from(error: EngineError) -> Self {
         Self::new(status(error.kind()), error.message())
     }
 }
 
-impl From<ApiError> for Failure {
+impl From<ApiError> for HttpError {
     fn from(error: ApiError) -> Self {
         Self::invalid(error.to_string())
     }
 }
 
-impl From<ReferenceError> for Failure {
+impl From<ReferenceError> for HttpError {
     fn from(error: ReferenceError) -> Self {
         Self::invalid(error.to_string())
     }
 }
 
-impl From<PlatformError> for Failure {
+impl From<PlatformError> for HttpError {
     fn from(error: PlatformError) -> Self {
         Self::invalid(error.to_string())
     }
@@ -106,7 +111,7 @@ mod tests {
 
     #[tokio::test]
     async fn old_clients_get_text_and_others_json() {
-        let failure = || Failure::invalid("no \"good\"");
+        let failure = || HttpError::invalid("no \"good\"");
         let (status, kind, body) = text(failure().response(ApiVersion::CURRENT)).await;
         assert_eq!((status, kind.as_str()), (StatusCode::BAD_REQUEST, "application/json"));
         assert_eq!(body, "{\"message\":\"no \\\"good\\\"\"}\n");
@@ -130,7 +135,7 @@ mod tests {
         for (kind, expected) in table {
             assert_eq!(status(kind).as_u16(), expected, "{kind:?}");
         }
-        let failure = Failure::from(EngineError::NoSuchImage("nosuch:latest".into()));
+        let failure = HttpError::from(EngineError::NoSuchImage("nosuch:latest".into()));
         assert_eq!(
             (failure.status.as_u16(), failure.message.as_str()),
             (404, "No such image: nosuch:latest")

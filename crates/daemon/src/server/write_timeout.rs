@@ -15,14 +15,14 @@ pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_mins(15);
 
 /// A connection that fails when what is written is not taken for too long.
 #[derive(Debug)]
-pub(crate) struct Stalling<I> {
+pub(crate) struct WriteTimeout<I> {
     io: I,
     limit: Duration,
     /// Runs while something waits to be taken.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl<I> Stalling<I> {
+impl<I> WriteTimeout<I> {
     pub(crate) fn new(io: I, limit: Duration) -> Self {
         Self { io, limit, timer: None }
     }
@@ -45,7 +45,7 @@ impl<I> Stalling<I> {
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Stalling<I> {
+impl<I: AsyncRead + Unpin> AsyncRead for WriteTimeout<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -55,7 +55,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Stalling<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Stalling<I> {
+impl<I: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<I> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -101,7 +101,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_reads_nothing_is_given_up_and_who_is_told_nothing_is_not() {
         let (ours, mut theirs) = duplex(4);
-        let mut ours = Stalling::new(ours, LIMIT);
+        let mut ours = WriteTimeout::new(ours, LIMIT);
         // Silence on both sides.
         tokio::time::sleep(LIMIT * 10).await;
         ours.write_all(b"1234").await.unwrap();

@@ -6,7 +6,7 @@ use rustix::system::{sysinfo, uname};
 
 /// Facts of the machine that do not change while it runs.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct HostFacts {
+pub(crate) struct Machine {
     /// The host's name.
     pub(crate) name: String,
     /// The kernel's release.
@@ -16,14 +16,14 @@ pub(crate) struct HostFacts {
     /// The distribution's version.
     pub(crate) os_version: String,
     /// The machine, as `uname -m` says.
-    pub(crate) machine: String,
+    pub(crate) architecture: String,
     /// CPUs that this process may use.
     pub(crate) cpus: u64,
     /// Bytes of memory.
     pub(crate) memory: u64,
 }
 
-impl HostFacts {
+impl Machine {
     pub(crate) fn read() -> Self {
         let uts = uname();
         let system = sysinfo();
@@ -37,7 +37,7 @@ impl HostFacts {
             // Where nobody knows, dockerd says "Linux".
             operating_system: operating_system.unwrap_or_else(|| "Linux".to_owned()),
             os_version: field(&release, "VERSION_ID").unwrap_or_default(),
-            machine: uts.machine().to_string_lossy().into_owned(),
+            architecture: uts.machine().to_string_lossy().into_owned(),
             cpus: std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64),
             memory: u64::from(system.mem_unit).saturating_mul(system.totalram),
         }
@@ -80,8 +80,8 @@ mod tests {
 
     #[test]
     fn this_machine_has_a_kernel_and_memory() {
-        let facts = HostFacts::read();
-        assert!(!facts.kernel.is_empty() && !facts.machine.is_empty());
+        let facts = Machine::read();
+        assert!(!facts.kernel.is_empty() && !facts.architecture.is_empty());
         assert!(facts.cpus > 0 && facts.memory > 1024 * 1024);
     }
 }

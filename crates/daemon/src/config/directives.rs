@@ -6,7 +6,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::config::{ConfigError, mask_credentials};
+use super::error::ConfigError;
+use super::proxies::mask_credentials;
 
 /// Every directive that means something here, each set or not: what a file or a command line says.
 ///
@@ -169,7 +170,7 @@ const PROXIES: &str = "proxies";
 ///
 /// None of them protects images or the API. Those that protect containers from each other and the host from containers
 /// (`icc`, `no-new-privileges`, `seccomp-profile`, `selinux-enabled` …) have nothing to protect where nothing runs.
-const OF_OTHERS: [&str; 71] = [
+const FOREIGN: [&str; 71] = [
     "allow-direct-routing",
     "api-cors-header",
     "bip",
@@ -282,7 +283,7 @@ impl Merged {
         }
         let (mut ignored, mut unknown) = (Vec::new(), Vec::new());
         for name in merged.keys() {
-            if OF_OTHERS.binary_search(&name.as_str()).is_ok() {
+            if FOREIGN.binary_search(&name.as_str()).is_ok() {
                 ignored.push(name.clone());
             } else if NAMES.binary_search(&name.as_str()).is_err() {
                 unknown.push(name.clone());
@@ -373,8 +374,8 @@ mod tests {
             NAMES.iter().map(|name| ((*name).to_owned(), some(name))).collect();
         let read: Directives = serde_json::from_value(Value::Object(all.clone())).unwrap();
         assert_eq!(serde_json::to_value(&read).unwrap(), Value::Object(all));
-        assert!(NAMES.is_sorted() && OF_OTHERS.is_sorted());
-        assert!(NAMES.iter().all(|name| OF_OTHERS.binary_search(name).is_err()));
+        assert!(NAMES.is_sorted() && FOREIGN.is_sorted());
+        assert!(NAMES.iter().all(|name| FOREIGN.binary_search(name).is_err()));
     }
 
     #[test]

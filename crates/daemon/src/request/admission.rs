@@ -11,16 +11,26 @@ use std::net::IpAddr;
 use http::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 use http::{Method, StatusCode};
 
-use crate::config::DaemonConfig;
-use crate::errors::Failure;
-use crate::listen::{Host, Transport};
+use crate::config::{DaemonConfig, ListenAddress};
+use crate::errors::HttpError;
 
 /// A browser's word for how the page and the daemon are related.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// The way by which a client is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// A unix socket, or a pipe in this process: the system knows who may.
+    Local,
+    /// TCP without encryption: everybody who reaches the port, and every page in a browser that does.
+    PlainTcp,
+    /// TCP with TLS.
+    Tls,
+}
+
 /// A request, as far as it matters who sent it.
 #[derive(Debug)]
-pub(crate) struct Visit<'a> {
+pub(crate) struct Sender<'a> {
     pub(crate) method: &'a Method,
     /// True for the routes that only Longshore has.
     pub(crate) own_route: bool,
@@ -28,9 +38,9 @@ pub(crate) struct Visit<'a> {
     pub(crate) transport: Transport,
 }
 
-impl Visit<'_> {
+impl Sender<'_> {
     /// Refuses what nobody but a stranger would ask for in this way. `machine` is the name of the host.
-    pub(crate) fn admit(&self, config: &DaemonConfig, machine: &str) -> Result<(), Failure> {
+    pub(crate) fn admit(&self, config: &DaemonConfig, machine: &str) -> Result<(), HttpError> {
         // A page cannot read what dockerd's routes tell: that would need a header which is never sent.
         let reads = matches!(*self.method, Method::GET | Method::HEAD | Method::OPTIONS);
         if reads && !self.own_route {
@@ -77,8 +87,8 @@ impl Visit<'_> {
 fn is_known(host: &str, config: &DaemonConfig, machine: &str) -> bool {
     let name = bare(host);
     let listens = config.hosts.iter().filter_map(|host| match host {
-        Host::Tcp(address) => Some(bare(address)),
-        Host::Unix(_) | Host::Fd(_) => None,
+        ListenAddress::Tcp(address) => Some(bare(address)),
+        ListenAddress::Unix(_) | ListenAddress::Fd(_) => None,
     });
     name.parse::<IpAddr>().is_ok()
         || !name.contains('.')
@@ -93,12 +103,12 @@ fn bare(authority: &str) -> &str {
     authority.split(':').next().unwrap_or_default()
 }
 
-fn foreign(site: &str) -> Failure {
+fn foreign(site: &str) -> HttpError {
     forbidden(format!("requests of other sites' pages are refused: this one is of {site:?}"))
 }
 
-fn forbidden(message: impl Into<String>) -> Failure {
-    Failure::new(StatusCode::FORBIDDEN, message)
+fn forbidden(message: impl Into<String>) -> HttpError {
+    HttpError::new(StatusCode::FORBIDDEN, message)
 }
 
 #[cfg(test)]
@@ -108,7 +118,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
-    use crate::{Defaults, Proxies};
+    use crate::config::{Defaults, Proxies};
 
     const CLOSED: &str = "own routes are closed";
     const FOREIGN: &str = "other sites";
@@ -141,7 +151,8 @@ mod tests {
             let name: HeaderName = name.parse().unwrap();
             map.append(name, HeaderValue::from_str(value).unwrap());
         }
-        let visit = Visit { method: &method.parse().unwrap(), own_route, headers: &map, transport };
+        let visit =
+            Sender { method: &method.parse().unwrap(), own_route, headers: &map, transport };
         match visit.admit(&config(open), "vm.corp.example") {
             Ok(()) => String::new(),
             Err(failure) => {

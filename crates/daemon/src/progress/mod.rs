@@ -1,0 +1,6 @@
+//! Operations that report while they run: their answers are streams of messages in Docker's words.
+
+mod operation;
+mod words;
+
+pub(crate) use operation::Operation;
