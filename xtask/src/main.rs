@@ -7,6 +7,7 @@ mod bench;
 mod check_deps;
 mod demo;
 mod facts;
+mod fuzz;
 mod machine;
 mod shell;
 mod sources;
@@ -29,6 +30,8 @@ Tasks:
                [--summary [FOLDER]]: lines, files and circles of each crate instead
   words        Check that doc comments say what a thing is: none opens with an interrogative, and
                none only repeats the name
+  fuzz         Send mutated inputs to everything that reads what others wrote; see `fuzz/`
+               [TARGET] [--seconds N]
   bench        Pull, push and list images, side by side with dockerd, podman and skopeo
                [--quick] [--runs N] [--only pull|push|list] [--image NAME]... [--peer NAME]...
   facts        Write the fixtures of the conformance suite anew from recordings of a dockerd
@@ -57,6 +60,7 @@ fn run(arguments: &[String]) -> Result<()> {
         }
         ("bench", options) => bench::run(&bench::Options::parse(options)?),
         ("check-deps", options) => check_deps::run(options),
+        ("fuzz", options) => fuzz::run(&fuzz::Options::parse(options)?),
         ("demo", []) => demo::run(),
         ("facts", [folder]) => facts::run(folder.as_ref()),
         ("facts", _) => bail!("`facts` takes the folder of the recordings"),

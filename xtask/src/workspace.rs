@@ -78,12 +78,10 @@ impl Package {
 
     /// The file that the crate's modules begin in.
     pub(crate) fn root_file(&self) -> Result<&Path> {
-        let is_root =
+        let is_main =
             |target: &&Target| target.kind.iter().any(|kind| kind == "lib" || kind == "bin");
-        let target = self.targets.iter().find(is_root);
-        let target =
-            target.with_context(|| format!("{} has neither `lib.rs` nor `main.rs`", self.name))?;
-        Ok(&target.src_path)
+        let main = self.targets.iter().find(is_main).or(self.targets.first());
+        Ok(&main.with_context(|| format!("nothing is built of {}", self.name))?.src_path)
     }
 }
 

@@ -20,6 +20,8 @@ pub mod distribution;
 mod error;
 pub mod event;
 mod filters;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod image;
 pub mod manifest;
 pub mod message;

@@ -27,6 +27,8 @@ mod attributes;
 mod codec;
 mod entries;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod inspect;
 mod merge;
 mod options;

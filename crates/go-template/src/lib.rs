@@ -16,6 +16,8 @@ mod ast;
 mod error;
 mod evaluator;
 mod functions;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod json;
 mod lexer;
 mod listing;

@@ -7,6 +7,8 @@
 
 mod config;
 mod digest;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod go;
 mod json;
 mod manifest;

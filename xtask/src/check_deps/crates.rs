@@ -3,7 +3,7 @@
 use crate::workspace::{Dependency, Package};
 
 /// Which crates each crate may depend on: the picture in ARCHITECTURE.md.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     (
         "longshore",
         &[
@@ -38,6 +38,10 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("longshore-spec", &[]),
     // For development only.
     (TEST_SUPPORT, &["longshore-registry-server", "longshore-spec"]),
+    (
+        "longshore-fuzz",
+        &["longshore-api", "longshore-archive", "longshore-go-template", "longshore-spec"],
+    ),
     ("xtask", &[TEST_SUPPORT]),
 ];
 

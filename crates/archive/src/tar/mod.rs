@@ -15,6 +15,8 @@ mod reader;
 mod sparse;
 
 pub(crate) use header::{Header, Kind, Timestamp};
+#[cfg(any(test, fuzzing))]
+pub(crate) use pax::fuzz as fuzz_pax;
 pub(crate) use reader::{Chunks, Stream, TarReader};
 pub(crate) use sparse::Fragment;
 

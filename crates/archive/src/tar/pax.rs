@@ -130,6 +130,34 @@ fn record(text: &[u8], start: usize) -> Option<(Range<usize>, Range<usize>, usiz
     Some((key, value, start + length))
 }
 
+/// Fuzz target: records that were read are written as ones that read the same.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(data: &[u8]) {
+    let mut pax = Pax::default();
+    if pax.parse(data).is_none() {
+        return;
+    }
+    let mut text = Vec::new();
+    let mut record = |name: &[u8], value: &[u8]| {
+        // The length counts its own digits.
+        let rest = name.len() + value.len() + 3;
+        let guess = rest + rest.to_string().len();
+        let length = rest + guess.to_string().len();
+        text.extend_from_slice(format!("{length} ").as_bytes());
+        text.extend_from_slice(&[name, b"=", value, b"\n"].concat());
+    };
+    for (name, key) in KEYS {
+        pax.get(key).into_iter().for_each(|value| record(name, value));
+    }
+    pax.xattrs().for_each(|(name, value)| record(&[XATTR, name].concat(), value));
+    let mut again = Pax::default();
+    assert!(again.parse(&text).is_some(), "{}", text.escape_ascii());
+    for (_, key) in KEYS {
+        assert_eq!(again.get(key), pax.get(key), "{key:?}");
+    }
+    assert!(again.xattrs().eq(pax.xattrs()));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

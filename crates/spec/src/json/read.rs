@@ -122,6 +122,17 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_the_nearest_ones() {
+        for (text, bits) in [
+            ("123456789012345678901234567890e13", 0x48ac_5823_4d97_f2b6_u64),
+            ("0.1", 0x3fb9_9999_9999_999a),
+        ] {
+            let value: f64 = from_go_json(text.as_bytes()).unwrap();
+            assert_eq!(value.to_bits(), bits, "{text}: {:#x}", value.to_bits());
+        }
+    }
+
+    #[test]
     fn every_field_may_be_missing_null_or_in_any_case() {
         for (field, value) in [
             ("text", r#""a""#),
