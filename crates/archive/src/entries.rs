@@ -100,7 +100,7 @@ pub fn read_entries<R: Read + Send, E: From<ArchiveError>>(
     max_size: u64,
     mut visit: impl FnMut(ArchiveEntry, &mut EntryContent<'_, '_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut input = Input::new(source, None, &|_| {});
+    let mut input = Input::new(source, &|_| {});
     input.prefill()?;
     let compression = Compression::detect(input.buffered());
     let decoder = decoder(compression, &mut input)?;

@@ -2,25 +2,25 @@
 
 use std::io::{Read, Write};
 
-use crate::ArchiveError;
-use crate::options::{StreamOptions, Unpacked};
+use crate::options::Unpacked;
 use crate::source::Input;
 use crate::split::SplitWriter;
 use crate::tar::{Chunks, Header, Kind};
 use crate::tree::{Node, Tree, is_whiteout};
 use crate::unpack::Source;
 use crate::walk::{Content, Repeats, Visitor};
+use crate::{ArchiveError, Compression};
 
 /// Reads a compressed layer as [`unpack`](crate::unpack) does and returns the same, or refuses it for the same, but writes no files.
 pub fn inspect_compressed<R: Read + Send>(
     compressed: R,
-    stream: &StreamOptions,
+    compression: Option<Compression>,
     max_tar_size: Option<u64>,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Unpacked, ArchiveError> {
     let mut look = Look(Tree::new(false));
-    let input = Input::new(compressed, stream.digest, progress);
-    let source = Source { input, stream, limit: max_tar_size, repeats: Repeats::Refused };
+    let input = Input::new(compressed, progress);
+    let source = Source { input, compression, limit: max_tar_size, repeats: Repeats::Refused };
     let mut unpacked = source.run(SplitWriter::disabled(), &mut look)?;
     unpacked.applied.size = look.0.size();
     Ok(unpacked)

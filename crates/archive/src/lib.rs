@@ -6,11 +6,11 @@
 //! the caller has compared the digests that come back.
 //!
 //! # Flow
-//! [`unpack`]: source → digest → decompress → diff ID → tar entries → files in the layer's directory, and the tar-split.
+//! [`unpack`]: source → decompress → diff ID → tar entries → files in the layer's directory, and the tar-split.
 //! [`inspect_compressed`]: the same without files: entries → a tree of names, so that what cannot be unpacked is refused.
 //! [`rebuild`]: tar-split and directory → the same tar → [`GzipEncoder`] for a push.
 //! [`verify`]: tar-split and directory → the same tar → what every file must be → what of the directory is not so.
-//! [`extract`]: source → digest → decompress → diff ID → tar entries → a directory of the layer → one for all layers, as
+//! [`extract`]: source → decompress → diff ID → tar entries → a directory of the layer → one for all layers, as
 //! overlayfs shows them.
 //! [`read_entries`] and [`TarWriter`]: the files of an archive of images, for a load and a save.
 //!
@@ -52,9 +52,7 @@ pub use codec::{Compression, GzipEncoder, LAYER_LEVEL, compress_gzip, decoder};
 pub use entries::{ArchiveEntry, EntryContent, EntryKind, read_entries};
 pub use error::ArchiveError;
 pub use inspect::inspect_compressed;
-pub use options::{
-    Applied, ApplyOptions, MakeRoom, StreamOptions, Unpacked, Whiteouts, XattrNamespace,
-};
+pub use options::{Applied, ApplyOptions, MakeRoom, Unpacked, Whiteouts, XattrNamespace};
 pub use read::read_file;
 pub use rebuild::{decompress, rebuild, rebuilt_size};
 pub use unpack::{apply, extract, unpack};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use spec::{Algorithm, DiffId, Digest};
+use spec::DiffId;
 
 use crate::Compression;
 
@@ -109,20 +109,9 @@ pub struct Applied {
     pub entries: u64,
 }
 
-/// How a compressed layer is read.
-#[derive(Clone, Debug, Default)]
-pub struct StreamOptions {
-    /// The compression; detected by the first bytes if `None`.
-    pub compression: Option<Compression>,
-    /// The algorithm of the compressed digest; none is computed if `None`.
-    pub digest: Option<Algorithm>,
-}
-
 /// What a compressed layer turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unpacked {
-    /// Digest of the bytes as they were read, if it was asked for.
-    pub digest: Option<Digest>,
     /// Number of bytes as they were read.
     pub compressed_size: u64,
     /// The compression that was in use.

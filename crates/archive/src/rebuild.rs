@@ -50,7 +50,7 @@ pub fn decompress<R: Read + Send, W: Write>(
     compressed: R,
     sink: W,
 ) -> Result<DiffId, ArchiveError> {
-    let mut input = Input::new(compressed, None, &|_| {});
+    let mut input = Input::new(compressed, &|_| {});
     input.prefill()?;
     let compression = Compression::detect(input.buffered());
     let mut decoder = decoder(compression, &mut input)?;

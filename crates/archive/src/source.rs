@@ -1,9 +1,9 @@
-//! Compressed bytes in, hashed; uncompressed bytes out, hashed.
+//! Compressed bytes in; uncompressed bytes out, hashed.
 
 use std::io::{self, BufRead, Read};
 
 use sha2::{Digest as _, Sha256};
-use spec::{Algorithm, DiffId, Digest, Hasher};
+use spec::{DiffId, Digest};
 
 use crate::tar::Chunks;
 use crate::{ArchiveError, Compression};
@@ -13,30 +13,24 @@ pub(crate) const INPUT_SIZE: usize = 256 << 10;
 /// Uncompressed bytes that are handed on at once.
 pub(crate) const CHUNK_SIZE: usize = 512 << 10;
 
-/// Reads the compressed stream with a large buffer and hashes and counts what it reads.
+/// Reads the compressed stream with a large buffer and counts what it reads.
 pub(crate) struct Input<'a, R> {
     source: R,
     buffer: Vec<u8>,
     position: usize,
     filled: usize,
-    hasher: Option<Hasher>,
     size: u64,
     failed: bool,
     progress: &'a (dyn Fn(u64) + Sync),
 }
 
 impl<'a, R: Read> Input<'a, R> {
-    pub(crate) fn new(
-        source: R,
-        algorithm: Option<Algorithm>,
-        progress: &'a (dyn Fn(u64) + Sync),
-    ) -> Self {
+    pub(crate) fn new(source: R, progress: &'a (dyn Fn(u64) + Sync)) -> Self {
         Self {
             source,
             buffer: vec![0; INPUT_SIZE],
             position: 0,
             filled: 0,
-            hasher: algorithm.map(Hasher::new),
             size: 0,
             failed: false,
             progress,
@@ -67,19 +61,15 @@ impl<'a, R: Read> Input<'a, R> {
         }
     }
 
-    /// The digest, if there was to be one, and the number of bytes.
-    pub(crate) fn finish(self) -> (Option<Digest>, u64) {
-        (self.hasher.map(Hasher::finish), self.size)
+    /// The number of bytes that were read.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
     }
 
     fn read(&mut self) -> io::Result<usize> {
         loop {
             match self.source.read(&mut self.buffer[self.filled..]) {
                 Ok(read) => {
-                    let bytes = &self.buffer[self.filled..self.filled + read];
-                    if let Some(hasher) = &mut self.hasher {
-                        hasher.update(bytes);
-                    }
                     self.filled += read;
                     self.size += read as u64;
                     if read > 0 {

@@ -1,7 +1,7 @@
 //! A layer from its compressed bytes to its directory, in one pass and on two threads.
 //!
 //! # Flow
-//! The second thread reads the source, hashes it, decompresses it and hashes the tar; the caller's thread parses the tar
+//! The second thread reads the source, decompresses it and hashes the tar; the caller's thread parses the tar
 //! and writes files and tar-split ([`relay`]). A layer that fits into one read of the source is not worth a thread and is done on
 //! the caller's.
 
@@ -13,7 +13,7 @@ use std::thread::{Builder, scope};
 use crate::apply::Extractor;
 use crate::codec::decoder;
 use crate::merge::Stage;
-use crate::options::{Applied, ApplyOptions, StreamOptions, Unpacked};
+use crate::options::{Applied, ApplyOptions, Unpacked};
 use crate::relay::relay;
 use crate::source::{Decoded, Inline, Input, Tally};
 use crate::split::{SplitWriter, settle};
@@ -23,21 +23,23 @@ use crate::{ArchiveError, Compression};
 
 /// Unpacks a compressed layer into the directory `root`, which must exist, and writes its tar-split, gzipped.
 ///
-/// `progress` is called with the number of compressed bytes read so far, on another thread. The source is read to its
-/// end; to cancel, let it return an error. After an error `root` holds a part of the layer.
+/// The compression is detected by the first bytes if none is given. `progress` is called with the number of compressed bytes
+/// read so far, on another thread. The source is read to its end, so that one that hashes what it gives has hashed all; to
+/// cancel, let it return an error. After an error `root` holds a part of the layer.
 pub fn unpack<R: Read + Send, W: Write>(
     compressed: R,
     root: &Path,
     tar_split: W,
-    stream: &StreamOptions,
+    compression: Option<Compression>,
     options: &ApplyOptions,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Unpacked, ArchiveError> {
     let mut extractor = Extractor::open(root, options)?;
-    let input = Input::new(compressed, stream.digest, progress);
+    let input = Input::new(compressed, progress);
     // Only in the end it is known which content is still where the tar-split says.
     let draft = extractor.anonymous_file()?;
-    let source = Source { input, stream, limit: options.max_tar_size, repeats: Repeats::Refused };
+    let source =
+        Source { input, compression, limit: options.max_tar_size, repeats: Repeats::Refused };
     let mut unpacked = source.run(SplitWriter::new(&draft), &mut extractor)?;
     let (size, replaced) = extractor.finish()?;
     settle(draft, replaced, tar_split)?;
@@ -52,14 +54,15 @@ pub fn unpack<R: Read + Send, W: Write>(
 pub fn extract<R: Read + Send>(
     compressed: R,
     root: BorrowedFd<'_>,
-    stream: &StreamOptions,
+    compression: Option<Compression>,
     options: &ApplyOptions,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Unpacked, ArchiveError> {
     let stage = Stage::new(root)?;
     let mut extractor = Extractor::within(stage.directory(), options)?;
-    let input = Input::new(compressed, stream.digest, progress);
-    let source = Source { input, stream, limit: options.max_tar_size, repeats: Repeats::Taken };
+    let input = Input::new(compressed, progress);
+    let source =
+        Source { input, compression, limit: options.max_tar_size, repeats: Repeats::Taken };
     let mut unpacked = source.run(SplitWriter::disabled(), &mut extractor)?;
     let marked = extractor.marked;
     stage.merge(options.owners, marked, &mut |path, name, errno| {
@@ -76,14 +79,14 @@ pub fn apply<R: Read + Send, W: Write>(
     tar_split: W,
     options: &ApplyOptions,
 ) -> Result<Applied, ArchiveError> {
-    let stream = StreamOptions { compression: Some(Compression::None), digest: None };
-    Ok(unpack(tar, root, tar_split, &stream, options, &|_| {})?.applied)
+    Ok(unpack(tar, root, tar_split, Some(Compression::None), options, &|_| {})?.applied)
 }
 
 /// A compressed layer that is to be read.
 pub(crate) struct Source<'a, R> {
     pub(crate) input: Input<'a, R>,
-    pub(crate) stream: &'a StreamOptions,
+    /// Detected by the first bytes if `None`.
+    pub(crate) compression: Option<Compression>,
     /// The most bytes of the tar.
     pub(crate) limit: Option<u64>,
     pub(crate) repeats: Repeats,
@@ -96,10 +99,9 @@ impl<R: Read + Send> Source<'_, R> {
         split: SplitWriter<W>,
         visitor: &mut impl Visitor,
     ) -> Result<Unpacked, ArchiveError> {
-        let Self { mut input, stream, limit, repeats } = self;
+        let Self { mut input, compression, limit, repeats } = self;
         let is_whole = input.prefill()?;
-        let compression =
-            stream.compression.unwrap_or_else(|| Compression::detect(input.buffered()));
+        let compression = compression.unwrap_or_else(|| Compression::detect(input.buffered()));
         let tally = Tally::new(limit);
         let visit = Visit { split, visitor, repeats };
         let result = if is_whole {
@@ -109,9 +111,8 @@ impl<R: Read + Send> Source<'_, R> {
         };
         let (entries, tally) = result.map_err(|error| input.classify(error))?;
         let (diff_id, tar_size) = tally.finish();
-        let (digest, compressed_size) = input.finish();
         let applied = Applied { diff_id, size: 0, tar_size, entries };
-        Ok(Unpacked { digest, compressed_size, compression, applied })
+        Ok(Unpacked { compressed_size: input.size(), compression, applied })
     }
 }
 

@@ -116,17 +116,7 @@ pub enum StoreError {
         /// What came.
         actual: Digest,
     },
-    /// A blob has another size than its descriptor says.
-    #[error("{digest} has {actual} bytes instead of {expected}")]
-    SizeMismatch {
-        /// The blob.
-        digest: Digest,
-        /// What was promised, in bytes.
-        expected: u64,
-        /// What there is, in bytes.
-        actual: u64,
-    },
-    /// A download was to be used before all of it was there.
+    /// A blob was to be used before all of it was there or read.
     #[error("{digest} is incomplete: {present} of {size} bytes are here")]
     Incomplete {
         /// The blob.

@@ -35,6 +35,7 @@
 //! | `store`, `lock`, `paths` | opening a data root, transactions, the name of every file |
 //! | `disk`, `files`, `error` | changing what is on the disk, reading it, and what may go wrong |
 //! | `ingest` | partial downloads |
+//! | `staging` | layers and files that are being written |
 //! | `commit` | publishing all that an operation has prepared, in one order |
 //! | `content` | manifests, configs and compressed layers by digest |
 //! | `layers`, `driver` | the layer database, and how layers' files are kept: `overlay2` or `packed` |
@@ -79,27 +80,26 @@ mod lock;
 mod mounts;
 mod paths;
 mod room;
+mod staging;
 mod store;
 
 pub use cache::catalog::Description;
 pub use check::{CheckReport, Finding, Remedy, Subject, Want, WholeLayer};
 pub use collect::{Lease, RemovedImage};
-pub use commit::deposit::{Deposit, Depositing, NamedDeposit};
-pub use commit::spool::Spool;
-pub use commit::{Commit, Committed, LayerRecord, Moved, NewImage, SmallBlob};
-pub use content::{Blob, KeptManifest};
+pub use commit::{Commit, Committed, LayerRecord, Moved, NewImage};
+pub use content::blob::{Blob, VerifiedBlob};
+pub use content::hashing::HashingReader;
+pub use content::kept::KeptManifest;
 pub use distribution::{Credentials, Hmac, HmacKey, Source, UploadNote};
 pub use driver::DriverKind;
-pub use driver::stage::StagedLayer;
 pub use error::StoreError;
 pub use images::references::{References, ReferencesMut};
 pub use images::{Image, PrefixMatch};
-pub use ingest::{
-    Ingest, IngestReader, MAX_BLOB_SIZE, SEGMENT_SIZE, SegmentWriter, VerifiedIngest,
-};
+pub use ingest::{Ingest, IngestReader, MAX_BLOB_SIZE, SEGMENT_SIZE, SegmentWriter};
 pub use layers::{GraphDriver, Layer};
 pub use mounts::{Container, Mount};
 pub use room::Room;
+pub use staging::{BlobWriter, StagedFile, StagedFileReader, StagedFileWriter, StagedLayer};
 pub use store::{Store, StoreOptions};
 
 #[cfg(test)]

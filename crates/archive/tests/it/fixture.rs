@@ -87,9 +87,8 @@ impl Fixture {
         tar: &[u8],
         options: &ApplyOptions,
     ) -> Result<Applied, ArchiveError> {
-        let stream = archive::StreamOptions::default();
         let root = fs::File::open(self.root()).unwrap();
-        let unpacked = archive::extract(tar, root.as_fd(), &stream, options, &|_| {});
+        let unpacked = archive::extract(tar, root.as_fd(), None, options, &|_| {});
         self.assert_confined();
         Ok(unpacked?.applied)
     }
@@ -97,8 +96,7 @@ impl Fixture {
     /// Unpacks `tar` and looks at it without unpacking it: either is refused as the other, or both say the same, all is whole,
     /// and the tar comes back to the byte.
     pub(crate) fn apply_all_ways(&self, tar: &[u8]) -> Result<Layer, ArchiveError> {
-        let stream = archive::StreamOptions::default();
-        let inspected = archive::inspect_compressed(tar, &stream, None, &|_| {});
+        let inspected = archive::inspect_compressed(tar, None, None, &|_| {});
         let layer = match (self.apply(tar), inspected) {
             (Ok(layer), Ok(inspected)) => {
                 assert_eq!(inspected.applied, layer.applied);

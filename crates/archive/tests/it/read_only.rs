@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use archive::{ApplyOptions, StreamOptions, Whiteouts};
+use archive::{ApplyOptions, Whiteouts};
 
 use crate::builder::{Entry, directory, file, symlink, tar};
 
@@ -19,9 +19,7 @@ fn unpack(layers: &[Vec<Entry>]) -> BTreeMap<String, u32> {
     let options =
         ApplyOptions { whiteouts: Whiteouts::Remove, owners: false, ..ApplyOptions::default() };
     for layer in layers {
-        let stream = StreamOptions::default();
-        archive::extract(&tar(layer.clone())[..], root.as_fd(), &stream, &options, &|_| {})
-            .unwrap();
+        archive::extract(&tar(layer.clone())[..], root.as_fd(), None, &options, &|_| {}).unwrap();
     }
     let mut found = BTreeMap::new();
     list(folder.path(), folder.path(), &mut found);

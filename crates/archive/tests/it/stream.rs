@@ -3,10 +3,10 @@
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use archive::{ApplyOptions, ArchiveError, Compression, StreamOptions, compress_gzip};
+use archive::{ApplyOptions, ArchiveError, Compression, compress_gzip};
 use bzip2::write::BzEncoder;
 use lzma_rust2::{XzOptions, XzWriter};
-use spec::{Algorithm, Digest};
+use spec::Digest;
 
 use crate::builder::{file, tar};
 use crate::fixture::{Fixture, options};
@@ -39,11 +39,10 @@ fn bzip2(content: &[u8]) -> Vec<u8> {
 
 fn unpack(
     compressed: impl Read + Send,
-    stream: &StreamOptions,
     options: &ApplyOptions,
 ) -> (Fixture, Result<archive::Unpacked, ArchiveError>) {
     let fixture = Fixture::new();
-    let result = archive::unpack(compressed, &fixture.root(), io::sink(), stream, options, &|_| {});
+    let result = archive::unpack(compressed, &fixture.root(), io::sink(), None, options, &|_| {});
     fixture.assert_confined();
     (fixture, result)
 }
@@ -61,20 +60,18 @@ fn every_compression_gives_the_same_layer() {
         for (compression, bytes) in forms {
             let fixture = Fixture::new();
             let seen = AtomicU64::new(0);
-            let stream = StreamOptions { compression: None, digest: Some(Algorithm::Sha256) };
             let mut tar_split = Vec::new();
             let progress = |read| assert!(seen.swap(read, Ordering::Relaxed) < read);
             let unpacked = archive::unpack(
                 &bytes[..],
                 &fixture.root(),
                 &mut tar_split,
-                &stream,
+                None,
                 &options(),
                 &progress,
             )
             .unwrap();
             assert_eq!(unpacked.compression, compression);
-            assert_eq!(unpacked.digest, Some(Digest::sha256(&bytes)));
             assert_eq!(unpacked.compressed_size, bytes.len() as u64);
             assert_eq!(seen.into_inner(), bytes.len() as u64);
             assert_eq!(unpacked.applied.diff_id.digest(), &Digest::sha256(&tar));
@@ -83,22 +80,10 @@ fn every_compression_gives_the_same_layer() {
             archive::rebuild(&tar_split[..], &fixture.root(), &mut rebuilt).unwrap();
             assert!(rebuilt == tar);
 
-            let inspected =
-                archive::inspect_compressed(&bytes[..], &stream, None, &|_| {}).unwrap();
+            let inspected = archive::inspect_compressed(&bytes[..], None, None, &|_| {}).unwrap();
             assert_eq!(inspected, unpacked);
         }
     }
-}
-
-#[test]
-fn other_digest_algorithms() {
-    let bytes = tar([file("f", "x")]);
-    let stream = StreamOptions { compression: None, digest: Some(Algorithm::Sha512) };
-    let (_, unpacked) = unpack(&bytes[..], &stream, &options());
-    let digest = unpacked.unwrap().digest.unwrap();
-    assert_eq!((digest.algorithm(), digest.hex().len()), (Algorithm::Sha512, 128));
-    let (_, unpacked) = unpack(&bytes[..], &StreamOptions::default(), &options());
-    assert_eq!(unpacked.unwrap().digest, None);
 }
 
 #[test]
@@ -116,25 +101,25 @@ fn broken_streams_are_the_codec_s_fault() {
             ("zstd cut", frame[..frame.len() - 1].to_vec()),
         ];
         for (what, bytes) in cases {
-            let (_, result) = unpack(&bytes[..], &StreamOptions::default(), &options());
+            let (_, result) = unpack(&bytes[..], &options());
             assert!(matches!(result, Err(ArchiveError::Decompress { .. })), "{what}: {result:?}");
         }
     }
 }
 
 #[test]
-fn what_follows_a_stream_is_part_of_the_digest_alone() {
+fn what_follows_a_stream_is_read_and_nothing_else() {
     for tar in [tar([file("f", "small")]), large()] {
         let gzip = compress_gzip(&tar[..], Vec::new(), 1, 1).unwrap();
         let zstd = zstd::bulk::compress(&tar, 1).unwrap();
         for (stream, rest) in [(&gzip, &[0; 512][..]), (&gzip, b"garbage"), (&zstd, b"garbage")] {
             let bytes = [stream, rest].concat();
-            let options = StreamOptions { compression: None, digest: Some(Algorithm::Sha256) };
-            let (_, result) = unpack(&bytes[..], &options, &self::options());
+            let mut source = &bytes[..];
+            let (_, result) = unpack(source.by_ref(), &options());
             let unpacked = result.unwrap();
+            assert!(source.is_empty(), "who hashes the source has hashed all");
             assert_eq!(unpacked.applied.tar_size, tar.len() as u64);
             assert_eq!(unpacked.compressed_size, bytes.len() as u64);
-            assert_eq!(unpacked.digest, Some(spec::Digest::sha256(&bytes)));
         }
     }
 }
@@ -164,7 +149,7 @@ fn a_source_that_fails_is_told_apart() {
     for bytes in forms {
         for length in [0, 10, 1000, 300_000, 2_000_000, bytes.len()] {
             let source = Failing(&bytes[..length]);
-            let (_, result) = unpack(source, &StreamOptions::default(), &options());
+            let (_, result) = unpack(source, &options());
             match result {
                 Err(ArchiveError::Read(error)) => {
                     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
@@ -187,12 +172,12 @@ fn bombs_are_stopped() {
     ];
     for layer in layers {
         let limited = ApplyOptions { max_tar_size: Some(8 << 20), ..options() };
-        let (fixture, result) = unpack(&layer[..], &StreamOptions::default(), &limited);
+        let (fixture, result) = unpack(&layer[..], &limited);
         assert!(matches!(result, Err(ArchiveError::TarTooLarge { limit }) if limit == 8 << 20));
         assert!(fixture.walked_size() <= 8 << 20, "no more than allowed was written");
     }
     let exact = ApplyOptions { max_tar_size: Some(bomb.len() as u64), ..options() };
-    assert!(unpack(&bomb[..], &StreamOptions::default(), &exact).1.is_ok());
+    assert!(unpack(&bomb[..], &exact).1.is_ok());
 }
 
 #[test]
@@ -200,7 +185,7 @@ fn an_entry_that_fails_ends_the_stream_early() {
     // The bad entry comes early; the source has no end, so going on would hang.
     let bad = tar([file("x", ""), file("x", "")]);
     let endless = (&bad[..]).chain(io::repeat(0));
-    let (_, result) = unpack(endless, &StreamOptions::default(), &options());
+    let (_, result) = unpack(endless, &options());
     assert!(matches!(result, Err(ArchiveError::Duplicate { .. })));
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use registry::{Remote, Target};
 use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, Manifest, Repository};
-use store::{Lease, Store};
+use store::{Lease, Store, VerifiedBlob};
 
 use super::restore_layer::repositories;
 use crate::transfer::Watcher;
@@ -65,7 +65,11 @@ impl Engine {
         let fetched = remote.manifest(&Target::Digest(digest.clone())).await;
         let bytes = fetched.map_err(EngineError::Registry)?.bytes;
         let digest = digest.clone();
-        self.on_disk(move |store| Ok(store.replace_blob(&digest, &bytes)?)).await
+        self.on_disk(move |store| {
+            let blob = VerifiedBlob::check(&digest, bytes)?;
+            Ok(store.replace_blob(&blob)?)
+        })
+        .await
     }
 
     async fn download_again(
@@ -78,13 +82,12 @@ impl Engine {
         let watcher = Watcher::User { progress: progress.clone(), id: blob.digest.short() };
         let download = self.download(remote, blob, lease, watcher).await?;
         download.done().await?;
-        let size = blob.size;
         self.on_disk(move |store| {
             let blob = download.handle();
-            blob.verify(&blob.ingest().hash()?, size)?;
+            blob.set_verified(blob.ingest().verify()?);
             // Somebody who pulled it meanwhile has published it.
             let Some(verified) = blob.take_verified() else { return Ok(()) };
-            Ok(store.replace_downloaded_blob(&verified)?)
+            Ok(store.replace_blob(&verified)?)
         })
         .await
     }

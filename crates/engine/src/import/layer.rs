@@ -2,12 +2,12 @@
 
 use std::io::{self, BufReader, Cursor, Read, Write as _};
 
-use archive::{ArchiveError, Compression, GzipEncoder, LAYER_LEVEL, StreamOptions, Unpacked};
+use archive::{ArchiveError, Compression, GzipEncoder, LAYER_LEVEL, Unpacked};
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use registry::Download;
 use spec::DiffId;
-use store::{Commit, DriverKind, LayerRecord, Lease, Spool, StagedLayer, Store};
+use store::{BlobWriter, Commit, DriverKind, LayerRecord, Lease, StagedLayer, Store, VerifiedBlob};
 
 use crate::progress::ProgressEvent;
 use crate::{EngineError, Progress, Result, space};
@@ -19,7 +19,7 @@ const BUFFER: usize = 256 << 10;
 pub(super) struct Staged {
     layer: StagedLayer,
     record: LayerRecord,
-    spool: Option<Spool>,
+    blob: Option<VerifiedBlob>,
 }
 
 impl Staged {
@@ -31,8 +31,7 @@ impl Staged {
     /// Begins a commit with the layer.
     pub(super) fn commit(self) -> Commit {
         let layers = vec![(self.layer, self.record)];
-        let deposits = self.spool.into_iter().map(Spool::deposit).collect();
-        Commit { layers, deposits, ..Commit::default() }
+        Commit { layers, blobs: self.blob.into_iter().collect(), ..Commit::default() }
     }
 }
 
@@ -46,11 +45,11 @@ pub(super) fn stage(store: &Store, lease: &Lease, mut source: impl Read + Send) 
     };
     let layer = store.stage(lease)?;
     let options = space::apply_options(store)?;
-    let (unpacked, spool) = match store.driver() {
+    let (unpacked, blob) = match store.driver() {
         DriverKind::Overlay2 => {
-            let (tar_split, stream) = (layer.tar_split()?, StreamOptions::default());
+            let tar_split = layer.tar_split()?;
             let unpacked =
-                archive::unpack(source, layer.path(), tar_split, &stream, &options, &|_| {});
+                archive::unpack(source, layer.path(), tar_split, None, &options, &|_| {});
             (unpacked.map_err(failed)?, None)
         }
         DriverKind::Packed => {
@@ -60,38 +59,38 @@ pub(super) fn stage(store: &Store, lease: &Lease, mut source: impl Read + Send) 
             let compression = Compression::detect(&prefix);
             let source = BufReader::with_capacity(BUFFER, Cursor::new(prefix).chain(source));
             let tar = archive::decoder(compression, source).map_err(failed)?;
-            let spool = store.spool(lease)?;
-            let (unpacked, spool) = pack(spool, tar, options.max_tar_size).map_err(failed)?;
-            (unpacked, Some(spool))
+            let writer = store.blob_writer(lease)?;
+            let (unpacked, writer) = pack(writer, tar, options.max_tar_size).map_err(failed)?;
+            (unpacked, Some(writer.finish()))
         }
     };
     let record = LayerRecord {
         diff_id: unpacked.applied.diff_id,
         parent: None,
         size: unpacked.applied.size,
-        blob: spool.as_ref().map(|spool| spool.identity().0),
+        blob: blob.as_ref().map(|blob| blob.digest().clone()),
     };
-    Ok(Staged { layer, record, spool })
+    Ok(Staged { layer, record, blob })
 }
 
-/// Compresses a tar into a spool while it is looked through.
+/// Compresses a tar into a blob while it is looked through.
 fn pack(
-    spool: Spool,
+    writer: BlobWriter,
     tar: impl Read + Send,
     limit: Option<u64>,
-) -> Result<(Unpacked, Spool), ArchiveError> {
+) -> Result<(Unpacked, BlobWriter), ArchiveError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let encoder = GzipEncoder::new(spool, LAYER_LEVEL, threads).map_err(ArchiveError::Sink)?;
+    let encoder = GzipEncoder::new(writer, LAYER_LEVEL, threads).map_err(ArchiveError::Sink)?;
     let mut tee = Tee { tar, encoder };
-    let stream = StreamOptions { compression: Some(Compression::None), digest: None };
-    let unpacked = archive::inspect_compressed(&mut tee, &stream, limit, &|_| {})?;
+    let compression = Some(Compression::None);
+    let unpacked = archive::inspect_compressed(&mut tee, compression, limit, &|_| {})?;
     Ok((unpacked, tee.encoder.finish().map_err(ArchiveError::Sink)?))
 }
 
 /// Hands on what it reads to a compressor, too.
 struct Tee<R> {
     tar: R,
-    encoder: GzipEncoder<Spool>,
+    encoder: GzipEncoder<BlobWriter>,
 }
 
 impl<R: Read> Read for Tee<R> {

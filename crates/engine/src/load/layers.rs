@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use archive::{StreamOptions, Unpacked};
+use archive::Unpacked;
 use futures_util::future::try_join_all;
-use spec::{Algorithm, Digest};
-use store::{DriverKind, LayerRecord, NamedDeposit, SmallBlob, StagedLayer, Store};
+use store::{DriverKind, LayerRecord, StagedLayer, Store, VerifiedBlob};
 
 use super::operation::Load;
 use super::plan::PlannedLayer;
@@ -18,14 +17,8 @@ use crate::{EngineError, LayerState, Result, space};
 #[derive(Debug)]
 pub(super) struct LoadedLayer {
     pub(super) staged: Option<(StagedLayer, LayerRecord)>,
-    pub(super) blob: Option<LoadedBlob>,
-}
-
-/// A file of the archive that becomes a blob of the store.
-#[derive(Debug)]
-pub(super) enum LoadedBlob {
-    Deposit(NamedDeposit),
-    Small(SmallBlob),
+    /// Its file in the archive, if that is kept.
+    pub(super) blob: Option<VerifiedBlob>,
 }
 
 impl Load<'_> {
@@ -55,33 +48,31 @@ impl Load<'_> {
         let loaded = self
             .engine
             .on_disk(move |store| {
-                let source = cancelled.guard(file.open()?);
                 let keeps_blob = layer.keep || store.driver() == DriverKind::Packed;
+                let mut source = file.reader(keeps_blob || layer.expected.is_some())?;
+                let guarded = cancelled.guard(&mut source);
                 if layer.present {
-                    let options =
-                        StreamOptions { compression: None, digest: Some(Algorithm::Sha256) };
                     let unpacked =
-                        archive::inspect_compressed(source, &options, Some(MAX_TAR_SIZE), &|_| {})
+                        archive::inspect_compressed(guarded, None, Some(MAX_TAR_SIZE), &|_| {})
                             .map_err(|error| layer.failed(store, error))?;
-                    layer.check(&unpacked)?;
-                    let blob = unpacked.digest.map(|digest| named(&file, digest));
+                    let blob = source.finish()?;
+                    layer.check(&unpacked, blob.as_ref())?;
                     return Ok(LoadedLayer { staged: None, blob });
                 }
                 let staged = store.stage(&lease)?;
                 let (label, total) = (layer.diff_id.digest().short(), file.size());
                 let report =
                     |current| progress.layer(&label, LayerState::Loading { current, total });
-                let needs_digest = keeps_blob || layer.expected.is_some();
-                let unpacked = unpack(store, &staged, source, &layer, needs_digest, &report)?;
-                layer.check(&unpacked)?;
+                let unpacked = unpack(store, &staged, guarded, &layer, &report)?;
+                let blob = source.finish()?;
+                layer.check(&unpacked, blob.as_ref())?;
+                let blob = blob.filter(|_| keeps_blob);
                 let record = LayerRecord {
                     diff_id: layer.diff_id.clone(),
                     parent: layer.parent.clone(),
                     size: unpacked.applied.size,
-                    blob: unpacked.digest.clone().filter(|_| keeps_blob),
+                    blob: blob.as_ref().map(|blob| blob.digest().clone()),
                 };
-                let blob =
-                    unpacked.digest.filter(|_| keeps_blob).map(|digest| named(&file, digest));
                 Ok(LoadedLayer { staged: Some((staged, record)), blob })
             })
             .await?;
@@ -95,8 +86,8 @@ impl PlannedLayer {
         space::layer_failed("register", self.diff_id.digest(), store.root(), error)
     }
 
-    /// Compares what was unpacked with what it should be.
-    fn check(&self, unpacked: &Unpacked) -> Result<()> {
+    /// Compares what was unpacked, and the file if it was hashed, with what they should be.
+    fn check(&self, unpacked: &Unpacked, blob: Option<&VerifiedBlob>) -> Result<()> {
         let actual = &unpacked.applied.diff_id;
         if *actual != self.diff_id {
             return Err(EngineError::BadArchive(format!(
@@ -104,7 +95,7 @@ impl PlannedLayer {
                 self.index, self.diff_id
             )));
         }
-        match (&self.expected, &unpacked.digest) {
+        match (&self.expected, blob.map(VerifiedBlob::digest)) {
             (Some(expected), Some(actual)) if expected != actual => {
                 Err(EngineError::LayerVerification {
                     digest: expected.clone(),
@@ -121,19 +112,16 @@ fn unpack(
     staged: &StagedLayer,
     source: impl std::io::Read + Send,
     layer: &PlannedLayer,
-    needs_digest: bool,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Unpacked> {
-    let digest = needs_digest.then_some(Algorithm::Sha256);
-    let stream = StreamOptions { compression: None, digest };
     let unpacked = match store.driver() {
         DriverKind::Packed => {
-            archive::inspect_compressed(source, &stream, Some(MAX_TAR_SIZE), progress)
+            archive::inspect_compressed(source, None, Some(MAX_TAR_SIZE), progress)
         }
         DriverKind::Overlay2 => {
             let options = space::apply_options(store)?;
             let tar_split = staged.tar_split()?;
-            archive::unpack(source, staged.path(), tar_split, &stream, &options, progress)
+            archive::unpack(source, staged.path(), tar_split, None, &options, progress)
         }
     };
     unpacked.map_err(|error| layer.failed(store, error))
@@ -143,11 +131,4 @@ fn unpack(
 fn sizes(layers: &[PlannedLayer]) -> Vec<u64> {
     let new = layers.iter().filter(|layer| !layer.present);
     new.filter_map(|layer| layer.file.as_ref()).map(StoredFile::size).collect()
-}
-
-fn named(file: &StoredFile, digest: Digest) -> LoadedBlob {
-    match file {
-        StoredFile::Disk(deposit) => LoadedBlob::Deposit(deposit.named(digest)),
-        StoredFile::Memory(bytes) => LoadedBlob::Small(SmallBlob { digest, bytes: bytes.clone() }),
-    }
 }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use spec::{ImageId, Reference};
-use store::{Commit, Committed, NewImage, SmallBlob, Store};
+use store::{Commit, Committed, NewImage, Store, VerifiedBlob};
 
 use super::contents::Origin;
-use super::layers::{LoadedBlob, LoadedLayer};
+use super::layers::LoadedLayer;
 use super::operation::Load;
 use super::plan::PlannedImage;
 use crate::Result;
@@ -85,11 +85,7 @@ fn commits(store: &Store, images: Vec<ReadyImage>) -> Result<Vec<Commit>> {
         let mut commit = Commit::default();
         for layer in layers {
             commit.layers.extend(layer.staged);
-            match layer.blob {
-                Some(LoadedBlob::Deposit(deposit)) => commit.deposits.push(deposit),
-                Some(LoadedBlob::Small(blob)) => commit.small_blobs.push(blob),
-                None => {}
-            }
+            commit.blobs.extend(layer.blob);
         }
         let mut manifests = Vec::new();
         if let Some(Origin { documents, repo_digests, .. }) = origin {
@@ -104,12 +100,10 @@ fn commits(store: &Store, images: Vec<ReadyImage>) -> Result<Vec<Commit>> {
                 }
             }
             for (descriptor, bytes) in documents {
-                let digest = descriptor.digest.clone();
-                commit.small_blobs.push(SmallBlob { digest, bytes });
+                commit.blobs.push(VerifiedBlob::check(&descriptor.digest, bytes)?);
                 manifests.push(descriptor);
             }
-            let (digest, bytes) = (id.digest().clone(), config.bytes().clone());
-            commit.small_blobs.push(SmallBlob { digest, bytes });
+            commit.blobs.push(VerifiedBlob::check(id.digest(), config.bytes().clone())?);
         }
         commit.references.extend(names.iter().filter_map(by_tag).map(|tag| (tag, id.clone())));
         commit.image = Some(NewImage { id, config: config.bytes().clone(), manifests });

@@ -4,12 +4,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
-use std::io::{Cursor, Read, Write as _};
+use std::io::{self, Cursor, Read, Write as _};
 
 use archive::{ArchiveEntry, ArchiveError, EntryContent, EntryKind, read_entries};
 use bytes::Bytes;
 use spec::Digest;
-use store::{Deposit, Lease, Store};
+use store::{Lease, StagedFile, StagedFileReader, Store, VerifiedBlob};
 
 use crate::cancel::Cancelled;
 use crate::receive::Input;
@@ -33,7 +33,15 @@ const MAX_LINKS: usize = 40;
 #[derive(Clone, Debug)]
 pub(super) enum StoredFile {
     Memory(Bytes),
-    Disk(Deposit),
+    Disk(StagedFile),
+}
+
+/// A file of an archive that is being read.
+#[derive(Debug)]
+pub(super) enum StoredReader {
+    Memory(Cursor<Bytes>),
+    Plain(File),
+    Hashed(StagedFileReader),
 }
 
 #[derive(Clone, Debug)]
@@ -57,14 +65,16 @@ impl StoredFile {
     pub(super) fn size(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
-            Self::Disk(deposit) => deposit.size(),
+            Self::Disk(file) => file.size(),
         }
     }
 
-    pub(super) fn open(&self) -> Result<Box<dyn Read + Send>> {
+    /// Opens the file; with `is_hashed`, reading it to its end makes a blob of it.
+    pub(super) fn reader(&self, is_hashed: bool) -> Result<StoredReader> {
         Ok(match self {
-            Self::Memory(bytes) => Box::new(Cursor::new(bytes.clone())),
-            Self::Disk(deposit) => Box::new(deposit.open()?) as Box<File>,
+            Self::Memory(bytes) => StoredReader::Memory(Cursor::new(bytes.clone())),
+            Self::Disk(file) if is_hashed => StoredReader::Hashed(file.reader()?),
+            Self::Disk(file) => StoredReader::Plain(file.open()?),
         })
     }
 
@@ -78,12 +88,33 @@ impl StoredFile {
         }
         match self {
             Self::Memory(bytes) => Ok(bytes.clone()),
-            Self::Disk(deposit) => {
+            Self::Disk(file) => {
                 let mut bytes = Vec::new();
-                let read = deposit.open()?.take(max).read_to_end(&mut bytes);
+                let read = file.open()?.take(max).read_to_end(&mut bytes);
                 read.map_err(|error| EngineError::ArchiveRead(ArchiveError::Read(error)))?;
                 Ok(bytes.into())
             }
+        }
+    }
+}
+
+impl StoredReader {
+    /// Makes a blob of what was read to its end, if it was hashed.
+    pub(super) fn finish(self) -> Result<Option<VerifiedBlob>> {
+        Ok(match self {
+            Self::Memory(bytes) => Some(VerifiedBlob::of_bytes(bytes.into_inner())),
+            Self::Plain(_) => None,
+            Self::Hashed(reader) => Some(reader.verify()?),
+        })
+    }
+}
+
+impl Read for StoredReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Memory(bytes) => bytes.read(buffer),
+            Self::Plain(file) => file.read(buffer),
+            Self::Hashed(reader) => reader.read(buffer),
         }
     }
 }
@@ -148,14 +179,14 @@ impl Tree {
                 Node::File(StoredFile::Memory(bytes.into()))
             }
             EntryKind::File => {
-                let mut deposit = store.deposit(lease).map_err(|error| Failure(error.into()))?;
+                let mut staged = store.staged_file(lease).map_err(|error| Failure(error.into()))?;
                 content.copy(|piece| {
                     // A few bytes of a bomb keep one busy for long.
                     self.cancelled.check().map_err(Failure)?;
-                    let written = deposit.write_all(piece);
+                    let written = staged.write_all(piece);
                     written.map_err(|error| Failure(written_badly(&entry.path, error)))
                 })?;
-                Node::File(StoredFile::Disk(deposit.finish()))
+                Node::File(StoredFile::Disk(staged.finish()))
             }
         };
         self.nodes.insert(entry.path, node);

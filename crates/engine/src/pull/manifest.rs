@@ -9,7 +9,7 @@ use spec::{
     Platform, Raw, Reference,
 };
 
-use store::SmallBlob;
+use store::{StoreError, VerifiedBlob};
 
 use super::operation::{Pull, refused};
 use crate::progress::ProgressEvent;
@@ -40,11 +40,11 @@ impl Resolved {
     }
 
     /// Returns the indexes and the manifest as they are to be kept.
-    pub(super) fn small_blobs(&self) -> Vec<SmallBlob> {
+    pub(super) fn blobs(&self) -> Result<Vec<VerifiedBlob>, StoreError> {
         let indexes = self.indexes.iter().map(|(descriptor, bytes)| (&descriptor.digest, bytes));
         indexes
             .chain([(self.manifest.digest(), self.manifest.bytes())])
-            .map(|(digest, bytes)| SmallBlob { digest: digest.clone(), bytes: bytes.clone() })
+            .map(|(digest, bytes)| VerifiedBlob::check(digest, bytes.clone()))
             .collect()
     }
 }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use registry::Access;
 use spec::{Digest, ImageConfig, ImageId, Reference};
-use store::{Commit, DriverKind, NewImage, SmallBlob};
+use store::{Commit, DriverKind, NewImage, VerifiedBlob};
 
 use crate::progress::ProgressEvent;
 use crate::transfer::{Download, PlannedLayer};
@@ -188,9 +188,8 @@ impl Pull {
             if reference.tag().is_some() {
                 commit.references.push((reference, image.id.clone()));
             }
-            commit.small_blobs = resolved.small_blobs();
-            let config = SmallBlob { digest: image.id.digest().clone(), bytes: image.config.clone() };
-            commit.small_blobs.push(config);
+            commit.blobs.extend(resolved.blobs()?);
+            commit.blobs.push(VerifiedBlob::check(image.id.digest(), image.config.clone())?);
             let manifests = resolved.descriptors();
             commit.image = Some(NewImage { id: image.id, config: image.config, manifests });
             store.commit(&lease, commit)?;

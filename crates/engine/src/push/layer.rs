@@ -8,7 +8,7 @@ use std::sync::Arc;
 use archive::{GzipEncoder, LAYER_LEVEL};
 use registry::{Mounted, Presence, UploadSession};
 use spec::{Descriptor, Digest, MediaType};
-use store::{Lease, Source, Spool, Store};
+use store::{BlobWriter, Lease, Source, Store};
 
 use super::manifest::{LayerToPush, PushedLayer};
 use super::operation::{Push, refused};
@@ -103,8 +103,8 @@ impl Job {
             self.watchers.report(LayerState::LayerAlreadyExists);
             return Ok(descriptor);
         }
-        let (descriptor, spool) = self.make_blob().await?;
-        self.upload(session, &descriptor, spool.path().to_owned()).await?;
+        let (descriptor, writer) = self.make_blob().await?;
+        self.upload(session, &descriptor, writer.path().to_owned()).await?;
         self.watchers.report(LayerState::Pushed);
         Ok(descriptor)
     }
@@ -204,26 +204,30 @@ impl Job {
     }
 
     /// Makes the layer's blob anew.
-    async fn make_blob(&self) -> Result<(Descriptor, Spool)> {
+    async fn make_blob(&self) -> Result<(Descriptor, BlobWriter)> {
         let (lease, layer) = (Arc::clone(&self.push.lease), self.layer.clone());
         self.push.engine.on_disk(move |store| make_blob(store, &lease, &layer)).await
     }
 }
 
 /// Rebuilds a layer's tar and compresses it, on all cores, into a file. Blocking.
-fn make_blob(store: &Store, lease: &Lease, layer: &LayerToPush) -> Result<(Descriptor, Spool)> {
+fn make_blob(
+    store: &Store,
+    lease: &Lease,
+    layer: &LayerToPush,
+) -> Result<(Descriptor, BlobWriter)> {
     let missing = || {
         let (diff_id, what) =
             (&layer.diff_id, "its blob is not kept and its files are not unpacked");
         EngineError::Missing(format!("layer {diff_id} cannot be made: {what}"))
     };
     let kept = store.layer(&layer.chain_id)?.and_then(|layer| layer.blob);
-    let spool = store.spool(lease)?;
+    let writer = store.blob_writer(lease)?;
     let digest = layer.diff_id.digest();
     let failed = |error| space::layer_failed("compress", digest, store.root(), error);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let io_failed = |source| failed(archive::ArchiveError::SplitWrite(source));
-    let mut encoder = GzipEncoder::new(spool, LAYER_LEVEL, threads).map_err(io_failed)?;
+    let mut encoder = GzipEncoder::new(writer, LAYER_LEVEL, threads).map_err(io_failed)?;
     let rebuilt = if let Some(digest) = kept {
         let blob = store.blob(&digest)?.ok_or_else(missing)?;
         let open = |source| EngineError::Open { path: blob.path.clone(), source };
@@ -234,14 +238,14 @@ fn make_blob(store: &Store, lease: &Lease, layer: &LayerToPush) -> Result<(Descr
         let tar_split = store.tar_split(&layer.chain_id)?.ok_or_else(missing)?;
         archive::rebuild(tar_split, &root, &mut encoder).map_err(failed)?
     };
-    let spool = encoder.finish().map_err(io_failed)?;
+    let writer = encoder.finish().map_err(io_failed)?;
     if rebuilt != layer.diff_id {
         let digest = layer.diff_id.digest().clone();
         let detail = format!("the layer's directory gives {rebuilt}");
         return Err(EngineError::LayerVerification { digest, detail });
     }
-    let (digest, size) = spool.identity();
-    Ok((Descriptor::new(MediaType::DockerLayerGzip, digest, size), spool))
+    let (digest, size) = writer.identity();
+    Ok((Descriptor::new(MediaType::DockerLayerGzip, digest, size), writer))
 }
 
 enum Mount {

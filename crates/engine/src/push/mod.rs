@@ -16,7 +16,7 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use registry::{Access, Credentials, Target};
 use spec::{Descriptor, ImageId, Reference, Repository, Tag};
-use store::{Commit, HmacKey, Image, NewImage, SmallBlob, Source};
+use store::{Commit, HmacKey, Image, NewImage, Source, VerifiedBlob};
 
 use crate::progress::ProgressEvent;
 use crate::{Engine, EngineError, LayerState, Progress, Result, resolve};
@@ -180,10 +180,7 @@ impl Push {
                 let layers = layers.into_iter().filter(|layer| !leaves(&layer.descriptor));
                 let manifests = vec![document.descriptor()];
                 let mut commit = Commit {
-                    small_blobs: vec![SmallBlob {
-                        digest: document.digest.clone(),
-                        bytes: document.bytes,
-                    }],
+                    blobs: vec![VerifiedBlob::check(&document.digest, document.bytes)?],
                     sources: layers.map(source).collect(),
                     image: Some(NewImage {
                         id: id.clone(),

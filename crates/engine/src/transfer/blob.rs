@@ -4,10 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use registry::Source;
 use spec::Digest;
-use store::{Ingest, VerifiedIngest};
+use store::{Ingest, VerifiedBlob};
 
 use super::jobs::{Transfer, Transfers};
-use crate::Result;
 
 /// The running downloads, by the digests of their blobs.
 pub(crate) type Downloads = Transfers<Digest, Blob, ()>;
@@ -29,7 +28,7 @@ pub(super) type Sources = Arc<Mutex<Vec<Source>>>;
 enum Verified {
     #[default]
     NotYet,
-    Yes(VerifiedIngest),
+    Yes(VerifiedBlob),
     /// A commit has taken it.
     Taken,
 }
@@ -48,20 +47,19 @@ impl Blob {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Compares what somebody hashed who read all of the blob. Blocking.
-    pub(crate) fn verify(&self, actual: &Digest, size: u64) -> Result<()> {
+    /// Keeps the blob for a commit, once somebody has read and hashed all of it.
+    pub(crate) fn set_verified(&self, blob: VerifiedBlob) {
         let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*verified, Verified::NotYet) {
-            *verified = Verified::Yes(self.ingest.verify(actual, size)?);
+            *verified = Verified::Yes(blob);
         }
-        Ok(())
     }
 
     /// Gives up the verified blob to be published; `None` if somebody else has taken it.
-    pub(crate) fn take_verified(&self) -> Option<VerifiedIngest> {
+    pub(crate) fn take_verified(&self) -> Option<VerifiedBlob> {
         let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         match std::mem::replace(&mut *verified, Verified::Taken) {
-            Verified::Yes(ingest) => Some(ingest),
+            Verified::Yes(blob) => Some(blob),
             Verified::NotYet => {
                 *verified = Verified::NotYet;
                 None

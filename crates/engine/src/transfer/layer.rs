@@ -4,9 +4,12 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use archive::{StreamOptions, Unpacked};
+use archive::Unpacked;
 use registry::Remote;
-use store::{DriverKind, LayerRecord, Lease, StagedLayer, Store};
+use spec::Digest;
+use store::{
+    DriverKind, HashingReader, IngestReader, LayerRecord, Lease, StagedLayer, Store, StoreError,
+};
 
 use super::blob::{Blob, Download};
 use super::ready::{PlannedLayer, ReadyLayer, Staged};
@@ -67,13 +70,14 @@ impl LayerJob {
 
     /// Unpacks a blob that is in the store.
     async fn unpack_kept(&self, blob: store::Blob) -> Result<Arc<ReadyLayer>> {
+        let algorithm = self.planned.descriptor.digest.algorithm();
         let open = move || match File::open(&blob.path) {
-            Ok(file) => Ok(Box::new(file) as Box<dyn Read + Send>),
+            Ok(file) => Ok(HashingReader::new(file, algorithm)),
             Err(source) => Err(EngineError::Open { path: blob.path, source }),
         };
         let unpacked = self.unpack(open).await;
-        match unpacked.and_then(|(staged, unpacked)| {
-            self.planned.check_digest(&unpacked)?;
+        match unpacked.and_then(|(staged, reader)| {
+            self.planned.check_digest(&reader.finish().0)?;
             Ok(staged)
         }) {
             Ok(staged) => Ok(ReadyLayer::new(Arc::clone(&self.lease), staged, None)),
@@ -97,8 +101,7 @@ impl LayerJob {
         // Held any longer, a second attempt would find the first one's bytes.
         self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
         let ingest = download.handle().ingest().clone();
-        let unpacked =
-            self.unpack(move || Ok(Box::new(ingest.reader()) as Box<dyn Read + Send>)).await;
+        let unpacked = self.unpack(move || Ok(ingest.reader())).await;
         // When the download failed, the unpacking failed only because of it.
         download.done().await?;
         let job = (self.planned.clone(), download);
@@ -116,11 +119,11 @@ impl LayerJob {
         Ok(ReadyLayer::new(Arc::clone(&self.lease), result?, Some(download)))
     }
 
-    /// Unpacks on a blocking thread, when one of those for it is free.
-    async fn unpack(
+    /// Unpacks on a blocking thread, when one of those for it is free. Returns the source, which was read to its end.
+    async fn unpack<R: Read + Send + 'static>(
         &self,
-        open: impl FnOnce() -> Result<Box<dyn Read + Send>> + Send + 'static,
-    ) -> Result<(Staged, Unpacked)> {
+        open: impl FnOnce() -> Result<R> + Send + 'static,
+    ) -> Result<(Staged, R)> {
         let permit = Arc::clone(&self.engine.0.unpackers).acquire_owned().await;
         let _permit = permit.map_err(|error| EngineError::Internal(error.to_string()))?;
         let (_cancel, cancelled) = CancelOnDrop::new();
@@ -128,16 +131,17 @@ impl LayerJob {
         let (planned, watchers) = (self.planned.clone(), Arc::clone(&self.watchers));
         self.engine
             .on_disk(move |store| {
-                let source = cancelled.guard(open()?);
+                let mut source = open()?;
                 let staged = store.stage(&lease)?;
                 let total = planned.descriptor.size;
                 let progress = |current| watchers.report(LayerState::Extracting { current, total });
-                let unpacked = unpack_into(store, &staged, source, &planned, &progress)?;
+                let guarded = cancelled.guard(&mut source);
+                let unpacked = unpack_into(store, &staged, guarded, &planned, &progress)?;
                 if unpacked.applied.diff_id != planned.diff_id {
                     return Err(EngineError::RootFsMismatch);
                 }
                 let record = planned.record(&unpacked);
-                Ok(((staged, record), unpacked))
+                Ok(((staged, record), source))
             })
             .await
     }
@@ -145,34 +149,31 @@ impl LayerJob {
 
 impl PlannedLayer {
     /// Decides what the end of a complete download and of its unpacking mean together. Blocking.
-    fn accept(&self, unpacked: Result<(Staged, Unpacked)>, blob: &Blob) -> Result<Staged> {
+    fn accept(&self, unpacked: Result<(Staged, IngestReader)>, blob: &Blob) -> Result<Staged> {
         match unpacked {
-            Ok((staged, unpacked)) => {
-                let actual = unpacked.digest.as_ref().unwrap_or(&self.descriptor.digest);
-                blob.verify(actual, unpacked.compressed_size)
-                    .map_err(|error| self.mismatch(&error.message()))?;
+            Ok((staged, reader)) => {
+                let verified = reader.verify();
+                blob.set_verified(
+                    verified.map_err(|e| self.mismatch(&EngineError::from(e).message()))?,
+                );
                 Ok(staged)
             }
-            Err(error) => {
-                // Wrong bytes can look like any damage; right ones are what the image's maker made.
-                let actual = blob.ingest().hash()?;
-                if actual == self.descriptor.digest {
-                    return Err(error);
+            // Wrong bytes can look like any damage; right ones are what the image's maker made.
+            Err(error) => match blob.ingest().verify() {
+                Ok(_) => Err(error),
+                Err(wrong @ StoreError::Mismatch { .. }) => {
+                    Err(self.mismatch(&EngineError::from(wrong).message()))
                 }
-                blob.verify(&actual, self.descriptor.size)
-                    .map_err(|error| self.mismatch(&error.message()))?;
-                Err(error)
-            }
+                Err(error) => Err(error.into()),
+            },
         }
     }
 
-    fn check_digest(&self, unpacked: &Unpacked) -> Result<()> {
-        match &unpacked.digest {
-            Some(actual) if *actual != self.descriptor.digest => {
-                Err(self.mismatch(&format!("its bytes hash to {actual}")))
-            }
-            _ => Ok(()),
+    fn check_digest(&self, actual: &Digest) -> Result<()> {
+        if *actual == self.descriptor.digest {
+            return Ok(());
         }
+        Err(self.mismatch(&format!("its bytes hash to {actual}")))
     }
 
     fn mismatch(&self, detail: &str) -> EngineError {
@@ -202,17 +203,14 @@ fn unpack_into(
 ) -> Result<Unpacked> {
     let digest = &planned.descriptor.digest;
     let failed = |error| space::layer_failed("register", digest, store.root(), error);
-    let stream =
-        StreamOptions { compression: None, digest: Some(planned.descriptor.digest.algorithm()) };
     match store.driver() {
         DriverKind::Packed => {
-            archive::inspect_compressed(source, &stream, Some(MAX_TAR_SIZE), progress)
-                .map_err(failed)
+            archive::inspect_compressed(source, None, Some(MAX_TAR_SIZE), progress).map_err(failed)
         }
         DriverKind::Overlay2 => {
             let options = space::apply_options(store)?;
             let tar_split = staged.tar_split()?;
-            archive::unpack(source, staged.path(), tar_split, &stream, &options, progress)
+            archive::unpack(source, staged.path(), tar_split, None, &options, progress)
                 .map_err(failed)
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use spec::{ChainId, Descriptor, DiffId};
-use store::{LayerRecord, Lease, StagedLayer, VerifiedIngest};
+use store::{LayerRecord, Lease, StagedLayer, VerifiedBlob};
 
 use super::blob::Download;
 use super::jobs::Transfers;
@@ -34,7 +34,7 @@ impl ReadyLayer {
     }
 
     /// Gives up the blob; `None` if it was here before or another pull has published it.
-    pub(crate) fn take_blob(&self) -> Option<VerifiedIngest> {
+    pub(crate) fn take_blob(&self) -> Option<VerifiedBlob> {
         self.download.as_ref().and_then(|download| download.handle().take_verified())
     }
 }

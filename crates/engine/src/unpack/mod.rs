@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use archive::{ApplyOptions, StreamOptions, Whiteouts};
+use archive::{ApplyOptions, Whiteouts};
 use spec::{ChainId, DiffId, Platform};
 use store::{Image, Lease, Store};
 
@@ -135,9 +135,8 @@ impl Work<'_> {
             ..ApplyOptions::default()
         };
         let layer = self.cancelled.clone().guard(layer);
-        let stream = StreamOptions::default();
         let unpacked =
-            archive::extract(layer, rootfs, &stream, &options, &|_| {}).map_err(|error| {
+            archive::extract(layer, rootfs, None, &options, &|_| {}).map_err(|error| {
                 let path = real_path(rootfs).unwrap_or_default();
                 space::layer_failed("unpack", diff_id.digest(), &path, error)
             })?;

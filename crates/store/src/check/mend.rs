@@ -11,7 +11,7 @@ use crate::collect::trash::Trash;
 use crate::driver::overlay2::{self, Stack};
 use crate::layers::is_cache_id;
 use crate::lock::Transaction;
-use crate::{DriverKind, LayerRecord, StagedLayer, Store, StoreError, files};
+use crate::{DriverKind, LayerRecord, StagedLayer, Store, StoreError, VerifiedBlob, files};
 
 use super::{Finding, Fix, own};
 
@@ -32,7 +32,7 @@ impl Store {
                 let Some(config) = files::read(&self.paths().config(id), MAX_CONFIG_SIZE)? else {
                     return Ok(false);
                 };
-                self.replace_blob(id.digest(), &config)?;
+                self.replace_blob(&VerifiedBlob::check(id.digest(), config.into())?)?;
                 return Ok(true);
             }
             _ => {}

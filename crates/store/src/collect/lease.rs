@@ -136,6 +136,15 @@ impl Lease {
         &self.durability
     }
 
+    /// Makes up a path in `staging/` for something that goes with the lease.
+    pub(crate) fn staging_path(&self) -> Result<PathBuf, StoreError> {
+        Ok(self.staging_path_of(&files::random_hex(8)?))
+    }
+
+    pub(crate) fn staging_path_of(&self, name: &str) -> PathBuf {
+        self.store.paths().staging().join(format!("{}.{name}", self.id))
+    }
+
     pub(crate) fn id(&self) -> &str {
         &self.id
     }

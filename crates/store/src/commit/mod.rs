@@ -9,9 +9,6 @@
 //! before the references leaves blobs, layers and perhaps an image that nothing points to, all noted in the lease, which
 //! the next start ends. The files of an unpublished layer or blob are never found by anybody.
 
-pub(crate) mod deposit;
-pub(crate) mod spool;
-
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,24 +17,22 @@ use bytes::Bytes;
 use spec::{ChainId, Descriptor, DiffId, Digest, ImageConfig, ImageId, Reference};
 
 use crate::collect::journal::{Entry, Item};
+use crate::content::blob::{BlobFile, BlobSource};
 use crate::disk::{self, Durability};
 use crate::distribution::Note;
 use crate::driver::overlay2::{self, Stack};
 use crate::driver::packed;
 use crate::lock::Transaction;
 use crate::{
-    DriverKind, Lease, NamedDeposit, Source, StagedLayer, Store, StoreError, VerifiedIngest, files,
+    DriverKind, Lease, Source, StagedFile, StagedLayer, Store, StoreError, VerifiedBlob, files,
 };
 
 /// What is to be published.
 #[derive(Debug, Default)]
 pub struct Commit {
-    /// Downloads of layers. They are kept if the store keeps blobs, and deleted after the commit if not.
-    pub blobs: Vec<VerifiedIngest>,
-    /// Layers that came in an archive. They are kept if the store keeps blobs; one may be in several commits.
-    pub deposits: Vec<NamedDeposit>,
-    /// Manifests, indexes and configs, which are always kept.
-    pub small_blobs: Vec<SmallBlob>,
+    /// Files are compressed layers: they are kept if the store keeps blobs, and deleted after the commit if not. What is in
+    /// memory are manifests, indexes and configs, which are always kept. A blob may be in several commits.
+    pub blobs: Vec<VerifiedBlob>,
     /// New layers; each one's parent comes before it or is in the store already.
     pub layers: Vec<(StagedLayer, LayerRecord)>,
     /// The image that these make, if they make one. Layers without an image are removed at the end of the lease.
@@ -46,15 +41,6 @@ pub struct Commit {
     pub sources: Vec<(DiffId, Source)>,
     /// References to set, to this image or to one in the store.
     pub references: Vec<(Reference, ImageId)>,
-}
-
-/// A blob that fits into memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SmallBlob {
-    /// Its digest, which is checked.
-    pub digest: Digest,
-    /// Its content.
-    pub bytes: Bytes,
 }
 
 /// What is known of a layer after it was unpacked.
@@ -77,7 +63,7 @@ pub struct NewImage {
     pub id: ImageId,
     /// Its config.
     pub config: Bytes,
-    /// The manifest that it came with and the indexes through which that was found; all among the small blobs, of this
+    /// The manifest that it came with and the indexes through which that was found; all among the blobs, of this
     /// commit or an earlier one.
     pub manifests: Vec<Descriptor>,
 }
@@ -100,9 +86,7 @@ pub struct Moved {
 
 /// A commit whose files are all written, if not yet synced.
 struct Prepared {
-    blobs: Vec<VerifiedIngest>,
-    deposits: Vec<NamedDeposit>,
-    small_blobs: Vec<(PathBuf, Digest)>,
+    blobs: Vec<PreparedBlob>,
     layers: Vec<PreparedLayer>,
     config: Option<(PathBuf, NewImage)>,
     notes: Vec<(PathBuf, DiffId, Vec<Source>, Note)>,
@@ -113,9 +97,15 @@ impl Prepared {
     /// Returns what is told of failed writes of the parts: not all need have been written under the lease of the commit.
     fn durabilities(&self) -> impl Iterator<Item = &Arc<Durability>> {
         let layers = self.layers.iter().map(|layer| layer.staged.durability());
-        let blobs = self.blobs.iter().map(VerifiedIngest::durability);
-        layers.chain(blobs).chain(self.deposits.iter().map(NamedDeposit::durability))
+        layers.chain(self.blobs.iter().map(|blob| blob.file.durability()))
     }
+}
+
+struct PreparedBlob {
+    digest: Digest,
+    file: Arc<dyn BlobFile>,
+    /// Whether it came as a file: what was in memory is noted in the lease, and kept in any case.
+    is_layer: bool,
 }
 
 struct PreparedLayer {
@@ -143,9 +133,9 @@ impl Store {
         commits.iter().try_for_each(check)?;
         let are_images = commits.iter().all(|commit| commit.image.is_some());
         // Noted is as good as held: what is here from now on stays until this is done.
-        let small_blobs = commits.iter().flat_map(|commit| &commit.small_blobs);
-        let small_blobs = small_blobs.map(|blob| Entry::Pending(Item::Blob(blob.digest.clone())));
-        lease.note(&small_blobs.collect::<Vec<_>>())?;
+        let in_memory = commits.iter().flat_map(|commit| &commit.blobs);
+        let in_memory = in_memory.filter(|blob| matches!(blob.source, BlobSource::Bytes(_)));
+        lease.note(&in_memory.map(|blob| pending_blob(blob.digest())).collect::<Vec<_>>())?;
         let prepared = commits.into_iter().map(|commit| self.prepare(lease, commit));
         let prepared = prepared.collect::<Result<Vec<_>, _>>()?;
         let pending = prepared.iter().map(|prepared| self.pending(prepared));
@@ -181,7 +171,8 @@ impl Store {
         }
         drop(transaction);
         if !self.keep_blobs() {
-            prepared.iter().flat_map(|prepared| &prepared.blobs).for_each(VerifiedIngest::discard);
+            let layers = prepared.iter().flat_map(|prepared| &prepared.blobs);
+            layers.filter(|blob| blob.is_layer).for_each(|blob| blob.file.discard());
         }
         self.reserve().refill();
         Ok(committed)
@@ -189,16 +180,20 @@ impl Store {
 
     /// Writes all files of a commit aside.
     fn prepare(&self, lease: &Lease, commit: Commit) -> Result<Prepared, StoreError> {
-        let scratch =
-            self.paths().staging().join(format!("{}.{}", lease.id(), files::random_hex(8)?));
+        let scratch = lease.staging_path()?;
         self.disk().make_dir(&scratch, 0o700)?;
-        let mut small_blobs = Vec::new();
-        for (number, blob) in commit.small_blobs.into_iter().enumerate() {
-            if self.blob(&blob.digest)?.is_none() {
-                let path = scratch.join(format!("blob-{number}"));
-                self.disk().write_new(&path, &blob.bytes, 0o600)?;
-                small_blobs.push((path, blob.digest));
-            }
+        let mut blobs = Vec::new();
+        for (number, blob) in commit.blobs.into_iter().enumerate() {
+            let digest = blob.digest().clone();
+            let (file, is_layer) = match blob.source {
+                BlobSource::File(file) => (file, true),
+                BlobSource::Bytes(_) if self.blob(&digest)?.is_some() => continue,
+                BlobSource::Bytes(bytes) => {
+                    let path = scratch.join(format!("blob-{number}"));
+                    (StagedFile::write(self.disk(), path, &bytes, lease)?.into_blob_file(), false)
+                }
+            };
+            blobs.push(PreparedBlob { digest, file, is_layer });
         }
         let layers = self.prepare_layers(commit.layers)?;
         let config = match commit.image {
@@ -222,8 +217,7 @@ impl Store {
                 notes.push((path, diff_id.clone(), sources.clone(), note));
             }
         }
-        let (blobs, deposits, references) = (commit.blobs, commit.deposits, commit.references);
-        Ok(Prepared { blobs, deposits, small_blobs, layers, config, notes, references })
+        Ok(Prepared { blobs, layers, config, notes, references: commit.references })
     }
 
     fn prepare_layers(
@@ -270,9 +264,8 @@ impl Store {
     /// Lists what will be there without anything that points to it, until the references are written.
     fn pending(&self, prepared: &Prepared) -> Result<Vec<Entry>, StoreError> {
         let mut entries = Vec::new();
-        let blobs = prepared.blobs.iter().map(VerifiedIngest::digest);
-        let blobs = blobs.chain(prepared.deposits.iter().map(NamedDeposit::digest));
-        entries.extend(blobs.map(|digest| Entry::Pending(Item::Blob(digest.clone()))));
+        let blobs = prepared.blobs.iter().filter(|blob| blob.is_layer);
+        entries.extend(blobs.map(|blob| pending_blob(&blob.digest)));
         entries.extend(prepared.layers.iter().map(|layer| {
             Entry::PendingLayer(layer.chain.clone(), layer.staged.cache_id().to_owned())
         }));
@@ -289,24 +282,16 @@ impl Store {
 
     fn publish_blobs(&self, prepared: &Prepared) -> Result<(), StoreError> {
         let mut algorithms = Vec::new();
-        if self.keep_blobs() {
-            for ingest in &prepared.blobs {
-                algorithms.push(ingest.digest().algorithm());
-                match self.blob(ingest.digest())? {
-                    Some(_) => ingest.discard(),
-                    None => ingest.publish(&self.paths().blob(ingest.digest()))?,
-                }
+        let keeps_layers = self.keep_blobs();
+        for PreparedBlob { digest, file, is_layer } in &prepared.blobs {
+            if *is_layer && !keeps_layers {
+                continue;
             }
-            for deposit in &prepared.deposits {
-                algorithms.push(deposit.digest().algorithm());
-                if self.blob(deposit.digest())?.is_none() {
-                    deposit.publish(&self.paths().blob(deposit.digest()))?;
-                }
-            }
-        }
-        for (path, digest) in &prepared.small_blobs {
             algorithms.push(digest.algorithm());
-            self.disk().rename(path, &self.paths().blob(digest))?;
+            match self.blob(digest)? {
+                Some(_) => file.discard(),
+                None => file.publish(&self.paths().blob(digest))?,
+            }
         }
         algorithms.sort_unstable();
         algorithms.dedup();
@@ -442,26 +427,20 @@ impl Store {
     }
 }
 
+fn pending_blob(digest: &Digest) -> Entry {
+    Entry::Pending(Item::Blob(digest.clone()))
+}
+
 /// Checks what can be checked without the store.
 fn check(commit: &Commit) -> Result<(), StoreError> {
-    for blob in &commit.small_blobs {
-        check_digest(&blob.digest, &blob.bytes)?;
-    }
     if let Some(image) = &commit.image {
         check_algorithm(image.id.digest())?;
-        check_digest(image.id.digest(), &image.config)?;
+        VerifiedBlob::check(image.id.digest(), image.config.clone())?;
     }
     for (_, record) in &commit.layers {
         check_algorithm(record.diff_id.digest())?;
     }
     Ok(())
-}
-
-fn check_digest(expected: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
-    let mut hasher = expected.hasher();
-    hasher.update(bytes);
-    let (expected, actual) = (expected.clone(), hasher.finish());
-    if actual == expected { Ok(()) } else { Err(StoreError::Mismatch { expected, actual }) }
 }
 
 /// dockerd finds images and layers below `sha256/` only.

@@ -3,16 +3,14 @@
 //! `index.json` lists the manifests, each with the image that it is of in an annotation. What no listed manifest
 //! mentions is garbage.
 
-mod kept;
+pub(crate) mod blob;
+pub(crate) mod hashing;
+pub(crate) mod kept;
 mod reindex;
-
-pub use self::kept::KeptManifest;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
@@ -21,21 +19,15 @@ use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, from_go_json};
 
 use crate::lock::Transaction;
 use crate::store::MAX_DOCUMENT;
-use crate::{Store, StoreError, VerifiedIngest, files};
+use crate::{Blob, Store, StoreError, VerifiedBlob, files};
+
+use self::blob::BlobSource;
+use self::hashing::HashingReader;
 
 /// Which image a manifest is of. One manifest of several (an index) is listed once for each.
 const IMAGE_ANNOTATION: &str = "dev.longshore.image.id";
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const INDEX_MEDIA_TYPE: &str = "application/vnd.oci.image.index.v1+json";
-
-/// A blob that is here and was verified when it came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Blob {
-    /// The file.
-    pub path: PathBuf,
-    /// Its size in bytes.
-    pub size: u64,
-}
 
 /// `index.json` of the layout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -135,22 +127,15 @@ impl Store {
     /// Opens a blob that does not match its digest.
     fn damaged_blob(&self, digest: &Digest) -> Result<Option<fs::File>, StoreError> {
         let path = self.paths().blob(digest);
-        let mut file = match fs::File::open(&path) {
+        let file = match fs::File::open(&path) {
             Ok(file) => file,
             Err(error) if files::is_missing(&error) => return Ok(None),
             Err(error) => return Err(StoreError::io("open", path, error)),
         };
-        let mut hasher = digest.hasher();
-        let mut buffer = vec![0; 256 << 10];
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(length) => hasher.update(&buffer[..length]),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(StoreError::io("read", path, error)),
-            }
-        }
-        Ok((hasher.finish() != *digest).then_some(file))
+        let mut reader = HashingReader::new(&file, digest.algorithm());
+        reader.drain().map_err(|error| StoreError::io("read", path, error))?;
+        let (actual, _) = reader.finish();
+        Ok((actual != *digest).then_some(file))
     }
 
     /// Reads a blob of any size and removes it if it does not match its digest, so that it can be fetched again. Returns
@@ -371,15 +356,23 @@ impl Store {
         Ok(ContentIndex { manifests: entries.collect(), ..ContentIndex::default() })
     }
 
-    /// Puts a blob that fits into memory in the place of one that is damaged or gone.
-    pub fn replace_blob(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
-        let path = self.paths().blob(digest);
-        if !digest.matches(bytes) {
-            return Err(StoreError::damaged(path, "the new content does not match its name"));
-        }
-        let _transaction = self.transaction()?;
-        self.disk().replace(&self.paths().staging(), &path, bytes, 0o600)?;
-        self.disk().sync_dir(&self.paths().blobs(digest.algorithm()))
+    /// Puts a blob in the place of one that is damaged or gone.
+    pub fn replace_blob(&self, blob: &VerifiedBlob) -> Result<(), StoreError> {
+        let target = self.paths().blob(blob.digest());
+        let _transaction = match &blob.source {
+            BlobSource::Bytes(bytes) => {
+                let transaction = self.transaction()?;
+                self.disk().replace(&self.paths().staging(), &target, bytes, 0o600)?;
+                transaction
+            }
+            BlobSource::File(file) => {
+                file.durability().sync()?;
+                let transaction = self.transaction()?;
+                file.publish(&target)?;
+                transaction
+            }
+        };
+        self.disk().sync_dir(&self.paths().blobs(blob.digest().algorithm()))
     }
 
     /// Keeps manifests and indexes that an image is known to have come with and that are not here any more.
@@ -390,20 +383,12 @@ impl Store {
     ) -> Result<(), StoreError> {
         for (descriptor, bytes) in documents {
             if self.blob(&descriptor.digest)?.is_none() {
-                self.replace_blob(&descriptor.digest, bytes)?;
+                self.replace_blob(&VerifiedBlob::check(&descriptor.digest, bytes.clone())?)?;
             }
         }
         let descriptors: Vec<Descriptor> =
             documents.iter().map(|(descriptor, _)| descriptor.clone()).collect();
         self.add_manifests(&self.transaction()?, id, &descriptors)
-    }
-
-    /// Puts a download in the place of a blob that is damaged or gone.
-    pub fn replace_downloaded_blob(&self, blob: &VerifiedIngest) -> Result<(), StoreError> {
-        blob.durability().sync()?;
-        let _transaction = self.transaction()?;
-        blob.publish(&self.paths().blob(blob.digest()))?;
-        self.disk().sync_dir(&self.paths().blobs(blob.digest().algorithm()))
     }
 
     fn write_index(

@@ -3,7 +3,6 @@
 pub(crate) mod overlay2;
 pub(crate) mod packed;
 mod remap;
-pub(crate) mod stage;
 
 use std::fmt;
 use std::path::Path;

@@ -10,9 +10,8 @@ use std::path::{Path, PathBuf};
 
 use crate::collect::trash::Trash;
 use crate::disk::Disk;
-use crate::driver::stage::StagedLayer;
 use crate::paths::Paths;
-use crate::{StoreError, files};
+use crate::{StagedLayer, StoreError, files};
 
 /// The most layers below one: more do not fit into the options of a mount.
 const MAX_LOWER: usize = 128;

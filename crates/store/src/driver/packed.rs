@@ -4,8 +4,7 @@ use std::path::Path;
 
 use spec::Digest;
 
-use crate::driver::stage::StagedLayer;
-use crate::{StoreError, files};
+use crate::{StagedLayer, StoreError, files};
 
 /// The file of an entry that dockerd's layout has no place for.
 const FILE: &str = "longshore-blob";

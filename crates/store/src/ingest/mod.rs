@@ -21,9 +21,8 @@ mod progress;
 mod reader;
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -32,9 +31,10 @@ use rustix::fs::OFlags;
 use spec::Digest;
 
 use crate::collect::trash::Trash;
+use crate::content::blob::BlobFile;
 use crate::disk::{Disk, Durability};
 use crate::lock::Transaction;
-use crate::{Lease, Room, Store, StoreError, files};
+use crate::{Lease, Room, Store, StoreError, VerifiedBlob, files};
 
 pub use self::claim::SegmentWriter;
 use self::progress::Progress;
@@ -53,12 +53,6 @@ const STATE_SUFFIX: &str = ".state";
 #[derive(Clone, Debug)]
 pub struct Ingest {
     source: Arc<Source>,
-}
-
-/// A complete download whose bytes hash to its digest, ready for [`Store::commit`].
-#[derive(Clone, Debug)]
-pub struct VerifiedIngest {
-    shared: Arc<Shared>,
 }
 
 /// Exists as long as bytes can still come.
@@ -185,21 +179,22 @@ impl Ingest {
         self.shared().end(reason.into());
     }
 
-    /// Checks the digest that somebody computed while reading all of the blob.
-    ///
-    /// If it is not the expected one, the bytes are thrown away, so that the next try starts anew.
-    pub fn verify(&self, actual: &Digest, size: u64) -> Result<VerifiedIngest, StoreError> {
-        verify(&self.source.shared, actual, size)
-    }
-
     /// Reads and hashes the complete blob, for those who have not read it anyway.
-    pub fn hash(&self) -> Result<Digest, StoreError> {
-        self.shared().hash()
+    ///
+    /// If it has another digest, the bytes are thrown away, so that the next try starts anew.
+    pub fn verify(&self) -> Result<VerifiedBlob, StoreError> {
+        let shared = self.shared();
+        if let Some(incomplete) = shared.incomplete() {
+            return Err(incomplete);
+        }
+        let mut reader = self.reader();
+        reader.drain().map_err(|error| StoreError::io("read", &shared.path, error))?;
+        reader.verify()
     }
 
     /// Throws away what is here.
     pub fn discard(self) {
-        self.shared().discard("the download was given up");
+        self.shared().throw_away("the download was given up");
     }
 
     fn shared(&self) -> &Shared {
@@ -207,35 +202,22 @@ impl Ingest {
     }
 }
 
-impl VerifiedIngest {
-    /// Returns the digest of the bytes.
-    pub fn digest(&self) -> &Digest {
-        &self.shared.digest
+impl BlobFile for Shared {
+    fn durability(&self) -> &Arc<Durability> {
+        &self.durability
     }
 
-    /// Returns the number of bytes.
-    pub fn size(&self) -> u64 {
-        self.shared.size
-    }
-
-    /// Returns what is told of failed writes since before this process wrote to the file.
-    pub(crate) fn durability(&self) -> &Arc<Durability> {
-        &self.shared.durability
-    }
-
-    /// Moves the file to where blobs are; its content is synced.
-    pub(crate) fn publish(&self, target: &Path) -> Result<(), StoreError> {
+    fn publish(&self, target: &Path) -> Result<(), StoreError> {
         // The name and the verified bytes must belong together, whoever else was at work here.
-        if !files::is_at(&self.shared.file, &self.shared.path)? {
-            return Err(StoreError::damaged(&self.shared.path, "it is another file than before"));
+        if !files::is_at(&self.file, &self.path)? {
+            return Err(StoreError::damaged(&self.path, "it is another file than before"));
         }
-        self.shared.disk.rename(&self.shared.path, target)?;
-        self.shared.disk.remove_file(&state_path(&self.shared.path)).map(drop)
+        self.disk.rename(&self.path, target)?;
+        self.disk.remove_file(&state_path(&self.path)).map(drop)
     }
 
-    /// Throws the file away: its content is in the store in another form.
-    pub(crate) fn discard(&self) {
-        self.shared.discard("the download is finished");
+    fn discard(&self) {
+        self.throw_away("the download is finished");
     }
 }
 
@@ -250,7 +232,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    fn discard(&self, reason: &str) {
+    fn throw_away(&self, reason: &str) {
         self.end(reason.to_owned());
         // Once it is published, the name may be that of somebody's next try.
         let removed = files::is_at(&self.file, &self.path)
@@ -275,34 +257,13 @@ impl Shared {
         let digest = self.digest.clone();
         (present < self.size).then_some(StoreError::Incomplete { digest, present, size: self.size })
     }
-
-    fn hash(&self) -> Result<Digest, StoreError> {
-        const BUFFER: usize = 256 << 10;
-        if let Some(incomplete) = self.incomplete() {
-            return Err(incomplete);
-        }
-        let failed = |error| StoreError::io("read", &self.path, error);
-        let mut hasher = self.digest.hasher();
-        let mut buffer = vec![0; BUFFER];
-        let mut position = 0;
-        while position < self.size {
-            let room = usize::try_from(self.size - position).unwrap_or(BUFFER).min(BUFFER);
-            let read = self.file.read_at(&mut buffer[..room], position).map_err(failed)?;
-            if read == 0 {
-                return Err(failed(io::ErrorKind::UnexpectedEof.into()));
-            }
-            hasher.update(&buffer[..read]);
-            position += read as u64;
-        }
-        Ok(hasher.finish())
-    }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
         // The next try would read from memory what the disk does not have.
         if self.durability.is_suspect() {
-            self.discard("the disk may have failed to write it");
+            self.throw_away("the disk may have failed to write it");
         }
     }
 }
@@ -311,26 +272,6 @@ impl Drop for Source {
     fn drop(&mut self) {
         self.shared.end("the download was given up".to_owned());
     }
-}
-
-fn verify(shared: &Arc<Shared>, actual: &Digest, size: u64) -> Result<VerifiedIngest, StoreError> {
-    if let Some(incomplete) = shared.incomplete() {
-        return Err(incomplete);
-    }
-    let expected = shared.digest.clone();
-    if size != shared.size {
-        shared.discard("it has the wrong size");
-        return Err(StoreError::SizeMismatch {
-            digest: expected,
-            expected: shared.size,
-            actual: size,
-        });
-    }
-    if *actual != expected {
-        shared.discard("it has the wrong digest");
-        return Err(StoreError::Mismatch { expected, actual: actual.clone() });
-    }
-    Ok(VerifiedIngest { shared: Arc::clone(shared) })
 }
 
 /// Opens a file of the ingest directory for this process alone; `None` if somebody else has it.

@@ -4,35 +4,58 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, PoisonError};
 
-use spec::Digest;
+use super::Shared;
+use crate::content::hashing::HashingReader;
+use crate::{StoreError, VerifiedBlob};
 
-use super::{Shared, VerifiedIngest, verify};
-use crate::StoreError;
-
-/// Reads a download from its first byte on and waits for bytes that are not here yet.
+/// Reads a download from its first byte on, hashes it, and waits for bytes that are not here yet.
 ///
 /// The end comes after the last byte of the blob; when no more bytes can come before it, an error does.
 #[derive(Debug)]
-pub struct IngestReader {
+pub struct IngestReader(HashingReader<Follower>);
+
+/// Follows the writers, byte by byte.
+#[derive(Debug)]
+struct Follower {
     shared: Arc<Shared>,
     position: u64,
 }
 
 impl IngestReader {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, position: 0 }
+        let algorithm = shared.digest.algorithm();
+        Self(HashingReader::new(Follower { shared, position: 0 }, algorithm))
     }
 
-    /// Returns how many bytes were read.
-    pub fn position(&self) -> u64 {
-        self.position
+    pub(super) fn drain(&mut self) -> io::Result<()> {
+        self.0.drain()
     }
 
-    /// As [`Ingest::verify`](super::Ingest::verify), for whoever read and hashed all bytes.
-    pub fn verify(&self, actual: &Digest, size: u64) -> Result<VerifiedIngest, StoreError> {
-        verify(&self.shared, actual, size)
+    /// Makes a blob of what was read. Fails if that is not all.
+    ///
+    /// If it has another digest, the bytes are thrown away, so that the next try starts anew.
+    pub fn verify(self) -> Result<VerifiedBlob, StoreError> {
+        let shared = Arc::clone(&self.0.source().shared);
+        let (actual, present) = self.0.finish();
+        let (digest, size) = (shared.digest.clone(), shared.size);
+        if present < size {
+            return Err(StoreError::Incomplete { digest, present, size });
+        }
+        if actual != digest {
+            shared.throw_away("it has the wrong digest");
+            return Err(StoreError::Mismatch { expected: digest, actual });
+        }
+        Ok(VerifiedBlob::of_file(digest, size, shared))
     }
+}
 
+impl Read for IngestReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Follower {
     /// Waits until there is something to read and returns how much, 0 at the end.
     fn wait(&self) -> io::Result<u64> {
         let shared = &*self.shared;
@@ -53,7 +76,7 @@ impl IngestReader {
     }
 }
 
-impl Read for IngestReader {
+impl Read for Follower {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);

@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::*;
+use crate::content::blob::BlobSource;
 use crate::tests::Root;
 
 const S: u64 = SEGMENT_SIZE;
@@ -33,7 +34,7 @@ fn a_reader_follows_writers_that_come_out_of_order() {
         let applier = scope.spawn(move || {
             let mut read = Vec::new();
             reader.read_to_end(&mut read).unwrap();
-            let verified = reader.verify(&Digest::sha256(&read), size).unwrap();
+            let verified = reader.verify().unwrap();
             (read, verified)
         });
         let writers: Vec<_> = parts
@@ -82,8 +83,7 @@ fn what_was_written_is_there_after_a_restart_to_the_byte() {
     drop(ingest);
 
     let ingest = open();
-    assert_eq!(ingest.hash().unwrap(), digest);
-    ingest.verify(&digest, size).unwrap();
+    assert_eq!(*ingest.verify().unwrap().digest(), digest);
     drop(ingest);
 
     // Another size for the same digest is another blob: nothing of this one counts.
@@ -164,7 +164,7 @@ fn bytes_that_are_here_are_not_written_again() {
     whole[..2000].fill(0);
     whole[usize::try_from(S).unwrap()..][..20].fill(0);
     ingest.writer(0..S + 50).unwrap().write(&whole).unwrap();
-    assert_eq!(ingest.hash().unwrap(), digest);
+    ingest.verify().unwrap();
 }
 
 #[test]
@@ -178,23 +178,31 @@ fn wrong_bytes_are_thrown_away() {
         ingest
     };
     let ingest = attempt();
-    let error = ingest.verify(&digest, 5).err().unwrap();
+    let error = ingest.verify().unwrap_err();
     assert!(matches!(error, StoreError::Incomplete { present: 0, size: 5, .. }));
     ingest.writer(0..5).unwrap().write(b"wrong").unwrap();
-    let error = ingest.verify(&ingest.hash().unwrap(), 5).err().unwrap().to_string();
+    let error = ingest.verify().unwrap_err().to_string();
     assert!(error.contains(&digest.to_string()), "{error}");
     assert!(error.contains(&Digest::sha256(b"wrong").to_string()), "{error}");
     drop(ingest);
 
     let ingest = attempt();
     ingest.writer(0..5).unwrap().write(b"right").unwrap();
-    ingest.verify(&digest, 6).err().unwrap();
-    drop(ingest);
-
-    let ingest = attempt();
-    ingest.writer(0..5).unwrap().write(b"right").unwrap();
     ingest.discard();
     drop(attempt());
+}
+
+#[test]
+fn a_part_is_not_verified() {
+    let root = Root::packed();
+    let lease = root.store.lease().unwrap();
+    let ingest = root.store.ingest(&lease, &Digest::sha256(b"right"), 5).unwrap();
+    ingest.writer(0..5).unwrap().write(b"right").unwrap();
+    let mut reader = ingest.reader();
+    reader.read_exact(&mut [0; 4]).unwrap();
+    let error = reader.verify().unwrap_err();
+    assert!(matches!(error, StoreError::Incomplete { present: 4, size: 5, .. }), "{error}");
+    ingest.verify().unwrap();
 }
 
 type End = fn(Ingest, SegmentWriter);
@@ -246,7 +254,7 @@ fn the_empty_blob_is_complete_at_once() {
     let ingest = root.store.ingest(&lease, &digest, 0).unwrap();
     assert!(ingest.missing().is_empty());
     assert_eq!(ingest.reader().read(&mut [0; 1]).unwrap(), 0);
-    assert_eq!(ingest.hash().unwrap(), digest);
+    ingest.verify().unwrap();
     ingest.writer(0..0).unwrap_err();
 }
 
@@ -270,10 +278,14 @@ fn two_at_once_get_a_file_each_and_both_may_win() {
         root.store.ingest(&lease, &digest, 3).unwrap(),
         root.store.ingest(&lease, &digest, 3).unwrap(),
     ];
-    assert_ne!(both[0].source.shared.path, both[1].source.shared.path);
+    let paths = both.each_ref().map(|ingest| ingest.shared().path.clone());
+    assert_ne!(paths[0], paths[1]);
     let verified = both.map(|ingest| {
         ingest.writer(0..3).unwrap().write(b"abc").unwrap();
-        ingest.verify(&ingest.hash().unwrap(), 3).unwrap()
+        match ingest.verify().unwrap().source {
+            BlobSource::File(file) => file,
+            BlobSource::Bytes(_) => unreachable!("a download is a file"),
+        }
     });
     let target = root.store.paths().blob(&digest);
     for verified in &verified {
@@ -284,7 +296,7 @@ fn two_at_once_get_a_file_each_and_both_may_win() {
     // A file that is no longer the one that was verified is neither published nor deleted.
     let next = root.store.ingest(&lease, &digest, 3).unwrap();
     let path = &next.source.shared.path;
-    assert_eq!(*path, verified[0].shared.path);
+    assert_eq!(*path, paths[0]);
     verified[0].publish(&root.store.paths().blob(&digest)).unwrap_err();
     verified[0].discard();
     assert!(path.exists());
@@ -351,7 +363,7 @@ fn what_nobody_holds_is_counted_and_can_be_given_up() {
     assert!(!old.exists() && !state_path(&old).exists() && new.exists());
     assert_eq!(root.store.discard_partial_downloads(None).unwrap(), SIZE);
     assert!(!new.exists() && held.shared().path.exists());
-    assert_eq!(held.hash().unwrap(), Digest::sha256(&content(SIZE)));
+    assert_eq!(fs::read(&held.shared().path).unwrap(), content(SIZE));
 }
 
 #[test]
@@ -409,14 +421,14 @@ fn a_full_disk_gives_up_what_nobody_holds() {
     let _ = fs::write(folder.path().join("filler"), filler);
     ingest.writer(0..size).unwrap().write(&content(size)).unwrap();
     assert!(!left.exists());
-    ingest.verify(&ingest.hash().unwrap(), size).unwrap();
+    ingest.verify().unwrap();
     drop(ingest);
 
     let left = leave(&root, "left once more", DISK / 16, Duration::ZERO);
-    let mut deposit = root.store.deposit(&lease).unwrap();
-    std::io::copy(&mut std::io::repeat(0), &mut deposit).unwrap_err();
+    let mut staged = root.store.staged_file(&lease).unwrap();
+    std::io::copy(&mut std::io::repeat(0), &mut staged).unwrap_err();
     assert!(!left.exists(), "what came in an archive is worth more, too");
-    drop(deposit);
+    drop(staged);
 
     let error = root.store.ingest(&lease, &Digest::sha256(b"more"), DISK).unwrap_err();
     assert!(matches!(error, StoreError::TooFull { .. }), "{error}");

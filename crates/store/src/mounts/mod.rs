@@ -57,8 +57,7 @@ struct Note {
 impl Store {
     /// Makes a directory for files that are being prepared. It goes with the lease, unless it is mounted.
     pub fn stage_directory(&self, lease: &Lease) -> Result<PathBuf, StoreError> {
-        let name = format!("{}.{}", lease.id(), files::random_hex(8)?);
-        let path = self.paths().staging().join(name);
+        let path = lease.staging_path()?;
         self.disk().make_dir(&path, 0o755)?;
         Ok(path)
     }

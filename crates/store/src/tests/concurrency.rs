@@ -104,9 +104,8 @@ fn a_second_packing_of_a_layer_is_not_kept_for_nothing() {
     let other = spec::Digest::sha256(b"other");
     let ingest = store.ingest(&lease, &other, 5).unwrap();
     ingest.writer(0..5).unwrap().write(b"other").unwrap();
-    commit.blobs = vec![ingest.verify(&other, 5).unwrap()];
+    commit.blobs = vec![ingest.verify().unwrap()];
     commit.layers[0].1.blob = Some(other.clone());
-    commit.small_blobs.clear();
     commit.image.as_mut().unwrap().manifests.clear();
     sample.pull(store).unwrap();
     store.commit(&lease, commit).unwrap();

@@ -106,7 +106,7 @@ fn what_a_process_left_counts_only_if_it_is_on_the_disk() {
 }
 
 #[test]
-fn a_deposit_and_a_restored_layer_are_lost_with_their_operation() {
+fn a_staged_file_and_a_restored_layer_are_lost_with_their_operation() {
     use std::io::Write as _;
     for driver in drivers() {
         let Some(disk) = disk() else { return };
@@ -115,15 +115,15 @@ fn a_deposit_and_a_restored_layer_are_lost_with_their_operation() {
         image().pull(store).unwrap();
         let lease = store.lease().unwrap();
         disk.fail().unwrap();
-        let mut spool = store.spool(&lease).unwrap();
-        spool.write_all(&vec![1; 1 << 20]).unwrap();
-        let deposit = spool.deposit();
+        let mut writer = store.blob_writer(&lease).unwrap();
+        writer.write_all(&vec![1; 1 << 20]).unwrap();
+        let blob = writer.finish();
         let mut commit = Sample::new("other:1", &["x"]).prepare(store, &lease).unwrap();
         let (staged, record) = commit.layers.pop().unwrap();
         disk.sync().unwrap_err();
         let later = store.lease().unwrap();
-        let deposits = Commit { deposits: vec![deposit], ..Commit::default() };
-        assert_told(store.commit(&later, deposits));
+        let blobs = Commit { blobs: vec![blob], ..Commit::default() };
+        assert_told(store.commit(&later, blobs));
         if driver == DriverKind::Overlay2 {
             assert_told(store.replace_layer(&image().chain()[0], &staged, &record));
         }

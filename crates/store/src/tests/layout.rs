@@ -7,9 +7,7 @@ use std::path::Path;
 use spec::{Digest, ImageId, Reference};
 
 use super::support::{Root, Sample, assert_sound, drivers, source};
-use crate::{
-    Commit, DriverKind, NewImage, PrefixMatch, SmallBlob, Store, StoreError, StoreOptions, files,
-};
+use crate::{Commit, DriverKind, NewImage, PrefixMatch, Store, StoreError, StoreOptions, files};
 
 #[test]
 fn reads_back_what_was_committed() {
@@ -146,8 +144,7 @@ fn a_bad_commit_publishes_nothing() {
     let store = &root.store;
     let sample = Sample::new("app:1", &["a", "bb"]);
     let other = Sample::new("app:1", &["other"]);
-    let cases: [(&str, Spoil); 7] = [
-        ("does not match its digest", |commit, _| commit.small_blobs[0].bytes = "x".into()),
+    let cases: [(&str, Spoil); 6] = [
         ("does not match its digest", |commit, other| {
             commit.image.as_mut().unwrap().config = other.config().into();
         }),
@@ -158,7 +155,7 @@ fn a_bad_commit_publishes_nothing() {
             commit.image = Some(image);
         }),
         ("blob does not exist", |commit, _| _ = commit.blobs.remove(1)),
-        ("blob does not exist", |commit, _| _ = commit.small_blobs.remove(0)),
+        ("blob does not exist", |commit, _| _ = commit.blobs.remove(2)),
         ("no such image", |commit, other| commit.references[0].1 = other.id()),
     ];
     for (part, spoil) in cases {
@@ -325,13 +322,12 @@ fn a_reference_needs_its_image() {
 }
 
 #[test]
-fn the_same_small_blob_twice_is_one() {
+fn the_same_blob_twice_is_one() {
     let root = Root::packed();
     let sample = Sample::new("app:1", &["a"]);
     let lease = root.store.lease().unwrap();
     let mut commit = sample.prepare(&root.store, &lease).unwrap();
-    let again: Vec<SmallBlob> = commit.small_blobs.clone();
-    commit.small_blobs.extend(again);
+    commit.blobs.extend(commit.blobs.clone());
     root.store.commit(&lease, commit).unwrap();
     drop(lease);
     assert_sound(&root.store);

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::{
     Commit, Committed, Credentials, DriverKind, HmacKey, Layer, LayerRecord, Lease, NewImage,
-    SmallBlob, Source, Store, StoreError, StoreOptions, files,
+    Source, Store, StoreError, StoreOptions, VerifiedBlob, files,
 };
 
 /// A data root in a temporary directory.
@@ -154,7 +154,7 @@ impl Sample {
                 let start = usize::try_from(missing.start).unwrap();
                 ingest.writer(missing.clone())?.write(&word.as_bytes()[start..])?;
             }
-            commit.blobs.push(ingest.verify(&ingest.hash()?, word.len() as u64)?);
+            commit.blobs.push(ingest.verify()?);
             let staged = store.stage(lease)?;
             if store.driver() == DriverKind::Overlay2 {
                 fs::write(staged.path().join(word), word).unwrap();
@@ -172,9 +172,8 @@ impl Sample {
         let digest = Digest::sha256(&manifest);
         let kind = "application/vnd.oci.image.manifest.v1+json".into();
         let descriptor = Descriptor::new(kind, digest.clone(), manifest.len() as u64);
-        commit.small_blobs.push(SmallBlob { digest, bytes: manifest.into() });
-        let digest = Digest::sha256(&config);
-        commit.small_blobs.push(SmallBlob { digest, bytes: config.clone().into() });
+        commit.blobs.push(VerifiedBlob::check(&digest, manifest.into())?);
+        commit.blobs.push(VerifiedBlob::of_bytes(config.clone().into()));
         commit.image =
             Some(NewImage { id: self.id(), config: config.into(), manifests: vec![descriptor] });
         commit.references = vec![(self.name.clone(), self.id()), (self.digest_name(), self.id())];

@@ -29,7 +29,7 @@ impl Store {
     pub fn stage(&self, lease: &Lease) -> Result<StagedLayer, StoreError> {
         // As dockerd's cache IDs: 32 random bytes.
         let cache_id = files::random_hex(32)?;
-        let directory = self.paths().staging().join(format!("{}.{cache_id}", lease.id()));
+        let directory = lease.staging_path_of(&cache_id);
         self.disk().make_dir(&directory, 0o700)?;
         let staged = StagedLayer {
             store: self.clone(),
@@ -85,8 +85,8 @@ impl StagedLayer {
 
 impl Drop for StagedLayer {
     fn drop(&mut self) {
-        let attic = self.store.paths().trash();
-        if let Err(error) = self.disk().remove_tree(&self.directory, &attic) {
+        let trash = self.store.paths().trash();
+        if let Err(error) = self.disk().remove_tree(&self.directory, &trash) {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, "staged layer not removed, the next start will do it");
         }
