@@ -17,7 +17,7 @@ use spec::{Descriptor, Digest};
 use tokio::time::{Instant, Sleep};
 
 use crate::{
-    RegistryError, Remote,
+    Attempts, RegistryError, Remote,
     endpoint::{Call, Redirects},
     fault::{body_words, is_unclean_end},
     foreign::Holder,
@@ -201,6 +201,19 @@ impl Remote {
 
     /// Fetches a small blob, such as a config, checks it and returns its bytes. One larger than `max` is an error.
     pub async fn blob_bytes(&self, blob: &Descriptor, max: u64) -> Result<Bytes, RegistryError> {
+        let mut attempts = Attempts::of_small_blob(self.client().retry_delay());
+        loop {
+            let error = match self.small_blob(blob, max).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => error,
+            };
+            let Some(pause) = attempts.pause(&error) else { return Err(error) };
+            tracing::debug!(digest = %blob.digest, %error, ?pause, "trying again");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn small_blob(&self, blob: &Descriptor, max: u64) -> Result<Bytes, RegistryError> {
         let mut walk = self.walk(Need::Pull);
         loop {
             let session = walk.next().await?;
@@ -225,7 +238,7 @@ impl Remote {
             let url = session.endpoint.shown(&url);
             return Err(RegistryError::TooLarge { what: "blob", url, limit: max });
         }
-        let call = Call::new(Method::GET, url).redirects(Redirects::Anywhere);
+        let call = Call::new(Method::GET, url).redirects(Redirects::Anywhere).at_once();
         let answer = session.send(call).await?.expect(&[StatusCode::OK]).await?;
         let (traffic, request) = (answer.traffic(), answer.request());
         let bytes = answer.collect("blob", max).await?;

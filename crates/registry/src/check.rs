@@ -18,8 +18,9 @@ use crate::{
     manifests::{described, manifest_call},
     places::Security,
     redact,
+    retry::Tries,
     session::Session,
-    transport::{Answer, Timeouts},
+    transport::Answer,
 };
 
 /// What is checked.
@@ -128,9 +129,12 @@ impl Client {
         let checks = candidates.iter().map(|candidate| async {
             // Once: whoever asks wants to see what fails.
             let endpoint = Endpoint::clone(&candidate.endpoint);
-            let timeouts = Timeouts { attempts: 1, ..endpoint.timeouts };
-            self.check_endpoint(Arc::new(Endpoint { timeouts, ..endpoint }), what, credentials)
-                .await
+            self.check_endpoint(
+                Arc::new(Endpoint { tries: Tries::NONE, ..endpoint }),
+                what,
+                credentials,
+            )
+            .await
         });
         let endpoints = join_all(checks).await;
         let able = |need: Need| {

@@ -21,6 +21,7 @@ use crate::{
     hosts::{self, HostsFile},
     places::{self, Place, Security, Setting, is_hub},
     remote::Candidate,
+    retry::Tries,
     tls::{self, Material},
     token::TokenCache,
     transport::Timeouts,
@@ -284,6 +285,10 @@ impl Client {
         &self.inner.rules
     }
 
+    pub(crate) fn retry_delay(&self) -> Duration {
+        self.inner.config.retry_delay
+    }
+
     /// Says whether another registry stands in for Docker Hub.
     pub(crate) fn has_own_hub(&self) -> bool {
         self.inner.config.hub_endpoint.is_some()
@@ -323,9 +328,6 @@ impl Client {
                 response,
                 commit: COMMIT.max(config.response_timeout),
                 stall: config.stall_timeout,
-                // A mirror that fails is passed over, which is quicker than waiting for it.
-                attempts: if place.mirror { 1 } else { config.attempts },
-                retry_delay: config.retry_delay,
             },
             client: self.transport(wire).await?,
             proxies: Arc::new(self.inner.rules.proxies.clone()),
@@ -333,6 +335,8 @@ impl Client {
             base: place.base.clone(),
             written: place.written.clone(),
             mirror: place.mirror,
+            // A mirror that fails is passed over, which is quicker than waiting for it.
+            tries: if place.mirror { Tries::NONE } else { Tries::ALL },
             guessed: false,
             insecure: place.security == Security::None,
             place,

@@ -39,9 +39,7 @@ pub struct RegistryConfig {
     pub connect_timeout: Duration,
     /// How long a registry may think before it answers.
     pub response_timeout: Duration,
-    /// How often a request is tried that can be repeated, the first time included.
-    pub attempts: u32,
-    /// The pause before the second try; it doubles from there.
+    /// The first pause before a small blob is asked for again; the next ones are twice as long each.
     pub retry_delay: Duration,
     /// The URL of the registry that `docker.io` stands for, in place of Docker Hub's own. For tests and for
     /// appliances without a way to the internet.
@@ -66,9 +64,8 @@ impl Default for RegistryConfig {
             // Docker's for TLS alone. It lets TCP take as long as 30 s, but its first question 15 s in all.
             connect_timeout: Duration::from_secs(10),
             response_timeout: Duration::from_mins(1),
-            attempts: 3,
-            // Two pauses of less than a second in all: where dockerd gives up at once, the failure comes little later.
-            retry_delay: Duration::from_millis(300),
+            // Four pauses take as long as dockerd's for a config.
+            retry_delay: Duration::from_millis(250),
             hub_endpoint: None,
             traffic: Traffic::default(),
             waits: Waits::default(),

@@ -6,14 +6,14 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use reqwest::{Method, Url};
 
 use crate::{
-    Caller, NOTICES, Recovery, RegistryError,
+    Caller, NOTICES, RegistryError,
     fault::{RequestFailed, RequestFault},
     foreign::Guard,
     links,
     places::Place,
     proxy::Proxies,
-    recovery::MAX_RETRY_AFTER,
     redact,
+    retry::Tries,
     tls::Material,
     traffic::Counters,
     transport::{Answer, Payload, Timeouts, Upload},
@@ -49,7 +49,7 @@ pub(crate) enum Redirects {
 /// How long an answer may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Patience {
-    /// As long as Docker waits for the first answer of a host. Nobody who lets that pass is asked again.
+    /// As long as Docker waits for the first answer of a host.
     First,
     /// As long as looking something up may take.
     Ordinary,
@@ -65,13 +65,11 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Payload,
     pub(crate) redirects: Redirects,
-    /// How often it is tried; 1 for what cannot be repeated.
-    pub(crate) tries: Option<u32>,
+    /// Whether a wait that the host asks for is not kept: whatever it answers is the answer.
+    pub(crate) at_once: bool,
     pub(crate) patience: Patience,
     /// Whether its host is told who asks although it is not the endpoint's own.
     pub(crate) told: bool,
-    /// Whether every status is an answer, which is not asked for again.
-    pub(crate) any_status: bool,
 }
 
 impl Call {
@@ -82,10 +80,9 @@ impl Call {
             headers: HeaderMap::new(),
             payload: Payload::Empty,
             redirects: Redirects::Follow,
-            tries: None,
+            at_once: false,
             patience: Patience::Ordinary,
             told: false,
-            any_status: false,
         }
     }
 
@@ -111,8 +108,8 @@ impl Call {
     }
 
     #[must_use]
-    pub(crate) fn once(mut self) -> Self {
-        self.tries = Some(1);
+    pub(crate) fn at_once(mut self) -> Self {
+        self.at_once = true;
         self
     }
 
@@ -125,12 +122,6 @@ impl Call {
     #[must_use]
     pub(crate) fn told(mut self) -> Self {
         self.told = true;
-        self
-    }
-
-    #[must_use]
-    pub(crate) fn any_status(mut self) -> Self {
-        self.any_status = true;
         self
     }
 
@@ -149,6 +140,8 @@ pub(crate) struct Endpoint {
     /// The host as the user wrote it.
     pub(crate) written: String,
     pub(crate) mirror: bool,
+    /// What a request to it may be repeated for.
+    pub(crate) tries: Tries,
     /// Whether it is asked before HTTPS only because plain HTTP is what was spoken before.
     pub(crate) guessed: bool,
     /// Whether plain HTTP and any certificate are allowed.
@@ -233,57 +226,45 @@ impl Endpoint {
         RegistryError::Request(Box::new(RequestFailed { method, url, fault, established }))
     }
 
-    /// Sends a request, again if that may help, and returns whatever is answered in the end.
+    /// Sends a request, again where the retry policy allows it, and returns whatever is answered in the end.
     pub(crate) async fn exchange(
         &self,
         call: &mut Call,
         authorization: Option<&HeaderValue>,
         established: bool,
     ) -> Result<Answer, RegistryError> {
-        let tries = if call.payload.is_repeatable() {
-            call.tries.unwrap_or(self.timeouts.attempts).max(1)
-        } else {
-            1
-        };
-        let mut count = 0;
+        let mut tries = if call.payload.is_repeatable() { self.tries } else { Tries::NONE };
+        if call.at_once {
+            tries = tries.without_waits();
+        }
         loop {
-            count += 1;
             let outcome = self.follow(call, authorization, established).await;
             if outcome.as_ref().map_or(true, |answer| answer.status().is_server_error()) {
                 self.traffic.failed();
             }
-            let recovery = match &outcome {
-                Ok(answer) => Recovery::of_status(answer.status().as_u16(), answer.retry_after()),
-                Err(error) => error.recovery(),
-            };
-            let Recovery::Retry { after } = recovery else { return outcome };
-            if call.any_status && outcome.is_ok() {
-                return outcome;
-            }
-            let silent = outcome.as_ref().is_err_and(RegistryError::is_timeout);
-            if silent && call.patience == Patience::First {
-                return outcome;
-            }
-            if count >= tries || after.is_some_and(|after| after > MAX_RETRY_AFTER) {
-                return outcome;
-            }
-            self.traffic.retried();
-            let pause =
-                after.unwrap_or_else(|| crate::backoff::delay(self.timeouts.retry_delay, count));
             let url = self.shown(&call.url);
-            let mut held = false;
             match outcome {
                 Ok(answer) => {
-                    // The next try waits as all others do.
-                    held = self.waits.held(answer.location()).is_some();
-                    tracing::debug!(%url, status = %answer.status(), ?pause, "trying again");
+                    let status = answer.status();
+                    let Some(pause) = tries.wait(status.as_u16(), answer.retry_after()) else {
+                        return Ok(answer);
+                    };
+                    tracing::debug!(%url, %status, ?pause, "trying again");
+                    // Where the wait is noted, the next try keeps it as all other requests do.
+                    let held = self.waits.held(answer.location()).is_some();
                     answer.discard().await;
+                    if !held {
+                        tokio::time::sleep(pause).await;
+                    }
                 }
-                Err(error) => tracing::debug!(%url, %error, ?pause, "trying again"),
+                Err(error) => {
+                    if !tries.reconnect(&error) {
+                        return Err(error);
+                    }
+                    tracing::debug!(%url, %error, "trying again");
+                }
             }
-            if !held {
-                tokio::time::sleep(pause).await;
-            }
+            self.traffic.retried();
         }
     }
 

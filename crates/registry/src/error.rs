@@ -4,8 +4,11 @@ use std::{io, path::PathBuf, time::Duration};
 
 use spec::{Digest, ReferenceError};
 
-use crate::{answers::FailedEverywhere, fault::RequestFailed, redact::quoted, refusal::Refusal};
-pub use crate::{fault::RequestFault, recovery::Recovery, refusal::ApiError};
+use crate::{
+    answers::FailedEverywhere, fault::RequestFailed, redact::quoted, refusal::Refusal,
+    retry::Recovery,
+};
+pub use crate::{fault::RequestFault, refusal::ApiError};
 
 /// What this crate's operations fail with. `Display` is dockerd's sentence where it has one.
 #[derive(Debug, thiserror::Error)]

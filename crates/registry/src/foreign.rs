@@ -64,11 +64,13 @@ impl Holder<'_> {
         };
         match self {
             Self::Registry(session) => {
-                let call = Call::new(Method::GET, url(session)).redirects(Redirects::Anywhere);
+                // The transfer that it is for has tries of its own.
+                let call =
+                    Call::new(Method::GET, url(session)).redirects(Redirects::Anywhere).at_once();
                 session.send(ranged(call)).await
             }
             Self::Elsewhere(endpoint, url) => {
-                let mut call = ranged(Call::new(Method::GET, (*url).clone()));
+                let mut call = ranged(Call::new(Method::GET, (*url).clone()).at_once());
                 endpoint.exchange(&mut call, None, false).await
             }
         }

@@ -39,7 +39,6 @@
 //! [`UploadSession::status`] tells what became of it.
 
 mod answers;
-mod backoff;
 mod blobs;
 mod caller;
 mod challenge;
@@ -61,10 +60,10 @@ mod login;
 mod manifests;
 mod places;
 mod proxy;
-mod recovery;
 mod redact;
 mod refusal;
 mod remote;
+mod retry;
 mod search;
 mod session;
 mod tags;
@@ -89,7 +88,7 @@ pub use credentials::{
 };
 pub use dns::LookupFailed;
 pub use download::Download;
-pub use error::{ApiError, Recovery, RegistryError, RequestFault};
+pub use error::{ApiError, RegistryError, RequestFault};
 pub use fault::RequestFailed;
 pub use foreign::ForeignFailure;
 pub use login::Login;
@@ -98,6 +97,7 @@ pub use proxy::ProxyConfig;
 pub use redact::without_password;
 pub use refusal::Refusal;
 pub use remote::{Remote, Source};
+pub use retry::{Attempts, Recovery};
 pub use search::SearchResult;
 pub use traffic::{HostTraffic, Traffic};
 pub use uploads::{Mounted, UploadSession};

@@ -155,9 +155,9 @@ impl Remote {
         }
         // A registry that does not do HEAD well, or an error, the words of which are in a body.
         let mut call = manifest_call(session, self.repository(), Method::GET, target);
-        // It has been tried again already.
+        // What was to be waited for has been.
         if matches!(recovery, Recovery::Retry { .. }) {
-            call = call.once();
+            call = call.at_once();
         }
         let answer = session.send(call).await?;
         let (bytes, media_type) = receive(answer).await?;

@@ -9,8 +9,8 @@ use crate::{
     challenge::challenges,
     fault::request_words,
     fields::{Fields, UNEXPECTED_END, no_object},
-    recovery::MAX_RETRY_AFTER,
     redact::{clean, quoted},
+    retry::MAX_RETRY_AFTER,
 };
 
 /// The most that is read of an error's body.
@@ -146,7 +146,7 @@ impl Refusal {
             url,
             status: status.as_u16(),
             errors: Vec::new(),
-            retry_after: crate::backoff::retry_after(headers),
+            retry_after: crate::retry::retry_after(headers),
             unlisted: wordless.clone(),
         };
         if status == StatusCode::UNAUTHORIZED {

@@ -82,7 +82,7 @@ impl Client {
         let mut url = page(&endpoint, "search");
         url.query_pairs_mut().append_pair("q", term).append_pair("n", &limit.to_string());
         // Somebody waits for it, and may ask again.
-        let call = Call::new(Method::GET, url).header(TOKEN_HEADER, "true").once();
+        let call = Call::new(Method::GET, url).header(TOKEN_HEADER, "true").at_once();
         let answer = self.ask_index(endpoint, call, credentials).await?;
         if answer.status() != StatusCode::OK {
             return Err(RegistryError::SearchStatus { status: answer.status().as_u16() });
@@ -139,7 +139,7 @@ impl Client {
         let mut failures = Vec::new();
         for Candidate { endpoint, .. } in candidates {
             let url = page(&endpoint, "_ping");
-            match endpoint.exchange(&mut Call::new(Method::GET, url).once(), None, false).await {
+            match endpoint.exchange(&mut Call::new(Method::GET, url).at_once(), None, false).await {
                 Ok(answer) => {
                     answer.discard().await;
                     return Ok(endpoint);

@@ -91,7 +91,7 @@ impl Session {
 
     /// Asks `/v2/`, anonymously.
     pub(crate) async fn ping(&self) -> Result<Answer, RegistryError> {
-        let mut call = Call::new(Method::GET, self.endpoint.url("")).quick().any_status();
+        let mut call = Call::new(Method::GET, self.endpoint.url("")).quick().at_once();
         self.endpoint.exchange(&mut call, None, false).await
     }
 

@@ -24,7 +24,7 @@ use crate::{
 /// The most that is read of a body that nobody wants, to keep its connection. More, and a new connection is cheaper.
 const MAX_DISCARDED: usize = 16 << 10;
 
-/// Times and counts that every request goes by.
+/// Times that every request goes by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {
     /// For the first answer of a host, and a token server's, the connection included.
@@ -33,8 +33,6 @@ pub(crate) struct Timeouts {
     /// For answers that come after a registry has stored a blob: it may copy and hash gigabytes before.
     pub(crate) commit: Duration,
     pub(crate) stall: Duration,
-    pub(crate) attempts: u32,
-    pub(crate) retry_delay: Duration,
 }
 
 /// What a request carries.
@@ -302,7 +300,7 @@ impl Answer {
     }
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        crate::backoff::retry_after(self.headers())
+        crate::retry::retry_after(self.headers())
     }
 
     pub(crate) fn stall(&self) -> Duration {

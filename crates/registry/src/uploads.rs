@@ -144,7 +144,7 @@ impl Remote {
                 .append_pair("from", from.path());
             scopes.push(format!("repository:{}:pull", from.path()));
         }
-        let call = Call::new(Method::POST, url.clone());
+        let call = Call::new(Method::POST, url.clone()).at_once();
         let answer = session.send_scoped(call, &scopes).await?;
         let answer = answer.expect(&TAKEN).await?;
         if mount.is_some() && answer.status() == StatusCode::CREATED {
@@ -232,6 +232,7 @@ impl UploadSession {
         let body = UploadBody::new(body, length);
         let watch = body.watch();
         let mut call = Call::new(Method::PATCH, self.location.clone())
+            .at_once()
             .header(header::CONTENT_TYPE, OCTETS)
             .payload(Payload::Upload(Some(body)))
             .slow();
@@ -297,7 +298,7 @@ impl UploadSession {
     /// Not every registry can: Docker's own drops an upload that was cut within a `PATCH`, as its location names the
     /// offset. That is [`RegistryError::UploadUnknown`], and the upload has to be started again.
     pub async fn status(&mut self) -> Result<u64, RegistryError> {
-        let call = Call::new(Method::GET, self.location.clone());
+        let call = Call::new(Method::GET, self.location.clone()).at_once();
         let answer = self.session.send(call).await?;
         let wanted = [StatusCode::NO_CONTENT, StatusCode::OK, StatusCode::ACCEPTED];
         let answer = self.expect(answer, &wanted).await?;
@@ -326,7 +327,7 @@ impl UploadSession {
 
     /// Tells the registry to forget the upload.
     pub async fn cancel(self) -> Result<(), RegistryError> {
-        let call = Call::new(Method::DELETE, self.location.clone()).once();
+        let call = Call::new(Method::DELETE, self.location.clone()).at_once();
         let answer = self.session.send(call).await?;
         match answer.status() {
             // Gone already, or a registry that only forgets by itself.
@@ -341,7 +342,7 @@ impl UploadSession {
     fn put(&self, digest: &Digest) -> Call {
         let mut url = self.location.clone();
         url.query_pairs_mut().append_pair("digest", &digest.to_string());
-        Call::new(Method::PUT, url).slow()
+        Call::new(Method::PUT, url).slow().at_once()
     }
 
     async fn expect(&self, answer: Answer, wanted: &[StatusCode]) -> Result<Answer, RegistryError> {

@@ -11,7 +11,7 @@ use http::StatusCode;
 use reqwest::Url;
 use tokio::time::Instant;
 
-use crate::{recovery::MAX_RETRY_AFTER, refusal::status_line};
+use crate::{refusal::status_line, retry::MAX_RETRY_AFTER};
 
 /// The most hosts that are remembered. Beyond, each request finds out for itself.
 const MAX_HOSTS: usize = 256;

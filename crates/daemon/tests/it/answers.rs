@@ -108,7 +108,6 @@ impl Bench {
             registry: RegistryConfig {
                 stall_timeout: patience,
                 response_timeout: patience,
-                attempts: 2,
                 retry_delay: Duration::ZERO,
                 ..RegistryConfig::default()
             },

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, stream};
-use registry::{Recovery, RegistryError, UploadSession};
+use registry::{Attempts, Recovery, RegistryError, UploadSession};
 use spec::Descriptor;
 use store::UploadNote;
 
@@ -44,8 +44,7 @@ pub(super) struct Upload<'a> {
 impl Upload<'_> {
     /// Sends the blob. After a failure the upload goes on from what the registry has, or begins anew.
     pub(super) async fn run(&self, mut session: Option<UploadSession>) -> Result<()> {
-        let attempts = self.push.engine.network().limits.attempts;
-        let mut failures = 0;
+        let mut attempts = Attempts::new(self.push.engine.network().limits.attempts);
         let mut resumed = false;
         let mut note = self.note().await;
         if let Some(earlier) = self.earlier(note.as_ref()).await {
@@ -62,6 +61,7 @@ impl Upload<'_> {
                 // Each is smaller than the one before, so that this ends.
                 Err(Failure::Registry(RegistryError::PartTooLarge { most })) => {
                     tracing::info!(blob = %self.blob.digest, most, "sent in smaller parts");
+                    self.reopen(&mut session, &mut note).await;
                     continue;
                 }
                 Err(Failure::Registry(error)) => error,
@@ -73,9 +73,18 @@ impl Upload<'_> {
                 continue;
             }
             resumed = resumed && session.is_some();
-            failures += 1;
-            let retry = self.watchers.before_retry(error, failures, attempts).await;
+            let retry = self.watchers.before_retry(error, &mut attempts).await;
             retry.map_err(refused)?;
+            self.reopen(&mut session, &mut note).await;
+        }
+    }
+
+    /// Finds out what the registry has kept of an upload that failed. If it does not say so, the next attempt begins anew.
+    async fn reopen(&self, session: &mut Option<UploadSession>, note: &mut Option<UploadNote>) {
+        let Some(mut current) = session.take() else { return };
+        if current.status().await.is_ok_and(|offset| offset <= self.blob.size) {
+            remember(note, &current).await;
+            *session = Some(current);
         }
     }
 
@@ -90,15 +99,25 @@ impl Upload<'_> {
         };
         remember(note, &current).await;
         let Err(failure) = self.send(&mut current, note).await else { return Ok(()) };
-        // The registry may have kept a part. If it does not say so, the next attempt begins anew.
         if let Failure::Registry(error) = &failure
-            && matches!(error.recovery(), Recovery::Retry { .. })
-            && current.status().await.is_ok_and(|offset| offset <= self.blob.size)
+            && self.may_go_on(error)
         {
-            remember(note, &current).await;
             *session = Some(current);
         }
         Err(failure)
+    }
+
+    /// Says whether the registry may have kept a part that is worth the question. What is small goes anew as quickly after
+    /// an answer, so that a registry that fails is asked no more than dockerd asks it.
+    fn may_go_on(&self, error: &RegistryError) -> bool {
+        let lost = match error {
+            RegistryError::UploadUnknown { .. } | RegistryError::PartsRefused { .. } => {
+                return false;
+            }
+            RegistryError::Refused(_) => false,
+            _ => true,
+        };
+        matches!(error.recovery(), Recovery::Retry { .. }) && (lost || self.blob.size >= KEPT_SIZE)
     }
 
     /// Says whether the upload is worth to be gone on with by another process.

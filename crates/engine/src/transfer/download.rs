@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use futures_util::{StreamExt, TryStreamExt, stream::FuturesUnordered};
-use registry::{BlobStream, Recovery, RegistryError, Remote};
+use registry::{Attempts, BlobStream, Recovery, RegistryError, Remote};
 use spec::Descriptor;
 use store::{Ingest, Lease, SegmentWriter};
 
@@ -90,7 +90,7 @@ impl Job {
     async fn attempts(&self) -> Result<()> {
         let network = self.engine.network();
         let _turn = self.watchers.turn(&network.downloads).await?;
-        let mut failures = 0;
+        let mut attempts = Attempts::new(network.limits.attempts);
         loop {
             let missing_before = self.missing();
             let error = match self.fetch_missing().await {
@@ -109,9 +109,10 @@ impl Job {
                 }
             };
             // An attempt that brought something counts as a success: only a link that brings nothing is given up.
-            failures = if self.missing() < missing_before { 1 } else { failures + 1 };
-            let attempts = network.limits.attempts;
-            let retry = self.watchers.before_retry(error, failures, attempts).await;
+            if self.missing() < missing_before {
+                attempts.progressed();
+            }
+            let retry = self.watchers.before_retry(error, &mut attempts).await;
             retry.map_err(EngineError::Registry)?;
         }
         self.watchers.report(LayerState::VerifyingChecksum);

@@ -1,9 +1,8 @@
 //! The watchers of a job: everybody who sees its progress, its waits and its retries.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use registry::{Recovery, RegistryError};
+use registry::{Attempts, RegistryError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{EngineError, LayerState, Progress, Result};
@@ -81,22 +80,12 @@ impl Watchers {
     }
 
     /// Waits before another attempt at a transfer, or gives the error back if there is to be none.
-    ///
-    /// `failures` counts those in a row, this one included. The pause is what the registry asks for (it is bounded by the
-    /// client), or else 1 s, 2 s, 4 s … up to 32 s.
     pub(crate) async fn before_retry(
         &self,
         error: RegistryError,
-        failures: u32,
-        attempts: u32,
+        attempts: &mut Attempts,
     ) -> Result<(), RegistryError> {
-        let Recovery::Retry { after } = error.recovery() else { return Err(error) };
-        // As dockerd: who asks for less is not asked for more, but when it says how long to wait.
-        let is_too_much = after.is_none() && error.code_status() == Some(429);
-        if failures >= attempts.max(1) || is_too_much {
-            return Err(error);
-        }
-        let pause = after.unwrap_or_else(|| backoff(failures));
+        let Some(pause) = attempts.pause(&error) else { return Err(error) };
         tracing::info!(%error, ?pause, "a transfer will be retried");
         self.report(LayerState::Retrying { seconds: pause.as_secs().max(1) });
         tokio::time::sleep(pause).await;
@@ -118,11 +107,6 @@ impl Watchers {
         let mut watching = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         watching.watchers.retain(|(other, _)| *other != number);
     }
-}
-
-/// Returns the pause after the `failures`th failure in a row.
-fn backoff(failures: u32) -> Duration {
-    Duration::from_secs(1 << failures.saturating_sub(1).min(5))
 }
 
 #[cfg(test)]
@@ -153,11 +137,5 @@ mod tests {
                 LayerState::Extracting { current, total: 1 },
             ]
         );
-    }
-
-    #[test]
-    fn pauses_grow_up_to_a_bound() {
-        let seconds: Vec<u64> = (1..=8).map(|n| backoff(n).as_secs()).collect();
-        assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 32, 32]);
     }
 }

@@ -393,7 +393,7 @@ async fn tokens_are_tried_again_like_anything() {
     let tries = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&tries);
     server.reply("GET", "/token", move |_| match counted.fetch_add(1, Ordering::Relaxed) {
-        0 => Answer::status(503),
+        0 => Answer::status(503).header("retry-after", "0"),
         _ => Answer::status(200).json(r#"{"token":"t1"}"#),
     });
     remote_of(&client(), &server, &ann()).await.manifest(&tag()).await.unwrap();

@@ -384,6 +384,32 @@ async fn small_blobs_are_checked() {
 }
 
 #[tokio::test]
+async fn blobs_have_the_tries_that_dockerd_makes() {
+    let server = Scripted::start().await.unwrap();
+    let blob = descriptor(b"config");
+    let path = blob_path(&blob);
+    let limited = Answer::error(429, "TOOMANYREQUESTS", "enough");
+    for (name, bad, tries) in [
+        ("500", Answer::status(500), 5),
+        ("cut", Answer::status(200).body("config").cut_after(3), 5),
+        ("limited", limited.clone(), 1),
+        ("limited for a while", limited.header("retry-after", "0"), 5),
+        ("missing", Answer::status(404), 1),
+    ] {
+        server.forget();
+        server.on("GET", &path, [bad.clone()]);
+        assert!(remote(&server).await.blob_bytes(&blob, 100).await.is_err(), "{name}");
+        assert_eq!(server.count("GET", &path), tries, "{name}");
+        // The tries of a stream are its reader's.
+        server.forget();
+        if let Ok(stream) = remote(&server).await.blob(&blob, 0..6).await {
+            assert!(drain(stream).await.1.is_some(), "{name}");
+        }
+        assert_eq!(server.count("GET", &path), 1, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn sizes_are_asked_for_by_head() {
     let server = Scripted::start().await.unwrap();
     let blob = descriptor(b"config");
@@ -398,15 +424,14 @@ async fn sizes_are_asked_for_by_head() {
 }
 
 #[tokio::test]
-async fn blobs_are_tried_again_until_headers_come() {
+async fn a_connection_lost_before_a_blob_begins_is_replaced() {
     let server = Scripted::start().await.unwrap();
     let bytes = content(1000);
     let blob = descriptor(&bytes);
     let path = blob_path(&blob);
-    let limited = Answer::status(429).header("retry-after", "0");
     let good = Answer::status(200).body(bytes.clone());
-    server.on("GET", &path, [limited, Answer::hang_up(), good]);
+    server.on("GET", &path, [Answer::hang_up(), good]);
     let (_, received, _) = read(&remote(&server).await, &blob, 0..1000).await.unwrap();
     assert_eq!(received, bytes);
-    assert_eq!(server.count("GET", &path), 3);
+    assert_eq!(server.count("GET", &path), 2);
 }

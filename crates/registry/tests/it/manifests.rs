@@ -216,38 +216,39 @@ async fn an_error_knows_its_kind_and_its_request() {
 }
 
 #[tokio::test]
-async fn what_may_pass_is_tried_again() {
+async fn a_registry_that_asks_for_a_wait_gets_it_and_one_that_fails_is_believed() {
     let soon = |status| Answer::status(status).header("retry-after", "0");
-    for (name, bad) in [
-        ("503", Answer::status(503)),
-        ("500", Answer::status(500)),
-        ("429", soon(429)),
-        ("hang up", Answer::hang_up()),
-        ("a date", Answer::status(503).header("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")),
-    ] {
-        let server = Scripted::start().await.unwrap();
-        server.on("GET", PATH, [bad.clone(), bad, manifest(BODY)]);
-        let fetched = remote(&server).await.manifest(&tag()).await;
-        assert_eq!(fetched.expect(name).bytes, BODY, "{name}");
-        assert_eq!(server.count("GET", PATH), 3, "{name}");
-    }
-}
-
-#[tokio::test]
-async fn tries_end() {
+    let past = "Sun, 06 Nov 1994 08:49:37 GMT";
     for (name, bad, tries) in [
-        ("503", Answer::status(503), 3),
         ("404", Answer::status(404), 1),
-        ("hang up", Answer::hang_up(), 3),
+        ("429", Answer::status(429), 1),
+        ("500", Answer::status(500), 1),
+        ("503", Answer::status(503), 1),
+        ("429 with a wait", soon(429), 3),
+        ("500 with a wait", soon(500), 3),
+        ("a date", Answer::status(503).header("retry-after", past), 3),
         // An hour is no pause between tries.
         ("a rate limit", Answer::status(429).header("retry-after", "3600"), 1),
+        // Once more, by a new connection.
+        ("hang up", Answer::hang_up(), 2),
     ] {
         let server = Scripted::start().await.unwrap();
-        server.on("GET", PATH, [bad]);
+        server.on("GET", PATH, [bad.clone()]);
         let error = remote(&server).await.manifest(&tag()).await.unwrap_err();
         assert_eq!(server.count("GET", PATH), tries, "{name}: {error}");
-        let again = matches!(error.recovery(), Recovery::Retry { .. });
-        assert_eq!(again, tries > 1, "{name}: {error}");
+
+        server.forget();
+        server.on("GET", PATH, [bad.clone(), manifest(BODY)]);
+        let fetched = remote(&server).await.manifest(&tag()).await;
+        assert_eq!(fetched.is_ok(), tries > 1, "{name}: {fetched:?}");
+
+        // One that is stored is treated alike.
+        server.forget();
+        server.on("PUT", PATH, [bad]);
+        let remote = pushing(&server).await;
+        let stored = remote.put_manifest(&tag(), &MediaType::DockerManifest, BODY.into()).await;
+        assert!(stored.is_err(), "{name}");
+        assert_eq!(server.count("PUT", PATH), tries, "{name}");
     }
 }
 
@@ -264,7 +265,6 @@ async fn silence_ends() {
     server.on("GET", PATH, [Answer::silence()]);
     let settings = registry::RegistryConfig {
         response_timeout: std::time::Duration::from_millis(100),
-        attempts: 1,
         ..crate::support::config()
     };
     let client = registry::Client::new(settings).unwrap();
@@ -290,7 +290,7 @@ async fn a_manifest_is_stored_as_it_is() {
     let server = Scripted::start().await.unwrap();
     let stored =
         Answer::status(201).header("docker-content-digest", Digest::sha256(BODY).to_string());
-    server.on("PUT", PATH, [Answer::status(503), stored]);
+    server.on("PUT", PATH, [stored]);
     let remote = pushing(&server).await;
     let digest =
         remote.put_manifest(&tag(), &MediaType::DockerManifest, BODY.into()).await.unwrap();
