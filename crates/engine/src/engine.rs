@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use registry::{Client, HostTraffic, RegistryConfig, Traffic, Waits};
+use registry::{Client, HostMetrics, Metrics, RegistryConfig, Waits};
 use spec::ImageId;
 use store::{DriverKind, Lease, Store, StoreOptions};
 use tokio::sync::Semaphore;
@@ -89,7 +89,7 @@ pub(crate) struct Shared {
     flushing: AtomicBool,
     network: RwLock<Network>,
     /// Counted from the start, whatever is reloaded.
-    traffic: Traffic,
+    traffic: Metrics,
     /// Who asked for a wait, whatever is reloaded.
     waits: Waits,
 }
@@ -159,7 +159,7 @@ impl Engine {
     }
 
     /// What was sent to and received from each registry, by its host and port.
-    pub fn traffic(&self) -> Vec<(String, HostTraffic)> {
+    pub fn traffic(&self) -> Vec<(String, HostMetrics)> {
         self.0.traffic.by_host()
     }
 

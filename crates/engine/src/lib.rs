@@ -65,7 +65,7 @@ pub use pull::PullRequest;
 pub use push::PushRequest;
 pub use registries::SearchRequest;
 pub use registries::{DistributionImage, InspectedManifest, InspectedManifests, LoginOutcome};
-pub use registry::{HostTraffic, Wait};
+pub use registry::{HostMetrics, Wait};
 pub use save::{SaveRequest, SavedImages};
 pub use store::{Remedy, Subject};
 pub use unpack::UnpackRequest;

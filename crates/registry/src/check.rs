@@ -12,15 +12,15 @@ use reqwest::{Method, Url};
 use spec::{Descriptor, Repository};
 
 use crate::{
-    Access, Client, Credentials, RegistryError, Target,
-    endpoint::{Call, Endpoint},
-    hosts::Need,
+    Access, Client, Credentials, RegistryError, TagOrDigest,
+    auth::session::Session,
+    error::redact,
+    hosts::access::Need,
+    hosts::configured::Security,
+    http::endpoint::{Call, Endpoint},
+    http::retry::Tries,
+    http::transport::Answer,
     manifests::{described, manifest_call},
-    places::Security,
-    redact,
-    retry::Tries,
-    session::Session,
-    transport::Answer,
 };
 
 /// What is checked.
@@ -29,7 +29,7 @@ pub enum Checked {
     /// A registry as such.
     Registry(String),
     /// A tag or a digest in a repository.
-    Image(Repository, Target),
+    Image(Repository, TagOrDigest),
 }
 
 /// What was found out.
@@ -121,7 +121,7 @@ impl Client {
         // A registry known for plain HTTP is listed twice.
         let mut seen = Vec::new();
         candidates.retain(|candidate| {
-            let url = &candidate.endpoint.base;
+            let url = &candidate.endpoint.host.base;
             let new = !seen.contains(url);
             seen.push(url.clone());
             new
@@ -140,11 +140,11 @@ impl Client {
         let able = |need: Need| {
             let mut pairs = candidates.iter().zip(&endpoints);
             pairs.position(|(candidate, check)| {
-                check.works && candidate.endpoint.place.settings.capabilities.allow(need)
+                check.works && candidate.endpoint.host.settings.capabilities.allow(need)
             })
         };
         let needed = match what {
-            Checked::Image(_, Target::Tag(_)) => Need::Resolve,
+            Checked::Image(_, TagOrDigest::Tag(_)) => Need::Resolve,
             _ => Need::Pull,
         };
         Ok(RegistryCheck {
@@ -171,7 +171,7 @@ impl Client {
         let session = Session::new(Arc::clone(&endpoint), purse, scope, self.tokens());
         let mut probing = Probing { session, probes: Vec::new() };
         let works = probing.run(what).await;
-        let place = &endpoint.place;
+        let place = &endpoint.host;
         let tls = match place.base.scheme() {
             "http" => TlsCheck::Plain,
             _ if place.security != Security::Verified => TlsCheck::Unverified,
@@ -181,12 +181,12 @@ impl Client {
             },
         };
         EndpointCheck {
-            url: endpoint.shown(&endpoint.base),
-            mirror: endpoint.mirror,
+            url: endpoint.shown(&endpoint.host.base),
+            mirror: endpoint.host.mirror,
             setting: place.setting.to_string(),
             capabilities: place.settings.capabilities.names(),
             tls,
-            proxy: endpoint.proxies.proxy(&endpoint.base).map(redact::shown),
+            proxy: endpoint.proxies.proxy(&endpoint.host.base).map(redact::shown),
             headers: place.headers().keys().map(ToString::to_string).collect(),
             credentials: probing.session.origin().map(ToOwned::to_owned),
             probes: probing.probes,
@@ -204,14 +204,14 @@ impl Probing {
     /// Asks one question after the other, as long as the answers allow. Returns whether the last one was good.
     async fn run(&mut self, what: &Checked) -> bool {
         let root = self.session.endpoint.url("");
-        if !self.session.endpoint.place.settings.override_path {
+        if !self.session.endpoint.host.settings.override_path {
             let begun = Instant::now();
             let answered = self.session.ping().await;
             let Some(answer) = self.note(&Method::GET, &root, begun, answered) else {
                 return false;
             };
             let anonymous = answer.status() == StatusCode::OK;
-            if let Err(error) = self.session.hear(answer).await {
+            if let Err(error) = self.session.read_challenges(answer).await {
                 self.complain(error.to_string());
                 return false;
             }
@@ -235,7 +235,7 @@ impl Probing {
         let good = answer.status() == StatusCode::OK;
         let found = described(&answer).filter(|_| good);
         answer.discard().await;
-        if let (Checked::Image(_, Target::Digest(wanted)), Some(found)) = (what, &found)
+        if let (Checked::Image(_, TagOrDigest::Digest(wanted)), Some(found)) = (what, &found)
             && found.digest != *wanted
         {
             self.complain(format!("it says that this is {}", found.digest));

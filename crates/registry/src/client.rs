@@ -8,24 +8,26 @@ use std::{
 };
 
 use reqwest::Url;
-use spec::Repository;
 use tokio::sync::OnceCell;
 
 use crate::{
-    Caller, Credentials, RegistryConfig, RegistryError, Remote, Wait,
+    Access, Caller, Credentials, RegistryConfig, RegistryError, Wait,
+    auth::{credentials::CredentialLookup, token::TokenCache},
     config::Rules,
-    credentials::Purse,
-    dns::SystemResolver,
-    endpoint::{Endpoint, TlsFiles},
-    foreign::Guard,
-    hosts::{self, HostsFile},
-    places::{self, Place, Security, Setting, is_hub},
-    remote::Candidate,
-    retry::Tries,
-    tls::{self, Material},
-    token::TokenCache,
-    transport::Timeouts,
-    waits::Listener,
+    hosts::{
+        candidate::Candidate,
+        configured::{self, ConfiguredHost, Security, Setting, is_hub},
+        file::{self, HostsFile},
+        waits::Listener,
+    },
+    http::{
+        dns::SystemResolver,
+        endpoint::{Endpoint, TlsFiles},
+        guard::Guard,
+        retry::Tries,
+        tls::{self, Material},
+        transport::Timeouts,
+    },
 };
 
 /// Idle connections are dropped after as long as Docker drops them.
@@ -43,25 +45,6 @@ const MIRROR_RESPONSE: Duration = Duration::from_secs(20);
 const MAX_WARNINGS: usize = 256;
 /// The most plain-HTTP registries remembered.
 const MAX_PLAIN: usize = 1024;
-
-/// What a [`Remote`] is to be used for; a token is fetched for no more than that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Reading, from mirrors too.
-    Pull,
-    /// Reading and writing, at the one host that may be pushed to: the registry itself, unless a `hosts.toml` names
-    /// another one first.
-    Push,
-}
-
-impl Access {
-    fn actions(self) -> &'static str {
-        match self {
-            Self::Pull => "pull",
-            Self::Push => "pull,push",
-        }
-    }
-}
 
 /// Asks registries. Clones share connections and tokens.
 #[derive(Clone)]
@@ -135,46 +118,17 @@ impl Client {
         Ok(Self { caller: Arc::clone(&self.caller), ..Self::new(config)? })
     }
 
-    /// Returns what can be asked of one repository, with `credentials` for the repository's registry.
-    ///
-    /// Nothing is sent yet, but a registry's name is looked up to see whether it is an insecure one, and its
-    /// certificates are read.
-    pub async fn remote(
-        &self,
-        repository: &Repository,
-        credentials: &Credentials,
-        access: Access,
-    ) -> Result<Remote, RegistryError> {
-        self.open(repository, Some(credentials.clone()), access).await
-    }
-
-    /// Returns what can be read of one repository for which no caller gives credentials: its registry, too, is shown what the
-    /// [`CredentialSource`](crate::CredentialSource) has for it.
-    pub async fn remote_without_caller(
-        &self,
-        repository: &Repository,
-    ) -> Result<Remote, RegistryError> {
-        self.open(repository, None, Access::Pull).await
-    }
-
-    async fn open(
-        &self,
-        repository: &Repository,
-        given: Option<Credentials>,
-        access: Access,
-    ) -> Result<Remote, RegistryError> {
-        let candidates = self.candidates(repository.domain(), access).await?;
-        let scope = format!("repository:{}:{}", repository.path(), access.actions());
-        Ok(Remote::new(self.clone(), repository.clone(), candidates, (given, scope)))
-    }
-
     /// Returns what an endpoint is shown: `given` is for the registry itself, other hosts have their own.
-    pub(crate) fn purse(&self, endpoint: &Endpoint, given: Option<&Credentials>) -> Purse {
-        if let Some(given) = given.filter(|_| endpoint.place.itself) {
-            return Purse::given(given.clone());
+    pub(crate) fn purse(
+        &self,
+        endpoint: &Endpoint,
+        given: Option<&Credentials>,
+    ) -> CredentialLookup {
+        if let Some(given) = given.filter(|_| endpoint.host.itself) {
+            return CredentialLookup::given(given.clone());
         }
         let source = self.inner.config.credentials.clone();
-        Purse::of_host(source, endpoint.place.written.clone())
+        CredentialLookup::of_host(source, endpoint.host.written.clone())
     }
 
     pub(crate) fn tokens(&self) -> Arc<TokenCache> {
@@ -192,8 +146,8 @@ impl Client {
             return Err(RegistryError::NoDomain);
         }
         let file = self.hosts_file(registry).await?;
-        let places = places::places(&self.inner.rules, registry, file.as_ref(), access).await?;
-        self.connected(registry, places).await
+        let hosts = configured::hosts(&self.inner.rules, registry, file.as_ref(), access).await?;
+        self.connected(registry, hosts).await
     }
 
     /// Lists where credentials for a registry can be tried: the registry itself only.
@@ -202,34 +156,34 @@ impl Client {
         registry: &str,
     ) -> Result<Vec<Candidate>, RegistryError> {
         let (rules, file) = (&self.inner.rules, self.hosts_file(registry).await?);
-        let mut places = places::places(rules, registry, file.as_ref(), Access::Pull).await?;
-        places.retain(|place| place.itself);
-        if places.is_empty() {
-            places = places::places(rules, registry, None, Access::Push).await?;
+        let mut hosts = configured::hosts(rules, registry, file.as_ref(), Access::Pull).await?;
+        hosts.retain(|host| host.itself);
+        if hosts.is_empty() {
+            hosts = configured::hosts(rules, registry, None, Access::Push).await?;
         }
-        for place in &mut places {
-            place.mirror = false;
+        for host in &mut hosts {
+            host.mirror = false;
         }
-        self.connected(registry, places).await
+        self.connected(registry, hosts).await
     }
 
     async fn connected(
         &self,
         registry: &str,
-        places: Vec<Place>,
+        hosts: Vec<ConfiguredHost>,
     ) -> Result<Vec<Candidate>, RegistryError> {
-        let mut found: Vec<Candidate> = Vec::with_capacity(places.len() + 1);
-        for place in places {
-            found.push(self.endpoint(place).await?.into());
+        let mut found: Vec<Candidate> = Vec::with_capacity(hosts.len() + 1);
+        for host in hosts {
+            found.push(self.endpoint(host).await?.into());
         }
         let plain = |candidate: &Candidate| {
-            let place = &candidate.endpoint.place;
-            place.itself && place.setting == Setting::Name && place.base.scheme() == "http"
+            let host = &candidate.endpoint.host;
+            host.itself && host.setting == Setting::Name && host.base.scheme() == "http"
         };
         if self.plain().contains(registry)
             && let Some(at) = found.iter().position(plain)
             // What stands before it is the same by HTTPS, or else a mirror, which comes first in any case.
-            && at.checked_sub(1).is_some_and(|before| found[before].endpoint.place.itself)
+            && at.checked_sub(1).is_some_and(|before| found[before].endpoint.host.itself)
         {
             // Should that have changed, the two are asked as if it had not been known.
             let http = Endpoint { guessed: true, ..Endpoint::clone(&found[at].endpoint) };
@@ -246,7 +200,7 @@ impl Client {
         let directories = self.inner.config.certs_dirs.clone();
         // As the directory of certificates, Docker Hub's is found by the name that images have.
         let name = if is_hub(registry) { "docker.io" } else { registry }.to_owned();
-        let file = blocking(move || hosts::load(&directories, &name)).await?;
+        let file = blocking(move || file::load(&directories, &name)).await?;
         for warning in file.iter().flat_map(|file| &file.warnings) {
             let mut said = self.inner.warnings.lock().unwrap_or_else(PoisonError::into_inner);
             if said.len() < MAX_WARNINGS && said.insert(warning.clone()) {
@@ -256,10 +210,14 @@ impl Client {
         Ok(file)
     }
 
-    /// Remembers whether a registry speaks plain HTTP.
-    pub(crate) fn remember(&self, registry: &str, plain: bool) {
+    /// Remembers which scheme a registry speaks, now that this endpoint of it has answered.
+    pub(crate) fn learn(&self, candidate: &Candidate, registry: &str) {
+        let endpoint = &candidate.endpoint;
+        if !endpoint.is_insecure() || !endpoint.host.itself || endpoint.host.mirror {
+            return;
+        }
         let mut known = self.plain();
-        if !plain {
+        if endpoint.scheme() != "http" {
             known.remove(registry);
         } else if known.len() < MAX_PLAIN {
             known.insert(registry.to_owned());
@@ -273,12 +231,12 @@ impl Client {
     /// Returns what can be asked of a URL's host that is no registry, by whatever scheme. Plain HTTP does not make it
     /// insecure: a redirect may lead to HTTPS.
     pub(crate) async fn plain_endpoint(&self, url: &Url) -> Result<Arc<Endpoint>, RegistryError> {
-        self.endpoint(Place::host(url)).await
+        self.endpoint(ConfiguredHost::host(url)).await
     }
 
     /// Returns what can be asked of a host that a layer's manifest names.
     pub(crate) async fn foreign_endpoint(&self, url: &Url) -> Result<Arc<Endpoint>, RegistryError> {
-        self.endpoint(Place::foreign(url)).await
+        self.endpoint(ConfiguredHost::foreign(url)).await
     }
 
     pub(crate) fn rules(&self) -> &Rules {
@@ -294,33 +252,33 @@ impl Client {
         self.inner.config.hub_endpoint.is_some()
     }
 
-    async fn endpoint(&self, place: Place) -> Result<Arc<Endpoint>, RegistryError> {
+    async fn endpoint(&self, host: ConfiguredHost) -> Result<Arc<Endpoint>, RegistryError> {
         let config = &self.inner.config;
-        let connect = match place.settings.dial_timeout {
+        let connect = match host.settings.dial_timeout {
             Some(timeout) => timeout,
             // Somebody else may be waiting to be asked.
-            None if place.mirror => config.connect_timeout.min(MIRROR_CONNECT),
+            None if host.mirror => config.connect_timeout.min(MIRROR_CONNECT),
             None => config.connect_timeout,
         };
         let wire = Wire {
-            material: self.material(&place).await?,
-            any_certificate: place.security != Security::Verified,
+            material: self.material(&host).await?,
+            any_certificate: host.security != Security::Verified,
             connect,
-            guarded: place.foreign,
+            guarded: host.foreign,
         };
         let files = TlsFiles::of(&wire.material);
-        let response = if place.mirror {
+        let response = if host.mirror {
             config.response_timeout.min(MIRROR_RESPONSE)
         } else {
             config.response_timeout
         };
-        let caller = if place.foreign { Arc::default() } else { Arc::clone(&self.caller) };
+        let caller = if host.foreign { Arc::default() } else { Arc::clone(&self.caller) };
         let guard = || Guard::new(&self.inner.rules.artifacts, &self.inner.rules.proxies);
         Ok(Arc::new(Endpoint {
             user_agent: caller.user_agent(&config.user_agent),
             caller,
-            guard: place.foreign.then(guard),
-            traffic: config.traffic.of(&place.written),
+            guard: host.foreign.then(guard),
+            traffic: config.traffic.of(&host.written),
             waits: config.waits.clone(),
             listener: self.listener.clone(),
             timeouts: Timeouts {
@@ -332,14 +290,10 @@ impl Client {
             client: self.transport(wire).await?,
             proxies: Arc::new(self.inner.rules.proxies.clone()),
             files,
-            base: place.base.clone(),
-            written: place.written.clone(),
-            mirror: place.mirror,
             // A mirror that fails is passed over, which is quicker than waiting for it.
-            tries: if place.mirror { Tries::NONE } else { Tries::ALL },
+            tries: if host.mirror { Tries::NONE } else { Tries::ALL },
             guessed: false,
-            insecure: place.security == Security::None,
-            place,
+            host,
         }))
     }
 
@@ -366,13 +320,13 @@ impl Client {
         self.inner.transports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the certificates for a place: those in its host's own directory, and those that a `hosts.toml` names.
-    async fn material(&self, place: &Place) -> Result<Material, RegistryError> {
-        let settings = place.settings.clone();
+    /// Reads the certificates for a host: those in its host's own directory, and those that a `hosts.toml` names.
+    async fn material(&self, host: &ConfiguredHost) -> Result<Material, RegistryError> {
+        let settings = host.settings.clone();
         // What is not checked needs no authorities; Docker does not even read them then.
-        let checked = place.security == Security::Verified;
+        let checked = host.security == Security::Verified;
         let directories = if checked { self.inner.config.certs_dirs.clone() } else { Vec::new() };
-        let (host, foreign) = (place.written.clone(), place.foreign);
+        let (host, foreign) = (host.written.clone(), host.foreign);
         blocking(move || {
             let mut material = Material::load(&directories, &host)?;
             material.add(&settings)?;

@@ -5,9 +5,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use reqwest::Url;
 
 use crate::{
-    CredentialSource, RegistryError, Traffic, Waits,
-    insecure::Insecure,
-    proxy::{Proxies, ProxyConfig},
+    CredentialSource, Metrics, RegistryError, Waits,
+    hosts::insecure::Insecure,
+    http::proxy::{Proxies, ProxyConfig},
 };
 
 /// Docker Hub's registry; the name `docker.io` stands for it.
@@ -45,7 +45,7 @@ pub struct RegistryConfig {
     /// appliances without a way to the internet.
     pub hub_endpoint: Option<String>,
     /// Where what is sent and received is counted.
-    pub traffic: Traffic,
+    pub traffic: Metrics,
     /// Where it is noted which hosts asked for a wait.
     pub waits: Waits,
 }
@@ -67,7 +67,7 @@ impl Default for RegistryConfig {
             // Four pauses take as long as dockerd's for a config.
             retry_delay: Duration::from_millis(250),
             hub_endpoint: None,
-            traffic: Traffic::default(),
+            traffic: Metrics::default(),
             waits: Waits::default(),
         }
     }

@@ -8,10 +8,10 @@ use reqwest::Url;
 
 use crate::{
     Client, Credentials, RegistryError,
-    credentials::basic_header,
-    endpoint::Call,
-    refusal::{MAX_ERROR_BODY, status_line},
-    transport::Answer,
+    auth::credentials::basic_header,
+    error::refusal::{MAX_ERROR_BODY, status_line},
+    http::endpoint::Call,
+    http::transport::Answer,
 };
 
 /// A file on its way. A server that breaks off or stalls is an error, where it said how much there is.
@@ -43,7 +43,7 @@ impl Client {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(RegistryError::DownloadScheme {
                 scheme: url.scheme().to_owned(),
-                url: crate::redact::shown(&url),
+                url: crate::error::redact::shown(&url),
             });
         }
         let authorization = authorization(&url);

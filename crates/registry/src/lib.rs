@@ -1,7 +1,7 @@
 //! The client's side of the distribution protocol: what a registry has, sent and received.
 //!
 //! ```text
-//! Client ─ remote() ─► Remote ─ walk ─► Session ─ authority ─► Endpoint ─ retries, redirects ─► HTTP
+//! Client ─ remote() ─► Remote ─ ask() ─► Session ─ authority ─► Endpoint ─ retries, redirects ─► HTTP
 //!   connections,         one            one endpoint's           one URL: TLS, proxy, timeouts
 //!   tokens               repository     challenges, token
 //! ```
@@ -38,67 +38,54 @@
 //! Every future may be dropped at any await. A dropped upload leaves its session at the registry, and
 //! [`UploadSession::status`] tells what became of it.
 
-mod answers;
+mod auth;
 mod blobs;
 mod caller;
-mod challenge;
 mod check;
 mod client;
 mod config;
-mod credentials;
-mod dns;
 mod download;
-mod endpoint;
 mod error;
-mod fault;
-mod fields;
-mod foreign;
 mod hosts;
-mod insecure;
-mod links;
-mod login;
+mod http;
 mod manifests;
-mod places;
-mod proxy;
-mod redact;
-mod refusal;
 mod remote;
-mod retry;
 mod search;
-mod session;
-mod tags;
-mod tls;
-mod token;
-mod traffic;
-mod transport;
 mod uploads;
-mod waits;
 
 /// The target of log lines that are for whoever waits in front of a terminal: who has not answered yet.
 pub const NOTICES: &str = "registry::notices";
 
-pub use answers::FailedEverywhere;
-pub use blobs::{BlobStream, Presence};
+pub use crate::http::{
+    dns::LookupFailed,
+    metrics::{HostMetrics, Metrics},
+    proxy::ProxyConfig,
+    retry::Attempts,
+};
+pub use auth::{
+    credentials::{CredentialSource, Credentials, CredentialsUnavailable, FoundCredentials, GIVEN},
+    login::Login,
+};
+pub use blobs::{Presence, stream::BlobStream};
 pub use caller::Caller;
 pub use check::{Checked, EndpointCheck, Probe, RegistryCheck, TlsCheck};
-pub use client::{Access, Client};
+pub use client::Client;
 pub use config::RegistryConfig;
-pub use credentials::{
-    CredentialSource, Credentials, CredentialsUnavailable, FoundCredentials, GIVEN,
-};
-pub use dns::LookupFailed;
 pub use download::Download;
-pub use error::{ApiError, RegistryError, RequestFault};
-pub use fault::RequestFailed;
-pub use foreign::ForeignFailure;
-pub use login::Login;
-pub use manifests::{FetchedManifest, Resolution, Target};
-pub use proxy::ProxyConfig;
-pub use redact::without_password;
-pub use refusal::Refusal;
+pub use error::{
+    RegistryError,
+    everywhere::FailedEverywhere,
+    fault::{RequestFailed, RequestFault},
+    foreign::ForeignFailure,
+    recovery::Recovery,
+    redact::without_password,
+    refusal::{ApiError, Refusal},
+};
+pub use hosts::{
+    access::Access,
+    waits::{Wait, Waits},
+};
+pub use manifests::{FetchedManifest, Resolution, TagOrDigest};
 pub use remote::{Remote, Source};
-pub use retry::{Attempts, Recovery};
 pub use search::SearchResult;
-pub use traffic::{HostTraffic, Traffic};
 pub use uploads::{Mounted, UploadSession};
-pub use waits::{Wait, Waits};

@@ -2,18 +2,15 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 use spec::Repository;
-use tokio::sync::OnceCell;
 
 use crate::{
-    Client, Credentials, FailedEverywhere, Recovery, RegistryError, endpoint::Endpoint,
-    hosts::Need, session::Session,
+    Access, Client, Credentials, FailedEverywhere, Recovery, RegistryError,
+    auth::session::Session,
+    hosts::{access::Need, candidate::Candidate},
 };
 
 /// One repository of a registry. Clones share what is known of the endpoints.
@@ -35,41 +32,6 @@ struct Inner {
     scope: String,
 }
 
-/// An endpoint that may be asked.
-#[derive(Debug)]
-pub(crate) struct Candidate {
-    pub(crate) endpoint: Arc<Endpoint>,
-    session: OnceCell<Arc<Session>>,
-    /// Whether others are asked in its place from now on.
-    passed_over: AtomicBool,
-    /// Whether it has been of use, which is told once.
-    useful: AtomicBool,
-}
-
-impl From<Arc<Endpoint>> for Candidate {
-    fn from(endpoint: Arc<Endpoint>) -> Self {
-        let (passed_over, useful) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { endpoint, session: OnceCell::new(), passed_over, useful }
-    }
-}
-
-impl Candidate {
-    /// Remembers which scheme a registry speaks, now that this endpoint has answered.
-    pub(crate) fn learn(&self, client: &Client, registry: &str) {
-        if self.endpoint.insecure && self.endpoint.place.itself && !self.endpoint.mirror {
-            client.remember(registry, self.endpoint.base.scheme() == "http");
-        }
-    }
-
-    fn is_passed_over(&self) -> bool {
-        self.passed_over.load(Ordering::Relaxed)
-    }
-
-    fn allows(&self, need: Need) -> bool {
-        self.endpoint.place.settings.capabilities.allow(need)
-    }
-}
-
 /// Which endpoint something came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -87,15 +49,6 @@ impl fmt::Debug for Remote {
 }
 
 impl Remote {
-    pub(crate) fn new(
-        client: Client,
-        repository: Repository,
-        candidates: Vec<Candidate>,
-        (given, scope): (Option<Credentials>, String),
-    ) -> Self {
-        Self { inner: Arc::new(Inner { client, repository, candidates, given, scope }) }
-    }
-
     /// Returns the repository.
     pub fn repository(&self) -> &Repository {
         &self.inner.repository
@@ -112,13 +65,9 @@ impl Remote {
 
     /// Returns the repository and who is asked for it, for logs.
     pub fn describe(&self) -> String {
-        let url = self.inner.first().map_or("nobody", |candidate| candidate.endpoint.base.as_str());
+        let url =
+            self.inner.first().map_or("nobody", |candidate| candidate.endpoint.host.base.as_str());
         format!("{} at {url}", self.inner.repository)
-    }
-
-    /// Tells whether a mirror is asked first.
-    pub fn endpoint_is_mirror(&self) -> bool {
-        self.inner.first().is_some_and(|candidate| candidate.endpoint.mirror)
     }
 
     /// Asks the mirror that something came from no longer, as what came from it was wrong. Returns whether somebody
@@ -129,152 +78,154 @@ impl Remote {
         if !source.mirror || !others.iter().any(|&index| index > source.index) {
             return false;
         }
-        tracing::info!(mirror = %asked.endpoint.base, "mirror passed over: what it sent was wrong");
+        tracing::info!(mirror = %asked.endpoint.host.base, "mirror passed over: what it sent was wrong");
         asked.passed_over.store(true, Ordering::Relaxed);
         true
     }
 
-    /// Begins to ask the endpoints in turn.
-    pub(crate) fn walk(&self, need: Need) -> Walk<'_> {
-        let order = self.inner.order(need);
-        Walk { remote: &self.inner, need, order, next: 0, failures: Vec::new() }
+    /// Asks the endpoints that may be asked for `need` in turn, until one helps. Returns its answer and who it is, or the
+    /// failure of the last one with those of the mirrors before it.
+    ///
+    /// The question is no `AsyncFn`: the future of one that borrows cannot be seen to be `Send`.
+    pub(crate) async fn ask<T, F>(
+        &self,
+        need: Need,
+        question: impl Fn(Arc<Session>) -> F,
+    ) -> Result<(T, Source), RegistryError>
+    where
+        F: Future<Output = Result<T, RegistryError>>,
+    {
+        let inner = &*self.inner;
+        let mut failures = Vec::new();
+        let order = inner.order(need);
+        for &index in &order {
+            let candidate = &inner.candidates[index];
+            let (error, another) = match inner.session(candidate).await {
+                Ok(session) => match question(session).await {
+                    Ok(answer) => return Ok((answer, inner.answered(need, index, &failures))),
+                    // What is wrong with our own data or disk is wrong everywhere.
+                    Err(error) => {
+                        let ours = matches!(error, RegistryError::Source { .. });
+                        (error, candidate.is_mirror() && !ours)
+                    }
+                },
+                Err(error) => {
+                    let another = candidate.is_mirror()
+                        || error.recovery() == Recovery::NextEndpoint
+                        || candidate.endpoint.scheme() == "http" && !error.is_unauthorized();
+                    (error, another)
+                }
+            };
+            let (url, mirror) = (&candidate.endpoint.host.base, candidate.is_mirror());
+            if another && order.last() != Some(&index) {
+                tracing::info!(endpoint = %url, mirror, %error, "endpoint passed over");
+            }
+            failures.push((index, error));
+            if !another {
+                break;
+            }
+        }
+        Err(inner.verdict(need, failures))
+    }
+
+    /// Returns the endpoint that would be asked first, for what nobody needs to be asked.
+    pub(crate) fn first_source(&self, need: Need) -> Source {
+        self.inner.source(self.inner.order(need).first().copied().unwrap_or_default())
     }
 }
 
-/// Endpoints being asked in turn:
-///
-/// ```text
-/// let mut walk = self.walk(Need::Pull);
-/// loop {
-///     let session = walk.next().await?;
-///     match ask(&session).await {
-///         Ok(answer) => { walk.answered(); return Ok(answer) }
-///         Err(error) => walk.failed(error)?,
-///     }
-/// }
-/// ```
-pub(crate) struct Walk<'a> {
-    remote: &'a Inner,
-    need: Need,
-    /// The indexes of those that may be asked.
-    order: Vec<usize>,
-    /// Place in the order behind that of the endpoint that is being asked.
-    next: usize,
-    /// The indexes of those that could not help, and why.
-    failures: Vec<(usize, RegistryError)>,
+impl Client {
+    /// Returns what can be asked of one repository, with `credentials` for the repository's registry.
+    ///
+    /// Nothing is sent yet, but a registry's name is looked up to see whether it is an insecure one, and its
+    /// certificates are read.
+    pub async fn remote(
+        &self,
+        repository: &Repository,
+        credentials: &Credentials,
+        access: Access,
+    ) -> Result<Remote, RegistryError> {
+        self.open(repository, Some(credentials.clone()), access).await
+    }
+
+    /// Returns what can be read of one repository for which no caller gives credentials: its registry, too, is shown what the
+    /// [`CredentialSource`](crate::CredentialSource) has for it.
+    pub async fn remote_without_caller(
+        &self,
+        repository: &Repository,
+    ) -> Result<Remote, RegistryError> {
+        self.open(repository, None, Access::Pull).await
+    }
+
+    async fn open(
+        &self,
+        repository: &Repository,
+        given: Option<Credentials>,
+        access: Access,
+    ) -> Result<Remote, RegistryError> {
+        let candidates = self.candidates(repository.domain(), access).await?;
+        let scope = format!("repository:{}:{}", repository.path(), access.actions());
+        let (client, repository) = (self.clone(), repository.clone());
+        Ok(Remote { inner: Arc::new(Inner { client, repository, candidates, given, scope }) })
+    }
 }
 
-impl Walk<'_> {
-    /// Returns the next endpoint that answers at all, or what all of them failed with.
-    pub(crate) async fn next(&mut self) -> Result<Arc<Session>, RegistryError> {
-        while let Some(&index) = self.order.get(self.next) {
-            self.next += 1;
-            let candidate = &self.remote.candidates[index];
-            match candidate.session.get_or_try_init(|| self.remote.open(candidate)).await {
-                Ok(session) => {
-                    // What answers is the registry, and HTTP is not tried any more where TLS is spoken.
-                    candidate.learn(&self.remote.client, self.remote.repository.domain());
-                    return Ok(Arc::clone(session));
-                }
-                Err(error) => {
-                    let url = &candidate.endpoint.base;
-                    let another = candidate.endpoint.mirror
-                        || error.recovery() == Recovery::NextEndpoint
-                        || candidate.endpoint.base.scheme() == "http" && !error.is_unauthorized();
-                    if candidate.endpoint.mirror {
-                        tracing::info!(mirror = %url, %error, "mirror passed over: no answer");
-                    } else {
-                        tracing::debug!(%url, %error, "endpoint does not answer");
-                    }
-                    self.failures.push((index, error));
-                    if !another {
-                        break;
-                    }
-                }
-            }
-        }
-        Err(self.verdict())
+impl Inner {
+    /// Returns the session at an endpoint that answers at all.
+    async fn session(&self, candidate: &Candidate) -> Result<Arc<Session>, RegistryError> {
+        let session = candidate.session.get_or_try_init(|| self.open(candidate)).await?;
+        // What answers is the registry, and HTTP is not tried any more where TLS is spoken.
+        self.client.learn(candidate, self.repository.domain());
+        Ok(Arc::clone(session))
     }
 
     /// Returns the failure of the endpoint that was asked last, with those of the mirrors before it.
-    fn verdict(&mut self) -> RegistryError {
-        let Some((last, failure)) = self.failures.pop() else {
-            return self.remote.nobody(self.need);
-        };
-        let endpoint = |index: usize| &self.remote.candidates[index].endpoint;
-        if !self.failures.iter().any(|(index, _)| endpoint(*index).mirror) {
+    fn verdict(&self, need: Need, mut failures: Vec<(usize, RegistryError)>) -> RegistryError {
+        let Some((last, failure)) = failures.pop() else { return self.nobody(need) };
+        if !failures.iter().any(|(index, _)| self.candidates[*index].is_mirror()) {
             return failure;
         }
         let url = |index: usize| {
-            let endpoint = endpoint(index);
-            let kind = if endpoint.mirror { " (mirror)" } else { "" };
-            format!("{}{kind}", endpoint.shown(&endpoint.base).trim_end_matches('/'))
+            let endpoint = &self.candidates[index].endpoint;
+            let kind = if endpoint.host.mirror { " (mirror)" } else { "" };
+            format!("{}{kind}", endpoint.shown(&endpoint.host.base).trim_end_matches('/'))
         };
         RegistryError::Everywhere(Box::new(FailedEverywhere {
-            repository: self.remote.repository.familiar(),
+            repository: self.repository.familiar(),
             last: (url(last), failure),
-            before: self.failures.drain(..).map(|(index, error)| (url(index), error)).collect(),
+            before: failures.into_iter().map(|(index, error)| (url(index), error)).collect(),
         }))
     }
 
-    /// Takes note that the endpoint could not help. Returns the error if no other is to be asked.
-    pub(crate) fn failed(&mut self, error: RegistryError) -> Result<(), RegistryError> {
-        let Some(index) = self.asked() else { return Err(error) };
-        let asked = &self.remote.candidates[index];
-        // What is wrong with our own data or disk is wrong everywhere.
-        let ours = matches!(error, RegistryError::Source { .. });
-        if asked.endpoint.mirror && !ours && self.next < self.order.len() {
-            tracing::info!(mirror = %asked.endpoint.base, %error, "mirror passed over");
-            self.failures.push((index, error));
-            return Ok(());
+    fn source(&self, index: usize) -> Source {
+        let endpoint = self.candidates.get(index).map(|candidate| &candidate.endpoint);
+        let url = endpoint.map(|endpoint| endpoint.shown(&endpoint.host.base)).unwrap_or_default();
+        Source { url, mirror: endpoint.is_some_and(|endpoint| endpoint.host.mirror), index }
+    }
+
+    /// Takes note that an endpoint helped: those that could not are not asked again.
+    fn answered(&self, need: Need, index: usize, failures: &[(usize, RegistryError)]) -> Source {
+        for &(index, _) in failures {
+            self.candidates[index].passed_over.store(true, Ordering::Relaxed);
         }
-        self.failures.push((index, error));
-        Err(self.verdict())
-    }
-
-    fn asked(&self) -> Option<usize> {
-        self.order.get(self.next.checked_sub(1)?).copied()
-    }
-
-    /// Returns the endpoint that would be asked, for what needs nobody to be asked.
-    pub(crate) fn nobody(&self) -> Source {
-        self.source(self.order.get(self.next).copied())
-    }
-
-    fn source(&self, index: Option<usize>) -> Source {
-        let index = index.unwrap_or_default();
-        let endpoint = self.remote.candidates.get(index).map(|candidate| &candidate.endpoint);
-        let url = endpoint.map(|endpoint| endpoint.shown(&endpoint.base)).unwrap_or_default();
-        Source { url, mirror: endpoint.is_some_and(|endpoint| endpoint.mirror), index }
-    }
-
-    /// Takes note that the endpoint helped: those that could not are not asked again.
-    pub(crate) fn answered(&self) -> Source {
-        for &(index, _) in &self.failures {
-            self.remote.candidates[index].passed_over.store(true, Ordering::Relaxed);
-        }
-        let index = self.asked();
-        if let Some(candidate) = index.and_then(|index| self.remote.candidates.get(index))
-            && !candidate.useful.swap(true, Ordering::Relaxed)
-        {
-            let endpoint = &candidate.endpoint;
+        let candidate = &self.candidates[index];
+        if !candidate.useful.swap(true, Ordering::Relaxed) {
+            let host = &candidate.endpoint.host;
             let credentials = candidate.session.get().and_then(|session| session.origin());
             tracing::info!(
-                repository = %self.remote.repository,
-                host = endpoint.place.written,
-                endpoint = %endpoint.base,
-                mirror = endpoint.mirror,
-                setting = %endpoint.place.setting,
+                repository = %self.repository,
+                host = host.written,
+                endpoint = %host.base,
+                mirror = host.mirror,
+                setting = %host.setting,
                 credentials = credentials.unwrap_or("none"),
-                need = %self.need,
+                %need,
                 "registry endpoint used"
             );
         }
         self.source(index)
     }
-}
 
-impl Inner {
     /// Lists who is asked: all that may be but those that are passed over, unless nobody else is left.
     fn order(&self, need: Need) -> Vec<usize> {
         let able =
@@ -292,7 +243,7 @@ impl Inner {
     /// Says that nobody may be asked.
     fn nobody(&self, need: Need) -> RegistryError {
         let registry = self.repository.domain().to_owned();
-        let file = self.candidates.iter().find_map(|candidate| candidate.endpoint.place.file());
+        let file = self.candidates.iter().find_map(|candidate| candidate.endpoint.host.file());
         match file {
             Some(path) => {
                 RegistryError::NoHost { path: path.to_owned(), need: need.to_string(), registry }

@@ -8,10 +8,10 @@ use serde::Deserialize;
 
 use crate::{
     Client, Credentials, RegistryError,
-    credentials::{Purse, basic_header},
-    endpoint::{Call, Endpoint},
-    remote::Candidate,
-    session::Session,
+    auth::credentials::{CredentialLookup, basic_header},
+    auth::session::Session,
+    hosts::candidate::Candidate,
+    http::endpoint::{Call, Endpoint},
 };
 
 /// Where Docker Hub is searched. A stand-in for its registry is searched, too.
@@ -98,11 +98,12 @@ impl Client {
         endpoint: Arc<Endpoint>,
         mut call: Call,
         credentials: &Credentials,
-    ) -> Result<crate::transport::Answer, RegistryError> {
+    ) -> Result<crate::http::transport::Answer, RegistryError> {
         if let Credentials::IdentityToken { username, .. } = credentials
             && !username.is_empty()
         {
-            let (purse, scope) = (Purse::given(credentials.clone()), "registry:catalog:search");
+            let (purse, scope) =
+                (CredentialLookup::given(credentials.clone()), "registry:catalog:search");
             let session =
                 Session::open(endpoint, purse, Some(scope.to_owned()), self.tokens()).await?;
             return session.send(call).await;
@@ -135,7 +136,7 @@ impl Client {
     async fn private_index(&self, index: &str) -> Result<Arc<Endpoint>, RegistryError> {
         let mut candidates = self.own_candidates(index).await?;
         // HTTPS first, whatever is remembered.
-        candidates.sort_by_key(|candidate| candidate.endpoint.base.scheme() == "http");
+        candidates.sort_by_key(|candidate| candidate.endpoint.scheme() == "http");
         let mut failures = Vec::new();
         for Candidate { endpoint, .. } in candidates {
             let url = page(&endpoint, "_ping");
@@ -166,8 +167,8 @@ impl Client {
 }
 
 fn page(endpoint: &Endpoint, path: &str) -> Url {
-    let mut url = endpoint.base.clone();
-    url.set_path(&format!("{}v1/{path}", endpoint.base.path()));
+    let mut url = endpoint.host.base.clone();
+    url.set_path(&format!("{}v1/{path}", endpoint.host.base.path()));
     url
 }
 

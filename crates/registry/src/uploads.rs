@@ -10,12 +10,13 @@ use spec::{Digest, Repository};
 
 use crate::{
     RegistryError, Remote,
-    endpoint::Call,
-    fault::RequestFault,
-    hosts::Need,
-    links, redact,
-    session::Session,
-    transport::{Answer, Payload, UploadBody},
+    auth::session::Session,
+    error::fault::RequestFault,
+    error::redact,
+    hosts::access::Need,
+    http::endpoint::Call,
+    http::links,
+    http::transport::{Answer, Payload, UploadBody},
 };
 
 const OCTETS: &str = "application/octet-stream";
@@ -118,17 +119,9 @@ impl Remote {
         &self,
         mount: Option<(&Digest, &Repository)>,
     ) -> Result<Mounted, RegistryError> {
-        let mut walk = self.walk(Need::Push);
-        loop {
-            let session = walk.next().await?;
-            match self.post_upload_at(session, mount).await {
-                Ok(outcome) => {
-                    walk.answered();
-                    return Ok(outcome);
-                }
-                Err(error) => walk.failed(error)?,
-            }
-        }
+        let asked = self
+            .ask(Need::Push, |session| async move { self.post_upload_at(session, mount).await });
+        Ok(asked.await?.0)
     }
 
     async fn post_upload_at(
@@ -163,17 +156,18 @@ impl Remote {
     /// Goes on with an upload that another process has begun, by what [`UploadSession::location`] said to it, from where
     /// the registry says that it is. Fails if the registry does not say so: then the upload has to be started anew.
     pub async fn resume_upload(&self, location: &str) -> Result<UploadSession, RegistryError> {
-        let mut walk = self.walk(Need::Push);
-        let session = walk.next().await?;
-        let base = session.endpoint.base.clone();
-        let location = links::resolve(&base, location)
-            .filter(|next| !is_exposed(&session, &base, next))
-            .ok_or_else(|| RegistryError::Header { name: "Location", url: base.to_string() })?;
-        let (remote, limits) = (self.clone(), Limits::default());
-        let mut upload =
-            UploadSession { remote, session, location, offset: 0, limits, parted: false };
-        upload.status().await?;
-        Ok(upload)
+        let asked = self.ask(Need::Push, |session| async move {
+            let base = session.endpoint.host.base.clone();
+            let location = links::resolve(&base, location)
+                .filter(|next| !is_exposed(&session, &base, next))
+                .ok_or_else(|| RegistryError::Header { name: "Location", url: base.to_string() })?;
+            let (remote, limits) = (self.clone(), Limits::default());
+            let mut upload =
+                UploadSession { remote, session, location, offset: 0, limits, parted: false };
+            upload.status().await?;
+            Ok(upload)
+        });
+        Ok(asked.await?.0)
     }
 }
 
@@ -394,7 +388,7 @@ fn location(session: &Session, base: &Url, answer: &Answer) -> Result<Option<Url
 
 /// Tells whether an upload would go on in plain text that was under TLS: it carries the layer.
 fn is_exposed(session: &Session, base: &Url, next: &Url) -> bool {
-    next.scheme() == "http" && base.scheme() == "https" && !session.endpoint.insecure
+    next.scheme() == "http" && base.scheme() == "https" && !session.endpoint.is_insecure()
 }
 
 /// Reads how much a registry has from `Range: 0-99` (or `bytes=0-99`). `0-0` is nothing: registries say it of a new

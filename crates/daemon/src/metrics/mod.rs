@@ -10,7 +10,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::HostTraffic;
+use engine::HostMetrics;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -146,7 +146,7 @@ pub(crate) async fn document(daemon: &Daemon) -> String {
 }
 
 /// How one number of a registry's traffic is read.
-type Read = fn(&HostTraffic) -> u64;
+type Read = fn(&HostMetrics) -> u64;
 
 /// What of registries' traffic there is to count, by host.
 #[expect(clippy::cast_precision_loss, reason = "the format has no other numbers")]

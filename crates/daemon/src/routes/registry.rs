@@ -5,7 +5,7 @@ use std::path::Path;
 use api::registry::{Endpoint, Found, RegistryCheck, Request, Tls};
 use engine::EngineError;
 use http::StatusCode;
-use registry::{Checked, EndpointCheck, Probe, Target, TlsCheck};
+use registry::{Checked, EndpointCheck, Probe, TagOrDigest, TlsCheck};
 use spec::{Reference, Tag};
 
 use crate::daemon::Daemon;
@@ -39,8 +39,8 @@ fn checked(name: &str) -> Result<(Checked, String), HttpError> {
     }
     let reference = Reference::parse_familiar(name)?;
     let target = match (reference.digest(), reference.tag()) {
-        (Some(digest), _) => Target::Digest(digest.clone()),
-        (None, tag) => Target::Tag(tag.cloned().unwrap_or_else(Tag::latest)),
+        (Some(digest), _) => TagOrDigest::Digest(digest.clone()),
+        (None, tag) => TagOrDigest::Tag(tag.cloned().unwrap_or_else(Tag::latest)),
     };
     let shown = reference.clone().with_default_tag().familiar();
     Ok((Checked::Image(reference.repository().clone(), target), shown))

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use registry::{Remote, Target};
+use registry::{Remote, TagOrDigest};
 use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, Manifest, Repository};
 use store::{Lease, Store, VerifiedBlob};
 
@@ -62,7 +62,7 @@ impl Engine {
     }
 
     async fn restore_document(&self, digest: &Digest, remote: &Remote) -> Result<()> {
-        let fetched = remote.manifest(&Target::Digest(digest.clone())).await;
+        let fetched = remote.manifest(&TagOrDigest::Digest(digest.clone())).await;
         let bytes = fetched.map_err(EngineError::Registry)?.bytes;
         let digest = digest.clone();
         self.on_disk(move |store| {
@@ -148,7 +148,7 @@ async fn documents(
 }
 
 async fn document(remote: &Remote, digest: &Digest) -> Result<(Descriptor, Bytes, Manifest)> {
-    let fetched = remote.manifest(&Target::Digest(digest.clone())).await;
+    let fetched = remote.manifest(&TagOrDigest::Digest(digest.clone())).await;
     let fetched = fetched.map_err(EngineError::Registry)?;
     let parsed = Manifest::parse(fetched.media_type.as_ref(), &fetched.bytes)
         .map_err(|source| EngineError::Manifest { reference: digest.to_string(), source })?;

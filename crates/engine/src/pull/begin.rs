@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use registry::Target;
+use registry::TagOrDigest;
 use spec::{
     ChainId, Descriptor, Digest, ImageConfig, ImageId, ImageManifest, MAX_CONFIG_SIZE, Raw,
     Reference, Tag,
@@ -34,8 +34,8 @@ impl Pull {
     /// Finds out what a reference means, and begins to fetch what it takes. Nothing is unpacked yet.
     pub(super) async fn begin(&self, reference: &Reference, progress: &Progress) -> Result<Begun> {
         let target = match (reference.digest(), reference.tag()) {
-            (Some(digest), _) => Target::Digest(digest.clone()),
-            (None, tag) => Target::Tag(tag.cloned().unwrap_or_else(Tag::latest)),
+            (Some(digest), _) => TagOrDigest::Digest(digest.clone()),
+            (None, tag) => TagOrDigest::Tag(tag.cloned().unwrap_or_else(Tag::latest)),
         };
         let resolved = self.resolve(&target, reference, progress).await?;
         let manifest = resolved.manifest.value();

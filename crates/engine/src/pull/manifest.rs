@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use registry::{Resolution, Target};
+use registry::{Resolution, TagOrDigest};
 use spec::{
     Algorithm, Descriptor, Digest, ImageManifest, Index, MAX_MANIFEST_SIZE, Manifest, MediaType,
     Platform, Raw, Reference,
@@ -53,7 +53,7 @@ impl Pull {
     /// Resolves a tag once to a digest, and follows it to the manifest of the image for the platform.
     pub(super) async fn resolve(
         &self,
-        target: &Target,
+        target: &TagOrDigest,
         reference: &Reference,
         progress: &Progress,
     ) -> Result<Resolved> {
@@ -61,8 +61,8 @@ impl Pull {
         let digest = descriptor.digest.clone();
         progress.report(ProgressEvent::Pulling {
             reference: match target {
-                Target::Tag(tag) => tag.to_string(),
-                Target::Digest(_) => resolve::by_digest(reference).to_string(),
+                TagOrDigest::Tag(tag) => tag.to_string(),
+                TagOrDigest::Digest(_) => resolve::by_digest(reference).to_string(),
             },
             repository: reference.repository().path().to_owned(),
         });
@@ -90,9 +90,13 @@ impl Pull {
     }
 
     /// Returns what the target names. A tag costs a HEAD only when what it names is here already, a digest nothing.
-    async fn root(&self, target: &Target, reference: &Reference) -> Result<(Descriptor, Bytes)> {
+    async fn root(
+        &self,
+        target: &TagOrDigest,
+        reference: &Reference,
+    ) -> Result<(Descriptor, Bytes)> {
         match target {
-            Target::Tag(_) => loop {
+            TagOrDigest::Tag(_) => loop {
                 let resolved = self.remote.resolve(target).await;
                 let Resolution { descriptor, source } =
                     resolved.map_err(|error| refused(error, reference))?;
@@ -112,7 +116,7 @@ impl Pull {
                     Err(error) => return Err(error),
                 }
             },
-            Target::Digest(digest) => {
+            TagOrDigest::Digest(digest) => {
                 let (bytes, sent_as) = match self.local_document(digest).await? {
                     Some(bytes) => (bytes, None),
                     None => self.fetch(digest, reference).await?,
@@ -136,7 +140,7 @@ impl Pull {
         digest: &Digest,
         reference: &Reference,
     ) -> Result<(Bytes, Option<MediaType>)> {
-        let fetched = self.remote.manifest(&Target::Digest(digest.clone())).await;
+        let fetched = self.remote.manifest(&TagOrDigest::Digest(digest.clone())).await;
         let fetched = fetched.map_err(|error| refused(error, reference))?;
         Ok((fetched.bytes, fetched.media_type))
     }

@@ -14,7 +14,7 @@ pub use operation::PushRequest;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
-use registry::{Access, Credentials, Target};
+use registry::{Access, Credentials, TagOrDigest};
 use spec::{Descriptor, ImageId, Reference, Repository, Tag};
 use store::{Commit, HmacKey, Image, NewImage, Source, VerifiedBlob};
 
@@ -103,7 +103,7 @@ impl Push {
         let layers = try_join_all(origin.layers.iter().map(|layer| self.layer(layer))).await?;
         let document = origin.document(&layers)?;
         self.config(&document.config, &origin.image).await?;
-        let target = Target::Tag(tag.clone());
+        let target = TagOrDigest::Tag(tag.clone());
         let digest = self
             .remote
             .put_manifest(&target, &document.media_type, document.bytes.clone())

@@ -1,6 +1,6 @@
 //! What a registry has under a name, without pulling it.
 
-use registry::{Access, Caller, Credentials, Target};
+use registry::{Access, Caller, Credentials, TagOrDigest};
 use spec::{Descriptor, MAX_CONFIG_SIZE, Manifest, MediaType, Platform, Reference, Tag};
 
 use crate::{Engine, EngineError, Result};
@@ -33,11 +33,11 @@ impl Engine {
         let digest = match (reference.digest(), reference.tag()) {
             (Some(digest), _) => digest.clone(),
             (None, tag) => {
-                let tag = Target::Tag(tag.cloned().unwrap_or_else(Tag::latest));
+                let tag = TagOrDigest::Tag(tag.cloned().unwrap_or_else(Tag::latest));
                 remote.resolve(&tag).await.map_err(EngineError::Registry)?.descriptor.digest
             }
         };
-        let fetched = remote.manifest(&Target::Digest(digest.clone())).await;
+        let fetched = remote.manifest(&TagOrDigest::Digest(digest.clone())).await;
         let fetched = fetched.map_err(EngineError::Registry)?;
         let invalid = |source| EngineError::Manifest { reference: reference.familiar(), source };
         let manifest =

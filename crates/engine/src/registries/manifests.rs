@@ -1,7 +1,7 @@
 //! `manifest inspect`: the documents that a name leads to at its registry.
 
 use bytes::Bytes;
-use registry::{Access, Caller, Credentials, Remote, Target};
+use registry::{Access, Caller, Credentials, Remote, TagOrDigest};
 use spec::{
     Descriptor, ImageManifest, MAX_CONFIG_SIZE, Manifest, MediaType, Platform, Reference, Tag,
 };
@@ -53,8 +53,8 @@ impl Engine {
         let remote = remote.await.map_err(EngineError::Registry)?;
         let question = Question { remote, reference: &reference };
         let target = match (reference.digest(), reference.tag()) {
-            (Some(digest), _) => Target::Digest(digest.clone()),
-            (None, tag) => Target::Tag(tag.cloned().unwrap_or_else(Tag::latest)),
+            (Some(digest), _) => TagOrDigest::Digest(digest.clone()),
+            (None, tag) => TagOrDigest::Tag(tag.cloned().unwrap_or_else(Tag::latest)),
         };
         let (manifest, descriptor, bytes) = question.fetch(&target).await?;
         let index = match manifest {
@@ -67,7 +67,7 @@ impl Engine {
         let mut total = 0;
         let mut images = Vec::with_capacity(index.manifests.len());
         for entry in index.manifests {
-            let fetched = question.fetch(&Target::Digest(entry.digest)).await?;
+            let fetched = question.fetch(&TagOrDigest::Digest(entry.digest)).await?;
             let (Manifest::Image(manifest), descriptor, bytes) = fetched else {
                 let message = "unsupported manifest type: an index within an index".to_owned();
                 return Err(EngineError::InvalidParameter(message));
@@ -91,7 +91,7 @@ struct Question<'a> {
 }
 
 impl Question<'_> {
-    async fn fetch(&self, target: &Target) -> Result<(Manifest, Descriptor, Bytes)> {
+    async fn fetch(&self, target: &TagOrDigest) -> Result<(Manifest, Descriptor, Bytes)> {
         let fetched = self.remote.manifest(target).await.map_err(|error| self.refused(error))?;
         let invalid =
             |source| EngineError::Manifest { reference: self.reference.familiar(), source };

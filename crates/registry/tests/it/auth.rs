@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use registry::{Credentials, Recovery, RegistryError, Target};
+use registry::{Credentials, Recovery, RegistryError, TagOrDigest};
 use spec::{Digest, Repository, Tag};
 use test_support::scripted::{Answer, Received, Scripted, challenge_basic, challenge_bearer};
 
@@ -15,8 +15,8 @@ use crate::support::{
 
 const PATH: &str = "/v2/me/app/manifests/1";
 
-fn tag() -> Target {
-    Target::Tag("1".parse::<Tag>().unwrap())
+fn tag() -> TagOrDigest {
+    TagOrDigest::Tag("1".parse::<Tag>().unwrap())
 }
 
 fn bearer(realm: &str) -> Answer {

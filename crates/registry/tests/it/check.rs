@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use registry::{Checked, Client, Credentials, RegistryCheck, RegistryConfig, Target, TlsCheck};
+use registry::{
+    Checked, Client, Credentials, RegistryCheck, RegistryConfig, TagOrDigest, TlsCheck,
+};
 use spec::{Digest, Repository, Tag};
 use test_support::scripted::{Answer, Scripted, challenge_basic, challenge_bearer};
 
@@ -12,7 +14,7 @@ const PATH: &str = "/v2/me/app/manifests/1";
 
 fn image(registry: &str) -> Checked {
     let repository = Repository::parse_familiar(&format!("{registry}/me/app")).unwrap();
-    Checked::Image(repository, Target::Tag("1".parse::<Tag>().unwrap()))
+    Checked::Image(repository, TagOrDigest::Tag("1".parse::<Tag>().unwrap()))
 }
 
 /// Sums up what the endpoints were asked and said.

@@ -1,7 +1,7 @@
 //! Who is asked: mirrors, HTTPS, HTTP, proxies; and what is said when nobody answers.
 
 use registry::{
-    Access, Client, Credentials, ProxyConfig, Recovery, RegistryConfig, RegistryError, Target,
+    Access, Client, Credentials, ProxyConfig, Recovery, RegistryConfig, RegistryError, TagOrDigest,
 };
 use spec::{Digest, Repository, Tag};
 use test_support::scripted::{Answer, Scripted, challenge_basic};
@@ -12,8 +12,8 @@ use crate::support::{
 
 const HUB_PATH: &str = "/v2/library/alpine/manifests/1";
 
-fn tag() -> Target {
-    Target::Tag("1".parse::<Tag>().unwrap())
+fn tag() -> TagOrDigest {
+    TagOrDigest::Tag("1".parse::<Tag>().unwrap())
 }
 
 fn alpine() -> Repository {
@@ -42,7 +42,6 @@ async fn a_mirror_is_asked_first_and_anonymously() {
     let client = hub_client(&hub, &[format!("{}/hub", mirror.url())]);
 
     let remote = client.remote(&alpine(), &ann(), Access::Pull).await.unwrap();
-    assert!(remote.endpoint_is_mirror());
     let fetched = remote.manifest(&tag()).await.unwrap();
     assert!(fetched.source.mirror);
     assert_eq!(fetched.source.url, format!("{}/hub/", mirror.url()));
@@ -50,7 +49,7 @@ async fn a_mirror_is_asked_first_and_anonymously() {
 
     // A mirror that asks for a password gets none; Docker Hub does.
     let fetched = remote.manifest(&tag()).await.unwrap();
-    assert!(!fetched.source.mirror && !remote.endpoint_is_mirror());
+    assert!(!fetched.source.mirror);
     assert_eq!(hub.received()[1].header("authorization"), Some(ANN));
     assert!(mirror.received().iter().all(|request| request.header("authorization").is_none()));
 }
@@ -79,7 +78,7 @@ async fn a_mirror_is_passed_over_for_any_failure() {
         let (mirrors, hub_endpoint) = (vec![mirror.url()], Some(hub.url()));
         let client = Client::new(RegistryConfig { mirrors, hub_endpoint, ..settings }).unwrap();
         let remote = client.remote(&alpine(), &Credentials::Anonymous, Access::Pull).await.unwrap();
-        let target = Target::Digest(digest.clone());
+        let target = TagOrDigest::Digest(digest.clone());
         assert_eq!(remote.manifest(&target).await.expect(name).bytes, "{}", "{name}");
         // Who answered is asked from then on.
         mirror.forget();

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue};
 use registry::{
-    Access, Caller, Client, ProxyConfig, RegistryConfig, RegistryError, Remote, Target,
+    Access, Caller, Client, ProxyConfig, RegistryConfig, RegistryError, Remote, TagOrDigest,
 };
 use spec::Descriptor;
 use test_support::scripted::{Answer, Scripted, challenge_bearer};
@@ -153,7 +153,7 @@ async fn a_registry_and_its_token_server_are_told_who_asks_and_nobody_else() {
     let client = Client::new(config()).unwrap().on_behalf_of(Caller::of_request(&headers));
     let remote = client.remote(&repository(&server), &ann(), Access::Pull).await.unwrap();
     remote.blob_bytes(&blob, 100).await.unwrap();
-    remote.resolve(&Target::Digest(blob.digest.clone())).await.unwrap_err();
+    remote.resolve(&TagOrDigest::Digest(blob.digest.clone())).await.unwrap_err();
     for (who, meta) in [(&server, Some("blue")), (&tokens, Some("blue")), (&store, None)] {
         let received = who.received();
         assert!(!received.is_empty());

@@ -10,7 +10,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use registry::{
     Access, Client, CredentialSource, Credentials, CredentialsUnavailable, FoundCredentials,
-    RegistryConfig, Target,
+    RegistryConfig, TagOrDigest,
 };
 use spec::{Digest, Repository, Tag};
 use tempfile::TempDir;
@@ -86,12 +86,12 @@ fn app(registry: &str) -> Repository {
     Repository::parse_familiar(&format!("{registry}/me/app")).unwrap()
 }
 
-fn tag() -> Target {
-    Target::Tag("1".parse::<Tag>().unwrap())
+fn tag() -> TagOrDigest {
+    TagOrDigest::Tag("1".parse::<Tag>().unwrap())
 }
 
-fn by_digest() -> Target {
-    Target::Digest(Digest::sha256(b"{}"))
+fn by_digest() -> TagOrDigest {
+    TagOrDigest::Digest(Digest::sha256(b"{}"))
 }
 
 fn paths() -> (&'static str, String) {

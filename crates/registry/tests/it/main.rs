@@ -28,7 +28,7 @@ async fn every_operation_can_be_spawned() {
     let server = test_support::scripted::Scripted::start().await.unwrap();
     let remote = support::remote(&server).await;
     let blob = support::descriptor(b"abc");
-    let target = registry::Target::Digest(blob.digest.clone());
+    let target = registry::TagOrDigest::Digest(blob.digest.clone());
     spawnable(async move {
         let client = support::client();
         client.login(&server.host(), &support::ann()).await.ok();

@@ -1,6 +1,6 @@
 //! Manifests: found, checked, bounded, tried again.
 
-use registry::{Recovery, RegistryError, Target};
+use registry::{Recovery, RegistryError, TagOrDigest};
 use spec::{Digest, MAX_MANIFEST_SIZE, MediaType, Tag};
 use test_support::scripted::{Answer, Scripted};
 
@@ -9,12 +9,12 @@ use crate::support::{MANIFEST, ann, impatient, manifest, pushing, remote, remote
 const BODY: &[u8] = br#"{"schemaVersion":2}"#;
 const PATH: &str = "/v2/me/app/manifests/1";
 
-fn tag() -> Target {
-    Target::Tag("1".parse::<Tag>().unwrap())
+fn tag() -> TagOrDigest {
+    TagOrDigest::Tag("1".parse::<Tag>().unwrap())
 }
 
-fn digest() -> Target {
-    Target::Digest(Digest::sha256(BODY))
+fn digest() -> TagOrDigest {
+    TagOrDigest::Digest(Digest::sha256(BODY))
 }
 
 #[tokio::test]
@@ -133,7 +133,8 @@ async fn sha512_is_hashed_with_sha512() {
     hasher.update(BODY);
     let digest = hasher.finish();
     server.on("GET", &format!("/v2/me/app/manifests/{digest}"), [manifest(BODY)]);
-    let fetched = remote(&server).await.manifest(&Target::Digest(digest.clone())).await.unwrap();
+    let fetched =
+        remote(&server).await.manifest(&TagOrDigest::Digest(digest.clone())).await.unwrap();
     assert_eq!(fetched.digest, digest);
 }
 
@@ -317,7 +318,7 @@ async fn a_manifest_is_stored_as_it_is() {
 
     // Under a digest that is not its own it is not even sent.
     server.forget();
-    let wrong = Target::Digest(Digest::sha256(b"x"));
+    let wrong = TagOrDigest::Digest(Digest::sha256(b"x"));
     let error =
         remote.put_manifest(&wrong, &MediaType::DockerManifest, BODY.into()).await.unwrap_err();
     assert!(matches!(error, RegistryError::DigestMismatch { .. }), "{error}");

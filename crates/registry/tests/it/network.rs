@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use registry::{
     Access, Client, Credentials, ProxyConfig, Recovery, RegistryConfig, RegistryError, Remote,
-    Target,
+    TagOrDigest,
 };
 use spec::{Digest, Repository, Tag};
 use test_support::scripted::{Answer, Identity, Scripted, challenge_bearer};
@@ -19,8 +19,8 @@ use crate::support::{
 
 const PATH: &str = "/v2/me/app/manifests/1";
 
-fn tag() -> Target {
-    Target::Tag("1".parse::<Tag>().unwrap())
+fn tag() -> TagOrDigest {
+    TagOrDigest::Tag("1".parse::<Tag>().unwrap())
 }
 
 /// Opens the repository of a stand-in for Docker Hub, which is asked by its URL's scheme alone.
@@ -179,7 +179,7 @@ async fn tls_that_ends_without_a_word_has_brought_what_proves_itself() {
     assert_eq!(error.unwrap().recovery(), Recovery::Retry { after: None });
     let error = remote.blob_bytes(&blob, 1 << 20).await.unwrap_err();
     assert!(matches!(error, RegistryError::DigestMismatch { .. }), "{error}");
-    let target = Target::Digest(Digest::sha256(b"{ }"));
+    let target = TagOrDigest::Digest(Digest::sha256(b"{ }"));
     let path = format!("/v2/me/app/manifests/{}", Digest::sha256(b"{ }"));
     server.on("GET", &path, [Answer::status(200).body("{ ").until_close()]);
     assert!(remote.manifest(&target).await.is_err());

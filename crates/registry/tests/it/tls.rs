@@ -3,7 +3,7 @@
 use std::fs;
 
 use registry::{
-    Access, Client, Credentials, ProxyConfig, Recovery, RegistryConfig, RegistryError, Target,
+    Access, Client, Credentials, ProxyConfig, Recovery, RegistryConfig, RegistryError, TagOrDigest,
 };
 use spec::{Repository, Tag};
 use test_support::scripted::{Answer, Identity, Scripted, challenge_bearer};
@@ -13,8 +13,8 @@ use crate::support::{ann, config, manifest, repository};
 
 const PATH: &str = "/v2/me/app/manifests/1";
 
-fn tag() -> Target {
-    Target::Tag("1".parse::<Tag>().unwrap())
+fn tag() -> TagOrDigest {
+    TagOrDigest::Tag("1".parse::<Tag>().unwrap())
 }
 
 /// A registry with TLS that is Docker Hub, as that is never insecure, and a client with `files` in its `certs.d`.

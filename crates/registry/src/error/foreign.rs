@@ -1,0 +1,14 @@
+//! The failures of a layer's own URLs.
+
+/// Why a layer's own URL did not help.
+#[derive(Debug)]
+pub struct ForeignFailure {
+    /// The URL and the reason.
+    pub reason: String,
+    /// Whether another try may help.
+    pub retry: bool,
+}
+
+pub(crate) fn listed(failures: &[ForeignFailure]) -> String {
+    failures.iter().map(|failure| &*failure.reason).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,483 @@
+//! What can go wrong, in Docker's words, and what is to be done then.
+
+pub(crate) mod everywhere;
+pub(crate) mod fault;
+pub(crate) mod fields;
+pub(crate) mod foreign;
+pub(crate) mod recovery;
+pub(crate) mod redact;
+pub(crate) mod refusal;
+
+use std::{io, path::PathBuf, time::Duration};
+
+use spec::{Digest, ReferenceError};
+
+use everywhere::FailedEverywhere;
+use fault::RequestFailed;
+use foreign::ForeignFailure;
+use redact::quoted;
+use refusal::Refusal;
+
+/// What this crate's operations fail with. `Display` is dockerd's sentence where it has one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// A mirror is not a URL.
+    #[error("invalid mirror: no scheme specified for {}: must use either 'https://' or 'http://'", quoted(.mirror))]
+    MirrorWithoutScheme {
+        /// The mirror as configured.
+        mirror: String,
+    },
+    /// A mirror's URL cannot be parsed.
+    #[error("invalid mirror: {} is not a valid URI: {reason}", quoted(.mirror))]
+    MirrorSyntax {
+        /// The mirror as configured.
+        mirror: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A mirror has a scheme that registries do not speak.
+    #[error("invalid mirror: unsupported scheme {} in {}: must use either 'https://' or 'http://'", quoted(.scheme), quoted(.mirror))]
+    MirrorScheme {
+        /// The scheme.
+        scheme: String,
+        /// The mirror as configured.
+        mirror: String,
+    },
+    /// A mirror has a query or a fragment.
+    #[error("invalid mirror: query or fragment at end of the URI {}", quoted(.mirror))]
+    MirrorQuery {
+        /// The mirror as configured.
+        mirror: String,
+    },
+    /// A mirror has a user name.
+    #[error("invalid mirror: username/password not allowed in URI {}", quoted(.mirror))]
+    MirrorUser {
+        /// The mirror without the password.
+        mirror: String,
+    },
+    /// An insecure registry begins or ends with a hyphen.
+    #[error("invalid index name ({name}). Cannot begin or end with a hyphen")]
+    InsecureHyphen {
+        /// The entry as configured.
+        name: String,
+    },
+    /// An insecure registry has a scheme other than HTTP's.
+    #[error("insecure registry {name} should not contain '://'")]
+    InsecureScheme {
+        /// The entry as configured.
+        name: String,
+    },
+    /// An insecure registry is neither a host nor a network.
+    #[error("insecure registry {name} is not valid: invalid host {}", quoted(.host))]
+    InsecureHost {
+        /// The entry as configured.
+        name: String,
+        /// The part that is wrong.
+        host: String,
+    },
+    /// An insecure registry has a port that does not exist.
+    #[error("insecure registry {name} is not valid: invalid port {}", quoted(.port))]
+    InsecurePort {
+        /// The entry as configured.
+        name: String,
+        /// The part that is wrong.
+        port: String,
+    },
+    /// A registry of `allow-nondistributable-artifacts` has a scheme.
+    #[error("allow-nondistributable-artifacts registry {name} should not contain '://'")]
+    ArtifactsScheme {
+        /// The entry as configured.
+        name: String,
+    },
+    /// A registry of `allow-nondistributable-artifacts` is neither a host nor a network.
+    #[error("allow-nondistributable-artifacts registry {name} is not valid: invalid {part} {}", quoted(.text))]
+    ArtifactsInvalid {
+        /// The entry as configured.
+        name: String,
+        /// What of it is wrong: its host or its port.
+        part: &'static str,
+        /// The part that is wrong.
+        text: String,
+    },
+    /// A proxy's address cannot be used.
+    #[error("invalid proxy address `{address}`: {reason}")]
+    Proxy {
+        /// The address without user name and password.
+        address: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The address given to a login is no URL.
+    #[error("unable to parse server address: `{address}`: {reason}")]
+    ServerAddress {
+        /// The address.
+        address: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// What is searched for looks like a URL.
+    #[error("invalid repository name: repository name ({term}) should not have a scheme")]
+    SearchScheme {
+        /// What was searched for.
+        term: String,
+    },
+    /// More or fewer results are asked for than there can be.
+    #[error("limit {limit} is outside the range of [1, 100]")]
+    SearchLimit {
+        /// How many were asked for.
+        limit: i64,
+    },
+    /// An index that must be secure cannot be reached so.
+    #[error(
+        "invalid registry endpoint {endpoint}: {failure}. If this private registry supports only HTTP or HTTPS with an \
+         unknown CA certificate, add `--insecure-registry {host}` to the daemon's arguments. In the case of HTTPS, if \
+         you have access to the registry's CA certificate, no need for the flag; place the CA certificate at \
+         /etc/docker/certs.d/{host}/ca.crt"
+    )]
+    SecureIndex {
+        /// The index.
+        endpoint: String,
+        /// Its host.
+        host: String,
+        /// Why.
+        failure: Box<RegistryError>,
+    },
+    /// An insecure index cannot be reached at all.
+    #[error("invalid registry endpoint {}. HTTPS attempt: {https}. HTTP attempt: {http}", quoted(.endpoint))]
+    InsecureIndex {
+        /// The index.
+        endpoint: String,
+        /// Why not by HTTPS.
+        https: Box<RegistryError>,
+        /// Why not by HTTP.
+        http: Box<RegistryError>,
+    },
+    /// An index does not want to search.
+    #[error("unexpected status code {status}")]
+    SearchStatus {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// What an index answers to a search cannot be read.
+    #[error("error decoding registry search results")]
+    SearchResults {
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A file's address is no URL.
+    #[error("parse {}: {reason}", quoted(.url))]
+    DownloadUrl {
+        /// The address, without user name and password.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file's address has a scheme that is not HTTP's.
+    #[error("Get {}: unsupported protocol scheme {}", quoted(.url), quoted(.scheme))]
+    DownloadScheme {
+        /// The scheme.
+        scheme: String,
+        /// The address, without password.
+        url: String,
+    },
+    /// A server does not give a file.
+    #[error("failed to GET {url} with status {line}: {body}")]
+    DownloadRefused {
+        /// The address, without password.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// The status in words.
+        line: String,
+        /// What the server says, cut where it is long.
+        body: String,
+    },
+    /// A certificate directory or file could not be read.
+    #[error("read `{path}`: {source}", path = path.display())]
+    ReadCertificates {
+        /// The directory or file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A client certificate without its key.
+    #[error(
+        "missing key {key} for client certificate {certificate}. CA certificates must use the extension .crt"
+    )]
+    MissingKey {
+        /// Name of the key file.
+        key: String,
+        /// Name of the certificate file.
+        certificate: String,
+    },
+    /// A client key without its certificate.
+    #[error("missing client certificate {certificate} for key {key}")]
+    MissingCertificate {
+        /// Name of the certificate file.
+        certificate: String,
+        /// Name of the key file.
+        key: String,
+    },
+    /// A file that should hold a certificate or a key does not.
+    #[error("tls: `{path}`: {reason}", path = path.display())]
+    BadCertificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A `hosts.toml` could not be read.
+    #[error("read `{path}`: {source}", path = path.display())]
+    ReadHosts {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A `hosts.toml` makes no sense. What it is has been told by line and key, never by value.
+    #[error("`{path}`:{line}: {reason}", path = path.display())]
+    HostsFile {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A `hosts.toml` leaves nobody to ask for something.
+    #[error("no host in `{path}` may {need} for registry `{registry}`: see `capabilities`", path = path.display())]
+    NoHost {
+        /// The file.
+        path: PathBuf,
+        /// `pull`, `resolve` or `push`.
+        need: String,
+        /// The registry.
+        registry: String,
+    },
+    /// The HTTP client could not be set up.
+    #[error("cannot set up the HTTP client")]
+    Client {
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// A request got no answer: no connection, no credentials to show, no end of redirects.
+    #[error(transparent)]
+    Request(Box<RequestFailed>),
+    /// The registry answered with an error.
+    #[error(transparent)]
+    Refused(Box<Refusal>),
+    /// Nobody of several could help.
+    #[error(transparent)]
+    Everywhere(Box<FailedEverywhere>),
+    /// What came for a document, a manifest or a list, is none.
+    #[error("{request}: error unmarshalling content: {reason}")]
+    Unmarshalling {
+        /// Method and URL, as in a failed request.
+        request: String,
+        /// What came instead.
+        reason: String,
+    },
+    /// Nothing arrived for the stall timeout.
+    #[error("read `{url}`: no data for {} ms", after.as_millis())]
+    Stalled {
+        /// The URL without its secrets.
+        url: String,
+        /// The stall timeout.
+        after: Duration,
+    },
+    /// An answer's body ended in the middle.
+    #[error("read `{url}`: {reason}")]
+    Interrupted {
+        /// The URL without its secrets.
+        url: String,
+        /// Go's words for it: `unexpected EOF`, `read: connection reset by peer`.
+        reason: String,
+    },
+    /// An answer ended properly, but short of what was asked for.
+    #[error("read `{url}`: received {received} bytes of {expected}")]
+    Truncated {
+        /// The URL without its secrets.
+        url: String,
+        /// Bytes received.
+        received: u64,
+        /// Bytes asked for.
+        expected: u64,
+    },
+    /// An answer is larger than what it may be.
+    #[error("{what} of `{url}` is larger than {limit} bytes")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// The URL without its secrets.
+        url: String,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// Content hashes to something else than its digest.
+    #[error("{what} verification failed for digest {expected}{}", everywhere::named(.request))]
+    DigestMismatch {
+        /// `manifest`, `config` or `blob`.
+        what: &'static str,
+        /// The digest asked for.
+        expected: Digest,
+        /// The digest of what came, or what the registry said it is.
+        actual: Digest,
+        /// The request that it is the answer to, as a failed one is named; empty where there was none.
+        request: String,
+    },
+    /// A manifest of the first schema, which hashes to something else than its digest: its signatures do not count.
+    #[error(
+        "Docker Image Format v1 and Docker Image manifest version 2, schema 1 support has been removed. Suggest the \
+         author of {name} to upgrade the image to the OCI Format or Docker Image manifest v2, schema 2. More \
+         information at https://docs.docker.com/go/deprecated-image-specs/"
+    )]
+    FirstSchema {
+        /// The image, in full.
+        name: String,
+    },
+    /// A blob has another size than its descriptor says.
+    #[error("{request}: size of {digest} is {actual} bytes, its descriptor says {expected}")]
+    SizeMismatch {
+        /// The request that it is the answer to, as a failed one is named.
+        request: String,
+        /// The blob.
+        digest: Digest,
+        /// The descriptor's size in bytes.
+        expected: u64,
+        /// The registry's size in bytes.
+        actual: u64,
+    },
+    /// A header that the protocol demands is missing or makes no sense.
+    #[error("missing or malformed `{name}` header in the answer of `{url}`")]
+    Header {
+        /// The header's name.
+        name: &'static str,
+        /// The URL without its secrets.
+        url: String,
+    },
+    /// An answer's JSON is not what it should be.
+    #[error("error parsing the answer of `{url}`: {source}")]
+    Json {
+        /// The URL without its secrets.
+        url: String,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// The list of tags is longer than any registry's.
+    #[error("list of tags `{url}` has more than {limit} {what}")]
+    TooManyTags {
+        /// The URL without its secrets.
+        url: String,
+        /// `pages` or `tags`.
+        what: &'static str,
+        /// How many are read.
+        limit: usize,
+    },
+    /// The list of tags leads in a circle or to another host.
+    #[error("refusing to follow the list of tags to `{link}`")]
+    Link {
+        /// The link without its secrets.
+        link: String,
+    },
+    /// The list of tags holds something that is no tag.
+    #[error("invalid tag {} in `{url}`: {source}", quoted(.tag))]
+    Tag {
+        /// What the registry sent.
+        tag: String,
+        /// The URL without its secrets.
+        url: String,
+        /// What is wrong.
+        source: ReferenceError,
+    },
+    /// The body of an upload could not be produced; the registry is not to blame.
+    #[error("cannot read what is to be uploaded: {source}")]
+    Source {
+        /// What the source said.
+        source: io::Error,
+    },
+    /// The registry no longer knows the upload: it has to be started again.
+    #[error("blob upload unknown{}", everywhere::named(.request))]
+    UploadUnknown {
+        /// The request that it is the answer to, as a failed one is named.
+        request: String,
+    },
+    /// The registry takes whole blobs only: the upload has to be started again, and will be one `PUT`.
+    #[error("the registry does not take blobs in parts (status {status}){}", everywhere::named(.request))]
+    PartsRefused {
+        /// What it answered.
+        status: u16,
+        /// The request that it is the answer to, as a failed one is named.
+        request: String,
+    },
+    /// The registry, or a proxy before it, takes less in one request: what is left goes in smaller parts.
+    #[error("the registry takes at most {most} bytes in a request")]
+    PartTooLarge {
+        /// What is tried next.
+        most: u64,
+    },
+    /// The registry no longer took the token; there is a new one, but the body was on its way.
+    #[error("the token for `{url}` was renewed in the middle of an upload")]
+    TokenRenewed {
+        /// The URL without its secrets.
+        url: String,
+    },
+    /// A login was answered, but not with 200.
+    #[error("login attempt to {url} failed with status: {status}")]
+    Login {
+        /// The `/v2/` URL.
+        url: String,
+        /// Code and words, `401 Unauthorized`.
+        status: String,
+    },
+    /// A layer that is not to be redistributed is neither at the registry nor at its own URLs.
+    #[error("layer {digest} is not at the registry ({registry}), nor at its own URLs: {}", foreign::listed(.failures))]
+    Foreign {
+        /// The layer's blob.
+        digest: Digest,
+        /// What the registry said.
+        registry: Box<RegistryError>,
+        /// What became of each URL.
+        failures: Vec<ForeignFailure>,
+    },
+    /// The name is one that no registry can have.
+    #[error("Get \"https:/v2/\": http: no Host in request URL")]
+    NoDomain,
+    /// There is nobody to ask.
+    #[error("no endpoint for registry `{host}`")]
+    NoEndpoint {
+        /// The registry.
+        host: String,
+    },
+}
+
+impl RegistryError {
+    /// Tells whether the registry says that repository, manifest, blob or upload does not exist.
+    pub fn is_not_found(&self) -> bool {
+        match self.decisive() {
+            Self::Refused(refusal) => refusal.is_not_found(),
+            Self::UploadUnknown { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Tells whether registry or token server did not accept who asks: code `UNAUTHORIZED`, or status 401
+    /// without a code.
+    pub fn is_unauthorized(&self) -> bool {
+        match self.decisive() {
+            Self::Refused(refusal) => refusal.is_unauthorized(),
+            Self::Request(failed) => failed.refusal().is_some_and(Self::is_unauthorized),
+            _ => false,
+        }
+    }
+
+    /// Tells whether registry or token server knows who asks and says no: code `DENIED`, or status 403
+    /// without a code.
+    pub fn is_denied(&self) -> bool {
+        match self.decisive() {
+            Self::Refused(refusal) => refusal.is_denied(),
+            Self::Request(failed) => failed.refusal().is_some_and(Self::is_denied),
+            _ => false,
+        }
+    }
+}

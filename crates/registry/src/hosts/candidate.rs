@@ -1,0 +1,42 @@
+//! A candidate: an endpoint that may be asked, and what an operation knows of it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tokio::sync::OnceCell;
+
+use crate::{auth::session::Session, hosts::access::Need, http::endpoint::Endpoint};
+
+/// An endpoint that may be asked.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) session: OnceCell<Arc<Session>>,
+    /// Whether others are asked in its place from now on.
+    pub(crate) passed_over: AtomicBool,
+    /// Whether it has been of use, which is told once.
+    pub(crate) useful: AtomicBool,
+}
+
+impl From<Arc<Endpoint>> for Candidate {
+    fn from(endpoint: Arc<Endpoint>) -> Self {
+        let (passed_over, useful) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { endpoint, session: OnceCell::new(), passed_over, useful }
+    }
+}
+
+impl Candidate {
+    pub(crate) fn is_mirror(&self) -> bool {
+        self.endpoint.host.mirror
+    }
+
+    pub(crate) fn is_passed_over(&self) -> bool {
+        self.passed_over.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn allows(&self, need: Need) -> bool {
+        self.endpoint.host.settings.capabilities.allow(need)
+    }
+}

@@ -1,0 +1,320 @@
+//! Manifests: resolving a tag, fetching, storing.
+
+pub(crate) mod tags;
+
+use bytes::Bytes;
+use http::{HeaderName, StatusCode, header};
+use reqwest::Method;
+use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, MediaType, Repository, Tag};
+
+use crate::{
+    Recovery, RegistryError, Remote,
+    auth::session::Session,
+    error::fields::no_object,
+    error::refusal::page,
+    hosts::access::Need,
+    http::endpoint::Call,
+    http::transport::{Answer, Payload},
+    remote::Source,
+};
+
+pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// Every type that can be the answer to "what is this tag"; without the newer ones old registries convert.
+const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, \
+    application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
+
+/// What to look for in a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TagOrDigest {
+    /// Whatever the registry says that the tag means.
+    Tag(Tag),
+    /// Content with this digest and no other.
+    Digest(Digest),
+}
+
+impl From<Tag> for TagOrDigest {
+    fn from(tag: Tag) -> Self {
+        Self::Tag(tag)
+    }
+}
+
+impl From<Digest> for TagOrDigest {
+    fn from(digest: Digest) -> Self {
+        Self::Digest(digest)
+    }
+}
+
+impl std::fmt::Display for TagOrDigest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tag(tag) => tag.fmt(f),
+            Self::Digest(digest) => digest.fmt(f),
+        }
+    }
+}
+
+impl TagOrDigest {
+    /// What a tag means has to be believed, a digest proves itself.
+    fn need(&self) -> Need {
+        match self {
+            Self::Tag(_) => Need::Resolve,
+            Self::Digest(_) => Need::Pull,
+        }
+    }
+
+    /// Fails if it is a digest and `actual` is another.
+    fn check(&self, actual: &Digest) -> Result<(), RegistryError> {
+        match self {
+            Self::Digest(expected) if expected != actual => Err(RegistryError::DigestMismatch {
+                what: "manifest",
+                expected: expected.clone(),
+                actual: actual.clone(),
+                request: String::new(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Hashes content with the algorithm that this target is known by.
+    fn digest(&self, bytes: &[u8]) -> Digest {
+        match self {
+            Self::Tag(_) => Digest::sha256(bytes),
+            Self::Digest(digest) => hash(digest, bytes),
+        }
+    }
+}
+
+/// Hashes content with the algorithm of `like`.
+pub(crate) fn hash(like: &Digest, bytes: &[u8]) -> Digest {
+    let mut hasher = like.hasher();
+    hasher.update(bytes);
+    hasher.finish()
+}
+
+/// A manifest as it was received.
+#[derive(Clone, Debug)]
+pub struct FetchedManifest {
+    /// The bytes, at most [`MAX_MANIFEST_SIZE`].
+    pub bytes: Bytes,
+    /// What the registry says it is; nothing if it says nothing of use.
+    pub media_type: Option<MediaType>,
+    /// The digest of the bytes.
+    pub digest: Digest,
+    /// Who sent it.
+    pub source: Source,
+}
+
+/// What a target is.
+#[derive(Clone, Debug)]
+pub struct Resolution {
+    /// The manifest or index.
+    pub descriptor: Descriptor,
+    /// Who says so.
+    pub source: Source,
+}
+
+impl Remote {
+    /// Finds out what a target is, with a `HEAD` request where the registry can.
+    ///
+    /// A tag's digest is the registry's word, good for looking things up: what is fetched by it is checked then.
+    pub async fn resolve(&self, target: &TagOrDigest) -> Result<Resolution, RegistryError> {
+        let asked = self
+            .ask(target.need(), |session| async move { self.resolve_at(&session, target).await });
+        let (descriptor, source) = asked.await?;
+        Ok(Resolution { descriptor, source })
+    }
+
+    async fn resolve_at(
+        &self,
+        session: &Session,
+        target: &TagOrDigest,
+    ) -> Result<Descriptor, RegistryError> {
+        let answer =
+            session.send(manifest_call(session, self.repository(), Method::HEAD, target)).await?;
+        let recovery = Recovery::of_status(answer.status().as_u16(), answer.retry_after());
+        if answer.status() == StatusCode::OK
+            && let Some(found) = described(&answer)
+        {
+            target.check(&found.digest)?;
+            self.refuse_first_schema(target, Some(&found.media_type), &[])?;
+            if found.size > MAX_MANIFEST_SIZE {
+                let url = answer.url;
+                return Err(RegistryError::TooLarge {
+                    what: "manifest",
+                    url,
+                    limit: MAX_MANIFEST_SIZE,
+                });
+            }
+            return Ok(found);
+        }
+        // A registry that does not do HEAD well, or an error, the words of which are in a body.
+        let mut call = manifest_call(session, self.repository(), Method::GET, target);
+        // What was to be waited for has been.
+        if matches!(recovery, Recovery::Retry { .. }) {
+            call = call.at_once();
+        }
+        let answer = session.send(call).await?;
+        let (bytes, media_type) = receive(answer).await?;
+        self.refuse_first_schema(target, media_type.as_ref(), &bytes)?;
+        let digest = target.digest(&bytes);
+        target.check(&digest)?;
+        let media_type = media_type.unwrap_or_else(|| MediaType::from(""));
+        Ok(descriptor(media_type, digest, bytes.len() as u64))
+    }
+
+    /// Fetches a manifest. Asked by digest, anything else than what it names is an error.
+    pub async fn manifest(&self, target: &TagOrDigest) -> Result<FetchedManifest, RegistryError> {
+        let asked = self.ask(target.need(), |session| async move {
+            let (bytes, media_type) = self.manifest_at(&session, target).await?;
+            let digest = target.digest(&bytes);
+            target.check(&digest)?;
+            Ok((bytes, media_type, digest))
+        });
+        let ((bytes, media_type, digest), source) = asked.await?;
+        Ok(FetchedManifest { bytes, media_type, digest, source })
+    }
+
+    async fn manifest_at(
+        &self,
+        session: &Session,
+        target: &TagOrDigest,
+    ) -> Result<(Bytes, Option<MediaType>), RegistryError> {
+        let call = manifest_call(session, self.repository(), Method::GET, target);
+        let (bytes, media_type) = receive(session.send(call).await?).await?;
+        self.refuse_first_schema(target, media_type.as_ref(), &bytes)?;
+        Ok((bytes, media_type))
+    }
+
+    /// Fails for a manifest of the first schema, by its type or by what it says of itself. The digest of one is that of
+    /// the part which is signed, so that it must not come to be compared.
+    fn refuse_first_schema(
+        &self,
+        target: &TagOrDigest,
+        media_type: Option<&MediaType>,
+        bytes: &[u8],
+    ) -> Result<(), RegistryError> {
+        let by_type = matches!(
+            media_type,
+            Some(MediaType::DockerManifestV1 | MediaType::DockerManifestV1Signed)
+        );
+        if !by_type && !is_first_schema(bytes) {
+            return Ok(());
+        }
+        let separator = if matches!(target, TagOrDigest::Tag(_)) { ':' } else { '@' };
+        let name = format!("{}{separator}{target}", self.repository());
+        Err(RegistryError::FirstSchema { name })
+    }
+
+    /// Stores a manifest under a tag or its digest, and returns its digest.
+    pub async fn put_manifest(
+        &self,
+        target: &TagOrDigest,
+        media_type: &MediaType,
+        bytes: Bytes,
+    ) -> Result<Digest, RegistryError> {
+        let digest = target.digest(&bytes);
+        target.check(&digest)?;
+        let (bytes, wanted_digest) = (&bytes, &digest);
+        let asked = self.ask(Need::Push, |session| async move {
+            let url = session.endpoint.url(&manifest_path(self.repository(), target));
+            let call = Call::new(Method::PUT, url)
+                .header(header::CONTENT_TYPE, media_type.as_str())
+                .payload(Payload::Bytes(bytes.clone()))
+                .slow();
+            let wanted =
+                [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED, StatusCode::NO_CONTENT];
+            let answer = session.send(call).await?.expect(&wanted).await?;
+            let (said, request) = (content_digest(&answer), answer.request());
+            answer.discard().await;
+            // Another algorithm says nothing about these bytes.
+            match said.filter(|said| said.algorithm() == wanted_digest.algorithm()) {
+                Some(actual) if actual != *wanted_digest => Err(RegistryError::DigestMismatch {
+                    what: "manifest",
+                    expected: wanted_digest.clone(),
+                    actual,
+                    request,
+                }),
+                _ => Ok(()),
+            }
+        });
+        asked.await?;
+        Ok(digest)
+    }
+}
+
+fn manifest_path(repository: &Repository, target: &TagOrDigest) -> String {
+    format!("{}/manifests/{target}", repository.path())
+}
+
+/// Makes a request for a manifest.
+pub(crate) fn manifest_call(
+    session: &Session,
+    repository: &Repository,
+    method: Method,
+    target: &TagOrDigest,
+) -> Call {
+    let url = session.endpoint.reading_url(&manifest_path(repository, target));
+    Call::new(method, url).header(header::ACCEPT, ACCEPT)
+}
+
+async fn receive(answer: Answer) -> Result<(Bytes, Option<MediaType>), RegistryError> {
+    let answer = answer.expect(&[StatusCode::OK]).await?;
+    let media_type = media_type(&answer);
+    Ok((document(answer, "manifest", MAX_MANIFEST_SIZE).await?, media_type))
+}
+
+/// Receives a JSON document. What can be none, such as the page of a portal, is an error in Go's words.
+pub(crate) async fn document(
+    answer: Answer,
+    what: &'static str,
+    limit: u64,
+) -> Result<Bytes, RegistryError> {
+    let request = answer.request();
+    let bytes = answer.collect(what, limit).await?;
+    let text = String::from_utf8_lossy(&bytes);
+    let Some(reason) = no_object(&text) else { return Ok(bytes) };
+    let reason = format!("{reason}{}", page(&text));
+    Err(RegistryError::Unmarshalling { request, reason })
+}
+
+/// The fields that tell a manifest of the first schema from every other document.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FirstSchema {
+    schema_version: u64,
+    #[serde(rename = "fsLayers")]
+    _layers: Vec<serde::de::IgnoredAny>,
+}
+
+fn is_first_schema(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<FirstSchema>(bytes).is_ok_and(|manifest| manifest.schema_version == 1)
+}
+
+/// Reads what `HEAD` says, if it says all.
+pub(crate) fn described(answer: &Answer) -> Option<Descriptor> {
+    Some(descriptor(media_type(answer)?, content_digest(answer)?, answer.length()?))
+}
+
+fn descriptor(media_type: MediaType, digest: Digest, size: u64) -> Descriptor {
+    Descriptor {
+        media_type,
+        digest,
+        size,
+        platform: None,
+        urls: Vec::new(),
+        annotations: std::collections::BTreeMap::new(),
+    }
+}
+
+pub(crate) fn content_digest(answer: &Answer) -> Option<Digest> {
+    answer.header(&CONTENT_DIGEST)?.trim().parse().ok()
+}
+
+/// Returns the type that an answer gives its body; not one that means "something".
+fn media_type(answer: &Answer) -> Option<MediaType> {
+    let value = answer.header(&header::CONTENT_TYPE)?;
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    Some(MediaType::from(essence.as_str())).filter(|media_type| !media_type.is_generic())
+}
