@@ -17,7 +17,9 @@ fn find() -> Target {
         api::fuzzing::TARGETS,
         archive::fuzzing::TARGETS,
         go_template::fuzzing::TARGETS,
+        registry::fuzzing::TARGETS,
         spec::fuzzing::TARGETS,
+        store::fuzzing::TARGETS,
     ];
     let wanted = std::env::var("LONGSHORE_FUZZ_TARGET").unwrap_or_default();
     let found = crates.into_iter().flatten().find(|(name, _)| *name == wanted);

@@ -46,6 +46,8 @@ mod client;
 mod config;
 mod download;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod hosts;
 mod http;
 mod manifests;

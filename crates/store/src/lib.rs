@@ -73,6 +73,8 @@ mod distribution;
 mod driver;
 mod error;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod images;
 mod ingest;
 mod layers;

@@ -40,7 +40,14 @@ const ARROWS: [(&str, &[&str]); 13] = [
     (TEST_SUPPORT, &["longshore-registry-server", "longshore-spec"]),
     (
         "longshore-fuzz",
-        &["longshore-api", "longshore-archive", "longshore-go-template", "longshore-spec"],
+        &[
+            "longshore-api",
+            "longshore-archive",
+            "longshore-go-template",
+            "longshore-registry",
+            "longshore-spec",
+            "longshore-store",
+        ],
     ),
     ("xtask", &[TEST_SUPPORT]),
 ];

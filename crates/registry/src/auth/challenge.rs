@@ -135,6 +135,27 @@ fn is_token(character: char) -> bool {
     character.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(character)
 }
 
+/// Fuzz target: challenges that were read are written as ones that read the same, and are no more than they may be.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(data: &[u8]) {
+    let read = |text: &[u8]| {
+        let mut headers = HeaderMap::new();
+        headers.insert(WWW_AUTHENTICATE, http::HeaderValue::from_bytes(text).ok()?);
+        Some(challenges(&headers))
+    };
+    let Some(found) = read(data) else { return };
+    assert!(found.len() <= MAX_CHALLENGES);
+    let mut written = Vec::new();
+    for Challenge { scheme, parameters } in &found {
+        assert!(!scheme.is_empty() && parameters.len() <= MAX_PARAMETERS);
+        let quoted = |value: &String| value.replace('\\', "\\\\").replace('"', "\\\"");
+        let parameters: Vec<String> =
+            parameters.iter().map(|(key, value)| format!("{key}=\"{}\"", quoted(value))).collect();
+        written.push(format!("{scheme} {}", parameters.join(", ")));
+    }
+    assert_eq!(read(written.join(", ").as_bytes()), Some(found), "{written:?}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -45,6 +45,21 @@ pub(crate) fn join_host_port(host: &str, port: u16) -> String {
     }
 }
 
+/// Fuzz target: a link leads to a web server, without a user, and not from TLS to plain text at the same place.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(data: &[u8]) {
+    let Ok(link) = std::str::from_utf8(data) else { return };
+    for base in ["https://r.io/v2/a/", "http://r.io:5000/v2/"] {
+        let Ok(base) = Url::parse(base) else { continue };
+        let Some(target) = resolve(&base, link) else { continue };
+        assert!(matches!(target.scheme(), "http" | "https") && target.username().is_empty());
+        assert!(target.password().is_none() && target.host().is_some());
+        let is_same = target.host() == base.host() && target.port() == base.port();
+        assert!(!is_same || base.scheme() == "http" || target.scheme() == "https", "{target}");
+        assert!(is_same_host(&target, &target));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

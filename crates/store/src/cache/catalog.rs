@@ -279,6 +279,18 @@ fn parse(bytes: &[u8]) -> Option<Document> {
     digest.matches(body).then(|| serde_json::from_slice(body).ok())?
 }
 
+/// Fuzz target: a catalog with the right digest is written as one that reads the same.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(data: &[u8]) {
+    let whole = |body: &[u8]| [format!("{}\n", Digest::sha256(body)).as_bytes(), body].concat();
+    assert!(parse(data).is_none_or(|_| data.starts_with(b"sha")));
+    let Some(document) = parse(&whole(data)) else { return };
+    let write = |document| serde_json::to_vec(document).expect("a catalog cannot be written");
+    let body = write(&document);
+    let again = parse(&whole(&body)).expect("what was written cannot be read");
+    assert_eq!(write(&again), body);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -127,6 +127,20 @@ pub(crate) fn list(store: &Store) -> Result<(Vec<String>, Vec<String>), StoreErr
     Ok((living, dead))
 }
 
+/// Fuzz target: a line that says something is written as one that says the same, and names no directory elsewhere.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(data: &[u8]) {
+    for line in String::from_utf8_lossy(data).lines() {
+        let Some(entry) = parse(line) else { continue };
+        if let Entry::PendingLayer(_, cache_id) = &entry {
+            assert!(!cache_id.is_empty() && !cache_id.contains(['/', '.', '\0']), "{cache_id:?}");
+        }
+        let written = print(&entry);
+        let read = written.strip_suffix('\n').and_then(parse);
+        assert_eq!(read.as_ref(), Some(&entry), "{written:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -254,6 +254,28 @@ fn parse((reference, id): (&String, &String)) -> Option<(Reference, ImageId)> {
     Some((Reference::parse_familiar(reference).ok()?, id.parse().ok()?))
 }
 
+/// Fuzz target: each reference that is found by a repository's or an image's name means that image, and changes are seen.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(data: &[u8]) {
+    let Ok(document) = spec::from_go_json::<Document>(data) else { return };
+    let references = References::new(document);
+    let bytes = serde_json::to_vec(&references.document).expect("references cannot be written");
+    let again = spec::from_go_json(&bytes).map(References::new);
+    assert_eq!(again.expect("what was written cannot be read"), references);
+    let all: Vec<_> = references.iter().collect();
+    for (reference, id) in &all {
+        assert!(references.of_image(id).contains(reference));
+    }
+    let mut changing = ReferencesMut { references, targets: BTreeSet::new() };
+    for (reference, id) in all {
+        if changing.set(&reference, &id).is_ok() {
+            assert_eq!(changing.get(&reference).as_ref(), Some(&id), "{reference}");
+            assert!(changing.remove(&reference).is_some(), "{reference}");
+            assert_eq!(changing.get(&reference), None, "{reference}");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use spec::Digest;

@@ -19,6 +19,8 @@ mod claim;
 pub(crate) mod leftover;
 mod progress;
 mod reader;
+#[cfg(any(test, fuzzing))]
+pub(crate) use progress::fuzz;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::ops::Range;

@@ -196,6 +196,33 @@ pub(super) fn split(ranges: &[Range<u64>], count: usize) -> Vec<Range<u64>> {
     parts
 }
 
+/// Fuzz target: no counter promises more than its segment holds, and the parts of what is missing are all of it.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(data: &[u8]) {
+    let stored = data.get(8..16).and_then(|bytes| bytes.try_into().ok());
+    let size = u64::from_le_bytes(stored.unwrap_or_default());
+    if size > super::MAX_BLOB_SIZE {
+        return;
+    }
+    let Some(counters) = parse(data, size) else { return };
+    assert!(counters.iter().sum::<u64>() <= size);
+    let missing: Vec<Range<u64>> = counters
+        .iter()
+        .enumerate()
+        .map(|(segment, counter)| {
+            start(segment) + counter..(start(segment) + SEGMENT_SIZE).min(size)
+        })
+        .filter(|range| !range.is_empty())
+        .collect();
+    for count in 0..5 {
+        let parts = split(&missing, count);
+        assert!(parts.iter().all(|part| !part.is_empty()));
+        let length = |ranges: &[Range<u64>]| ranges.iter().map(|r| r.end - r.start).sum::<u64>();
+        assert_eq!(length(&parts), length(&missing));
+        assert!(parts.is_sorted_by(|one, next| one.end <= next.start));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -190,3 +190,29 @@ fn read(path: &Path) -> Result<Option<HostsFile>, RegistryError> {
 
 #[cfg(test)]
 mod tests;
+
+/// Fuzz target: hosts can be asked, are no more than they may be, and what is wrong is told without a secret of the file.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(data: &[u8]) {
+    const SECRET: &str = "s3cret";
+    let found = match parse::parse(Path::new("hosts.toml"), data) {
+        Ok(found) => found,
+        Err(error) => {
+            let text = String::from_utf8_lossy(data);
+            let is_value = text.contains(&format!("= \"{SECRET}\""));
+            let told = error.to_string();
+            assert!(!is_value || !told.contains(SECRET), "{told}");
+            return;
+        }
+    };
+    let named = match &found.server {
+        Server::Named(server) => Some(server),
+        Server::Itself(_) => None,
+    };
+    assert!(found.hosts.len() <= 32 && found.warnings.len() <= 64);
+    for host in found.hosts.iter().chain(named) {
+        assert!(matches!(host.url.scheme(), "http" | "https") && host.url.host().is_some());
+        assert!(host.root.starts_with('/') && host.root.ends_with('/'), "{}", host.root);
+        assert!(!format!("{:?}", host.settings).contains(SECRET));
+    }
+}
