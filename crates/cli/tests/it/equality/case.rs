@@ -33,13 +33,26 @@ pub(super) enum Rule {
     Configured,
     /// With a `config.json` that cannot be read.
     Broken,
+    /// The answer is about this machine: it cannot be recorded, and only a docker that is here can be compared with.
+    Machine,
+}
+
+/// A line's place in the tables.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    /// The table's name.
+    pub(super) table: &'static str,
+    /// The line.
+    pub(super) text: String,
+    /// How many such lines stand before it in the table.
+    pub(super) nth: usize,
 }
 
 /// A line of the table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Case {
     /// The line.
-    pub(super) text: String,
+    pub(super) key: Key,
     /// What to do before.
     pub(super) before: Vec<Vec<String>>,
     /// The arguments.
@@ -51,17 +64,25 @@ pub(super) struct Case {
 
 impl Case {
     /// Reads a table; `fill` puts facts into a word.
-    pub(super) fn read(table: &str, fill: &dyn Fn(&str) -> String) -> Vec<Case> {
-        let lines = table.lines().map(str::trim);
-        lines
-            .filter(|line| !line.is_empty() && !line.starts_with('#'))
-            .map(|line| Case::parse(line, fill))
-            .collect()
+    pub(super) fn read(
+        table: &'static str,
+        text: &str,
+        fill: impl Fn(&str) -> String,
+    ) -> Vec<Case> {
+        let lines = text.lines().map(str::trim);
+        let mut cases: Vec<Case> = Vec::new();
+        for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let nth = cases.iter().filter(|case| case.key.text == line).count();
+            let key = Key { table, text: line.to_owned(), nth };
+            cases.push(Case::parse(key, &fill));
+        }
+        cases
     }
 
-    fn parse(line: &str, fill: &dyn Fn(&str) -> String) -> Case {
+    fn parse(key: Key, fill: &dyn Fn(&str) -> String) -> Case {
+        let line = key.text.clone();
         let mut case = Case {
-            text: line.to_owned(),
+            key,
             before: Vec::new(),
             arguments: Vec::new(),
             input: String::new(),
@@ -69,7 +90,7 @@ impl Case {
         };
         let mut words = Vec::new();
         let mut is_input = false;
-        for (word, is_quoted) in split(line) {
+        for (word, is_quoted) in split(&line) {
             match word.as_str() {
                 ";" | "=>" if !is_quoted => case.before.push(std::mem::take(&mut words)),
                 "<" if !is_quoted => is_input = true,
@@ -91,6 +112,11 @@ impl Case {
             && !self.has(Rule::InOrder)
     }
 
+    /// Says whether the answer is about this machine.
+    pub(super) fn is_of_the_machine(&self) -> bool {
+        self.has(Rule::Machine) || self.has(Rule::Server)
+    }
+
     /// Says whether a rule holds.
     pub(super) fn has(&self, rule: Rule) -> bool {
         self.rules.contains(&rule)
@@ -108,6 +134,7 @@ impl Rule {
             "[server]" => Rule::Server,
             "[configured]" => Rule::Configured,
             "[broken]" => Rule::Broken,
+            "[machine]" => Rule::Machine,
             _ => panic!("no such rule: {name}"),
         }
     }
@@ -138,8 +165,9 @@ fn split(line: &str) -> Vec<(String, bool)> {
 fn lines_are_read() {
     let fill = |word: &str| word.replace("$R", "r.example");
     let case = &Case::read(
+        "table",
         "# none\n\n[sorted] rmi a ; tag 'b c' d => pull \"$R/x y\" '' '<' < 'one\\ntwo'",
-        &fill,
+        fill,
     )[0];
     assert_eq!(case.before, [vec!["rmi", "a"], vec!["tag", "b c", "d"]]);
     assert_eq!(case.arguments, ["pull", "r.example/x y", "", "<"]);

@@ -3,36 +3,14 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-/// Every command that docker has, too, and the flags of it that are not there.
-const COMMANDS: &[(&str, &[&str])] = &[
-    ("events", &[]),
-    ("history", &[]),
-    ("images", &[]),
-    ("image history", &[]),
-    ("image load", &[]),
-    ("image save", &[]),
-    ("image ls", &[]),
-    ("image inspect", &[]),
-    ("image pull", &[]),
-    ("image prune", &[]),
-    ("image push", &[]),
-    ("image rm", &[]),
-    ("image tag", &[]),
-    ("info", &[]),
-    ("inspect", &[]),
-    ("load", &[]),
-    ("login", &[]),
-    ("logout", &[]),
-    ("pull", &[]),
-    ("push", &[]),
-    ("rmi", &[]),
-    ("save", &[]),
-    ("system events", &[]),
-    ("system info", &[]),
-    ("system df", &[]),
-    ("tag", &[]),
-    ("version", &[]),
-];
+use super::case::Case;
+use super::recorded::{HOW, Means, Record};
+use super::stage::Said;
+
+/// The command lines.
+const TABLE: &str = "help";
+/// Who is asked, in the record: a help text needs no daemon.
+const NOBODY: &str = "alone";
 
 /// A flag as a help text has it: `-f, --filter filter`.
 fn flags(help: &str) -> BTreeSet<String> {
@@ -44,26 +22,38 @@ fn flags(help: &str) -> BTreeSet<String> {
     names.map(|name| name.trim().replace("[=bool]", "")).collect()
 }
 
-fn help(program: &str, command: &str) -> String {
-    let output = Command::new(program).args(command.split(' ')).arg("--help").output().unwrap();
-    assert!(output.status.success(), "{program} {command}");
+fn help(program: &str, case: &Case) -> String {
+    let output = Command::new(program).args(&case.arguments).output().unwrap();
+    assert!(output.status.success(), "{program} {}", case.key.text);
     String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]
 fn help_names_every_flag_of_docker() {
-    if !test_support::servers::installed(&["docker"]) {
-        println!("skipped: needs docker");
-        return;
-    }
-    let mut missing = Vec::new();
-    for (command, absent) in COMMANDS {
-        let ours = flags(&help(env!("CARGO_BIN_EXE_longshore"), command));
-        for flag in flags(&help("docker", command)) {
-            if !ours.contains(&flag) && !absent.contains(&flag.as_str()) {
-                missing.push(format!("{command}: {flag}"));
+    let cases = Case::read(TABLE, include_str!("help.txt"), str::to_owned);
+    let means = Means::here();
+    let mut record = Record::read(&[TABLE]);
+    if means.asks_docker() {
+        for case in &cases {
+            let said = Said { stdout: help("docker", case), ..Said::default() };
+            if means.records() {
+                record.add(case, NOBODY, said);
+            } else {
+                assert_eq!(record.answer(case, NOBODY), Some(&said), "not as recorded; {HOW}");
             }
         }
+        if means.records() {
+            record.write(&[TABLE], &cases);
+        }
+    }
+    let mut missing = Vec::new();
+    for case in &cases {
+        let ours = flags(&help(env!("CARGO_BIN_EXE_longshore"), case));
+        let theirs = record.answer(case, NOBODY).unwrap_or_else(|| panic!("not recorded; {HOW}"));
+        assert!(theirs.is_success(), "{}: {theirs}", case.key.text);
+        let theirs = flags(&theirs.stdout);
+        let absent = theirs.difference(&ours);
+        missing.extend(absent.map(|flag| format!("{}: {flag}", case.key.text)));
     }
     assert!(missing.is_empty(), "missing:\n{}", missing.join("\n"));
 }

@@ -39,6 +39,12 @@ pub(super) fn text(program: Program, case: &Case, output: &str) -> String {
             lines.remove(head);
         }
     }
+    sorted(case, &lines.concat())
+}
+
+/// Returns the lines in an order that is the same at each run.
+pub(super) fn sorted(case: &Case, output: &str) -> String {
+    let mut lines: Vec<&str> = output.split_inclusive('\n').collect();
     // docker goes through the repositories of an image in the order of a Go map, which is chance.
     if case.has(Rule::Sorted) || case.has(Rule::Fresh) || case.lists_images() {
         lines.sort_unstable();

@@ -13,6 +13,7 @@ use test_support::tar::Entry;
 use tokio::runtime::Runtime;
 
 use super::case::{Case, Rule};
+use super::constant::{self, Start};
 use super::normal;
 use crate::support::{Home, noise};
 
@@ -36,6 +37,7 @@ pub(super) enum Program {
 pub(super) struct Daemon {
     pub(super) name: &'static str,
     host: String,
+    data_root: String,
 }
 
 /// All that the table needs.
@@ -51,6 +53,7 @@ pub(super) struct Stage {
     /// Longshore's and the real one.
     pub(super) daemons: [Daemon; 2],
     rich: Image,
+    start: Start,
 }
 
 /// Where a program finds its configuration; both find it at the same path.
@@ -84,17 +87,18 @@ impl Folder {
 }
 
 /// What a program said and how it ended, as it is compared.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Said {
-    status: Option<i32>,
-    stdout: String,
-    stderr: String,
+    /// The exit status; -1 of a program that a signal ended.
+    pub(super) status: i32,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
 }
 
 impl Said {
     /// Says whether the program succeeded.
     pub(super) fn is_success(&self) -> bool {
-        self.status == Some(0)
+        self.status == 0
     }
 
     /// Returns the lines of the standard output.
@@ -106,12 +110,13 @@ impl Said {
 impl fmt::Display for Said {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Said { status, stdout, stderr } = self;
-        write!(formatter, "status {status:?}\nstdout: {stdout:?}\nstderr: {stderr:?}")
+        write!(formatter, "status {status}\nstdout: {stdout:?}\nstderr: {stderr:?}")
     }
 }
 
 impl Stage {
     pub(super) fn new() -> Stage {
+        let start = Start::now();
         let registry = DockerRegistry::builder().start().unwrap();
         let private = DockerRegistry::builder().password(USER.0, USER.1).start().unwrap();
         let runtime = Runtime::new().unwrap();
@@ -128,8 +133,16 @@ impl Stage {
         let longshore = Process::start(command, &home.path().join("log"), ready).unwrap();
         let dockerd = Dockerd::builder().start().unwrap();
         let daemons = [
-            Daemon { name: "longshore", host: format!("unix://{}", socket.display()) },
-            Daemon { name: "dockerd", host: dockerd.host() },
+            Daemon {
+                name: "longshore",
+                host: format!("unix://{}", socket.display()),
+                data_root: home.data_root().display().to_string(),
+            },
+            Daemon {
+                name: "dockerd",
+                host: dockerd.host(),
+                data_root: dockerd.data_root().display().to_string(),
+            },
         ];
         let stage = Stage {
             _longshore: longshore,
@@ -141,6 +154,7 @@ impl Stage {
             _home: home,
             daemons,
             rich,
+            start,
         };
         stage.prepare();
         stage
@@ -150,15 +164,15 @@ impl Stage {
     fn prepare(&self) {
         let folder = Folder::new();
         for daemon in &self.daemons {
-            for case in self.cases(&[include_str!("stage.txt")]) {
+            for case in self.cases(&[("stage", include_str!("stage.txt"))]) {
                 let said = Stage::run(daemon, &folder, Program::Docker, &case);
-                assert!(said.is_success(), "{}: {said}", case.text);
+                assert!(said.is_success(), "{}: {said}", case.key.text);
             }
         }
     }
 
     /// Reads tables with the facts of this stage in them.
-    pub(super) fn cases(&self, tables: &[&str]) -> Vec<Case> {
+    pub(super) fn cases(&self, tables: &[(&'static str, &str)]) -> Vec<Case> {
         let id = self.rich.id().to_string();
         let facts = [
             ("$R", self.registry.address().to_owned()),
@@ -172,7 +186,34 @@ impl Stage {
         let fill = |word: &str| {
             facts.iter().fold(word.to_owned(), |word, (name, fact)| word.replace(name, fact))
         };
-        tables.iter().flat_map(|table| Case::read(table, &fill)).collect()
+        tables.iter().flat_map(|(table, text)| Case::read(table, text, fill)).collect()
+    }
+
+    /// Returns what was said with names for what is another at each run.
+    pub(super) fn constant(
+        &self,
+        said: &Said,
+        daemon: &Daemon,
+        folder: &Folder,
+        case: &Case,
+    ) -> Said {
+        let index = self.index.host();
+        let socket = daemon.host.trim_start_matches("unix://");
+        let home = folder.path().display().to_string();
+        let names = [
+            (self.registry.address(), "$R"),
+            (self.private.address(), "$P"),
+            (index.as_str(), "$INDEX"),
+            (socket, "$SOCKET"),
+            (daemon.data_root.as_str(), "$ROOT"),
+            (home.as_str(), "$HOME"),
+        ];
+        let text = |text: &str| {
+            let text = constant::text(text, &names, &self.start);
+            // Sorted anew: a name is sorted elsewhere than what it stands for.
+            normal::sorted(case, &text)
+        };
+        Said { status: said.status, stdout: text(&said.stdout), stderr: text(&said.stderr) }
     }
 
     /// Does what stands before the line, then runs it.
@@ -193,7 +234,7 @@ impl Stage {
         let output = child.wait_with_output().unwrap();
         let text = |bytes: &[u8]| normal::text(program, case, &String::from_utf8_lossy(bytes));
         Said {
-            status: output.status.code(),
+            status: output.status.code().unwrap_or(-1),
             stdout: text(&output.stdout),
             stderr: text(&output.stderr),
         }
