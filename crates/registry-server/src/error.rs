@@ -1,4 +1,4 @@
-//! What can go wrong: [`ServerError`] for the operator, [`Failure`] for a client.
+//! Errors: [`ServerError`] for the operator, [`Failure`] for a client.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,13 +23,13 @@ pub enum ServerError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Fault of the file.
         reason: &'static str,
     },
     /// The file system refused.
     #[error("cannot {action} `{}`", path.display())]
     Io {
-        /// What was attempted, as a verb.
+        /// Action that failed, as a verb.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// What a download's `Range` header asks for.
+/// The part of a blob that a download's `Range` header asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
     /// Everything: no range, several, or one that means nothing (RFC 9110, 14.2: ignored).

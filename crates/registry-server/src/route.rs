@@ -8,7 +8,7 @@ use crate::name::RepositoryName;
 use crate::query::decode;
 use crate::storage::{Reference, UploadId};
 
-/// What a request is about.
+/// The subject of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     Base,

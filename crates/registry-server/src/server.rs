@@ -33,7 +33,7 @@ const MAX_LARGE: usize = 512;
 const LARGE_PIECE: usize = 512 << 10;
 const SMALL_PIECE: usize = 16 << 10;
 
-/// What documents that are being received may take of the memory, in KiB.
+/// Memory for documents that are being received, in KiB.
 const MAX_DOCUMENTS: usize = 256 << 10;
 
 /// Connections at once; more wait in the kernel's queue. One without a request holds some
@@ -44,22 +44,22 @@ const MAX_CONNECTIONS: usize = 16_384;
 /// makes room for another.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How long a shutdown waits for the requests in progress.
+/// The time that a shutdown gives the requests in progress.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Where the registry is and how it keeps its files.
+/// Address and files of a registry.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
     /// The folder; created if it is not there.
     pub root: PathBuf,
-    /// When a file counts as written.
+    /// The moment from which a file counts as written.
     pub durability: Durability,
-    /// How long a body may send nothing before its client is taken for gone.
+    /// The longest silence of a body before its client is taken for gone.
     pub stall: Duration,
-    /// How many requests may move large pieces at once.
+    /// Number of requests that may move large pieces at once.
     pub large: usize,
-    /// What documents that are being received may take of the memory, in KiB.
+    /// Memory for documents that are being received, in KiB.
     pub documents: usize,
 }
 
@@ -128,8 +128,8 @@ impl RegistryServer {
     /// Serves every connection of `listener` until `shutdown` resolves; then takes no more, lets
     /// the requests in progress end, for ten seconds at most, and returns.
     ///
-    /// Where this future is dropped, all connections are cut at once. Nothing is lost by that:
-    /// uploads can be resumed.
+    /// Dropping it before its end cuts all connections at once. Nothing is lost by that: uploads can
+    /// be resumed.
     pub async fn serve(
         self: Arc<Self>,
         listener: TcpListener,

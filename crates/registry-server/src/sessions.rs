@@ -12,7 +12,7 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use crate::name::RepositoryName;
 use crate::storage::{Upload, UploadId};
 
-/// How long a request waits for the one that writes the same upload. A client that lost its
+/// The longest wait for another request that writes the same upload. A client that lost its
 /// connection asks again at once, often before this side has noticed the loss.
 const PATIENCE: Duration = Duration::from_secs(5);
 

@@ -42,7 +42,7 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// Why a text is no digest. The sentences are those of Docker's go-digest.
+/// A fault of a text that is no digest. The sentences are those of Docker's go-digest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DigestError {
     /// Not `algorithm:hex` at all, or hex in upper case or with a foreign character.

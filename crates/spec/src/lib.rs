@@ -2,7 +2,7 @@
 //!
 //! Every type here is checked when it is built and cannot be wrong afterwards: a [`Digest`] is a known algorithm with
 //! the right number of bytes, a [`Reference`] follows Docker's grammar, a [`Raw`] holds bytes that hash to its digest.
-//! What arrives as text from a registry, an archive or a user becomes one of these types first, or an error; nothing
+//! Text from a registry, an archive or a user becomes one of these types first, or an error; nothing
 //! else may reach a path or a URL. No I/O and no async happens here.
 
 mod config;

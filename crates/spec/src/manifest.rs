@@ -21,17 +21,17 @@ pub const MAX_INDEX_ENTRIES: usize = 1000;
 /// The largest blob that is believed, in bytes. No layer is this large, and sums of sizes cannot overflow.
 const MAX_BLOB_SIZE: u64 = 1 << 50;
 
-/// What is said of a blob or manifest by whoever refers to it.
+/// A reference to a blob or manifest, by its digest, size and type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// What the bytes are.
+    /// Media type of the bytes.
     pub media_type: MediaType,
-    /// What the bytes hash to.
+    /// Hash of the bytes.
     pub digest: Digest,
-    /// How many bytes there are.
+    /// Number of bytes.
     pub size: u64,
-    /// Where else the bytes can be had.
+    /// Other places to get the bytes from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
     /// Notes.
@@ -56,7 +56,7 @@ impl Descriptor {
     }
 }
 
-/// Why some bytes are no manifest.
+/// A fault of bytes that are no manifest.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManifestError {
@@ -81,9 +81,9 @@ pub enum ManifestError {
     /// The document says another media type than its sender.
     #[error("manifest says media type \"{inner}\", but was sent as \"{outer}\"")]
     Contradiction {
-        /// What the sender said.
+        /// Media type by the sender.
         outer: MediaType,
-        /// What the document says.
+        /// Media type by the document.
         inner: MediaType,
     },
     /// The document can be read in two ways.
@@ -94,9 +94,9 @@ pub enum ManifestError {
     TooMany {
         /// Layers or entries.
         what: &'static str,
-        /// How many there are.
+        /// Number of entries.
         count: usize,
-        /// How many there may be.
+        /// Largest number of entries.
         limit: usize,
     },
     /// A size that no blob has.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// How a layer blob is compressed, as far as its media type tells.
+/// The compression of a layer blob, as far as its media type tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LayerCompression {
     /// A plain tar.
@@ -17,14 +17,14 @@ pub enum LayerCompression {
     Zstd,
 }
 
-/// How the types begin that name parts of images.
+/// First words of the types of an image's parts.
 const LAYER_FAMILIES: [&str; 2] = ["application/vnd.docker.", "application/vnd.oci.image."];
 /// The types that say nothing of an image; dockerd 20.10 takes them for layers.
 const SILENT_TYPES: [&str; 3] = ["", "application/octet-stream", "application/json"];
 
 macro_rules! media_types {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// What some bytes are, by their registered name.
+        /// A kind of document or blob, by its registered name.
         ///
         /// A name that is not known is kept, so that an error can show it and a manifest can carry it on.
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(MediaType::from("text/plain"), MediaType::Other("text/plain".to_owned()));
     }
 
-    /// What a dockerd 20.10 pulls, but for what is encrypted.
+    /// The types that a dockerd 20.10 pulls, but for encrypted ones.
     #[test]
     fn types_that_may_stand_for_layers_are_dockerds() {
         for (text, expected) in [

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What an image runs on.
+/// Operating system and processor that an image runs on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Platform {
     /// CPU architecture in Go's words: `amd64`, `arm64`, `arm`, `386` …
@@ -24,7 +24,7 @@ pub struct Platform {
     pub variant: Option<String>,
 }
 
-/// Why a text is no platform, in containerd's words.
+/// A fault of a text that is no platform, in containerd's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlatformError {
     /// A word between the slashes has a foreign character, or is empty.
@@ -34,7 +34,7 @@ pub enum PlatformError {
     Component {
         /// The word.
         component: String,
-        /// What the user typed.
+        /// Text that the user typed.
         input: String,
         /// The pattern that the word does not match.
         pattern: &'static str,
@@ -46,7 +46,7 @@ pub enum PlatformError {
     Os {
         /// The word.
         component: String,
-        /// What the user typed.
+        /// Text that the user typed.
         input: String,
     },
     /// A single word that names neither an operating system nor an architecture.
@@ -60,7 +60,7 @@ pub enum PlatformError {
     TooMany(String),
 }
 
-/// What the first word matches, as Go quotes it.
+/// Pattern that the first word must match, as Go quotes it.
 const OS_PATTERN: &str = r"^([A-Za-z0-9_-]+)(?:\\(([A-Za-z0-9_.-]*)((?:\\+[A-Za-z0-9_.-]+)*)\\))?$";
 const PATTERN: &str = "^[A-Za-z0-9_-]+$";
 

@@ -11,7 +11,7 @@
 //! tag        = [A-Za-z0-9_] [A-Za-z0-9_.-]{0,127}
 //! ```
 //!
-//! What stands before the first `/` is a domain when it is `localhost`, holds a `.` or a `:`, or an upper-case letter. Where it is no
+//! The text before the first `/` is a domain when it is `localhost`, holds a `.` or a `:`, or an upper-case letter. Where it is no
 //! well-formed one, but could be a component of a path (`under_score.com/app`), all is the path of a repository without a domain, as
 //! in Docker: such names can be given to images, and lead to no registry.
 
@@ -27,7 +27,7 @@ const OFFICIAL_PREFIX: &str = "library/";
 const MAX_PATH: usize = 255;
 const MAX_TAG: usize = 128;
 
-/// Why a text is no reference, in Docker's words.
+/// A fault of a text that is no reference, in Docker's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
     /// The grammar does not allow it.
@@ -36,7 +36,7 @@ pub enum ReferenceError {
     /// The path holds an upper-case letter.
     #[error("invalid reference format: repository name ({0}) must be lowercase")]
     UpperCase(String),
-    /// What was meant to be a domain is none, and holds an upper-case letter.
+    /// A text meant as a domain is none, and holds an upper-case letter.
     #[error("repository name must be lowercase")]
     UpperCaseName,
     /// The path is longer than 255 characters.
@@ -48,12 +48,12 @@ pub enum ReferenceError {
     /// The tag is not well-formed.
     #[error("invalid tag format")]
     Tag,
-    /// What follows the `@` is no digest.
+    /// The text behind the `@` is no digest.
     #[error(transparent)]
     Digest(#[from] DigestError),
 }
 
-/// Where images of one name live: a registry's domain and a path in it.
+/// A place of images of one name: a registry's domain and a path in it.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Repository {
     domain: String,

@@ -11,14 +11,14 @@ use tempfile::TempDir;
 
 use crate::servers::{find_program, installed};
 
-/// How large the disk is, and what its file may take: the rest of it are holes until they are written to.
+/// Size of the disk, and the most that its file may take: the rest of it are holes until they are written to.
 const SIZE: u64 = 24 << 20;
-/// What [`FORMAT`] keeps for itself: 64 blocks of inodes, and before them what describes the one group of blocks. It is no hole, so
+/// Room that [`FORMAT`] keeps for itself: 64 blocks of inodes, and before them what describes the one group of blocks. It is no hole, so
 /// what fails is the content of files.
 const METADATA: usize = 72 * 4096;
 const FORMAT: [&str; 7] = ["-q", "-O", "^has_journal,^resize_inode", "-b", "4096", "-N", "1024"];
 
-/// How often unmounting is tried.
+/// Number of attempts to unmount.
 const ATTEMPTS: usize = 100;
 
 /// A mounted ext4 whose writes can be made to fail, as those of a broken disk do: after they were taken into memory.

@@ -18,17 +18,17 @@ pub use layer::{Compression, Layer, LayerWriter};
 /// A piece of an image: a layer, a config or a manifest.
 #[derive(Clone, Debug)]
 pub struct Blob {
-    /// What it is.
+    /// Media type of the bytes.
     pub media_type: MediaType,
     /// The digest of its bytes.
     pub digest: Digest,
-    /// How many bytes it has.
+    /// Number of bytes.
     pub size: u64,
-    /// Where they are.
+    /// Place of the bytes.
     pub source: Source,
 }
 
-/// Where the bytes of a blob are.
+/// The place of a blob's bytes.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// In memory.
@@ -75,7 +75,7 @@ impl Blob {
     }
 }
 
-/// Whose media types an image has.
+/// The family of an image's media types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Format {
     /// Docker schema 2.

@@ -1,4 +1,4 @@
-//! What the tests of several crates share. For development only.
+//! Support for the tests of several crates. For development only.
 
 pub mod base64;
 pub mod disk;

@@ -52,7 +52,7 @@ fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-/// How often a server is started anew whose port was taken.
+/// Number of starts of a server whose port is taken.
 const ATTEMPTS: usize = 5;
 
 fn retry<T>(mut start: impl FnMut() -> io::Result<T>) -> io::Result<T> {

@@ -13,7 +13,7 @@ use sparse::{push_sparse, sparse_map};
 
 const BLOCK: usize = 512;
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A regular file.

@@ -15,7 +15,7 @@ use crate::name::RepositoryName;
 use super::blob::exists;
 use super::{Storage, found};
 
-/// How a request names a manifest.
+/// The name of a manifest in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reference {
     Tag(Tag),
@@ -87,7 +87,7 @@ struct Referrer {
     annotations: Option<BTreeMap<String, String>>,
 }
 
-/// What a pushed manifest needs and the repository has not, or has in another size.
+/// Content that a pushed manifest needs and the repository has not, or has in another size.
 #[derive(Debug, Default)]
 pub(crate) struct Lacking {
     pub(crate) unknown: Vec<Digest>,

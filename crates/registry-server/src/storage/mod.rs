@@ -21,13 +21,13 @@ use crate::name::RepositoryName;
 pub(crate) use manifest::{About, Lacking, Reference, StoredManifest, digest_of};
 pub(crate) use upload::{Finished, Upload, UploadId};
 
-/// When a file counts as written.
+/// The moment from which a file counts as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Durability {
-    /// When it is on the disk: what was acknowledged survives a loss of power.
+    /// On the disk: what was acknowledged survives a loss of power.
     #[default]
     Synced,
-    /// When the kernel has it: what was acknowledged survives the death of the server. For tests.
+    /// With the kernel: what was acknowledged survives the death of the server. For tests.
     Cached,
 }
 

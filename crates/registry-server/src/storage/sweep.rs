@@ -1,4 +1,4 @@
-//! What a start removes: files that were being written, abandoned uploads, content without owner.
+//! Leftovers that a start removes: files that were being written, abandoned uploads, content without owner.
 
 use std::collections::HashSet;
 use std::fs;

@@ -52,7 +52,7 @@ pub(crate) struct Upload {
     size: u64,
 }
 
-/// How an upload ended.
+/// The end of an upload.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Finished {
     /// The repository has the blob.
@@ -62,7 +62,7 @@ pub(crate) enum Finished {
 }
 
 impl Upload {
-    /// How many bytes have been received.
+    /// Number of bytes received.
     pub(crate) fn size(&self) -> u64 {
         self.size
     }

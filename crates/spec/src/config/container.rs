@@ -38,7 +38,7 @@ struct ContainerConfig {
     working_dir: Option<String>,
 }
 
-/// How it is found out whether a container is well.
+/// The test of a container's health.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Healthcheck {
@@ -50,7 +50,7 @@ struct Healthcheck {
     timeout: Option<i64>,
 }
 
-/// What a member of a set has: an object without fields.
+/// The value of a member of a set: an object without fields.
 #[derive(Deserialize, Serialize)]
 struct Empty {}
 

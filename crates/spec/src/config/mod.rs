@@ -32,19 +32,19 @@ pub struct ImageConfig {
     /// Features that the operating system must have.
     #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty")]
     pub os_features: Vec<String>,
-    /// When the image was made, RFC 3339.
+    /// Time of creation, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
-    /// Who made it.
+    /// Name and address of the maker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
-    /// What the maker said; written by `docker commit` and `import`.
+    /// Message of the maker; written by `docker commit` and `import`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     /// Version of the Docker that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docker_version: Option<String>,
-    /// How a container of it runs (`Cmd`, `Env` …): the fields that Docker knows, those that say something.
+    /// Settings of a container of it (`Cmd`, `Env` …): the fields that Docker knows, those that say something.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -53,7 +53,7 @@ pub struct ImageConfig {
     pub config: Option<Value>,
     /// The layers.
     pub rootfs: RootFs,
-    /// How the layers came to be, the first step first.
+    /// Steps that made the layers, the first one first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<History>,
 }
@@ -72,19 +72,19 @@ pub struct RootFs {
 /// One step of how an image came to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
-    /// When, RFC 3339.
+    /// Time of the step, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
     /// The command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
-    /// Who.
+    /// Name and address of the maker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
     /// A note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
-    /// Whether the step made no layer.
+    /// Set if the step made no layer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub empty_layer: bool,
 }

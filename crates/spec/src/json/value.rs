@@ -10,7 +10,7 @@ use serde::forward_to_deserialize_any;
 use serde_json::Error;
 use serde_json::value::RawValue;
 
-/// How fields are read that are there several times.
+/// The reading of fields that are there several times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repeats {
     /// The last one counts.
@@ -26,7 +26,7 @@ pub(super) struct GoValue<'de> {
     repeats: Repeats,
 }
 
-/// What stands for fields that are not there.
+/// The value of fields that are not there.
 const NULL: &str = "null";
 
 impl<'de> GoValue<'de> {
@@ -152,7 +152,7 @@ fn without_position(error: Error) -> Error {
     }
 }
 
-/// What `null` is as a list or map.
+/// The value of `null` as a list or map.
 struct Nothing;
 
 impl<'de> SeqAccess<'de> for Nothing {

@@ -11,7 +11,7 @@ use spec::{Algorithm, DiffId, Hasher, MediaType};
 use super::{Blob, Format, Source};
 use crate::tar::{Entry, Writer};
 
-/// How a layer's blob is compressed.
+/// Compression of a layer's blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Compression {
     /// A plain tar.
@@ -41,7 +41,7 @@ impl Compression {
 pub struct Layer {
     /// The digest of the tar.
     pub diff_id: DiffId,
-    /// How many bytes the tar has.
+    /// Number of bytes of the tar.
     pub tar_size: u64,
     /// The compressed tar.
     pub blob: Blob,
@@ -143,7 +143,7 @@ impl<W: Write> LayerWriter<W> {
     }
 }
 
-/// What a layer's tar is written to.
+/// The writer of a layer's tar.
 #[derive(Debug)]
 pub struct TarSink<W: Write>(Hashing<Encoder<W>>);
 

@@ -1,4 +1,4 @@
-//! What a script answers.
+//! Answers of a script.
 
 use std::{
     io,
@@ -24,7 +24,7 @@ pub struct Answer {
     pub(super) after: Option<String>,
 }
 
-/// What becomes of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) enum Fate {
     /// It is answered.
@@ -38,7 +38,7 @@ pub(super) enum Fate {
     Silence,
 }
 
-/// How an answer's body ends.
+/// The end of an answer's body.
 #[derive(Clone, Copy, Debug, Default)]
 enum End {
     #[default]
@@ -195,7 +195,7 @@ pub(super) struct AnswerBody {
     rest: Bytes,
     sent: usize,
     end: End,
-    /// Whether the server had a chance to send what it has before the connection breaks.
+    /// Set if the server had a chance to send everything before the connection breaks.
     flushed: bool,
 }
 

@@ -27,7 +27,7 @@ pub struct DockerRegistry {
     _folder: TempDir,
 }
 
-/// How a [`DockerRegistry`] is to be.
+/// Settings of a [`DockerRegistry`].
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct DockerRegistryBuilder {

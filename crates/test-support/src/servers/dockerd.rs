@@ -22,7 +22,7 @@ pub struct Dockerd {
     _folder: TempDir,
 }
 
-/// How a [`Dockerd`] is to be.
+/// Settings of a [`Dockerd`].
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct DockerdBuilder {

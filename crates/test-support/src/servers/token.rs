@@ -51,9 +51,9 @@ struct State {
 }
 
 impl TokenServer {
-    /// Whom tokens are for.
+    /// Service that tokens are for.
     pub const SERVICE: &'static str = "longshore-tests";
-    /// Who issues them.
+    /// Issuer of the tokens.
     pub const ISSUER: &'static str = "longshore-tests-issuer";
     /// The identity token that a login with `offline_token` gets.
     pub const REFRESH_TOKEN: &'static str = "a-refresh-token";

@@ -2,7 +2,7 @@
 
 use super::{BLOCK, push_record};
 
-/// How the holes of a file are told in a PAX header.
+/// A form in which a PAX header tells the holes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PaxSparse {
     /// Records of their own for each piece.
@@ -24,7 +24,7 @@ pub(super) fn sparse_map(form: Option<PaxSparse>, pieces: &[(u64, Vec<u8>)]) -> 
     map
 }
 
-/// What GNU tar says of a sparse file in each form.
+/// The records of GNU tar for a sparse file in each form.
 pub(super) fn push_sparse(
     records: &mut Vec<u8>,
     form: PaxSparse,

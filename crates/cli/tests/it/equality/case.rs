@@ -13,7 +13,7 @@
 //! daemons is asked: whatever is pushed goes to a repository below that name, as both daemons are gone through at the same
 //! time and see the same registries.
 
-/// What is special about a line.
+/// A line's way to be run and compared, other than the usual one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
     /// The order of lines is chance: layers are transferred side by side.
@@ -44,7 +44,7 @@ pub(super) struct Key {
     pub(super) table: &'static str,
     /// The line.
     pub(super) text: String,
-    /// How many such lines stand before it in the table.
+    /// Number of such lines before it in the table.
     pub(super) nth: usize,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Key {
 pub(super) struct Case {
     /// The line.
     pub(super) key: Key,
-    /// What to do before.
+    /// Command lines to run before.
     pub(super) before: Vec<Vec<String>>,
     /// The arguments.
     pub(super) arguments: Vec<String>,

@@ -1,4 +1,4 @@
-//! What is another thing at each run, by the name under which it is recorded.
+//! Names under which things are recorded that are others at each run.
 
 /// Since when what happens is of this run.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use super::stage::Said;
 
 /// The command lines.
 const TABLE: &str = "help";
-/// Who is asked, in the record: a help text needs no daemon.
+/// The daemon in the record: a help text needs none.
 const NOBODY: &str = "alone";
 
 /// A flag as a help text has it: `-f, --filter filter`.

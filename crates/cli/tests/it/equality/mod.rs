@@ -33,7 +33,7 @@ const QUERIES: [(&str, &str); 4] = [
 ];
 /// Command lines that change images or credentials.
 const CHANGES: [(&str, &str); 1] = [("changes", include_str!("changes.txt"))];
-/// How many queries run at the same time against a daemon.
+/// Number of queries that run at the same time against a daemon.
 const WORKERS: usize = 3;
 
 fn can_run() -> bool {
@@ -56,7 +56,7 @@ struct Comparison {
     found: Mutex<Found>,
 }
 
-/// What a comparison finds.
+/// Differences and answers that a comparison finds.
 #[derive(Default)]
 struct Found {
     differences: Vec<String>,

@@ -1,4 +1,4 @@
-//! What may differ between the outputs of `docker` and `longshore`, all of it.
+//! All that may differ between the outputs of `docker` and `longshore`.
 
 use super::case::{Case, Rule};
 use super::stage::Program;

@@ -1,4 +1,4 @@
-//! What docker said when it was asked, kept beside the tables.
+//! The answers of docker to the tables, kept beside them.
 //!
 //! A command line of another version says other words: on a machine that has one, Longshore is compared with the record
 //! alone. A file of it has, for each line of a table, what docker answered on each of the two daemons:
@@ -41,11 +41,11 @@ const LONGSHORE: &str = "longshore";
 /// The answers to a line of a table, by the name of the daemon.
 type Answers = BTreeMap<String, Said>;
 
-/// What docker said to each line of the tables.
+/// Docker's answers to the lines of the tables.
 #[derive(Debug, Default)]
 pub(super) struct Record(BTreeMap<Key, Answers>);
 
-/// What is compared with what on this machine.
+/// The programs that Longshore is compared with on this machine.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Means {
     /// The docker here is the recorded one: it is asked, too.

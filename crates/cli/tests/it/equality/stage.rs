@@ -20,13 +20,13 @@ use crate::support::{Home, noise};
 /// The user of the private registry.
 const USER: (&str, &str) = ("me", "secret");
 
-/// What the index finds, whatever is searched for.
+/// The index's answer to every search.
 const FOUND: &str = r#"{"num_results":2,"results":[
     {"name":"busybox","description":"Busybox base image, with more words than a column\nof a table holds.","star_count":3412,
      "is_official":true,"is_automated":false},
     {"name":"me/busybox","description":"","star_count":12,"is_official":false,"is_automated":false}]}"#;
 
-/// Which program is run.
+/// A program to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Program {
     Docker,
@@ -56,7 +56,7 @@ pub(super) struct Stage {
     start: Start,
 }
 
-/// Where a program finds its configuration; both find it at the same path.
+/// The place of a program's configuration; both find it at the same path.
 pub(super) struct Folder(TempDir);
 
 impl Folder {
@@ -86,7 +86,7 @@ impl Folder {
     }
 }
 
-/// What a program said and how it ended, as it is compared.
+/// A program's output and exit status, as they are compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Said {
     /// The exit status; -1 of a program that a signal ended.
