@@ -9,6 +9,7 @@ mod own_state;
 mod removal;
 mod shortage;
 mod support;
+mod versions;
 
 pub(crate) use self::crash::step;
 pub(crate) use self::support::{Root, Sample};
