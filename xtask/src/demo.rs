@@ -25,6 +25,10 @@ const REPOSITORY: &str = "demo/machine";
 
 pub(crate) fn run() -> Result<()> {
     let workspace = Workspace::read()?;
+    println!(
+        "The demo builds Longshore, for which cargo fetches the crates of `Cargo.lock`. It installs nothing, and writes \
+         to `target/` alone."
+    );
     workspace.build_release()?;
     let binary = workspace.release_binary();
     // Removed when this ends, however it ends; the registry stops first.

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use rustix::process::geteuid;
 use test_support::servers::{COMPLETE, find_program};
 
 use crate::workspace::{Workspace, cargo};
 use crate::{check_deps, shell};
 
-/// What the tests compare Longshore with: a program, and the Debian package that it is in.
+/// Programs that the tests compare Longshore with, each with the Debian package that it is in.
 const NEEDED: [(&str, &str); 21] = [
     ("dockerd", "docker.io"),
     ("docker", "docker.io"),
@@ -35,7 +35,7 @@ const NEEDED: [(&str, &str); 21] = [
     ("script", "bsdutils"),
 ];
 
-/// What programs in Python speak to a daemon with.
+/// The library by which programs in Python speak to a daemon.
 const DOCKER_PY: &str = "docker==7.1.0";
 
 /// Debian's Python, whatever else is first on the PATH.
@@ -49,7 +49,9 @@ pub(crate) fn run() -> Result<()> {
         command.args(arguments).current_dir(root);
         command
     };
-    install_packages()?;
+    let installation = Installation::plan(&workspace);
+    installation.announce()?;
+    let python = installation.run()?;
     shell::run(&mut cargo(&["fmt", "--all", "--check"]))?;
     shell::run(&mut cargo(&[
         "clippy",
@@ -64,7 +66,6 @@ pub(crate) fn run() -> Result<()> {
     check_deps::run(&[])?;
     // The end-to-end suites run the binary itself, which `--workspace` builds, and are tests of
     // its package.
-    let python = install_docker_py(&workspace)?;
     let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     shell::run(tests.env(COMPLETE, "1").env("LONGSHORE_DOCKER_PY", python))?;
     println!("\nEverything passed.");
@@ -77,54 +78,88 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Installs what is missing, or says what to install.
-fn install_packages() -> Result<()> {
-    let missing = missing();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let names = missing.join(" ");
-    if !geteuid().is_root() {
-        bail!(
-            "the tests need Debian packages that are not installed: {names}\n\
-             Only root can install them. Either do it yourself:\n    \
-             sudo apt-get install --no-install-recommends {names}\n\
-             or let this task do it:\n    \
-             sudo -E cargo xtask test"
-        );
-    }
-    if find_program("apt-get").is_none() {
-        bail!("the tests need these Debian packages, and there is no `apt-get` here: {names}");
-    }
-    println!("Installing what the tests need: {names}");
-    let apt = |arguments: &[&str]| {
-        let mut command = Command::new("apt-get");
-        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
-        command
-    };
-    shell::run(&mut apt(&["update", "--quiet"]))?;
-    let mut install = apt(&["install", "--quiet", "--yes", "--no-install-recommends"]);
-    shell::run(install.args(&missing)).context("cannot install the packages")?;
-    let still = self::missing();
-    if !still.is_empty() {
-        bail!("these packages are installed, but not their programs: {}", still.join(" "));
-    }
-    Ok(())
+/// Programs that the tests need and this machine has not, and the commands that install them.
+struct Installation {
+    packages: Vec<&'static str>,
+    needs_docker_py: bool,
+    commands: Vec<Command>,
+    /// The Python that has docker-py afterwards.
+    python: PathBuf,
 }
 
-/// Installs docker-py below the target folder, and returns the Python that has it.
-fn install_docker_py(workspace: &Workspace) -> Result<PathBuf> {
-    let folder = workspace.target.join("docker-py");
-    let python = folder.join("bin/python");
-    let installed = Command::new(&python).args(["-c", "import docker"]).output();
-    if installed.is_ok_and(|output| output.status.success()) {
-        return Ok(python);
+impl Installation {
+    /// Looks for what is missing.
+    fn plan(workspace: &Workspace) -> Installation {
+        let packages = missing();
+        let mut commands = Vec::new();
+        if !packages.is_empty() {
+            let apt = |arguments: &[&str]| {
+                let mut command = Command::new("apt-get");
+                command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+                command
+            };
+            commands.push(apt(&["update", "--quiet"]));
+            let mut install = apt(&["install", "--quiet", "--yes", "--no-install-recommends"]);
+            install.args(&packages);
+            commands.push(install);
+        }
+        let folder = workspace.target.join("docker-py");
+        let python = folder.join("bin/python");
+        let installed = Command::new(&python).args(["-c", "import docker"]).output();
+        let needs_docker_py = !installed.is_ok_and(|output| output.status.success());
+        if needs_docker_py {
+            let mut venv = Command::new(PYTHON);
+            venv.args(["-m", "venv", "--clear"]).arg(&folder);
+            let mut pip = Command::new(&python);
+            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", DOCKER_PY]);
+            commands.extend([venv, pip]);
+        }
+        Installation { packages, needs_docker_py, commands, python }
     }
-    shell::run(Command::new(PYTHON).args(["-m", "venv", "--clear"]).arg(&folder))?;
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", DOCKER_PY]);
-    shell::run(&mut pip).context("cannot install docker-py from PyPI")?;
-    Ok(python)
+
+    /// Says what is to be installed and how, before anything is, and what of it this user cannot do.
+    fn announce(&self) -> Result<()> {
+        if self.commands.is_empty() {
+            println!("The tests have all that they need: nothing is installed.");
+            return Ok(());
+        }
+        println!("The tests need what is not here:");
+        if !self.packages.is_empty() {
+            println!("  Debian packages: {}", self.packages.join(" "));
+        }
+        if self.needs_docker_py {
+            println!("  docker-py, from PyPI into `target/docker-py`");
+        }
+        println!("It is installed by:");
+        for command in &self.commands {
+            println!("  {}", shell::line(command));
+        }
+        let names = self.packages.join(" ");
+        if !self.packages.is_empty() && !geteuid().is_root() {
+            bail!(
+                "only root can install Debian packages. Either do it yourself:\n    \
+                 sudo apt-get install --no-install-recommends {names}\n\
+                 or let this task do it:\n    \
+                 sudo -E cargo xtask test"
+            );
+        }
+        if !self.packages.is_empty() && find_program("apt-get").is_none() {
+            bail!("the tests need these Debian packages, and there is no `apt-get` here: {names}");
+        }
+        Ok(())
+    }
+
+    /// Installs it, and returns the Python that has docker-py.
+    fn run(mut self) -> Result<PathBuf> {
+        for command in &mut self.commands {
+            shell::run(command)?;
+        }
+        let still = missing();
+        if !still.is_empty() {
+            bail!("these packages are installed, but not their programs: {}", still.join(" "));
+        }
+        Ok(self.python)
+    }
 }
 
 /// The packages whose programs are not there, each once.

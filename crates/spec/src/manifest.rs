@@ -124,7 +124,7 @@ pub enum Manifest {
 pub struct ImageManifest {
     /// Docker's or OCI's.
     pub media_type: MediaType,
-    /// The config.
+    /// Descriptor of the config.
     pub config: Descriptor,
     /// The layers, the bottom one first.
     pub layers: Vec<Descriptor>,
@@ -135,7 +135,7 @@ pub struct ImageManifest {
 pub struct Index {
     /// Docker's or OCI's.
     pub media_type: MediaType,
-    /// The manifests.
+    /// Descriptors of the manifests, of a platform each.
     pub manifests: Vec<Descriptor>,
 }
 

@@ -76,7 +76,7 @@ media_types! {
     DockerPluginConfig = "application/vnd.docker.plugin.v1+json",
     /// A Docker layer, uncompressed.
     DockerLayer = "application/vnd.docker.image.rootfs.diff.tar",
-    /// A Docker layer, gzip.
+    /// Docker's type of a layer, compressed by gzip.
     DockerLayerGzip = "application/vnd.docker.image.rootfs.diff.tar.gzip",
     /// A Docker layer, Zstandard.
     DockerLayerZstd = "application/vnd.docker.image.rootfs.diff.tar.zstd",
@@ -86,7 +86,7 @@ media_types! {
     DockerForeignLayerGzip = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
     /// An OCI layer, uncompressed.
     OciLayer = "application/vnd.oci.image.layer.v1.tar",
-    /// An OCI layer, gzip.
+    /// The OCI's type of a layer, compressed by gzip.
     OciLayerGzip = "application/vnd.oci.image.layer.v1.tar+gzip",
     /// An OCI layer, Zstandard.
     OciLayerZstd = "application/vnd.oci.image.layer.v1.tar+zstd",

@@ -19,7 +19,7 @@ pub struct Client {
     authorization: Option<String>,
 }
 
-/// A response.
+/// A registry's answer, all of it read.
 #[derive(Clone, Debug)]
 pub struct Response {
     /// The status code.

@@ -1,96 +1,26 @@
 //! Synthetic images, made in memory or on disk, pushed to a registry or written as an OCI layout.
 
+mod blob;
 mod layer;
 mod layout;
 mod push;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::PathBuf;
+use std::io;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 use spec::{DiffId, Digest, ImageId, MediaType, Platform};
 
+pub use blob::{Blob, Format, Source};
 pub use layer::{Compression, Layer, LayerWriter};
-
-/// A piece of an image: a layer, a config or a manifest.
-#[derive(Clone, Debug)]
-pub struct Blob {
-    /// Media type of the bytes.
-    pub media_type: MediaType,
-    /// The digest of its bytes.
-    pub digest: Digest,
-    /// Number of bytes.
-    pub size: u64,
-    /// Place of the bytes.
-    pub source: Source,
-}
-
-/// The place of a blob's bytes.
-#[derive(Clone, Debug)]
-pub enum Source {
-    /// In memory.
-    Memory(Bytes),
-    /// In a file.
-    File(PathBuf),
-}
-
-impl Blob {
-    fn json(media_type: MediaType, document: &Value) -> Blob {
-        Blob::of(media_type, Bytes::from(document.to_string()))
-    }
-
-    fn of(media_type: MediaType, bytes: Bytes) -> Blob {
-        Blob {
-            media_type,
-            digest: Digest::sha256(&bytes),
-            size: bytes.len() as u64,
-            source: Source::Memory(bytes),
-        }
-    }
-
-    /// Opens the blob for reading.
-    pub fn open(&self) -> io::Result<Box<dyn Read>> {
-        Ok(match &self.source {
-            Source::Memory(bytes) => Box::new(io::Cursor::new(bytes.clone())),
-            Source::File(path) => Box::new(File::open(path)?),
-        })
-    }
-
-    /// Reads the whole blob.
-    pub fn read(&self) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.open()?.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn descriptor(&self) -> Value {
-        json!({
-            "mediaType": self.media_type.as_str(),
-            "digest": self.digest.to_string(),
-            "size": self.size,
-        })
-    }
-}
-
-/// The family of an image's media types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Format {
-    /// Docker schema 2.
-    #[default]
-    Docker,
-    /// OCI.
-    Oci,
-}
 
 /// An image for one platform.
 #[derive(Clone, Debug)]
 pub struct Image {
-    /// The manifest.
+    /// Its manifest, as it is pushed.
     pub manifest: Blob,
-    /// The config.
+    /// Its config, whose digest is the image's ID.
     pub config: Blob,
     /// The layers, the bottom one first.
     pub layers: Vec<Layer>,
@@ -268,7 +198,7 @@ fn docker_manifest(media_type: MediaType, config: &Blob, layers: &[Layer]) -> Bl
 pub struct Index {
     /// The manifest list or image index.
     pub manifest: Blob,
-    /// The images.
+    /// Images of the platforms.
     pub images: Vec<Image>,
 }
 

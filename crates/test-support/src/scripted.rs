@@ -172,11 +172,11 @@ impl Scripted {
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// The method.
+    /// The method, in upper case.
     pub method: Method,
     /// Path and query.
     pub target: String,
-    /// The headers.
+    /// All header fields.
     pub headers: HeaderMap,
     /// The body, as far as the script read it.
     pub body: Bytes,

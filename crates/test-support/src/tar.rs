@@ -4,27 +4,27 @@
 //! Headers are ustar. What does not fit there goes into a PAX header before it, or, where
 //! [`Entry::gnu`] asks for it, into GNU's `L` and `K` entries.
 
+mod record;
 mod sparse;
 
 use std::io::{self, Read, Write};
 
+use record::{BLOCK, push_record};
 pub use sparse::PaxSparse;
 use sparse::{push_sparse, sparse_map};
-
-const BLOCK: usize = 512;
 
 /// The kind of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A regular file.
     File,
-    /// A directory.
+    /// A folder for entries.
     Directory,
     /// A symbolic link to this target.
     Symlink(String),
     /// A hard link to the entry of this path.
     HardLink(String),
-    /// A FIFO.
+    /// A named pipe.
     Fifo,
     /// A character device with its major and minor number.
     CharDevice(u32, u32),
@@ -298,18 +298,6 @@ impl<W: Write> Writer<W> {
         let padding = (BLOCK - content.len() % BLOCK) % BLOCK;
         self.sink.write_all(&[0; BLOCK][..padding])
     }
-}
-
-/// `<length> <key>=<value>\n`, where the length counts itself.
-fn push_record(records: &mut Vec<u8>, key: &str, value: &[u8]) {
-    let rest = key.len() + value.len() + 3;
-    let mut length = rest + 1;
-    while length != rest + length.to_string().len() {
-        length = rest + length.to_string().len();
-    }
-    records.extend_from_slice(format!("{length} {key}=").as_bytes());
-    records.extend_from_slice(value);
-    records.push(b'\n');
 }
 
 fn header(entry: &Entry, size: u64) -> [u8; BLOCK] {

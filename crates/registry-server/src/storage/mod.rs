@@ -117,10 +117,6 @@ impl Storage {
     fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> PathBuf {
         entry(&self.repository(repository).join("_referrers"), subject)
     }
-
-    fn upload(&self, repository: &RepositoryName, id: &UploadId) -> PathBuf {
-        self.repository(repository).join("_uploads").join(id.as_str())
-    }
 }
 
 fn entry(folder: &Path, digest: &Digest) -> PathBuf {

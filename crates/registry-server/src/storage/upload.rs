@@ -89,6 +89,10 @@ impl Upload {
 }
 
 impl Storage {
+    fn upload(&self, repository: &RepositoryName, id: &UploadId) -> PathBuf {
+        self.repository(repository).join("_uploads").join(id.as_str())
+    }
+
     pub(crate) fn begin_upload(
         &self,
         repository: &RepositoryName,

@@ -14,7 +14,7 @@ pub enum DurationError {
     /// A unit that is none.
     #[error("time: unknown unit {} in duration {}", quoted(unit), quoted(text))]
     UnknownUnit {
-        /// The unit.
+        /// Letters of the unit.
         unit: String,
         /// The whole text.
         text: String,

@@ -35,10 +35,8 @@ fn files_of_another_version_are_read_as_the_page_says() {
     );
     fs::write(mount.join("note"), note).unwrap();
     // A catalog whose digest is right, of images with one more field each.
-    let body = format!(
-        r#"{{"layers":[],"images":[["{}",null,null,[],"more"]],"version":2}}"#,
-        old.id()
-    );
+    let body =
+        format!(r#"{{"layers":[],"images":[["{}",null,null,[],"more"]],"version":2}}"#, old.id());
     let newer_catalog = format!("{}\n{body}", Digest::sha256(body.as_bytes()));
     fs::write(root.store.paths().catalog(), &newer_catalog).unwrap();
     // The place of an upload in other words.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use flate2::write::GzEncoder;
 use spec::{Algorithm, DiffId, Hasher, MediaType};
 
-use super::{Blob, Format, Source};
+use super::blob::{Blob, Format, Source};
 use crate::tar::{Entry, Writer};
 
 /// Compression of a layer's blob.

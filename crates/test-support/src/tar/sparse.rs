@@ -1,6 +1,6 @@
 //! Sparse files as PAX headers tell them.
 
-use super::{BLOCK, push_record};
+use super::record::{BLOCK, push_record};
 
 /// A form in which a PAX header tells the holes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
