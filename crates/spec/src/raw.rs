@@ -49,11 +49,6 @@ impl<T> Raw<T> {
         &self.value
     }
 
-    /// Gives up the bytes.
-    pub fn into_value(self) -> T {
-        self.value
-    }
-
     /// Turns the value into another one of the same bytes.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Raw<U> {
         Raw { bytes: self.bytes, digest: self.digest, value: f(self.value) }

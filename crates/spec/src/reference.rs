@@ -246,13 +246,6 @@ impl Reference {
         self
     }
 
-    /// Returns the reference with `digest` in place of its digest.
-    #[must_use]
-    pub fn with_digest(mut self, digest: Digest) -> Self {
-        self.digest = Some(digest);
-        self
-    }
-
     /// Returns the reference with the tag `latest` if it is a name only.
     #[must_use]
     pub fn with_default_tag(self) -> Self {
