@@ -6,11 +6,10 @@ mod layout;
 mod push;
 
 use std::collections::BTreeMap;
-use std::io;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use spec::{DiffId, Digest, ImageId, MediaType, Platform};
+use spec::{DiffId, ImageId, MediaType, Platform};
 
 pub use blob::{Blob, Format, Source};
 pub use layer::{Compression, Layer, LayerWriter};
