@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::arguments::Globals;
 use crate::client::{Endpoint, Host, TlsMaterial};
 use crate::credentials::ConfigFile;
 use crate::error::{CliError, in_go_words};
+use crate::globals::Globals;
 use crate::session::Environment;
 
 /// The context of who has none.
@@ -174,10 +174,7 @@ fn open_error(path: &Path, error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
-    use crate::arguments::CommandLine;
 
     /// A configuration folder with the context `remote` over TLS, and `broken` without a daemon.
     fn folder(config: &str) -> tempfile::TempDir {
@@ -206,7 +203,7 @@ mod tests {
 
     fn chosen(line: &str, environment: &Environment, config: &str) -> Result<Choice, String> {
         let folder = folder(config);
-        let globals = CommandLine::try_parse_from(line.split(' ')).unwrap().globals;
+        let globals = crate::pflag::verb(line.split_whitespace());
         choose(&globals, environment, folder.path())
             .map_err(|error| error.to_string().replace(&*folder.path().to_string_lossy(), "~"))
     }
@@ -215,39 +212,15 @@ mod tests {
     fn what_is_said_goes_by_dockers_order() {
         let current = r#"{"currentContext": "remote"}"#;
         for (line, host, context, config, expected) in [
-            ("longshore images", None, None, "{}", "default in this process"),
-            ("longshore images", None, None, current, "remote at tcp://far:2376"),
-            ("longshore images", None, Some("default"), current, "default in this process"),
-            ("longshore images", None, Some("remote"), "{}", "remote at tcp://far:2376"),
-            (
-                "longshore images",
-                Some("unix:///x"),
-                Some("remote"),
-                current,
-                "default at unix:///x",
-            ),
-            (
-                "longshore -H unix:///y images",
-                Some("unix:///x"),
-                None,
-                current,
-                "default at unix:///y",
-            ),
-            (
-                "longshore -c remote images",
-                Some("unix:///x"),
-                None,
-                "{}",
-                "remote at tcp://far:2376",
-            ),
-            (
-                "longshore --context default images",
-                Some("unix:///x"),
-                None,
-                current,
-                "default at unix:///x",
-            ),
-            ("longshore --tls images", None, None, "{}", "default at tcp://localhost:2376"),
+            ("", None, None, "{}", "default in this process"),
+            ("", None, None, current, "remote at tcp://far:2376"),
+            ("", None, Some("default"), current, "default in this process"),
+            ("", None, Some("remote"), "{}", "remote at tcp://far:2376"),
+            ("", Some("unix:///x"), Some("remote"), current, "default at unix:///x"),
+            ("-H unix:///y", Some("unix:///x"), None, current, "default at unix:///y"),
+            ("-c remote", Some("unix:///x"), None, "{}", "remote at tcp://far:2376"),
+            ("--context default", Some("unix:///x"), None, current, "default at unix:///x"),
+            ("--tls", None, None, "{}", "default at tcp://localhost:2376"),
         ] {
             let text = |text: Option<&str>| text.map(str::to_owned);
             let environment =
@@ -270,33 +243,30 @@ mod tests {
         let failed = "Failed to initialize: unable to resolve docker endpoint: ";
         for (line, expected) in [
             (
-                "longshore -c nope images",
+                "-c nope",
                 format!(
                     "{failed}context \"nope\": context not found: open ~/contexts/meta/\
                      ca3704aa0b06f5954c79ee837faa152d84d6b2d42838f0637a15eda8337dbdce/meta.json: no such file or \
                      directory"
                 ),
             ),
+            ("-c broken", format!("{failed}cannot find docker endpoint in context")),
             (
-                "longshore -c broken images",
-                format!("{failed}cannot find docker endpoint in context"),
-            ),
-            (
-                "longshore -c x -H unix:///x images",
+                "-c x -H unix:///x",
                 "conflicting options: cannot specify both --host and --context".to_owned(),
             ),
             (
-                "longshore --tlsverify --tlscacert /no/ca.pem -H tcp://x images",
+                "--tlsverify --tlscacert /no/ca.pem -H tcp://x",
                 format!("{failed}open /no/ca.pem: no such file or directory"),
             ),
             (
-                "longshore --tls --tlscert /no/cert.pem -H tcp://x images",
+                "--tls --tlscert /no/cert.pem -H tcp://x",
                 format!("{failed}open /no/cert.pem: no such file or directory"),
             ),
         ] {
             assert_eq!(chosen(line, &environment, "{}").unwrap_err(), expected);
         }
-        let garbage = chosen("longshore -c garbage images", &environment, "{}").unwrap_err();
+        let garbage = chosen("-c garbage", &environment, "{}").unwrap_err();
         assert!(
             garbage.starts_with(&format!("{failed}context \"garbage\": parsing ")),
             "{garbage}"
@@ -307,14 +277,14 @@ mod tests {
     fn tls_is_what_docker_makes_of_flags_and_variables() {
         let tcp = "tcp://x:1";
         for (line, verify, tls, host, expected) in [
-            ("longshore images", false, false, tcp, None),
-            ("longshore images", true, false, tcp, Some("verified")),
-            ("longshore images", false, true, tcp, Some("any")),
-            ("longshore --tls images", false, false, tcp, Some("any")),
-            ("longshore --tls images", true, false, tcp, Some("verified")),
-            ("longshore --tlsverify images", false, false, tcp, Some("verified")),
-            ("longshore --tlsverify=false images", true, false, tcp, Some("any")),
-            ("longshore --tlsverify images", false, false, "unix:///x", None),
+            ("", false, false, tcp, None),
+            ("", true, false, tcp, Some("verified")),
+            ("", false, true, tcp, Some("any")),
+            ("--tls", false, false, tcp, Some("any")),
+            ("--tls", true, false, tcp, Some("verified")),
+            ("--tlsverify", false, false, tcp, Some("verified")),
+            ("--tlsverify=false", true, false, tcp, Some("any")),
+            ("--tlsverify", false, false, "unix:///x", None),
         ] {
             let environment = Environment {
                 host: Some(host.to_owned()),
@@ -330,7 +300,7 @@ mod tests {
             });
             assert_eq!(found, expected, "{line}");
         }
-        let far = chosen("longshore -c remote images", &Environment::default(), "{}").unwrap();
+        let far = chosen("-c remote", &Environment::default(), "{}").unwrap();
         let tls = far.endpoint.unwrap().tls.unwrap();
         assert_eq!(tls.authority.as_deref(), Some(&b"authority of remote"[..]));
         assert!(!tls.skip_verify);
@@ -341,11 +311,11 @@ mod tests {
         let environment =
             Environment { host: Some("unix:///x".to_owned()), ..Environment::default() };
         let config = r#"{"HttpHeaders": {"X-Team": "blue", "User-Agent": "me", "host": "x"}}"#;
-        let endpoint = chosen("longshore images", &environment, config).unwrap().endpoint.unwrap();
+        let endpoint = chosen("", &environment, config).unwrap().endpoint.unwrap();
         let [(name, value)] = endpoint.headers.as_slice() else { panic!("{endpoint:?}") };
         assert_eq!((name.as_str(), value.to_str().unwrap()), ("x-team", "blue"));
         let config = r#"{"HttpHeaders": {"X Team": "blue"}}"#;
-        let error = chosen("longshore images", &environment, config).unwrap_err();
+        let error = chosen("", &environment, config).unwrap_err();
         assert!(error.contains("HttpHeaders") && error.contains("X Team"), "{error}");
     }
 }

@@ -7,31 +7,7 @@ use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, Registry};
 
-use crate::arguments::LogLevel;
 use crate::output;
-
-impl LogLevel {
-    /// Returns the name that Docker has for the level.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            LogLevel::Debug => "debug",
-            LogLevel::Info => "info",
-            LogLevel::Warn => "warn",
-            LogLevel::Error => "error",
-            LogLevel::Fatal => "fatal",
-        }
-    }
-
-    /// Returns the level itself; what is fatal is told as the command's error in any case.
-    pub(crate) fn level(self) -> Level {
-        match self {
-            LogLevel::Debug => Level::DEBUG,
-            LogLevel::Info => Level::INFO,
-            LogLevel::Warn => Level::WARN,
-            LogLevel::Error | LogLevel::Fatal => Level::ERROR,
-        }
-    }
-}
 
 /// The level from which on lines are written, which can be changed.
 #[derive(Clone, Debug)]

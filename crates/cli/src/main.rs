@@ -1,7 +1,7 @@
 //! `longshore`: the command line of the image engine.
 //!
 //! A verb turns its flags into requests of the Docker Engine API ([`client`]), sent to a daemon or to the engine in
-//! this very process, and what is answered into text ([`render`], [`mod@format`]). Nothing here knows how images are
+//! this very process, and what is answered into text ([`render`], `go_template`). Nothing here knows how images are
 //! kept or fetched.
 //!
 //! # Flow
@@ -15,21 +15,25 @@
 mod activation;
 mod arguments;
 mod aside;
+mod build_info;
 mod cells;
 mod client;
 mod context;
 mod credentials;
 mod error;
+mod globals;
 mod limits;
 mod logging;
 mod memory;
 mod output;
+mod pflag;
 mod render;
 mod session;
 mod settings;
 mod signals;
 mod terminal;
 mod usage;
+mod values;
 mod verbs;
 
 use std::process::ExitCode;
@@ -69,7 +73,7 @@ fn main() -> ExitCode {
 fn answer(request: Request) -> Result<(), CliError> {
     match request {
         Request::Help(text) => output::print(&text),
-        Request::Complete(words) => completion::complete(&words),
+        Request::Complete(words) => completion::complete(&words, &usage::grammar()),
         Request::Nothing(text) => {
             output::warn(&text);
             Ok(())
@@ -82,7 +86,7 @@ fn run(line: CommandLine) -> Result<(), CliError> {
     let CommandLine { globals, version, verb } = line;
     let verb = match verb {
         _ if version => {
-            return output::print_line(&format!("Longshore version {}", version::VERSION));
+            return output::print_line(&format!("Longshore version {}", build_info::VERSION));
         }
         Some(verb) => verb,
         None => return Ok(()),
@@ -100,7 +104,7 @@ fn run(line: CommandLine) -> Result<(), CliError> {
                 registry::run(arguments).await
             }
             Verb::Completion(arguments) => completion::run(&arguments),
-            Verb::Man(arguments) => man::run(&arguments),
+            Verb::Man(arguments) => man::run(&arguments, &usage::tree()),
             verb => {
                 match globals.level() {
                     Some(level) => drop(logging::start(level, false)),

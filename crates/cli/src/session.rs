@@ -6,14 +6,14 @@ use std::sync::Arc;
 use api::ApiVersion;
 
 use crate::activation::Variables;
-use crate::arguments::{EngineFlags, Globals};
 use crate::client::{Client, Local};
 use crate::context::{self, Choice};
 use crate::credentials::{Keyring, Store};
 use crate::error::CliError;
+use crate::globals::{EngineFlags, Globals};
 use crate::output;
 use crate::settings;
-use crate::verbs::content_trust;
+use crate::values::boolean;
 
 /// The parts of the environment that the command line reads, taken once at the start.
 #[derive(Clone, Debug, Default)]
@@ -101,10 +101,9 @@ impl Environment {
             default_platform: text("DOCKER_DEFAULT_PLATFORM"),
             runtime_directory: path("XDG_RUNTIME_DIR").filter(|path| path.is_absolute()),
             content_trust: text("DOCKER_CONTENT_TRUST")
-                .is_some_and(|value| content_trust::is_wanted(&value)),
+                .is_some_and(|value| wants_content_trust(&value)),
             no_browser_login: text("DOCKER_CLI_DISABLE_OAUTH_LOGIN")
-                .and_then(|value| crate::usage::boolean(&value))
-                .unwrap_or(false),
+                .is_some_and(|value| boolean(&value) == Ok(true)),
             no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
             proxies: ProxyVariables {
                 http: text("HTTP_PROXY").or_else(|| text("http_proxy")),
@@ -214,5 +213,31 @@ impl Session {
             output::warn_line(&format!("WARNING: Error {error}"));
             Store::empty(&self.config_directory)
         })
+    }
+}
+
+/// Returns whether a value of `DOCKER_CONTENT_TRUST` asks for content trust: as with docker, whatever is not said to be false is true.
+fn wants_content_trust(value: &str) -> bool {
+    !value.is_empty() && boolean(value).unwrap_or(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_false_turns_content_trust_off() {
+        for (value, expected) in [
+            ("", false),
+            ("0", false),
+            ("false", false),
+            ("F", false),
+            ("1", true),
+            ("true", true),
+            ("yes", true),
+            (" ", true),
+        ] {
+            assert_eq!(wants_content_trust(value), expected, "{value:?}");
+        }
     }
 }

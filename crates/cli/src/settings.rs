@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use daemon::{ConfigFile, DaemonConfig, Defaults, Directives, Proxies, default_address};
 
-use crate::arguments::EngineFlags;
 use crate::error::CliError;
+use crate::globals::EngineFlags;
 use crate::session::Environment;
 
 /// The configuration file that is read if it exists.

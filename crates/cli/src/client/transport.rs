@@ -18,7 +18,7 @@ use super::ssh::Tunnel;
 use super::{Endpoint, Host, RequestBody};
 use crate::credentials::Keyring;
 use crate::error::CliError;
-use crate::settings;
+use crate::{build_info, settings};
 
 /// What an in-memory pipe holds: enough that neither side waits for a progress line.
 const PIPE_SIZE: usize = 64 * 1024;
@@ -101,8 +101,8 @@ impl Local {
         let engine = engine.map_err(|error| CliError::DataRoot(error.message()))?;
         let info = daemon::DaemonInfo {
             version: version.to_owned(),
-            git_commit: crate::verbs::version::COMMIT.to_owned(),
-            build_time: crate::verbs::version::BUILD_TIME.to_owned(),
+            git_commit: build_info::COMMIT.to_owned(),
+            build_time: build_info::BUILD_TIME.to_owned(),
             config,
             credentials,
         };

@@ -4,10 +4,10 @@ use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
+use spec::go::quoted;
 
-use super::flags::Flag;
-use super::{Request, help};
 use crate::error::CliError;
+use crate::pflag::is_boolean;
 
 /// Says in Docker's words what clap found wrong.
 pub(super) fn explain(
@@ -15,7 +15,7 @@ pub(super) fn explain(
     command: &Command,
     path: &[String],
     arguments: &[OsString],
-) -> Result<Request, CliError> {
+) -> CliError {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
         Some(ContextValue::Strings(texts)) => texts.join(" "),
@@ -23,68 +23,51 @@ pub(super) fn explain(
     };
     let argument = text(ContextKind::InvalidArg);
     let value = text(ContextKind::InvalidValue);
-    Err(match error.kind() {
-        ErrorKind::DisplayHelp => return Ok(Request::Help(error.render().to_string())),
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            return Ok(Request::Nothing(help(command)));
+    let flag = command.get_arguments().find(|arg| arg.to_string() == argument);
+    let flag = flag.filter(|arg| !arg.is_positional());
+    let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
+    let fail = |message: &str| flag_error(message, command, path);
+    match (error.kind(), flag) {
+        (ErrorKind::UnknownArgument, _) if argument.starts_with('-') => {
+            fail(&unknown_flag(&argument, &words))
         }
-        ErrorKind::UnknownArgument if argument.starts_with('-') => {
-            no_such_flag(&argument, command, path)
+        (ErrorKind::InvalidSubcommand, _) => {
+            unknown_command(&text(ContextKind::InvalidSubcommand), command, path)
         }
-        ErrorKind::InvalidSubcommand => {
-            let name = text(ContextKind::InvalidSubcommand);
-            let at = arguments.iter().position(|word| **word == *name).unwrap_or(0);
-            // Docker reads flags before it looks for the command.
-            unknown_flag(command, path, &arguments[at..])
-                .unwrap_or_else(|| unknown_command(&name, command, path))
-        }
-
-        ErrorKind::UnknownArgument if command.has_subcommands() => {
+        (ErrorKind::UnknownArgument, _) if command.has_subcommands() => {
             unknown_command(&argument, command, path)
         }
-        ErrorKind::UnknownArgument | ErrorKind::TooManyValues => argument_count(command, path),
-        ErrorKind::MissingRequiredArgument => match missing_flag(error) {
-            Some(flag) => flag_error(&format!("required flag(s) {flag:?} not set"), command, path),
+        (ErrorKind::UnknownArgument | ErrorKind::TooManyValues, _) => argument_count(command, path),
+        (ErrorKind::MissingRequiredArgument, _) => match missing_flag(error) {
+            Some(flag) => fail(&format!("required flag(s) {} not set", quoted(&flag))),
             None => argument_count(command, path),
         },
-        ErrorKind::InvalidValue if argument.starts_with("--log-level ") && !value.is_empty() => {
+        (ErrorKind::InvalidValue, Some(arg)) if value.is_empty() => {
+            // Only the last word can want another.
+            let last = words.last().copied().unwrap_or_default();
+            let letter = last.chars().last().filter(|_| !last.starts_with("--"));
+            let flag = match letter {
+                Some(letter) => format!("{letter:?} in -{letter}"),
+                None => format!("--{}", arg.get_long().unwrap_or_default()),
+            };
+            fail(&format!("flag needs an argument: {flag}"))
+        }
+        (ErrorKind::InvalidValue, Some(arg)) if arg.get_long() == Some("log-level") => {
             CliError::Refused(format!("Unable to parse logging level: {value}"))
         }
-        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
-            let flag = command.get_arguments().find(|arg| arg.to_string() == argument);
-            match flag {
-                Some(arg) if value.is_empty() && !arg.is_positional() => {
-                    // Only the last word can want another.
-                    let last = arguments.last().and_then(|last| last.to_str()).unwrap_or_default();
-                    let letter = last.chars().last().filter(|_| !last.starts_with("--"));
-                    let flag = match letter {
-                        Some(letter) => format!("{letter:?} in {last}"),
-                        None => format!("--{}", arg.get_long().unwrap_or_default()),
-                    };
-                    flag_error(&format!("flag needs an argument: {flag}"), command, path)
-                }
-                Some(arg) if !arg.is_positional() => {
-                    let why = reason(error);
-                    let names = flag_names(arg);
-                    flag_error(
-                        &format!("invalid argument {value:?} for {names:?} flag: {why}"),
-                        command,
-                        path,
-                    )
-                }
-                _ => flag_error(
-                    &format!("invalid argument {value:?}: {}", reason(error)),
-                    command,
-                    path,
-                ),
-            }
+        // A letter has a value behind `=` only where there is something behind it.
+        (ErrorKind::ValueValidation, Some(arg))
+            if value.is_empty() && is_boolean(arg) && is_letter_alone(arg, &words) =>
+        {
+            fail(&unknown_flag("-=", &words))
         }
-        _ => flag_error(
-            error.render().to_string().trim_start_matches("error: ").trim_end(),
-            command,
-            path,
-        ),
-    })
+        (ErrorKind::InvalidValue | ErrorKind::ValueValidation, flag) => {
+            let of = flag.map(|arg| format!(" for {} flag", quoted(&flag_names(arg))));
+            let (of, why) = (of.unwrap_or_default(), reason(error));
+            fail(&format!("invalid argument {}{of}: {why}", quoted(&value)))
+        }
+        _ => fail(error.render().to_string().trim_start_matches("error: ").trim_end()),
+    }
 }
 
 /// Returns why a value was refused: the parser's own words, or what would have been allowed.
@@ -107,22 +90,28 @@ fn missing_flag(error: &clap::Error) -> Option<String> {
     Some(flag.trim_start_matches('-').split(' ').next().unwrap_or_default().to_owned())
 }
 
-/// Returns the failure of a flag that is none of the command's, of which there may be one among the arguments.
-fn unknown_flag(command: &Command, path: &[String], arguments: &[OsString]) -> Option<CliError> {
-    let words = arguments.iter().filter_map(|word| word.to_str());
-    let mut flags = words
-        .take_while(|word| *word != "--")
-        .filter(|word| word.len() > 1 && word.starts_with('-'));
-    let unknown = flags.find(|word| Flag::parse(command, word).is_none())?;
-    Some(no_such_flag(unknown.split('=').next().unwrap_or_default(), command, path))
-}
-
-fn no_such_flag(argument: &str, command: &Command, path: &[String]) -> CliError {
-    if argument.starts_with("--") {
-        return flag_error(&format!("unknown flag: {argument}"), command, path);
+/// Returns what is said of a flag that is none of the command's: with the word that it is in, from it on.
+fn unknown_flag(argument: &str, words: &[&str]) -> String {
+    if let Some(name) = argument.strip_prefix("--") {
+        if name.is_empty() || name.starts_with('-') {
+            let word = words.iter().find(|word| word.starts_with(argument) && word.len() > 2);
+            return format!("bad flag syntax: {}", word.copied().unwrap_or(argument));
+        }
+        return format!("unknown flag: {argument}");
     }
     let letter = argument.chars().nth(1).unwrap_or_default();
-    flag_error(&format!("unknown shorthand flag: {letter:?} in {argument}"), command, path)
+    let groups = words.iter().filter_map(|word| word.strip_prefix('-'));
+    let mut groups = groups.filter(|letters| !letters.starts_with('-'));
+    let rest = groups.find_map(|letters| letters.find(letter).map(|at| &letters[at..]));
+    let rest = rest.map_or_else(|| letter.to_string(), str::to_owned);
+    format!("unknown shorthand flag: {letter:?} in -{rest}")
+}
+
+/// Returns whether a flag's letter stands with nothing but a `=` behind it.
+fn is_letter_alone(arg: &Arg, words: &[&str]) -> bool {
+    let letters = words.iter().filter(|word| !word.starts_with("--"));
+    let mut letters = letters.filter_map(|word| word.strip_prefix('-')?.strip_suffix('='));
+    letters.any(|letters| letters.chars().next_back() == arg.get_short())
 }
 
 /// Returns how a command is used, as errors show it: a group of commands has its name alone.
@@ -135,7 +124,7 @@ fn usage_line(command: &Command, path: &[String]) -> String {
     usage.trim_start_matches("Usage:").trim().to_owned()
 }
 
-pub(super) fn flag_error(message: &str, command: &Command, path: &[String]) -> CliError {
+fn flag_error(message: &str, command: &Command, path: &[String]) -> CliError {
     let usage = usage_line(command, path);
     CliError::usage(format!(
         "{message}\n\nUsage:  {usage}\n\nRun '{} --help' for more information",
@@ -186,7 +175,7 @@ fn argument_count(command: &Command, path: &[String]) -> CliError {
     }
 }
 
-pub(super) fn flag_names(arg: &Arg) -> String {
+fn flag_names(arg: &Arg) -> String {
     match (arg.get_short(), arg.get_long()) {
         (Some(short), Some(long)) => format!("-{short}, --{long}"),
         (Some(short), None) => format!("-{short}"),

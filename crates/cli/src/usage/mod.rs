@@ -1,32 +1,26 @@
 //! The command line as Docker's users write it, and what is said where it is wrong.
 //!
-//! clap parses; here is what it does otherwise than Docker: `--quiet=false` is a way to write a flag, and errors
-//! have Docker's words, usage line and exit status (125 for flags, 1 for arguments).
+//! clap parses, by the grammar of [`pflag`]. Errors have Docker's words, usage line and exit status (125 for flags, 1 for
+//! arguments), and Docker's order: a flag that is wrong comes before a request for help, and that before a command that is
+//! unknown or an argument that is missing.
 
 mod explain;
-mod flags;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Command, CommandFactory, FromArgMatches};
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
 
 use explain::explain;
-pub(crate) use flags::{boolean, is_flag_without_value, parse_boolean};
 
 use crate::arguments::{CommandLine, Verb};
 use crate::error::CliError;
+use crate::pflag::{self, Help};
 
 /// The word by which the scripts of shells ask for candidates.
 const COMPLETE: &str = "__complete";
 
 const HELP_TEMPLATE: &str = "Usage:  {usage}\n\n{about-with-newline}\n{all-args}{after-help}\n";
-
-/// Reads a path that may be empty, which is as good as none and not a mistake.
-pub(crate) fn path() -> impl TypedValueParser<Value = PathBuf> {
-    OsStringValueParser::new().map(PathBuf::from)
-}
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -43,30 +37,75 @@ pub(crate) enum Request {
 
 /// Reads a command line; the first of `arguments` is the program's name.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, CliError> {
-    let mut arguments = arguments.into_iter().peekable();
-    let program = arguments.next();
-    if arguments.next_if(|word| word == COMPLETE).is_some() {
-        let words = arguments.map(|word| word.to_string_lossy().into_owned());
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments.get(1).is_some_and(|word| word == COMPLETE) {
+        let words = arguments.drain(2..).map(|word| word.to_string_lossy().into_owned());
         return Ok(Request::Complete(words.collect()));
     }
-    let arguments = program.into_iter().chain(arguments);
-    let command = tree();
-    let (arguments, path) = flags::normalize(&command, arguments)?;
-    let parsed = command.clone().try_get_matches_from(&arguments);
-    let parsed = parsed.and_then(|mut matches| CommandLine::from_arg_matches_mut(&mut matches));
-    match parsed {
-        Ok(line) if line.verb.is_none() && !line.version => Ok(Request::Nothing(help(&command))),
-        Ok(CommandLine { verb: Some(Verb::Help(arguments)), .. }) => {
-            help_about(&command, &arguments.topic)
+    let grammar = grammar();
+    let error = match grammar.clone().try_get_matches_from(&arguments) {
+        Ok(matches) => match help_asked(&grammar, &matches) {
+            Some(help) => return Ok(help),
+            None => match CommandLine::from_arg_matches(&matches) {
+                Ok(line) => return request(line),
+                Err(error) => error,
+            },
+        },
+        Err(error) => error,
+    };
+    // docker reads all flags before it looks for the command and counts the arguments.
+    let alone = pflag::flags_alone(pflag::grammar(CommandLine::command()));
+    let read = |words: &[OsString]| alone.clone().try_get_matches_from(words);
+    let (error, matches) = match read(&arguments) {
+        Ok(matches) => match help_asked(&grammar, &matches) {
+            Some(help) => return Ok(help),
+            None => (error, Some(matches)),
+        },
+        // The words before the flag that is wrong say whose flag it is.
+        Err(error) => {
+            let flags = (1..arguments.len()).rev().filter(|at| is_flag(&arguments[*at]));
+            (error, flags.map(|at| read(&arguments[..at])).find_map(Result::ok))
         }
-        Ok(line) => Ok(Request::Run(Box::new(line))),
-        Err(error) => explain(&error, at(&command, &path), &path, &arguments[1..]),
+    };
+    let path = pflag::path(&grammar, &matches.unwrap_or_default());
+    match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            Ok(Request::Nothing(help(&path)))
+        }
+        _ => Err(explain(&error, at(&grammar, &path), &path, &arguments[1..])),
     }
 }
 
-/// Returns the tree of commands, with all flags in their places.
+fn is_flag(word: &OsString) -> bool {
+    word.as_encoded_bytes().starts_with(b"-")
+}
+
+fn help_asked(grammar: &Command, matches: &ArgMatches) -> Option<Request> {
+    let deprecated = match pflag::help(matches)? {
+        Help::Name => "",
+        Help::Letter => "Flag shorthand -h has been deprecated, use --help\n",
+    };
+    Some(Request::Help(deprecated.to_owned() + &help(&pflag::path(grammar, matches))))
+}
+
+fn request(line: CommandLine) -> Result<Request, CliError> {
+    match line.verb {
+        None if !line.version => Ok(Request::Nothing(help(&[]))),
+        Some(Verb::Help(arguments)) => help_about(&arguments.topic),
+        _ => Ok(Request::Run(Box::new(line))),
+    }
+}
+
+/// Returns the tree of commands, as their flags are read.
+pub(crate) fn grammar() -> Command {
+    let mut command = pflag::grammar(CommandLine::command());
+    command.build();
+    command
+}
+
+/// Returns the tree of commands, as they are shown.
 pub(crate) fn tree() -> Command {
-    let mut command = with_template(CommandLine::command());
+    let mut command = with_template(pflag::shown(CommandLine::command()));
     command.build();
     command
 }
@@ -75,13 +114,15 @@ fn with_template(command: Command) -> Command {
     command.help_template(HELP_TEMPLATE).mut_subcommands(with_template)
 }
 
-fn help(command: &Command) -> String {
-    command.clone().render_help().to_string()
+/// Returns the help of the command at the end of a path of names, the program's first.
+fn help(path: &[String]) -> String {
+    at(&tree(), path).clone().render_help().to_string()
 }
 
 /// Returns the help of the verb that `topic` is the path of.
-fn help_about(root: &Command, topic: &[String]) -> Result<Request, CliError> {
-    let mut command = root;
+fn help_about(topic: &[String]) -> Result<Request, CliError> {
+    let root = tree();
+    let mut command = &root;
     for (index, name) in topic.iter().enumerate() {
         let Some(verb) = command.find_subcommand(name) else {
             return Err(CliError::Refused(format!(
@@ -91,7 +132,7 @@ fn help_about(root: &Command, topic: &[String]) -> Result<Request, CliError> {
         };
         command = verb;
     }
-    Ok(Request::Help(help(command)))
+    Ok(Request::Help(command.clone().render_help().to_string()))
 }
 
 /// Returns the command at the end of a path of names, the program's first.
@@ -109,7 +150,8 @@ mod tests {
 
     #[test]
     fn the_tree_of_commands_is_sound() {
-        CommandLine::command().debug_assert();
+        grammar().debug_assert();
+        tree().debug_assert();
     }
 
     #[test]
@@ -163,7 +205,26 @@ mod tests {
             };
             assert_eq!(topic, flag);
         }
-        assert!(matches!(parse(words("longshore")).unwrap(), Request::Nothing(_)));
+        for (line, same) in [
+            ("longshore images a b --help", "longshore images --help"),
+            ("longshore image --help pull", "longshore image pull --help"),
+            ("longshore image frob --help", "longshore image --help"),
+            ("longshore frob --help", "longshore --help"),
+        ] {
+            let (Request::Help(help), Request::Help(same)) =
+                (parse(words(line)).unwrap(), parse(words(same)).unwrap())
+            else {
+                panic!("{line}")
+            };
+            assert_eq!(help, same, "{line}");
+        }
+        let Request::Help(help) = parse(words("longshore tag -h a")).unwrap() else { panic!("-h") };
+        let deprecated =
+            "Flag shorthand -h has been deprecated, use --help\nUsage:  longshore tag ";
+        assert!(help.starts_with(deprecated), "{help}");
+        for line in ["longshore", "longshore -v=false", "longshore -v --version=false"] {
+            assert!(matches!(parse(words(line)).unwrap(), Request::Nothing(_)), "{line}");
+        }
         assert!(matches!(parse(words("longshore image")).unwrap(), Request::Nothing(_)));
     }
 }

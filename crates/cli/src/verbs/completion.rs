@@ -8,13 +8,14 @@ mod values;
 use std::time::Duration;
 
 use api::image::ImageSummary;
-use clap::{Arg, Command};
+use clap::{Arg, Command, FromArgMatches as _};
 
 use crate::client::Call;
 use crate::error::CliError;
+use crate::globals::Globals;
 use crate::output;
+use crate::pflag::is_boolean;
 use crate::session::{Environment, Session};
-use crate::usage::{self, Request, is_flag_without_value};
 
 /// How long names of images may take: who waits longer has typed the name.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -62,15 +63,14 @@ enum Wanted {
 }
 
 /// Prints the candidates for the last of `words`. Whatever goes wrong, there are none.
-pub(crate) fn complete(words: &[String]) -> Result<(), CliError> {
+pub(crate) fn complete(words: &[String], root: &Command) -> Result<(), CliError> {
     let Some((current, before)) = words.split_last() else { return Ok(()) };
-    let root = usage::tree();
-    let candidates = match wanted(&root, before, current) {
+    let candidates = match wanted(root, before, current) {
         Wanted::Files => return output::print_line(FILES),
         Wanted::Nothing => return Ok(()),
         Wanted::Words(words) => words,
-        Wanted::Images => described(images(&root, before), "image"),
-        Wanted::Registries => described(registries(&root, before), "registry"),
+        Wanted::Images => described(images(root, before), "image"),
+        Wanted::Registries => described(registries(root, before), "registry"),
     };
     let mut lines = String::new();
     for (word, what) in candidates.iter().filter(|(word, _)| word.starts_with(current.as_str())) {
@@ -105,8 +105,7 @@ fn wanted(root: &Command, before: &[String], current: &str) -> Wanted {
         } else if word == "--" {
             only_arguments = true;
         } else {
-            open = flag(command, word)
-                .filter(|arg| !is_flag_without_value(arg) && !word.contains('='));
+            open = flag(command, word).filter(|arg| !is_boolean(arg) && !word.contains('='));
         }
     }
     if let Some(arg) = open {
@@ -168,8 +167,12 @@ fn first_line(text: &str) -> String {
 /// Returns the values of a flag; `prefix` stands before them in the same word.
 fn value(path: &[&str], arg: &Arg, prefix: &str) -> Wanted {
     let name = arg.get_long().unwrap_or_default();
-    let listed: Vec<String> =
-        arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+    let listed: Vec<String> = arg
+        .get_possible_values()
+        .iter()
+        .filter(|value| !value.is_hide_set())
+        .map(|value| value.get_name().to_owned())
+        .collect();
     let known = if listed.is_empty() { values::of(path, name) } else { listed };
     if known.is_empty() {
         return if values::is_file(name) && prefix.is_empty() {
@@ -210,16 +213,15 @@ fn session(root: &Command, before: &[String]) -> Option<Session> {
     let mut words = before.iter();
     while let Some(word) = words.next().filter(|word| word.starts_with('-')) {
         line.push(word.clone());
-        let takes = flag(root, word).is_some_and(|arg| !is_flag_without_value(arg));
+        let takes = flag(root, word).is_some_and(|arg| !is_boolean(arg));
         if takes && !word.contains('=') {
             line.extend(words.next().cloned());
         }
     }
     line.push("images".to_owned());
-    match usage::parse(line.into_iter().map(Into::into)) {
-        Ok(Request::Run(line)) => Session::new(&line.globals, Environment::read(), true).ok(),
-        _ => None,
-    }
+    let matches = root.clone().try_get_matches_from(line).ok()?;
+    let globals = Globals::from_arg_matches(&matches).ok()?;
+    Session::new(&globals, Environment::read(), true).ok()
 }
 
 /// Returns the names of the local images. Where there is no store, none is made to look into.
@@ -261,7 +263,7 @@ mod tests {
     use super::*;
 
     fn words(line: &str) -> Vec<String> {
-        let root = usage::tree();
+        let root = crate::usage::grammar();
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         let (current, before) = words.split_last().unwrap();
         match wanted(&root, before, current) {

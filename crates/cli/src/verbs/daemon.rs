@@ -7,12 +7,13 @@ use daemon::{
     Process, RunError, Tls,
 };
 
-use super::version::{BUILD_TIME, COMMIT, VERSION};
-use crate::arguments::{Globals, LogLevel};
+use crate::build_info::{BUILD_TIME, COMMIT, VERSION};
 use crate::credentials::Keyring;
 use crate::error::CliError;
+use crate::globals::{Globals, LogLevel};
 use crate::logging::{self, Threshold};
 use crate::session::Environment;
+use crate::values::boolean;
 use crate::{limits, output, settings, signals};
 
 /// Run the daemon: the Docker Engine API for images
@@ -31,7 +32,7 @@ pub(crate) struct Arguments {
     pidfile: Option<String>,
     /// Keep compressed layers beside the unpacked ones: pushes are byte for byte, and the disk that compressed layers
     /// take about doubles (default true)
-    #[arg(long, value_name = "bool", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long)]
     keep_blobs: Option<bool>,
     /// Set the max concurrent downloads (default 3)
     #[arg(long, value_name = "int")]
@@ -52,14 +53,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "string")]
     log_format: Option<String>,
     /// Use TLS; implied by --tlsverify
-    #[arg(
-        long,
-        id = "daemon-tls",
-        value_name = "bool",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true"
-    )]
+    #[arg(long, id = "daemon-tls")]
     tls: Option<bool>,
     /// Trust certs signed only by this CA (default "~/.docker/ca.pem")
     #[arg(long, id = "daemon-tlscacert", value_name = "string")]
@@ -71,17 +65,10 @@ pub(crate) struct Arguments {
     #[arg(long, id = "daemon-tlskey", value_name = "string")]
     tlskey: Option<String>,
     /// Use TLS and verify the remote
-    #[arg(
-        long,
-        id = "daemon-tlsverify",
-        value_name = "bool",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true"
-    )]
+    #[arg(long, id = "daemon-tlsverify")]
     tlsverify: Option<bool>,
     /// Answer Longshore's own routes (unpack, mount, system check ...) over TCP without TLS, too
-    #[arg(long, value_name = "bool", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long)]
     insecure_tcp_routes: Option<bool>,
     /// Authorization plugins to load: there are none, so that the daemon does not start
     #[arg(long = "authorization-plugin", value_name = "list", hide = true)]
@@ -127,7 +114,7 @@ pub(crate) struct Arguments {
 /// Reads `name` or `name=bool`.
 fn feature(text: &str) -> Result<(String, bool), String> {
     let (name, value) = text.split_once('=').unwrap_or((text, "true"));
-    Ok((name.to_owned(), crate::usage::parse_boolean(value)?))
+    Ok((name.to_owned(), boolean(value)?))
 }
 
 impl Arguments {
@@ -155,7 +142,11 @@ impl Arguments {
             labels: some(self.labels),
             features: some(self.features),
             debug: (self.debug || globals.debug).then_some(true),
-            log_level: self.log_level.or(globals.log_level).map(|level| level.name().to_owned()),
+            log_level: self
+                .log_level
+                .or(globals.log_level)
+                .and_then(LogLevel::name)
+                .map(str::to_owned),
             log_format: self.log_format,
             raw_logs: self.raw_logs.then_some(true),
             pidfile: self.pidfile,

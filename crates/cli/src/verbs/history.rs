@@ -39,15 +39,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "string")]
     format: Option<String>,
     /// Print sizes and dates in human readable format (default true)
-    #[arg(
-        short = 'H',
-        long,
-        value_name = "bool",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        value_parser = crate::usage::parse_boolean
-    )]
+    #[arg(short = 'H', long)]
     human: Option<bool>,
     /// Don't truncate output
     #[arg(long)]
@@ -122,8 +114,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::arguments::{CommandLine, Verb};
-    use crate::usage::{Request, parse};
 
     fn shown(flags: &[&str]) -> String {
         let steps: Vec<HistoryItem> = serde_json::from_value(json!([
@@ -133,11 +123,8 @@ mod tests {
               "Id": "<missing>", "Size": 1_982_581, "Tags": null },
         ]))
         .unwrap();
-        let line = ["longshore", "history"].iter().chain(flags).chain(&["x"]).map(Into::into);
-        let Request::Run(line) = parse(line).unwrap() else { panic!("{flags:?}") };
-        let CommandLine { verb: Some(Verb::History(arguments)), .. } = *line else {
-            panic!("{flags:?}")
-        };
+        let line = flags.iter().chain(&["x"]);
+        let arguments: Arguments = crate::pflag::verb(line);
         let now = Timestamp::from_second(1_700_000_000 + 3 * 365 * 24 * 3600 + 7 * 3600).unwrap();
         text(&arguments, &steps, now, &TimeZone::UTC).unwrap()
     }

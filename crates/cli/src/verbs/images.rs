@@ -325,8 +325,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::arguments::{CommandLine, Verb};
-    use crate::usage::{Request, parse};
 
     /// Three years after the images of the list were made.
     const NOW: i64 = 1_700_000_000 + 3 * 365 * 24 * 3600 + 7 * 3600;
@@ -354,11 +352,8 @@ mod tests {
     }
 
     fn list(flags: &[&str], configured: Option<&str>) -> String {
-        let line = ["longshore", "images"].iter().chain(flags).map(Into::into);
-        let Request::Run(line) = parse(line).unwrap() else { panic!("{flags:?}") };
-        let CommandLine { verb: Some(Verb::Images(arguments)), .. } = *line else {
-            panic!("{flags:?}")
-        };
+        let line = flags.iter();
+        let arguments: Arguments = crate::pflag::verb(line);
         text(
             &arguments,
             configured,

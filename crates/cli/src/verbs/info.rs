@@ -8,7 +8,8 @@ use go_template::{Execution, Field, Marshal, Structure, Template, Value};
 use serde::Deserialize;
 use spec::go::binary_size;
 
-use super::version::{VERSION, client_value};
+use super::version::client_value;
+use crate::build_info::VERSION;
 use crate::client::Call;
 use crate::credentials::DOCKER_HUB_KEY;
 use crate::error::CliError;

@@ -12,7 +12,7 @@ use super::transfer;
 use crate::client::{RequestBody, Source, body_of};
 use crate::error::{CliError, in_go_words};
 use crate::session::Session;
-use crate::{terminal, usage};
+use crate::{terminal, values};
 
 /// The name of standard input in messages.
 pub(super) const STDIN: &str = "standard input";
@@ -22,7 +22,7 @@ pub(super) const STDIN: &str = "standard input";
 #[command(override_usage = "longshore load [OPTIONS]")]
 pub(crate) struct Arguments {
     /// Read from tar archive file, instead of STDIN
-    #[arg(short = 'i', long, value_name = "string", value_parser = usage::path())]
+    #[arg(short = 'i', long, value_name = "string", value_parser = values::path())]
     input: Option<PathBuf>,
     /// Load only the given platform variant. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")
     #[arg(long, value_name = "string")]

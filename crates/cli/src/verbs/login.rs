@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     password: Option<String>,
     /// Take the Password or Personal Access Token (PAT) from stdin
     #[arg(long)]
-    password_stdin: bool,
+    password_stdin: Option<bool>,
     /// Username
     #[arg(short = 'u', long, value_name = "string")]
     username: Option<String>,
@@ -45,7 +45,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
             "WARNING! Using --password via the CLI is insecure. Use --password-stdin.",
         );
     }
-    if arguments.password_stdin {
+    if arguments.password_stdin == Some(true) {
         password = read_password().await?;
     }
     let user = arguments.username.unwrap_or_default();
@@ -94,10 +94,10 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
 fn verify(arguments: &Arguments) -> Result<(), CliError> {
     let Arguments { password, password_stdin, username, .. } = arguments;
     let refused = |message: &str| Err(CliError::Refused(message.to_owned()));
-    if *password_stdin && password.is_some() {
+    if password_stdin.is_some() && password.is_some() {
         return refused("conflicting options: cannot specify both --password and --password-stdin");
     }
-    if *password_stdin && username.is_none() {
+    if password_stdin.is_some() && username.is_none() {
         return refused("the --password-stdin option requires --username to be set");
     }
     if username.as_deref() == Some("") {
@@ -174,8 +174,6 @@ async fn keep(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arguments::{CommandLine, Verb};
-    use crate::usage::{Request, parse};
 
     #[test]
     fn flags_that_do_not_go_together_are_refused() {
@@ -191,12 +189,8 @@ mod tests {
             ("-u me --password-stdin", ""),
             ("", ""),
         ] {
-            let words =
-                ["longshore", "login"].into_iter().chain(flags.split_whitespace()).map(Into::into);
-            let Request::Run(line) = parse(words).unwrap() else { panic!("{flags}") };
-            let CommandLine { verb: Some(Verb::Login(arguments)), .. } = *line else {
-                panic!("{flags}")
-            };
+            let words = flags.split_whitespace();
+            let arguments: Arguments = crate::pflag::verb(words);
             let refused =
                 verify(&arguments).err().map(|error| error.to_string()).unwrap_or_default();
             assert_eq!(refused, expected, "{flags}");

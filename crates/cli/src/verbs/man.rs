@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, Command};
 
-use super::version::VERSION;
 use crate::aside::Aside;
+use crate::build_info::VERSION;
 use crate::error::CliError;
 use crate::output;
-use crate::usage;
 
 /// Write manual pages into a folder
 #[derive(Debug, clap::Args)]
@@ -20,13 +19,13 @@ pub(crate) struct Arguments {
 }
 
 /// Writes a page for each command.
-pub(crate) fn run(arguments: &Arguments) -> Result<(), CliError> {
+pub(crate) fn run(arguments: &Arguments, commands: &Command) -> Result<(), CliError> {
     let directory = &arguments.directory;
     let failed = |path: &Path, error: &std::io::Error| {
         CliError::Refused(format!("write {}: {error}", path.display()))
     };
     fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
-    for (name, page) in pages(&usage::tree()) {
+    for (name, page) in pages(commands) {
         let path = directory.join(format!("{name}.1"));
         let written = Aside::new(&path, 0o644).and_then(|mut file| {
             file.write(page.as_bytes())?;
@@ -134,7 +133,7 @@ mod tests {
 
     #[test]
     fn every_command_has_a_page_with_its_flags() {
-        let pages = pages(&usage::tree());
+        let pages = pages(&crate::usage::tree());
         let page = |name: &str| {
             let found = pages.iter().find(|(known, _)| known == name);
             found.map_or_else(|| panic!("no page {name}"), |(_, page)| page.as_str())

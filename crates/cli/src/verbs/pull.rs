@@ -3,7 +3,7 @@
 use api::Query;
 use spec::Reference;
 
-use super::content_trust::{self, Doing};
+use super::content_trust::{ContentTrust, Doing};
 use super::transfer::Transfer;
 use crate::error::CliError;
 use crate::output;
@@ -16,17 +16,8 @@ pub(crate) struct Arguments {
     /// Download all tagged images in the repository
     #[arg(short = 'a', long)]
     all_tags: bool,
-    /// Skip image verification (default true, unless DOCKER_CONTENT_TRUST is set): with =false the pull is refused, as there
-    /// is no content trust
-    #[arg(
-        long,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        value_parser = crate::usage::parse_boolean,
-        value_name = "bool"
-    )]
-    disable_content_trust: Option<bool>,
+    #[command(flatten)]
+    content_trust: ContentTrust,
     /// Set platform if server is multi-platform capable
     #[arg(long, value_name = "string")]
     platform: Option<String>,
@@ -42,7 +33,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     let reference = requested(&arguments.name, arguments.all_tags, arguments.quiet)?;
     // What has the digest that was asked for is what was asked for, whoever signed it.
     if reference.digest().is_none() {
-        content_trust::refuse(arguments.disable_content_trust, session, Doing::Pull)?;
+        arguments.content_trust.refuse(session, Doing::Pull)?;
     }
     let mut query = Query::new().with("fromImage", reference.repository().to_string());
     let platform = arguments.platform.as_ref().or(session.environment.default_platform.as_ref());

@@ -3,7 +3,7 @@
 use api::{ApiVersion, Query, encode_platform};
 use spec::Platform;
 
-use super::content_trust::{self, Doing};
+use super::content_trust::{ContentTrust, Doing};
 use super::pull::requested;
 use super::transfer::Transfer;
 use crate::error::CliError;
@@ -23,17 +23,8 @@ pub(crate) struct Arguments {
     /// Push all tags of an image to the repository
     #[arg(short = 'a', long)]
     all_tags: bool,
-    /// Skip image signing (default true, unless DOCKER_CONTENT_TRUST is set): with =false the push is refused, as there
-    /// is no content trust
-    #[arg(
-        long,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        value_parser = crate::usage::parse_boolean,
-        value_name = "bool"
-    )]
-    disable_content_trust: Option<bool>,
+    #[command(flatten)]
+    content_trust: ContentTrust,
     /// Push a platform-specific manifest as a single-platform image to the registry: 'os[/arch[/variant]]'
     #[arg(long, value_name = "string")]
     platform: Option<String>,
@@ -55,7 +46,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     if reference.digest().is_some() {
         return Err(CliError::Refused("cannot push a digest reference".to_owned()));
     }
-    content_trust::refuse(arguments.disable_content_trust, session, Doing::Push)?;
+    arguments.content_trust.refuse(session, Doing::Push)?;
     if let Some(tag) = reference.tag() {
         query.add("tag", tag.as_str());
     }

@@ -13,7 +13,7 @@ use crate::aside::Aside;
 use crate::client::Call;
 use crate::error::{CliError, in_go_words};
 use crate::session::Session;
-use crate::{output, terminal, usage};
+use crate::{output, terminal, values};
 
 /// The version of the API since which archives are made of and read for one platform.
 pub(super) const PLATFORM_VERSION: ApiVersion = ApiVersion::new(1, 48);
@@ -23,7 +23,7 @@ pub(super) const PLATFORM_VERSION: ApiVersion = ApiVersion::new(1, 48);
 #[command(override_usage = "longshore save [OPTIONS] IMAGE [IMAGE...]")]
 pub(crate) struct Arguments {
     /// Write to a file, instead of STDOUT
-    #[arg(short = 'o', long, value_name = "string", value_parser = usage::path())]
+    #[arg(short = 'o', long, value_name = "string", value_parser = values::path())]
     output: Option<PathBuf>,
     /// Save only the given platform variant. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")
     #[arg(long, value_name = "string")]

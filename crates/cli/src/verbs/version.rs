@@ -4,23 +4,11 @@ use go_template::shape::{Member, Shape, Type};
 use go_template::{Columns, Execution, Field, Marshal, Structure, Template, Value};
 use serde_json::{Value as Json, json};
 
+use crate::build_info::{BUILD_TIME, COMMIT, VERSION};
 use crate::client::{Call, MAX_VERSION};
 use crate::error::CliError;
 use crate::output;
 use crate::session::Session;
-
-/// The version of this program.
-pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The commit that it was built from, where the build knew.
-pub(crate) const COMMIT: &str = match option_env!("LONGSHORE_COMMIT") {
-    Some(commit) => commit,
-    None => "",
-};
-/// When it was built, where the build knew.
-pub(crate) const BUILD_TIME: &str = match option_env!("LONGSHORE_BUILD_TIME") {
-    Some(time) => time,
-    None => "",
-};
 
 /// The format without `--format`: Docker's, without the lines of what is not known.
 const TEMPLATE: &str = r#"{{with .Client -}}
