@@ -122,7 +122,7 @@ impl Engine {
             driver: config.driver,
             keep_blobs: config.keep_blobs,
         };
-        let traffic = config.registry.traffic.clone();
+        let traffic = config.registry.metrics.clone();
         let waits = config.registry.waits.clone();
         let network = Network::new(config.registry, config.limits)?;
         let store = blocking(move || Ok(Store::open(options)?)).await?;
@@ -147,7 +147,7 @@ impl Engine {
     /// Changes what may change while the engine runs. Transfers that have begun go on as they began.
     pub fn reload(&self, registry: RegistryConfig, limits: Limits) -> Result<()> {
         let (traffic, waits) = (self.0.traffic.clone(), self.0.waits.clone());
-        let registry = RegistryConfig { traffic, waits, ..registry };
+        let registry = RegistryConfig { metrics: traffic, waits, ..registry };
         let network = Network::new(registry, limits)?;
         *self.0.network.write().unwrap_or_else(PoisonError::into_inner) = network;
         Ok(())

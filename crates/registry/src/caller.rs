@@ -1,4 +1,4 @@
-//! Who asks the engine, as far as registries are told.
+//! The client of the engine, as far as registries are told of it.
 
 use http::{HeaderMap, HeaderValue, header};
 

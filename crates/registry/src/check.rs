@@ -1,4 +1,4 @@
-//! Who would be asked for something, and what each says: everything that a pull finds out before it downloads.
+//! The check of a registry: all that a pull finds out before it downloads, of every host.
 
 use std::{
     path::PathBuf,
@@ -23,7 +23,7 @@ use crate::{
     manifests::{described, manifest_call},
 };
 
-/// What is checked.
+/// The subject of a check.
 #[derive(Clone, Debug)]
 pub enum Checked {
     /// A registry as such.
@@ -32,16 +32,16 @@ pub enum Checked {
     Image(Repository, TagOrDigest),
 }
 
-/// What was found out.
+/// The findings of a check.
 #[derive(Clone, Debug)]
 pub struct RegistryCheck {
-    /// The registry.
+    /// Host and port, as in the name of an image.
     pub registry: String,
     /// The `hosts.toml` that counts for it.
     pub hosts_file: Option<PathBuf>,
-    /// What the file has that does nothing.
+    /// Keys of the file that do nothing.
     pub warnings: Vec<String>,
-    /// Who is asked, in order.
+    /// The endpoints in the order in which they are asked.
     pub endpoints: Vec<EndpointCheck>,
     /// Index of the endpoint that says what the name means, if one can.
     pub resolver: Option<usize>,
@@ -52,29 +52,29 @@ pub struct RegistryCheck {
 /// One endpoint.
 #[derive(Clone, Debug)]
 pub struct EndpointCheck {
-    /// Its URL.
+    /// Scheme, host and path.
     pub url: String,
-    /// Whether another one is asked if it fails.
+    /// True if another one is asked if it fails.
     pub mirror: bool,
     /// The setting, or the file and line, that put it on the list.
     pub setting: String,
-    /// What it may be asked for: `pull`, `resolve`, `push`.
+    /// Its capabilities: `pull`, `resolve`, `push`.
     pub capabilities: Vec<&'static str>,
-    /// How its certificate is checked.
+    /// The check of its certificate.
     pub tls: TlsCheck,
     /// The proxy on the way, without its user.
     pub proxy: Option<String>,
     /// Names of the headers that it is sent.
     pub headers: Vec<String>,
-    /// Where the credentials are from that it was shown; nothing if none were.
+    /// The origin of the credentials that it was shown; nothing if none were.
     pub credentials: Option<String>,
-    /// What it was asked, and what it answered.
+    /// Its requests and answers.
     pub probes: Vec<Probe>,
-    /// Whether it has what was looked for.
+    /// True if it has what was looked for.
     pub works: bool,
 }
 
-/// How an endpoint's certificate is checked.
+/// The check of an endpoint's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TlsCheck {
     /// There is none: plain HTTP.
@@ -97,11 +97,11 @@ pub struct Probe {
     pub request: String,
     /// The answer's status. None was had where there is an error.
     pub status: Option<u16>,
-    /// What failed.
+    /// The failure.
     pub error: Option<String>,
-    /// What the answer describes.
+    /// The descriptor in the answer.
     pub found: Option<Descriptor>,
-    /// How long it took.
+    /// Its duration.
     pub took: Duration,
 }
 
@@ -163,12 +163,12 @@ impl Client {
         what: &Checked,
         credentials: &Credentials,
     ) -> EndpointCheck {
-        let purse = self.purse(&endpoint, Some(credentials));
+        let lookup = self.credential_lookup(&endpoint, Some(credentials));
         let scope = match what {
             Checked::Registry(_) => None,
             Checked::Image(repository, _) => Some(format!("repository:{}:pull", repository.path())),
         };
-        let session = Session::new(Arc::clone(&endpoint), purse, scope, self.tokens());
+        let session = Session::new(Arc::clone(&endpoint), lookup, scope, self.tokens());
         let mut probing = Probing { session, probes: Vec::new() };
         let works = probing.run(what).await;
         let place = &endpoint.host;

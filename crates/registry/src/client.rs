@@ -32,13 +32,13 @@ use crate::{
 
 /// Idle connections are dropped after as long as Docker drops them.
 const IDLE: Duration = Duration::from_secs(30);
-/// How long a registry may take to store a blob that it has received: it may copy it to an object store and hash it.
+/// The time for a registry to store a blob that it has received: it may copy it to an object store and hash it.
 const COMMIT: Duration = Duration::from_mins(15);
-/// How long the first answer of a registry may take, and a token server's, as with Docker.
+/// The time for the first answer of a registry, and a token server's, as with Docker.
 const FIRST: Duration = Duration::from_secs(15);
 /// The most sets of TLS settings kept; each holds all public authorities.
 const MAX_TRANSPORTS: usize = 16;
-/// How long connecting to a mirror may take, and how long it may think: there is somebody else to ask.
+/// The times to connect to a mirror and for its answer: there is somebody else to ask.
 const MIRROR_CONNECT: Duration = Duration::from_secs(10);
 const MIRROR_RESPONSE: Duration = Duration::from_secs(20);
 /// The most warnings about files that are remembered.
@@ -59,20 +59,20 @@ struct Inner {
     rules: Rules,
     roots: OnceCell<Arc<tls::Authorities>>,
     transports: Mutex<HashMap<Wire, reqwest::Client>>,
-    /// What was said about files, so that it is said once.
+    /// Warnings about files, so that each is given once.
     warnings: Mutex<HashSet<String>>,
     /// Insecure registries that turned out to speak plain HTTP: these are asked so first from then on.
     plain: Mutex<HashSet<String>>,
     tokens: Arc<TokenCache>,
 }
 
-/// What makes two connections different.
+/// The settings by which connections differ.
 #[derive(PartialEq, Eq, Hash)]
 struct Wire {
     material: Material,
     any_certificate: bool,
     connect: Duration,
-    /// Whether only public addresses are connected to.
+    /// True if only public addresses are connected to.
     guarded: bool,
 }
 
@@ -119,7 +119,7 @@ impl Client {
     }
 
     /// Returns what an endpoint is shown: `given` is for the registry itself, other hosts have their own.
-    pub(crate) fn purse(
+    pub(crate) fn credential_lookup(
         &self,
         endpoint: &Endpoint,
         given: Option<&Credentials>,
@@ -278,7 +278,7 @@ impl Client {
             user_agent: caller.user_agent(&config.user_agent),
             caller,
             guard: host.foreign.then(guard),
-            traffic: config.traffic.of(&host.written),
+            metrics: config.metrics.of(&host.written),
             waits: config.waits.clone(),
             listener: self.listener.clone(),
             timeouts: Timeouts {

@@ -1,4 +1,4 @@
-//! What the front end sets, and its checks.
+//! The settings of the front end, and their checks.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -27,26 +27,26 @@ pub struct RegistryConfig {
     pub nondistributable: Vec<String>,
     /// Directories with one directory for each registry, like `/etc/docker/certs.d`: certificates, and `hosts.toml`.
     pub certs_dirs: Vec<PathBuf>,
-    /// Who knows the credentials that no caller gives, as those for mirrors. Without it such hosts are asked anonymously.
+    /// The source of credentials that no caller gives, as those for mirrors. Without it such hosts are asked anonymously.
     pub credentials: Option<Arc<dyn CredentialSource>>,
     /// The `User-Agent` of all requests.
     pub user_agent: String,
     /// The proxies. The environment is not read here.
     pub proxy: ProxyConfig,
-    /// How long a body may bring nothing before it counts as stalled.
+    /// The time without a byte after which a body counts as stalled.
     pub stall_timeout: Duration,
-    /// How long connecting may take, TLS included.
+    /// The time to connect, TLS included.
     pub connect_timeout: Duration,
-    /// How long a registry may think before it answers.
+    /// The time for a registry to answer.
     pub response_timeout: Duration,
     /// The first pause before a small blob is asked for again; the next ones are twice as long each.
     pub retry_delay: Duration,
     /// The URL of the registry that `docker.io` stands for, in place of Docker Hub's own. For tests and for
     /// appliances without a way to the internet.
     pub hub_endpoint: Option<String>,
-    /// Where what is sent and received is counted.
-    pub traffic: Metrics,
-    /// Where it is noted which hosts asked for a wait.
+    /// The counters of bytes, requests and failures.
+    pub metrics: Metrics,
+    /// The hosts that asked for a wait.
     pub waits: Waits,
 }
 
@@ -67,7 +67,7 @@ impl Default for RegistryConfig {
             // Four pauses take as long as dockerd's for a config.
             retry_delay: Duration::from_millis(250),
             hub_endpoint: None,
-            traffic: Metrics::default(),
+            metrics: Metrics::default(),
             waits: Waits::default(),
         }
     }
@@ -86,9 +86,9 @@ pub(crate) struct Rules {
     pub(crate) mirrors: Vec<Url>,
     pub(crate) hub: Url,
     pub(crate) insecure: Insecure,
-    /// Where layers that are not to be redistributed may go to and come from.
+    /// The registries and servers of layers that are not to be redistributed.
     pub(crate) artifacts: Insecure,
-    /// What is insecure where a `hosts.toml` says who is asked: this machine.
+    /// The insecure hosts beside a `hosts.toml`: this machine.
     pub(crate) local: Insecure,
     pub(crate) proxies: Proxies,
 }

@@ -27,17 +27,17 @@ struct Inner {
     client: Client,
     repository: Repository,
     candidates: Vec<Candidate>,
-    /// What the caller gave for the registry itself; without a caller it is looked for, as for other hosts.
+    /// The caller's credentials for the registry itself; without a caller they are looked for, as for other hosts.
     given: Option<Credentials>,
     scope: String,
 }
 
-/// Which endpoint something came from.
+/// The endpoint that something came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Its URL.
+    /// Scheme, host and path.
     pub url: String,
-    /// Whether it is a mirror, so that [`Remote::pass_over`] helps against it.
+    /// True if it is a mirror, so that [`Remote::pass_over`] helps against it.
     pub mirror: bool,
     index: usize,
 }
@@ -254,9 +254,9 @@ impl Inner {
 
     async fn open(&self, candidate: &Candidate) -> Result<Arc<Session>, RegistryError> {
         let endpoint = Arc::clone(&candidate.endpoint);
-        let purse = self.client.purse(&endpoint, self.given.as_ref());
+        let lookup = self.client.credential_lookup(&endpoint, self.given.as_ref());
         let scope = Some(self.scope.clone());
         let tokens = self.client.tokens();
-        Session::open(endpoint, purse, scope, tokens).await.map(Arc::new)
+        Session::open(endpoint, lookup, scope, tokens).await.map(Arc::new)
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     http::endpoint::{Call, Endpoint},
 };
 
-/// Where Docker Hub is searched. A stand-in for its registry is searched, too.
+/// The index of Docker Hub. A stand-in for its registry is searched, too.
 const HUB: &str = "https://index.docker.io/";
 /// The most results that can be asked for, and how many there are when nothing is said.
 const MAX_LIMIT: i64 = 100;
@@ -28,16 +28,16 @@ const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-docker-token");
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct SearchResult {
-    /// How many people like it.
+    /// The number of its stars.
     #[serde(deserialize_with = "null_is_nothing")]
     pub star_count: i64,
-    /// Whether it is one of Docker's own.
+    /// True if it is one of Docker's own.
     #[serde(deserialize_with = "null_is_nothing")]
     pub is_official: bool,
-    /// Its name.
+    /// The repository, as it is pulled.
     #[serde(deserialize_with = "null_is_nothing")]
     pub name: String,
-    /// What it is.
+    /// A line from its owner.
     #[serde(deserialize_with = "null_is_nothing")]
     pub description: String,
 }
@@ -102,10 +102,10 @@ impl Client {
         if let Credentials::IdentityToken { username, .. } = credentials
             && !username.is_empty()
         {
-            let (purse, scope) =
+            let (lookup, scope) =
                 (CredentialLookup::given(credentials.clone()), "registry:catalog:search");
             let session =
-                Session::open(endpoint, purse, Some(scope.to_owned()), self.tokens()).await?;
+                Session::open(endpoint, lookup, Some(scope.to_owned()), self.tokens()).await?;
             return session.send(call).await;
         }
         let header = match credentials {

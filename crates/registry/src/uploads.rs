@@ -20,10 +20,10 @@ use crate::{
 };
 
 const OCTETS: &str = "application/octet-stream";
-/// How registries say that they took what they were sent.
+/// The statuses by which registries say that they took what they were sent.
 const TAKEN: [StatusCode; 4] =
     [StatusCode::CREATED, StatusCode::ACCEPTED, StatusCode::NO_CONTENT, StatusCode::OK];
-/// How much less is tried after a registry, or a proxy before it, finds a request too large: below the limits that are
+/// The sizes tried after a registry, or a proxy before it, finds a request too large: below the limits that are
 /// usual, of 100 MB down to nginx's 1 MiB.
 const SMALLER_PARTS: [u64; 6] = [64 << 20, 16 << 20, 4 << 20, 1 << 20, 512 << 10, 256 << 10];
 /// The least that a registry's `OCI-Chunk-Max-Length` is heeded to: smaller parts would take for ever.
@@ -31,11 +31,11 @@ const SMALLEST_PART: u64 = 64 << 10;
 /// The least that a registry has to take of a request that it does not take whole: one that takes byte after byte would have
 /// a push send for ever.
 const LEAST_TAKEN: u64 = 64 << 10;
-/// How much of an upload the registry wants in a request, at the least and at the most.
+/// The least and the most of an upload that the registry wants in a request.
 static CHUNK_MIN: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 static CHUNK_MAX: HeaderName = HeaderName::from_static("oci-chunk-max-length");
 
-/// What became of a mount.
+/// The outcome of a mount.
 #[derive(Debug)]
 pub enum Mounted {
     /// The blob is in the repository now.
@@ -51,15 +51,15 @@ pub enum Mounted {
 pub struct UploadSession {
     remote: Remote,
     session: Arc<Session>,
-    /// Where it goes on. The registry's choice, renewed by every answer; it may carry secrets and is never shown.
+    /// The URL at which it goes on. The registry's choice, renewed by every answer; it may carry secrets and is never shown.
     location: Url,
     offset: u64,
     limits: Limits,
-    /// Whether what is sent next is a part, and not all that is left.
+    /// True if what is sent next is a part, and not all that is left.
     parted: bool,
 }
 
-/// How much a registry wants in one request.
+/// The sizes that a registry wants in one request.
 #[derive(Clone, Copy, Debug, Default)]
 struct Limits {
     least: u64,
@@ -283,7 +283,7 @@ impl UploadSession {
         let answer = self.session.send(call).await?;
         let answer = self.expect(answer, &TAKEN).await?;
         finished(answer, digest).await?;
-        self.session.endpoint.traffic.sent_blob();
+        self.session.endpoint.metrics.sent_blob();
         Ok(())
     }
 
@@ -315,7 +315,7 @@ impl UploadSession {
         }
         let answer = self.expect(answer, &TAKEN).await?;
         finished(answer, digest).await?;
-        self.session.endpoint.traffic.sent_blob();
+        self.session.endpoint.metrics.sent_blob();
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Who asks.
+//! Credentials, and the search for those that no caller gives.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-/// What a user has to show to one registry.
+/// The credentials of a user for one registry.
 ///
 /// Credentials belong to the registry that they were given for: [`crate::Client::remote`] shows
 /// them to that registry and to the token server it names, and to nobody else.
@@ -25,7 +25,7 @@ pub enum Credentials {
     Basic {
         /// The user's name.
         username: String,
-        /// The password.
+        /// The password in the clear.
         password: String,
     },
     /// A refresh token that an earlier login gave, for registries with a token server.
@@ -54,13 +54,13 @@ impl Credentials {
 /// Credentials, and where they are from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FoundCredentials {
-    /// The credentials.
+    /// A password, a token, or nothing.
     pub credentials: Credentials,
-    /// What the user knows the place by: a file, a program. Nothing where there are none.
+    /// Their place as the user knows it: a file, a program. Nothing where there are none.
     pub origin: Option<String>,
 }
 
-/// Why a [`CredentialSource`] cannot tell. The text holds no secret.
+/// The reason for which a [`CredentialSource`] cannot tell. The text holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct CredentialsUnavailable(pub String);
@@ -83,7 +83,7 @@ pub(crate) enum CredentialLookup {
     /// Given by the caller, for the registry.
     Given {
         found: FoundCredentials,
-        /// Whether they were wanted.
+        /// True if they were wanted.
         used: AtomicBool,
     },
     /// To be looked for under the endpoint's own host.
@@ -95,20 +95,20 @@ pub(crate) enum CredentialLookup {
 }
 
 impl CredentialLookup {
-    /// A purse with what a caller gave.
+    /// A lookup of what a caller gave.
     pub(crate) fn given(credentials: Credentials) -> Self {
         let origin = (credentials != Credentials::Anonymous).then(|| GIVEN.to_owned());
         let found = FoundCredentials { credentials, origin };
         Self::Given { found, used: AtomicBool::new(false) }
     }
 
-    /// A purse for another host than the caller gave credentials for.
+    /// A lookup at another host than the caller gave credentials for.
     pub(crate) fn of_host(source: Option<Arc<dyn CredentialSource>>, host: String) -> Self {
         Self::Source { source, host, found: OnceCell::new() }
     }
 
     /// Returns the credentials. What cannot be had is not there: the endpoint will say that it wants some.
-    pub(crate) async fn open(&self) -> &FoundCredentials {
+    pub(crate) async fn credentials(&self) -> &FoundCredentials {
         match self {
             Self::Given { found, used } => {
                 used.store(true, Ordering::Relaxed);
@@ -131,7 +131,7 @@ impl CredentialLookup {
     }
 }
 
-/// What credentials are from that a caller gave for the registry.
+/// The origin of credentials that a caller gave for the registry.
 pub const GIVEN: &str = "the request";
 
 async fn find(source: Option<&dyn CredentialSource>, host: &str) -> FoundCredentials {

@@ -44,9 +44,9 @@ impl Client {
         let mut last = RegistryError::NoEndpoint { host: registry.clone() };
         for candidate in self.own_candidates(&registry).await? {
             let endpoint = Arc::clone(&candidate.endpoint);
-            let (tokens, purse) = (self.tokens(), CredentialLookup::given(credentials.clone()));
+            let (tokens, lookup) = (self.tokens(), CredentialLookup::given(credentials.clone()));
             let tried = async {
-                let session = Session::open(endpoint, purse, None, tokens).await?;
+                let session = Session::open(endpoint, lookup, None, tokens).await?;
                 session.log_in().await
             };
             match tried.await {

@@ -1,4 +1,4 @@
-//! What one [`crate::Remote`] knows of one endpoint: what it asks for, and how to ask with authority.
+//! The session of one [`crate::Remote`] at one endpoint: its challenges, and requests with authority.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -25,13 +25,13 @@ const MAX_SCOPES: usize = 8;
 /// An endpoint that has answered.
 pub(crate) struct Session {
     pub(crate) endpoint: Arc<Endpoint>,
-    purse: CredentialLookup,
+    lookup: CredentialLookup,
     /// The scope of ordinary requests, `repository:library/alpine:pull`; a login has none.
     scope: Option<String>,
     tokens: Arc<TokenCache>,
     challenges: Mutex<Vec<Challenge>>,
     whole_blobs: AtomicBool,
-    /// Whether ranges are refused, and the same is answered without.
+    /// True if ranges are refused, and the same is answered without.
     no_ranges: AtomicBool,
     /// The most that one request of an upload may carry, once that is known; 0 is any.
     largest_part: AtomicU64,
@@ -45,10 +45,10 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// What the next request shows.
+/// The `Authorization` of the next request.
 pub(crate) struct Authorization {
     pub(crate) header: HeaderValue,
-    /// Whether a new one can be had.
+    /// True if a new one can be had.
     renewable: bool,
 }
 
@@ -58,11 +58,11 @@ impl Session {
     /// An API at a path of its own need not have that page: there the first request finds out.
     pub(crate) async fn open(
         endpoint: Arc<Endpoint>,
-        purse: CredentialLookup,
+        lookup: CredentialLookup,
         scope: Option<String>,
         tokens: Arc<TokenCache>,
     ) -> Result<Self, RegistryError> {
-        let mut session = Self::new(endpoint, purse, scope, tokens);
+        let mut session = Self::new(endpoint, lookup, scope, tokens);
         if !session.endpoint.host.settings.override_path {
             let answer = session.ping().await?;
             session.read_challenges(answer).await?;
@@ -73,13 +73,13 @@ impl Session {
     /// Makes a session without asking anybody.
     pub(crate) fn new(
         endpoint: Arc<Endpoint>,
-        purse: CredentialLookup,
+        lookup: CredentialLookup,
         scope: Option<String>,
         tokens: Arc<TokenCache>,
     ) -> Self {
         Self {
             endpoint,
-            purse,
+            lookup,
             scope,
             tokens,
             challenges: Mutex::default(),
@@ -116,12 +116,12 @@ impl Session {
 
     /// Returns where the credentials are from that were shown; nothing if none were.
     pub(crate) fn origin(&self) -> Option<&str> {
-        self.purse.origin()
+        self.lookup.origin()
     }
 
     /// Returns who gives the token that the endpoint wants, if it wants one that is not given already.
     pub(crate) fn realm(&self) -> Option<String> {
-        if let CredentialLookup::Given { found, .. } = &self.purse
+        if let CredentialLookup::Given { found, .. } = &self.lookup
             && matches!(found.credentials, Credentials::RegistryToken(_))
         {
             return None;
@@ -272,7 +272,7 @@ impl Session {
         if self.challenge("basic").is_none() {
             return Ok(None);
         }
-        let found = self.purse.open().await;
+        let found = self.lookup.credentials().await;
         let (username, password) =
             found.credentials.basic().ok_or(RequestFault::NoBasicCredentials)?;
         let mut header = HeaderValue::from_str(&basic_header(username, password))
@@ -287,7 +287,7 @@ impl Session {
         extra: &[String],
         refused: Option<&HeaderValue>,
     ) -> Result<Authorization, RequestFault> {
-        let credentials = &self.purse.open().await.credentials;
+        let credentials = &self.lookup.credentials().await.credentials;
         if let Credentials::RegistryToken(token) = credentials {
             let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
                 .map_err(|_| RequestFault::NoToken)?;
@@ -328,7 +328,7 @@ impl Session {
         let url: Url = self.endpoint.url("");
         let fail = |fault| self.endpoint.failed((&Method::GET, &url), fault, true);
         let mut identity = None;
-        let credentials = &self.purse.open().await.credentials;
+        let credentials = &self.lookup.credentials().await.credentials;
         let header = match self.challenge("bearer") {
             Some(challenge) if !matches!(credentials, Credentials::RegistryToken(_)) => {
                 // Not from the cache: it is the credentials that are on trial, and the refresh token is wanted.

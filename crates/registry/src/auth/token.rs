@@ -41,7 +41,7 @@ const CLIENT_ID: &str = "docker";
 /// The most tokens kept; a push to one repository needs two.
 const MAX_KEPT: usize = 256;
 
-/// What a token is for.
+/// The key of a cached token: all that it depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TokenKey {
     /// The registry that gets it: no other may, even if it names the same server.
@@ -161,10 +161,10 @@ async fn send(endpoint: &Endpoint, mut call: Call) -> Result<Answer, RegistryErr
     endpoint.exchange(&mut call, None, true).await
 }
 
-/// Where a token is asked for.
+/// The realm of a challenge: the token server.
 struct Realm {
     url: Url,
-    /// What the registry said, where that is without TLS.
+    /// The registry's own words, where they are without TLS.
     said: Option<String>,
 }
 

@@ -13,9 +13,9 @@ use crate::{
     },
 };
 
-/// Who is asked for a blob.
+/// A server that has a blob.
 pub(crate) enum Holder<'a> {
-    /// A registry.
+    /// One of the endpoints, with the session at it.
     Registry(&'a Session),
     /// Another server.
     Elsewhere(&'a Endpoint, &'a Url),

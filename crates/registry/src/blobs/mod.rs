@@ -31,7 +31,7 @@ const MIN_PART: u64 = 64 << 10;
 /// The part that a `Content-Range` names, and the whole blob's size, if it is said.
 type Sent = (Range<u64>, Option<u64>);
 
-/// What is known of a blob that a registry has.
+/// A blob that a registry has, as far as it tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Presence {
     /// Its size in bytes, if the registry says it.
@@ -142,7 +142,7 @@ impl Remote {
             brings
         };
         let (url, stall) = (answer.url.clone(), answer.stall());
-        let count = Some((answer.traffic(), part.end == blob.size));
+        let count = Some((answer.metrics(), part.end == blob.size));
         let chunks = answer.into_response().bytes_stream().boxed();
         Ok((part, total, Body::new(chunks, (url, length), stall, count)))
     }
@@ -177,7 +177,7 @@ impl Remote {
         }
         let call = Call::new(Method::GET, url).redirects(Redirects::Anywhere).at_once();
         let answer = session.send(call).await?.expect(&[StatusCode::OK]).await?;
-        let (traffic, request) = (answer.traffic(), answer.request());
+        let (metrics, request) = (answer.metrics(), answer.request());
         let bytes = answer.collect("blob", max).await?;
         let actual = hash(&blob.digest, &bytes);
         if actual != blob.digest {
@@ -192,7 +192,7 @@ impl Remote {
                 actual: bytes.len() as u64,
             });
         }
-        traffic.received_blob();
+        metrics.received_blob();
         Ok(bytes)
     }
 

@@ -25,14 +25,14 @@ use crate::{
 /// A blob on its way. It ends with an error, and not just ends, where bytes are missing; it never has more bytes than
 /// were asked for. Whether they are the right ones is for the reader to check.
 pub struct BlobStream {
-    /// Whether the stream is the range, or its beginning. If not, the registry does not know ranges, and the stream is the
+    /// True if the stream is the range, or its beginning. If not, the registry does not know ranges, and the stream is the
     /// whole blob.
     pub ranged: bool,
-    /// Which of the blob's bytes it brings: those of the range, fewer where the registry cuts ranges, or all.
+    /// The blob's bytes that it brings: those of the range, fewer where the registry cuts ranges, or all.
     pub part: Range<u64>,
     /// The whole blob's size, if the registry says it.
     pub size_total: Option<u64>,
-    /// Who sends it.
+    /// Its sender.
     pub source: Source,
     pub(crate) body: Body,
 }
@@ -81,7 +81,7 @@ pub(crate) struct Body {
     timer: Pin<Box<Sleep>>,
     waiting: bool,
     ended: bool,
-    /// Where it is counted, and whether the blob's last byte is in it.
+    /// Its counters, and true if the blob's last byte is in it.
     count: Option<(Arc<Counters>, bool)>,
 }
 
@@ -137,10 +137,10 @@ impl Body {
         match item {
             Some(Ok(bytes)) => {
                 self.received += bytes.len() as u64;
-                if let Some((traffic, ends)) = &self.count {
-                    traffic.received(bytes.len());
+                if let Some((metrics, ends)) = &self.count {
+                    metrics.received(bytes.len());
                     if *ends && self.received == self.length {
-                        traffic.received_blob();
+                        metrics.received_blob();
                     }
                 }
                 if self.received > self.length {

@@ -1,4 +1,4 @@
-//! What registries say, as a user is told it and a daemon's client is answered, also where several were asked in vain.
+//! The failure of several endpoints, and the answers of an error: the code, the status and the words that count.
 
 use std::fmt;
 

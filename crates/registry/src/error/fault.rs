@@ -10,13 +10,13 @@ use crate::http::dns::LookupFailed;
 /// A request that got no answer: `Get "https://host/v2/": dial tcp …`.
 #[derive(Debug)]
 pub struct RequestFailed {
-    /// The method.
+    /// `GET`, `HEAD` ….
     pub method: Method,
     /// The URL without its secrets.
     pub url: String,
-    /// What happened.
+    /// The cause.
     pub fault: RequestFault,
-    /// Whether this endpoint had answered before, so that its absence is likely to be short.
+    /// True if this endpoint had answered before, so that its absence is likely to be short.
     pub established: bool,
 }
 
@@ -51,16 +51,16 @@ impl RegistryError {
     }
 }
 
-/// Why a request got no answer. `Display` is Go's sentence where it has one.
+/// The fault of a request that got no answer. `Display` is Go's sentence where it has one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestFault {
     /// The host's name has no address.
     #[error("{}dial tcp: {lookup}", via(*.proxied))]
     Lookup {
-        /// Whether the host is the proxy.
+        /// True if the host is the proxy.
         proxied: bool,
-        /// What the resolver said.
+        /// The resolver's answer.
         lookup: LookupFailed,
     },
     /// The host is one that may not be asked.
@@ -74,7 +74,7 @@ pub enum RequestFault {
     /// The host does not take connections.
     #[error("{}dial tcp {address}: {reason}", via(*.proxied))]
     Dial {
-        /// Whether the host is the proxy.
+        /// True if the host is the proxy.
         proxied: bool,
         /// Host and port, as an IP address where it is known.
         address: String,
@@ -95,7 +95,7 @@ pub enum RequestFault {
     Broken {
         /// `EOF`, `read: connection reset by peer`.
         reason: String,
-        /// Whether there was no connection yet, only an attempt at one.
+        /// True if there was no connection yet, only an attempt at one.
         dialling: bool,
     },
     /// The server does not speak HTTP.
@@ -107,9 +107,9 @@ pub enum RequestFault {
     /// The host asked for a wait that is not over, and there are others to ask.
     #[error("it asked to be left alone ({status}), for {} s more", left.as_secs())]
     HeldOff {
-        /// What is left of the wait.
+        /// The rest of the wait.
         left: Duration,
-        /// How it asked.
+        /// The status that asked for it.
         status: String,
     },
     /// The server stopped reading an upload.
@@ -121,9 +121,9 @@ pub enum RequestFault {
     /// The registry took next to nothing of a request, and said that it was well.
     #[error("the registry took {taken} of {sent} bytes")]
     LittleTaken {
-        /// How much more it has now.
+        /// The bytes that it has now and had not before.
         taken: u64,
-        /// How much it was sent.
+        /// The bytes that were sent.
         sent: u64,
     },
     /// Redirects do not end.
@@ -132,9 +132,9 @@ pub enum RequestFault {
     /// A redirect that is not followed.
     #[error("refusing the redirect to {}: {reason}", quoted(.location))]
     Redirect {
-        /// Where to, without secrets.
+        /// Its target, without secrets.
         location: String,
-        /// Why not.
+        /// The rule that forbids it.
         reason: &'static str,
     },
     /// The registry wants a user name and password and there are none.
@@ -157,7 +157,7 @@ pub enum RequestFault {
     InsecureRealm {
         /// The realm, without secrets.
         realm: String,
-        /// Why it cannot be asked by TLS.
+        /// The failure by TLS.
         failure: Box<RegistryError>,
     },
     /// The proxy wants to know who asks.
@@ -174,7 +174,7 @@ pub enum RequestFault {
     /// The token server's answer cannot be read.
     #[error("unable to decode token response: {reason}")]
     BadToken {
-        /// What is wrong.
+        /// The fault in it.
         reason: String,
     },
     /// No token could be had.

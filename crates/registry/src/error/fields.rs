@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// What Go says of a document that is cut.
+/// Go's words for a document that is cut.
 pub(crate) const UNEXPECTED_END: &str = "unexpected end of JSON input";
 
 /// Returns why a text can be no object, in Go's words.

@@ -1,11 +1,11 @@
 //! The failures of a layer's own URLs.
 
-/// Why a layer's own URL did not help.
+/// The failure of a layer's own URL.
 #[derive(Debug)]
 pub struct ForeignFailure {
     /// The URL and the reason.
     pub reason: String,
-    /// Whether another try may help.
+    /// True if another try may help.
     pub retry: bool,
 }
 

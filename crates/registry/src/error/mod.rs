@@ -1,4 +1,4 @@
-//! What can go wrong, in Docker's words, and what is to be done then.
+//! Errors in Docker's words, and the recovery from them.
 
 pub(crate) mod everywhere;
 pub(crate) mod fault;
@@ -7,6 +7,7 @@ pub(crate) mod foreign;
 pub(crate) mod recovery;
 pub(crate) mod redact;
 pub(crate) mod refusal;
+pub(crate) mod retry_after;
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -18,7 +19,7 @@ use foreign::ForeignFailure;
 use redact::quoted;
 use refusal::Refusal;
 
-/// What this crate's operations fail with. `Display` is dockerd's sentence where it has one.
+/// An error of this crate. `Display` is dockerd's sentence where it has one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
@@ -33,13 +34,13 @@ pub enum RegistryError {
     MirrorSyntax {
         /// The mirror as configured.
         mirror: String,
-        /// What is wrong.
+        /// The fault in it.
         reason: String,
     },
     /// A mirror has a scheme that registries do not speak.
     #[error("invalid mirror: unsupported scheme {} in {}: must use either 'https://' or 'http://'", quoted(.scheme), quoted(.mirror))]
     MirrorScheme {
-        /// The scheme.
+        /// The part before `://`.
         scheme: String,
         /// The mirror as configured.
         mirror: String,
@@ -95,7 +96,7 @@ pub enum RegistryError {
     ArtifactsInvalid {
         /// The entry as configured.
         name: String,
-        /// What of it is wrong: its host or its port.
+        /// The part with the fault: `host` or `port`.
         part: &'static str,
         /// The part that is wrong.
         text: String,
@@ -105,27 +106,27 @@ pub enum RegistryError {
     Proxy {
         /// The address without user name and password.
         address: String,
-        /// What is wrong.
+        /// The fault in it.
         reason: String,
     },
     /// The address given to a login is no URL.
     #[error("unable to parse server address: `{address}`: {reason}")]
     ServerAddress {
-        /// The address.
+        /// The text as given.
         address: String,
-        /// What is wrong.
+        /// The fault in it.
         reason: String,
     },
-    /// What is searched for looks like a URL.
+    /// A search term looks like a URL.
     #[error("invalid repository name: repository name ({term}) should not have a scheme")]
     SearchScheme {
-        /// What was searched for.
+        /// The text as given.
         term: String,
     },
     /// More or fewer results are asked for than there can be.
     #[error("limit {limit} is outside the range of [1, 100]")]
     SearchLimit {
-        /// How many were asked for.
+        /// The limit that was asked for.
         limit: i64,
     },
     /// An index that must be secure cannot be reached so.
@@ -138,9 +139,9 @@ pub enum RegistryError {
     SecureIndex {
         /// The index.
         endpoint: String,
-        /// Its host.
+        /// Host and port, as in an image's name.
         host: String,
-        /// Why.
+        /// The cause.
         failure: Box<RegistryError>,
     },
     /// An insecure index cannot be reached at all.
@@ -148,9 +149,9 @@ pub enum RegistryError {
     InsecureIndex {
         /// The index.
         endpoint: String,
-        /// Why not by HTTPS.
+        /// The failure by HTTPS.
         https: Box<RegistryError>,
-        /// Why not by HTTP.
+        /// The failure by HTTP.
         http: Box<RegistryError>,
     },
     /// An index does not want to search.
@@ -159,10 +160,10 @@ pub enum RegistryError {
         /// The HTTP status.
         status: u16,
     },
-    /// What an index answers to a search cannot be read.
+    /// The results of a search cannot be read.
     #[error("error decoding registry search results")]
     SearchResults {
-        /// What is wrong with it.
+        /// The fault in them.
         source: serde_json::Error,
     },
     /// A file's address is no URL.
@@ -170,13 +171,13 @@ pub enum RegistryError {
     DownloadUrl {
         /// The address, without user name and password.
         url: String,
-        /// What is wrong.
+        /// The fault in it.
         reason: String,
     },
     /// A file's address has a scheme that is not HTTP's.
     #[error("Get {}: unsupported protocol scheme {}", quoted(.url), quoted(.scheme))]
     DownloadScheme {
-        /// The scheme.
+        /// The part before `://`.
         scheme: String,
         /// The address, without password.
         url: String,
@@ -190,7 +191,7 @@ pub enum RegistryError {
         status: u16,
         /// The status in words.
         line: String,
-        /// What the server says, cut where it is long.
+        /// The server's words, cut where they are long.
         body: String,
     },
     /// A certificate directory or file could not be read.
@@ -198,7 +199,7 @@ pub enum RegistryError {
     ReadCertificates {
         /// The directory or file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// A client certificate without its key.
@@ -224,7 +225,7 @@ pub enum RegistryError {
     BadCertificate {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault in it.
         reason: String,
     },
     /// A `hosts.toml` could not be read.
@@ -232,7 +233,7 @@ pub enum RegistryError {
     ReadHosts {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// A `hosts.toml` makes no sense. What it is has been told by line and key, never by value.
@@ -240,9 +241,9 @@ pub enum RegistryError {
     HostsFile {
         /// The file.
         path: PathBuf,
-        /// Where in the file, from 1.
+        /// The line in the file, from 1.
         line: usize,
-        /// What is wrong.
+        /// The fault in it.
         reason: String,
     },
     /// A `hosts.toml` leaves nobody to ask for something.
@@ -252,13 +253,13 @@ pub enum RegistryError {
         path: PathBuf,
         /// `pull`, `resolve` or `push`.
         need: String,
-        /// The registry.
+        /// Host and port, as in an image's name.
         registry: String,
     },
     /// The HTTP client could not be set up.
     #[error("cannot set up the HTTP client")]
     Client {
-        /// Why.
+        /// The cause.
         source: reqwest::Error,
     },
     /// A request got no answer: no connection, no credentials to show, no end of redirects.
@@ -270,12 +271,12 @@ pub enum RegistryError {
     /// Nobody of several could help.
     #[error(transparent)]
     Everywhere(Box<FailedEverywhere>),
-    /// What came for a document, a manifest or a list, is none.
+    /// A body that should be a document, a manifest or a list, is none.
     #[error("{request}: error unmarshalling content: {reason}")]
     Unmarshalling {
         /// Method and URL, as in a failed request.
         request: String,
-        /// What came instead.
+        /// Go's words for it.
         reason: String,
     },
     /// Nothing arrived for the stall timeout.
@@ -307,7 +308,7 @@ pub enum RegistryError {
     /// An answer is larger than what it may be.
     #[error("{what} of `{url}` is larger than {limit} bytes")]
     TooLarge {
-        /// What is too large.
+        /// The kind of content.
         what: &'static str,
         /// The URL without its secrets.
         url: String,
@@ -361,7 +362,7 @@ pub enum RegistryError {
     Json {
         /// The URL without its secrets.
         url: String,
-        /// What is wrong.
+        /// The fault in it.
         source: serde_json::Error,
     },
     /// The list of tags is longer than any registry's.
@@ -371,7 +372,7 @@ pub enum RegistryError {
         url: String,
         /// `pages` or `tags`.
         what: &'static str,
-        /// How many are read.
+        /// The most that are read.
         limit: usize,
     },
     /// The list of tags leads in a circle or to another host.
@@ -383,17 +384,17 @@ pub enum RegistryError {
     /// The list of tags holds something that is no tag.
     #[error("invalid tag {} in `{url}`: {source}", quoted(.tag))]
     Tag {
-        /// What the registry sent.
+        /// The registry's text.
         tag: String,
         /// The URL without its secrets.
         url: String,
-        /// What is wrong.
+        /// The fault in it.
         source: ReferenceError,
     },
     /// The body of an upload could not be produced; the registry is not to blame.
     #[error("cannot read what is to be uploaded: {source}")]
     Source {
-        /// What the source said.
+        /// The source's error.
         source: io::Error,
     },
     /// The registry no longer knows the upload: it has to be started again.
@@ -405,7 +406,7 @@ pub enum RegistryError {
     /// The registry takes whole blobs only: the upload has to be started again, and will be one `PUT`.
     #[error("the registry does not take blobs in parts (status {status}){}", everywhere::named(.request))]
     PartsRefused {
-        /// What it answered.
+        /// Its answer.
         status: u16,
         /// The request that it is the answer to, as a failed one is named.
         request: String,
@@ -413,7 +414,7 @@ pub enum RegistryError {
     /// The registry, or a proxy before it, takes less in one request: what is left goes in smaller parts.
     #[error("the registry takes at most {most} bytes in a request")]
     PartTooLarge {
-        /// What is tried next.
+        /// The most that is tried next.
         most: u64,
     },
     /// The registry no longer took the token; there is a new one, but the body was on its way.
@@ -435,9 +436,9 @@ pub enum RegistryError {
     Foreign {
         /// The layer's blob.
         digest: Digest,
-        /// What the registry said.
+        /// The registry's answer.
         registry: Box<RegistryError>,
-        /// What became of each URL.
+        /// The failure of each URL.
         failures: Vec<ForeignFailure>,
     },
     /// The name is one that no registry can have.

@@ -9,8 +9,8 @@ use crate::{
     auth::challenge::challenges,
     error::fault::request_words,
     error::fields::{Fields, UNEXPECTED_END, no_object},
-    error::recovery::MAX_RETRY_AFTER,
     error::redact::{clean, quoted},
+    error::retry_after::{MAX_RETRY_AFTER, retry_after},
 };
 
 /// The most that is read of an error's body.
@@ -53,7 +53,7 @@ pub struct ApiError {
     pub code: &'static str,
     /// The registry's message, or the code's own.
     pub message: String,
-    /// Whether the registry said more than the bare code. If not, Docker shows the code alone, and does not
+    /// True if the registry said more than the bare code. If not, Docker shows the code alone, and does not
     /// take it for one of the errors that it has sentences for.
     pub detailed: bool,
 }
@@ -99,13 +99,13 @@ pub struct Refusal {
     pub method: http::Method,
     /// The URL without its secrets.
     pub url: String,
-    /// The status.
+    /// The code in the first line of the answer.
     pub status: u16,
     /// The errors that it lists; empty if it lists none.
     pub errors: Vec<ApiError>,
-    /// How long the registry asks to be left alone, as it said it.
+    /// The wait that the registry asks for.
     pub retry_after: Option<Duration>,
-    /// What is said where there is no list.
+    /// The words where there is no list.
     unlisted: String,
 }
 
@@ -146,7 +146,7 @@ impl Refusal {
             url,
             status: status.as_u16(),
             errors: Vec::new(),
-            retry_after: crate::error::recovery::retry_after(headers),
+            retry_after: retry_after(headers),
             unlisted: wordless.clone(),
         };
         if status == StatusCode::UNAUTHORIZED {
@@ -219,7 +219,7 @@ fn token_error(headers: &HeaderMap) -> Option<ApiError> {
     )
 }
 
-/// What an answer with a status of 4xx says.
+/// The body of an answer with a status of 4xx.
 enum Said {
     /// Errors, as the specification has them.
     Errors(Vec<ApiError>),

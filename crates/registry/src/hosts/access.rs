@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a [`crate::Remote`] is to be used for; a token is fetched for no more than that.
+/// The use of a [`crate::Remote`]; a token is fetched for no more than that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Reading, from mirrors too.
@@ -22,7 +22,7 @@ impl Access {
     }
 }
 
-/// What a host may be asked to do, and is trusted with.
+/// The capabilities of a host: the requests that it may be sent and trusted with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Capabilities {
     /// To send what is known by its digest.
@@ -34,9 +34,9 @@ pub(crate) struct Capabilities {
 }
 
 impl Capabilities {
-    /// What a registry can do, and a host whose file says nothing.
+    /// Those of a registry, and of a host whose file says nothing.
     pub(crate) const ALL: Self = Self { pull: true, resolve: true, push: true };
-    /// What a mirror of `registry-mirrors` can do.
+    /// Those of a mirror of `registry-mirrors`.
     pub(crate) const READ: Self = Self { pull: true, resolve: true, push: false };
 
     /// Tells whether a host with these can be asked for `need`. A tag that is resolved is also fetched, as containerd
@@ -56,10 +56,10 @@ impl Capabilities {
     }
 }
 
-/// What is to be asked of a host.
+/// The capability that a request needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// What a tag means, or which tags there are: the answer has to be believed.
+    /// The meaning of a tag, or the list of tags: the answer has to be believed.
     Resolve,
     /// Content with a digest.
     Pull,

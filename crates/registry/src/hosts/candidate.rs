@@ -14,9 +14,9 @@ use crate::{auth::session::Session, hosts::access::Need, http::endpoint::Endpoin
 pub(crate) struct Candidate {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) session: OnceCell<Arc<Session>>,
-    /// Whether others are asked in its place from now on.
+    /// True if others are asked in its place from now on.
     pub(crate) passed_over: AtomicBool,
-    /// Whether it has been of use, which is told once.
+    /// True if it has been of use, which is told once.
     pub(crate) useful: AtomicBool,
 }
 

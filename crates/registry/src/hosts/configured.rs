@@ -1,4 +1,4 @@
-//! Where a registry can be asked: what `hosts.toml`, `registry-mirrors` and `insecure-registries` come to, in order.
+//! The hosts of a registry in order, from `hosts.toml`, `registry-mirrors` and `insecure-registries`.
 //!
 //! # Which setting counts
 //!
@@ -30,20 +30,20 @@ pub(crate) struct ConfiguredHost {
     pub(crate) root: String,
     /// Host and port as the user wrote them.
     pub(crate) written: String,
-    /// Whether others are asked when it fails, whatever it fails with.
+    /// True if others are asked when it fails, whatever it fails with.
     pub(crate) mirror: bool,
-    /// Whether it is the registry itself, for which the caller's credentials are.
+    /// True if it is the registry itself, for which the caller's credentials are.
     pub(crate) itself: bool,
     pub(crate) security: Security,
     pub(crate) settings: Settings,
-    /// What a proxy for many registries is told: which one is meant.
+    /// The registry that is meant, for a proxy of many registries.
     pub(crate) namespace: Option<String>,
     pub(crate) setting: Setting,
-    /// Whether a stranger chose it, so that it must have a public address and sees nothing of ours.
+    /// True if a stranger chose it, so that it must have a public address and sees nothing of ours.
     pub(crate) foreign: bool,
 }
 
-/// What is demanded of the way to a host.
+/// The security demanded of the way to a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Security {
     /// TLS with a certificate that can be checked.
@@ -54,7 +54,7 @@ pub(crate) enum Security {
     None,
 }
 
-/// What put a host on the list.
+/// The setting that put a host on the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Setting {
     /// The image's name.
@@ -101,7 +101,7 @@ pub(crate) async fn hosts(
     }
 }
 
-/// What is pushed goes to the first that may be pushed to, and to nobody else.
+/// Keeps the target of a push: the first host that may be pushed to, and nobody else.
 fn target(hosts: Vec<ConfiguredHost>) -> Vec<ConfiguredHost> {
     let mut hosts = hosts.into_iter().filter(|host| host.settings.capabilities.push);
     let Some(first) = hosts.next() else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! Which registries may speak plain HTTP or show any certificate, and other lists of hosts and networks.
+//! Lists of hosts and networks, as of registries that may speak plain HTTP or show any certificate.
 
 use std::net::IpAddr;
 

@@ -11,18 +11,18 @@ use http::StatusCode;
 use reqwest::Url;
 use tokio::time::Instant;
 
-use crate::{error::recovery::MAX_RETRY_AFTER, error::refusal::status_line};
+use crate::{error::refusal::status_line, error::retry_after::MAX_RETRY_AFTER};
 
 /// The most hosts that are remembered. Beyond, each request finds out for itself.
 const MAX_HOSTS: usize = 256;
-/// How long one request waits at the most, however often others are told to wait meanwhile. It is sent then.
+/// The longest wait of one request, however often others are told to wait meanwhile. It is sent then.
 const MAX_WAITING: Duration = MAX_RETRY_AFTER.saturating_mul(3);
 
 /// The hosts of this process that asked for a wait. Clones are one.
 #[derive(Clone, Debug, Default)]
 pub struct Waits(Arc<Mutex<HashMap<String, Held>>>);
 
-/// What a host asked for.
+/// The wait of a host.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held {
     until: Instant,
@@ -34,9 +34,9 @@ pub(crate) struct Held {
 pub struct Wait {
     /// The host and its port.
     pub host: String,
-    /// How it asked, `429 Too Many Requests`.
+    /// The status that asked for it, `429 Too Many Requests`.
     pub status: String,
-    /// How long the wait is.
+    /// The rest of the wait.
     pub left: Duration,
 }
 
@@ -103,7 +103,7 @@ fn host_of(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// Who is told of waits; of each once, however many requests it holds.
+/// A listener for waits: it is told of each once, however many requests are held.
 pub(crate) struct Listener {
     tell: Box<dyn Fn(Wait) + Send + Sync>,
     told: Mutex<HashMap<String, Instant>>,

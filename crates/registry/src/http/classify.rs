@@ -99,7 +99,7 @@ fn io_words(kind: io::ErrorKind, dialling: bool) -> Option<&'static str> {
     })
 }
 
-/// What is of interest in an error's chain of causes.
+/// The causes of interest in an error's chain.
 #[derive(Default)]
 struct Chain {
     lookup: Option<LookupFailed>,

@@ -9,9 +9,9 @@ use reqwest::{
 
 use crate::http::links::{host_and_port, join_host_port};
 
-/// How long a lookup may take that only words an error or decides what is insecure.
+/// The time for a lookup that only words an error or decides what is insecure.
 const SIDE_LOOKUP: Duration = Duration::from_secs(5);
-/// How long a connection may take that only words an error.
+/// The time for a connection that only words an error.
 const SIDE_CONNECT: Duration = Duration::from_secs(1);
 /// The system's list of name servers.
 const RESOLV_CONF: &str = "/etc/resolv.conf";

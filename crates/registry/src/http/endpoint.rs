@@ -20,12 +20,12 @@ use crate::{
     http::transport::{Answer, Payload, Timeouts, Upload},
 };
 
-/// How long an answer is waited for without a word to the user.
+/// The time that an answer is waited for without a word to the user.
 const SILENCE: Duration = Duration::from_secs(5);
 /// Docker follows as many.
 const MAX_REDIRECTS: usize = 10;
 
-/// What an endpoint is shown that no other host may see.
+/// The headers of one endpoint that no other host may see.
 #[derive(Clone, Copy)]
 struct Shown<'a> {
     authorization: Option<&'a HeaderValue>,
@@ -35,7 +35,7 @@ struct Shown<'a> {
     meta: Option<&'a HeaderMap>,
 }
 
-/// Which redirects are followed.
+/// The redirects that are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Redirects {
     /// Those that stay at their host: credentials are in the request itself.
@@ -46,7 +46,7 @@ pub(crate) enum Redirects {
     Anywhere,
 }
 
-/// How long an answer may take.
+/// The patience with an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Patience {
     /// As long as Docker waits for the first answer of a host.
@@ -65,10 +65,10 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Payload,
     pub(crate) redirects: Redirects,
-    /// Whether a wait that the host asks for is not kept: whatever it answers is the answer.
+    /// True if a wait that the host asks for is not kept: whatever it answers is the answer.
     pub(crate) at_once: bool,
     pub(crate) patience: Patience,
-    /// Whether its host is told who asks although it is not the endpoint's own.
+    /// True if its host is told who asks although it is not the endpoint's own.
     pub(crate) told: bool,
 }
 
@@ -137,20 +137,20 @@ impl Call {
 pub(crate) struct Endpoint {
     /// The host and its settings.
     pub(crate) host: ConfiguredHost,
-    /// What a request to it may be repeated for.
+    /// The causes for which a request to it is repeated.
     pub(crate) tries: Tries,
-    /// Whether it is asked before HTTPS only because plain HTTP is what was spoken before.
+    /// True if it is asked before HTTPS only because plain HTTP is what was spoken before.
     pub(crate) guessed: bool,
     pub(crate) client: reqwest::Client,
     pub(crate) proxies: Arc<Proxies>,
     pub(crate) timeouts: Timeouts,
-    pub(crate) traffic: Arc<Counters>,
+    pub(crate) metrics: Arc<Counters>,
     pub(crate) waits: Waits,
     pub(crate) listener: Option<Arc<Listener>>,
     pub(crate) files: TlsFiles,
     /// On whose behalf it is asked.
     pub(crate) caller: Arc<Caller>,
-    /// What it sees of that, if not only our own user agent.
+    /// The user agent that it sees, if not only our own.
     pub(crate) user_agent: Option<HeaderValue>,
     /// Judges where it may lead to, if a stranger chose it.
     pub(crate) guard: Option<Guard>,
@@ -242,7 +242,7 @@ impl Endpoint {
         loop {
             let outcome = self.follow(call, authorization, established).await;
             if outcome.as_ref().map_or(true, |answer| answer.status().is_server_error()) {
-                self.traffic.failed();
+                self.metrics.failed();
             }
             let url = self.shown(&call.url);
             match outcome {
@@ -266,7 +266,7 @@ impl Endpoint {
                     tracing::debug!(%url, %error, "trying again");
                 }
             }
-            self.traffic.retried();
+            self.metrics.retried();
         }
     }
 
@@ -376,7 +376,7 @@ impl Endpoint {
             let answered = self.told(url, call.patience, patience, sending).await;
             answered.map_err(|_| RequestFault::ResponseTimeout)
         };
-        self.traffic.sent(watch.as_ref().map_or(whole as u64, |watch| watch.sent()));
+        self.metrics.sent(watch.as_ref().map_or(whole as u64, |watch| watch.sent()));
         // An answer, even to half a body, is of more interest than why the other half failed.
         let fault = match outcome {
             Ok(Ok(response))
@@ -387,10 +387,10 @@ impl Endpoint {
             }
             Ok(Ok(response)) => {
                 let shown = self.shown(url);
-                let traffic = Arc::clone(&self.traffic);
+                let metrics = Arc::clone(&self.metrics);
                 let stall = self.timeouts.stall;
                 let asked = (call.method.clone(), shown);
-                let answer = Answer::new(asked, response, stall, traffic);
+                let answer = Answer::new(asked, response, stall, metrics);
                 self.waits.note(answer.location(), answer.status(), answer.retry_after());
                 return Ok(answer);
             }

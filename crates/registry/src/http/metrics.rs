@@ -1,4 +1,4 @@
-//! What went to and came from each registry, counted.
+//! Counters of bytes, blobs, retries and failures, by registry.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ const OTHERS: &str = "other";
 #[derive(Clone, Debug, Default)]
 pub struct Metrics(Arc<Mutex<BTreeMap<String, Arc<Counters>>>>);
 
-/// What one registry's traffic comes to.
+/// The counters of one registry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HostMetrics {
     /// Bytes of bodies that came.
@@ -43,13 +43,13 @@ pub(crate) struct Counters {
 }
 
 impl Metrics {
-    /// What was counted so far, by the registry's host and port.
+    /// Returns the counters by the registry's host and port.
     pub fn by_host(&self) -> Vec<(String, HostMetrics)> {
         let hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         hosts.iter().map(|(host, counters)| (host.clone(), counters.read())).collect()
     }
 
-    /// Where the traffic of a registry is counted.
+    /// Returns the counters of a registry.
     pub(crate) fn of(&self, host: &str) -> Arc<Counters> {
         let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let host = if hosts.len() < MAX_HOSTS || hosts.contains_key(host) { host } else { OTHERS };

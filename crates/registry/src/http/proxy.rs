@@ -1,4 +1,7 @@
-//! Which proxy a request goes through, decided as Go's `http.ProxyFromEnvironment` decides.
+//! The proxy of a request, by the rules of Go's `http.ProxyFromEnvironment`.
+//!
+//! `hyper-util` has a matcher, but curl's rules: no ports in `no_proxy`, `.example.com` means `example.com`, too, `*.example.com` is
+//! unknown, and the proxy is asked for this machine. A test has the table of both.
 
 use std::{fmt, net::IpAddr};
 
@@ -175,6 +178,8 @@ fn split_port(entry: &str) -> (&str, Option<u16>) {
 
 #[cfg(test)]
 mod tests {
+    use hyper_util::client::proxy::matcher::Matcher;
+
     use super::*;
 
     #[test]
@@ -215,6 +220,34 @@ mod tests {
             assert_eq!(proxy, expected, "{url}");
         }
         assert!(!format!("{proxies:?} {config:?}").contains("pw"));
+    }
+
+    /// Once both agree, this module can go.
+    #[test]
+    fn the_librarys_matcher_has_other_rules_than_go() {
+        let proxy = || Some("http://proxy.corp".to_owned());
+        for (no_proxy, url, [go, library]) in [
+            ("*", "https://registry.io/", [true, true]),
+            ("example.com", "https://sub.example.com/", [true, true]),
+            ("example.com", "https://notexample.com/", [false, false]),
+            ("10.0.0.0/8", "https://10.1.2.3/", [true, true]),
+            (".dot.com", "https://dot.com/", [false, true]),
+            ("*.star.com", "https://a.star.com/", [true, false]),
+            ("port.com:5000", "https://port.com:5000/", [true, false]),
+            ("10.0.0.0/8", "http://[::ffff:10.1.2.3]/", [true, false]),
+            ("", "http://127.3.4.5/", [true, false]),
+            ("", "https://localhost:5000/", [true, false]),
+        ] {
+            let [http, https, no] = [proxy(), proxy(), Some(no_proxy.to_owned())];
+            let ours = ProxyConfig { http, https, all: None, no_proxy: no };
+            let ours = Proxies::new(&ours).unwrap();
+            let matcher = Matcher::builder().all("http://proxy.corp").no(no_proxy).build();
+            let straight = [
+                ours.proxy(&Url::parse(url).unwrap()).is_none(),
+                matcher.intercept(&url.parse().unwrap()).is_none(),
+            ];
+            assert_eq!(straight, [go, library], "{no_proxy} {url}");
+        }
     }
 
     #[test]

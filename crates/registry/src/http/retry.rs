@@ -15,12 +15,12 @@ use std::time::Duration;
 
 use crate::{
     RegistryError,
-    error::recovery::{MAX_RETRY_AFTER, Recovery},
+    error::{recovery::Recovery, retry_after::MAX_RETRY_AFTER},
 };
 
-/// How often one request waits because its host asks for it.
+/// The most waits of one request.
 const MAX_WAITS: u32 = 2;
-/// How often a small blob is asked for.
+/// The most tries of a small blob.
 const SMALL_BLOB: u32 = 5;
 /// A pause is doubled no more often, unless a registry asks for it: that makes 32 s of one.
 const MAX_DOUBLINGS: u32 = 5;
@@ -64,7 +64,7 @@ impl Attempts {
     }
 }
 
-/// What one request may still be repeated for.
+/// The repetitions that one request has left.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tries {
     waits: u32,

@@ -36,7 +36,7 @@ pub(crate) struct Timeouts {
     pub(crate) stall: Duration,
 }
 
-/// What a request carries.
+/// The body of a request.
 pub(crate) enum Payload {
     Empty,
     Bytes(Bytes),
@@ -94,13 +94,13 @@ const PIECE: usize = 64 << 10;
 /// A body that is produced while it is sent.
 pub(crate) struct UploadBody {
     source: Source,
-    /// What the source produced and was not handed on yet.
+    /// The bytes of the source that were not handed on yet.
     rest: Bytes,
     length: Option<u64>,
     watch: Arc<Watch>,
 }
 
-/// How far a body has been sent, seen from outside.
+/// The progress of a body, seen from outside.
 #[derive(Debug, Default)]
 pub(crate) struct Watch(Mutex<Progress>);
 
@@ -254,8 +254,8 @@ pub(crate) struct Answer {
     pub(crate) url: String,
     response: Response,
     stall: Duration,
-    traffic: Arc<Counters>,
-    /// Whether the connection ended where only its end can tell the body's, but not as TLS wants it.
+    metrics: Arc<Counters>,
+    /// True if the connection ended where only its end can tell the body's, but not as TLS wants it.
     unclean: bool,
 }
 
@@ -264,9 +264,9 @@ impl Answer {
         (method, url): (Method, String),
         response: Response,
         stall: Duration,
-        traffic: Arc<Counters>,
+        metrics: Arc<Counters>,
     ) -> Self {
-        Self { method, url, response, stall, traffic, unclean: false }
+        Self { method, url, response, stall, metrics, unclean: false }
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -301,23 +301,23 @@ impl Answer {
     }
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        crate::error::recovery::retry_after(self.headers())
+        crate::error::retry_after::retry_after(self.headers())
     }
 
     pub(crate) fn stall(&self) -> Duration {
         self.stall
     }
 
-    /// Where what comes is counted; [`Answer::into_response`] leaves that to its caller.
-    pub(crate) fn traffic(&self) -> Arc<Counters> {
-        Arc::clone(&self.traffic)
+    /// Returns the counters; [`Answer::into_response`] leaves the counting to its caller.
+    pub(crate) fn metrics(&self) -> Arc<Counters> {
+        Arc::clone(&self.metrics)
     }
 
     /// Returns the next bytes of the body; nothing at the end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, RegistryError> {
         match tokio::time::timeout(self.stall, self.response.chunk()).await {
             Ok(Ok(chunk)) => {
-                self.traffic.received(chunk.as_ref().map_or(0, Bytes::len));
+                self.metrics.received(chunk.as_ref().map_or(0, Bytes::len));
                 Ok(chunk)
             }
             Ok(Err(error)) => {

@@ -25,7 +25,7 @@ const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
 
-/// What to look for in a repository.
+/// A tag or a digest in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TagOrDigest {
     /// Whatever the registry says that the tag means.
@@ -56,7 +56,7 @@ impl std::fmt::Display for TagOrDigest {
 }
 
 impl TagOrDigest {
-    /// What a tag means has to be believed, a digest proves itself.
+    /// Returns the capability it takes: the meaning of a tag has to be believed, a digest proves itself.
     fn need(&self) -> Need {
         match self {
             Self::Tag(_) => Need::Resolve,
@@ -98,20 +98,20 @@ pub(crate) fn hash(like: &Digest, bytes: &[u8]) -> Digest {
 pub struct FetchedManifest {
     /// The bytes, at most [`MAX_MANIFEST_SIZE`].
     pub bytes: Bytes,
-    /// What the registry says it is; nothing if it says nothing of use.
+    /// The type that the registry gives it; nothing if it says nothing of use.
     pub media_type: Option<MediaType>,
     /// The digest of the bytes.
     pub digest: Digest,
-    /// Who sent it.
+    /// Its sender.
     pub source: Source,
 }
 
-/// What a target is.
+/// The meaning of a tag or digest.
 #[derive(Clone, Debug)]
 pub struct Resolution {
     /// The manifest or index.
     pub descriptor: Descriptor,
-    /// Who says so.
+    /// The endpoint that says so.
     pub source: Source,
 }
 

@@ -1,4 +1,4 @@
-//! What is shown to whom: passwords, tokens, and when they are renewed.
+//! Credentials at each host: passwords, tokens, and when they are renewed.
 
 use std::sync::{
     Arc,

@@ -1,4 +1,4 @@
-//! Who would be asked, and what each says.
+//! The check of a registry: its hosts, and the answer of each.
 
 use std::fs;
 

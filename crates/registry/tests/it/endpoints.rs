@@ -1,4 +1,4 @@
-//! Who is asked: mirrors, HTTPS, HTTP, proxies; and what is said when nobody answers.
+//! Endpoints in turn: mirrors, HTTPS, HTTP, proxies; and what is said when nobody answers.
 
 use registry::{
     Access, Client, Credentials, ProxyConfig, Recovery, RegistryConfig, RegistryError, TagOrDigest,

@@ -20,7 +20,7 @@ use test_support::scripted::{
 
 use crate::support::{ANN, ann, config, content, descriptor, drain, manifest, nobody};
 
-/// What the mirrors' own user shows.
+/// The header of the mirrors' own user.
 const MIRROR: &str = "Basic bWlycm9yOmNhbmFyeQ==";
 
 /// Credentials by host, and who was asked about.

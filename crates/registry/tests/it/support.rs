@@ -1,4 +1,4 @@
-//! What these tests share.
+//! Settings, answers and helpers of these tests.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub(crate) fn ann() -> Credentials {
     Credentials::Basic { username: "ann".to_owned(), password: "s3cret".to_owned() }
 }
 
-/// What `ann` shows to a registry that wants a password.
+/// The header of `ann` for a registry that wants a password.
 pub(crate) const ANN: &str = "Basic YW5uOnMzY3JldA==";
 
 pub(crate) fn repository(server: &Scripted) -> Repository {
@@ -72,7 +72,7 @@ pub(crate) fn descriptor(bytes: &[u8]) -> Descriptor {
     }
 }
 
-/// Where a blob is.
+/// Returns a blob's path.
 pub(crate) fn blob_path(blob: &Descriptor) -> String {
     format!("/v2/me/app/blobs/{}", blob.digest)
 }

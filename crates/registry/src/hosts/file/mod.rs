@@ -9,17 +9,16 @@
 
 mod duration;
 mod parse;
+mod tables;
 
 use std::{
-    fmt, io,
+    io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use http::HeaderMap;
-use reqwest::Url;
+pub(crate) use tables::{HostTable, HostsFile, Server, Settings};
 
-use crate::{RegistryError, hosts::access::Capabilities};
+use crate::RegistryError;
 
 /// The file's name.
 const NAME: &str = "hosts.toml";
@@ -27,93 +26,6 @@ const NAME: &str = "hosts.toml";
 const DEFAULT: &str = "_default";
 /// The largest file that is read, in bytes. A host takes some hundred.
 const MAX_SIZE: u64 = 256 << 10;
-
-/// A file, parsed.
-#[derive(Clone, Debug)]
-pub(crate) struct HostsFile {
-    pub(crate) path: PathBuf,
-    /// The `[host."…"]` tables, in the file's order.
-    pub(crate) hosts: Vec<HostTable>,
-    /// Who is asked last.
-    pub(crate) server: Server,
-    /// Keys that nobody knows, and others that do nothing.
-    pub(crate) warnings: Vec<String>,
-}
-
-/// Who is asked after all hosts.
-#[derive(Clone, Debug)]
-pub(crate) enum Server {
-    /// The file's `server`.
-    Named(HostTable),
-    /// The registry itself; the file may say how.
-    Itself(Settings),
-}
-
-/// One host of a file.
-#[derive(Clone, Debug)]
-pub(crate) struct HostTable {
-    /// Its URL; the path ends with a slash.
-    pub(crate) url: Url,
-    /// The path of its API; it ends with a slash.
-    pub(crate) root: String,
-    pub(crate) settings: Settings,
-    /// Where in the file.
-    pub(crate) line: usize,
-}
-
-/// How a host is asked.
-#[derive(Clone)]
-pub(crate) struct Settings {
-    pub(crate) capabilities: Capabilities,
-    /// Files with authorities.
-    pub(crate) authorities: Vec<PathBuf>,
-    /// Files with client certificates, and with their keys where these are in a file of their own.
-    pub(crate) identities: Vec<(PathBuf, Option<PathBuf>)>,
-    /// Whether any certificate will do, if the file says so or not.
-    pub(crate) skip_verify: Option<bool>,
-    /// For this host and no other.
-    pub(crate) headers: HeaderMap,
-    /// Whether the path is the API's own, to which `v2` is not added.
-    pub(crate) override_path: bool,
-    /// How long connecting may take.
-    pub(crate) dial_timeout: Option<Duration>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            capabilities: Capabilities::ALL,
-            authorities: Vec::new(),
-            identities: Vec::new(),
-            skip_verify: None,
-            headers: HeaderMap::new(),
-            override_path: false,
-            dial_timeout: None,
-        }
-    }
-}
-
-impl fmt::Debug for Settings {
-    /// Prints the headers' names only: what is in them may be secret.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
-            .field("capabilities", &self.capabilities)
-            .field("authorities", &self.authorities)
-            .field("identities", &self.identities)
-            .field("skip_verify", &self.skip_verify)
-            .field("headers", &self.headers.keys().collect::<Vec<_>>())
-            .field("override_path", &self.override_path)
-            .field("dial_timeout", &self.dial_timeout)
-            .finish()
-    }
-}
-
-impl Settings {
-    /// Tells whether the file says anything about TLS.
-    pub(crate) fn configures_tls(&self) -> bool {
-        !self.authorities.is_empty() || !self.identities.is_empty() || self.skip_verify.is_some()
-    }
-}
 
 /// Finds and reads the file for a registry, if there is one. Blocking.
 pub(crate) fn load(

@@ -9,7 +9,10 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{HostTable, HostsFile, Server, Settings, duration};
+use super::{
+    duration,
+    tables::{HostTable, HostsFile, Server, Settings},
+};
 use crate::{RegistryError, error::redact::quoted, hosts::access::Capabilities};
 
 /// The most hosts of a file: all of them may have to be asked before an answer is had.

@@ -1,7 +1,9 @@
 use std::fs;
 
 use super::*;
-use crate::hosts::access::Need;
+use std::time::Duration;
+
+use crate::hosts::access::{Capabilities, Need};
 
 /// Parses a file `/certs.d/reg/hosts.toml`.
 fn parsed(text: &str) -> Result<HostsFile, String> {

@@ -10,11 +10,11 @@ use rustls::{
     crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring},
     pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id},
 };
-use sha2::{Digest, Sha256, Sha384, Sha512};
 use webpki::ring as checked;
 
 use super::{
     exchange::Secp521r1,
+    hash::Hash,
     rsa::{self, Padding},
 };
 
@@ -26,32 +26,6 @@ pub(super) fn provider(legacy: bool) -> Arc<CryptoProvider> {
     let mut provider = ring::default_provider();
     provider.kx_groups.push(&Secp521r1);
     Arc::new(CryptoProvider { signature_verification_algorithms, ..provider })
-}
-
-/// The hashes of signatures.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Hash {
-    Sha256,
-    Sha384,
-    Sha512,
-}
-
-impl Hash {
-    /// Hashes the parts, one after the other.
-    pub(super) fn of(self, parts: &[&[u8]]) -> Vec<u8> {
-        fn hash<D: Digest>(parts: &[&[u8]]) -> Vec<u8> {
-            let mut hasher = D::new();
-            for part in parts {
-                hasher.update(part);
-            }
-            hasher.finalize().to_vec()
-        }
-        match self {
-            Self::Sha256 => hash::<Sha256>(parts),
-            Self::Sha384 => hash::<Sha384>(parts),
-            Self::Sha512 => hash::<Sha512>(parts),
-        }
-    }
 }
 
 /// ECDSA where ring has none.

@@ -14,7 +14,7 @@ use rustls::{
 };
 
 use super::{
-    verifier::{CertificateFault, check_validity, fault, seconds},
+    certificate_fault::{CertificateFault, check_validity, fault, seconds},
     x509::Certificate,
 };
 
@@ -166,7 +166,7 @@ struct Climb<'a> {
     intermediates: &'a [Certificate<'a>],
     algorithms: Algorithms,
     now: i64,
-    /// How many more signatures may be checked.
+    /// The signatures that may still be checked.
     signatures: usize,
 }
 

@@ -8,7 +8,7 @@ use rustls::{
 
 /// The bytes of a secret number.
 const SECRET: usize = 66;
-/// How often a secret is drawn; all but one in 2^256 are good.
+/// The most draws of a secret; all but one in 2^256 are good.
 const DRAWS: usize = 4;
 
 /// The group `secp521r1`.

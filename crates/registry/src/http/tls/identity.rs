@@ -15,7 +15,7 @@ use rustls::{
     sign::{CertifiedKey, Signer, SigningKey as Key},
 };
 
-use super::{algorithms::Hash, x509::Certificate};
+use super::{hash::Hash, x509::Certificate};
 
 /// Client certificates, of which the first that the server can check is shown.
 #[derive(Debug)]

@@ -2,7 +2,9 @@
 
 mod algorithms;
 mod authorities;
+mod certificate_fault;
 mod exchange;
+mod hash;
 mod identity;
 mod rsa;
 #[cfg(test)]
@@ -23,7 +25,7 @@ use rustls::{
 };
 
 pub(crate) use authorities::Authorities;
-pub(crate) use verifier::CertificateFault;
+pub(crate) use certificate_fault::CertificateFault;
 
 use crate::{RegistryError, hosts::file::Settings};
 use algorithms::provider;
@@ -36,7 +38,7 @@ const MAX_PEM: u64 = 1 << 20;
 /// The most files read from one directory.
 const MAX_FILES: usize = 128;
 
-/// What `certs.d` has for one registry, as bytes: equal material makes equal connections, so that they can be shared,
+/// The files of `certs.d` for one registry, as bytes: equal material makes equal connections, so that they can be shared,
 /// and a file that was put there after the start is seen, as dockerd sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Material {

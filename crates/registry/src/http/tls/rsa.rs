@@ -7,7 +7,7 @@ use crypto_bigint::{
     modular::{FixedMontyForm, FixedMontyParams},
 };
 
-use super::{algorithms::Hash, x509::Reader};
+use super::{hash::Hash, x509::Reader};
 
 /// Go refuses shorter keys, too.
 const MIN_BITS: usize = 1024;

@@ -1,4 +1,4 @@
-//! What a certificate says, read strictly: as much as it takes to judge what webpki leaves out, and to say why one
+//! Certificates, read strictly: as much as it takes to judge what webpki leaves out, and to say why one
 //! is refused.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -31,7 +31,7 @@ const SERVER_USAGE: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
 /// A certificate's fields.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Certificate<'a> {
-    /// What is signed.
+    /// The signed part.
     pub(super) signed: &'a [u8],
     /// The algorithm of the signature, as [`rustls::pki_types::AlgorithmIdentifier`] has it.
     pub(super) signature_algorithm: &'a [u8],
@@ -45,15 +45,15 @@ pub(super) struct Certificate<'a> {
     pub(super) key: &'a [u8],
     /// Alternative names; nothing without the extension.
     pub(super) names: Option<Names>,
-    /// Whether it may sign others. Nothing in a certificate of a version that could not say so.
+    /// True if it may sign others. Nothing in a certificate of a version that could not say so.
     pub(super) is_authority: Option<bool>,
-    /// How many intermediates may be below it.
+    /// The most intermediates below it.
     pub(super) path_length: Option<usize>,
-    /// Whether its key may sign certificates.
+    /// True if its key may sign certificates.
     key_signs: bool,
-    /// Whether it signs for some names only.
+    /// True if it signs for some names only.
     pub(super) is_constrained: bool,
-    /// Whether it may be a server's.
+    /// True if it may be a server's.
     pub(super) serves: bool,
 }
 
@@ -197,7 +197,7 @@ fn ip(bytes: &[u8]) -> Option<IpAddr> {
     four.or_else(|_| <[u8; 16]>::try_from(bytes).map(|bytes| Ipv6Addr::from(bytes).into())).ok()
 }
 
-/// What is left of a sequence of DER elements.
+/// The rest of a sequence of DER elements.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
