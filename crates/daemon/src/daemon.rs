@@ -87,27 +87,13 @@ impl Daemon {
     /// Takes over what may change while the daemon runs: how registries are reached, the limits of transfers, and what
     /// the daemon says of itself. Transfers that run keep what they started with.
     pub fn reload(&self, new: &DaemonConfig) -> Result<(), EngineError> {
-        let mut config = DaemonConfig::clone(&self.config());
-        config.registry_mirrors.clone_from(&new.registry_mirrors);
-        config.insecure_registries.clone_from(&new.insecure_registries);
-        config.nondistributable_artifacts.clone_from(&new.nondistributable_artifacts);
-        config.max_concurrent_downloads = new.max_concurrent_downloads;
-        config.max_concurrent_uploads = new.max_concurrent_uploads;
-        config.max_download_attempts = new.max_download_attempts;
-        config.stall_timeout = new.stall_timeout;
-        config.shutdown_timeout = new.shutdown_timeout;
-        config.insecure_tcp_routes = new.insecure_tcp_routes;
-        config.debug = new.debug;
-        config.log_level = new.log_level;
-        config.proxies.clone_from(&new.proxies);
-        config.labels.clone_from(&new.labels);
-        config.features.clone_from(&new.features);
+        let config = self.config().reloaded(new);
         let registry = RegistryConfig {
             credentials: self.0.credentials.clone(),
             ..config.registry(&self.0.version)
         };
         self.0.engine.reload(registry, config.limits())?;
-        let mut attributes = config.reloadable();
+        let mut attributes = config.told();
         *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         attributes.insert("name".to_owned(), self.0.machine.name.clone());
         self.engine().events().publish(EventKind::Daemon, "reload", self.id(), attributes);

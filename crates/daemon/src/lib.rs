@@ -35,10 +35,9 @@ mod response;
 mod routes;
 mod server;
 
-pub use config::directives::Directives;
 pub use config::{
-    ConfigError, ConfigFile, DaemonConfig, Defaults, Group, ListenAddress, ListenAddressError,
-    LogFormat, Proxies, TlsFiles, TlsMode, default_address,
+    ConfigError, ConfigFile, DaemonConfig, Defaults, Directive, Directives, Group, ListenAddress,
+    ListenAddressError, LogFormat, Proxies, Reload, TlsFiles, TlsMode, default_address,
 };
 pub use daemon::{Daemon, DaemonInfo, open_engine};
 pub use process::notify::Notifier;

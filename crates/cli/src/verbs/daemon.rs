@@ -196,7 +196,7 @@ pub(crate) async fn run(
     let (config, file, flags) = settings::daemon(&globals.engine, directives, &environment)?;
     let failed = |error: &dyn std::error::Error| CliError::Serve(error.to_string());
     if validate {
-        config.tls.clone().map(Tls::load).transpose().map_err(|error| failed(&error))?;
+        config.tls_files().map(Tls::load).transpose().map_err(|error| failed(&error))?;
         for warning in &config.warnings {
             output::warn_line(&format!("WARNING: {warning}"));
         }

@@ -1,466 +1,310 @@
-//! The directives of `daemon.json`, which are also the daemon's flags.
+//! The table of directives: the keys of `daemon.json`, which are also the daemon's flags.
+//!
+//! A directive is one row here and nothing elsewhere: its key, the type in which it is written, the setting that is made
+//! of it with its default and its check, the place of SIGHUP, and a line of documentation. The macro makes of the rows
+//! what is said ([`Directives`]), what holds ([`DaemonConfig`]), and what a reload takes over. A row without its word on
+//! reloading does not compile.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use serde::de::Error as _;
+use api::ApiVersion;
+use engine::Limits;
+use registry::RegistryConfig;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use store::DriverKind;
 
+use super::address::ListenAddress;
 use super::error::ConfigError;
-use super::proxies::mask_credentials;
+use super::proxies::Proxies;
+use super::settings::{
+    DEFAULT_GROUP, Defaults, Group, LogFormat, SHUTDOWN_TIMEOUT, TLS_AUTHORITY, TLS_CERTIFICATE,
+    TLS_KEY,
+};
+use super::values::{
+    addresses, api_version, driver, features, graph, group, labels, level, list, log_format,
+    number, optional_path, optional_text, path, plugins, remap, said, seconds, set,
+    storage_options, switches, timeout, told_timeout,
+};
 
-/// Every directive that means something here, each set or not: what a file or a command line says.
+/// The effect of SIGHUP on a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// None: the setting is that of the start.
+    Start,
+    /// It is taken over.
+    Taken,
+    /// It is taken over, and told in the event of the reload, as dockerd does.
+    Told,
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Directive {
+    field: &'static str,
+    /// A line of documentation.
+    pub doc: &'static str,
+    /// The effect of SIGHUP.
+    pub reload: Reload,
+    /// A value in JSON that is not the default.
+    pub example: &'static str,
+}
+
+impl Directive {
+    /// The key in the file.
+    pub fn key(&self) -> String {
+        self.field.replace('_', "-")
+    }
+}
+
+/// The value that holds after a reload.
+macro_rules! reloaded {
+    (Start, $old:expr, $new:expr) => {
+        $old.clone()
+    };
+    (Taken, $old:expr, $new:expr) => {
+        $new.clone()
+    };
+    (Told, $old:expr, $new:expr) => {
+        $new.clone()
+    };
+}
+
+/// Makes types of three kinds of rows:
 ///
-/// The names in the file are the fields' with hyphens.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Directives {
-    /// Where to listen: `unix:///path`, `tcp://host:port` or `fd://`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hosts: Option<Vec<String>>,
-    /// The directory that holds everything.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data_root: Option<String>,
-    /// The old name of `data-root`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub graph: Option<String>,
-    /// How layers are stored: `overlay2` or `packed`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub storage_driver: Option<String>,
-    /// Options of the storage driver, `name=value`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub storage_opts: Option<Vec<String>>,
-    /// Whether compressed layers are kept beside the unpacked ones. Longshore's own.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub keep_blobs: Option<bool>,
-    /// URLs of mirrors of Docker Hub, asked first and in this order.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub registry_mirrors: Option<Vec<String>>,
-    /// Names or networks of registries that may be reached over plain HTTP or without a valid certificate.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub insecure_registries: Option<Vec<String>>,
-    /// Names or networks of registries that layers may be pushed to although they are not to be redistributed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub allow_nondistributable_artifacts: Option<Vec<String>>,
-    /// Layers downloaded at the same time for one pull.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_concurrent_downloads: Option<i64>,
-    /// Layers uploaded at the same time for one push.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_concurrent_uploads: Option<i64>,
-    /// Attempts at one layer before a pull fails.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_download_attempts: Option<i64>,
-    /// Seconds without a byte after which a transfer is tried again. Longshore's own.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stall_timeout: Option<i64>,
-    /// Seconds that running requests get when the daemon stops; without end if negative.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub shutdown_timeout: Option<i64>,
-    /// The proxy for plain HTTP.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub http_proxy: Option<String>,
-    /// The proxy for HTTPS.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub https_proxy: Option<String>,
-    /// What is reached without a proxy.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub no_proxy: Option<String>,
-    /// Whether TCP is served over TLS.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls: Option<bool>,
-    /// Whether clients over TCP must show a certificate; any value turns TLS on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tlsverify: Option<bool>,
-    /// The authorities of clients' certificates.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tlscacert: Option<String>,
-    /// The daemon's certificate.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tlscert: Option<String>,
-    /// The daemon's key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tlskey: Option<String>,
-    /// Switches of dockerd's, by name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub features: Option<BTreeMap<String, bool>>,
-    /// What the daemon calls itself, `name=value`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub labels: Option<Vec<String>>,
-    /// The oldest version of the API that is answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub min_api_version: Option<String>,
-    /// Where metrics are served, `host:port`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub metrics_addr: Option<String>,
-    /// Whether to log debug messages, whatever `log_level` says.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub debug: Option<bool>,
-    /// The least important messages to log.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log_level: Option<String>,
-    /// `text` or `json`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log_format: Option<String>,
-    /// Whether to log without colours, which is always so.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub raw_logs: Option<bool>,
-    /// Where to write the daemon's process ID.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pidfile: Option<String>,
-    /// The group that may use the unix socket.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
-    /// Plugins that judge each request: there are none here, so that a daemon that should ask one does not start.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub authorization_plugins: Option<Vec<String>>,
-    /// The user whose subordinate IDs own what images hold: nothing is shifted here, so that a daemon that should do so
-    /// does not start.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub userns_remap: Option<String>,
-    /// Permission to answer Longshore's own routes over TCP without TLS. Longshore's own.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub insecure_tcp_routes: Option<bool>,
-}
+/// - `settings`: directives with a setting of the same name;
+/// - `parts`: directives that take part in other settings, or that are only checked;
+/// - `others`: settings that no directive has the name of.
+macro_rules! directives {
+    (
+        settings { $(
+            $(#[doc = $doc:literal])+
+            $name:ident: $said:ty => $setting:ty = $default:expr,
+                $check:expr, $reload:ident $(($told:expr))?, $example:literal;
+        )+ }
+        parts { $(
+            $(#[doc = $part_doc:literal])+
+            $part:ident: $part_said:ty, $part_check:expr, $part_reload:ident, $part_example:literal;
+        )+ }
+        others { $(
+            $(#[doc = $other_doc:literal])+
+            $other:ident: $other_setting:ty = $other_default:expr, $other_reload:ident;
+        )+ }
+    ) => {
+        /// Every directive that means something here, each set or not: what a file or a command line says.
+        ///
+        /// The names in the file are the fields' with hyphens.
+        #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub struct Directives {
+            $(
+                $(#[doc = $doc])+
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub $name: Option<$said>,
+            )+
+            $(
+                $(#[doc = $part_doc])+
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub $part: Option<$part_said>,
+            )+
+        }
 
-/// The names of the directives in a file, sorted.
-const NAMES: [&str; 35] = [
-    "allow-nondistributable-artifacts",
-    "authorization-plugins",
-    "data-root",
-    "debug",
-    "features",
-    "graph",
-    "group",
-    "hosts",
-    "http-proxy",
-    "https-proxy",
-    "insecure-registries",
-    "insecure-tcp-routes",
-    "keep-blobs",
-    "labels",
-    "log-format",
-    "log-level",
-    "max-concurrent-downloads",
-    "max-concurrent-uploads",
-    "max-download-attempts",
-    "metrics-addr",
-    "min-api-version",
-    "no-proxy",
-    "pidfile",
-    "raw-logs",
-    "registry-mirrors",
-    "shutdown-timeout",
-    "stall-timeout",
-    "storage-driver",
-    "storage-opts",
-    "tls",
-    "tlscacert",
-    "tlscert",
-    "tlskey",
-    "tlsverify",
-    "userns-remap",
-];
+        /// A daemon's configuration, checked.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct DaemonConfig {
+            $( $(#[doc = $doc])+ pub $name: $setting, )+
+            $( $(#[doc = $other_doc])+ pub $other: $other_setting, )+
+        }
 
-/// The object in a file that may hold the directives of proxies.
-const PROXIES: &str = "proxies";
+        impl Directives {
+            /// All directives.
+            pub const TABLE: &[Directive] = &[
+                $( Directive {
+                    field: stringify!($name),
+                    doc: concat!($($doc),+),
+                    reload: Reload::$reload,
+                    example: $example,
+                }, )+
+                $( Directive {
+                    field: stringify!($part),
+                    doc: concat!($($part_doc),+),
+                    reload: Reload::$part_reload,
+                    example: $part_example,
+                }, )+
+            ];
+        }
 
-/// Directives of dockerd's for what there is not here: containers, networks, a swarm, plugins. Sorted. An existing
-/// `daemon.json` may have them.
-///
-/// None of them protects images or the API. Those that protect containers from each other and the host from containers
-/// (`icc`, `no-new-privileges`, `seccomp-profile`, `selinux-enabled` …) have nothing to protect where nothing runs.
-const FOREIGN: [&str; 71] = [
-    "allow-direct-routing",
-    "api-cors-header",
-    "bip",
-    "bip6",
-    "bridge",
-    "bridge-accept-fwmark",
-    "builder",
-    "cdi-spec-dirs",
-    "cgroup-parent",
-    "cluster-advertise",
-    "cluster-store",
-    "cluster-store-opts",
-    "containerd",
-    "containerd-namespace",
-    "containerd-plugin-namespace",
-    "containerd-plugins-namespace",
-    "cpu-rt-period",
-    "cpu-rt-runtime",
-    "cri-containerd",
-    "default-address-pools",
-    "default-cgroupns-mode",
-    "default-gateway",
-    "default-gateway-v6",
-    "default-init",
-    "default-ipc-mode",
-    "default-network-opts",
-    "default-runtime",
-    "default-shm-size",
-    "default-stop-timeout",
-    "default-ulimits",
-    "deprecated-key-path",
-    "dns",
-    "dns-opts",
-    "dns-search",
-    "exec-opts",
-    "exec-root",
-    "experimental",
-    "firewall-backend",
-    "fixed-cidr",
-    "fixed-cidr-v6",
-    "host-gateway-ip",
-    "host-gateway-ips",
-    "icc",
-    "init",
-    "init-path",
-    "ip",
-    "ip-forward",
-    "ip-forward-no-drop",
-    "ip-masq",
-    "ip6tables",
-    "iptables",
-    "ipv6",
-    "live-restore",
-    "log-driver",
-    "log-opts",
-    "mtu",
-    "network-control-plane-mtu",
-    "network-diagnostic-port",
-    "no-new-privileges",
-    "node-generic-resources",
-    "nri-opts",
-    "oom-score-adjust",
-    "rootless",
-    "runtimes",
-    "seccomp-profile",
-    "selinux-enabled",
-    "swarm-default-advertise-addr",
-    "swarm-raft-election-tick",
-    "swarm-raft-heartbeat-tick",
-    "userland-proxy",
-    "userland-proxy-path",
-];
+        impl DaemonConfig {
+            /// The configuration of an empty file and no flags.
+            pub fn new(defaults: Defaults) -> Self {
+                fn value<T>(default: fn(&Defaults) -> T, defaults: &Defaults) -> T {
+                    default(defaults)
+                }
+                Self {
+                    $( $name: value($default, &defaults), )+
+                    $( $other: value($other_default, &defaults), )+
+                }
+            }
 
-impl std::fmt::Debug for Directives {
-    /// Prints what is set, without the passwords that proxies may have.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let document = serde_json::to_value(self).unwrap_or_default();
-        let set = document.as_object().into_iter().flatten();
-        f.debug_map().entries(set.map(|(name, value)| (name, plain(name, value)))).finish()
-    }
-}
+            /// Checks directives, and takes them over.
+            pub(super) fn apply(&mut self, directives: &Directives) -> Result<(), ConfigError> {
+                $( if let Some(said) = &directives.$name {
+                    $check(said.clone(), &mut self.$name)?;
+                } )+
+                $( if let Some(said) = &directives.$part {
+                    let check: fn($part_said, &Directives, &mut Self) -> Result<(), ConfigError> =
+                        $part_check;
+                    check(said.clone(), directives, self)?;
+                } )+
+                Ok(())
+            }
 
-/// What a file and the flags say together.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Merged {
-    /// What they say.
-    pub(crate) directives: Directives,
-    /// Names in the file that mean nothing here, and are dockerd's.
-    pub(crate) ignored: Vec<String>,
-}
+            /// The configuration after a reload that found `new`: what SIGHUP does not change is as it was.
+            #[must_use]
+            pub(crate) fn reloaded(&self, new: &Self) -> Self {
+                Self {
+                    $( $name: reloaded!($reload, self.$name, new.$name), )+
+                    $( $other: reloaded!($other_reload, self.$other, new.$other), )+
+                }
+            }
 
-impl Merged {
-    /// Reads a file's text and lays the flags over it. A directive that is in both is an error, as is one in the file
-    /// that nobody knows.
-    pub(crate) fn new(file: &str, flags: &Directives) -> Result<Self, ConfigError> {
-        let text = file.strip_prefix('\u{feff}').unwrap_or(file).trim();
-        let mut merged = if text.is_empty() {
-            Map::new()
-        } else {
-            serde_json::from_str::<Map<String, Value>>(text).map_err(ConfigError::Json)?
-        };
-        match merged.remove(PROXIES) {
-            Some(Value::Object(proxies)) => merged.extend(proxies),
-            None | Some(Value::Null) => {}
-            Some(_) => {
-                return Err(ConfigError::Json(serde_json::Error::custom(
-                    "proxies is not an object",
-                )));
+            /// The settings that the event of a reload tells.
+            pub(crate) fn told(&self) -> BTreeMap<String, String> {
+                let mut told = BTreeMap::new();
+                $( $( told.insert(stringify!($name).replace('_', "-"), $told(&self.$name)); )? )+
+                told
+            }
+
+            /// The names of the settings in which two configurations differ.
+            #[cfg(test)]
+            pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
+                let differ = [
+                    $( (stringify!($name), self.$name != other.$name), )+
+                    $( (stringify!($other), self.$other != other.$other), )+
+                ];
+                differ.into_iter().filter(|(_, differ)| *differ).map(|(name, _)| name).collect()
             }
         }
-        let (mut ignored, mut unknown) = (Vec::new(), Vec::new());
-        for name in merged.keys() {
-            if FOREIGN.binary_search(&name.as_str()).is_ok() {
-                ignored.push(name.clone());
-            } else if NAMES.binary_search(&name.as_str()).is_err() {
-                unknown.push(name.clone());
-            }
-        }
-        if !unknown.is_empty() {
-            return Err(ConfigError::Unknown(unknown));
-        }
-        let flags = match serde_json::to_value(flags).map_err(ConfigError::Json)? {
-            Value::Object(flags) => flags,
-            _ => Map::new(),
-        };
-        let both = |(name, flag): (&String, &Value)| {
-            let file = merged.get(name)?;
-            let (flag, file) = (plain(name, flag), plain(name, file));
-            Some(format!("{name}: (from flag: {flag}, from file: {file})"))
-        };
-        let conflicts: Vec<_> = flags.iter().filter_map(both).collect();
-        if !conflicts.is_empty() {
-            return Err(ConfigError::Conflict(conflicts));
-        }
-        merged.retain(|name, _| !ignored.contains(name));
-        merged.extend(flags);
-        let directives = serde_json::from_value(Value::Object(merged.clone()))
-            .map_err(|error| ConfigError::Json(with_name(merged, error)))?;
-        Ok(Self { directives, ignored })
+    };
+}
+
+directives! {
+    settings {
+        /// Addresses to listen on: `unix:///path`, `tcp://host:port` or `fd://`.
+        hosts: Vec<String> => Vec<ListenAddress> = |defaults| defaults.hosts.clone(),
+            addresses, Start, r#"["tcp://127.0.0.1:2375"]"#;
+        /// TLS for TCP.
+        tls: bool => Option<bool> = |_| None, said, Start, "true";
+        /// TLS for TCP, and whether clients must show a certificate.
+        tlsverify: bool => Option<bool> = |_| None, said, Start, "true";
+        /// Authority of clients' certificates, in PEM.
+        tlscacert: String => PathBuf = |defaults| defaults.tls_dir.join(TLS_AUTHORITY),
+            path, Start, r#""/ca""#;
+        /// Certificate of the daemon and its chain, in PEM.
+        tlscert: String => PathBuf = |defaults| defaults.tls_dir.join(TLS_CERTIFICATE),
+            path, Start, r#""/cert""#;
+        /// Key of the daemon, in PEM.
+        tlskey: String => PathBuf = |defaults| defaults.tls_dir.join(TLS_KEY),
+            path, Start, r#""/key""#;
+        /// Permission to answer Longshore's own routes over TCP without TLS. Longshore's own.
+        insecure_tcp_routes: bool => bool = |_| false, set, Taken, "true";
+        /// File for the daemon's process ID.
+        pidfile: String => Option<PathBuf> = |_| None, optional_path, Start, r#""/pid""#;
+        /// Address of the metrics, `host:port`, over plain HTTP.
+        metrics_addr: String => Option<String> = |_| None,
+            optional_text, Start, r#""127.0.0.1:9323""#;
+        /// Group that may use the unix socket, by name or number.
+        group: String => Group = |_| Group { name: DEFAULT_GROUP.to_owned(), required: false },
+            group, Start, r#""wheel""#;
+        /// Directory that holds everything.
+        data_root: String => PathBuf = |defaults| defaults.data_root.clone(),
+            path, Start, r#""/d""#;
+        /// Storage driver, `overlay2` or `packed`; else that of the data root, or the best that works.
+        storage_driver: String => Option<DriverKind> = |_| None, driver, Start, r#""packed""#;
+        /// Compressed layers kept beside the unpacked ones. Longshore's own.
+        keep_blobs: bool => bool = |_| true, set, Start, "false";
+        /// URLs of mirrors of Docker Hub, asked first and in this order.
+        registry_mirrors: Vec<String> => Vec<String> = |_| Vec::new(),
+            set, Told(list), r#"["https://mirror.example"]"#;
+        /// Names or networks of registries that may be reached over plain HTTP or without a valid certificate.
+        insecure_registries: Vec<String> => Vec<String> = |_| Vec::new(),
+            set, Told(list), r#"["10.0.0.0/8"]"#;
+        /// Names or networks of registries that layers may be pushed to although they are not to be redistributed, and
+        /// that such layers may be fetched from although their addresses are not public.
+        allow_nondistributable_artifacts: Vec<String> => Vec<String> = |_| Vec::new(),
+            set, Told(list), r#"["registry.example"]"#;
+        /// Layers downloaded at the same time.
+        max_concurrent_downloads: i64 => usize = |_| Limits::default().downloads,
+            number("max concurrent downloads"), Told(usize::to_string), "7";
+        /// Layers uploaded at the same time.
+        max_concurrent_uploads: i64 => usize = |_| Limits::default().uploads,
+            number("max concurrent uploads"), Told(usize::to_string), "7";
+        /// Attempts at one layer before a pull fails.
+        max_download_attempts: i64 => u32 = |_| Limits::default().attempts,
+            number("max download attempts"), Told(u32::to_string), "7";
+        /// Seconds without a byte after which a transfer is tried again. Longshore's own.
+        stall_timeout: i64 => Duration = |_| RegistryConfig::default().stall_timeout,
+            seconds("stall timeout"), Taken, "7";
+        /// Seconds that running requests get when the daemon stops; without end if negative.
+        shutdown_timeout: i64 => Option<Duration> = |_| Some(SHUTDOWN_TIMEOUT),
+            timeout, Told(told_timeout), "-1";
+        /// Debug messages in the log, whatever `log-level` says.
+        debug: bool => bool = |_| false, set, Told(bool::to_string), "true";
+        /// Least important messages to log: `debug`, `info`, `warn`, `error` or `fatal`.
+        log_level: String => tracing::Level = |_| tracing::Level::INFO, level, Taken, r#""warn""#;
+        /// Format of the log, `text` or `json`.
+        log_format: String => LogFormat = |_| LogFormat::default(), log_format, Start, r#""json""#;
+        /// Labels of the daemon, `name=value`.
+        labels: Vec<String> => Vec<String> = |_| Vec::new(), labels, Told(list), r#"["a=1"]"#;
+        /// Switches of dockerd's, by name. None changes anything here.
+        features: BTreeMap<String, bool> => BTreeMap<String, bool> = |_| BTreeMap::new(),
+            features, Told(switches), r#"{"x": true}"#;
+        /// Oldest version of the API that is answered.
+        min_api_version: String => ApiVersion = |_| ApiVersion::MINIMUM,
+            api_version, Start, r#""1.40""#;
+    }
+    parts {
+        /// Old name of `data-root`.
+        graph: String,
+            |said, directives, config| {
+                let is_alone = directives.data_root.is_none();
+                graph(said, is_alone, &mut config.data_root, &mut config.warnings)
+            },
+            Start, r#""/g""#;
+        /// Options of the storage driver, `name=value`. None changes anything here.
+        storage_opts: Vec<String>, |said, _, config| storage_options(said, &mut config.warnings),
+            Start, r#"["overlay2.size=10G"]"#;
+        /// Proxy for plain HTTP.
+        http_proxy: String, |said, _, config| optional_text(said, &mut config.proxies.http),
+            Taken, r#""http://proxy""#;
+        /// Proxy for HTTPS.
+        https_proxy: String, |said, _, config| optional_text(said, &mut config.proxies.https),
+            Taken, r#""http://proxy""#;
+        /// Hosts that are reached without a proxy.
+        no_proxy: String, |said, _, config| optional_text(said, &mut config.proxies.no_proxy),
+            Taken, r#""localhost""#;
+        /// Log without colours, which is always so.
+        raw_logs: bool, |_, _, _| Ok(()), Start, "true";
+        /// Plugins that judge each request: there are none here, so that a daemon that should ask one does not start.
+        authorization_plugins: Vec<String>, |said, _, _| plugins(&said), Start, "[]";
+        /// User whose subordinate IDs own the files of images: nothing is shifted here, so that a daemon that should do so
+        /// does not start.
+        userns_remap: String, |said, _, _| remap(&said), Start, r#""""#;
+    }
+    others {
+        /// Proxies to registries.
+        proxies: Proxies = |defaults| defaults.proxies.clone(), Taken;
+        /// Directories with certificates of registries.
+        certs_dirs: Vec<PathBuf> = |defaults| defaults.certs_dirs.clone(), Start;
+        /// Sentences for the log that the user should know of the file.
+        warnings: Vec<String> = |_| Vec::new(), Start;
     }
 }
 
-/// Says of which directive the value is that was refused.
-fn with_name(merged: Map<String, Value>, error: serde_json::Error) -> serde_json::Error {
-    let refused = merged.into_iter().find_map(|(name, value)| {
-        let alone = Value::Object(Map::from_iter([(name.clone(), value)]));
-        serde_json::from_value::<Directives>(alone).err().map(|error| (name, error))
-    });
-    match refused {
-        Some((name, error)) => serde_json::Error::custom(format!("{name}: {error}")),
-        None => error,
-    }
-}
-
-/// A value as dockerd prints it in a conflict: text without quotes, lists as `[a b]`, proxies without passwords.
-fn plain(name: &str, value: &Value) -> String {
-    match value {
-        Value::String(text) if name.ends_with("-proxy") => mask_credentials(text),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => {
-            let items: Vec<_> = items.iter().map(|item| plain(name, item)).collect();
-            format!("[{}]", items.join(" "))
-        }
-        Value::Object(members) => {
-            let members: Vec<_> = members
-                .iter()
-                .map(|(member, value)| format!("{member}:{}", plain(member, value)))
-                .collect();
-            format!("map[{}]", members.join(" "))
-        }
-        other => other.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn merge(file: &str, flags: &Directives) -> Result<Merged, ConfigError> {
-        Merged::new(file, flags)
-    }
-
-    #[test]
-    fn the_list_of_names_is_the_struct() {
-        let some = |name: &str| match name {
-            "debug" | "keep-blobs" | "tls" | "tlsverify" | "raw-logs" | "insecure-tcp-routes" => {
-                Value::Bool(true)
-            }
-            "hosts"
-            | "registry-mirrors"
-            | "insecure-registries"
-            | "allow-nondistributable-artifacts"
-            | "storage-opts"
-            | "labels"
-            | "authorization-plugins" => Value::Array(vec!["x".into()]),
-            "features" => serde_json::json!({"x": true}),
-            name if name.starts_with("max-") || name.ends_with("-timeout") => Value::from(7),
-            _ => Value::from("x"),
-        };
-        let all: Map<String, Value> =
-            NAMES.iter().map(|name| ((*name).to_owned(), some(name))).collect();
-        let read: Directives = serde_json::from_value(Value::Object(all.clone())).unwrap();
-        assert_eq!(serde_json::to_value(&read).unwrap(), Value::Object(all));
-        assert!(NAMES.is_sorted() && FOREIGN.is_sorted());
-        assert!(NAMES.iter().all(|name| FOREIGN.binary_search(name).is_err()));
-    }
-
-    #[test]
-    fn a_value_of_the_wrong_type_is_told_with_its_name() {
-        let file = r#"{"debug": true, "max-concurrent-downloads": "3"}"#;
-        let error = merge(file, &Directives::default()).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "invalid JSON: max-concurrent-downloads: invalid type: string \"3\", expected i64"
-        );
-    }
-
-    #[test]
-    fn flags_and_file_complete_each_other() {
-        let flags = Directives { debug: Some(true), ..Directives::default() };
-        let merged = merge("\u{feff} {\"data-root\": \"/d\", \"group\": \"g\"}\n", &flags).unwrap();
-        assert_eq!(merged.directives.data_root.as_deref(), Some("/d"));
-        assert_eq!(merged.directives.debug, Some(true));
-        assert_eq!(merge(" \n", &flags).unwrap(), Merged { directives: flags, ignored: vec![] });
-    }
-
-    #[test]
-    fn a_file_of_dockerds_is_taken_as_it_is() {
-        let file = r#"{"live-restore": true, "log-driver": "json-file", "log-opts": {"max-size": "10m"},
-            "default-address-pools": [{"base": "10.0.0.0/8", "size": 24}], "icc": false, "no-new-privileges": true, "mtu": 1400,
-            "exec-opts": ["native.cgroupdriver=systemd"], "runtimes": {"crun": {"path": "/usr/bin/crun"}},
-            "builder": {"gc": {"enabled": true}}, "allow-direct-routing": true, "dns": ["1.1.1.1"],
-            "proxies": {"http-proxy": "http://p:1", "no-proxy": "x"}, "features": {"buildkit": true}}"#;
-        let merged = merge(file, &Directives::default()).unwrap();
-        assert_eq!(merged.directives.http_proxy.as_deref(), Some("http://p:1"));
-        assert_eq!(merged.directives.no_proxy.as_deref(), Some("x"));
-        let ignored = "allow-direct-routing builder default-address-pools dns exec-opts icc live-restore \
-                       log-driver log-opts mtu no-new-privileges runtimes";
-        assert_eq!(merged.ignored, ignored.split(' ').collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn errors_are_in_dockerds_words() {
-        let flags = Directives {
-            hosts: Some(vec!["unix:///a".into(), "tcp://b:1".into()]),
-            debug: Some(true),
-            max_concurrent_downloads: Some(4),
-            https_proxy: Some("http://me:s3cret@p".into()),
-            features: Some(BTreeMap::from([("x".into(), true)])),
-            ..Directives::default()
-        };
-        let shown = format!("{flags:?}");
-        assert!(shown.contains("xxxxx@p") && !shown.contains("s3cret"), "{shown}");
-        let table = [
-            (
-                r#"{"feature":{"x":true},"bogus":1,"debug":false,"proxies":{"ftp-proxy":"x"}}"#,
-                "the following directives don't match any configuration option: bogus, feature, ftp-proxy",
-            ),
-            (
-                r#"{"debug":false}"#,
-                "the following directives are specified both as a flag and in the configuration file: debug: \
-                 (from flag: true, from file: false)",
-            ),
-            (
-                r#"{"hosts":["unix:///c"],"max-concurrent-downloads":3}"#,
-                "the following directives are specified both as a flag and in the configuration file: hosts: \
-                 (from flag: [unix:///a tcp://b:1], from file: [unix:///c]), max-concurrent-downloads: \
-                 (from flag: 4, from file: 3)",
-            ),
-            (
-                r#"{"proxies":{"https-proxy":"http://you:s3cret@q"},"features":{"y":false}}"#,
-                "the following directives are specified both as a flag and in the configuration file: features: \
-                 (from flag: map[x:true], from file: map[y:false]), https-proxy: \
-                 (from flag: http://xxxxx:xxxxx@p, from file: http://xxxxx:xxxxx@q)",
-            ),
-        ];
-        for (file, expected) in table {
-            assert_eq!(merge(file, &flags).unwrap_err().to_string(), expected);
-        }
-        for file in [
-            "[]",
-            "{",
-            r#"{"debug":"yes"}"#,
-            r#"{"hosts":"unix:///a"}"#,
-            r#"{"group":null}x"#,
-            r#"{"features":["x"]}"#,
-            r#"{"proxies":"http://p"}"#,
-        ] {
-            let error = merge(file, &Directives::default()).unwrap_err().to_string();
-            assert!(error.starts_with("invalid JSON: "), "{file}: {error}");
-        }
+impl Directives {
+    /// Says whether `key` is a directive's.
+    pub(super) fn has(key: &str) -> bool {
+        Self::TABLE.iter().any(|directive| directive.key() == key)
     }
 }

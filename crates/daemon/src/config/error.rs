@@ -31,8 +31,8 @@ pub enum ConfigError {
     #[error("merged configuration validation from file and command line flags failed: {0}")]
     Merged(#[source] Box<ConfigError>),
     /// The file is larger than any that makes sense.
-    #[error("larger than {} bytes", super::MAX_FILE_SIZE)]
-    TooLarge,
+    #[error("larger than {0} bytes")]
+    TooLarge(u64),
     /// The file is no JSON object, or a directive has a value of another type than its own.
     #[error("invalid JSON: {0}")]
     Json(#[source] serde_json::Error),

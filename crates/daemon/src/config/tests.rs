@@ -1,3 +1,8 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use api::ApiVersion;
+
 use super::*;
 
 fn defaults() -> Defaults {
@@ -172,10 +177,10 @@ fn tls_is_what_dockerd_makes_of_two_switches() {
         (r#"{"tlsverify": false}"#, Some(Encrypt)),
         (r#"{"tls": true, "tlsverify": false}"#, Some(Encrypt)),
     ] {
-        assert_eq!(load(text).unwrap().tls.map(|tls| tls.mode), expected, "{text}");
+        assert_eq!(load(text).unwrap().tls_files().map(|tls| tls.mode), expected, "{text}");
     }
     let config = load(r#"{"tls": true, "tlskey": "/k", "tlscert": ""}"#).unwrap();
-    let tls = config.tls.unwrap();
+    let tls = config.tls_files().unwrap();
     assert_eq!(tls.authority, Path::new("/home/me/.docker/ca.pem"));
     assert_eq!(tls.certificate, Path::new("/home/me/.docker/cert.pem"));
     assert_eq!(tls.key, Path::new("/k"));
@@ -192,7 +197,7 @@ fn tls_is_what_dockerd_makes_of_two_switches() {
         let merged = Merged::new(text, &Directives::default()).unwrap();
         let defaults = Defaults { tls_verify: true, ..defaults() };
         let config = DaemonConfig::check(merged, defaults).unwrap();
-        assert_eq!(config.tls.map(|tls| tls.mode), expected, "{text}");
+        assert_eq!(config.tls_files().map(|tls| tls.mode), expected, "{text}");
     }
     let told = load(r#"{"tls": true, "hosts": ["unix:///x"]}"#).unwrap();
     assert_eq!(told.hosts, [ListenAddress::Unix("/x".into())]);
@@ -216,4 +221,63 @@ fn what_a_file_alone_can_do_wrong_is_said_with_the_file() {
     let flags = Directives { log_format: Some("xml".into()), ..Directives::default() };
     let error = DaemonConfig::load(&file, &flags, defaults()).unwrap_err();
     assert_eq!(error.to_string(), "invalid log format: xml");
+}
+
+/// The keys that dockerd's reference lists as reloadable, but for those of containers; without
+/// `authorization-plugins`, which are refused.
+const RELOADED_BY_DOCKERD: [&str; 10] = [
+    "allow-nondistributable-artifacts",
+    "debug",
+    "features",
+    "insecure-registries",
+    "labels",
+    "max-concurrent-downloads",
+    "max-concurrent-uploads",
+    "max-download-attempts",
+    "registry-mirrors",
+    "shutdown-timeout",
+];
+
+#[test]
+fn a_reload_takes_the_directives_that_the_table_says() {
+    // They are checked, and change nothing.
+    const CHECKED: [&str; 4] =
+        ["storage-opts", "raw-logs", "authorization-plugins", "userns-remap"];
+    let old = DaemonConfig::new(defaults());
+    let mut told = BTreeSet::new();
+    for directive in Directives::TABLE {
+        let key = directive.key();
+        let new = load(&format!("{{{key:?}: {}}}", directive.example)).unwrap();
+        let mut set = old.differences(&new);
+        set.retain(|name| *name != "warnings");
+        assert_eq!(set.is_empty(), CHECKED.contains(&key.as_str()), "{key} sets {set:?}");
+        let after = old.reloaded(&new);
+        let taken = old.differences(&after);
+        match directive.reload {
+            Reload::Start => assert!(taken.is_empty(), "{key} changes {taken:?}"),
+            Reload::Taken | Reload::Told => assert_eq!(taken, set, "{key}"),
+        }
+        let is_told = directive.reload == Reload::Told;
+        assert_eq!(old.told().get(&key) != after.told().get(&key), is_told, "{key}");
+        if is_told {
+            told.insert(key);
+        }
+    }
+    assert_eq!(told, RELOADED_BY_DOCKERD.map(str::to_owned).into());
+    assert_eq!(old.told().into_keys().collect::<BTreeSet<_>>(), told);
+}
+
+#[test]
+fn the_documentation_has_every_directive() {
+    let page = include_str!("../../../../docs/daemon.md");
+    let mut rows: Vec<_> = Directives::TABLE
+        .iter()
+        .map(|directive| {
+            let taken = if directive.reload == Reload::Start { "" } else { "yes" };
+            format!("| `{}` | {} | {taken} |\n", directive.key(), directive.doc.trim())
+        })
+        .collect();
+    rows.sort();
+    let table = rows.concat();
+    assert!(page.contains(&table), "docs/daemon.md does not have this table:\n{table}");
 }

@@ -88,8 +88,11 @@ pub(crate) fn describe(
 
 /// How registries are reached, as dockerd lists it: networks by themselves, names as registries that are not secure.
 fn registries(config: &DaemonConfig, version: ApiVersion) -> RegistryConfig {
-    let (artifact_networks, artifact_names): (Vec<_>, Vec<_>) =
-        config.nondistributable_artifacts.iter().cloned().partition(|name| name.contains('/'));
+    let (artifact_networks, artifact_names): (Vec<_>, Vec<_>) = config
+        .allow_nondistributable_artifacts
+        .iter()
+        .cloned()
+        .partition(|name| name.contains('/'));
     // Newer daemons do not know them any more.
     let told = |list: Vec<String>| (!version.at_least(49) || !list.is_empty()).then_some(list);
     let mut networks = vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()];
@@ -121,7 +124,7 @@ fn registries(config: &DaemonConfig, version: ApiVersion) -> RegistryConfig {
 
 /// What a user of this daemon should know, in dockerd's words.
 fn warnings(config: &DaemonConfig) -> Option<Vec<String>> {
-    let (scheme, lack) = match config.tls.as_ref().map(|tls| tls.mode) {
+    let (scheme, lack) = match config.tls_files().map(|tls| tls.mode) {
         None => ("http", "encryption"),
         Some(TlsMode::Encrypt) => ("https", "TLS client verification"),
         Some(TlsMode::Verify) => return None,

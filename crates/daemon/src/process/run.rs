@@ -90,7 +90,7 @@ pub async fn run(
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
+    let tls = config.tls_files().map(Tls::load).transpose()?.map(Arc::new);
     let _pidfile = match &config.pidfile {
         Some(path) => {
             let written = PidFile::write(path);
@@ -159,7 +159,7 @@ async fn listen(
             }
         }
     }
-    let verified = config.tls.as_ref().is_some_and(|tls| tls.mode == TlsMode::Verify);
+    let verified = config.tls_files().is_some_and(|tls| tls.mode == TlsMode::Verify);
     if verified {
         return Ok(listeners);
     }
@@ -209,8 +209,8 @@ fn reload(daemon: &Daemon, tls: Option<&Tls>, process: &impl Process) {
     }
     match daemon.reload(&config) {
         Ok(()) => {
-            process.configured(&config);
-            let config = serde_json::json!(daemon.config().reloadable()).to_string();
+            process.configured(&daemon.config());
+            let config = serde_json::json!(daemon.config().told()).to_string();
             tracing::info!(config, "Reloaded configuration");
         }
         Err(error) => tracing::error!(%error, "Error reconfiguring the daemon"),

@@ -1,0 +1,294 @@
+//! `daemon.json` and the flags together: one set of directives, each said once.
+
+use serde::de::Error as _;
+use serde_json::{Map, Value};
+
+use super::directives::Directives;
+use super::error::ConfigError;
+use super::proxies::mask_credentials;
+
+/// The object in a file that may hold the directives of proxies.
+const PROXIES: &str = "proxies";
+
+/// Directives of dockerd's for what there is not here: containers, networks, a swarm, plugins. Sorted. An existing
+/// `daemon.json` may have them.
+///
+/// None of them protects images or the API. Those that protect containers from each other and the host from containers
+/// (`icc`, `no-new-privileges`, `seccomp-profile`, `selinux-enabled` …) have nothing to protect where nothing runs.
+const FOREIGN: [&str; 71] = [
+    "allow-direct-routing",
+    "api-cors-header",
+    "bip",
+    "bip6",
+    "bridge",
+    "bridge-accept-fwmark",
+    "builder",
+    "cdi-spec-dirs",
+    "cgroup-parent",
+    "cluster-advertise",
+    "cluster-store",
+    "cluster-store-opts",
+    "containerd",
+    "containerd-namespace",
+    "containerd-plugin-namespace",
+    "containerd-plugins-namespace",
+    "cpu-rt-period",
+    "cpu-rt-runtime",
+    "cri-containerd",
+    "default-address-pools",
+    "default-cgroupns-mode",
+    "default-gateway",
+    "default-gateway-v6",
+    "default-init",
+    "default-ipc-mode",
+    "default-network-opts",
+    "default-runtime",
+    "default-shm-size",
+    "default-stop-timeout",
+    "default-ulimits",
+    "deprecated-key-path",
+    "dns",
+    "dns-opts",
+    "dns-search",
+    "exec-opts",
+    "exec-root",
+    "experimental",
+    "firewall-backend",
+    "fixed-cidr",
+    "fixed-cidr-v6",
+    "host-gateway-ip",
+    "host-gateway-ips",
+    "icc",
+    "init",
+    "init-path",
+    "ip",
+    "ip-forward",
+    "ip-forward-no-drop",
+    "ip-masq",
+    "ip6tables",
+    "iptables",
+    "ipv6",
+    "live-restore",
+    "log-driver",
+    "log-opts",
+    "mtu",
+    "network-control-plane-mtu",
+    "network-diagnostic-port",
+    "no-new-privileges",
+    "node-generic-resources",
+    "nri-opts",
+    "oom-score-adjust",
+    "rootless",
+    "runtimes",
+    "seccomp-profile",
+    "selinux-enabled",
+    "swarm-default-advertise-addr",
+    "swarm-raft-election-tick",
+    "swarm-raft-heartbeat-tick",
+    "userland-proxy",
+    "userland-proxy-path",
+];
+
+impl std::fmt::Debug for Directives {
+    /// Prints what is set, without the passwords that proxies may have.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let document = serde_json::to_value(self).unwrap_or_default();
+        let set = document.as_object().into_iter().flatten();
+        f.debug_map().entries(set.map(|(name, value)| (name, plain(name, value)))).finish()
+    }
+}
+
+/// The directives of a file and of the flags together.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Merged {
+    /// The directives of both.
+    pub(crate) directives: Directives,
+    /// Names in the file that mean nothing here, and are dockerd's.
+    pub(crate) ignored: Vec<String>,
+}
+
+impl Merged {
+    /// Reads a file's text and lays the flags over it. A directive that is in both is an error, as is one in the file
+    /// that nobody knows.
+    pub(crate) fn new(file: &str, flags: &Directives) -> Result<Self, ConfigError> {
+        let text = file.strip_prefix('\u{feff}').unwrap_or(file).trim();
+        let mut merged = if text.is_empty() {
+            Map::new()
+        } else {
+            serde_json::from_str::<Map<String, Value>>(text).map_err(ConfigError::Json)?
+        };
+        match merged.remove(PROXIES) {
+            Some(Value::Object(proxies)) => merged.extend(proxies),
+            None | Some(Value::Null) => {}
+            Some(_) => {
+                return Err(ConfigError::Json(serde_json::Error::custom(
+                    "proxies is not an object",
+                )));
+            }
+        }
+        let (mut ignored, mut unknown) = (Vec::new(), Vec::new());
+        for name in merged.keys() {
+            if FOREIGN.binary_search(&name.as_str()).is_ok() {
+                ignored.push(name.clone());
+            } else if !Directives::has(name) {
+                unknown.push(name.clone());
+            }
+        }
+        if !unknown.is_empty() {
+            return Err(ConfigError::Unknown(unknown));
+        }
+        let flags = match serde_json::to_value(flags).map_err(ConfigError::Json)? {
+            Value::Object(flags) => flags,
+            _ => Map::new(),
+        };
+        let both = |(name, flag): (&String, &Value)| {
+            let file = merged.get(name)?;
+            let (flag, file) = (plain(name, flag), plain(name, file));
+            Some(format!("{name}: (from flag: {flag}, from file: {file})"))
+        };
+        let conflicts: Vec<_> = flags.iter().filter_map(both).collect();
+        if !conflicts.is_empty() {
+            return Err(ConfigError::Conflict(conflicts));
+        }
+        merged.retain(|name, _| !ignored.contains(name));
+        merged.extend(flags);
+        let directives = serde_json::from_value(Value::Object(merged.clone()))
+            .map_err(|error| ConfigError::Json(with_name(merged, error)))?;
+        Ok(Self { directives, ignored })
+    }
+}
+
+/// Puts the name of the directive whose value was refused before the error.
+fn with_name(merged: Map<String, Value>, error: serde_json::Error) -> serde_json::Error {
+    let refused = merged.into_iter().find_map(|(name, value)| {
+        let alone = Value::Object(Map::from_iter([(name.clone(), value)]));
+        serde_json::from_value::<Directives>(alone).err().map(|error| (name, error))
+    });
+    match refused {
+        Some((name, error)) => serde_json::Error::custom(format!("{name}: {error}")),
+        None => error,
+    }
+}
+
+/// A value as dockerd prints it in a conflict: text without quotes, lists as `[a b]`, proxies without passwords.
+fn plain(name: &str, value: &Value) -> String {
+    match value {
+        Value::String(text) if name.ends_with("-proxy") => mask_credentials(text),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(|item| plain(name, item)).collect();
+            format!("[{}]", items.join(" "))
+        }
+        Value::Object(members) => {
+            let members: Vec<_> = members
+                .iter()
+                .map(|(member, value)| format!("{member}:{}", plain(member, value)))
+                .collect();
+            format!("map[{}]", members.join(" "))
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn merge(file: &str, flags: &Directives) -> Result<Merged, ConfigError> {
+        Merged::new(file, flags)
+    }
+
+    #[test]
+    fn foreign_directives_are_no_directives() {
+        assert!(FOREIGN.is_sorted());
+        assert!(!FOREIGN.iter().any(|name| Directives::has(name)));
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_told_with_its_name() {
+        let file = r#"{"debug": true, "max-concurrent-downloads": "3"}"#;
+        let error = merge(file, &Directives::default()).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "invalid JSON: max-concurrent-downloads: invalid type: string \"3\", expected i64"
+        );
+    }
+
+    #[test]
+    fn flags_and_file_complete_each_other() {
+        let flags = Directives { debug: Some(true), ..Directives::default() };
+        let merged = merge("\u{feff} {\"data-root\": \"/d\", \"group\": \"g\"}\n", &flags).unwrap();
+        assert_eq!(merged.directives.data_root.as_deref(), Some("/d"));
+        assert_eq!(merged.directives.debug, Some(true));
+        assert_eq!(merge(" \n", &flags).unwrap(), Merged { directives: flags, ignored: vec![] });
+    }
+
+    #[test]
+    fn a_file_of_dockerds_is_taken_as_it_is() {
+        let file = r#"{"live-restore": true, "log-driver": "json-file", "log-opts": {"max-size": "10m"},
+            "default-address-pools": [{"base": "10.0.0.0/8", "size": 24}], "icc": false, "no-new-privileges": true, "mtu": 1400,
+            "exec-opts": ["native.cgroupdriver=systemd"], "runtimes": {"crun": {"path": "/usr/bin/crun"}},
+            "builder": {"gc": {"enabled": true}}, "allow-direct-routing": true, "dns": ["1.1.1.1"],
+            "proxies": {"http-proxy": "http://p:1", "no-proxy": "x"}, "features": {"buildkit": true}}"#;
+        let merged = merge(file, &Directives::default()).unwrap();
+        assert_eq!(merged.directives.http_proxy.as_deref(), Some("http://p:1"));
+        assert_eq!(merged.directives.no_proxy.as_deref(), Some("x"));
+        let ignored = "allow-direct-routing builder default-address-pools dns exec-opts icc live-restore \
+                       log-driver log-opts mtu no-new-privileges runtimes";
+        assert_eq!(merged.ignored, ignored.split(' ').collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn errors_are_in_dockerds_words() {
+        let flags = Directives {
+            hosts: Some(vec!["unix:///a".into(), "tcp://b:1".into()]),
+            debug: Some(true),
+            max_concurrent_downloads: Some(4),
+            https_proxy: Some("http://me:s3cret@p".into()),
+            features: Some(BTreeMap::from([("x".into(), true)])),
+            ..Directives::default()
+        };
+        let shown = format!("{flags:?}");
+        assert!(shown.contains("xxxxx@p") && !shown.contains("s3cret"), "{shown}");
+        let table = [
+            (
+                r#"{"feature":{"x":true},"bogus":1,"debug":false,"proxies":{"ftp-proxy":"x"}}"#,
+                "the following directives don't match any configuration option: bogus, feature, ftp-proxy",
+            ),
+            (
+                r#"{"debug":false}"#,
+                "the following directives are specified both as a flag and in the configuration file: debug: \
+                 (from flag: true, from file: false)",
+            ),
+            (
+                r#"{"hosts":["unix:///c"],"max-concurrent-downloads":3}"#,
+                "the following directives are specified both as a flag and in the configuration file: hosts: \
+                 (from flag: [unix:///a tcp://b:1], from file: [unix:///c]), max-concurrent-downloads: \
+                 (from flag: 4, from file: 3)",
+            ),
+            (
+                r#"{"proxies":{"https-proxy":"http://you:s3cret@q"},"features":{"y":false}}"#,
+                "the following directives are specified both as a flag and in the configuration file: features: \
+                 (from flag: map[x:true], from file: map[y:false]), https-proxy: \
+                 (from flag: http://xxxxx:xxxxx@p, from file: http://xxxxx:xxxxx@q)",
+            ),
+        ];
+        for (file, expected) in table {
+            assert_eq!(merge(file, &flags).unwrap_err().to_string(), expected);
+        }
+        for file in [
+            "[]",
+            "{",
+            r#"{"debug":"yes"}"#,
+            r#"{"hosts":"unix:///a"}"#,
+            r#"{"group":null}x"#,
+            r#"{"features":["x"]}"#,
+            r#"{"proxies":"http://p"}"#,
+        ] {
+            let error = merge(file, &Directives::default()).unwrap_err().to_string();
+            assert!(error.starts_with("invalid JSON: "), "{file}: {error}");
+        }
+    }
+}
