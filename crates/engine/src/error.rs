@@ -66,17 +66,8 @@ pub enum EngineError {
     #[error("invalid archive")]
     ArchiveRead(#[source] archive::ArchiveError),
     /// A local image has this name, for another platform.
-    #[error(
-        "image with reference {reference} was found but its platform ({actual}) does not match the specified platform ({wanted})"
-    )]
-    PlatformMismatch {
-        /// What was asked for.
-        reference: String,
-        /// The image's.
-        actual: String,
-        /// The caller's.
-        wanted: String,
-    },
+    #[error(transparent)]
+    PlatformMismatch(#[from] PlatformMismatch),
     /// Nothing to push under this name.
     #[error("An image does not exist locally with the tag: {0}")]
     NoLocalRepository(String),
@@ -329,6 +320,20 @@ pub enum EngineError {
     Shared(Arc<EngineError>),
 }
 
+/// An image that is for another platform than was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "image with reference {reference} was found but its platform ({actual}) does not match the specified platform ({wanted})"
+)]
+pub struct PlatformMismatch {
+    /// The name that was asked for.
+    pub reference: String,
+    /// The image's platform.
+    pub actual: String,
+    /// The caller's.
+    pub wanted: String,
+}
+
 /// Why an image is not unpacked into a directory, or not mounted on it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DirectoryRefusal {
@@ -397,7 +402,7 @@ impl EngineError {
             Self::NoSuchImage(_)
             | Self::NoSuchManifest(_)
             | Self::NoReference
-            | Self::PlatformMismatch { .. }
+            | Self::PlatformMismatch(_)
             | Self::NoLocalRepository(_)
             | Self::NoLocalTag(_)
             | Self::NoTagsToPush(_)

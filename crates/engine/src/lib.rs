@@ -48,20 +48,24 @@ mod registries;
 mod resolve;
 mod save;
 mod space;
+#[cfg(test)]
+mod testing;
 mod transfer;
 mod unpack;
 
 pub use check::{CheckOutcome, CheckRequest, Checked, Repair};
 pub use engine::{Engine, EngineConfig, EngineInfo, Limits};
-pub use error::{DirectoryRefusal, EngineError, ErrorKind, Result};
+pub use error::{DirectoryRefusal, EngineError, ErrorKind, PlatformMismatch, Result};
 pub use events::{Event, EventKind, Events};
 pub use images::{DiskUsage, HistoryStep, ImageDetails, ImageSummary, ManifestSummary};
 pub use images::{ListFilters, ListOptions, Prune, PruneFilters, Pruned, RemoveOptions, Removed};
 pub use import::{ImportRequest, ImportSource};
-pub use load::LoadRequest;
+pub use load::{LoadRequest, LoadedImages};
 pub use mount::MountRequest;
-pub use progress::{LayerState, Progress, ProgressEvent, ProgressReceiver};
-pub use pull::PullRequest;
+pub use progress::{
+    CheckedPart, LayerState, PassedOver, Progress, ProgressEvent, ProgressReceiver,
+};
+pub use pull::{PullRequest, Pulled};
 pub use push::PushRequest;
 pub use registries::SearchRequest;
 pub use registries::{DistributionImage, InspectedManifest, InspectedManifests, LoginOutcome};

@@ -8,10 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use registry::Wait;
-use spec::{Digest, ImageId};
+use spec::{ChainId, DiffId, Digest, ImageId, MediaType};
 use tokio::sync::Notify;
-
-use crate::CheckOutcome;
 
 /// How often a layer's counter is reported at the most; dockerd has the same interval.
 const COUNTER_INTERVAL: Duration = Duration::from_millis(100);
@@ -38,19 +36,12 @@ pub enum ProgressEvent {
         /// The digest of the manifest or index.
         digest: Digest,
     },
-    /// A pull is over.
-    Status {
-        /// Whether anything changed here.
-        newer: bool,
-        /// What was asked for, familiar.
-        reference: String,
-    },
     /// A pull of all tags leaves one out.
     TagPassedOver {
         /// The tag.
         tag: String,
         /// What it is instead of an image.
-        reason: String,
+        reason: PassedOver,
     },
     /// A pull of all tags could not get one.
     TagFailed {
@@ -78,11 +69,6 @@ pub enum ProgressEvent {
         /// The reference, familiar.
         reference: String,
     },
-    /// The images of an archive that names none, or not the last one.
-    LoadedIds {
-        /// Their IDs, in the order of the archive; none if nothing was loaded.
-        ids: Vec<ImageId>,
-    },
     /// A tag of an archive meant another image before.
     TagTaken {
         /// The reference, familiar.
@@ -99,25 +85,48 @@ pub enum ProgressEvent {
         /// Bytes in all, if that is known.
         total: Option<u64>,
     },
-    /// An import is over.
-    Imported(ImageId),
     /// A registry asked to be left alone for a while, and is.
     HeldOff(Wait),
-    /// One step of many.
-    Step {
-        /// What is done: `Checking`.
-        action: &'static str,
-        /// Which one, from 1.
+    /// A check looks at one of several parts of the data root.
+    Checking {
+        /// Its number, from 1.
         number: usize,
         /// How many there are.
         total: usize,
-        /// What it is about.
-        what: String,
+        /// The layer or blob.
+        part: CheckedPart,
     },
-    /// A look over the data root is over.
-    Checked(Box<CheckOutcome>),
-    /// Something that the user should know and that stops nothing.
-    Warning(String),
+    /// One of several layers is unpacked into a directory.
+    Unpacking {
+        /// Its number, from 1.
+        number: usize,
+        /// How many there are.
+        total: usize,
+        /// The layer.
+        layer: DiffId,
+    },
+}
+
+/// A part of the data root that a check compares with its digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckedPart {
+    /// An unpacked layer.
+    Layer(ChainId),
+    /// A kept blob.
+    Blob(Digest),
+}
+
+/// The reason to leave out a tag when all are pulled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PassedOver {
+    /// It is of another kind, by its own media type or that of its config.
+    Kind(MediaType),
+    /// The registry lists it and has no manifest for it.
+    NoManifest,
+    /// It has no image for this platform.
+    NoPlatform(String),
+    /// It is an image for an operating system whose layers cannot be unpacked here.
+    OperatingSystem(String),
 }
 
 /// What happens to one layer. Counters are in bytes of the blob (pull) or of the layer's content (push).
@@ -134,10 +143,10 @@ pub enum LayerState {
         /// Bytes in all.
         total: u64,
     },
-    /// All bytes are here and are being checked.
-    VerifyingChecksum,
-    /// All bytes are here and right.
-    DownloadComplete,
+    /// All bytes are here. Whether they are the right ones shows when they are unpacked.
+    Downloaded,
+    /// Its blob was kept, and only needs to be unpacked.
+    Kept,
     /// It is being unpacked.
     Extracting {
         /// Bytes of the blob that are unpacked.
@@ -349,9 +358,9 @@ mod tests {
         let (progress, mut receiver) = Progress::channel();
         let clone = progress.clone();
         drop(progress);
-        clone.report(ProgressEvent::Warning("x".into()));
+        clone.report(ProgressEvent::DownloadingFrom("x".into()));
         drop(clone);
-        assert_eq!(receiver.recv().await, Some(ProgressEvent::Warning("x".into())));
+        assert_eq!(receiver.recv().await, Some(ProgressEvent::DownloadingFrom("x".into())));
         assert_eq!(receiver.recv().await, None);
     }
 
@@ -379,7 +388,7 @@ mod tests {
         assert_eq!(state.events, [downloading(3)]);
         state.events.clear();
         assert!(state.push(downloading(10), later(1)), "the last always passes");
-        let done = ProgressEvent::Layer { id: "a".into(), state: LayerState::DownloadComplete };
+        let done = ProgressEvent::Layer { id: "a".into(), state: LayerState::Downloaded };
         assert!(state.push(done.clone(), later(1)));
         assert!(state.push(downloading(5), later(3)), "does not overtake a state");
         assert_eq!(state.events, [downloading(10), done, downloading(5)]);

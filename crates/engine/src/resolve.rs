@@ -5,6 +5,7 @@ use std::sync::Arc;
 use spec::{Digest, ImageId, Platform, Reference, ReferenceError};
 use store::{Image, PrefixMatch, References, Store};
 
+use crate::error::PlatformMismatch;
 use crate::{EngineError, Result};
 
 /// A local image that was asked for, and how it was.
@@ -71,11 +72,8 @@ pub(crate) fn check_platform(
     if platform_matches(wanted, &actual) {
         return Ok(());
     }
-    Err(EngineError::PlatformMismatch {
-        reference: name.to_owned(),
-        actual: actual.to_string(),
-        wanted: wanted.to_string(),
-    })
+    let (actual, wanted) = (actual.to_string(), wanted.to_string());
+    Err(PlatformMismatch { reference: name.to_owned(), actual, wanted }.into())
 }
 
 /// A digest says everything: where there is one, the tag beside it plays no part.
@@ -114,3 +112,6 @@ pub(crate) fn is_for(wanted: &Platform, offered: &Platform) -> bool {
         && wanted.variant == offered.variant
         && wanted.suits_version(&offered)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use api::message::Message;
 use bytes::Bytes;
-use engine::{EngineError, Progress, ProgressEvent, ProgressReceiver};
+use engine::{Progress, ProgressEvent, ProgressReceiver};
 use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 use http::{Response, StatusCode};
 use tokio::task::{JoinError, JoinHandle};
 
-use super::words::messages;
+use super::words::{Ending, messages};
 use crate::errors::HttpError;
 use crate::response::{self, Body};
 
@@ -27,26 +27,31 @@ pub(crate) struct Operation {
 }
 
 enum State {
-    Running(JoinHandle<Result<(), EngineError>>),
+    Running(JoinHandle<Result<Bytes, HttpError>>),
     /// The task is done; reports of it may still be unread.
-    Done(Result<(), HttpError>),
+    Done(Result<Bytes, HttpError>),
     Over,
 }
 
 /// What an operation does next.
 enum Step {
     Report(ProgressEvent),
-    Over(Result<(), HttpError>),
+    /// The lines of the result, or the error.
+    Over(Result<Bytes, HttpError>),
 }
 
 impl Operation {
     /// Starts what `run` makes of a place to report to.
-    pub(crate) fn start<F>(run: impl FnOnce(Progress) -> F) -> Self
+    pub(crate) fn start<F, T, E>(run: impl FnOnce(Progress) -> F) -> Self
     where
-        F: Future<Output = Result<(), EngineError>> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Ending,
+        HttpError: From<E>,
     {
         let (sender, progress) = Progress::channel();
-        Self { progress, state: State::Running(tokio::spawn(run(sender))) }
+        let work = run(sender);
+        let task = tokio::spawn(async move { Ok(encoded(&work.await?.messages())) });
+        Self { progress, state: State::Running(task) }
     }
 
     /// The answer once the first report or the end is there: an error before the first report is an HTTP error, a
@@ -66,7 +71,11 @@ impl Operation {
                     }
                 }
                 Some(Step::Over(Err(failure))) => return Err(failure),
-                Some(Step::Over(Ok(()))) | None => break,
+                Some(Step::Over(Ok(lines))) => {
+                    first.extend_from_slice(&lines);
+                    break;
+                }
+                None => break,
             }
         }
         Ok(response::stream("application/json", self.lines(first.into())))
@@ -82,7 +91,8 @@ impl Operation {
         let first = match self.step().await {
             Some(Step::Report(event)) => lines(event),
             Some(Step::Over(Err(failure))) => Message::error(failure.message).encode().into(),
-            Some(Step::Over(Ok(()))) | None => Bytes::new(),
+            Some(Step::Over(Ok(lines))) => lines,
+            None => Bytes::new(),
         };
         response::stream("application/json", self.lines(first))
     }
@@ -91,7 +101,7 @@ impl Operation {
         let rest = stream::unfold(self, |mut operation| async move {
             let chunk = match operation.step().await? {
                 Step::Report(event) => lines(event),
-                Step::Over(Ok(())) => Bytes::new(),
+                Step::Over(Ok(lines)) => lines,
                 Step::Over(Err(failure)) => Message::error(failure.message).encode().into(),
             };
             Some((chunk, operation))
@@ -128,9 +138,9 @@ impl Drop for Operation {
     }
 }
 
-fn outcome(result: Result<Result<(), EngineError>, JoinError>) -> Result<(), HttpError> {
+fn outcome(result: Result<Result<Bytes, HttpError>, JoinError>) -> Result<Bytes, HttpError> {
     match result {
-        Ok(result) => result.map_err(HttpError::from),
+        Ok(result) => result,
         Err(error) => {
             tracing::error!(%error, "an operation ended abnormally");
             Err(HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "the operation ended abnormally"))
@@ -139,7 +149,11 @@ fn outcome(result: Result<Result<(), EngineError>, JoinError>) -> Result<(), Htt
 }
 
 fn lines(event: ProgressEvent) -> Bytes {
-    messages(event).iter().flat_map(Message::encode).collect()
+    encoded(&messages(event))
+}
+
+fn encoded(messages: &[Message]) -> Bytes {
+    messages.iter().flat_map(Message::encode).collect()
 }
 
 #[cfg(test)]
@@ -147,10 +161,12 @@ mod tests {
     use http_body_util::BodyExt as _;
     use tokio::sync::oneshot;
 
+    use engine::EngineError;
+
     use super::*;
 
-    fn warning(text: &str) -> ProgressEvent {
-        ProgressEvent::Warning(text.to_owned())
+    fn report(url: &str) -> ProgressEvent {
+        ProgressEvent::DownloadingFrom(url.to_owned())
     }
 
     async fn text(response: Response<Body>) -> String {
@@ -160,21 +176,23 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_has_a_status_until_the_first_report() {
-        let failure = Operation::start(|_| async { Err(EngineError::PushDigest) }).answer().await;
+        let failure =
+            Operation::start(|_| async { Err::<(), _>(EngineError::PushDigest) }).answer().await;
         assert_eq!(failure.unwrap_err().message, "cannot push a digest reference");
 
         let operation = Operation::start(|progress| async move {
-            progress.report(warning("first"));
-            Err(EngineError::PushDigest)
+            progress.report(report("first"));
+            Err::<(), _>(EngineError::PushDigest)
         });
         let expected = concat!(
-            "{\"status\":\"WARNING: first\"}\r\n",
+            "{\"status\":\"Downloading from first\"}\r\n",
             "{\"error\":\"cannot push a digest reference\",",
             "\"errorDetail\":{\"message\":\"cannot push a digest reference\"}}\r\n",
         );
         assert_eq!(text(operation.answer().await.unwrap()).await, expected);
 
-        let silent = Operation::start(|_| async { Err(EngineError::PushDigest) }).answer_now();
+        let silent =
+            Operation::start(|_| async { Err::<(), _>(EngineError::PushDigest) }).answer_now();
         assert!(text(silent).await.starts_with("{\"error\":"));
     }
 
@@ -188,7 +206,7 @@ mod tests {
         let failing = |seconds| {
             Operation::start(move |progress| async move {
                 progress.report(wait(seconds));
-                Err(EngineError::PushDigest)
+                Err::<(), _>(EngineError::PushDigest)
             })
         };
         assert!(failing(1).answer().await.is_err());
@@ -198,15 +216,15 @@ mod tests {
 
         let short = Operation::start(move |progress| async move {
             progress.report(wait(1));
-            progress.report(warning("first"));
-            Ok(())
+            progress.report(report("first"));
+            Ok::<_, EngineError>(())
         });
         let short = text(short.answer().await.unwrap()).await;
         let expected = concat!(
             "{\"status\":\"Waiting, as it asks (429 Too Many Requests)\",",
             "\"progressDetail\":{\"total\":1,\"units\":\"seconds\"},\"id\":\"r:5000\",",
             "\"note\":\"r:5000 asks to wait 1 second (429 Too Many Requests)\"}\r\n",
-            "{\"status\":\"WARNING: first\"}\r\n",
+            "{\"status\":\"Downloading from first\"}\r\n",
         );
         assert_eq!(short, expected);
     }
@@ -215,21 +233,27 @@ mod tests {
     async fn the_end_does_not_wait_for_who_still_could_report() {
         let (keep, kept) = oneshot::channel();
         let operation = Operation::start(|progress| async move {
-            progress.report(warning("first"));
-            progress.report(warning("last"));
+            progress.report(report("first"));
+            progress.report(report("last"));
             assert!(keep.send(progress.clone()).is_ok());
-            Ok(())
+            Ok::<_, EngineError>(())
         });
         let all = text(operation.answer_now()).await;
-        assert_eq!(all, "{\"status\":\"WARNING: first\"}\r\n{\"status\":\"WARNING: last\"}\r\n");
+        assert_eq!(
+            all,
+            "{\"status\":\"Downloading from first\"}\r\n{\"status\":\"Downloading from last\"}\r\n"
+        );
         assert!(kept.await.is_ok());
     }
 
     #[tokio::test]
     async fn a_defect_is_an_error_and_not_a_silence() {
-        let operation = Operation::start(|progress| async move {
-            progress.report(warning("first"));
-            panic!("a defect")
+        let operation = Operation::start(|progress| {
+            let defect = async move {
+                progress.report(report("first"));
+                panic!("a defect")
+            };
+            defect.map(|()| Ok::<_, EngineError>(()))
         });
         let all = text(operation.answer().await.unwrap()).await;
         assert!(
@@ -243,8 +267,8 @@ mod tests {
         let (alive, mut ended) = oneshot::channel::<()>();
         let operation = Operation::start(|progress| async move {
             let _alive = alive;
-            progress.report(warning("first"));
-            std::future::pending().await
+            progress.report(report("first"));
+            std::future::pending::<Result<(), EngineError>>().await
         });
         let answer = operation.answer().await.unwrap();
         assert!(ended.try_recv() == Err(oneshot::error::TryRecvError::Empty), "it runs");

@@ -1,7 +1,10 @@
 //! Docker's words for what a pull or push is doing.
 
 use api::message::{Aux, Message, ProgressDetail, PushResult};
-use engine::{LayerState, ProgressEvent, Wait};
+use engine::{
+    CheckOutcome, CheckedPart, LayerState, LoadedImages, PassedOver, ProgressEvent, Pulled, Wait,
+};
+use spec::ImageId;
 
 use crate::documents::check_report;
 
@@ -14,17 +17,18 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
         ProgressEvent::Pulling { reference, repository } => {
             Message { id: Some(reference), ..Message::status(format!("Pulling from {repository}")) }
         }
+        ProgressEvent::Layer { id, state: LayerState::Downloaded } => {
+            // dockerd compares the digest between the two; here it is compared while the layer is unpacked.
+            return ["Verifying Checksum", "Download complete"]
+                .map(|status| Message::layer(id.clone(), status, ProgressDetail::default()))
+                .into();
+        }
         ProgressEvent::Layer { id, state } => layer(id, &state),
         ProgressEvent::PullDone { digest } => Message::status(format!("Digest: {digest}")),
-        ProgressEvent::Status { newer: true, reference } => {
-            Message::status(format!("Status: Downloaded newer image for {reference}"))
-        }
-        ProgressEvent::Status { newer: false, reference } => {
-            Message::status(format!("Status: Image is up to date for {reference}"))
-        }
-        ProgressEvent::TagPassedOver { tag, reason } => {
-            Message { id: Some(tag), ..Message::status(format!("Skipped: {reason}")) }
-        }
+        ProgressEvent::TagPassedOver { tag, reason } => Message {
+            id: Some(tag),
+            ..Message::status(format!("Skipped: {}", passed_over(&reason)))
+        },
         ProgressEvent::TagFailed { tag, reason } => {
             Message { id: Some(tag), ..Message::status(format!("Failed: {reason}")) }
         }
@@ -37,11 +41,6 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
             return vec![status, Message::push_result(result)];
         }
         ProgressEvent::Loaded { reference } => output(format!("Loaded image: {reference}\n")),
-        // dockerd writes what it has to say also where that is nothing.
-        ProgressEvent::LoadedIds { ids } if ids.is_empty() => Message::default(),
-        ProgressEvent::LoadedIds { ids } => output(
-            ids.iter().fold(String::new(), |text, id| text + &format!("Loaded image ID: {id}\n")),
-        ),
         ProgressEvent::TagTaken { reference, id } => output(format!(
             "The image {reference} already exists, renaming the old one with ID {id} to empty string\n"
         )),
@@ -51,7 +50,6 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
             progress_detail: Some(ProgressDetail::bytes(current, total.unwrap_or_default())),
             ..Message::default()
         },
-        ProgressEvent::Imported(id) => Message::status(id.to_string()),
         ProgressEvent::HeldOff(wait) => {
             let seconds = wait.left.as_secs();
             let plural = if seconds == 1 { "" } else { "s" };
@@ -65,17 +63,85 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
                 )
             }
         }
-        ProgressEvent::Step { action, number, total, what } => Message {
-            id: Some(format!("{number}/{total}")),
-            ..Message::status(format!("{action} {what}"))
-        },
-        ProgressEvent::Checked(outcome) => {
-            let document = serde_json::to_value(check_report::report(*outcome));
-            Message { aux: document.ok().map(Aux::Other), ..Message::default() }
+        ProgressEvent::Checking { number, total, part } => {
+            let part = match part {
+                CheckedPart::Layer(chain) => format!("layer {}", chain.digest().short()),
+                CheckedPart::Blob(digest) => format!("blob {}", digest.short()),
+            };
+            numbered(number, total, format!("Checking {part}"))
         }
-        ProgressEvent::Warning(text) => Message::status(format!("WARNING: {text}")),
+        ProgressEvent::Unpacking { number, total, layer } => {
+            numbered(number, total, format!("Unpacking layer {}", layer.digest().short()))
+        }
     };
     vec![line]
+}
+
+/// A result of an operation, which the last lines of its answer tell.
+pub(crate) trait Ending {
+    fn messages(self) -> Vec<Message>;
+}
+
+impl Ending for () {
+    fn messages(self) -> Vec<Message> {
+        Vec::new()
+    }
+}
+
+impl Ending for Pulled {
+    fn messages(self) -> Vec<Message> {
+        let reference = self.reference;
+        let status = Message::status(if self.newer {
+            format!("Status: Downloaded newer image for {reference}")
+        } else {
+            format!("Status: Image is up to date for {reference}")
+        });
+        let warning = |mismatch| Message::status(format!("WARNING: {mismatch}"));
+        [status].into_iter().chain(self.other_platforms.into_iter().map(warning)).collect()
+    }
+}
+
+impl Ending for LoadedImages {
+    fn messages(self) -> Vec<Message> {
+        let line = |ids: Vec<ImageId>| {
+            // dockerd writes what it has to say also where that is nothing.
+            if ids.is_empty() {
+                return Message::default();
+            }
+            output(
+                ids.iter()
+                    .fold(String::new(), |text, id| text + &format!("Loaded image ID: {id}\n")),
+            )
+        };
+        self.unnamed.map(line).into_iter().collect()
+    }
+}
+
+/// An import's.
+impl Ending for ImageId {
+    fn messages(self) -> Vec<Message> {
+        vec![Message::status(self.to_string())]
+    }
+}
+
+impl Ending for CheckOutcome {
+    fn messages(self) -> Vec<Message> {
+        let document = serde_json::to_value(check_report::report(self));
+        vec![Message { aux: document.ok().map(Aux::Other), ..Message::default() }]
+    }
+}
+
+fn numbered(number: usize, total: usize, status: String) -> Message {
+    Message { id: Some(format!("{number}/{total}")), ..Message::status(status) }
+}
+
+fn passed_over(reason: &PassedOver) -> String {
+    match reason {
+        PassedOver::Kind(media_type) => format!("not an image ({media_type})"),
+        PassedOver::NoManifest => "the registry has no manifest for it".to_owned(),
+        PassedOver::NoPlatform(platform) => format!("no image for {platform}"),
+        PassedOver::OperatingSystem(os) => format!("an image for the operating system {os}"),
+    }
 }
 
 /// Text that clients print as it is.
@@ -92,8 +158,7 @@ fn layer(id: String, state: &LayerState) -> Message {
         LayerState::PullingFsLayer => ("Pulling fs layer", nothing),
         LayerState::Waiting => ("Waiting", nothing),
         LayerState::Downloading { current, total } => ("Downloading", counted(*current, *total)),
-        LayerState::VerifyingChecksum => ("Verifying Checksum", nothing),
-        LayerState::DownloadComplete => ("Download complete", nothing),
+        LayerState::Downloaded | LayerState::Kept => ("Download complete", nothing),
         LayerState::Extracting { current, total } => ("Extracting", counted(*current, *total)),
         LayerState::Loading { current, total } => ("Loading layer", counted(*current, *total)),
         LayerState::PullComplete => ("Pull complete", nothing),
@@ -127,7 +192,7 @@ mod tests {
         String::from_utf8(encoded).unwrap()
     }
 
-    /// Each line but the last four was recorded from dockerd 29.7.
+    /// Each line was recorded from dockerd 29.7.
     #[test]
     fn the_words_are_dockerds() {
         let digest = Digest::sha256(b"manifest");
@@ -137,14 +202,6 @@ mod tests {
                 r#"{"status":"Pulling from library/nginx","id":"latest"}"#.to_owned(),
             ),
             (ProgressEvent::PullDone { digest: digest.clone() }, format!(r#"{{"status":"Digest: {digest}"}}"#)),
-            (
-                ProgressEvent::Status { newer: true, reference: "alpine:3.10".into() },
-                r#"{"status":"Status: Downloaded newer image for alpine:3.10"}"#.to_owned(),
-            ),
-            (
-                ProgressEvent::Status { newer: false, reference: "busybox:latest".into() },
-                r#"{"status":"Status: Image is up to date for busybox:latest"}"#.to_owned(),
-            ),
             (
                 ProgressEvent::Pushing { repository: "127.0.0.1:5600/me/bb".into() },
                 r#"{"status":"The push refers to repository [127.0.0.1:5600/me/bb]"}"#.to_owned(),
@@ -157,7 +214,6 @@ mod tests {
                 ]
                 .join("\r\n"),
             ),
-            (ProgressEvent::Warning("look".into()), r#"{"status":"WARNING: look"}"#.to_owned()),
         ];
         for (event, expected) in table {
             assert_eq!(lines(event), expected + "\r\n");
@@ -172,8 +228,7 @@ mod tests {
                 LayerState::Downloading { current: 16_384, total: 303_282 },
                 r#""Downloading","progressDetail":{"current":16384,"total":303282}"#,
             ),
-            (LayerState::VerifyingChecksum, r#""Verifying Checksum","progressDetail":{}"#),
-            (LayerState::DownloadComplete, r#""Download complete","progressDetail":{}"#),
+            (LayerState::Kept, r#""Download complete","progressDetail":{}"#),
             (
                 LayerState::Extracting { current: 32_768, total: 303_282 },
                 r#""Extracting","progressDetail":{"current":32768,"total":303282}"#,
@@ -203,6 +258,56 @@ mod tests {
                 lines(event),
                 format!("{{\"status\":{expected},\"id\":\"4ee7da9e7e7d\"}}\r\n")
             );
+        }
+    }
+
+    #[test]
+    fn a_download_ends_in_two_lines() {
+        let event = ProgressEvent::Layer { id: "a".into(), state: LayerState::Downloaded };
+        let expected = concat!(
+            "{\"status\":\"Verifying Checksum\",\"progressDetail\":{},\"id\":\"a\"}\r\n",
+            "{\"status\":\"Download complete\",\"progressDetail\":{},\"id\":\"a\"}\r\n",
+        );
+        assert_eq!(lines(event), expected);
+    }
+
+    #[test]
+    fn results_are_told_last_in_dockerds_words() {
+        let id = || ImageId::new(Digest::sha256(b"config"));
+        let pulled = |newer, other_platforms| {
+            Pulled { newer, reference: "alpine:3.10".into(), other_platforms }.messages()
+        };
+        let mismatch = engine::PlatformMismatch {
+            reference: "alpine:3.10".into(),
+            actual: "linux/amd64".into(),
+            wanted: "linux/arm64".into(),
+        };
+        let loaded = |ids| LoadedImages { unnamed: Some(ids) }.messages();
+        for (messages, expected) in [
+            (
+                pulled(true, vec![]),
+                r#"{"status":"Status: Downloaded newer image for alpine:3.10"}"#.to_owned() + "\r\n",
+            ),
+            (
+                pulled(false, vec![mismatch]),
+                concat!(
+                    r#"{"status":"Status: Image is up to date for alpine:3.10"}"#,
+                    "\r\n",
+                    r#"{"status":"WARNING: image with reference alpine:3.10 was found but its platform (linux/amd64) does not match the specified platform (linux/arm64)"}"#,
+                    "\r\n",
+                )
+                .to_owned(),
+            ),
+            (id().messages(), format!("{{\"status\":\"{}\"}}\r\n", id())),
+            (LoadedImages { unnamed: None }.messages(), String::new()),
+            (loaded(vec![]), "{}\r\n".to_owned()),
+            (
+                loaded(vec![id(), id()]),
+                format!("{{\"stream\":\"Loaded image ID: {0}\\nLoaded image ID: {0}\\n\"}}\r\n", id()),
+            ),
+        ] {
+            let encoded: Vec<u8> = messages.iter().flat_map(Message::encode).collect();
+            assert_eq!(String::from_utf8(encoded).unwrap(), expected);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api::{ApiVersion, decode_platform};
 use bytes::Bytes;
-use engine::{EngineError, LoadRequest, SaveRequest};
+use engine::{LoadRequest, SaveRequest};
 use futures_util::{Stream, StreamExt as _};
 use http::StatusCode;
 use http_body_util::BodyExt as _;
@@ -63,13 +63,13 @@ pub(super) async fn load(daemon: &Daemon, request: &ApiRequest, body: Incoming) 
     let load = Operation::start(|progress| async move {
         let request = match one(platforms) {
             Ok(platform) => LoadRequest { platform, quiet },
-            Err(failure) => return Err(EngineError::InvalidParameter(failure.message)),
+            Err(failure) => return Err(failure),
         };
         let result = engine.load(request, &mut body, progress).await;
         if result.is_err() {
             drain(&mut body).await;
         }
-        result
+        result.map_err(HttpError::from)
     });
     Ok(load.answer_when_it_speaks().await)
 }

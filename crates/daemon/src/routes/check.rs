@@ -1,6 +1,6 @@
 //! `POST /longshore/system/check`, a route of ours: what is wrong in the data root.
 
-use engine::{CheckRequest, ProgressEvent};
+use engine::CheckRequest;
 use http::Response;
 
 use crate::daemon::Daemon;
@@ -15,10 +15,5 @@ pub(super) fn check(daemon: &Daemon, request: &ApiRequest) -> Response<Body> {
         repair: request.query.boolean("repair"),
     };
     let engine = daemon.engine().clone();
-    Operation::start(|progress| async move {
-        let outcome = engine.check(check, progress.clone()).await?;
-        progress.report(ProgressEvent::Checked(Box::new(outcome)));
-        Ok(())
-    })
-    .answer_now()
+    Operation::start(|progress| async move { engine.check(check, progress).await }).answer_now()
 }

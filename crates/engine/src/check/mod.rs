@@ -13,7 +13,7 @@ use std::sync::Arc;
 use store::{CheckReport, DriverKind, Finding, Lease, Remedy, Store, Subject, Want};
 
 use crate::cancel::{CancelOnDrop, Cancelled};
-use crate::progress::ProgressEvent;
+use crate::progress::{CheckedPart, ProgressEvent};
 use crate::{Engine, Progress, Result};
 
 /// Why files that seem to be nobody's are not removed.
@@ -118,11 +118,11 @@ impl Engine {
         let blobs: Vec<_> = report.kept_blobs().cloned().collect();
         let total = layers.len() + blobs.len();
         let (_cancel, cancelled) = CancelOnDrop::new();
-        let tell = |number: usize, what: String| {
-            progress.report(ProgressEvent::Step { action: "Checking", number, total, what });
+        let tell = |number: usize, part: CheckedPart| {
+            progress.report(ProgressEvent::Checking { number, total, part });
         };
         for (number, layer) in (1..).zip(layers) {
-            tell(number, format!("layer {}", layer.chain_id.digest().short()));
+            tell(number, CheckedPart::Layer(layer.chain_id.clone()));
             let lease = Arc::clone(lease);
             let cancelled = cancelled.clone();
             report = self
@@ -134,7 +134,7 @@ impl Engine {
         }
         let done = total - blobs.len();
         for (number, digest) in (done + 1..).zip(blobs) {
-            tell(number, format!("blob {}", digest.short()));
+            tell(number, CheckedPart::Blob(digest.clone()));
             let lease = Arc::clone(lease);
             report = self
                 .on_disk(move |store| {

@@ -270,18 +270,4 @@ fn matches_reference(pattern: &Glob, reference: &Reference) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_window_excludes_its_ends_and_the_undated() {
-        let at = |second| Timestamp::from_second(second).ok();
-        let mut window = Window { start: at(10), end: None };
-        window.end_at(at(30));
-        window.end_at(at(20));
-        for (created, inside) in [(at(10), false), (at(11), true), (at(20), false), (None, false)] {
-            assert_eq!(window.contains(created), inside);
-        }
-        assert!(Window::default().contains(None));
-    }
-}
+mod tests;

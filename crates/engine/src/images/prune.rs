@@ -211,46 +211,4 @@ impl PruneFilters {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn filters_are_dockerds() {
-        let until = Some("2024-01-01T00:00:00Z".parse().unwrap());
-        let labels = |labels: &[&str]| labels.iter().map(ToString::to_string).collect();
-        let with =
-            |given: &[&str]| PruneFilters { labels: labels(given), ..PruneFilters::default() };
-        let without = |given: &[&str]| PruneFilters {
-            without_labels: labels(given),
-            ..PruneFilters::default()
-        };
-        let table = [
-            (PruneFilters::default(), "", "null", true),
-            (
-                PruneFilters { until, ..PruneFilters::default() },
-                "2024-01-01T00:00:00Z",
-                "null",
-                true,
-            ),
-            (
-                PruneFilters { until, ..PruneFilters::default() },
-                "2024-01-01T00:00:01Z",
-                "null",
-                false,
-            ),
-            (PruneFilters { until, ..PruneFilters::default() }, "", "null", false),
-            (with(&["a"]), "", "null", false),
-            (with(&["a", "b=1"]), "", r#"{"a":"","b":"1"}"#, true),
-            (with(&["a", "b=1"]), "", r#"{"a":"","b":"2"}"#, false),
-            (without(&["a"]), "", "null", true),
-            (without(&["a"]), "", r#"{"a":""}"#, false),
-            // Only an image that has all of them stays.
-            (without(&["a", "b"]), "", r#"{"a":""}"#, true),
-        ];
-        for (filters, created, labels, expected) in table {
-            let given: Option<BTreeMap<String, String>> = serde_json::from_str(labels).unwrap();
-            let included = filters.include(created.parse().ok(), given.as_ref());
-            assert_eq!(included, expected, "{filters:?} {labels}");
-        }
-    }
-}
+mod tests;

@@ -256,23 +256,4 @@ fn is_single(names: &[Reference]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_repository_with_one_tag_is_a_single_name() {
-        let digest = format!("@sha256:{}", "0".repeat(64));
-        for (names, single) in [
-            (vec![], false),
-            (vec!["a:1".to_owned()], true),
-            (vec!["a:1".to_owned(), format!("a{digest}")], true),
-            (vec![format!("a{digest}")], true),
-            (vec!["a:1".to_owned(), "a:2".to_owned()], false),
-            (vec!["a:1".to_owned(), format!("b{digest}")], false),
-        ] {
-            let references: Vec<Reference> =
-                names.iter().map(|name| Reference::parse_familiar(name).unwrap()).collect();
-            assert_eq!(is_single(&references), single, "{names:?}");
-        }
-    }
-}
+mod tests;

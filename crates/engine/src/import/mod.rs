@@ -62,7 +62,7 @@ impl std::fmt::Debug for ImportRequest {
 }
 
 impl Engine {
-    /// Imports a tar as an image, and tells its ID as the last of the progress.
+    /// Imports a tar as an image, and returns its ID.
     ///
     /// Dropping the future cancels the import, and nothing of it stays.
     pub async fn import(
@@ -70,7 +70,7 @@ impl Engine {
         request: ImportRequest,
         body: &mut (impl Stream<Item = io::Result<Bytes>> + Unpin),
         progress: Progress,
-    ) -> Result<()> {
+    ) -> Result<ImageId> {
         let (download, url) = match &request.source {
             ImportSource::Body => (None, None),
             ImportSource::Url(url) => {
@@ -112,18 +112,16 @@ impl Engine {
             Ok(id)
         };
         let working = pin!(self.on_disk(work));
-        let id = if let Some(download) = download {
+        if let Some(download) = download {
             let mut pieces = layer::pieces(download, progress.clone());
             // Nobody wants what follows the archive.
             match select(working, pin!(receive::pump(&mut pieces, sender, place))).await {
-                Either::Left((id, _)) => id?,
-                Either::Right(((), working)) => working.await?,
+                Either::Left((id, _)) => id,
+                Either::Right(((), working)) => working.await,
             }
         } else {
-            tokio::join!(working, receive::pump(body, sender, place)).0?
-        };
-        progress.report(ProgressEvent::Imported(id));
-        Ok(())
+            tokio::join!(working, receive::pump(body, sender, place)).0
+        }
     }
 
     /// Publishes the image and tells the watchers. Blocking.

@@ -31,7 +31,6 @@ use store::Store;
 
 use crate::cancel::CancelOnDrop;
 use crate::engine::blocking;
-use crate::progress::ProgressEvent;
 use crate::{Engine, EngineError, Progress, Result, receive};
 use contents::Contents;
 use list::Listed;
@@ -49,6 +48,13 @@ pub struct LoadRequest {
     pub quiet: bool,
 }
 
+/// The result of a load, beside the names that were told meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedImages {
+    /// The images in the order of the archive, if it names none, or not the last one; empty if nothing was loaded.
+    pub unnamed: Option<Vec<ImageId>>,
+}
+
 impl Engine {
     /// Loads the images of an archive. Dropping the future cancels: images that were complete stay, and nothing else.
     pub async fn load(
@@ -56,7 +62,7 @@ impl Engine {
         request: LoadRequest,
         body: &mut (impl Stream<Item = io::Result<Bytes>> + Unpin),
         progress: Progress,
-    ) -> Result<()> {
+    ) -> Result<LoadedImages> {
         let lease = self.lease().await?;
         let place = self.0.receivers.enter().await;
         let (sender, input) = receive::pipe();
@@ -73,7 +79,7 @@ impl Engine {
 }
 
 impl Load<'_> {
-    async fn run(&self, contents: Arc<Contents>) -> Result<()> {
+    async fn run(&self, contents: Arc<Contents>) -> Result<LoadedImages> {
         let (listing, platform) = (Arc::clone(&contents), self.platform.clone());
         let list = blocking(move || listing.list(platform.as_ref())).await?;
         let mut ids = Vec::new();
@@ -107,10 +113,7 @@ impl Load<'_> {
         self.publish(ready).await?;
         self.set_parents(parents).await?;
         // As in dockerd, where the last image decides.
-        if !last_is_named {
-            self.progress.report(ProgressEvent::LoadedIds { ids });
-        }
-        Ok(())
+        Ok(LoadedImages { unnamed: (!last_is_named).then_some(ids) })
     }
 
     /// Reads an image's config and finds out what of it is here; `None` if it is not for the platform.

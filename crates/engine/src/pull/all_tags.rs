@@ -11,7 +11,7 @@ use spec::{ManifestError, Reference, Tag};
 use super::begin::Begun;
 use super::operation::{Pull, refused};
 use crate::engine::in_task;
-use crate::progress::{ProgressEvent, ProgressReceiver};
+use crate::progress::{PassedOver, ProgressEvent, ProgressReceiver};
 use crate::{EngineError, Progress, Result};
 
 /// How many tags are under way at once: enough to hide the round trips of one behind the bytes of another, few enough to be
@@ -23,7 +23,7 @@ const MAX_NAMED: usize = 10;
 /// What became of a tag's pull.
 enum Verdict {
     /// It is no image that could be here.
-    PassedOver(String),
+    PassedOver(PassedOver),
     /// It is an image, and something is wrong with it.
     Failed,
     /// Others would fail in the same way.
@@ -111,19 +111,17 @@ fn verdict(error: &EngineError) -> Verdict {
         EngineError::NotAnImage { media_type, .. }
         | EngineError::UnsupportedMediaType(media_type)
         | EngineError::Manifest { source: ManifestError::MediaType(media_type), .. } => {
-            Verdict::PassedOver(format!("not an image ({media_type})"))
+            Verdict::PassedOver(PassedOver::Kind(media_type.clone()))
         }
-        EngineError::ManifestNotFound { .. } => {
-            Verdict::PassedOver("the registry has no manifest for it".to_owned())
-        }
+        EngineError::ManifestNotFound { .. } => Verdict::PassedOver(PassedOver::NoManifest),
         EngineError::NoMatchingManifest(platform) => {
-            Verdict::PassedOver(format!("no image for {platform}"))
+            Verdict::PassedOver(PassedOver::NoPlatform(platform.clone()))
         }
         EngineError::OperatingSystem(os) => {
-            Verdict::PassedOver(format!("an image for the operating system {os}"))
+            Verdict::PassedOver(PassedOver::OperatingSystem(os.clone()))
         }
         EngineError::Registry(error) if error.is_manifest_unknown() => {
-            Verdict::PassedOver("the registry has no manifest for it".to_owned())
+            Verdict::PassedOver(PassedOver::NoManifest)
         }
         EngineError::Registry(error) => {
             let everybodys = error.is_denied()

@@ -17,6 +17,7 @@ use registry::Access;
 use spec::{Digest, ImageConfig, ImageId, Reference};
 use store::{Commit, DriverKind, NewImage, VerifiedBlob};
 
+use crate::error::PlatformMismatch;
 use crate::progress::ProgressEvent;
 use crate::transfer::{Download, PlannedLayer};
 use crate::{Engine, EngineError, LayerState, Progress, Result, resolve};
@@ -26,11 +27,22 @@ use manifest::Resolved;
 use operation::{Configs, Pull};
 use plan::Plan;
 
+/// The result of a pull.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulled {
+    /// Whether anything changed here.
+    pub newer: bool,
+    /// The tag, digest or repository that was asked for, familiar.
+    pub reference: String,
+    /// Images that are for another platform than was asked for, though nothing said so beforehand.
+    pub other_platforms: Vec<PlatformMismatch>,
+}
+
 impl Engine {
     /// Pulls an image, or all images of a repository.
     ///
     /// Dropping the future cancels the pull: what is on the disk stays for the next one, and nothing half-done is seen.
-    pub async fn pull(&self, request: PullRequest, progress: Progress) -> Result<()> {
+    pub async fn pull(&self, request: PullRequest, progress: Progress) -> Result<Pulled> {
         let repository = request.reference.repository().clone();
         if repository.familiar() == "scratch" {
             return Err(EngineError::ReservedName);
@@ -42,10 +54,11 @@ impl Engine {
             .await
             .map_err(EngineError::Registry)?;
         let lease = self.lease().await?;
-        let warnings = Mutex::default();
+        let other_platforms = Mutex::default();
         let configs = Configs::default();
         let engine = self.clone();
-        let pull = Arc::new(Pull { engine, remote, request, progress, lease, warnings, configs });
+        let pull =
+            Arc::new(Pull { engine, remote, request, progress, lease, other_platforms, configs });
         let familiar =
             if pull.request.all_tags { repository.familiar() } else { pull.reference().familiar() };
         let newer = if pull.request.all_tags {
@@ -53,14 +66,11 @@ impl Engine {
         } else {
             pull.one(&pull.reference()).await?
         };
-        pull.progress.report(ProgressEvent::Status { newer, reference: familiar.clone() });
-        let warnings =
-            std::mem::take(&mut *pull.warnings.lock().unwrap_or_else(PoisonError::into_inner));
-        for warning in warnings {
-            pull.progress.report(ProgressEvent::Warning(warning));
-        }
-        self.transfer_event("pull", familiar, repository.familiar()).await;
-        Ok(())
+        let other_platforms = std::mem::take(
+            &mut *pull.other_platforms.lock().unwrap_or_else(PoisonError::into_inner),
+        );
+        self.transfer_event("pull", familiar.clone(), repository.familiar()).await;
+        Ok(Pulled { newer, reference: familiar, other_platforms })
     }
 }
 
@@ -94,7 +104,7 @@ impl Pull {
         self.publish(reference, resolved, image).await
     }
 
-    /// Warns, as dockerd does, when a manifest that lists no platforms turns out to be for another one than was asked for.
+    /// Notes, as dockerd does, when a manifest that lists no platforms turns out to be for another one than was asked for.
     fn check_platform(&self, config: &ImageConfig, reference: &Reference) -> Result<()> {
         if config.os != "linux"
             && !config.os.is_empty()
@@ -105,13 +115,12 @@ impl Pull {
         if let Some(wanted) = &self.request.platform
             && !resolve::platform_matches(wanted, &config.platform())
         {
-            let mismatch = EngineError::PlatformMismatch {
+            let mut others = self.other_platforms.lock().unwrap_or_else(PoisonError::into_inner);
+            others.push(PlatformMismatch {
                 reference: reference.familiar(),
                 actual: config.platform().to_string(),
                 wanted: wanted.to_string(),
-            };
-            let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-            warnings.push(mismatch.to_string());
+            });
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use spec::{Digest, Platform, Reference};
 use store::Lease;
 use tokio::sync::OnceCell;
 
+use crate::error::PlatformMismatch;
 use crate::{Engine, EngineError, Progress};
 
 /// What to pull.
@@ -33,8 +34,7 @@ pub(super) struct Pull {
     pub(super) request: PullRequest,
     pub(super) progress: Progress,
     pub(super) lease: Arc<Lease>,
-    /// What the user is told when all is done.
-    pub(super) warnings: Mutex<Vec<String>>,
+    pub(super) other_platforms: Mutex<Vec<PlatformMismatch>>,
     pub(super) configs: Configs,
 }
 

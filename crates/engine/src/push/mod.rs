@@ -133,16 +133,9 @@ impl Push {
         self.engine
             .on_disk(move |store| {
                 lease.hold_image(&id)?;
-                let image: Arc<Image> =
-                    store.image(&id)?.ok_or_else(|| EngineError::NoSuchImage(id.to_string()))?;
-                let actual = image.config.value().platform();
-                if let Some(wanted) = wanted
-                    && !resolve::platform_matches(&wanted, &actual)
-                {
-                    let reference = id.to_string();
-                    let (actual, wanted) = (actual.to_string(), wanted.to_string());
-                    return Err(EngineError::PlatformMismatch { reference, actual, wanted });
-                }
+                let name = id.to_string();
+                resolve::check_platform(store, &id, &name, wanted.as_ref())?;
+                let image = store.image(&id)?.ok_or(EngineError::NoSuchImage(name))?;
                 Origin::gather(store, &lease, image)
             })
             .await

@@ -115,8 +115,7 @@ impl Job {
             let retry = self.watchers.before_retry(error, &mut attempts).await;
             retry.map_err(EngineError::Registry)?;
         }
-        self.watchers.report(LayerState::VerifyingChecksum);
-        self.watchers.report(LayerState::DownloadComplete);
+        self.watchers.report(LayerState::Downloaded);
         Ok(())
     }
 

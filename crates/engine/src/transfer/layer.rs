@@ -58,7 +58,7 @@ impl LayerJob {
         let kept = self.engine.on_disk(move |store| Ok(store.blob(&digest)?)).await?;
         match kept {
             Some(blob) => {
-                self.watchers.report(LayerState::DownloadComplete);
+                self.watchers.report(LayerState::Kept);
                 self.unpack_kept(blob).await
             }
             None => match &self.remote {

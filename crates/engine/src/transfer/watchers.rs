@@ -48,10 +48,7 @@ impl Watching {
         matches!(
             self.last,
             Some(
-                LayerState::Waiting
-                    | LayerState::Downloading { .. }
-                    | LayerState::Retrying { .. }
-                    | LayerState::VerifyingChecksum
+                LayerState::Waiting | LayerState::Downloading { .. } | LayerState::Retrying { .. }
             )
         )
     }
@@ -122,7 +119,7 @@ mod tests {
         let (current, total) = (1, 2);
         watchers.report(LayerState::Downloading { current, total });
         watchers.report(LayerState::Extracting { current, total });
-        watchers.report(LayerState::DownloadComplete);
+        watchers.report(LayerState::Downloaded);
         watchers.report(LayerState::Extracting { current, total: 1 });
         drop(watchers);
         let mut states = Vec::new();
@@ -133,7 +130,7 @@ mod tests {
             states,
             [
                 LayerState::Downloading { current, total },
-                LayerState::DownloadComplete,
+                LayerState::Downloaded,
                 LayerState::Extracting { current, total: 1 },
             ]
         );

@@ -91,8 +91,11 @@ impl Work<'_> {
         let diff_ids = &self.image.config.value().rootfs.diff_ids;
         let total = diff_ids.len();
         for (number, (chain, diff_id)) in (1..).zip(self.image.layers.iter().zip(diff_ids)) {
-            let what = format!("layer {}", diff_id.digest().short());
-            self.progress.report(ProgressEvent::Step { action: "Unpacking", number, total, what });
+            self.progress.report(ProgressEvent::Unpacking {
+                number,
+                total,
+                layer: diff_id.clone(),
+            });
             self.layer(chain, diff_id, rootfs)?;
         }
         Ok(())

@@ -26,7 +26,7 @@ async fn one_job_serves_all_and_tells_all() {
     let first = jobs
         .start("key", watcher(), |watchers| async move {
             Ok(((), async move {
-                watchers.report(LayerState::DownloadComplete);
+                watchers.report(LayerState::Downloaded);
                 gate.await.unwrap();
                 watchers.report(LayerState::PullComplete);
                 Ok(7)
@@ -41,7 +41,7 @@ async fn one_job_serves_all_and_tells_all() {
     go.send(()).unwrap();
     assert_eq!((first.done().await.unwrap(), second.done().await.unwrap()), (7, 7));
     drop(second);
-    for state in [LayerState::DownloadComplete, LayerState::PullComplete] {
+    for state in [LayerState::Downloaded, LayerState::PullComplete] {
         let event = ProgressEvent::Layer { id: "b".into(), state };
         assert_eq!(events.recv().await, Some(event));
     }
