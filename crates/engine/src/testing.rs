@@ -12,11 +12,11 @@
 
 use std::collections::BTreeMap;
 
-use archive::{ApplyOptions, StreamOptions};
+use archive::ApplyOptions;
 use registry::RegistryConfig;
 use serde_json::{Value, json};
 use spec::{ChainId, Descriptor, DiffId, Digest, ImageId, MediaType, Platform, Reference};
-use store::{Commit, DriverKind, LayerRecord, Lease, NewImage, SmallBlob, Store};
+use store::{Commit, DriverKind, LayerRecord, Lease, NewImage, Store, VerifiedBlob};
 use tempfile::TempDir;
 use test_support::image::{Compression, Layer};
 use test_support::tar::Entry;
@@ -117,8 +117,9 @@ impl Fixture {
         if line.keeps_manifest {
             let size = manifest.len() as u64;
             manifests.push(Descriptor::new(MediaType::OciManifest, digest.clone(), size));
-            keep(&mut commit, &digest, manifest);
-            keep(&mut commit, id.digest(), config.clone());
+            let documents =
+                [manifest, config.clone()].map(|bytes| VerifiedBlob::of_bytes(bytes.into()));
+            commit.blobs.extend(documents);
         }
         commit.references = line.references(&digest).map(|name| (name, id.clone())).collect();
         commit.image = Some(NewImage { id: id.clone(), config: config.into(), manifests });
@@ -301,22 +302,17 @@ fn stage(
         let size = bytes.len() as u64;
         let ingest = store.ingest(lease, digest, size).unwrap();
         ingest.writer(0..size).unwrap().write(&bytes).unwrap();
-        commit.blobs.push(ingest.verify(digest, size).unwrap());
+        commit.blobs.push(ingest.verify().unwrap());
     }
     let staged = store.stage(lease).unwrap();
-    let stream = StreamOptions::default();
     let unpacked = match store.driver() {
-        DriverKind::Packed => archive::inspect_compressed(&*bytes, &stream, None, &|_| {}),
+        DriverKind::Packed => archive::inspect_compressed(&*bytes, None, None, &|_| {}),
         DriverKind::Overlay2 => {
             let (path, split) = (staged.path(), staged.tar_split().unwrap());
-            archive::unpack(&*bytes, path, split, &stream, &ApplyOptions::default(), &|_| {})
+            archive::unpack(&*bytes, path, split, None, &ApplyOptions::default(), &|_| {})
         }
     };
     let size = unpacked.unwrap().applied.size;
     let (diff_id, blob) = (layer.diff_id.clone(), Some(digest.clone()));
     commit.layers.push((staged, LayerRecord { diff_id, parent, size, blob }));
-}
-
-fn keep(commit: &mut Commit, digest: &Digest, bytes: Vec<u8>) {
-    commit.small_blobs.push(SmallBlob { digest: digest.clone(), bytes: bytes.into() });
 }
