@@ -95,9 +95,6 @@ pub enum StoreError {
     /// No image is mounted there.
     #[error("no image is mounted on `{}`", .0.display())]
     NotMounted(PathBuf),
-    /// No such driver, or one that only dockerd has.
-    #[error("storage driver `{0}` is not supported: use overlay2 or packed")]
-    UnknownDriver(String),
     /// The driver cannot work here.
     #[error("storage driver {driver} cannot be used in `{}`: {reason}", .root.display())]
     DriverUnusable {
@@ -224,7 +221,7 @@ impl StoreError {
 
     /// Says whether a directory is not there in which something was to be done.
     pub(crate) fn is_missing(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if crate::files::is_missing(source))
+        matches!(self, Self::Io { source, .. } if is_missing(source))
     }
 
     /// Returns the number of the system's error, if it was one.
@@ -250,6 +247,11 @@ impl StoreError {
     pub(crate) fn damaged(path: impl AsRef<Path>, reason: impl ToString) -> Self {
         Self::Damaged { path: path.as_ref().to_owned(), reason: reason.to_string() }
     }
+}
+
+/// Says whether there is nothing by the name that the system was given.
+pub(crate) fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Returns the words for what is used up, which are Linux's.

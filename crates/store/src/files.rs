@@ -9,6 +9,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 
 use crate::StoreError;
+pub(crate) use crate::error::is_missing;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -122,10 +123,6 @@ pub(crate) fn is_at(file: &File, path: &Path) -> Result<bool> {
         Err(error) if is_missing(&error) => Ok(false),
         Err(error) => Err(failed(error)),
     }
-}
-
-pub(crate) fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Returns `length` random bytes.

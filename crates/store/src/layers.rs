@@ -7,9 +7,10 @@ use std::sync::PoisonError;
 
 use spec::{ChainId, DiffId, Digest};
 
-use crate::driver::{overlay2, packed};
+use crate::driver::{Driver, overlay2};
 use crate::lock::Transaction;
-use crate::{DriverKind, Store, StoreError, files};
+use crate::paths::is_cache_id;
+use crate::{Store, StoreError, files};
 
 /// A layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,12 +58,13 @@ impl Store {
         let cache_id = cache_id
             .ok_or_else(|| StoreError::damaged(entry.join("cache-id"), "it names no directory"))?;
         let Known { parent, size } = read_known(&entry)?;
-        let blob = match self.driver() {
-            DriverKind::Overlay2 => None,
-            DriverKind::Packed => Some(packed::blob(&entry)?),
-        };
+        let blob = self.layer_driver().blob(&entry)?;
         let diff_id = diff_id.parse().map_err(|_| damaged("diff"))?;
         Ok(Some(Layer { chain_id: chain.clone(), diff_id, parent, size, cache_id, blob }))
+    }
+
+    pub(crate) fn require_layer(&self, chain: &ChainId) -> Result<Layer, StoreError> {
+        self.layer(chain)?.ok_or_else(|| StoreError::NoLayer(chain.clone()))
     }
 
     /// Looks a layer up that has an entry that can be read and its content: the directory where the driver unpacks, the
@@ -83,7 +85,7 @@ impl Store {
     /// Removes what is left of a layer that is not whole, to make place for a new one.
     pub(crate) fn discard_layer(&self, _: &Transaction, chain: &ChainId) -> Result<(), StoreError> {
         let trash = self.paths().trash();
-        if self.driver() == DriverKind::Overlay2
+        if let Driver::Overlay2(_) = self.layer_driver()
             && let Ok(Some(layer)) = self.layer(chain)
         {
             self.disk().remove_tree(&self.paths().overlay_layer(&layer.cache_id), &trash)?;
@@ -100,9 +102,7 @@ impl Store {
 
     /// Returns the directory of a layer's files; `None` if the layer is not there or not unpacked.
     pub fn layer_path(&self, chain: &ChainId) -> Result<Option<PathBuf>, StoreError> {
-        if self.driver() != DriverKind::Overlay2 {
-            return Ok(None);
-        }
+        let Driver::Overlay2(_) = self.layer_driver() else { return Ok(None) };
         let layer = self.layer(chain)?;
         Ok(layer.map(|layer| self.paths().overlay_layer(&layer.cache_id).join("diff")))
     }
@@ -119,11 +119,7 @@ impl Store {
 
     /// Says where the layer `chain`, the topmost of an image, is kept.
     pub fn graph_driver(&self, chain: &ChainId) -> Result<GraphDriver, StoreError> {
-        let layer = self.layer(chain)?.ok_or_else(|| StoreError::NoLayer(chain.clone()))?;
-        let data = match self.driver() {
-            DriverKind::Overlay2 => overlay2::describe(self.paths(), &layer.cache_id)?,
-            DriverKind::Packed => BTreeMap::new(),
-        };
+        let data = self.layer_driver().describe(&self.require_layer(chain)?.cache_id)?;
         Ok(GraphDriver { name: self.driver().to_string(), data })
     }
 
@@ -131,7 +127,7 @@ impl Store {
     pub fn driver_status(&self) -> Vec<(String, String)> {
         let backing = overlay2::backing_file_system(self.root());
         let mut status = vec![("Backing Filesystem".to_owned(), backing.to_owned())];
-        if self.driver() == DriverKind::Overlay2 {
+        if let Driver::Overlay2(_) = self.layer_driver() {
             // The driver is not used where this is not so, and writes `trusted.` attributes only.
             status.push(("Supports d_type".to_owned(), "true".to_owned()));
             status.push(("userxattr".to_owned(), "false".to_owned()));
@@ -201,9 +197,4 @@ fn read_known(entry: &Path) -> Result<Known, StoreError> {
     let parent = files::read_text(&path)?.map(|parent| parent.parse());
     let parent = parent.transpose().map_err(|error| StoreError::damaged(&path, error))?;
     Ok(Known { parent, size })
-}
-
-/// Checks a name before it becomes part of a path.
-pub(crate) fn is_cache_id(id: &str) -> bool {
-    (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }

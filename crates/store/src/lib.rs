@@ -88,12 +88,12 @@ mod store;
 pub use cache::catalog::Description;
 pub use check::{CheckReport, Finding, Remedy, Subject, Want, WholeLayer};
 pub use collect::{Lease, RemovedImage};
-pub use commit::{Commit, Committed, LayerRecord, Moved, NewImage};
+pub use commit::{Commit, Committed, Moved, NewImage};
 pub use content::blob::{Blob, VerifiedBlob};
 pub use content::hashing::HashingReader;
 pub use content::kept::KeptManifest;
 pub use distribution::{Credentials, Hmac, HmacKey, Source, UploadNote};
-pub use driver::DriverKind;
+pub use driver::{DriverKind, UnknownDriver};
 pub use error::StoreError;
 pub use images::references::{References, ReferencesMut};
 pub use images::{Image, PrefixMatch};
@@ -101,7 +101,9 @@ pub use ingest::{Ingest, IngestReader, MAX_BLOB_SIZE, SEGMENT_SIZE, SegmentWrite
 pub use layers::{GraphDriver, Layer};
 pub use mounts::{Container, Mount};
 pub use room::Room;
-pub use staging::{BlobWriter, StagedFile, StagedFileReader, StagedFileWriter, StagedLayer};
+pub use staging::{
+    BlobWriter, LayerRecord, StagedFile, StagedFileReader, StagedFileWriter, StagedLayer,
+};
 pub use store::{Store, StoreOptions};
 
 #[cfg(test)]

@@ -168,3 +168,8 @@ impl Paths {
 fn keyed(base: &Path, digest: &Digest) -> PathBuf {
     base.join(digest.algorithm().as_str()).join(digest.hex())
 }
+
+/// Checks the name of a layer's directory before it becomes part of a path.
+pub(crate) fn is_cache_id(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}

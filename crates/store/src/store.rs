@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use spec::{Algorithm, ChainId, Digest};
 
 use crate::cache::catalog::Catalog;
-use crate::cache::snapshot::Snapshot;
+use crate::cache::snapshot::{MAX_DOCUMENT, Snapshot};
 use crate::collect::sweep;
 use crate::content::ContentIndex;
 use crate::disk::{Disk, System};
@@ -50,9 +50,6 @@ struct Inner {
     links: Mutex<HashMap<Digest, Arc<[Digest]>>>,
     catalog: Mutex<Catalog>,
 }
-
-/// `repositories.json` and `index.json` grow by less than a kilobyte an image: room for 100,000.
-pub(crate) const MAX_DOCUMENT: u64 = 64 << 20;
 
 impl Store {
     /// Opens a data root: creates what is missing and removes what dead processes left.
@@ -252,9 +249,7 @@ impl Store {
         ] {
             directories.push((image.join(name), mode));
         }
-        if self.driver() == DriverKind::Overlay2 {
-            directories.extend([(paths.overlay(), 0o710), (paths.overlay_links(), 0o700)]);
-        }
+        directories.extend(self.layer_driver().directories());
         directories
     }
 }

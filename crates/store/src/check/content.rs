@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use spec::{Algorithm, Digest, MAX_MANIFEST_SIZE};
 
 use crate::collect::journal::Item;
-use crate::driver::packed;
-use crate::{DriverKind, StoreError, files};
+use crate::driver::{Driver, packed};
+use crate::{StoreError, files};
 
 use super::{Check, Fix, Subject, Want};
 
@@ -26,7 +26,7 @@ impl Check<'_> {
                 is_known &= self.manifest(&manifest, &mut mentioned)?;
             }
         }
-        if self.store.driver() == DriverKind::Packed {
+        if let Driver::Packed(_) = self.store.layer_driver() {
             for chain in self.layers.keys() {
                 mentioned.extend(packed::blob(&self.store.paths().layer(chain)).ok());
             }

@@ -6,9 +6,9 @@ use std::path::Path;
 use spec::{ChainId, DiffId};
 
 use crate::collect::journal::Item;
-use crate::driver::packed;
-use crate::layers::is_cache_id;
-use crate::{DriverKind, StoreError, files};
+use crate::driver::{Driver, packed};
+use crate::paths::is_cache_id;
+use crate::{StoreError, files};
 
 use super::{Check, Fix, Subject, Want};
 
@@ -59,8 +59,8 @@ impl Check<'_> {
             problems.push("its `cache-id` names no directory".to_owned());
         }
         found.cache_id = cache_id.filter(|id| is_cache_id(id));
-        match self.store.driver() {
-            DriverKind::Overlay2 => {
+        match self.store.layer_driver() {
+            Driver::Overlay2(_) => {
                 if !files::exists(&entry.join("tar-split.json.gz"))? {
                     problems.push("its `tar-split.json.gz` is gone".to_owned());
                 }
@@ -71,7 +71,7 @@ impl Check<'_> {
                     }
                 }
             }
-            DriverKind::Packed => match packed::blob(&entry) {
+            Driver::Packed(_) => match packed::blob(&entry) {
                 Ok(blob) if self.store.blob(&blob)?.is_some() => {
                     self.report.kept.insert(blob.clone());
                     self.report.packed.insert(blob, chain.clone());

@@ -8,10 +8,11 @@ use spec::{ChainId, ImageConfig, ImageId, MAX_CONFIG_SIZE};
 
 use crate::collect::journal::{self, Entry, Item};
 use crate::collect::trash::Trash;
-use crate::driver::overlay2::{self, Stack};
-use crate::layers::is_cache_id;
+use crate::driver::Driver;
+use crate::driver::overlay2::{Stack, link_target, new_link};
 use crate::lock::Transaction;
-use crate::{DriverKind, LayerRecord, StagedLayer, Store, StoreError, VerifiedBlob, files};
+use crate::paths::is_cache_id;
+use crate::{LayerRecord, StagedLayer, Store, StoreError, VerifiedBlob, files};
 
 use super::{Finding, Fix, own};
 
@@ -78,7 +79,7 @@ impl Store {
             }
             Fix::OrphanDirectory(cache_id) => {
                 if !self.is_of_layer(cache_id)? {
-                    overlay2::remove(self.paths(), cache_id, trash)?;
+                    self.layer_driver().remove(cache_id, trash)?;
                 }
             }
             Fix::StrayLink(name) => {
@@ -141,14 +142,14 @@ impl Store {
         else {
             return Ok(());
         };
-        let target = PathBuf::from(format!("../{cache_id}/diff"));
+        let target = link_target(&cache_id);
         let link = match Stack::link_of(&directory) {
             Ok(link) => link,
             Err(StoreError::Damaged { .. }) => {
                 let leading = files::names(&links)?
                     .into_iter()
                     .find(|name| fs::read_link(links.join(name)).is_ok_and(|to| to == target));
-                let link = leading.map_or_else(overlay2::new_link, Ok)?;
+                let link = leading.map_or_else(new_link, Ok)?;
                 let path = directory.join("link");
                 self.disk().replace(&self.paths().staging(), &path, link.as_bytes(), 0o644)?;
                 self.disk().sync_dir(&directory)?;
@@ -207,9 +208,7 @@ impl Store {
         staged: &StagedLayer,
         record: &LayerRecord,
     ) -> Result<(), StoreError> {
-        if self.driver() != DriverKind::Overlay2 {
-            return Ok(());
-        }
+        let Driver::Overlay2(_) = self.layer_driver() else { return Ok(()) };
         staged.durability().sync()?;
         let mut trash = Trash::new(self);
         let transaction = self.transaction()?;

@@ -24,7 +24,8 @@ use std::path::PathBuf;
 use spec::{ChainId, DiffId, Digest, ImageId, MAX_CONFIG_SIZE, Reference};
 
 use crate::collect::journal::{self, Entry, Item};
-use crate::{DriverKind, Store, StoreError, files};
+use crate::driver::Driver;
+use crate::{Store, StoreError, files};
 
 /// What a check found.
 #[derive(Clone, Debug, Default)]
@@ -252,7 +253,7 @@ impl Store {
         check.references()?;
         check.images()?;
         check.layers()?;
-        if self.driver() == DriverKind::Overlay2 {
+        if let Driver::Overlay2(_) = self.layer_driver() {
             check.overlay()?;
         }
         check.content()?;

@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use spec::ChainId;
 
-use crate::driver::overlay2::Stack;
+use crate::driver::overlay2::{Stack, link_target};
 use crate::{StoreError, files};
 
 use super::{Check, Fix, Subject};
@@ -57,7 +57,7 @@ impl Check<'_> {
             }
             Err(error) => return Err(error),
         };
-        let target = PathBuf::from(format!("../{cache_id}/diff"));
+        let target = link_target(cache_id);
         let problem = match fs::read_link(paths.overlay_links().join(&link)) {
             Ok(to) if to == target => None,
             Ok(to) => Some(format!("overlay2/l/{link} leads to {}", to.display())),
@@ -134,7 +134,7 @@ impl Check<'_> {
             if name == "l" || known.contains(&name) || self.build_cache.mentions(&name) {
                 continue;
             }
-            let is_ours = crate::layers::is_cache_id(&name);
+            let is_ours = crate::paths::is_cache_id(&name);
             let fix = if is_ours { Fix::OrphanDirectory(name.clone()) } else { Fix::Nothing };
             self.found(Subject::Path(format!("overlay2/{name}")), "it is no layer's", fix);
         }

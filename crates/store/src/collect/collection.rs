@@ -10,9 +10,9 @@ use std::sync::PoisonError;
 use spec::{ChainId, Digest, ImageId};
 
 use crate::commit::step;
-use crate::driver::{overlay2, packed};
+use crate::driver::{Driver, packed};
 use crate::lock::Transaction;
-use crate::{DriverKind, Layer, Store, StoreError, files};
+use crate::{Layer, Store, StoreError, files};
 
 use super::journal::{self, Entry, Item};
 use super::pins;
@@ -214,9 +214,7 @@ impl Collection<'_> {
         self.store.disk().sync_dir(&self.store.paths().layers())?;
         step("layer entries removed for good");
         for layer in gone.into_iter().flatten() {
-            if self.store.driver() == DriverKind::Overlay2 {
-                self.directory(&layer.cache_id)?;
-            }
+            self.files(&layer.cache_id)?;
             self.blobs.extend(layer.blob);
         }
         Ok(())
@@ -238,20 +236,19 @@ impl Collection<'_> {
 
     /// Removes a layer's directory that its entry does not name.
     fn stray_directory(&mut self, chain: &ChainId, cache_id: &str) -> Result<(), StoreError> {
-        let store = self.store;
-        if store.driver() != DriverKind::Overlay2
-            || store.layer(chain)?.is_some_and(|layer| layer.cache_id == cache_id)
-        {
+        let Driver::Overlay2(overlay) = self.store.layer_driver() else { return Ok(()) };
+        if self.store.layer(chain)?.is_some_and(|layer| layer.cache_id == cache_id) {
             return Ok(());
         }
-        self.directory(cache_id)?;
-        overlay2::remove_links_to(store.disk(), store.paths(), cache_id)
+        self.files(cache_id)?;
+        overlay.remove_links_to(cache_id)
     }
 
-    fn directory(&mut self, cache_id: &str) -> Result<(), StoreError> {
-        let paths = self.store.paths();
-        self.directories.extend([paths.overlay(), paths.overlay_links()]);
-        overlay2::remove(paths, cache_id, self.trash)
+    /// Removes what the driver has of a layer.
+    fn files(&mut self, cache_id: &str) -> Result<(), StoreError> {
+        let driver = self.store.layer_driver();
+        self.directories.extend(driver.directories().into_iter().map(|(path, _)| path));
+        driver.remove(cache_id, self.trash)
     }
 
     fn unused_blobs(&mut self, used: &HashSet<Digest>) -> Result<(), StoreError> {
@@ -259,7 +256,7 @@ impl Collection<'_> {
             return Ok(());
         }
         let mut of_layers = HashSet::new();
-        if self.store.driver() == DriverKind::Packed {
+        if let Driver::Packed(_) = self.store.layer_driver() {
             for chain in self.store.layer_parents()?.into_keys() {
                 of_layers.insert(packed::blob(&self.store.paths().layer(&chain))?);
             }

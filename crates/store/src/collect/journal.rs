@@ -17,7 +17,7 @@ use std::path::Path;
 use spec::{ChainId, Digest, ImageId};
 
 use crate::disk::Disk;
-use crate::layers::is_cache_id;
+use crate::paths::is_cache_id;
 use crate::{Store, StoreError, files};
 
 /// The largest lease that is read: 125 layers and their blobs make 40 KiB.

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use crate::driver::{overlay2, packed};
-use crate::layers::is_cache_id;
+use crate::driver::{Driver, packed};
+use crate::ingest::sweep as downloads;
 use crate::lock::Transaction;
-use crate::{DriverKind, Store, StoreError, files, ingest};
+use crate::paths::is_cache_id;
+use crate::{Store, StoreError, files};
 
 use super::journal::{self, Entry, Item};
 use super::trash::Trash;
@@ -50,7 +51,7 @@ pub(crate) fn sweep(store: &Store) -> Result<(), StoreError> {
     if !blobs.is_empty() {
         store.collect(&transaction, &blobs, None, &mut trash)?;
     }
-    ingest::sweep(store, &transaction, &mut trash)?;
+    downloads::sweep(store, &transaction, &mut trash)?;
     drop(transaction);
     trash.empty();
     Ok(())
@@ -89,14 +90,14 @@ pub(crate) fn end(
 fn take_leftovers(store: &Store, trash: &mut Trash) -> Result<Vec<Entry>, StoreError> {
     let mut blobs = Vec::new();
     for entry in trash.left_entries()? {
-        match store.driver() {
-            DriverKind::Packed => {
+        match store.layer_driver() {
+            Driver::Packed(_) => {
                 blobs.extend(packed::blob(&entry).ok().map(|d| Entry::Pending(Item::Blob(d))));
             }
-            DriverKind::Overlay2 => {
+            Driver::Overlay2(overlay) => {
                 let cache_id = files::read_note(&entry.join("cache-id"));
                 if let Some(cache_id) = cache_id.filter(|id| is_cache_id(id)) {
-                    overlay2::remove(store.paths(), &cache_id, trash)?;
+                    overlay.remove(&cache_id, trash)?;
                 }
             }
         }

@@ -25,10 +25,6 @@ impl Trash {
         Self { disk, folder, staging, moved: Vec::new(), reserve }
     }
 
-    pub(crate) fn disk(&self) -> &Disk {
-        &self.disk
-    }
-
     /// Moves a directory here; says whether there was one.
     pub(crate) fn take(&mut self, path: &Path) -> Result<bool, StoreError> {
         let to = self.folder.join(files::random_hex(16)?);

@@ -20,11 +20,10 @@ use crate::collect::journal::{Entry, Item};
 use crate::content::blob::{BlobFile, BlobSource};
 use crate::disk::{self, Durability};
 use crate::distribution::Note;
-use crate::driver::overlay2::{self, Stack};
-use crate::driver::packed;
+use crate::driver::overlay2::Below;
 use crate::lock::Transaction;
 use crate::{
-    DriverKind, Lease, Source, StagedFile, StagedLayer, Store, StoreError, VerifiedBlob, files,
+    LayerRecord, Lease, Source, StagedFile, StagedLayer, Store, StoreError, VerifiedBlob, files,
 };
 
 /// What is to be published.
@@ -41,19 +40,6 @@ pub struct Commit {
     pub sources: Vec<(DiffId, Source)>,
     /// References to set, to this image or to one in the store.
     pub references: Vec<(Reference, ImageId)>,
-}
-
-/// What is known of a layer after it was unpacked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LayerRecord {
-    /// The hash of its uncompressed tar.
-    pub diff_id: DiffId,
-    /// The layer right below.
-    pub parent: Option<ChainId>,
-    /// The size of its files in bytes.
-    pub size: u64,
-    /// The compressed layer; the driver `packed` needs it.
-    pub blob: Option<Digest>,
 }
 
 /// An image to be published.
@@ -224,41 +210,21 @@ impl Store {
         &self,
         layers: Vec<(StagedLayer, LayerRecord)>,
     ) -> Result<Vec<PreparedLayer>, StoreError> {
-        let mut stacks: HashMap<ChainId, (Stack, PathBuf)> = HashMap::new();
-        let mut prepared = Vec::with_capacity(layers.len());
+        let mut prepared: Vec<PreparedLayer> = Vec::with_capacity(layers.len());
         for (staged, record) in layers {
             let chain = ChainId::extend(record.parent.as_ref(), &record.diff_id);
             write_entry(&staged, &record)?;
-            match self.driver() {
-                DriverKind::Packed => {
-                    let blob =
-                        record.blob.as_ref().ok_or_else(|| StoreError::NoLayer(chain.clone()))?;
-                    packed::prepare(&staged, blob)?;
-                }
-                DriverKind::Overlay2 => {
-                    let below = match &record.parent {
-                        None => None,
-                        Some(parent) => match stacks.get(parent) {
-                            Some((stack, directory)) => {
-                                overlay2::mark_committed(self.disk(), directory)?;
-                                Some(stack.clone())
-                            }
-                            None => Some(self.stack(parent)?),
-                        },
-                    };
-                    overlay2::prepare(&staged, below.as_ref())?;
-                    let directory = staged.layer();
-                    stacks.insert(chain.clone(), (Stack::of(&directory)?, directory));
-                }
-            }
+            let below = match &record.parent {
+                None => None,
+                Some(parent) => Some(match prepared.iter().find(|layer| layer.chain == *parent) {
+                    Some(layer) => Below::Staged(&layer.staged),
+                    None => Below::Stored(self.require_layer(parent)?.cache_id),
+                }),
+            };
+            self.layer_driver().prepare(&chain, &staged, &record, below.as_ref())?;
             prepared.push(PreparedLayer { chain, staged, record });
         }
         Ok(prepared)
-    }
-
-    fn stack(&self, chain: &ChainId) -> Result<Stack, StoreError> {
-        let layer = self.layer(chain)?.ok_or_else(|| StoreError::NoLayer(chain.clone()))?;
-        Stack::of(&self.paths().overlay_layer(&layer.cache_id))
     }
 
     /// Lists what will be there without anything that points to it, until the references are written.
@@ -329,12 +295,7 @@ impl Store {
                 None => None,
                 Some(parent) => Some(self.place(&places, parent)?),
             };
-            match self.driver() {
-                DriverKind::Overlay2 => overlay2::publish(paths, &layer.staged, parent.as_deref())?,
-                DriverKind::Packed => {
-                    layer.record.blob.iter().try_for_each(|blob| self.require_blob(blob))?;
-                }
-            }
+            self.layer_driver().publish(&layer.staged, &layer.record, parent.as_deref())?;
             step("layer directory published");
             places.insert(&layer.chain, layer.staged.cache_id().to_owned());
             ours.push(layer);
@@ -343,10 +304,7 @@ impl Store {
         if ours.is_empty() {
             return Ok(all_ours);
         }
-        if self.driver() == DriverKind::Overlay2 {
-            self.disk().sync_dir(&paths.overlay_links())?;
-            self.disk().sync_dir(&paths.overlay())?;
-        }
+        self.layer_driver().sync_names()?;
         for layer in ours {
             self.disk().rename(&layer.staged.entry(), &paths.layer(&layer.chain))?;
             step("layer entry published");
@@ -363,8 +321,7 @@ impl Store {
         if let Some(cache_id) = places.get(chain) {
             return Ok(cache_id.clone());
         }
-        let layer = self.layer(chain)?.ok_or_else(|| StoreError::NoLayer(chain.clone()))?;
-        Ok(layer.cache_id)
+        Ok(self.require_layer(chain)?.cache_id)
     }
 
     fn require_blob(&self, digest: &Digest) -> Result<(), StoreError> {

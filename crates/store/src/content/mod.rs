@@ -17,8 +17,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, from_go_json};
 
+use crate::cache::snapshot::MAX_DOCUMENT;
 use crate::lock::Transaction;
-use crate::store::MAX_DOCUMENT;
 use crate::{Blob, Store, StoreError, VerifiedBlob, files};
 
 use self::blob::BlobSource;

@@ -1,191 +1,117 @@
-//! Which of the ways to keep layers a data root uses.
+//! Drivers: the ways to keep the files of layers.
+//!
+//! A layer has an entry in the layer database with each of them; beside it, `overlay2` has a directory, and `packed` the blob.
 
+mod choice;
+mod kind;
 pub(crate) mod overlay2;
 pub(crate) mod packed;
 mod remap;
 
-use std::fmt;
-use std::path::Path;
-use std::str::FromStr;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use crate::{StoreError, files};
+use spec::{ChainId, Digest};
 
-/// How layers are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DriverKind {
-    /// Unpacked, for overlayfs, as dockerd does. Needs root.
-    Overlay2,
-    /// Not unpacked: the compressed blobs are the only copy. Works anywhere.
-    Packed,
+pub(crate) use self::choice::choose;
+pub use self::kind::{DriverKind, UnknownDriver};
+use self::overlay2::{Below, Overlay2};
+use self::packed::Packed;
+use crate::collect::trash::Trash;
+use crate::{LayerRecord, StagedLayer, Store, StoreError};
+
+/// The driver of a data root. What only one of them can do is reached by its variant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Driver<'a> {
+    Overlay2(Overlay2<'a>),
+    Packed(Packed<'a>),
 }
 
-impl DriverKind {
-    /// Returns the most layers that an image may have, where there is such a bound.
-    pub fn max_layers(self) -> Option<usize> {
+impl Store {
+    pub(crate) fn layer_driver(&self) -> Driver<'_> {
+        match self.driver() {
+            DriverKind::Overlay2 => Driver::Overlay2(Overlay2::new(self.disk(), self.paths())),
+            DriverKind::Packed => Driver::Packed(Packed::new(self.paths())),
+        }
+    }
+}
+
+impl Driver<'_> {
+    /// Lists the directories that the driver needs in the data root, with dockerd's modes.
+    pub(crate) fn directories(self) -> Vec<(PathBuf, u32)> {
         match self {
-            Self::Overlay2 => Some(overlay2::MAX_LAYERS),
-            Self::Packed => None,
+            Self::Overlay2(overlay) => overlay.directories(),
+            Self::Packed(_) => Vec::new(),
         }
     }
 
-    /// Returns the name, which is also that of the directory below `image/`.
-    pub fn as_str(self) -> &'static str {
+    /// Makes the directory that a layer is unpacked into.
+    pub(crate) fn stage(self, staged: &StagedLayer) -> Result<(), StoreError> {
         match self {
-            Self::Overlay2 => "overlay2",
-            Self::Packed => "packed",
+            Self::Overlay2(overlay) => overlay.stage(staged),
+            Self::Packed(_) => Ok(()),
         }
     }
-}
 
-impl fmt::Display for DriverKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for DriverKind {
-    type Err = StoreError;
-
-    fn from_str(name: &str) -> Result<Self, StoreError> {
-        match name {
-            "overlay2" => Ok(Self::Overlay2),
-            "packed" => Ok(Self::Packed),
-            _ => Err(StoreError::UnknownDriver(name.to_owned())),
-        }
-    }
-}
-
-/// Chooses the driver for `root`, which exists: what is asked for, else what it has, else what can work there.
-///
-/// A root has one driver: two would share blobs and could not tell whose they are.
-pub(crate) fn choose(root: &Path, wanted: Option<DriverKind>) -> Result<DriverKind, StoreError> {
-    // Anybody else cannot make files of other users anyway.
-    if rustix::process::geteuid().is_root()
-        && let Some(how) = remap::shifted(root)?
-    {
-        let advice = ", or have dockerd work without `userns-remap`";
-        return Err(foreign(root, how, advice));
-    }
-    let found = files::names(&root.join("image"))?;
-    let has = |driver: &DriverKind| found.iter().any(|name| name == driver.as_str());
-    let known = [DriverKind::Overlay2, DriverKind::Packed];
-    let present = match wanted {
-        Some(wanted) => Some(wanted).filter(has),
-        None => known.into_iter().find(has),
-    };
-    if let Some(driver) = present {
-        return Ok(driver);
-    }
-    match (wanted, found.into_iter().min()) {
-        (Some(wanted), Some(found)) => {
-            return Err(StoreError::OtherDriver { root: root.to_owned(), found, wanted });
-        }
-        (None, Some(found)) => {
-            return Err(foreign(root, format!("with the storage driver {found}"), ""));
-        }
-        (Some(DriverKind::Packed), None) => return Ok(DriverKind::Packed),
-        (None | Some(DriverKind::Overlay2), None) => {}
-    }
-    if uses_containerd(root)? {
-        let advice = ", or have dockerd use its storage driver overlay2 again by setting the feature \
-                      `containerd-snapshotter` to false";
-        return Err(foreign(root, "in containerd's image store".to_owned(), advice));
-    }
-    let Some(reason) = overlay2::obstacle(root)? else { return Ok(DriverKind::Overlay2) };
-    if let Some(driver) = wanted {
-        return Err(StoreError::DriverUnusable { driver, root: root.to_owned(), reason });
-    }
-    tracing::info!(reason, "overlay2 cannot work here, layers are kept packed");
-    Ok(DriverKind::Packed)
-}
-
-fn foreign(root: &Path, how: String, advice: &'static str) -> StoreError {
-    StoreError::ForeignStore { root: root.to_owned(), how, advice }
-}
-
-/// Says whether a dockerd keeps its images here in the containerd that it runs, or the files of its containers in that of the
-/// system: then there is nothing below `image/`.
-fn uses_containerd(root: &Path) -> Result<bool, StoreError> {
-    let blobs = root.join("containerd/daemon/io.containerd.content.v1.content/blobs/sha256");
-    Ok(!files::names(&blobs)?.is_empty() || files::exists(&root.join("rootfs"))?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn takes_what_the_root_has_and_refuses_the_rest() {
-        type Case = (&'static [&'static str], Option<DriverKind>, Result<DriverKind, &'static str>);
-        let cases: &[Case] = &[
-            (&["packed"], None, Ok(DriverKind::Packed)),
-            (&["overlay2"], None, Ok(DriverKind::Overlay2)),
-            (&["packed"], Some(DriverKind::Packed), Ok(DriverKind::Packed)),
-            (&[], Some(DriverKind::Packed), Ok(DriverKind::Packed)),
-            (&["vfs", "overlay2"], None, Ok(DriverKind::Overlay2)),
-            (&["vfs", "overlay2"], Some(DriverKind::Overlay2), Ok(DriverKind::Overlay2)),
-            (
-                &["btrfs"],
-                None,
-                Err("with the storage driver btrfs, which Longshore does not have: save"),
-            ),
-            (&["zfs"], None, Err("storage driver zfs")),
-            (&["fuse-overlayfs"], None, Err("storage driver fuse-overlayfs")),
-            (&["btrfs"], Some(DriverKind::Packed), Err("uses storage driver btrfs, not packed")),
-            (
-                &["overlay2"],
-                Some(DriverKind::Packed),
-                Err("uses storage driver overlay2, not packed"),
-            ),
-            (
-                &["packed"],
-                Some(DriverKind::Overlay2),
-                Err("uses storage driver packed, not overlay2"),
-            ),
-        ];
-        for (existing, wanted, expected) in cases {
-            let dir = tempfile::tempdir().unwrap();
-            for name in *existing {
-                std::fs::create_dir_all(dir.path().join("image").join(name)).unwrap();
-            }
-            match (choose(dir.path(), *wanted), expected) {
-                (Ok(chosen), Ok(expected)) => {
-                    assert_eq!(chosen, *expected, "{existing:?} {wanted:?}");
-                }
-                (Err(error), Err(part)) => {
-                    assert!(error.to_string().contains(part), "{existing:?} {wanted:?}: {error}");
-                }
-                (chosen, _) => panic!("{existing:?} {wanted:?}: {chosen:?}"),
+    /// Completes a staged layer, before all is synced.
+    pub(crate) fn prepare(
+        self,
+        chain: &ChainId,
+        staged: &StagedLayer,
+        record: &LayerRecord,
+        below: Option<&Below<'_>>,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Overlay2(overlay) => overlay.prepare(staged, below),
+            Self::Packed(_) => {
+                let blob = record.blob.as_ref();
+                packed::prepare(staged, blob.ok_or_else(|| StoreError::NoLayer(chain.clone()))?)
             }
         }
     }
 
-    #[test]
-    fn the_containerd_store_is_recognised() {
-        const BLOBS: &str = "containerd/daemon/io.containerd.content.v1.content/blobs/sha256";
-        for (folders, refused) in [
-            // What every dockerd leaves of the containerd that it runs.
-            (&["containerd/daemon/io.containerd.content.v1.content/ingest"][..], false),
-            (&[BLOBS], false),
-            (&["containerd/daemon/io.containerd.content.v1.content/blobs/sha256/00"], true),
-            (&["rootfs/overlayfs"], true),
-            // It was switched over, and the old images are still there.
-            (&["rootfs/overlayfs", "image/overlay2"], false),
-        ] {
-            let dir = tempfile::tempdir().unwrap();
-            for folder in folders {
-                std::fs::create_dir_all(dir.path().join(folder)).unwrap();
-            }
-            let chosen = choose(dir.path(), None);
-            match (&chosen, refused) {
-                (Ok(_), false) => {}
-                (Err(error), true) => {
-                    let text = error.to_string();
-                    assert!(text.contains("containerd's image store"), "{text}");
-                    assert!(text.contains("`containerd-snapshotter` to false"), "{text}");
-                }
-                _ => panic!("{folders:?}: {chosen:?}"),
-            }
+    /// Puts the files of a prepared and synced layer where they belong. The layer database does not know it yet.
+    pub(crate) fn publish(
+        self,
+        staged: &StagedLayer,
+        record: &LayerRecord,
+        parent_cache_id: Option<&str>,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Overlay2(overlay) => overlay.publish(staged, parent_cache_id),
+            Self::Packed(packed) => packed.require(record.blob.as_ref()),
+        }
+    }
+
+    /// Makes the names of published files last.
+    pub(crate) fn sync_names(self) -> Result<(), StoreError> {
+        match self {
+            Self::Overlay2(overlay) => overlay.sync_names(),
+            Self::Packed(_) => Ok(()),
+        }
+    }
+
+    /// Takes the files of a layer away that no entry of the layer database names any more. A blob is removed as blobs are.
+    pub(crate) fn remove(self, cache_id: &str, trash: &mut Trash) -> Result<(), StoreError> {
+        match self {
+            Self::Overlay2(overlay) => overlay.remove(cache_id, trash),
+            Self::Packed(_) => Ok(()),
+        }
+    }
+
+    /// Returns the blob that is the content of the layer with this entry.
+    pub(crate) fn blob(self, entry: &Path) -> Result<Option<Digest>, StoreError> {
+        match self {
+            Self::Overlay2(_) => Ok(None),
+            Self::Packed(_) => packed::blob(entry).map(Some),
+        }
+    }
+
+    /// Returns what dockerd shows of a layer's directories.
+    pub(crate) fn describe(self, cache_id: &str) -> Result<BTreeMap<String, String>, StoreError> {
+        match self {
+            Self::Overlay2(overlay) => overlay.describe(cache_id),
+            Self::Packed(_) => Ok(BTreeMap::new()),
         }
     }
 }

@@ -15,8 +15,6 @@ use crate::{StagedLayer, StoreError, files};
 
 /// The most layers below one: more do not fit into the options of a mount.
 const MAX_LOWER: usize = 128;
-/// The most layers of an image: dockerd's layer store refuses more, and could not run such an image.
-pub(crate) const MAX_LAYERS: usize = 125;
 /// Characters of a short name, five bits each.
 const LINK_LENGTH: usize = 26;
 
@@ -47,7 +45,7 @@ impl Stack {
         self.0.iter().map(String::as_str)
     }
 
-    /// What stands in `lower` of a layer on top.
+    /// Returns the text of `lower` of a layer on top.
     pub(crate) fn lower(&self) -> Result<String, StoreError> {
         if self.0.len() > MAX_LOWER {
             return Err(StoreError::MaxDepth);
@@ -56,107 +54,158 @@ impl Stack {
     }
 }
 
-/// Completes the directory of a staged layer, as if its parent were the layer with the stack `below`.
-pub(crate) fn prepare(staged: &StagedLayer, below: Option<&Stack>) -> Result<(), StoreError> {
-    let (disk, directory) = (staged.disk(), staged.layer());
-    disk.write_new(&directory.join("link"), new_link()?.as_bytes(), 0o644)?;
-    if let Some(below) = below {
-        disk.make_dir(&directory.join("work"), 0o700)?;
-        disk.write_new(&directory.join("lower"), below.lower()?.as_bytes(), 0o644)?;
-    }
-    Ok(())
+/// The layer right below one that is being published.
+#[derive(Clone, Debug)]
+pub(crate) enum Below<'a> {
+    /// One of the same commit.
+    Staged(&'a StagedLayer),
+    /// One that is in the store, by the name of its directory.
+    Stored(String),
 }
 
-/// Marks the layer in `directory` as somebody's parent; says whether it was not yet.
-pub(crate) fn mark_committed(disk: &Disk, directory: &Path) -> Result<bool, StoreError> {
-    let path = directory.join("committed");
-    if files::exists(&path)? {
-        return Ok(false);
-    }
-    disk.create_new(&path, 0o600)?;
-    Ok(true)
+/// The driver `overlay2`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Overlay2<'a> {
+    disk: &'a Disk,
+    paths: &'a Paths,
 }
 
-/// Puts a prepared and synced layer where mounts find it. The layer database does not know it yet.
-pub(crate) fn publish(
-    paths: &Paths,
-    staged: &StagedLayer,
-    parent_cache_id: Option<&str>,
-) -> Result<(), StoreError> {
-    let (disk, directory) = (staged.disk(), staged.layer());
-    if let Some(parent) = parent_cache_id {
-        let parent = paths.overlay_layer(parent);
-        if mark_committed(disk, &parent)? {
-            disk.sync_dir(&parent)?;
+impl<'a> Overlay2<'a> {
+    pub(super) fn new(disk: &'a Disk, paths: &'a Paths) -> Self {
+        Self { disk, paths }
+    }
+
+    pub(super) fn directories(self) -> Vec<(PathBuf, u32)> {
+        vec![(self.paths.overlay(), 0o710), (self.paths.overlay_links(), 0o700)]
+    }
+
+    pub(super) fn stage(self, staged: &StagedLayer) -> Result<(), StoreError> {
+        self.disk.make_dir(&staged.layer(), 0o710)?;
+        self.disk.make_dir(staged.path(), 0o755)
+    }
+
+    /// Returns the short names of a layer and of those below it.
+    pub(crate) fn stack(self, cache_id: &str) -> Result<Stack, StoreError> {
+        Stack::of(&self.paths.overlay_layer(cache_id))
+    }
+
+    /// Completes the directory of a staged layer.
+    pub(super) fn prepare(
+        self,
+        staged: &StagedLayer,
+        below: Option<&Below<'_>>,
+    ) -> Result<(), StoreError> {
+        let below = match below {
+            None => None,
+            Some(Below::Staged(parent)) => {
+                self.mark_committed(&parent.layer())?;
+                Some(Stack::of(&parent.layer())?)
+            }
+            Some(Below::Stored(cache_id)) => Some(self.stack(cache_id)?),
+        };
+        let directory = staged.layer();
+        self.disk.write_new(&directory.join("link"), new_link()?.as_bytes(), 0o644)?;
+        if let Some(below) = below {
+            self.disk.make_dir(&directory.join("work"), 0o700)?;
+            self.disk.write_new(&directory.join("lower"), below.lower()?.as_bytes(), 0o644)?;
         }
-        // Another process may have committed its own copy of the parent since `prepare`.
-        let lower = Stack::of(&parent)?.lower()?;
-        let path = directory.join("lower");
-        if files::read_text(&path)?.as_deref() != Some(&*lower) {
-            disk.replace(&paths.staging(), &path, lower.as_bytes(), 0o644)?;
-            disk.sync_dir(&directory)?;
+        Ok(())
+    }
+
+    /// Marks the layer in `directory` as somebody's parent; says whether it was not yet.
+    fn mark_committed(self, directory: &Path) -> Result<bool, StoreError> {
+        let path = directory.join("committed");
+        if files::exists(&path)? {
+            return Ok(false);
         }
+        self.disk.create_new(&path, 0o600)?;
+        Ok(true)
     }
-    let link = files::read_text(&directory.join("link"))?.unwrap_or_default();
-    let path = paths.overlay_links().join(link);
-    disk.symlink(Path::new(&format!("../{}/diff", staged.cache_id())), &path)?;
-    disk.rename(&directory, &paths.overlay_layer(staged.cache_id()))
-}
 
-/// Takes a layer away that no entry of the layer database names any more.
-pub(crate) fn remove(paths: &Paths, cache_id: &str, trash: &mut Trash) -> Result<(), StoreError> {
-    let (disk, directory) = (trash.disk(), paths.overlay_layer(cache_id));
-    match files::read_note(&directory.join("link")).filter(|link| is_link(link)) {
-        Some(link) => _ = disk.remove_file(&paths.overlay_links().join(link))?,
-        None if files::exists(&directory)? => remove_links_to(disk, paths, cache_id)?,
-        None => {}
-    }
-    trash.take(&directory)?;
-    Ok(())
-}
-
-/// Removes the links that lead to `cache_id`, whose directory a crash kept from being there.
-pub(crate) fn remove_links_to(
-    disk: &Disk,
-    paths: &Paths,
-    cache_id: &str,
-) -> Result<(), StoreError> {
-    let links = paths.overlay_links();
-    let target = PathBuf::from(format!("../{cache_id}/diff"));
-    for name in files::names(&links)? {
-        let path = links.join(name);
-        if fs::read_link(&path).is_ok_and(|to| to == target) {
-            disk.remove_file(&path)?;
+    /// Puts a prepared and synced layer where mounts find it.
+    pub(super) fn publish(
+        self,
+        staged: &StagedLayer,
+        parent_cache_id: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let directory = staged.layer();
+        if let Some(parent) = parent_cache_id {
+            let parent = self.paths.overlay_layer(parent);
+            if self.mark_committed(&parent)? {
+                self.disk.sync_dir(&parent)?;
+            }
+            // Another process may have committed its own copy of the parent since `prepare`.
+            let lower = Stack::of(&parent)?.lower()?;
+            let path = directory.join("lower");
+            if files::read_text(&path)?.as_deref() != Some(&*lower) {
+                self.disk.replace(&self.paths.staging(), &path, lower.as_bytes(), 0o644)?;
+                self.disk.sync_dir(&directory)?;
+            }
         }
+        let link = files::read_text(&directory.join("link"))?.unwrap_or_default();
+        let path = self.paths.overlay_links().join(link);
+        self.disk.symlink(&link_target(staged.cache_id()), &path)?;
+        self.disk.rename(&directory, &self.paths.overlay_layer(staged.cache_id()))
     }
-    Ok(())
+
+    pub(super) fn sync_names(self) -> Result<(), StoreError> {
+        self.disk.sync_dir(&self.paths.overlay_links())?;
+        self.disk.sync_dir(&self.paths.overlay())
+    }
+
+    /// Takes the directory of a layer and its short name away.
+    pub(crate) fn remove(self, cache_id: &str, trash: &mut Trash) -> Result<(), StoreError> {
+        let directory = self.paths.overlay_layer(cache_id);
+        match files::read_note(&directory.join("link")).filter(|link| is_link(link)) {
+            Some(link) => _ = self.disk.remove_file(&self.paths.overlay_links().join(link))?,
+            None if files::exists(&directory)? => self.remove_links_to(cache_id)?,
+            None => {}
+        }
+        trash.take(&directory)?;
+        Ok(())
+    }
+
+    /// Removes the links that lead to `cache_id`, whose directory a crash kept from being there.
+    pub(crate) fn remove_links_to(self, cache_id: &str) -> Result<(), StoreError> {
+        let links = self.paths.overlay_links();
+        let target = link_target(cache_id);
+        for name in files::names(&links)? {
+            let path = links.join(name);
+            if fs::read_link(&path).is_ok_and(|to| to == target) {
+                self.disk.remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn describe(self, cache_id: &str) -> Result<BTreeMap<String, String>, StoreError> {
+        let directory = self.paths.overlay_layer(cache_id);
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let mut data = BTreeMap::from([
+            ("MergedDir".to_owned(), text(&directory.join("merged"))),
+            ("UpperDir".to_owned(), text(&directory.join("diff"))),
+            ("WorkDir".to_owned(), text(&directory.join("work"))),
+        ]);
+        let Stack(stack) = Stack::of(&directory)?;
+        let mut below = Vec::new();
+        for link in &stack[1..] {
+            let path = self.paths.overlay().join(link);
+            let target =
+                fs::read_link(&path).map_err(|error| StoreError::io("read", &path, error))?;
+            // Relative to `l`.
+            let inside = target.strip_prefix("..").unwrap_or(&target);
+            below.push(text(&self.paths.overlay().join(inside)));
+        }
+        if !below.is_empty() {
+            data.insert("LowerDir".to_owned(), below.join(":"));
+        }
+        Ok(data)
+    }
 }
 
-/// Returns what dockerd shows of a layer's directories.
-pub(crate) fn describe(
-    paths: &Paths,
-    cache_id: &str,
-) -> Result<BTreeMap<String, String>, StoreError> {
-    let directory = paths.overlay_layer(cache_id);
-    let text = |path: &Path| path.to_string_lossy().into_owned();
-    let mut data = BTreeMap::from([
-        ("MergedDir".to_owned(), text(&directory.join("merged"))),
-        ("UpperDir".to_owned(), text(&directory.join("diff"))),
-        ("WorkDir".to_owned(), text(&directory.join("work"))),
-    ]);
-    let Stack(stack) = Stack::of(&directory)?;
-    let mut below = Vec::new();
-    for link in &stack[1..] {
-        let path = paths.overlay().join(link);
-        let target = fs::read_link(&path).map_err(|error| StoreError::io("read", &path, error))?;
-        // `../<cache id>/diff`, relative to `l`.
-        let inside = target.strip_prefix("..").unwrap_or(&target);
-        below.push(text(&paths.overlay().join(inside)));
-    }
-    if !below.is_empty() {
-        data.insert("LowerDir".to_owned(), below.join(":"));
-    }
-    Ok(data)
+/// Returns the place that the short name of a layer leads to, relative to `l`.
+pub(crate) fn link_target(cache_id: &str) -> PathBuf {
+    PathBuf::from(format!("../{cache_id}/diff"))
 }
 
 /// Makes up a short name as dockerd does: random, in base 32.

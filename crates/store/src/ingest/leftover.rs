@@ -8,7 +8,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{STATE_SUFFIX, open_existing, remove, state_path};
+use spec::Digest;
+
+use super::file::{STATE_SUFFIX, open_existing, remove, state_path};
 use crate::disk::Disk;
 use crate::{Room, Store, StoreError, files};
 
@@ -55,6 +57,47 @@ impl Store {
         }
         let _transaction = self.removal()?;
         find(self.disk(), &directory, &[])
+    }
+}
+
+impl Store {
+    /// Returns what the file system of the data root has left.
+    pub fn room(&self) -> Result<Room, StoreError> {
+        Room::at(self.root()).map_err(|error| StoreError::io("look at", self.root(), error))
+    }
+
+    /// Fails if there is less room than `needed`, not even in the place of partial downloads that nobody works on: those are
+    /// given up, the oldest first, but for what is there of the blobs in `keep`.
+    pub fn require_room(&self, needed: Room, keep: &[Digest]) -> Result<(), StoreError> {
+        let available = self.room()?;
+        if available.suffices(needed) {
+            return Ok(());
+        }
+        let keep: Vec<_> = keep.iter().map(|digest| self.paths().partial(digest)).collect();
+        let missing = needed.without(available);
+        make_room(self.disk(), &self.paths().ingest(), &keep, missing)?;
+        let available = self.room()?;
+        if available.suffices(needed) {
+            return Ok(());
+        }
+        Err(StoreError::TooFull { path: self.root().to_owned(), needed, available })
+    }
+
+    /// Gives up the oldest partial download that nobody works on; says whether there was one.
+    pub fn make_room(&self) -> bool {
+        match make_room(self.disk(), &self.paths().ingest(), &[], Room::A_BYTE) {
+            Ok(freed) => freed > 0,
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "no room made on a full disk");
+                false
+            }
+        }
+    }
+
+    /// Returns how many bytes of a blob are here from a download that was not finished, and whether somebody is at it.
+    pub fn partial_blob(&self, digest: &Digest) -> Result<(u64, bool), StoreError> {
+        look_at(&self.paths().partial(digest))
     }
 }
 
@@ -160,4 +203,45 @@ fn find(disk: &Disk, directory: &Path, except: &[PathBuf]) -> Result<Vec<Leftove
         leftovers.push(Leftover { path, size, inodes, written, _locked: file });
     }
     Ok(leftovers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::System;
+    use crate::tests::Root;
+
+    #[test]
+    fn only_what_helps_is_given_up() {
+        let room = |bytes, inodes| Room { bytes, inodes };
+        let all = ["new", "old", "old.state"];
+        for (needed, left) in [
+            (room(0, None), &all[..]),
+            (room(0, Some(4)), &all),
+            (room(1 << 30, Some(1)), &all),
+            (room(0, Some(2)), &["new"]),
+            (room(1, None), &["new"]),
+            (room(0, Some(3)), &[]),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            for name in all {
+                std::fs::write(folder.path().join(name), [1; 5000]).unwrap();
+            }
+            let old = File::options().write(true).open(folder.path().join("old")).unwrap();
+            old.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+            make_room(&Disk::new(System), folder.path(), &[], needed).unwrap();
+            let mut names = files::names(folder.path()).unwrap();
+            names.sort();
+            assert_eq!(names, left, "{needed:?}");
+        }
+
+        let Root { store, .. } = &Root::packed();
+        let partial = store.paths().ingest().join("sha256-0");
+        std::fs::write(&partial, [1; 5000]).unwrap();
+        let needed = room(0, Some(u64::MAX));
+        if store.room().unwrap().inodes.is_some() {
+            store.require_room(needed, &[]).unwrap_err();
+            assert!(partial.exists(), "it would not have been enough");
+        }
+    }
 }

@@ -16,38 +16,34 @@
 //! [`Ingest::fail`], all readers get an error. So whoever reads must not keep an [`Ingest`] of its own.
 
 mod claim;
+mod file;
 pub(crate) mod leftover;
 mod progress;
 mod reader;
+pub(crate) mod sweep;
+
 #[cfg(any(test, fuzzing))]
 pub(crate) use progress::fuzz;
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::ops::Range;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
 
-use rustix::fs::OFlags;
 use spec::Digest;
 
-use crate::collect::trash::Trash;
 use crate::content::blob::BlobFile;
 use crate::disk::{Disk, Durability};
-use crate::lock::Transaction;
 use crate::{Lease, Room, Store, StoreError, VerifiedBlob, files};
 
 pub use self::claim::SegmentWriter;
+use self::file::{open_locked, remove, state_path};
 use self::progress::Progress;
 pub use self::progress::SEGMENT_SIZE;
 pub use self::reader::IngestReader;
 
 /// The largest blob that is accepted, in bytes. Registries refuse layers of a hundredth of it; its state takes 1 MiB.
 pub const MAX_BLOB_SIZE: u64 = 1 << 40;
-/// How long a partial download waits to be continued.
-const MAX_AGE: Duration = Duration::from_hours(7 * 24);
-const STATE_SUFFIX: &str = ".state";
 
 /// A download that can be written, read while it is written, and continued later. Clones are the same download.
 ///
@@ -276,31 +272,6 @@ impl Drop for Source {
     }
 }
 
-/// Opens a file of the ingest directory for this process alone; `None` if somebody else has it.
-fn open_locked(disk: &Disk, path: &Path) -> Result<Option<File>, StoreError> {
-    loop {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file =
-            disk.open(path, &options).map_err(|error| StoreError::io("open", path, error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", path, error)),
-        }
-        // Between opening and locking the owner may have published or removed it.
-        if files::is_at(&file, path)? {
-            return Ok(Some(file));
-        }
-    }
-}
-
-fn state_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(STATE_SUFFIX);
-    name.into()
-}
-
 /// Says beforehand that a blob cannot fit, not even in the place of downloads that nobody holds.
 fn find_room(disk: &Disk, directory: &Path, path: &Path, needed: u64) -> Result<(), StoreError> {
     match check_room(directory, path, needed) {
@@ -327,72 +298,6 @@ fn check_room(directory: &Path, path: &Path, needed: u64) -> Result<(), StoreErr
         return Err(StoreError::TooFull { path: path.to_owned(), needed, available });
     }
     Ok(())
-}
-
-/// Removes what nobody has continued for a week, what belongs to nothing, and what cannot be used.
-pub(crate) fn sweep(store: &Store, _: &Transaction, trash: &mut Trash) -> Result<(), StoreError> {
-    let directory = store.paths().ingest();
-    for name in &files::names(&directory)? {
-        let path = directory.join(name);
-        if let Err(error) = sweep_one(store.disk(), &directory, name) {
-            let error: &dyn std::error::Error = &error;
-            tracing::warn!(error, "a partial download that cannot be used goes");
-            trash.take(&path)?;
-            trash.take(&state_path(&path))?;
-        }
-    }
-    Ok(())
-}
-
-fn sweep_one(disk: &Disk, directory: &Path, name: &str) -> Result<(), StoreError> {
-    if let Some(owner) = name.strip_suffix(STATE_SUFFIX) {
-        if !files::exists(&directory.join(owner))? {
-            disk.remove_file(&directory.join(name))?;
-        }
-        return Ok(());
-    }
-    let path = directory.join(name);
-    let Some(file) = open_existing(disk, &path)? else { return Ok(()) };
-    let written = file.metadata().and_then(|metadata| metadata.modified());
-    let written = written.map_err(|error| StoreError::io("look at", &path, error))?;
-    let is_old = SystemTime::now().duration_since(written).is_ok_and(|age| age > MAX_AGE);
-    let shared = name.split_once('.').map(|(shared, _)| directory.join(shared));
-    match shared {
-        _ if is_old => remove(disk, &path),
-        // A private file is continued only under the shared name.
-        Some(shared) if !files::exists(&shared)? => {
-            disk.remove_file(&state_path(&shared))?;
-            if files::exists(&state_path(&path))? {
-                disk.rename(&state_path(&path), &state_path(&shared))?;
-            }
-            disk.rename(&path, &shared)
-        }
-        Some(_) => remove(disk, &path),
-        None => Ok(()),
-    }
-}
-
-/// Takes a file that nobody writes; `None` if somebody does or it is gone.
-fn open_existing(disk: &Disk, path: &Path) -> Result<Option<File>, StoreError> {
-    // Nobody makes a link here.
-    let flags = OFlags::NOFOLLOW.bits().cast_signed();
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).custom_flags(flags);
-    match disk.open(path, &options) {
-        Ok(file) if !files::is_file(&file, path)? => {
-            Err(StoreError::damaged(path, "it is no file"))
-        }
-        Ok(file) if file.try_lock().is_ok() && files::is_at(&file, path)? => Ok(Some(file)),
-        Ok(_) => Ok(None),
-        Err(error) if files::is_missing(&error) => Ok(None),
-        Err(error) => Err(StoreError::io("open", path, error)),
-    }
-}
-
-/// Removes a download. The state goes first: bytes without a state count as none.
-fn remove(disk: &Disk, path: &Path) -> Result<(), StoreError> {
-    disk.remove_file(&state_path(path))?;
-    disk.remove_file(path).map(drop)
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ use std::fs::{self, FileTimes};
 use std::io::Read;
 use std::sync::mpsc;
 use std::thread;
+use std::time::{Duration, SystemTime};
 
+use super::file::STATE_SUFFIX;
+use super::sweep::MAX_AGE;
 use super::*;
 use crate::content::blob::BlobSource;
 use crate::tests::Root;

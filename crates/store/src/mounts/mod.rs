@@ -27,9 +27,9 @@ use serde::{Deserialize, Serialize};
 use spec::{ChainId, ImageId};
 
 use crate::collect::trash::Trash;
-use crate::driver::overlay2::Stack;
+use crate::driver::Driver;
 use crate::lock::Transaction;
-use crate::{DriverKind, Lease, Store, StoreError, files};
+use crate::{Lease, Store, StoreError, files};
 
 /// The largest note, in bytes: a path and some hashes.
 const MAX_NOTE: u64 = 16 << 10;
@@ -128,11 +128,10 @@ impl Store {
 
     /// Lists the directories of an image, the topmost first.
     fn stack_of(&self, chain: Option<&ChainId>) -> Result<Vec<PathBuf>, StoreError> {
-        let Some(chain) = chain.filter(|_| self.driver() == DriverKind::Overlay2) else {
+        let (Some(chain), Driver::Overlay2(overlay)) = (chain, self.layer_driver()) else {
             return Ok(Vec::new());
         };
-        let layer = self.layer(chain)?.ok_or_else(|| StoreError::NoLayer(chain.clone()))?;
-        let stack = Stack::of(&self.paths().overlay_layer(&layer.cache_id))?;
+        let stack = overlay.stack(&self.require_layer(chain)?.cache_id)?;
         Ok(stack.links().map(|link| self.paths().overlay().join(link)).collect())
     }
 

@@ -4,8 +4,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use spec::{ChainId, DiffId, Digest};
+
 use crate::disk::{Disk, Durability};
-use crate::{DriverKind, Lease, Store, StoreError, files};
+use crate::{Store, StoreError};
 
 /// A layer that nobody else sees yet.
 ///
@@ -24,30 +26,34 @@ pub struct StagedLayer {
     durability: Arc<Durability>,
 }
 
-impl Store {
-    /// Makes room for a layer to be unpacked.
-    pub fn stage(&self, lease: &Lease) -> Result<StagedLayer, StoreError> {
-        // As dockerd's cache IDs: 32 random bytes.
-        let cache_id = files::random_hex(32)?;
-        let directory = lease.staging_path_of(&cache_id);
-        self.disk().make_dir(&directory, 0o700)?;
-        let staged = StagedLayer {
-            store: self.clone(),
-            diff: directory.join("layer/diff"),
-            directory,
-            cache_id,
-            durability: Arc::clone(lease.durability()),
-        };
-        self.disk().make_dir(&staged.entry(), 0o700)?;
-        if self.driver() == DriverKind::Overlay2 {
-            self.disk().make_dir(&staged.layer(), 0o710)?;
-            self.disk().make_dir(&staged.diff, 0o755)?;
-        }
-        Ok(staged)
-    }
+/// A layer after it was unpacked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerRecord {
+    /// The hash of its uncompressed tar.
+    pub diff_id: DiffId,
+    /// The layer right below.
+    pub parent: Option<ChainId>,
+    /// The size of its files in bytes.
+    pub size: u64,
+    /// The compressed layer; the driver `packed` needs it.
+    pub blob: Option<Digest>,
 }
 
 impl StagedLayer {
+    /// Makes the directories of a layer in `directory`, but for what the driver adds.
+    pub(super) fn new(
+        store: &Store,
+        directory: PathBuf,
+        cache_id: String,
+        durability: Arc<Durability>,
+    ) -> Result<Self, StoreError> {
+        store.disk().make_dir(&directory, 0o700)?;
+        let diff = directory.join("layer/diff");
+        let staged = Self { store: store.clone(), directory, diff, cache_id, durability };
+        staged.disk().make_dir(&staged.entry(), 0o700)?;
+        Ok(staged)
+    }
+
     /// Returns the directory to unpack into. With the driver `packed` nothing is unpacked and there is none.
     pub fn path(&self) -> &Path {
         &self.diff
