@@ -36,7 +36,7 @@ impl Cancelled {
     /// Fails once it is cancelled.
     pub(crate) fn check(&self) -> Result<()> {
         if self.is_set() {
-            return Err(EngineError::Internal("cancelled".to_owned()));
+            return Err(EngineError::Cancelled);
         }
         Ok(())
     }

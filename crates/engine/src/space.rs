@@ -213,4 +213,69 @@ mod tests {
             assert!(text.contains(expected), "{text}");
         }
     }
+
+    /// More than any disk has.
+    const TOO_MUCH: u64 = 1 << 60;
+
+    #[test]
+    fn what_comes_needs_room_as_it_comes_and_unpacked() {
+        let blobs: Vec<Digest> = (0..3_u8).map(|number| Digest::sha256(&[number])).collect();
+        let half = crate::testing::Fixture::new(&[]).store().free_space().unwrap() / 10 * 6;
+        let packed = Some(crate::testing::Fixture::new(&[]));
+        let unpacked = crate::testing::Fixture::unpacked(&[]);
+        for fixture in packed.iter().chain(&unpacked) {
+            let is_packed = fixture.store().driver() == DriverKind::Packed;
+            let coming =
+                |blob: Option<usize>, size| Coming { blob: blob.map(|at| &blobs[at]), size };
+            for (layers, fits) in [
+                (vec![], true),
+                (vec![coming(Some(0), 1)], true),
+                (vec![coming(Some(0), TOO_MUCH)], false),
+                (vec![coming(Some(0), 1), coming(Some(1), TOO_MUCH)], false),
+                // Unpacked it is at least as large again.
+                (vec![coming(Some(0), half)], is_packed),
+                // The same blob is fetched once, whatever is made of it.
+                (vec![coming(Some(0), half), coming(Some(0), half)], is_packed),
+                (vec![coming(Some(0), half), coming(Some(1), half)], false),
+                // What comes from here only has to be unpacked.
+                (vec![coming(None, TOO_MUCH)], is_packed),
+                (vec![coming(None, half)], true),
+                // Sums do not overflow.
+                (vec![coming(Some(0), u64::MAX), coming(Some(1), u64::MAX)], false),
+            ] {
+                let answer = require(fixture.store(), &layers);
+                let sizes: Vec<_> =
+                    layers.iter().map(|layer| (layer.blob.is_some(), layer.size)).collect();
+                assert_eq!(answer.is_ok(), fits, "packed: {is_packed}, {sizes:?}, {answer:?}");
+                if let Err(error) = answer {
+                    assert!(
+                        matches!(error, EngineError::Store(StoreError::TooFull { .. })),
+                        "{error}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_somebody_else_downloads_already_is_theirs_to_find_room_for() {
+        let fixture = crate::testing::Fixture::new(&[]);
+        let lease = fixture.store().lease().unwrap();
+        let digest = Digest::sha256(b"huge");
+        let layers = [Coming { blob: Some(&digest), size: TOO_MUCH }];
+        assert!(require(fixture.store(), &layers).is_err());
+        let ingest = fixture.store().ingest(&lease, &digest, 10).unwrap();
+        assert!(require(fixture.store(), &layers).is_ok());
+        drop(ingest);
+    }
+
+    #[test]
+    fn a_directory_must_have_room_for_each_layer_that_is_unpacked_into_it() {
+        let fixture = crate::testing::Fixture::new(&["web tags=web:1 layers=base:5000"]);
+        let image = fixture.store().image(&fixture.id("web")).unwrap().unwrap();
+        let there = tempfile::tempdir().unwrap();
+        assert!(require_unpacked(fixture.store(), &image, there.path()).is_ok());
+        // Where that cannot be found out, the first file says so.
+        assert!(require_unpacked(fixture.store(), &image, Path::new("/nowhere/at/all")).is_ok());
+    }
 }

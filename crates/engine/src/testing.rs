@@ -49,6 +49,15 @@ impl Fixture {
         Self::with_driver(DriverKind::Packed, lines)
     }
 
+    /// Makes a data root that unpacks layers; `None` where that is not allowed, which is told.
+    pub(crate) fn unpacked(lines: &[&str]) -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("not root: unpacked layers are not tested");
+            return None;
+        }
+        Some(Self::with_driver(DriverKind::Overlay2, lines))
+    }
+
     fn with_driver(driver: DriverKind, lines: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -39,3 +39,31 @@ impl Engine {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Fixture;
+
+    #[test]
+    fn each_layer_is_counted_once_and_only_for_what_is_listed() {
+        for (images, layers, listed) in [
+            (&["web tags=web:1 layers=base:100,web:20"][..], 120, 1),
+            (&["web tags=web:1 layers=base:100,web:20", "db tags=db:1 layers=base:100"], 120, 2),
+            (&["a layers=x:5,top:70", "b layers=y:6,top:70"], 151, 2),
+            // A step on the way to another image is that one's.
+            (
+                &["base layers=base:100", "web tags=web:1 layers=base:100,web:20 parent=base"],
+                120,
+                1,
+            ),
+            (&[], 0, 0),
+        ] {
+            let fixture = Fixture::new(images);
+            let usage = fixture.run(fixture.engine.disk_usage()).unwrap();
+            assert_eq!((usage.layers, usage.images.len()), (layers, listed), "{images:?}");
+            assert!(usage.images.iter().all(|image| image.shared_size.is_some()), "{images:?}");
+            assert_eq!(usage.partial_downloads, 0);
+            assert_eq!(usage.kept_blobs > 0, !images.is_empty(), "packed layers are kept blobs");
+        }
+    }
+}

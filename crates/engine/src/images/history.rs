@@ -91,3 +91,6 @@ fn name_steps(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

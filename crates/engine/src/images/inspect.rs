@@ -88,3 +88,6 @@ fn details(store: &Store, name: &str, platform: Option<&Platform>) -> Result<Ima
         id: id.clone(),
     })
 }
+
+#[cfg(test)]
+mod tests;

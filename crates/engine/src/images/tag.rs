@@ -40,3 +40,6 @@ fn parse_target(repository: &str, tag: &str) -> Result<Reference> {
     };
     Ok(Reference::new(repository, tag, None).with_default_tag())
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,3 +143,6 @@ fn verdict(error: &EngineError) -> Verdict {
         _ => Verdict::Stop,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,16 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use registry::TagOrDigest;
 use spec::{
-    ChainId, Descriptor, Digest, ImageConfig, ImageId, ImageManifest, MAX_CONFIG_SIZE, Raw,
-    Reference, Tag,
+    Descriptor, Digest, ImageConfig, ImageId, ImageManifest, MAX_CONFIG_SIZE, Raw, Reference, Tag,
 };
-use store::StoreError;
 use tokio::sync::OnceCell;
 
 use super::manifest::Resolved;
 use super::operation::Pull;
+use super::plan::absent;
 use crate::engine::blocking;
-use crate::space::{self, Coming};
 use crate::transfer::{Blob, Download, Watcher};
 use crate::{EngineError, Progress, Result};
 
@@ -89,10 +87,7 @@ impl Pull {
         Ok(ahead)
     }
 
-    /// Lists the layers of which it is known without the config that a pull has to fetch them: neither is the blob kept, nor is
-    /// the layer unpacked on those below it, as far as their blobs were seen before.
-    ///
-    /// Layers that have other sources than the registry wait for the plan.
+    /// Checks the layers of a manifest, and lists those that are surely [`absent`].
     async fn absent_layers(&self, manifest: &ImageManifest) -> Result<Vec<Descriptor>> {
         let layers = manifest.layers.clone();
         if let Some(other) = layers.iter().find(|layer| !layer.media_type.may_be_layer()) {
@@ -100,45 +95,7 @@ impl Pull {
         }
         self.engine.store().check_depth(layers.len()).map_err(EngineError::RegisterLayer)?;
         let lease = Arc::clone(&self.lease);
-        self.engine
-            .on_disk(move |store| {
-                let mut absent: Vec<Descriptor> = Vec::new();
-                let mut parent: Option<ChainId> = None;
-                let mut present = true;
-                for layer in layers {
-                    lease.hold_blob(&layer.digest)?;
-                    if present {
-                        let chain = store
-                            .diff_id_of(&layer.digest)?
-                            .map(|diff_id| ChainId::extend(parent.as_ref(), &diff_id));
-                        if let Some(chain) = &chain {
-                            lease.hold_layer(chain)?;
-                        }
-                        present = match &chain {
-                            Some(chain) => store.whole_layer(chain)?.is_some(),
-                            None => false,
-                        };
-                        parent = chain;
-                    }
-                    let known = absent.iter().any(|other| other.digest == layer.digest);
-                    let wanted = !present && !known && layer.urls.is_empty();
-                    if wanted && store.blob(&layer.digest)?.is_none() {
-                        absent.push(layer);
-                    }
-                }
-                // Before the first byte. Some may be here under a blob that was never seen: where all of them have no room, the plan,
-                // which knows, decides.
-                let coming: Vec<_> = absent
-                    .iter()
-                    .map(|layer| Coming { blob: Some(&layer.digest), size: layer.size })
-                    .collect();
-                match space::require(store, &coming) {
-                    Ok(()) => Ok(absent),
-                    Err(EngineError::Store(StoreError::TooFull { .. })) => Ok(Vec::new()),
-                    Err(error) => Err(error),
-                }
-            })
-            .await
+        self.engine.on_disk(move |store| absent(store, &lease, layers)).await
     }
 
     /// Ends downloads that nobody needs, and throws away what they brought, unless somebody else has joined them.

@@ -274,4 +274,54 @@ mod tests {
             assert_eq!(chosen, expected.map(|mark| Digest::sha256(&[mark])), "{index:?}");
         }
     }
+
+    /// dockerd refuses by the config what is no image, before it downloads anything.
+    #[test]
+    fn manifests_of_other_things_are_refused_by_their_config() {
+        for (media_type, expected) in [
+            ("application/vnd.docker.container.image.v1+json", ""),
+            ("application/vnd.oci.image.config.v1+json", ""),
+            (
+                "application/vnd.docker.plugin.v1+json",
+                "Encountered remote \"application/vnd.docker.plugin.v1+json\"(plugin) when fetching",
+            ),
+            (
+                "application/vnd.cncf.helm.config.v1+json",
+                "Encountered remote \"application/vnd.cncf.helm.config.v1+json\"(unknown) when fetching",
+            ),
+        ] {
+            let manifest = ImageManifest {
+                media_type: MediaType::OciManifest,
+                config: Descriptor::new(MediaType::from(media_type), Digest::sha256(b"config"), 6),
+                layers: Vec::new(),
+            };
+            let told = check_kind(&manifest).err().map(|error| error.to_string());
+            assert_eq!(told.unwrap_or_default(), expected);
+        }
+        let sha512 = format!("sha512:{}", "0".repeat(128));
+        let manifest = ImageManifest {
+            media_type: MediaType::OciManifest,
+            config: Descriptor::new(MediaType::OciConfig, sha512.parse().unwrap(), 6),
+            layers: Vec::new(),
+        };
+        let told = check_kind(&manifest).unwrap_err().to_string();
+        assert_eq!(
+            told,
+            format!("image config {sha512} cannot name an image: image IDs are sha256")
+        );
+    }
+
+    #[test]
+    fn a_document_is_what_it_says() {
+        for (text, expected) in [
+            (
+                r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#,
+                MediaType::OciIndex,
+            ),
+            ("{", MediaType::from("")),
+            ("", MediaType::from("")),
+        ] {
+            assert_eq!(document_type(text.as_bytes()), expected, "{text}");
+        }
+    }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use archive::{GzipEncoder, LAYER_LEVEL};
 use registry::{Mounted, Presence, UploadSession};
-use spec::{Descriptor, Digest, MediaType};
-use store::{BlobWriter, Lease, Source, Store};
+use spec::{Descriptor, Digest, MediaType, Repository};
+use store::{BlobWriter, HmacKey, Lease, Source, Store};
 
 use super::manifest::{LayerToPush, PushedLayer};
 use super::operation::{Push, refused};
@@ -128,22 +128,11 @@ impl Job {
         Ok(self.presence(digest).await?.and_then(|found| found.size))
     }
 
-    /// Returns where the layer is known to be at this registry, the most promising place first: those noted with the same
-    /// credentials, then those whose path begins like the target's, then the youngest.
+    /// Lists the places of the layer at this registry, the most promising first.
     async fn sources(&self) -> Result<Vec<Source>> {
         let diff_id = self.layer.diff_id.clone();
         let noted = self.push.engine.on_disk(move |store| Ok(store.sources_of(&diff_id)?)).await?;
-        let target = &self.push.request.repository;
-        let mut sources: Vec<Source> = noted
-            .into_iter()
-            .rev()
-            .filter(|source| source.repository.domain() == target.domain())
-            .collect();
-        sources.sort_by_key(|source| {
-            let likeness = common_components(source.repository.path(), target.path());
-            std::cmp::Reverse((self.push.key.signed(source), likeness))
-        });
-        Ok(sources)
+        Ok(by_promise(noted, &self.push.request.repository, &self.push.key))
     }
 
     /// Tries to have the registry take the layer from another repository of its own.
@@ -254,6 +243,72 @@ enum Mount {
     Nothing,
 }
 
+/// Sorts the noted places of a layer at the target's registry: those noted with the same credentials first, then those whose
+/// path begins like the target's, then the youngest.
+fn by_promise(noted: Vec<Source>, target: &Repository, key: &HmacKey) -> Vec<Source> {
+    let mut sources: Vec<Source> = noted
+        .into_iter()
+        .rev()
+        .filter(|source| source.repository.domain() == target.domain())
+        .collect();
+    sources.sort_by_key(|source| {
+        let likeness = common_components(source.repository.path(), target.path());
+        std::cmp::Reverse((key.signed(source), likeness))
+    });
+    sources
+}
+
 fn common_components(a: &str, b: &str) -> usize {
     a.split('/').zip(b.split('/')).take_while(|(a, b)| a == b).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use spec::Reference;
+    use store::Credentials;
+
+    use super::*;
+
+    fn repository(text: &str) -> Repository {
+        Reference::parse_familiar(text).unwrap().repository().clone()
+    }
+
+    /// dockerd's order of mounts: what the same credentials saw, then the likest path, then the youngest.
+    #[test]
+    fn the_most_promising_repository_is_tried_first() {
+        let key = HmacKey::new(&Credentials { username: "me", ..Credentials::default() });
+        let other = HmacKey::new(&Credentials { username: "you", ..Credentials::default() });
+        let noted = |entries: &[(&str, bool)]| -> Vec<Source> {
+            let source = |(number, (name, is_mine)): (usize, &(&str, bool))| {
+                let digest = Digest::sha256(&[u8::try_from(number).unwrap()]);
+                let repository = repository(name);
+                let hmac = if *is_mine { &key } else { &other }.sign(&digest, &repository);
+                Source { digest, repository, hmac }
+            };
+            entries.iter().enumerate().map(source).collect()
+        };
+        for (entries, expected) in [
+            (&[][..], &[][..]),
+            // Of another registry nothing can be mounted.
+            (&[("reg.io/a/b", true), ("other.io/a/b", true), ("a/b", true)], &["reg.io/a/b"]),
+            (&[("reg.io/x", false), ("reg.io/y", true)], &["reg.io/y", "reg.io/x"]),
+            (
+                &[("reg.io/z", true), ("reg.io/a/x", true), ("reg.io/a/b/x", true)],
+                &["reg.io/a/b/x", "reg.io/a/x", "reg.io/z"],
+            ),
+            // Credentials count for more than the path.
+            (&[("reg.io/a/b/c", false), ("reg.io/z", true)], &["reg.io/z", "reg.io/a/b/c"]),
+            (
+                &[("reg.io/older", true), ("reg.io/younger", true)],
+                &["reg.io/younger", "reg.io/older"],
+            ),
+            // Whole components are alike, not letters.
+            (&[("reg.io/a/x", true), ("reg.io/ab/x", true)], &["reg.io/a/x", "reg.io/ab/x"]),
+        ] {
+            let sources = by_promise(noted(entries), &repository("reg.io/a/b/c"), &key);
+            let names: Vec<String> =
+                sources.iter().map(|source| source.repository.familiar()).collect();
+            assert_eq!(names, expected, "{entries:?}");
+        }
+    }
 }

@@ -45,7 +45,7 @@ impl Engine {
             lease: self.reading_lease().await?,
             progress,
         });
-        let tags = push.choose(&references)?;
+        let tags = choose(&repository, push.request.tag.as_ref(), &references)?;
         for (tag, id) in tags {
             push.tag(tag, id).await?;
         }
@@ -71,29 +71,6 @@ impl Engine {
 }
 
 impl Push {
-    /// Returns the tags to push, sorted.
-    fn choose<'r>(
-        &self,
-        references: &'r [(Reference, ImageId)],
-    ) -> Result<Vec<(&'r Tag, &'r ImageId)>> {
-        let repository = &self.request.repository;
-        let tagged = references.iter().filter_map(|(reference, id)| Some((reference.tag()?, id)));
-        let Some(wanted) = &self.request.tag else {
-            let tags: Vec<_> = tagged.collect();
-            return if tags.is_empty() {
-                Err(EngineError::NoTagsToPush(repository.familiar()))
-            } else {
-                Ok(tags)
-            };
-        };
-        let found: Vec<_> = tagged.filter(|(tag, _)| *tag == wanted).collect();
-        if found.is_empty() {
-            let reference = Reference::new(repository.clone(), Some(wanted.clone()), None);
-            return Err(EngineError::NoLocalTag(reference.familiar()));
-        }
-        Ok(found)
-    }
-
     async fn tag(self: &Arc<Self>, tag: &Tag, id: &ImageId) -> Result<()> {
         let origin = self.origin(id).await?;
         // dockerd shows the top layer first.
@@ -194,6 +171,29 @@ impl Push {
     }
 }
 
+/// Returns the tags to push, sorted: the one that is wanted, or all.
+fn choose<'r>(
+    repository: &Repository,
+    wanted: Option<&Tag>,
+    references: &'r [(Reference, ImageId)],
+) -> Result<Vec<(&'r Tag, &'r ImageId)>> {
+    let tagged = references.iter().filter_map(|(reference, id)| Some((reference.tag()?, id)));
+    let Some(wanted) = wanted else {
+        let tags: Vec<_> = tagged.collect();
+        return if tags.is_empty() {
+            Err(EngineError::NoTagsToPush(repository.familiar()))
+        } else {
+            Ok(tags)
+        };
+    };
+    let found: Vec<_> = tagged.filter(|(tag, _)| *tag == wanted).collect();
+    if found.is_empty() {
+        let reference = Reference::new(repository.clone(), Some(wanted.clone()), None);
+        return Err(EngineError::NoLocalTag(reference.familiar()));
+    }
+    Ok(found)
+}
+
 /// Returns what stands for the credentials in the distribution metadata.
 fn hmac_key(credentials: &Credentials) -> HmacKey {
     let mut fields = store::Credentials::default();
@@ -211,3 +211,6 @@ fn hmac_key(credentials: &Credentials) -> HmacKey {
     }
     HmacKey::new(&fields)
 }
+
+#[cfg(test)]
+mod tests;

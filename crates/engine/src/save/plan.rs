@@ -183,3 +183,6 @@ fn parent(store: &Store, selection: &[Selected], id: &ImageId) -> Result<Option<
     let parent = store.parent(id)?;
     Ok(parent.filter(|parent| parent != id && selection.iter().any(|other| other.id == *parent)))
 }
+
+#[cfg(test)]
+mod tests;

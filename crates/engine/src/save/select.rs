@@ -99,3 +99,6 @@ fn search(store: &Store, name: &str) -> Result<ImageId> {
         PrefixMatch::Ambiguous => Err(EngineError::AmbiguousId),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+use serde_json::Value;
+
+use crate::testing::Fixture;
+
+use super::super::select::select;
+use super::*;
+
+fn plan(fixture: &Fixture, names: &[&str]) -> Plan {
+    let names: Vec<String> = names.iter().map(|name| fixture.digits(name)).collect();
+    let lease = fixture.store().reading_lease().unwrap();
+    let selection = select(fixture.store(), &lease, &names, None).unwrap();
+    Plan::make(fixture.store(), &lease, &selection).unwrap()
+}
+
+fn document(plan: &Plan, name: &str) -> Value {
+    let Content::Bytes(bytes) = &plan.files[name].content else { panic!("{name} is no document") };
+    serde_json::from_slice(bytes).unwrap()
+}
+
+/// The blobs of a plan by what they are called in the fixture, and what else there is.
+fn files(fixture: &Fixture, plan: &Plan) -> String {
+    let mut names: Vec<String> = plan
+        .files
+        .keys()
+        .map(|path| fixture.words(&path.replace("blobs/sha256/", "sha256:")))
+        .collect();
+    names.sort();
+    names.join(" ")
+}
+
+#[test]
+fn an_image_that_is_kept_is_saved_with_its_own_manifest() {
+    let fixture = Fixture::new(&["web tags=web:1 digests=web layers=base,web"]);
+    let plan = plan(&fixture, &["web:1"]);
+    let web = fixture.made("web");
+    let manifests = document(&plan, "index.json")["manifests"].clone();
+    let [entry] = &manifests.as_array().unwrap()[..] else { panic!("one entry: {manifests}") };
+    assert_eq!(entry["digest"], web.manifest.to_string());
+    let annotations = &entry["annotations"];
+    assert_eq!(annotations[NAME_ANNOTATION], "docker.io/library/web:1");
+    assert_eq!(annotations[REF_NAME_ANNOTATION], "1");
+    let proved = format!("docker.io/library/web@{}", web.manifest);
+    assert_eq!(annotations[REPO_DIGESTS_ANNOTATION], proved, "so that a load has it again");
+    for layer in &web.layers {
+        let file = &plan.files[&blob_path(&layer.blob.digest)];
+        assert_eq!((file.size, file.mode), (layer.blob.size, FILE_MODE));
+    }
+    assert_eq!(plan.images, [fixture.id("web")]);
+}
+
+#[test]
+fn an_image_without_a_manifest_gets_one() {
+    let fixture = Fixture::new(&["web tags=web:1 layers=base,web"]);
+    let plan = plan(&fixture, &["web:1"]);
+    let index = document(&plan, "index.json");
+    let digest: Digest = index["manifests"][0]["digest"].as_str().unwrap().parse().unwrap();
+    assert_ne!(digest, fixture.made("web").manifest);
+    let manifest = document(&plan, &blob_path(&digest));
+    assert_eq!(manifest["config"]["digest"], fixture.id("web").to_string());
+    assert_eq!(manifest["layers"].as_array().unwrap().len(), 2);
+    assert_eq!(index["manifests"][0]["annotations"].get(REPO_DIGESTS_ANNOTATION), None);
+}
+
+#[test]
+fn manifest_json_and_repositories_name_the_images() {
+    let fixture = Fixture::new(&[
+        "web tags=web:1,web:2,reg.io/me/web:1 layers=base,web",
+        "db tags=db:1 layers=base",
+        "none layers=none",
+    ]);
+    let plan = plan(&fixture, &["web", "db:1", "<none>", "reg.io/me/web:1"]);
+    let items = document(&plan, "manifest.json");
+    let tags = |index: usize| items[index]["RepoTags"].clone();
+    assert_eq!(tags(0), serde_json::json!(["web:1", "web:2", "reg.io/me/web:1"]));
+    assert_eq!(tags(1), serde_json::json!(["db:1"]));
+    assert_eq!(tags(2), Value::Null, "as Go writes a list that was never made");
+    for (index, name) in ["web", "db", "none"].into_iter().enumerate() {
+        let made = fixture.made(name);
+        assert_eq!(items[index]["Config"], blob_path(made.id.digest()));
+        let paths: Vec<String> =
+            made.layers.iter().map(|layer| blob_path(&layer.blob.digest)).collect();
+        assert_eq!(items[index]["Layers"], serde_json::json!(paths));
+        let sources = items[index]["LayerSources"].as_object().unwrap();
+        assert!(made.layers.iter().all(|layer| sources.contains_key(&layer.diff_id.to_string())));
+    }
+    let top = |name: &str| fixture.made(name).layers.last().unwrap().blob.digest.hex();
+    assert_eq!(
+        document(&plan, "repositories"),
+        serde_json::json!({
+            "web": { "1": top("web"), "2": top("web") },
+            "reg.io/me/web": { "1": top("web") },
+            "db": { "1": top("db") },
+        })
+    );
+    let entries = document(&plan, "index.json")["manifests"].as_array().unwrap().len();
+    assert_eq!(entries, 5, "one for each tag, and one for what has none");
+}
+
+#[test]
+fn what_images_share_is_in_the_archive_once() {
+    let fixture = Fixture::new(&["a tags=a:1 layers=base,a", "b tags=b:1 layers=base,b"]);
+    let both = plan(&fixture, &["a:1", "b:1"]);
+    let blobs =
+        |plan: &Plan| plan.files.keys().filter(|path| path.starts_with("blobs/sha256/")).count();
+    let apart = blobs(&plan(&fixture, &["a:1"])) + blobs(&plan(&fixture, &["b:1"]));
+    // The layer, and the folder itself.
+    assert_eq!(blobs(&both), apart - 2, "{}", files(&fixture, &both));
+}
+
+#[test]
+fn a_parent_is_noted_only_if_it_is_saved_too() {
+    let fixture = Fixture::new(&[
+        "base tags=base:1 layers=base",
+        "web tags=web:1 layers=base,web parent=base",
+    ]);
+    for (names, expected) in [
+        (&["web:1"][..], vec![Value::Null]),
+        (&["base:1", "web:1"], vec![Value::Null, fixture.id("base").to_string().into()]),
+        (&["web:1", "base:1"], vec![fixture.id("base").to_string().into(), Value::Null]),
+    ] {
+        let items = document(&plan(&fixture, names), "manifest.json");
+        let parents: Vec<Value> =
+            items.as_array().unwrap().iter().map(|item| item["Parent"].clone()).collect();
+        assert_eq!(parents, expected, "{names:?}");
+    }
+}
+
+#[test]
+fn an_archive_of_nothing_is_dockerds() {
+    let fixture = Fixture::new(&[]);
+    let plan = plan(&fixture, &[]);
+    assert_eq!(files(&fixture, &plan), "index.json manifest.json oci-layout");
+    assert_eq!(document(&plan, "manifest.json"), Value::Null);
+    assert_eq!(document(&plan, "index.json")["manifests"], Value::Null);
+}
+
+#[test]
+fn times_are_the_images_and_none_is_before_1970() {
+    for (created, modified) in [("at=1000", 1000), ("at=never", 0), ("at=-5", 0)] {
+        let fixture = Fixture::new(&[&format!("web tags=web:1 {created}")]);
+        let plan = plan(&fixture, &["web:1"]);
+        let layer = blob_path(&fixture.made("web").layers[0].blob.digest);
+        for path in [layer.as_str(), &blob_path(fixture.id("web").digest()), "blobs/"] {
+            assert_eq!(plan.files[path].modified, modified, "{created} {path}");
+        }
+        for path in ["manifest.json", "index.json", "repositories", "blobs/sha256/"] {
+            assert_eq!(plan.files[path].modified, 0, "{created} {path}");
+        }
+    }
+}
+
+/// As dockerd saves an image: plain tars, and a document for each layer that nobody reads any more.
+#[test]
+fn an_unpacked_image_is_saved_as_dockerd_saves_it() {
+    let Some(fixture) = Fixture::unpacked(&["web tags=web:1 layers=base,web"]) else { return };
+    let plan = plan(&fixture, &["web:1"]);
+    let web = fixture.made("web");
+    for layer in &web.layers {
+        let file = &plan.files[&blob_path(layer.diff_id.digest())];
+        assert_eq!((file.size, file.mode), (layer.tar_size, LAYER_MODE));
+        assert!(
+            matches!(&file.content, Content::Layer(LayerSource::Directory(_, diff_id)) if *diff_id == layer.diff_id)
+        );
+    }
+    let blobs = plan.files.keys().filter(|path| path.len() > "blobs/sha256/".len());
+    let blobs = blobs.filter(|path| path.starts_with("blobs/sha256/"));
+    assert_eq!(blobs.count(), 6, "two layers, config, manifest, and a document for each layer");
+    // With the manifest that it came with, and its blobs, it is saved as it came.
+    let Some(fixture) = Fixture::unpacked(&["web tags=web:1 digests=web"]) else { return };
+    let plan = self::plan(&fixture, &["web:1"]);
+    let index = document(&plan, "index.json");
+    assert_eq!(index["manifests"][0]["digest"], fixture.made("web").manifest.to_string());
+}
