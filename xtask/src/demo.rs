@@ -123,7 +123,7 @@ impl Demo {
         Ok(builder.build())
     }
 
-    /// What was made, what either registry holds, and what was pulled last must be the same.
+    /// Compares the image that was made with those that either registry holds, and with the one pulled last.
     fn compare(
         &self,
         data_root: &Path,

@@ -6,6 +6,7 @@
 mod bench;
 mod check_deps;
 mod demo;
+mod deny;
 mod facts;
 mod fuzz;
 mod machine;
@@ -28,6 +29,7 @@ Tasks:
   check-deps   Check that the crates depend on each other only as ARCHITECTURE.md allows, and
                that no files of a crate depend on each other in a circle
                [--summary [FOLDER]]: lines, files and circles of each crate instead
+  deny         Check licences, versions and sources of the crates of others against `deny.toml`
   words        Check that doc comments say what a thing is: none opens with an interrogative, and
                none only repeats the name
   fuzz         Send mutated inputs to everything that reads what others wrote; see `fuzz/`
@@ -65,8 +67,9 @@ fn run(arguments: &[String]) -> Result<()> {
         ("facts", [folder]) => facts::run(folder.as_ref()),
         ("facts", _) => bail!("`facts` takes the folder of the recordings"),
         ("test", []) => test::run(),
+        ("deny", []) => deny::run(),
         ("words", []) => words::run(),
-        ("demo" | "test" | "words", [option, ..]) => {
+        ("demo" | "deny" | "test" | "words", [option, ..]) => {
             bail!("`{task}` has no option `{option}`")
         }
         _ => bail!("no task `{task}`\n\n{USAGE}"),

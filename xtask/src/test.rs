@@ -8,10 +8,10 @@ use rustix::process::geteuid;
 use test_support::servers::{COMPLETE, find_program};
 
 use crate::workspace::{Workspace, cargo};
-use crate::{check_deps, shell};
+use crate::{check_deps, deny, shell, words};
 
 /// Programs that the tests compare Longshore with, each with the Debian package that it is in.
-const NEEDED: [(&str, &str); 21] = [
+const NEEDED: [(&str, &str); 22] = [
     ("dockerd", "docker.io"),
     ("docker", "docker.io"),
     ("docker-registry", "docker-registry"),
@@ -33,6 +33,8 @@ const NEEDED: [(&str, &str); 21] = [
     ("losetup", "mount"),
     ("strace", "strace"),
     ("script", "bsdutils"),
+    // libFuzzer is C++.
+    ("g++", "g++"),
 ];
 
 /// The library by which programs in Python speak to a daemon.
@@ -64,6 +66,8 @@ pub(crate) fn run() -> Result<()> {
     ]))?;
     println!();
     check_deps::run(&[])?;
+    words::run()?;
+    deny::run()?;
     // The end-to-end suites run the binary itself, which `--workspace` builds, and are tests of
     // its package.
     let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);

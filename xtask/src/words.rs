@@ -22,7 +22,7 @@ struct Doc {
     text: String,
     /// The item's name. None where the comment is a file's own, or the item has no name.
     item: Option<String>,
-    /// Whether clap makes the help of it, in Docker's words.
+    /// Set where clap makes the help of it, in Docker's words.
     is_help: bool,
 }
 
@@ -68,7 +68,7 @@ fn opens_with_interrogative(doc: &Doc) -> bool {
     words(&doc.text).next().is_some_and(|word| INTERROGATIVES.contains(&word.as_str()))
 }
 
-/// Whether a doc comment has no word beyond those of the item's name: "The image." on `images`.
+/// Finds doc comments without a word beyond those of the item's name: "The image." on `images`.
 fn repeats_name(doc: &Doc) -> bool {
     let Some(item) = &doc.item else { return false };
     // Code is an explanation, though it may be the same word.

@@ -1,4 +1,4 @@
-//! What Cargo says about this workspace.
+//! The workspace as Cargo describes it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,7 +34,7 @@ pub(crate) struct Target {
     pub(crate) src_path: PathBuf,
 }
 
-/// What a crate depends on.
+/// One crate that another depends on.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Dependency {
     pub(crate) name: String,
@@ -64,7 +64,7 @@ impl Workspace {
         shell::run(command.current_dir(&self.root))
     }
 
-    /// Where [`Workspace::build_release`] puts it.
+    /// Path of the binary that [`Workspace::build_release`] makes.
     pub(crate) fn release_binary(&self) -> PathBuf {
         self.target.join("release").join("longshore")
     }

@@ -18,8 +18,6 @@ use super::options::Options;
 use crate::machine::{self, Adder, Found, tar_size};
 use crate::shell;
 
-pub(super) const NAMES: [&str; 5] = ["app", "app-zstd", "one", "many", "tenth"];
-
 const MB: u64 = 1_000_000;
 
 /// One image of the benchmark.
@@ -29,7 +27,7 @@ pub(super) struct Recipe {
     pub(super) description: &'static str,
     compression: Compression,
     shape: Shape,
-    /// What the sizes are divided by.
+    /// Divisor of the sizes.
     divisor: u64,
 }
 
@@ -43,7 +41,7 @@ enum Shape {
     Many,
 }
 
-/// What a layer's files have in common, how many bytes of them it has, and how to tell.
+/// Common traits of a layer's files, their bytes, and their description.
 type Character = (&'static str, u64, fn(&Found) -> bool);
 
 /// The layers of an image of about 1 GB, the bottom one first: how much, and of which files. A
@@ -143,7 +141,7 @@ impl Recipe {
         Ok(client.send("HEAD", &path, &[("Accept", accept)], b"")?.status == 200)
     }
 
-    /// Which files each layer has.
+    /// Files of each layer.
     fn choose_files(&self) -> Result<Vec<Vec<Found>>> {
         let mut files: Vec<Found> = machine::walk(Path::new("/usr"));
         // A small /usr alone does not make a gigabyte, and who runs this has a toolchain.

@@ -1,4 +1,4 @@
-//! What a user waits for at a terminal: lists, inspections and tags where there are a thousand images.
+//! Tasks that a user waits for at a terminal: lists, inspections and tags where there are a thousand images.
 //!
 //! All images share one small layer, so the archive that every store loads is small, too.
 
@@ -17,9 +17,9 @@ use super::peers::Peer;
 use super::table::{Key, Results};
 use crate::shell::output;
 
-/// How many images there are.
+/// Number of images in the store.
 pub(super) const COUNT: usize = 1000;
-/// How often each task is run for each of the options' runs: it takes next to no time.
+/// Repetitions of each task for each of the options' runs: it takes next to no time.
 const REPETITIONS: usize = 5;
 /// The tasks, as they are called and as they are typed.
 pub(super) const TASKS: [(&str, &str); 4] = [

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
-/// How often memory is looked at.
+/// Interval between looks at the memory.
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// What one run took.
+/// Cost of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Sample {
     /// Seconds from the client's start to its end.
@@ -43,7 +43,7 @@ impl Sample {
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let memory = self.memory / 1_000_000;
-        let wall = super::table::seconds(self.wall);
+        let wall = seconds(self.wall);
         write!(f, "{wall} s, cpu {:.2} s, {memory} MB", self.cpu())
     }
 }
@@ -172,6 +172,11 @@ fn descendants(roots: &[u32]) -> HashSet<u32> {
         }
     }
     found
+}
+
+/// Seconds, to the millisecond where there are none.
+pub(super) fn seconds(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{seconds:.3}") } else { format!("{seconds:.2}") }
 }
 
 #[cfg(test)]

@@ -2,7 +2,12 @@
 
 use anyhow::{Context as _, Result, bail};
 
-/// What is measured.
+const IMAGES: [&str; 5] = ["app", "app-zstd", "one", "many", "tenth"];
+
+pub(super) const PEERS: [&str; 5] =
+    ["longshore", "longshore-daemon", "dockerd", "podman", "skopeo"];
+
+/// Kind of task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Operation {
     Pull,
@@ -13,10 +18,10 @@ pub(crate) enum Operation {
     List,
 }
 
-/// How much is measured.
+/// Tasks, images and programs to measure, and the scale of the images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
-    /// How often each task is run; the table has medians.
+    /// Runs of each task; the table has medians.
     pub(super) runs: usize,
     /// Images of a tenth of their size: whether everything works, not how fast.
     pub(super) quick: bool,
@@ -52,8 +57,8 @@ impl Options {
                         }
                     });
                 }
-                "--image" => options.images.push(known(value()?, &super::images::NAMES)?),
-                "--peer" => options.peers.push(known(value()?, &super::peers::NAMES)?),
+                "--image" => options.images.push(known(value()?, &IMAGES)?),
+                "--peer" => options.peers.push(known(value()?, &PEERS)?),
                 other => bail!("`bench` has no option `{other}`"),
             }
         }

@@ -1,4 +1,4 @@
-//! Who is compared: how each pulls, tags, pushes and forgets an image.
+//! Programs to compare: how each pulls, tags, pushes and forgets an image.
 
 use std::fs;
 use std::os::unix::net::UnixStream;
@@ -10,12 +10,9 @@ use tempfile::TempDir;
 use test_support::servers::{Dockerd, Process, find_program};
 
 use super::images::Recipe;
-use super::options::Options;
+use super::options::{Options, PEERS};
 use crate::shell::output;
 use crate::workspace::{Workspace, longshore};
-
-pub(super) const NAMES: [&str; 5] =
-    ["longshore", "longshore-daemon", "dockerd", "podman", "skopeo"];
 
 /// The daemon's socket in its runtime folder.
 const SOCKET: &str = "longshore.sock";
@@ -52,7 +49,7 @@ pub(super) fn start(workspace: &Workspace, folder: &Path, options: &Options) -> 
     if OURS.into_iter().any(|name| options.includes_peer(name)) {
         workspace.build_release()?;
     }
-    for name in NAMES.into_iter().filter(|name| options.includes_peer(name)) {
+    for name in PEERS.into_iter().filter(|name| options.includes_peer(name)) {
         if !OURS.contains(&name) && find_program(name).is_none() {
             println!("{name} is not installed, so not compared");
             continue;
@@ -228,11 +225,20 @@ impl Peer {
             Kind::Podman { .. } => {
                 output(self.client()?.args(["rmi", "--all", "--force"])).map(drop)
             }
-            Kind::InProcess { .. } | Kind::Skopeo => super::empty(&self.store),
+            Kind::InProcess { .. } | Kind::Skopeo => empty(&self.store),
         }
     }
 
     fn layout(&self) -> String {
         format!("oci:{}:1", self.store.display())
     }
+}
+
+/// Removes what a folder holds.
+pub(super) fn empty(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)
+            .with_context(|| format!("cannot remove `{}`", folder.display()))?;
+    }
+    fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))
 }

@@ -8,8 +8,9 @@ use test_support::servers::{Dockerd, find_program};
 
 use super::measure::{Sample, measure};
 use super::options::{Operation, Options};
+use super::peers::empty;
 use super::table::{Key, Results};
-use super::{Bench, empty};
+use super::transfers::Bench;
 use crate::workspace::longshore;
 
 /// The image that is measured: with one layer or very small ones there is nothing to do at once.

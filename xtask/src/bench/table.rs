@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use super::images::Recipe;
-use super::lists;
-use super::measure::Sample;
+use super::measure::{Sample, seconds};
 use super::options::Operation;
 use super::peers::Peer;
 
-/// Whose results.
+/// Program, as it is named in the table's head.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     pub(super) operation: Operation,
@@ -34,6 +33,9 @@ impl fmt::Display for Operation {
     }
 }
 
+/// Names and titles of the lists that were measured, and how many images they had.
+pub(super) type Lists = (&'static [(&'static str, &'static str)], usize);
+
 /// All results so far.
 #[derive(Debug, Default)]
 pub(super) struct Results {
@@ -56,7 +58,12 @@ impl Results {
 
     /// One table for each operation and image; within it one row for each peer, and how its median
     /// compares with that of the first.
-    pub(super) fn markdown(&self, peers: &[Peer], recipes: &[Recipe]) -> String {
+    pub(super) fn markdown(
+        &self,
+        peers: &[Peer],
+        recipes: &[Recipe],
+        (lists, images): Lists,
+    ) -> String {
         let names: Vec<&'static str> = peers.iter().map(Peer::name).collect();
         let mut text = String::from("# Benchmark\n\n");
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -65,8 +72,8 @@ impl Results {
             let version = peer.version().unwrap_or_else(|error| format!("{error:#}"));
             let _ = writeln!(text, "- {}: {}", peer.name(), version);
         }
-        for (image, title) in lists::TASKS {
-            let title = format!("{title}, {} images", lists::COUNT);
+        for (image, title) in lists {
+            let title = format!("{title}, {images} images");
             self.write_table(&mut text, Operation::List, image, &title, &names);
         }
         for operation in [Operation::Pull, Operation::Push, Operation::Rebuild] {
@@ -138,11 +145,6 @@ fn row(peer: &str, samples: &[Sample], first: f64) -> String {
             .filter(|stored| *stored > 0)
             .map_or_else(String::new, |stored| stored.to_string()),
     )
-}
-
-/// Seconds, to the millisecond where there are none.
-pub(super) fn seconds(seconds: f64) -> String {
-    if seconds < 1.0 { format!("{seconds:.3}") } else { format!("{seconds:.2}") }
 }
 
 /// The middle value, or the mean of the middle two.

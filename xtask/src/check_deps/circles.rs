@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Graph;
+use super::graph::Graph;
 
 /// Files each of which leads to each other.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ fn backward(order: &[usize], arrows: &Arrows) -> BTreeSet<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Place;
+    use super::super::modules::Place;
     use super::*;
 
     fn graph(arrows: &[(usize, usize)]) -> Graph {

@@ -9,8 +9,15 @@ use syn::{Attribute, ImplItem, Item, ItemMod, ItemUse, Meta, UseTree, Visibility
 
 use super::modules::{Import, Modules, Named};
 
+/// Reads the file of a crate's root, and those of all modules.
+pub(super) fn modules(root: &Path) -> Result<Modules> {
+    let mut modules = Modules::new(root);
+    file(&mut modules, 0, root)?;
+    Ok(modules)
+}
+
 /// Reads a module's file into it, and all modules that it declares.
-pub(super) fn file(modules: &mut Modules, module: usize, path: &Path) -> Result<()> {
+fn file(modules: &mut Modules, module: usize, path: &Path) -> Result<()> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read `{}`", path.display()))?;
     let parsed = syn::parse_file(&text)
@@ -28,7 +35,7 @@ struct Reader<'a> {
     modules: &'a mut Modules,
     /// The one whose items are being read.
     module: usize,
-    /// Where the files of its children are.
+    /// Folder of its children's files.
     folder: PathBuf,
     problem: Option<anyhow::Error>,
 }
@@ -210,7 +217,7 @@ fn imports(
     }
 }
 
-/// Whether an item is compiled for tests alone.
+/// Tells items that are compiled for tests alone.
 fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
         Meta::List(list) if list.path.is_ident("cfg") => {
@@ -252,5 +259,83 @@ fn attributes(item: &Item) -> &[Attribute] {
         Item::Type(item) => &item.attrs,
         Item::Use(item) => &item.attrs,
         _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+
+    /// The arrows of a crate of these files, as `from to`.
+    fn arrows(files: &[(&str, &str)]) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let modules = super::modules(&folder.path().join("lib.rs")).unwrap();
+        let name = |file: usize| {
+            let file = modules.files[file].strip_prefix(folder.path()).unwrap();
+            file.with_extension("").display().to_string()
+        };
+        let mut arrows: Vec<String> = modules
+            .arrows()
+            .keys()
+            .map(|&(from, to)| format!("{} {}", name(from), name(to)))
+            .collect();
+        arrows.sort();
+        arrows
+    }
+
+    #[test]
+    fn a_name_counts_where_it_is_defined() {
+        let found = arrows(&[
+            ("lib.rs", "mod a; mod b; mod c; pub use b::Thing; pub use c::inner::deep as depth;"),
+            ("a.rs", "use crate::{Thing as Other, depth};"),
+            ("b.rs", "pub struct Thing; use std::a::Thing as Foreign;"),
+            ("c/mod.rs", "pub mod inner;"),
+            ("c/inner.rs", "pub fn deep() {}"),
+        ]);
+        assert_eq!(found, ["a b", "a c/inner"]);
+    }
+
+    #[test]
+    fn a_module_is_named_by_what_is_used_of_it() {
+        let found = arrows(&[
+            ("lib.rs", "mod a; mod b; mod c;"),
+            ("a.rs", "use crate::{b, c}; fn f() { b::go() }"),
+            ("b.rs", "pub fn go() {}"),
+            ("c.rs", "use super::*; pub fn go() { a::f() }"),
+        ]);
+        assert_eq!(found, ["a b", "c a"]);
+    }
+
+    #[test]
+    fn paths_in_macros_attributes_and_parts_of_files() {
+        let found = arrows(&[
+            ("lib.rs", "mod a; mod b; mod c; mod d; mod e;"),
+            ("a.rs", r#"fn f() { println!("{}", crate::b::go(1, [super::c::X])) }"#),
+            ("b.rs", r#"struct S { #[serde(with = "crate::d::times")] x: u8 }"#),
+            (
+                "c.rs",
+                "mod inner { use super::super::e::made; fn f() { super::own() } } fn own() {}",
+            ),
+            ("d.rs", "pub mod times {}"),
+            ("e.rs", "define! { made }"),
+        ]);
+        // A path to a module, as the attribute's, is none to an item.
+        assert_eq!(found, ["a b", "a c", "c e"]);
+    }
+
+    #[test]
+    fn tests_have_no_arrows() {
+        let found = arrows(&[
+            ("lib.rs", "mod a; #[cfg(test)] mod tests;"),
+            (
+                "a.rs",
+                "#[cfg(test)] use crate::b::X; #[cfg(test)] mod tests { use crate::X; } #[cfg(test)] fn f() { crate::go() }",
+            ),
+        ]);
+        assert!(found.is_empty(), "{found:?}");
     }
 }

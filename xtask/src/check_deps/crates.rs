@@ -2,7 +2,7 @@
 
 use crate::workspace::{Dependency, Package};
 
-/// Which crates each crate may depend on: the picture in ARCHITECTURE.md.
+/// Permitted dependencies of each crate: the picture in ARCHITECTURE.md.
 const ARROWS: [(&str, &[&str]); 13] = [
     (
         "longshore",
@@ -52,7 +52,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("xtask", &[TEST_SUPPORT]),
 ];
 
-/// What the tests of every crate may use, beside what the crate itself may.
+/// The one crate that the tests of every other may use beside its own dependencies.
 const TEST_SUPPORT: &str = "longshore-test-support";
 
 /// The dependencies of a crate that the picture does not have.

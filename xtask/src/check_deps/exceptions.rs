@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 
-use super::{Graph, circles};
+use super::circles;
+use super::graph::Graph;
 
 /// Files that count as one, and why.
 #[derive(Debug)]

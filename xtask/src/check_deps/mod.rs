@@ -4,33 +4,19 @@ mod circles;
 mod collect;
 mod crates;
 mod exceptions;
+mod graph;
 mod modules;
 mod summary;
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
 use crate::workspace::Workspace;
 use circles::Circle;
 use exceptions::EXCEPTIONS;
-use modules::Modules;
-
-/// Files of one crate, and for each pair of them with an arrow the first place that makes it.
-#[derive(Debug, Default)]
-struct Graph {
-    files: Vec<PathBuf>,
-    arrows: BTreeMap<(usize, usize), Place>,
-}
-
-/// A path in the code of one file that names something in another.
-#[derive(Debug)]
-struct Place {
-    line: usize,
-    path: String,
-}
+use graph::Graph;
+use modules::Place;
 
 pub(crate) fn run(options: &[String]) -> Result<()> {
     let (is_summary, workspace) = match options {
@@ -49,23 +35,18 @@ pub(crate) fn run(options: &[String]) -> Result<()> {
     println!("check-deps: the arrows of {} crates only point down", workspace.packages.len());
     let mut found = 0;
     for package in &workspace.packages {
-        let graph = graph(package.root_file()?)?;
+        let graph = Graph::read(package.root_file()?)?;
         let circles = circles::find(&graph, &EXCEPTIONS.of(&package.name, &graph)?);
         for circle in &circles {
             print!("{}", told(&package.name, circle, &graph));
         }
         found += circles.len();
     }
-    println!("check-deps: {found} circles of files");
+    if found > 0 {
+        bail!("{found} circles of files");
+    }
+    println!("check-deps: no circle of files");
     Ok(())
-}
-
-/// Reads a crate from its `lib.rs` or `main.rs` on.
-fn graph(root: &Path) -> Result<Graph> {
-    let modules = Modules::read(root)?;
-    let folder = root.parent().unwrap_or(root);
-    let short = |file: &PathBuf| file.strip_prefix(folder).unwrap_or(file).to_owned();
-    Ok(Graph { files: modules.files.iter().map(short).collect(), arrows: modules.arrows() })
 }
 
 /// A circle for a reader: its files, and the fewest arrows without which it is open.

@@ -3,10 +3,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-
-use super::{Place, collect};
-
 /// A crate's modules. The first is its root.
 #[derive(Debug, Default)]
 pub(super) struct Modules {
@@ -32,8 +28,15 @@ pub(super) struct Import {
     /// The name that it gives here; none for a glob.
     pub(super) name: Option<String>,
     pub(super) target: Named,
-    /// Whether it offers the name to others and does not, of itself, use it.
+    /// True for `pub use`, which offers the name to others and is not, of itself, a use.
     pub(super) is_offer: bool,
+}
+
+/// A path in the code of one file that names something in another.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) line: usize,
+    pub(super) path: String,
 }
 
 /// A path in the text.
@@ -43,7 +46,7 @@ pub(super) struct Named {
     pub(super) line: usize,
 }
 
-/// What a path means.
+/// Module or item that a path leads to.
 #[derive(Clone, Copy, Debug)]
 enum Meaning {
     Module(usize),
@@ -55,13 +58,12 @@ enum Meaning {
 type Lookup = (usize, String, bool);
 
 impl Modules {
-    /// Reads the file of a crate's root, and those of all modules.
-    pub(super) fn read(root: &Path) -> Result<Modules> {
+    /// Modules of a crate of which only the root is known, and nothing in it.
+    pub(super) fn new(root: &Path) -> Modules {
         let mut modules = Modules::default();
         let file = modules.add_file(root);
         modules.all.push(Module { file, ..Module::default() });
-        collect::file(&mut modules, 0, root)?;
-        Ok(modules)
+        modules
     }
 
     pub(super) fn module(&mut self, module: usize) -> &mut Module {
@@ -179,84 +181,5 @@ impl Modules {
             // Of an enum, whose variants are known there.
             Meaning::Item(_) => None,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The arrows of a crate of these files, as `from to`.
-    fn arrows(files: &[(&str, &str)]) -> Vec<String> {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            let path = folder.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        let modules = Modules::read(&folder.path().join("lib.rs")).unwrap();
-        let name = |file: usize| {
-            let file = modules.files[file].strip_prefix(folder.path()).unwrap();
-            file.with_extension("").display().to_string()
-        };
-        let mut arrows: Vec<String> = modules
-            .arrows()
-            .keys()
-            .map(|&(from, to)| format!("{} {}", name(from), name(to)))
-            .collect();
-        arrows.sort();
-        arrows
-    }
-
-    #[test]
-    fn a_name_counts_where_it_is_defined() {
-        let found = arrows(&[
-            ("lib.rs", "mod a; mod b; mod c; pub use b::Thing; pub use c::inner::deep as depth;"),
-            ("a.rs", "use crate::{Thing as Other, depth};"),
-            ("b.rs", "pub struct Thing; use std::a::Thing as Foreign;"),
-            ("c/mod.rs", "pub mod inner;"),
-            ("c/inner.rs", "pub fn deep() {}"),
-        ]);
-        assert_eq!(found, ["a b", "a c/inner"]);
-    }
-
-    #[test]
-    fn a_module_is_named_by_what_is_used_of_it() {
-        let found = arrows(&[
-            ("lib.rs", "mod a; mod b; mod c;"),
-            ("a.rs", "use crate::{b, c}; fn f() { b::go() }"),
-            ("b.rs", "pub fn go() {}"),
-            ("c.rs", "use super::*; pub fn go() { a::f() }"),
-        ]);
-        assert_eq!(found, ["a b", "c a"]);
-    }
-
-    #[test]
-    fn paths_in_macros_attributes_and_parts_of_files() {
-        let found = arrows(&[
-            ("lib.rs", "mod a; mod b; mod c; mod d; mod e;"),
-            ("a.rs", r#"fn f() { println!("{}", crate::b::go(1, [super::c::X])) }"#),
-            ("b.rs", r#"struct S { #[serde(with = "crate::d::times")] x: u8 }"#),
-            (
-                "c.rs",
-                "mod inner { use super::super::e::made; fn f() { super::own() } } fn own() {}",
-            ),
-            ("d.rs", "pub mod times {}"),
-            ("e.rs", "define! { made }"),
-        ]);
-        // A path to a module, as the attribute's, is none to an item.
-        assert_eq!(found, ["a b", "a c", "c e"]);
-    }
-
-    #[test]
-    fn tests_have_no_arrows() {
-        let found = arrows(&[
-            ("lib.rs", "mod a; #[cfg(test)] mod tests;"),
-            (
-                "a.rs",
-                "#[cfg(test)] use crate::b::X; #[cfg(test)] mod tests { use crate::X; } #[cfg(test)] fn f() { crate::go() }",
-            ),
-        ]);
-        assert!(found.is_empty(), "{found:?}");
     }
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use super::{EXCEPTIONS, circles, graph};
+use super::circles;
+use super::exceptions::EXCEPTIONS;
+use super::graph::Graph;
 use crate::sources;
 use crate::workspace::Workspace;
 
@@ -21,7 +23,7 @@ pub(super) fn print(workspace: &Workspace) -> Result<()> {
         let source = root.parent().context("a crate's root is in no folder")?;
         let (files, lines) = count(source)?;
         let (test_files, test_lines) = count(&package.folder()?.join("tests"))?;
-        let graph = graph(root)?;
+        let graph = Graph::read(root)?;
         let one = EXCEPTIONS.of(&package.name, &graph).unwrap_or_else(|_| BTreeMap::new());
         let circles = circles::find(&graph, &one);
         let inside = circles.iter().map(|circle| circle.files.len()).sum();

@@ -17,7 +17,7 @@ use self::names::Names;
 use self::recording::{Exchange, Recording};
 use crate::workspace::Workspace;
 
-/// Where the fixtures are, from the root of the workspace.
+/// Folder of the fixtures, from the root of the workspace.
 const FIXTURES: &str = "crates/cli/tests/facts/recorded";
 
 /// Reads the recordings in `folder` and writes the fixtures anew.

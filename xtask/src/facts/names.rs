@@ -130,7 +130,7 @@ fn hex_runs(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Whether a run stands alone, so that it is no part of a word.
+/// Tells that a run stands alone, so that it is no part of a word.
 fn is_digest(text: &str, start: usize, run: &str) -> bool {
     let bytes = text.as_bytes();
     // In a query a colon is `%3A`, which ends as a digest may begin.
