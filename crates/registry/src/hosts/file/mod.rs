@@ -103,20 +103,22 @@ fn read(path: &Path) -> Result<Option<HostsFile>, RegistryError> {
 #[cfg(test)]
 mod tests;
 
-/// Fuzz target: hosts can be asked, are no more than they may be, and what is wrong is told without a secret of the file.
+/// Fuzz target: hosts can be asked, are no more than they may be, and a header's value is in nothing that is told of the file.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(data: &[u8]) {
     const SECRET: &str = "s3cret";
+    let text = String::from_utf8_lossy(data);
+    let is_value = text.matches(SECRET).count() == 1 && text.contains("\nx = \"s3cret\"");
+    let is_told = |told: &str| is_value && told.contains(SECRET);
     let found = match parse::parse(Path::new("hosts.toml"), data) {
         Ok(found) => found,
         Err(error) => {
-            let text = String::from_utf8_lossy(data);
-            let is_value = text.contains(&format!("= \"{SECRET}\""));
             let told = error.to_string();
-            assert!(!is_value || !told.contains(SECRET), "{told}");
+            assert!(!is_told(&told), "{told}");
             return;
         }
     };
+    assert!(!is_told(&format!("{found:?}")));
     let named = match &found.server {
         Server::Named(server) => Some(server),
         Server::Itself(_) => None,
@@ -125,6 +127,5 @@ pub(crate) fn fuzz(data: &[u8]) {
     for host in found.hosts.iter().chain(named) {
         assert!(matches!(host.url.scheme(), "http" | "https") && host.url.host().is_some());
         assert!(host.root.starts_with('/') && host.root.ends_with('/'), "{}", host.root);
-        assert!(!format!("{:?}", host.settings).contains(SECRET));
     }
 }
