@@ -1,8 +1,8 @@
-//! Which extended attributes of a tar reach a file.
+//! The extended attributes of a tar that reach a file.
 
 use rustix::io::Errno;
 
-/// What overlayfs keeps its own notes in. In a layer's directory it would believe them, whoever wrote them.
+/// The attributes in which overlayfs keeps its own notes. In a layer's directory it would believe them, whoever wrote them.
 const PRIVATE: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
 pub(crate) const CAPABILITY: &[u8] = b"security.capability";
 pub(crate) const ACCESS_ACL: &[u8] = b"system.posix_acl_access";

@@ -13,12 +13,12 @@ use crate::source::{CHUNK_SIZE, Input};
 use crate::tar::{Chunks, Fragment, Kind, Stream, TarReader};
 use crate::{ArchiveError, Compression};
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryKind {
     /// A file with content.
     File,
-    /// A directory.
+    /// A directory, which has no content.
     Directory,
     /// A symbolic link to this path, which is relative to the entry's directory.
     Symlink(Vec<u8>),
@@ -28,23 +28,23 @@ pub enum EntryKind {
     Other,
 }
 
-/// An entry of an archive.
+/// One entry, as its header describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchiveEntry {
     /// Its path from the archive's root, without `.`, `..` and needless slashes; empty for the root.
     pub path: Vec<u8>,
-    /// What it is.
+    /// The kind of the entry.
     pub kind: EntryKind,
-    /// How many bytes of content it has.
+    /// The number of bytes of its content.
     pub size: u64,
 }
 
 /// The content of an entry. What is left unread is passed over.
 pub struct EntryContent<'a, 'b> {
     stream: &'a mut Stream<Box<dyn Chunks + 'b>>,
-    /// Where the pieces of a sparse file belong.
+    /// The places of the pieces of a sparse file.
     fragments: std::vec::IntoIter<Fragment>,
-    /// What is left of the current piece.
+    /// The rest of the current piece.
     fragment: u64,
     position: u64,
     size: u64,

@@ -1,11 +1,11 @@
-//! What can go wrong with a layer's archive.
+//! Errors of a layer's archive.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::Compression;
 
-/// Why a layer could not be read, unpacked or rebuilt.
+/// An error of reading, unpacking or rebuilding a layer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArchiveError {
@@ -32,7 +32,7 @@ pub enum ArchiveError {
     Header {
         /// Bytes into the uncompressed tar, at the end of the header.
         offset: u64,
-        /// What is wrong with it.
+        /// The fault, in words.
         problem: &'static str,
     },
     /// A header field or extended header is longer than its bound.
@@ -40,7 +40,7 @@ pub enum ArchiveError {
     FieldTooLong {
         /// Bytes into the uncompressed tar.
         offset: u64,
-        /// The field.
+        /// The header field, by its name.
         field: &'static str,
         /// The bound in bytes.
         limit: u64,
@@ -88,7 +88,7 @@ pub enum ArchiveError {
     Whiteout {
         /// The whiteout's name in the tar.
         name: String,
-        /// What is wrong with it.
+        /// The fault, in words.
         problem: &'static str,
     },
     /// A device number that no device can have.
@@ -104,7 +104,7 @@ pub enum ArchiveError {
     /// A system call on a file of the layer failed.
     #[error("failed to {action} `{}`", path.display())]
     Io {
-        /// What was attempted.
+        /// The action that was attempted.
         action: &'static str,
         /// The path within the layer, or of the layer's root.
         path: PathBuf,
@@ -123,7 +123,7 @@ pub enum ArchiveError {
     Split {
         /// Counted from 1.
         line: u64,
-        /// What is wrong with it.
+        /// The fault, in words.
         problem: &'static str,
     },
     /// A file of the layer is not what it was when it was unpacked.
@@ -131,7 +131,7 @@ pub enum ArchiveError {
     Damaged {
         /// The file's name in the tar.
         name: String,
-        /// What differs.
+        /// The difference, in words.
         problem: &'static str,
     },
     /// The receiver of a rebuilt tar failed.

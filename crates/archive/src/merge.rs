@@ -27,7 +27,7 @@ use crate::walk::OPAQUE;
 const NO_FOLLOW: AtFlags = AtFlags::SYMLINK_NOFOLLOW;
 /// The longest list of attribute names, and the longest value, that Linux has, in bytes.
 const MAX_XATTR: usize = 64 << 10;
-/// How many names are tried for the directory of a layer.
+/// The number of names that are tried for the directory of a layer.
 const MAX_TRIES: u64 = 1000;
 
 /// Takes note of an attribute, by path and name, that cannot be set, or returns the error if it is not to be left out for that.
@@ -65,7 +65,7 @@ impl<'a> Stage<'a> {
         Err(failed(Errno::EXIST))
     }
 
-    /// Where the layer is unpacked.
+    /// The directory that the layer is unpacked into.
     pub(crate) fn directory(&self) -> BorrowedFd<'_> {
         self.directory.as_fd()
     }

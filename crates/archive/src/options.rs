@@ -1,4 +1,4 @@
-//! What callers choose and what they get.
+//! Options and results.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use spec::DiffId;
 
 use crate::Compression;
 
-/// Whose extended attributes mark an opaque directory.
+/// The namespace of the extended attributes that mark an opaque directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum XattrNamespace {
     /// `trusted.overlay.*`: what the kernel reads for a privileged mount.
@@ -27,15 +27,15 @@ impl XattrNamespace {
     }
 }
 
-/// What to make of the `.wh.` entries by which a layer removes files of the layers below.
+/// The treatment of the `.wh.` entries by which a layer removes files of the layers below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whiteouts {
     /// Overlay's own form: a character device 0:0 for a file, an attribute for an opaque directory.
     Overlay {
-        /// Where the attribute lives.
+        /// The namespace of the attribute.
         namespace: XattrNamespace,
     },
-    /// What they hide is removed: for one directory that all layers of an image are unpacked into, the lowest first, by
+    /// The files that they hide are removed: for one directory that all layers of an image are unpacked into, the lowest first, by
     /// [`extract`](crate::extract).
     Remove,
     /// An error: the tar should have none.
@@ -47,7 +47,7 @@ pub enum Whiteouts {
 pub struct MakeRoom(Arc<dyn Fn() -> bool + Send + Sync>);
 
 impl MakeRoom {
-    /// What `make` does is tried again as long as it says that there is more room.
+    /// Makes one of `make`: a call that found no room is tried again as long as that says that there is more.
     pub fn new(make: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(make))
     }
@@ -59,19 +59,19 @@ impl fmt::Debug for MakeRoom {
     }
 }
 
-/// How a layer is unpacked.
+/// Options for unpacking a layer.
 #[derive(Clone, Debug)]
 pub struct ApplyOptions {
     /// The form of whiteouts.
     pub whiteouts: Whiteouts,
-    /// Whether to set owners, create devices and insist on extended attributes; needs root.
+    /// Set to give files their owners, create devices and insist on extended attributes; needs root.
     ///
     /// Without, devices are left out and attributes are set where the kernel lets us, as dockerd does in a user
     /// namespace, and directories stay writable until the end.
     pub owners: bool,
     /// The most bytes that the uncompressed tar may have, for example the free disk space.
     pub max_tar_size: Option<u64>,
-    /// What to do when the disk is full; without it, that is an error.
+    /// Makes room when the disk is full; without it, that is an error.
     pub make_room: Option<MakeRoom>,
 }
 
@@ -96,7 +96,7 @@ impl Default for ApplyOptions {
     }
 }
 
-/// What a layer turned out to be.
+/// The facts of a layer that was unpacked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
     /// Digest of the uncompressed tar.
@@ -109,7 +109,7 @@ pub struct Applied {
     pub entries: u64,
 }
 
-/// What a compressed layer turned out to be.
+/// The facts of a compressed layer that was unpacked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unpacked {
     /// Number of bytes as they were read.

@@ -93,7 +93,7 @@ impl<W: Write> Output<W> {
     }
 }
 
-/// What the tar-split says of a file.
+/// A file as the tar-split has it.
 struct Expected<'a> {
     name: &'a [u8],
     size: u64,

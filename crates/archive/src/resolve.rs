@@ -16,7 +16,7 @@ const MAX_LINKS: usize = 40;
 /// could make each of its entries cost a hundred thousand steps.
 const MAX_FOLLOWED: usize = MAX_NAME;
 
-/// What stands under a name.
+/// The thing that stands under a name.
 pub(crate) enum Found<D> {
     Nothing,
     Directory(D),

@@ -25,7 +25,7 @@ const MAX_COMPONENT: usize = 255;
 /// The index of the root.
 const ROOT: u32 = 0;
 
-/// What is known of a file.
+/// A file of the tree, as far as it is known.
 pub(crate) trait Node {
     /// A directory that the tar leaves out.
     fn implied() -> Self;
@@ -378,7 +378,7 @@ fn check_component(action: &'static str, path: &[u8]) -> Result<(), ArchiveError
     Ok(())
 }
 
-/// What the kernel says of a symlink's target.
+/// A symlink's target, as the kernel has it.
 fn check_target(target: &[u8], path: &[u8]) -> Result<(), ArchiveError> {
     match target.len() {
         0 => Err(failed("create", path)(Errno::NOENT)),

@@ -116,7 +116,7 @@ impl<R: Read + Send> Source<'_, R> {
     }
 }
 
-/// What is done with the entries.
+/// The work that is done with the entries.
 struct Visit<'a, W: Write, V> {
     split: SplitWriter<W>,
     visitor: &'a mut V,

@@ -17,7 +17,7 @@ pub(crate) const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Raw bytes that are held before they go to the tar-split.
 const RAW_LIMIT: usize = 256 << 10;
 
-/// What becomes of the entries.
+/// The part that takes the entries.
 pub(crate) trait Visitor {
     /// Takes one entry; `path` is its cleaned name, empty for the root. Global headers and labels, which are no
     /// files, do not come here.
@@ -39,7 +39,7 @@ pub(crate) struct Content<'a, C, W: Write> {
     kept_at: Option<Vec<u8>>,
 }
 
-/// How content gets into the tar-split.
+/// The form in which content gets into the tar-split.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -89,7 +89,7 @@ impl<C: Chunks, W: Write> Content<'_, C, W> {
     }
 }
 
-/// What to say of a path that occurs twice, literally.
+/// The answer to a path that occurs twice, literally.
 ///
 /// dockerd and podman refuse it ("duplicates of file paths not supported"), and so does whoever brings a layer into a data root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +168,7 @@ fn flush_raw<C, W: Write>(
     Ok(())
 }
 
-/// Where an entry's content can be found later.
+/// The place at which an entry's content can be found later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// In the layer's directory, under the entry's name.

@@ -6,7 +6,7 @@ use crate::tar::BLOCK_SIZE;
 
 /// The longest name that fits into a header without extensions, in bytes.
 pub const MAX_PLAIN_NAME: usize = 100;
-/// Where the numbers of a header field end: they have a NUL behind them.
+/// The end of the numbers of a header field: they have a NUL behind them.
 const MAX_OCTAL_12: u64 = 0o777_7777_7777;
 
 /// Writes a tar, entry by entry. All entries belong to root.
@@ -18,7 +18,7 @@ pub struct TarWriter<W> {
     padding: usize,
 }
 
-/// What a header says of a file or directory.
+/// The facts of a file or directory that its header has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TarEntry<'a> {
     /// Its name: at most [`MAX_PLAIN_NAME`] bytes; a directory's ends with a slash.

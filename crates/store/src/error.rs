@@ -1,4 +1,4 @@
-//! What can go wrong with the data root.
+//! Errors of the data root.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,18 +7,18 @@ use spec::{ChainId, Digest, ImageId};
 
 use crate::{DriverKind, Room};
 
-/// Why the store could not do what it was asked to.
+/// An error of the store.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The operating system refused something.
     #[error("{action} `{}`", .path.display())]
     Io {
-        /// What was attempted: `write`, `rename` …
+        /// The action that was attempted: `write`, `rename` …
         action: &'static str,
         /// The file it was attempted on.
         path: PathBuf,
-        /// What the system said.
+        /// The answer of the system.
         #[source]
         source: io::Error,
     },
@@ -27,7 +27,7 @@ pub enum StoreError {
     Unwritten {
         /// The data root.
         root: PathBuf,
-        /// What the system said.
+        /// The answer of the system.
         #[source]
         source: io::Error,
     },
@@ -41,9 +41,9 @@ pub enum StoreError {
     NoSpace {
         /// The file that could not grow, or be made.
         path: PathBuf,
-        /// What the file system has left, as far as that can be known.
+        /// The room that the file system has left, as far as that can be known.
         available: Option<Room>,
-        /// What the system said, in other words.
+        /// The answer of the system, in other words.
         cause: io::Error,
     },
     /// Something cannot fit on the disk, which is known before it starts.
@@ -54,9 +54,9 @@ pub enum StoreError {
     TooFull {
         /// The file or directory that would be written.
         path: PathBuf,
-        /// What is missing of it.
+        /// The room that it takes.
         needed: Room,
-        /// What the file system has left.
+        /// The room that the file system has left.
         available: Room,
     },
     /// A dockerd is running on this data root.
@@ -72,9 +72,9 @@ pub enum StoreError {
     OtherDriver {
         /// The data root.
         root: PathBuf,
-        /// What it has.
+        /// The driver that it has.
         found: String,
-        /// What was asked for.
+        /// The driver that was asked for.
         wanted: DriverKind,
     },
     /// The data root is a dockerd's that keeps its images in a way that Longshore has not.
@@ -89,7 +89,7 @@ pub enum StoreError {
         root: PathBuf,
         /// In which way.
         how: String,
-        /// What else the user can do, with a comma before it; may be empty.
+        /// Something else that the user can do, with a comma before it; may be empty.
         advice: &'static str,
     },
     /// No image is mounted there.
@@ -102,15 +102,15 @@ pub enum StoreError {
         driver: DriverKind,
         /// The data root.
         root: PathBuf,
-        /// What is missing.
+        /// The thing that is missing.
         reason: String,
     },
     /// Bytes are not those that their digest promised. They have been thrown away.
     #[error("content does not match its digest: expected {expected}, got {actual}")]
     Mismatch {
-        /// What was promised.
+        /// The digest that was promised.
         expected: Digest,
-        /// What came.
+        /// The digest of the bytes that came.
         actual: Digest,
     },
     /// A blob was to be used before all of it was there or read.
@@ -118,15 +118,15 @@ pub enum StoreError {
     Incomplete {
         /// The blob.
         digest: Digest,
-        /// How many bytes there are.
+        /// The number of bytes that are here.
         present: u64,
-        /// How many there should be.
+        /// The number of bytes that there should be.
         size: u64,
     },
     /// Something is larger than the store accepts.
     #[error("{what} has {size} bytes, more than the {limit} that are accepted")]
     TooLarge {
-        /// What it is.
+        /// The thing, in words.
         what: String,
         /// Its size in bytes.
         size: u64,
@@ -142,7 +142,7 @@ pub enum StoreError {
         start: u64,
         /// One past the last byte.
         end: u64,
-        /// Why.
+        /// The reason.
         reason: &'static str,
     },
     /// A file of the data root does not hold what it should.
@@ -150,7 +150,7 @@ pub enum StoreError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The damage, as a clause.
         reason: String,
     },
     /// There is no such image.
@@ -165,7 +165,7 @@ pub enum StoreError {
     /// An image cannot be removed while something refers to it.
     #[error("image {image} is referenced by {}", .references.join(", "))]
     Referenced {
-        /// The image.
+        /// The image that was to go.
         image: ImageId,
         /// Familiar names that point to it.
         references: Vec<String>,

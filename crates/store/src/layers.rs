@@ -12,7 +12,7 @@ use crate::lock::Transaction;
 use crate::paths::is_cache_id;
 use crate::{Store, StoreError, files};
 
-/// A layer.
+/// A layer, as its entry in the layer database has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
     /// Its name: the hash of it and all below.
@@ -29,7 +29,7 @@ pub struct Layer {
     pub blob: Option<Digest>,
 }
 
-/// Where a driver keeps a layer, in dockerd's words for `inspect`.
+/// A layer's place in its driver, in dockerd's words for `inspect`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GraphDriver {
     /// The driver.
@@ -38,7 +38,7 @@ pub struct GraphDriver {
     pub data: BTreeMap<String, String>,
 }
 
-/// What follows from a chain ID alone and so stays true, even if the layer goes and comes again.
+/// Facts that follow from a chain ID alone and so stay true, even if the layer goes and comes again.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(crate) parent: Option<ChainId>,

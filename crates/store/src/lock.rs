@@ -22,7 +22,7 @@ use crate::{Store, StoreError, files};
 #[derive(Debug)]
 pub(crate) struct Transaction {
     _lock: File,
-    /// What a removal may use up on a full disk.
+    /// The room that a removal may use up on a full disk.
     reserve: Option<Reserve>,
 }
 

@@ -1,4 +1,4 @@
-//! Where everything lies in the data root.
+//! The paths of everything in the data root.
 
 use std::path::{Path, PathBuf};
 
@@ -80,7 +80,7 @@ impl Paths {
         self.longshore.join("content")
     }
 
-    /// What says that `content/` is an OCI image layout.
+    /// The file that says that `content/` is an OCI image layout.
     pub(crate) fn content_layout(&self) -> PathBuf {
         self.content().join("oci-layout")
     }

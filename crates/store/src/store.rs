@@ -21,14 +21,14 @@ use crate::paths::Paths;
 use crate::room::reserve::Reserve;
 use crate::{DriverKind, StoreError, content, driver, files};
 
-/// How to open a data root.
+/// Options for opening a data root.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
     /// The directory; created if it is missing.
     pub root: PathBuf,
-    /// How layers are kept; by default what the root has, else `overlay2` where it can work, else `packed`.
+    /// The driver; by default the one that the root has, else `overlay2` where it can work, else `packed`.
     pub driver: Option<DriverKind>,
-    /// Whether compressed layers stay after they have been unpacked, so that a push sends the very same bytes.
+    /// Set if compressed layers stay after they have been unpacked, so that a push sends the very same bytes.
     pub keep_blobs: bool,
 }
 

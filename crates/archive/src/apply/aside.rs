@@ -19,7 +19,7 @@ use super::{Extractor, NO_FOLLOW, Place, failed};
 /// Content that is read at once.
 const BUFFER_SIZE: usize = 256 << 10;
 
-/// What the tar-split counts on, and what of it was put aside.
+/// The content that the tar-split counts on, and that of it which was put aside.
 #[derive(Debug, Default)]
 pub(crate) struct Aside {
     /// The paths, without symlinks, whose content the tar-split counts on.
@@ -27,10 +27,10 @@ pub(crate) struct Aside {
     replaced: Replaced,
 }
 
-/// Where content is that is no longer in the layer's directory.
+/// The places of content that is no longer in the layer's directory.
 #[derive(Debug, Default)]
 pub(crate) struct Replaced {
-    /// Whether entries of the tar-split have other names than those of the tar.
+    /// Set if entries of the tar-split have other names than those of the tar.
     renamed: bool,
     file: Option<File>,
     end: u64,

@@ -15,7 +15,7 @@ use super::failed;
 
 /// Directories that are kept open: entries come in the order of a walk, so few are enough.
 const KEPT: usize = 32;
-/// How often a resolution is retried that a rename somewhere on the system interrupted.
+/// The number of times that a resolution is retried that a rename somewhere on the system interrupted.
 const RETRIES: usize = 128;
 const PLAIN: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 

@@ -21,7 +21,7 @@ use super::{Directories, Extractor, NO_FOLLOW, Place, failed};
 const PERMISSIONS: u32 = 0o777;
 const SETGID: u32 = 0o2000;
 
-/// What the kernel gives a new file in the layer, so that only what differs must be set.
+/// The owner and mode that the kernel gives a new file in the layer, so that only others must be set.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Defaults {
     uid: u32,

@@ -52,14 +52,14 @@ pub(crate) struct Extractor<'a> {
     aside: Aside,
     left_out: LeftOut,
     size: u64,
-    /// How many directories the tar left out.
+    /// The number of directories that the tar left out.
     implied: u64,
     target: Vec<u8>,
-    /// Whether there are marks in the place of whiteouts, for a [`Stage`](crate::merge::Stage).
+    /// Set if there are marks in the place of whiteouts, for a [`Stage`](crate::merge::Stage).
     pub(crate) marked: bool,
 }
 
-/// Where an entry goes: a directory and a name in it that is never followed.
+/// The place that an entry goes to: a directory and a name in it that is never followed.
 #[derive(Clone, Debug)]
 struct Place<'a> {
     directory: Rc<OwnedFd>,

@@ -14,15 +14,15 @@ use crate::ArchiveError;
 use super::metadata::change_mode_of;
 use super::{Extractor, NO_FOLLOW, Place};
 
-/// How deep a removal descends at once: each level holds two descriptors open.
+/// The depth to which a removal descends at once: each level holds two descriptors open.
 const MAX_DEPTH: usize = 64;
 
-/// What was removed.
+/// The result of a removal.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Removed {
     /// Bytes that the layer has less now.
     size: u64,
-    /// Whether paths may mean something else now.
+    /// Set if paths may mean something else now.
     changes_paths: bool,
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn remove_tree(directory: BorrowedFd<'_>, name: &[u8]) -> Result<Remo
 /// A directory that is being emptied.
 struct Tree<'a> {
     top: BorrowedFd<'a>,
-    /// How many directories were moved to the top, as they lay too deep.
+    /// The number of directories that were moved to the top, as they lay too deep.
     lifted: u64,
     size: u64,
 }
@@ -147,7 +147,7 @@ fn open_closed(directory: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno>
     }
 }
 
-/// What a file counted for in the layer's size, now that one name of it is gone.
+/// Returns the bytes that a file counted for in the layer's size, now that one name of it is gone.
 fn counted_size(stat: &Stat) -> u64 {
     let kind = FileType::from_raw_mode(stat.st_mode);
     if stat.st_nlink == 1 && matches!(kind, FileType::RegularFile | FileType::Symlink) {

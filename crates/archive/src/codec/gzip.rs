@@ -20,7 +20,7 @@ use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 pub const LAYER_LEVEL: u32 = 3;
 /// Input bytes of a block. Larger ones compress a little better and hold more memory.
 const BLOCK: usize = 1 << 20;
-/// How far back deflate can refer.
+/// The distance to which deflate can refer back.
 const WINDOW: usize = 32 << 10;
 /// The most threads that are of use: beyond it the one reader and writer is the limit.
 const MAX_THREADS: usize = 64;

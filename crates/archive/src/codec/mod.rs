@@ -25,14 +25,14 @@ pub use gzip::{GzipEncoder, LAYER_LEVEL, compress_gzip};
 /// The largest zstd window, as a power of two: 128 MiB, the limit of the `zstd` tool without `--long`.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
-/// What begins a block of bzip2: the first digits of pi.
+/// The beginning of a block of bzip2: the first digits of pi.
 const BZIP2_BLOCK: [u8; 6] = [0x31, 0x41, 0x59, 0x26, 0x53, 0x59];
-/// What ends a stream of bzip2: the first digits of its square root.
+/// The end of a stream of bzip2: the first digits of its square root.
 const BZIP2_END: [u8; 6] = [0x17, 0x72, 0x45, 0x38, 0x50, 0x90];
 /// The most memory for an xz stream: a dictionary of 128 MiB and what the decoder has beside it.
 const XZ_MEMORY_KIB: u32 = (128 << 10) + 1024;
 
-/// How a layer's bytes are compressed.
+/// The compression of a layer's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Compression {
     /// A plain tar.
@@ -48,7 +48,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// How many of a stream's first bytes are enough to recognise its compression.
+    /// The number of first bytes of a stream that are enough to recognise its compression.
     pub const PREFIX: u64 = 10;
 
     /// Recognises the compression by the stream's first bytes, [`PREFIX`](Self::PREFIX) of them or more.

@@ -9,7 +9,7 @@ use zstd::stream::raw::{DParameter, Decoder, Operation as _};
 
 use super::{Compression, XZ_MEMORY_KIB, ZSTD_WINDOW_LOG};
 
-/// How many bytes tell what follows a stream.
+/// The number of bytes that tell what follows a stream.
 const PREFIX: usize = 10;
 
 /// A source of which the next few bytes can be looked at, however its buffer is cut.

@@ -1,11 +1,11 @@
-//! What one tar entry says, from its header block and the extended headers before it.
+//! One tar entry, from its header block and the extended headers before it.
 
 use super::number::{decimal, numeric, octal, string};
 use super::pax::{Key, Pax};
 use super::sparse::Fragment;
 use super::{Block, MAX_NAME};
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) enum Kind {
     #[default]
@@ -37,7 +37,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Whether such an entry has no content, whatever its size field says.
+    /// Says whether such an entry has no content, even if its size field has a number.
     pub(super) fn is_header_only(self) -> bool {
         matches!(
             self,
@@ -84,7 +84,7 @@ impl Timestamp {
         Some(Self { seconds, nanoseconds })
     }
 
-    /// What dockerd sets for it: itself, or 1970 if it lies before that or after 2262 (64 bits of nanoseconds).
+    /// Returns the time that dockerd sets for it: itself, or 1970 if it lies before that or after 2262 (64 bits of nanoseconds).
     pub(crate) fn bounded(self) -> Self {
         const LAST: Timestamp = Timestamp {
             seconds: i64::MAX / 1_000_000_000,
@@ -113,7 +113,7 @@ pub(crate) struct Header {
     pub(crate) minor: i64,
     /// Extended attributes in their order; a later one of the same name replaces the earlier.
     pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Where the content belongs, if the file is sparse.
+    /// The places of the content, if the file is sparse.
     pub(crate) sparse: Option<Vec<Fragment>>,
 }
 
@@ -254,7 +254,7 @@ impl Header {
         Some(())
     }
 
-    /// Whether name and link target are within bounds.
+    /// Says whether name and link target are within bounds.
     pub(super) fn fits(&self) -> bool {
         self.name.len() <= MAX_NAME && self.link.len() <= MAX_NAME
     }

@@ -53,7 +53,7 @@ impl<C: Chunks> Stream<C> {
         self.consume(count);
     }
 
-    /// What follows the end mark, piece by piece; `None` at the end.
+    /// Returns the bytes that follow the end mark, piece by piece; `None` at the end.
     pub(crate) fn trailer(&mut self) -> Result<Option<&[u8]>, ArchiveError> {
         let chunk = self.chunks.peek()?;
         Ok(if chunk.is_empty() { None } else { Some(chunk) })

@@ -59,7 +59,7 @@ pub(super) struct ContentMap {
 }
 
 impl ContentMap {
-    /// Whether another block must be [`push`](Self::push)ed. `None` if the map is broken or beyond its bound.
+    /// Says whether another block must be [`push`](Self::push)ed. `None` if the map is broken or beyond its bound.
     pub(super) fn wants_more(&mut self) -> Option<bool> {
         if self.text.len() as u64 > MAX_SPECIAL_SIZE {
             return None;
@@ -104,7 +104,7 @@ pub(super) fn from_block(block: &Block, is_header: bool, map: &mut Vec<Fragment>
     Some(array[count * ENTRY] > 0)
 }
 
-/// Whether the fragments are in order, apart, within `size`, and together as long as the content in the tar.
+/// Says whether the fragments are in order, apart, within `size`, and together as long as the content in the tar.
 pub(super) fn is_valid(map: &[Fragment], size: u64, content: u64) -> bool {
     let mut end = 0_u64;
     let mut total = 0_u64;

@@ -65,7 +65,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// What is missed for a directory that has no entry is what was in it.
+    /// In a directory that has no entry, the things that were in it are missed.
     fn missing(&mut self, path: &[u8], expected: &Expected) {
         if expected.kind != FileType::Directory || expected.mode.is_some() || expected.opaque {
             self.damages.add(path, "it is gone");

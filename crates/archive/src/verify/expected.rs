@@ -1,4 +1,4 @@
-//! What the entries of a tar amount to: for every path what must be there in the end.
+//! The sum of the entries of a tar: for every path, what must be there in the end.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::tar::{Chunks, Fragment, Header, Kind, Timestamp};
 use crate::tree::{Node, Tree, is_whiteout};
 use crate::walk::{Content, Visitor};
 
-/// What something in the directory must be. Hard links to one file share one of these.
+/// Something that must be in the directory. Hard links to one file share one of these.
 #[derive(Clone, Debug)]
 pub(super) struct Expected {
     pub(super) kind: FileType,
@@ -41,14 +41,14 @@ pub(super) struct Expected {
 #[derive(Clone, Debug)]
 pub(super) struct InTar {
     pub(super) checksum: [u8; 8],
-    /// Where it belongs.
+    /// The path that it belongs to.
     pub(super) fragments: Vec<Fragment>,
 }
 
 /// All of a layer.
 #[derive(Debug)]
 pub(super) struct Expectations {
-    /// How many files were read from the directory so far.
+    /// The number of files that were read from the directory so far.
     read: Rc<Cell<u64>>,
     pub(super) tree: Tree<Expected>,
 }

@@ -22,7 +22,7 @@ use crate::walk::{Repeats, walk};
 use expected::Expectations;
 use rebuilt::Rebuilt;
 
-/// How many damages are described; the others are only counted.
+/// The most damages that are described; the others are only counted.
 const MAX_DESCRIBED: usize = 1000;
 
 /// Something in a layer's directory that is not as its tar says.
@@ -30,20 +30,20 @@ const MAX_DESCRIBED: usize = 1000;
 pub struct Damage {
     /// The path within the layer, fit for a terminal.
     pub path: String,
-    /// What is wrong with it, as a clause: `it is gone`.
+    /// The damage, as a clause: `it is gone`.
     pub problem: String,
 }
 
-/// What a look at all of a layer found.
+/// The findings of a look at all of a layer.
 #[derive(Clone, Debug)]
 pub struct Verified {
     /// The digest of the tar that the directory makes. Not the layer's if content is damaged.
     pub diff_id: DiffId,
     /// The size of the layer's files in bytes as dockerd counts it, by what the tar says.
     pub size: u64,
-    /// What is damaged, at most a thousand of them.
+    /// The damages, at most a thousand of them.
     pub damages: Vec<Damage>,
-    /// How many damages there are.
+    /// The number of damages.
     pub damaged: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What is accepted is whole afterwards: it is unpacked, found to be whole, and rebuilt to the byte. Looking without unpacking says the
+//! Tars that are accepted are whole afterwards: unpacked, found to be whole, and rebuilt to the byte. Looking without unpacking says the
 //! same.
 
 use archive::ArchiveError;
@@ -6,7 +6,7 @@ use archive::ArchiveError;
 use crate::builder::{Entry, directory, file, hard_link, symlink, tar};
 use crate::fixture::{Fixture, is_root};
 
-/// What is accepted, and what is there in the end.
+/// A tar that is accepted, and the files that are there in the end.
 type Case = (&'static str, Vec<Entry>, &'static [(&'static str, &'static str)]);
 
 #[expect(clippy::too_many_lines, reason = "a table")]
@@ -174,7 +174,7 @@ fn whiteouts_are_looked_at_as_they_are_made() {
     }
 }
 
-/// What is refused, by what.
+/// A tar that is refused, and by which words.
 type Refused = (&'static str, Vec<Entry>, &'static str);
 
 #[test]

@@ -1,4 +1,4 @@
-//! What entries become.
+//! The files that entries become.
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 

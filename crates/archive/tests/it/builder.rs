@@ -22,17 +22,17 @@ pub(crate) fn file(name: &str, content: impl AsRef<[u8]>) -> Entry {
     Entry::new(name.as_bytes(), b'0').content(content.as_ref())
 }
 
-/// A directory.
+/// Makes an entry for a directory.
 pub(crate) fn directory(name: &str) -> Entry {
     Entry::new(name.as_bytes(), b'5').mode(0o755)
 }
 
-/// A symlink.
+/// Makes an entry for a symlink.
 pub(crate) fn symlink(name: &str, target: &str) -> Entry {
     Entry::new(name.as_bytes(), b'2').mode(0o777).link(target.as_bytes())
 }
 
-/// A hard link.
+/// Makes an entry for a hard link.
 pub(crate) fn hard_link(name: &str, target: &str) -> Entry {
     Entry::new(name.as_bytes(), b'1').link(target.as_bytes())
 }

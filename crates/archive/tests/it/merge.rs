@@ -7,7 +7,7 @@ use archive::{ApplyOptions, Whiteouts};
 use crate::builder::{Entry, directory, file, hard_link, symlink, tar};
 use crate::fixture::{Fixture, is_root, options};
 
-/// What is under a path in the end.
+/// The thing under a path in the end.
 #[derive(Debug, PartialEq, Eq)]
 enum Is {
     File(&'static str),

@@ -65,7 +65,7 @@ fn imply(all: &mut BTreeMap<String, u32>, paths: &[&str]) {
     }
 }
 
-/// What an upper layer does, and how that changes what is there; the modes of the lower one are given.
+/// A deed of an upper layer, and how it changes what is there; the modes of the lower one are given.
 const CHANGES: [(&str, Change, Expected); 8] = [
     (
         "adds",
@@ -153,7 +153,7 @@ const CHANGES: [(&str, Change, Expected); 8] = [
     ),
 ];
 
-/// What the lower layer brings.
+/// The entries of the lower layer.
 fn closed(mode: u32) -> BTreeMap<String, u32> {
     let entries = [
         ("bin", 0),

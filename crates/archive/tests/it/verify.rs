@@ -50,7 +50,7 @@ fn what_was_unpacked_is_whole() {
     assert_eq!(verified.diff_id, layer.applied.diff_id);
 }
 
-/// What is done to a layer, by which name, and the damages that are found.
+/// A deed done to a layer, by which name, and the damages that are found.
 type Case = (&'static str, fn(&Path), &'static [(&'static str, &'static str)]);
 
 #[test]

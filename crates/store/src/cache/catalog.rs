@@ -1,4 +1,4 @@
-//! What a list needs to know of each image, without reading every config.
+//! The catalog: all that a list needs to know of each image, without reading every config.
 //!
 //! `longshore/catalog` holds it for the images that were there when it was written: their dates, labels and layers, and the
 //! sizes of these. All of it follows from an image ID or a chain ID, so it can be incomplete, but not wrong; whether image and
@@ -21,12 +21,12 @@ use spec::{ChainId, Digest, ImageId};
 
 use crate::{Store, StoreError, files};
 
-/// What a list says of an image.
+/// An image as a list shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Description {
     /// The image.
     pub id: ImageId,
-    /// When it was made, if it says so.
+    /// The time at which it was made, if it says so.
     pub created: Option<Timestamp>,
     /// Its labels, if its config has such an object.
     pub labels: Option<BTreeMap<String, String>>,
@@ -38,7 +38,7 @@ pub struct Description {
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     is_loaded: bool,
-    /// Whether what is on the disk is no catalog, and is to be written anew.
+    /// Set if the file on the disk is no catalog, and is to be written anew.
     is_damaged: bool,
     images: HashMap<ImageId, Arc<Description>>,
     sizes: HashMap<ChainId, u64>,
@@ -54,7 +54,7 @@ type Row = (ImageId, Option<(i64, i32)>, Option<BTreeMap<String, String>>, Vec<u
 
 /// The largest catalog that is read: 100,000 images of some labels.
 const MAX_CATALOG: u64 = 256 << 20;
-/// How many configs and sizes a list may read before it writes the catalog anew: that takes as long as reading some.
+/// The number of configs and sizes that a list may read before it writes the catalog anew: that takes as long as reading some.
 const MAX_UNLISTED: usize = 16;
 /// Bound of the memory for sizes.
 const MAX_SIZES: usize = 1 << 16;

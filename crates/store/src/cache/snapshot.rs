@@ -10,7 +10,7 @@ use crate::{StoreError, files};
 /// Bound of a document, in bytes. `repositories.json` and `index.json` grow by less than a kilobyte an image: room for 100,000.
 pub(crate) const MAX_DOCUMENT: u64 = 64 << 20;
 
-/// What a file said when it was last read.
+/// The content of a file as it was last read.
 ///
 /// The files are never changed in place, only replaced by renaming, here and by dockerd. The version that was read stays
 /// open, so its inode number is not given to another file: the same number means the same bytes.

@@ -12,14 +12,14 @@ use crate::{StoreError, files};
 
 use super::{Check, Fix, Subject, Want};
 
-/// What an entry says, as far as it can be read.
+/// An entry of the layer database, as far as it can be read.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) diff_id: Option<DiffId>,
     pub(super) parent: Option<ChainId>,
     pub(super) size: Option<u64>,
     pub(super) cache_id: Option<String>,
-    /// Whether all that is looked at without depth is right.
+    /// Set if all that is looked at without depth is right.
     pub(super) is_whole: bool,
 }
 

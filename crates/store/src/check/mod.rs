@@ -27,18 +27,18 @@ use crate::collect::journal::{self, Entry, Item};
 use crate::driver::Driver;
 use crate::{Store, StoreError, files};
 
-/// What a check found.
+/// The findings of a check, and the content that can be looked at more deeply.
 #[derive(Clone, Debug, Default)]
 pub struct CheckReport {
-    /// How many references were looked at.
+    /// The number of references that were looked at.
     pub references: usize,
-    /// How many images were looked at.
+    /// The number of images that were looked at.
     pub images: usize,
-    /// How many layers were looked at.
+    /// The number of layers that were looked at.
     pub layers: usize,
-    /// How many blobs were looked at.
+    /// The number of blobs that were looked at.
     pub blobs: usize,
-    /// What is wrong.
+    /// All that is wrong.
     pub findings: Vec<Finding>,
     whole: Vec<WholeLayer>,
     kept: BTreeSet<Digest>,
@@ -59,14 +59,14 @@ pub struct WholeLayer {
     pub size: u64,
 }
 
-/// What a finding is about.
+/// The thing that a finding is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
     /// A tag or digest of a repository, as it is written.
     Reference(String),
-    /// An image.
+    /// An image, by its ID.
     Image(ImageId),
-    /// A layer.
+    /// A layer, by its chain ID.
     Layer(ChainId),
     /// A manifest or a compressed layer.
     Blob(Digest),
@@ -76,7 +76,7 @@ pub enum Subject {
     Path(String),
 }
 
-/// What can be done about a finding.
+/// The remedy of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
     /// It is made right from what is here.
@@ -85,20 +85,20 @@ pub enum Remedy {
     Fetch,
     /// It is removed: it refers to nothing, or nothing refers to it.
     Remove,
-    /// Nothing.
+    /// Nothing can be done.
     Nothing,
 }
 
 /// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What it is about.
+    /// The thing that is damaged.
     pub subject: Subject,
     /// The file within a layer, if it is one.
     pub file: Option<String>,
-    /// What is wrong, as a clause: `it is gone`.
+    /// The damage, as a clause: `it is gone`.
     pub problem: String,
-    /// What is done about it.
+    /// The work that mends it.
     fix: Fix,
 }
 
@@ -270,10 +270,10 @@ struct Check<'a> {
     report: CheckReport,
     /// The images whose configs are right.
     images: BTreeMap<ImageId, Vec<ChainId>>,
-    /// Whether some image cannot be read, so that nobody knows what it needs.
+    /// Set if some image cannot be read, so that nobody knows what it needs.
     blind: bool,
     layers: BTreeMap<ChainId, layers::Found>,
-    /// What running operations rely on or are publishing.
+    /// The items that running operations rely on or are publishing.
     held: HashSet<Item>,
     /// The directories of what they are publishing.
     pending: HashSet<String>,

@@ -156,7 +156,7 @@ impl Check<'_> {
     }
 }
 
-/// What dockerd's builder keeps, as far as that can be told: the text of its database of snapshots.
+/// The cache of dockerd's builder, as far as that can be told: the text of its database of snapshots.
 #[derive(Debug, Default)]
 pub(super) struct BuildCache(Vec<u8>);
 

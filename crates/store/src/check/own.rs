@@ -71,7 +71,7 @@ impl Damages {
         Ok(())
     }
 
-    /// Which blob was which layer, and where layers came from.
+    /// Looks at the notes of blobs' layers, and of the places that layers came from.
     fn distribution(&mut self, store: &Store) -> Result<(), StoreError> {
         let paths = store.paths();
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {

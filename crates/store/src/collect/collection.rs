@@ -18,13 +18,13 @@ use super::journal::{self, Entry, Item};
 use super::pins;
 use super::trash::Trash;
 
-/// What was removed.
+/// The result of a collection.
 #[derive(Debug, Default)]
 pub(crate) struct Collected {
     pub(crate) images: Vec<ImageId>,
     /// Children before parents.
     pub(crate) layers: Vec<ChainId>,
-    /// Whether a reader without a lease holds one of the images, so that this has to be done again.
+    /// Set if a reader without a lease holds one of the images, so that this has to be done again.
     pub(crate) postponed: bool,
 }
 
@@ -88,7 +88,7 @@ struct Collection<'a> {
     trash: &'a mut Trash,
     blobs: BTreeSet<Digest>,
     layers: BTreeSet<ChainId>,
-    /// Where names were taken away that must not be back after a power cut: by then no lease may cover them.
+    /// The directories in which names were taken away that must not be back after a power cut: by then no lease may cover them.
     directories: BTreeSet<PathBuf>,
     done: Collected,
 }
@@ -279,7 +279,7 @@ impl Collection<'_> {
     }
 }
 
-/// What images, manifests and containers use.
+/// All that images, manifests and containers use.
 struct Used {
     layers: HashSet<ChainId>,
     manifests: HashSet<Digest>,
@@ -313,7 +313,7 @@ impl Used {
     }
 }
 
-/// What becomes a candidate with an image, to be noted before its config, which tells it, is gone.
+/// Lists the candidates that come with an image, to be noted before its config, which tells them, is gone.
 fn belongings(store: &Store, id: &ImageId) -> Result<Vec<Entry>, StoreError> {
     let blobs = store.blobs_of(id)?.into_iter().chain([id.digest().clone()]).map(Item::Blob);
     // A damaged config tells nothing of its layers.

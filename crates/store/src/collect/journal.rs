@@ -1,4 +1,4 @@
-//! What a running operation relies on.
+//! The journal of a running operation: the items that it relies on, publishes or removes.
 //!
 //! A lease is a file that its owner holds a flock on. Each line says one thing about one blob, layer or image:
 //!

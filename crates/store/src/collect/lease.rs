@@ -1,4 +1,4 @@
-//! What a running operation holds against removal, and what it is publishing: its lease.
+//! Leases: a running operation holds items against removal, and notes those that it publishes.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -24,14 +24,14 @@ pub struct Lease {
     id: String,
     path: PathBuf,
     file: Result<File, Unwritable>,
-    /// What a reader holds that could not be written down; none for an operation that writes anyway.
+    /// The images that a reader holds without writing it down; none for an operation that writes anyway.
     pins: Option<Pins>,
     durability: Arc<Durability>,
-    /// Whether nothing is pending any more, so that only orphans need to be looked at in the end.
+    /// Set if nothing is pending any more, so that only orphans need to be looked at in the end.
     settled: AtomicBool,
 }
 
-/// Why a reader has no file: what the system said.
+/// The answer of the system to a reader who could not make a file.
 #[derive(Clone, Copy, Debug)]
 struct Unwritable(Option<i32>);
 

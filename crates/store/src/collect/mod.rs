@@ -1,4 +1,4 @@
-//! What is held and what goes: leases, the collection of what they leave, and the trash.
+//! Holding and removing: leases, the collection of what they leave, and the trash.
 
 mod collection;
 pub(crate) mod journal;

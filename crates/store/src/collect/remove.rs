@@ -7,12 +7,12 @@ use crate::{Store, StoreError, files};
 use super::journal::{Entry, Item};
 use super::trash::Trash;
 
-/// What went with an image.
+/// The things that went with an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RemovedImage {
     /// The layers that nothing else used, children before parents as dockerd lists them.
     pub layers: Vec<ChainId>,
-    /// Whether the image itself is still there because a running operation relies on it; it goes when that ends.
+    /// Set if the image itself is still there because a running operation relies on it; it goes when that ends.
     pub deferred: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What is on its way out.
+//! The trash: files on their way out.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use crate::disk::Disk;
 use crate::room::reserve::Reserve;
 use crate::{Store, StoreError, files};
 
-/// What was moved out of the way under the lock, to be deleted outside of it.
+/// Things that were moved out of the way under the lock, to be deleted outside of it.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Trash {
@@ -90,7 +90,7 @@ impl Trash {
     }
 }
 
-/// How entries of layers are called in the trash. Nothing that a stranger named gets such a name.
+/// The beginning of the names of layers' entries in the trash. Nothing that a stranger named gets such a name.
 const ENTRY_PREFIX: &str = "entry-";
 
 /// Finds out whether something in the trash tells which files go with it.

@@ -26,7 +26,7 @@ use crate::{
     LayerRecord, Lease, Source, StagedFile, StagedLayer, Store, StoreError, VerifiedBlob, files,
 };
 
-/// What is to be published.
+/// All that is to be published at once.
 #[derive(Debug, Default)]
 pub struct Commit {
     /// Files are compressed layers: they are kept if the store keeps blobs, and deleted after the commit if not. What is in
@@ -36,7 +36,7 @@ pub struct Commit {
     pub layers: Vec<(StagedLayer, LayerRecord)>,
     /// The image that these make, if they make one. Layers without an image are removed at the end of the lease.
     pub image: Option<NewImage>,
-    /// Where layers came from.
+    /// The repositories that layers came from.
     pub sources: Vec<(DiffId, Source)>,
     /// References to set, to this image or to one in the store.
     pub references: Vec<(Reference, ImageId)>,
@@ -47,14 +47,14 @@ pub struct Commit {
 pub struct NewImage {
     /// Its ID, which is checked.
     pub id: ImageId,
-    /// Its config.
+    /// The bytes of its config.
     pub config: Bytes,
     /// The manifest that it came with and the indexes through which that was found; all among the blobs, of this
     /// commit or an earlier one.
     pub manifests: Vec<Descriptor>,
 }
 
-/// What a commit changed.
+/// The changes that a commit made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
     /// The references in the order that they were given in.
@@ -64,9 +64,9 @@ pub struct Committed {
 /// A reference that was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
-    /// The reference.
+    /// The reference that was set.
     pub reference: Reference,
-    /// What it meant before.
+    /// The image that it meant before.
     pub before: Option<ImageId>,
 }
 
@@ -90,7 +90,7 @@ impl Prepared {
 struct PreparedBlob {
     digest: Digest,
     file: Arc<dyn BlobFile>,
-    /// Whether it came as a file: what was in memory is noted in the lease, and kept in any case.
+    /// Set if it came as a file: what was in memory is noted in the lease, and kept in any case.
     is_layer: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What the kept manifests of images take on the disk.
+//! The room that the kept manifests of images take on the disk.
 
 use std::collections::{HashMap, HashSet};
 use std::iter;

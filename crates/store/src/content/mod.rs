@@ -24,7 +24,7 @@ use crate::{Blob, Store, StoreError, VerifiedBlob, files};
 use self::blob::BlobSource;
 use self::hashing::HashingReader;
 
-/// Which image a manifest is of. One manifest of several (an index) is listed once for each.
+/// The annotation with the image that a manifest is of. One manifest of several (an index) is listed once for each.
 const IMAGE_ANNOTATION: &str = "dev.longshore.image.id";
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const INDEX_MEDIA_TYPE: &str = "application/vnd.oci.image.index.v1+json";

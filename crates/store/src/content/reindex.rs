@@ -8,7 +8,7 @@ use spec::{Algorithm, Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, Manifest};
 
 use crate::{Store, StoreError, files};
 
-/// How deep an index may be in others, as far as a pull follows them.
+/// The depth to which indexes are followed in others, as a pull does.
 const MAX_DEPTH: usize = 5;
 
 /// Lists the kept manifests of images that are here, and the indexes through which these are found: for each image the outermost

@@ -23,7 +23,7 @@ pub(crate) struct Durability {
     description: File,
     /// The answer to the first sync that failed. Held while a sync runs, as only one of two at once would be told.
     failure: Mutex<Option<io::Error>>,
-    /// Whether a sync has failed, or runs and may yet fail.
+    /// Set if a sync has failed, or runs and may yet fail.
     suspect: AtomicBool,
 }
 

@@ -49,7 +49,7 @@ pub(crate) trait Operations: fmt::Debug + Send + Sync {
     fn sync(&self, extent: Extent<'_>, site: &'static Location<'static>) -> io::Result<()>;
 }
 
-/// What a sync is of.
+/// The extent of a sync.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Extent<'a> {
     /// The content of a file, not its name.

@@ -1,4 +1,4 @@
-//! Where layers came from: which repositories have a layer, under which digest, seen with which credentials.
+//! Sources of layers: the repositories that have a layer, under which digest, seen with which credentials.
 //!
 //! A push looks here for a blob that the registry may have already. An entry carries an HMAC keyed by the credentials that
 //! it was made with, so that entries made with the same ones can be told without keeping them. The files are advice:
@@ -18,7 +18,7 @@ use spec::{DiffId, Digest, Repository};
 use crate::disk::Disk;
 use crate::{Store, StoreError, files};
 
-/// How many entries a layer has at most; the oldest goes first, as in dockerd.
+/// The most entries that a layer has; the oldest goes first, as in dockerd.
 const MAX_SOURCES: usize = 50;
 /// Bound of a file of [`MAX_SOURCES`] entries; each has two hashes and a name of at most 255 characters.
 const MAX_FILE: u64 = 256 << 10;
@@ -28,7 +28,7 @@ const MAX_FILE: u64 = 256 << 10;
 pub struct Source {
     /// The compressed layer's digest there.
     pub digest: Digest,
-    /// The repository.
+    /// The repository that has it.
     pub repository: Repository,
     /// Tells which credentials it was seen with.
     pub hmac: Hmac,
@@ -38,7 +38,7 @@ pub struct Source {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hmac(String);
 
-/// What stands for credentials in a [`Source`].
+/// A stand-in for credentials in a [`Source`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct HmacKey(String);
 
@@ -50,7 +50,7 @@ pub struct Credentials<'a> {
     /// User name.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub username: &'a str,
-    /// Password.
+    /// The password, as it was sent.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub password: &'a str,
     /// Name and password in base 64.
@@ -180,7 +180,7 @@ impl Store {
 #[derive(Debug)]
 pub(crate) struct Note {
     pub(crate) target: PathBuf,
-    /// What stood there when `bytes` were made.
+    /// The content of the file when `bytes` were made.
     pub(crate) before: Option<Vec<u8>>,
     pub(crate) bytes: Vec<u8>,
 }

@@ -20,7 +20,7 @@ use crate::{Store, StoreError, files};
 
 /// The longest place that is kept: registries have their state in it, of a kilobyte or two.
 const MAX_PLACE: usize = 64 << 10;
-/// How long a place is kept. Registries forget uploads after a week at the latest.
+/// The age at which a place is forgotten. Registries forget uploads after a week at the latest.
 const MAX_AGE: Duration = Duration::from_hours(7 * 24);
 /// The most places kept: as many blobs as anybody sends at once, many times over.
 const MAX_PLACES: usize = 1024;

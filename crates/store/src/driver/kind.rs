@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// The most layers of an image: dockerd's layer store refuses more, and could not run such an image.
 const MAX_LAYERS: usize = 125;
 
-/// How layers are kept.
+/// A way to keep layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DriverKind {
     /// Unpacked, for overlayfs, as dockerd does. Needs root.

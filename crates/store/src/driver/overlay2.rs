@@ -18,7 +18,7 @@ const MAX_LOWER: usize = 128;
 /// Characters of a short name, five bits each.
 const LINK_LENGTH: usize = 26;
 
-/// What the layers above a layer need to know of it: the short names of itself and of those below, the nearest first.
+/// The short names of a layer and of those below, the nearest first: all that a layer above needs to know of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stack(Vec<String>);
 

@@ -36,7 +36,7 @@ pub(crate) fn shifted(root: &Path) -> Result<Option<String>, StoreError> {
     }))
 }
 
-/// What tells a shifted data root from another.
+/// The signs that tell a shifted data root from another.
 struct Seen<'a> {
     name: &'a str,
     root: Option<Owner>,

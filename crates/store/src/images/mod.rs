@@ -11,7 +11,7 @@ use spec::{ChainId, ImageConfig, ImageId, MAX_CONFIG_SIZE, Raw};
 
 use crate::{Store, StoreError, files};
 
-/// An image.
+/// An image: its config, and the layers that this lists.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Image {
     /// Its name: the digest of its config.
@@ -22,7 +22,7 @@ pub struct Image {
     pub layers: Vec<ChainId>,
 }
 
-/// What the beginning of an image ID means.
+/// The meaning of the beginning of an image ID.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PrefixMatch {
     /// No image.
@@ -41,7 +41,7 @@ pub(crate) struct ImageCache(Mutex<Cached>);
 struct Cached {
     images: HashMap<ImageId, Arc<Image>>,
     bytes: usize,
-    /// What removals ask of every image.
+    /// The layers of images, which removals ask of every image.
     layers: HashMap<ImageId, Arc<[ChainId]>>,
 }
 

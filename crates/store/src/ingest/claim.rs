@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{SEGMENT_SIZE, Shared, Source};
 use crate::StoreError;
 
-/// How many bytes are written before it is noted that they are there: what a process that is killed can lose, per writer.
+/// The bytes that are written before it is noted that they are there: a process that is killed can lose so many, per writer.
 const NOTED_SIZE: usize = 64 << 10;
 
 /// The right to write one range of a download. Dropped, the rest of the range is free for another.

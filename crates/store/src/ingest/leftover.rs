@@ -18,9 +18,9 @@ use crate::{Room, Store, StoreError, files};
 #[derive(Debug)]
 struct Leftover {
     path: PathBuf,
-    /// What it takes of the disk in bytes: there are holes in it.
+    /// The bytes of the disk that it takes: there are holes in it.
     size: u64,
-    /// How many files it is, with its state.
+    /// The number of its files, with its state.
     inodes: u64,
     written: SystemTime,
     _locked: File,

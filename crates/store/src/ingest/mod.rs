@@ -77,7 +77,7 @@ struct State {
     progress: Progress,
     /// The ranges that writers have.
     claimed: Vec<Range<u64>>,
-    /// Why no more bytes come.
+    /// The reason why no more bytes come.
     over: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! How far a download is: one counter a segment, in a file beside the bytes.
+//! The progress of a download: one counter a segment, in a file beside the bytes.
 //!
 //! ```text
 //! "LSINGST1" | size of the blob | bytes written of segment 0 | of segment 1 | …       each u64, little endian

@@ -15,7 +15,7 @@ pub struct Container {
     pub id: String,
     /// The image that it was made of.
     pub image: ImageId,
-    /// Whether it ran when its dockerd was last heard of.
+    /// Set if it ran when its dockerd was last heard of.
     pub running: bool,
 }
 

@@ -39,9 +39,9 @@ const MAX_MOUNTINFO: u64 = 64 << 20;
 /// A mounted image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// The image.
+    /// The image that is mounted.
     pub image: ImageId,
-    /// Where it is.
+    /// The directory that it is mounted on.
     pub directory: PathBuf,
 }
 
@@ -250,7 +250,7 @@ impl Note {
     }
 }
 
-/// What a mount is called in `mountinfo`.
+/// Returns the name of a mount in `mountinfo`.
 fn source(name: &str) -> String {
     format!("longshore-{name}")
 }

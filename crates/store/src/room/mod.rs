@@ -1,4 +1,4 @@
-//! How much room a file system has, in bytes and in files.
+//! Room on a file system, in bytes and in files.
 
 pub(crate) mod reserve;
 
@@ -9,7 +9,7 @@ use std::path::Path;
 /// Room on a file system, or what something takes of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Room {
-    /// Bytes.
+    /// Bytes that are free, or taken.
     pub bytes: u64,
     /// Files and directories; `None` where the file system makes as many as it is asked for.
     pub inodes: Option<u64>,

@@ -20,12 +20,12 @@ use crate::ingest::leftover;
 use crate::paths::Paths;
 use crate::{Room, StoreError, files};
 
-/// How many files there are, each an inode: a removal needs one for its lease, and one for each document that it replaces, whose
+/// The number of files, each an inode: a removal needs one for its lease, and one for each document that it replaces, whose
 /// earlier version a running daemon may still have open.
 const FILES: u64 = 8;
-/// What each file takes at least, in bytes, and in which steps they grow with the documents that a removal replaces.
+/// The least bytes that each file takes, and the steps in which they grow with the documents that a removal replaces.
 const STEP: u64 = 64 << 10;
-/// How many times as much must be free before files are made.
+/// The multiple that must be free before files are made.
 const PLENTY: u64 = 8;
 
 /// The reserve of a data root. It is not locked: whoever deletes or makes a file that another has deleted or made does no harm.
@@ -35,10 +35,10 @@ pub(crate) struct Reserve {
     directory: PathBuf,
     /// A directory for what is in the place of a file.
     attic: PathBuf,
-    /// What lists say of images: it may be missing, so it is given up, too.
+    /// The catalog: it may be missing, so it is given up, too.
     catalog: PathBuf,
     ingest: PathBuf,
-    /// What a removal writes anew.
+    /// The documents that a removal writes anew.
     documents: [PathBuf; 2],
 }
 

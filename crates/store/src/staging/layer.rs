@@ -78,12 +78,12 @@ impl StagedLayer {
         &self.cache_id
     }
 
-    /// What becomes the driver's directory.
+    /// The directory that becomes the driver's.
     pub(crate) fn layer(&self) -> PathBuf {
         self.directory.join("layer")
     }
 
-    /// What becomes the entry of the layer database.
+    /// The directory that becomes the entry of the layer database.
     pub(crate) fn entry(&self) -> PathBuf {
         self.directory.join("entry")
     }

@@ -71,7 +71,7 @@ fn a_sound_store_has_no_findings() {
     }
 }
 
-/// What is done to a store, and what is found.
+/// A damage done to a store, and the findings.
 type Case = (&'static str, fn(&Store), &'static [&'static str]);
 
 #[test]

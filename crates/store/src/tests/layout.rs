@@ -1,4 +1,4 @@
-//! What a commit leaves on the disk, and what is read back.
+//! The files that a commit leaves on the disk, and reading them back.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

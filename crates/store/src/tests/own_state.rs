@@ -12,7 +12,7 @@ use spec::{Algorithm, Repository};
 use super::support::{Root, Sample, assert_sound, drivers};
 use crate::{Remedy, Store, Subject, files};
 
-/// What is there before the damage, and what is pulled after it: they share a layer.
+/// The image before the damage, and the one that is pulled after it: they share a layer.
 fn old() -> Sample {
     Sample::new("old:1", &["a", "bb"])
 }
@@ -75,7 +75,7 @@ const DAMAGES: [Damage; 7] = [
     Damage("a link to nothing", |path| std::os::unix::fs::symlink("nowhere", path).unwrap()),
 ];
 
-/// What is done to a directory.
+/// A damage done to a directory.
 const LOSSES: [Damage; 2] =
     [Damage("gone", |_| ()), Damage("a file", |path| fs::write(path, "x").unwrap())];
 

@@ -1,4 +1,4 @@
-//! What goes with an image and what stays.
+//! Removal: the things that go with an image and those that stay.
 
 use std::fs;
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use super::support::{Root, Sample, assert_sound, drivers};
 use crate::{DriverKind, Store, StoreError, files};
 
-/// What runs out first.
+/// The thing that runs out first.
 #[derive(Clone, Copy, Debug)]
 enum Scarce {
     Bytes,
