@@ -1,4 +1,4 @@
-//! What the service manager hands to a daemon: sockets that listen, and a way to tell how it goes.
+//! The service manager's part in a daemon: sockets that listen, and a way to tell how it goes.
 
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ const FIRST: i32 = 3;
 /// More sockets than anybody passes; a number beyond is a mistake.
 const MOST: i32 = 1024;
 
-/// What of the environment is the service manager's, as `sd_listen_fds(3)` and `sd_notify(3)` have it.
+/// The variables that are the service manager's, as `sd_listen_fds(3)` and `sd_notify(3)` have it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Variables {
     /// `LISTEN_PID`: whom the sockets are for.

@@ -35,7 +35,7 @@ pub(crate) struct CommandLine {
     pub(crate) verb: Option<Verb>,
 }
 
-/// The verbs.
+/// The commands of `longshore`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Pull(pull::Arguments),

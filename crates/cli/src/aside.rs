@@ -11,7 +11,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
-/// How much of a file's name that of the file aside repeats: with the rest it stays below the 255 bytes that a name may
+/// The bytes of a file's name that the name of the file aside repeats: with the rest it stays below the 255 bytes that a name may
 /// have.
 const MAX_NAME: usize = 200;
 

@@ -7,7 +7,7 @@ pub(crate) const COMMIT: &str = match option_env!("LONGSHORE_COMMIT") {
     Some(commit) => commit,
     None => "",
 };
-/// When it was built, where the build knew.
+/// The time at which it was built, where the build knew.
 pub(crate) const BUILD_TIME: &str = match option_env!("LONGSHORE_BUILD_TIME") {
     Some(time) => time,
     None => "",

@@ -1,4 +1,4 @@
-//! Which daemon is meant: flags, environment, and docker's contexts.
+//! The choice of the daemon: flags, environment, and docker's contexts.
 //!
 //! `--host` and `--context` go before the environment, `DOCKER_HOST` before `DOCKER_CONTEXT`, and that before the
 //! context that `docker context use` chose. Where nothing is said, no daemon is meant but the engine of this process.
@@ -11,18 +11,18 @@ use serde::Deserialize;
 
 use crate::client::{Endpoint, Host, TlsMaterial};
 use crate::credentials::ConfigFile;
+use crate::environment::Environment;
 use crate::error::{CliError, in_go_words};
 use crate::globals::Globals;
-use crate::session::Environment;
 
 /// The context of who has none.
 pub(crate) const DEFAULT: &str = "default";
-/// Where TLS is when nothing is said but that there is to be TLS, as docker.
+/// The address where nothing is said but that there is to be TLS, as docker's.
 const TLS_HOST: &str = "tcp://localhost:2376";
 /// The largest file of a context that is read.
 const MAX_FILE: u64 = 1024 * 1024;
 
-/// What is meant.
+/// The daemon that is meant.
 #[derive(Debug)]
 pub(crate) struct Choice {
     /// The context's name.
@@ -102,7 +102,7 @@ fn from_flags(
     Ok(Some(Endpoint { tls: Some(tls), ..host.into() }))
 }
 
-/// What a context's `meta.json` says of the daemon.
+/// The daemon in a context's `meta.json`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Metadata {

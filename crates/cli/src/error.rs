@@ -1,11 +1,11 @@
-//! Why a command failed: the text on stderr, the hint below it, and the exit status.
+//! Failures of commands: the text on stderr, the hint below it, and the exit status.
 
 use std::io;
 use std::path::PathBuf;
 
 use go_template::TemplateError;
 
-use crate::client::Host;
+use crate::client::{Host, HostError};
 
 /// The exit status of a command line that names an unknown flag or a wrong value.
 const USAGE_STATUS: u8 = 125;
@@ -51,15 +51,15 @@ pub(crate) enum CliError {
     Tls {
         /// Host and port.
         authority: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// `ssh` cannot be run.
     #[error("error during connect: cannot run ssh for {host}: {source}")]
     Ssh {
-        /// Where to.
+        /// The address.
         host: Host,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The daemon answered with an error.
@@ -73,14 +73,14 @@ pub(crate) enum CliError {
     /// The daemon's progress stream ended in an error.
     #[error("{0}")]
     Stream(String),
-    /// What was sent to the daemon ends too early.
+    /// A body for the daemon that ends too early.
     #[error("{error}")]
     Truncated {
-        /// What the daemon said.
+        /// The daemon's own words.
         error: Box<CliError>,
         /// The file.
         name: String,
-        /// Where it ends.
+        /// The place at which it ends.
         size: u64,
     },
     /// The daemon's answer cannot be read.
@@ -121,7 +121,7 @@ pub(crate) enum CliError {
     ConfigRead {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The configuration file is not what it should be.
@@ -129,7 +129,7 @@ pub(crate) enum CliError {
     ConfigSyntax {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         message: String,
     },
     /// The configuration file cannot be written.
@@ -137,7 +137,7 @@ pub(crate) enum CliError {
     ConfigWrite {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// A credential helper failed.
@@ -145,9 +145,9 @@ pub(crate) enum CliError {
     Helper {
         /// `getting`, `storing` or `erasing`.
         action: &'static str,
-        /// Why.
+        /// The cause.
         reason: String,
-        /// What the helper printed.
+        /// The helper's output.
         output: String,
     },
     /// Credentials could not be kept after a login.
@@ -190,6 +190,12 @@ pub(crate) fn in_go_words(error: &io::Error) -> String {
 
 fn lines(errors: &[CliError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl From<HostError> for CliError {
+    fn from(error: HostError) -> CliError {
+        CliError::Host(error.to_string())
+    }
 }
 
 impl CliError {

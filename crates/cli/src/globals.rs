@@ -38,7 +38,7 @@ pub(crate) struct Globals {
     pub(crate) engine: EngineFlags,
 }
 
-/// How the way to a daemon is secured.
+/// The TLS on the way to a daemon.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct TlsFlags {
     /// Use TLS; implied by --tlsverify
@@ -65,7 +65,7 @@ impl Globals {
     }
 }
 
-/// What the engine in this process is told; a daemon takes the same flags for itself.
+/// Settings of the engine in this process; a daemon takes the same flags for itself.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Engine Options (without a daemon, and for `longshore daemon`)")]
 pub(crate) struct EngineFlags {

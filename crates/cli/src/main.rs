@@ -20,8 +20,10 @@ mod cells;
 mod client;
 mod context;
 mod credentials;
+mod environment;
 mod error;
 mod globals;
+mod input;
 mod limits;
 mod logging;
 mod memory;
@@ -40,8 +42,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use arguments::{CommandLine, ImageVerb, ManifestVerb, SystemVerb, Verb};
+use environment::Environment;
 use error::CliError;
-use session::{Environment, Session};
+use session::Session;
 use usage::Request;
 use verbs::images::CalledAs;
 use verbs::{
@@ -50,7 +53,7 @@ use verbs::{
     unpack, version,
 };
 
-/// How long work that was told to stop may take to clean up.
+/// The time to clean up for work that was told to stop.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! How memory is handed out.
+//! Settings of the allocator.
 
 /// Has all threads share `count` arenas of the C library's allocator.
 ///

@@ -15,7 +15,7 @@ const HELP: &str = "help";
 /// The help that is asked for by its letter, which docker advises against.
 const HELP_LETTER: &str = "help-letter";
 
-/// How a command line asks for help.
+/// A way to ask for help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Help {
     /// `--help`

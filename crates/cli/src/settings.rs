@@ -1,12 +1,12 @@
-//! How the engine is set up: `daemon.json`, the flags, and the defaults of this user.
+//! The engine's settings: `daemon.json`, the flags, and the defaults of this user.
 
 use std::path::PathBuf;
 
 use daemon::{ConfigFile, DaemonConfig, Defaults, Directives, Proxies, default_address};
 
+use crate::environment::Environment;
 use crate::error::CliError;
 use crate::globals::EngineFlags;
-use crate::session::Environment;
 
 /// The configuration file that is read if it exists.
 const CONFIG_FILE: &str = "/etc/longshore/daemon.json";

@@ -1,6 +1,6 @@
 //! The tree of a parsed template.
 
-/// Where an expression is in the template.
+/// The place of an expression in the template.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Position {
     /// The line, from 1.
@@ -35,7 +35,7 @@ pub(super) enum Node {
 pub(super) struct Pipeline {
     /// The variables that take the value: none, one, or two in a range.
     pub(super) variables: Vec<String>,
-    /// Whether the variables exist already (`=` and not `:=`).
+    /// True if the variables exist already (`=` and not `:=`).
     pub(super) assigns: bool,
     /// At least one command.
     pub(super) commands: Vec<Command>,
@@ -46,24 +46,24 @@ pub(super) struct Pipeline {
 pub(super) struct Command {
     /// At least one operand: the function or value, then the arguments.
     pub(super) operands: Vec<Operand>,
-    /// Where it is.
+    /// Its place.
     pub(super) position: Position,
-    /// How it was written, for messages.
+    /// Its text, for messages.
     pub(super) text: String,
 }
 
 /// A value in a command, and where it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Operand {
-    /// What it is.
+    /// Its kind.
     pub(super) kind: OperandKind,
-    /// Where it is.
+    /// Its place.
     pub(super) position: Position,
-    /// How it was written, for messages.
+    /// Its text, for messages.
     pub(super) text: String,
 }
 
-/// What an operand is.
+/// The kinds of operands.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum OperandKind {
     /// `.`

@@ -1,4 +1,4 @@
-//! Why a template did not parse or run.
+//! Errors of templates.
 
 /// A template that cannot be parsed or run. The text is the user's to read; it follows Go's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -10,7 +10,7 @@ pub enum TemplateError {
         name: &'static str,
         /// The line, from 1.
         line: usize,
-        /// What is wrong.
+        /// The fault.
         message: String,
     },
     /// The template does not fit the value.
@@ -24,7 +24,7 @@ pub enum TemplateError {
         column: usize,
         /// The expression.
         source_text: String,
-        /// What is wrong.
+        /// The fault.
         message: String,
     },
 }

@@ -12,10 +12,10 @@ use super::value::Value;
 const HEADER_FUNCTIONS: [&str; 7] =
     ["json", "split", "join", "title", "lower", "upper", "truncate"];
 
-/// How far `{{range 3}}` counts: far above what anyone reads, far below what fills a memory.
+/// The number to which `{{range 3}}` counts: far above what anyone reads, far below what fills a memory.
 const MAX_COUNT: usize = 1_000_000;
 
-/// What a template is run for.
+/// The purpose that a template is run for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Execution {
     /// To show a value; a key that a map has not is `<no value>`.
@@ -76,11 +76,11 @@ struct Evaluator<'a> {
     /// The variables in scope, innermost last.
     variables: Vec<(String, Value)>,
     output: String,
-    /// How many `{{template}}` calls are open.
+    /// The number of `{{template}}` calls that are open.
     depth: usize,
 }
 
-/// Whether to go on with the next node.
+/// The way on from a node.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Flow {
     On,

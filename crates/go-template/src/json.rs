@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::value::{Marshal, Structure, Value};
 
-/// Whether `<`, `>` and `&` are written as they are or as `\u003c` and so on.
+/// The way in which `<`, `>` and `&` are written: as they are, or as `\u003c` and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Html {
     Plain,

@@ -3,7 +3,7 @@
 use super::ast::Position;
 use super::error::TemplateError;
 
-/// What a token is.
+/// The kinds of tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum TokenKind {
     /// Text outside of actions.
@@ -47,9 +47,9 @@ pub(super) enum TokenKind {
 /// A token and where it starts.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Token {
-    /// What it is.
+    /// Its kind.
     pub(super) kind: TokenKind,
-    /// Where it starts, for messages.
+    /// The place at which it starts, for messages.
     pub(super) position: Position,
     /// The same as an offset in bytes.
     pub(super) offset: usize,
@@ -79,7 +79,7 @@ struct Lexer<'a> {
     /// The line at `measured`, and where it starts.
     line: usize,
     line_start: usize,
-    /// How far line ends have been counted: tokens come in order.
+    /// The offset up to which line ends have been counted: tokens come in order.
     measured: usize,
 }
 

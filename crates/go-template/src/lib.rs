@@ -34,7 +34,7 @@ pub use listing::Listing;
 pub use tabwriter::Columns;
 pub use value::{Element, Field, Marshal, Structure, Value};
 
-/// How deep templates and values may nest: far above what anyone writes, far below what a stack holds.
+/// The depth to which templates and values may nest: far above what anyone writes, far below what a stack holds.
 pub(crate) const MAX_DEPTH: usize = 128;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::evaluator::{Execution, Template};
 use super::value::{Element, Value};
 use crate::tabwriter::Columns;
 
-/// How a list is printed.
+/// The form of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct Listing<'a> {
     /// `json`, `table TEMPLATE` or a template, in which `\t` and `\n` stand for a tab and a line end.

@@ -18,7 +18,7 @@ const KEYWORDS: [&str; 11] = [
 /// A template's parts: its own body and those that it defines by name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Parsed {
-    /// The body.
+    /// The nodes outside of definitions.
     pub(super) body: Vec<Node>,
     /// `{{define}}` and `{{block}}`.
     pub(super) definitions: BTreeMap<String, Vec<Node>>,
@@ -48,7 +48,7 @@ struct Parser<'a> {
     tokens: &'a [Token],
     next: usize,
     depth: usize,
-    /// How many ranges are open: `break` and `continue` need one.
+    /// The number of ranges that are open: `break` and `continue` need one.
     ranges: usize,
     /// The variables in scope; `""` is `$`.
     variables: Vec<String>,

@@ -19,7 +19,7 @@ struct Verb {
     zero: bool,
     width: Option<usize>,
     precision: Option<usize>,
-    /// What is wrong with the verb itself.
+    /// The fault of the verb itself.
     fault: Option<&'static str>,
 }
 
@@ -57,7 +57,7 @@ pub(super) fn sprintf(format: &str, arguments: &[Value]) -> String {
 struct Arguments<'a> {
     all: &'a [Value],
     next: usize,
-    /// Whether a number was written: then nobody minds what is left over.
+    /// True if a number was written: then nobody minds what is left over.
     reordered: bool,
 }
 

@@ -5,7 +5,7 @@
 
 use unicode_width::UnicodeWidthStr;
 
-/// How wide columns are.
+/// The measures of columns.
 #[derive(Clone, Copy, Debug)]
 pub struct Columns {
     /// The least width of a column, padding included.
@@ -15,9 +15,9 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// What lists (`images`) use.
+    /// The columns of lists (`images`).
     pub const LIST: Columns = Columns { minimum: 10, padding: 3 };
-    /// What `version` uses.
+    /// The columns of `version`.
     pub const VERSION: Columns = Columns { minimum: 20, padding: 1 };
 
     /// Returns `text` with its tabs replaced by the spaces that align its columns.

@@ -21,7 +21,7 @@ pub enum Value {
     Float(f64),
     /// A JSON number of unknown type: printed as it was written, compared as text, as Go's `json.Number`.
     Number(String),
-    /// Text.
+    /// `string`
     Text(String),
     /// A moment, as RFC 3339 text: JSON has it as it is, `%v` in Go's own notation.
     Time(String),
@@ -33,7 +33,7 @@ pub enum Value {
     Structure(Structure),
 }
 
-/// What a map's type says of its values: `index` answers with an empty one of them for a key that is not there.
+/// The type of a map's values: `index` answers with an empty one of them for a key that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
     /// `interface{}`
@@ -49,11 +49,11 @@ pub struct Structure {
     pub type_name: &'static str,
     /// The fields, in order. Templates take copies at every step, so these are cheap.
     pub fields: Arc<[Field]>,
-    /// How it becomes JSON.
+    /// Its form in JSON.
     pub marshal: Marshal,
 }
 
-/// How a struct becomes JSON.
+/// The form of a struct in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marshal {
     /// Field by field, in order.
@@ -69,11 +69,11 @@ pub struct Field {
     pub name: Cow<'static, str>,
     /// The key in JSON.
     pub key: Cow<'static, str>,
-    /// Whether JSON leaves an empty value out.
+    /// True if JSON leaves an empty value out.
     pub omit_empty: bool,
-    /// Whether the value is a struct whose fields count as fields of this one.
+    /// True if the value is a struct whose fields count as fields of this one.
     pub embedded: bool,
-    /// The value.
+    /// The value that templates see.
     pub value: Value,
 }
 

@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue};
 use super::Host;
 use super::tls::TlsMaterial;
 
-/// Where a daemon is, how the way there is secured, and what every request says besides.
+/// A daemon's address, the TLS on the way to it, and the headers of every request.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     pub(crate) host: Host,

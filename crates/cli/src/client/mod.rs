@@ -14,11 +14,11 @@
 mod endpoint;
 mod host;
 mod response;
-mod ssh;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod transport;
+mod tunnel;
 mod upload;
 
 use api::{ApiVersion, Query, escape_path};
@@ -28,7 +28,7 @@ use http_body_util::{BodyExt as _, Full};
 use tokio::sync::{Mutex, OnceCell};
 
 pub(crate) use endpoint::Endpoint;
-pub(crate) use host::Host;
+pub(crate) use host::{Host, HostError};
 pub(crate) use response::{Messages, Response};
 pub(crate) use tls::{TlsMaterial, public_tls};
 use transport::{Connection, Connector};
@@ -40,7 +40,7 @@ use crate::error::CliError;
 
 /// The newest version of the API that this client speaks.
 pub(crate) const MAX_VERSION: ApiVersion = ApiVersion::new(1, 50);
-/// What a daemon speaks that does not say: the last version before daemons said it.
+/// The version of a daemon that names none: the last one before daemons did.
 const UNSAID_VERSION: ApiVersion = ApiVersion::new(1, 24);
 
 /// A client of one daemon.
@@ -53,7 +53,7 @@ pub(crate) struct Client {
     connection: Mutex<Option<Connection>>,
 }
 
-/// What a request says besides method and path.
+/// The parts of a request besides method and path.
 #[derive(Default)]
 pub(crate) struct Call {
     /// The parameters.

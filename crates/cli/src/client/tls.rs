@@ -20,14 +20,14 @@ use tokio_rustls::rustls::{
 
 use crate::error::CliError;
 
-/// What a user has for TLS with one daemon: the content of `ca.pem`, `cert.pem` and `key.pem`.
+/// A user's files for TLS with one daemon: the content of `ca.pem`, `cert.pem` and `key.pem`.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct TlsMaterial {
-    /// Who vouches for the daemon. Without it, the system's authorities do.
+    /// The authority that vouches for the daemon. Without it, the system's authorities do.
     pub(crate) authority: Option<Vec<u8>>,
     pub(crate) certificate: Option<Vec<u8>>,
     pub(crate) key: Option<Vec<u8>>,
-    /// Whether any daemon will do.
+    /// True if any daemon will do.
     pub(crate) skip_verify: bool,
 }
 

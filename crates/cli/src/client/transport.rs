@@ -14,20 +14,20 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::ssh::Tunnel;
+use super::tunnel::Tunnel;
 use super::{Endpoint, Host, RequestBody};
 use crate::credentials::Keyring;
 use crate::error::CliError;
 use crate::{build_info, settings};
 
-/// What an in-memory pipe holds: enough that neither side waits for a progress line.
+/// The bytes that an in-memory pipe holds: enough that neither side waits for a progress line.
 const PIPE_SIZE: usize = 64 * 1024;
 /// The `Host` header where there is no host, as Docker's own clients send it.
 const LOCAL_HOST_HEADER: &str = "api.moby.localhost";
 /// The same where the host is that of ssh.
 const SSH_HOST_HEADER: &str = "docker.example.com";
 
-/// How to reach the daemon.
+/// A way to the daemon.
 #[derive(Debug)]
 pub(super) enum Connector {
     /// A daemon at a socket or an address.

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{Receiver, channel};
 
 use crate::error::{CliError, in_go_words};
 
-/// The body of a request.
+/// A body that is sent while it is made.
 pub(crate) type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
 
 /// Bytes that are read at once.

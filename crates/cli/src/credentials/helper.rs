@@ -15,15 +15,15 @@ use tokio::process::Command;
 use crate::error::CliError;
 use crate::{output, terminal};
 
-/// How long a helper may take: a user who must find a device or remember a passphrase does in that time.
+/// The time that a helper may take: a user who must find a device or remember a passphrase does in that time.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// When a user is told that a helper takes long.
+/// The time after which a user is told that a helper takes long.
 const NOTICE: Duration = Duration::from_secs(5);
 /// The longest answer of a helper.
 const MAX_OUTPUT: u64 = 1024 * 1024;
 /// The user name that says that the secret is an identity token.
 const TOKEN_USER: &str = "<token>";
-/// What helpers answer where they have nothing.
+/// The answer of helpers that have nothing.
 const NOT_FOUND: &str = "credentials not found in native keychain";
 
 /// A credential helper.
@@ -166,7 +166,7 @@ impl Helper {
     }
 }
 
-/// Why a helper did not do what it was asked.
+/// A failure of a helper.
 struct Failure {
     reason: String,
     output: String,

@@ -18,16 +18,16 @@ use tokio::time::Instant;
 
 /// The largest answer that is read: tokens have some kilobytes.
 const MAX_ANSWER: usize = 1024 * 1024;
-/// How long one request may take.
+/// The time that one request may take.
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// How long a connection may take to come up.
+/// The time that a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What a "slow down" adds to the time between two questions (RFC 8628, 3.5).
+/// The time that a "slow down" adds to that between two questions (RFC 8628, 3.5).
 const SLOWER: Duration = Duration::from_secs(5);
 /// The grant of a device's code.
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-/// Where logins to Docker Hub are made.
+/// The server of logins to Docker Hub.
 #[derive(Debug)]
 pub(crate) struct Hub {
     http: reqwest::Client,
@@ -45,9 +45,9 @@ pub(crate) struct Hub {
 #[serde(default)]
 pub(crate) struct Pending {
     device_code: String,
-    /// What the user enters.
+    /// The code that the user enters.
     pub(crate) user_code: String,
-    /// Where.
+    /// The page to enter it at.
     #[serde(rename = "verification_uri_complete")]
     pub(crate) address: String,
     expires_in: u64,
@@ -61,7 +61,7 @@ impl std::fmt::Debug for Pending {
     }
 }
 
-/// What a login gives.
+/// The outcome of a login.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Tokens {
@@ -80,7 +80,7 @@ impl std::fmt::Debug for Tokens {
     }
 }
 
-/// Why a login by browser did not work.
+/// A failure of a login by browser.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HubError {
     /// No answer, or none that can be read to its end.

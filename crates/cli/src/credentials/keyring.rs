@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use super::server::{DOCKER_HUB_KEY, key_of_domain};
 use super::store::Store;
 
-/// How long a helper may take. One that asks a user would wait for ever where there is none.
+/// The time that a helper may take. One that asks a user would wait for ever where there is none.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Looks into `config.json` of one directory and asks the helpers that it names. The file is read each time, so that a

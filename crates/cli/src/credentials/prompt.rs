@@ -4,7 +4,7 @@ use api::auth::AuthConfig;
 
 use super::server::DOCKER_HUB_KEY;
 use crate::error::CliError;
-use crate::{output, render, terminal};
+use crate::{input, output, render, terminal};
 
 const REGISTER: &str = "Log in with your Docker ID or email address to push and pull images from Docker Hub. \
      If you don't have a Docker ID, head over to https://hub.docker.com/ to create one.";
@@ -33,7 +33,7 @@ pub(crate) async fn ask_for_login(
         } else {
             format!("Username ({known_user}): ")
         };
-        user = terminal::ask(&question).await?;
+        user = input::ask(&question).await?;
         if user.is_empty() {
             known_user.clone_into(&mut user);
         }
@@ -46,7 +46,7 @@ pub(crate) async fn ask_for_login(
         if is_hub {
             output::warn_drawn(&render::note(TOKEN_NOTE, terminal::warns_terminal()));
         }
-        password = terminal::ask_secretly("Password: ").await?;
+        password = input::ask_secretly("Password: ").await?;
         if password.is_empty() {
             return Err(CliError::Refused("Error: Password Required".to_owned()));
         }

@@ -15,9 +15,9 @@ use crate::output;
 #[derive(Debug)]
 pub(crate) struct Store {
     file: ConfigFile,
-    /// What `DOCKER_AUTH_CONFIG` holds; it goes before everything else.
+    /// The value of `DOCKER_AUTH_CONFIG`; it goes before everything else.
     ambient: Vec<AuthConfig>,
-    /// Whether the user was told that passwords are written into a file: once is enough.
+    /// True once the user was told that passwords are written into a file.
     warned: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What a user sees of a running operation.
+//! Progress and notes, as a user sees them.
 
 mod note;
 mod progress;

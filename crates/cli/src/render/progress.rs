@@ -21,7 +21,7 @@ const BAR_NEEDS: usize = 110;
 /// The characters of a full bar.
 const BAR: usize = 50;
 
-/// Where progress is shown.
+/// The kind of output that progress is shown on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
     Pipe,

@@ -1,4 +1,4 @@
-//! What is said of a command line that is wrong, in Docker's words.
+//! The errors of command lines, in Docker's words.
 
 use std::ffi::OsString;
 

@@ -1,4 +1,4 @@
-//! The command line as Docker's users write it, and what is said where it is wrong.
+//! The command line as Docker's users write it, and its errors.
 //!
 //! clap parses, by the grammar of [`pflag`]. Errors have Docker's words, usage line and exit status (125 for flags, 1 for
 //! arguments), and Docker's order: a flag that is wrong comes before a request for help, and that before a command that is
@@ -22,7 +22,7 @@ const COMPLETE: &str = "__complete";
 
 const HELP_TEMPLATE: &str = "Usage:  {usage}\n\n{about-with-newline}\n{all-args}{after-help}\n";
 
-/// What a command line asks for.
+/// A command line, read.
 #[derive(Debug)]
 pub(crate) enum Request {
     /// To run a verb.

@@ -94,7 +94,7 @@ fn line(finding: &CheckFinding) -> String {
     format!("{}: {file}{}{done}\n", finding.subject, finding.problem)
 }
 
-/// What is left, and what the user can do.
+/// Returns what is left, and what the user can do.
 fn advice(report: &CheckReport, left: usize, arguments: &Arguments) -> String {
     let problems =
         if left == 1 { "1 problem is".to_owned() } else { format!("{left} problems are") };

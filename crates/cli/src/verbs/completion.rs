@@ -11,15 +11,16 @@ use api::image::ImageSummary;
 use clap::{Arg, Command, FromArgMatches as _};
 
 use crate::client::Call;
+use crate::environment::Environment;
 use crate::error::CliError;
 use crate::globals::Globals;
 use crate::output;
 use crate::pflag::is_boolean;
-use crate::session::{Environment, Session};
+use crate::session::Session;
 
-/// How long names of images may take: who waits longer has typed the name.
+/// The time that names of images may take: who waits longer has typed the name.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// What a script is told where files are wanted.
+/// The word by which a script is told that files are wanted.
 const FILES: &str = ":files";
 
 /// Print the completion script of a shell
@@ -47,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), CliError> {
     })
 }
 
-/// What may stand at the cursor.
+/// The candidates for the word at the cursor.
 #[derive(Debug, PartialEq, Eq)]
 enum Wanted {
     /// One of these, each with what it is.

@@ -9,10 +9,10 @@ use daemon::{
 
 use crate::build_info::{BUILD_TIME, COMMIT, VERSION};
 use crate::credentials::Keyring;
+use crate::environment::Environment;
 use crate::error::CliError;
 use crate::globals::{Globals, LogLevel};
 use crate::logging::{self, Threshold};
-use crate::session::Environment;
 use crate::values::boolean;
 use crate::{limits, output, settings, signals};
 
@@ -159,7 +159,7 @@ impl Arguments {
     }
 }
 
-/// What the daemon needs of this process.
+/// The daemon's hold of this process.
 struct Outside {
     file: ConfigFile,
     flags: Directives,

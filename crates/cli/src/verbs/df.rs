@@ -99,7 +99,7 @@ fn sum(kind: &str, count: usize, active: usize, size: i64, reclaimable: String) 
     row(type_of(kind), fields)
 }
 
-/// How much of `total` can be had back, with its part in per cent unless that is nothing.
+/// Returns how much of `total` can be had back, with its part in per cent unless that is nothing.
 fn part(reclaimable: i64, total: i64) -> String {
     let size = human_size(reclaimable, PROGRESS_DIGITS);
     if total <= 0 {

@@ -35,7 +35,7 @@ pub(super) const HEADERS: [(&str, &str); 11] = [
 ];
 /// The version of the API since which a list tells the platforms of an image.
 const TREE_VERSION: ApiVersion = ApiVersion::new(1, 47);
-/// What stands for a repository, tag or digest that is not there.
+/// The text in the place of a repository, tag or digest that is not there.
 pub(super) const NONE: &str = "<none>";
 /// The verbs of `image` that a user may have meant by `images VERB`.
 const IMAGE_VERBS: [&str; 13] = [
@@ -79,7 +79,7 @@ pub(super) fn parse_filter(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_lowercase(), value.trim().to_owned()))
 }
 
-/// Which of the two names the verb was called by: the older one is helpful about mistaken arguments.
+/// The name that the verb was called by: the older one is helpful about mistaken arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CalledAs {
     /// `longshore images`
@@ -208,9 +208,9 @@ pub(super) struct List {
     pub(super) now: Timestamp,
     pub(super) zone: TimeZone,
     pub(super) full_ids: bool,
-    /// Whether a digest without a tag has a row each.
+    /// True if each digest without a tag has a row.
     pub(super) digest_rows: bool,
-    /// Whether a tag has a row for each digest.
+    /// True if a tag has a row for each digest.
     pub(super) split_by_digest: bool,
 }
 

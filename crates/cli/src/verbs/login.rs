@@ -8,7 +8,7 @@ use crate::client::Call;
 use crate::credentials::{DOCKER_HUB_KEY, Store, ask_for_login, host_of};
 use crate::error::CliError;
 use crate::session::Session;
-use crate::{output, render, terminal};
+use crate::{input, output, render, terminal};
 
 /// Authenticate to a registry.
 ///
@@ -110,7 +110,7 @@ fn verify(arguments: &Arguments) -> Result<(), CliError> {
 }
 
 async fn read_password() -> Result<String, CliError> {
-    let text = terminal::read_all().await?;
+    let text = input::read_all().await?;
     let text = text.ok_or_else(|| {
         CliError::Refused("the password on standard input is too long".to_owned())
     })?;

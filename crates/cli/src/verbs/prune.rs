@@ -6,9 +6,9 @@ use spec::go::{PROGRESS_DIGITS, human_size};
 
 use crate::client::Call;
 use crate::error::CliError;
+use crate::input;
 use crate::output;
 use crate::session::Session;
-use crate::terminal;
 
 const ALL_WARNING: &str =
     "WARNING! This will remove all images without at least one container associated to them.";
@@ -35,7 +35,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         let warning = if arguments.all { ALL_WARNING } else { DANGLING_WARNING };
         let question = format!("{warning}\nAre you sure you want to continue? [y/N] ");
         // Docker says nothing to a "no", and does not call it a failure.
-        if !terminal::ask(&question).await?.eq_ignore_ascii_case("y") {
+        if !input::ask(&question).await?.eq_ignore_ascii_case("y") {
             return Ok(());
         }
     }

@@ -1,4 +1,4 @@
-//! What pull and push share: a request that registries may refuse without a login, and its progress.
+//! The common part of pull and push: a request that registries may refuse without a login, and its progress.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::render::Progress;
 use crate::session::Session;
 use crate::{output, terminal};
 
-/// How long a registry may say nothing before the user is told.
+/// The time that a registry may say nothing before the user is told.
 const NOTICE_AFTER: Duration = Duration::from_secs(10);
 
 /// A pull or push, ready to be asked for.
@@ -27,7 +27,7 @@ pub(super) struct Transfer<'a> {
     pub(super) path: String,
     /// Its parameters.
     pub(super) query: Query,
-    /// Whether to show nothing of the progress.
+    /// True to show nothing of the progress.
     pub(super) quiet: bool,
 }
 

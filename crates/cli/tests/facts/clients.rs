@@ -38,7 +38,7 @@ fn docker_py_is_content_with_longshore() {
     docker_py(&House::longshore(&Images::make()).unwrap());
 }
 
-/// What the script asks for must be true of dockerd.
+/// Each claim of the script must be true of dockerd.
 #[test]
 fn docker_py_is_content_with_dockerd() {
     if !rustix::process::geteuid().is_root() || !installed(&["dockerd"]) {

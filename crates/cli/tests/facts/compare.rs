@@ -27,7 +27,7 @@ impl Difference {
     }
 }
 
-/// How closely documents are looked at.
+/// The closeness with which documents are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
     Values,

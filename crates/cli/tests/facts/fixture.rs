@@ -40,7 +40,7 @@ pub(crate) struct Member {
     /// Type, mode, owner and time.
     pub(crate) head: String,
     pub(crate) name: String,
-    /// What is in it, where it is JSON.
+    /// Its content, where it is JSON.
     pub(crate) content: String,
 }
 

@@ -94,7 +94,7 @@ impl Images {
         Ok(())
     }
 
-    /// What the names of the fixtures stand for here.
+    /// The values that the names of the fixtures stand for here.
     pub(crate) fn names(&self) -> BTreeMap<String, String> {
         let config = |index: &Index, image: usize| index.images[image].config.digest.hex();
         let manifest = |index: &Index| index.manifest.digest.hex();
@@ -139,7 +139,7 @@ impl Images {
         tar(&entries)
     }
 
-    /// What `docker commit` makes of a container of alpine:3.20, as an archive that names the parent.
+    /// The image that `docker commit` makes of a container of alpine:3.20, as an archive that names the parent.
     pub(crate) fn committed(&self) -> Vec<u8> {
         let parent = &self.alpine_3_20.images[0];
         let mut config: Value = serde_json::from_slice(&parent.config.read().unwrap()).unwrap();

@@ -5,7 +5,7 @@
 
 use crate::compare::Difference;
 
-/// What Longshore is compared with.
+/// The daemon that Longshore is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reference {
     /// dockerd 29.7, as recorded.
@@ -124,7 +124,7 @@ impl Known {
     }
 }
 
-/// Whether a text is as a pattern says, in which `*` stands for anything.
+/// Returns true if a text is as a pattern says, in which `*` stands for anything.
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,

@@ -132,7 +132,7 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// What an answer would be if the recordings had been made here.
+    /// Returns the answer that would be there if the recordings had been made here.
     fn settle(&self, mut answer: Answer) -> Answer {
         let root = self.house.root.display().to_string();
         let settle = |text: &str| self.house.world.recorded(&text.replace(&root, "<root>"));

@@ -78,7 +78,7 @@ pub(crate) fn read_lines(stream: &UnixStream, count: usize) -> Answer {
     Answer { status: 200, headers, body: Body::Text { lines, cut: false } }
 }
 
-/// What was received, in the form of a fixture.
+/// An answer in the form of a fixture.
 pub(crate) fn answer(response: &Response) -> Answer {
     let headers = response.headers.iter();
     let headers = headers.filter(|(name, _)| !FRAMING.contains(&name.as_str())).cloned().collect();

@@ -1,4 +1,4 @@
-//! What a daemon has around it: Docker Hub, a registry without a password, one with, and nothing at a third address.
+//! The world around a daemon: Docker Hub, a registry without a password, one with, and nothing at a third address.
 //!
 //! Docker Hub is reached by its own names: the daemons go through a proxy that leads to it whatever host they ask for,
 //! and trust its certificate. Each daemon has a world of its own, so that none sees what another pushed.
@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 
 use crate::images::Images;
 
-/// Who may use the registry with a password, in the recordings.
+/// The user of the registry with a password, in the recordings.
 const BASIC: &str = "Basic dGVzdGVyOnMzY3JldA==";
 
 /// The registries around one daemon.

@@ -469,7 +469,7 @@ fn a_load_that_is_killed_leaves_a_store_that_works() {
     }
 }
 
-/// Where the archive of a test lies.
+/// Returns the path of a test's archive.
 pub(super) fn saved(home: &Home, name: &str, file: &str) -> PathBuf {
     let path = home.path().join(file);
     home.run(&["save", "-o", text(&path), name]).success();

@@ -41,17 +41,17 @@ fn config_of(root: &Path, image: &Image) -> PathBuf {
     root.join("image/overlay2/imagedb/content/sha256").join(image.id().digest().hex())
 }
 
-/// Where the compressed layers of the image are kept.
+/// Returns the paths of the image's compressed layers.
 fn kept_blobs(root: &Path, image: &Image) -> Vec<PathBuf> {
     let blobs = root.join("longshore/content/blobs/sha256");
     image.layers.iter().map(|layer| blobs.join(layer.blob.digest.hex())).collect()
 }
 
-/// What is done to a data root, and what must be said of it.
+/// A damage of a data root, and what must be said of it.
 struct Case {
     what: &'static str,
     harm: fn(&Path, &Image),
-    /// Whether only a look at every file tells.
+    /// True if only a look at every file tells.
     deep: bool,
     said: &'static str,
 }
@@ -285,10 +285,10 @@ fn a_dockerd_is_told_from_a_failure() {
     }
 }
 
-/// What can happen to kept content of which a push takes the very bytes.
+/// Accidents of kept content of which a push takes the very bytes.
 struct Loss {
     what: &'static str,
-    /// Which file, by the digests of the index, the image's manifest, its config and its top layer.
+    /// The file, by the digests of the index, the image's manifest, its config and its top layer.
     file: fn(&[String; 4]) -> String,
     harm: fn(&Path),
     said: &'static str,

@@ -18,7 +18,7 @@ use test_support::tar::Entry;
 
 use super::support::{Home, assert_holds_only, files_below, noise};
 
-/// What answers have besides blobs (manifests, the config, headers), and for each of up to twelve connections the
+/// The bytes of answers besides blobs (manifests, the config, headers), and for each of up to twelve connections the
 /// write of 64 KiB that was not noted yet when the process died. The layers are much larger.
 const OVERHEAD: u64 = 1 << 20;
 

@@ -15,7 +15,7 @@ use test_support::tar::Entry;
 
 use super::support::{Home, files_below, noise};
 
-/// What requests have besides the layer, and what a killed client had sent that the registry has not taken.
+/// The bytes of requests besides the layer, and what a killed client had sent that the registry has not taken.
 const OVERHEAD: u64 = 2 << 20;
 
 /// Passes connections on, counts the bytes that go to the registry, and holds them up at a limit.

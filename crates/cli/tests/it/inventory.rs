@@ -8,7 +8,7 @@ use test_support::tar::Entry;
 
 use super::support::{Bench, Done, FRONTS, Front, Home, is_root, noise, run, small_image};
 
-/// What the same command says to, or about, different daemons; the names of the programs are not compared.
+/// The answer of the same command to, or about, different daemons; the names of the programs are not compared.
 fn said(done: &Done) -> String {
     let text = format!("{}\n{}\n{}", done.ok, done.stdout, done.stderr);
     text.replace("docker", "longshore")

@@ -15,7 +15,7 @@ use super::support::{Home, assert_holds_only, noise};
 
 /// More than one range of a download, and than one part of an upload.
 const SIZE: usize = 10 << 20;
-/// What a registry that takes or gives little takes or gives at once.
+/// The bytes that a registry that takes or gives little takes or gives at once.
 const LITTLE: usize = 1 << 20;
 
 fn image() -> Image {

@@ -1,4 +1,4 @@
-//! What registries refuse, told by Longshore and by dockerd: the status and the words of each, beside each other.
+//! Refusals of registries, told by Longshore and by dockerd: the status and the words of each, beside each other.
 
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;

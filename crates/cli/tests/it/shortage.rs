@@ -51,7 +51,7 @@ fn with_driver(home: &Home, driver: &str, arguments: &[&str]) -> Done {
     run(home.longshore().args(["--storage-driver", driver]).args(arguments), "")
 }
 
-/// What only reads, where the image is `name`, and archives go to `out`.
+/// Commands that only read, where the image is `name`, and archives go to `out`.
 fn reads<'a>(name: &'a str, out: &'a str, target: &'a str) -> Vec<Vec<&'a str>> {
     vec![
         vec!["images"],
@@ -67,7 +67,7 @@ fn reads<'a>(name: &'a str, out: &'a str, target: &'a str) -> Vec<Vec<&'a str>> 
     ]
 }
 
-/// What writes.
+/// Commands that write.
 fn writes<'a>(name: &'a str, other: &'a str, archive: &'a str, tar: &'a str) -> Vec<Vec<&'a str>> {
     vec![
         vec!["pull", "-q", other],
@@ -77,7 +77,7 @@ fn writes<'a>(name: &'a str, other: &'a str, archive: &'a str, tar: &'a str) -> 
     ]
 }
 
-/// What takes away, for which there is room on a full disk.
+/// Commands that take away, for which there is room on a full disk.
 fn removals(name: &str) -> [Vec<&str>; 2] {
     [vec!["rmi", name], vec!["prune", "-a", "-f"]]
 }

@@ -14,7 +14,7 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// What a command did.
+/// The output of a command.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) ok: bool,
@@ -103,7 +103,7 @@ impl Home {
     }
 }
 
-/// Who speaks to which engine.
+/// A client and its engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Front {
     /// `longshore` alone.

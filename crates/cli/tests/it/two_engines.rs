@@ -12,7 +12,7 @@ use super::support::{Done, Home, is_root, noise, run};
 
 const GREETING: &str = "hello from the image\n";
 
-/// Whether this can be tried here, with the program for the containers.
+/// Returns true if this can be tried here, with the program for the containers.
 fn program() -> Option<Vec<u8>> {
     let can = is_root() && installed(&["dockerd", "docker"]);
     let program = program::printing(GREETING).filter(|_| can);
@@ -86,7 +86,7 @@ fn docker(dockerd: &Dockerd, arguments: &[&str]) -> String {
     }
 }
 
-/// What both engines must agree on, sorted.
+/// The facts that both engines must agree on, sorted.
 fn listed(text: &str) -> BTreeSet<String> {
     text.lines().map(str::to_owned).collect()
 }

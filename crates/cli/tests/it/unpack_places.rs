@@ -1,4 +1,4 @@
-//! Where `unpack` and `mount` put images: directories that are there already, that are somebody else's, or the store's own;
+//! The places of `unpack` and `mount`: directories that are there already, that are somebody else's, or the store's own;
 //! and what they do without root.
 
 use std::fs::{self, Permissions};

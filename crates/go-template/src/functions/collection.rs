@@ -1,6 +1,6 @@
 //! Functions on lists and maps.
 
-use super::{FunctionError, wrong_type};
+use super::error::{FunctionError, wrong_type};
 use crate::value::{Element, Value};
 
 /// Returns how many items, members or bytes a value has.

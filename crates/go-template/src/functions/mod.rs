@@ -2,25 +2,17 @@
 
 mod collection;
 mod comparison;
+mod error;
 mod text;
 
-use super::ast::{Operand, OperandKind};
+pub(super) use error::FunctionError;
+use error::wrong_type;
+
 use super::json;
 use super::printf::sprintf;
 use super::value::Value;
 
-/// Why a function has no result.
-#[derive(Debug)]
-pub(super) enum FunctionError {
-    /// It was called with too many or too few arguments.
-    Count(String),
-    /// The argument at this place is of a type that it does not take.
-    Argument(usize, WrongType),
-    /// It does not work on these values.
-    Failed(String),
-}
-
-/// How many arguments a function takes.
+/// The number of arguments that a function takes.
 #[derive(Clone, Copy, Debug)]
 enum Arity {
     Exactly(usize),
@@ -137,39 +129,4 @@ fn number(arguments: &[Value], at: usize) -> Result<i64, FunctionError> {
         Value::Int(number) => Ok(*number),
         other => Err(wrong_type(other, "int", at)),
     }
-}
-
-/// A value of a type that a function does not take.
-#[derive(Debug)]
-pub(super) struct WrongType {
-    expected: &'static str,
-    /// The value's type, if there is a value.
-    got: Option<&'static str>,
-}
-
-impl WrongType {
-    /// Says what is wrong. Of what is written in the template Go says what it found, of a value its type.
-    pub(super) fn message(&self, operand: &Operand) -> String {
-        let WrongType { expected, got } = self;
-        match (&operand.kind, got) {
-            (OperandKind::Nil, _) => format!("cannot assign nil to {expected}"),
-            (OperandKind::Dot, _) | (_, None) if got.is_none() => {
-                format!("invalid value; expected {expected}")
-            }
-            (kind, _) if kind.is_constant() && *kind != OperandKind::Dot => match *expected {
-                "string" => format!("expected string; found {}", operand.text),
-                "int" => format!("expected integer; found {}", operand.text),
-                other => format!("can't handle {} for arg of type {other}", operand.text),
-            },
-            (_, got) => format!(
-                "wrong type for value; expected {expected}; got {}",
-                got.unwrap_or_default()
-            ),
-        }
-    }
-}
-
-fn wrong_type(value: &Value, expected: &'static str, at: usize) -> FunctionError {
-    let got = (*value != Value::Missing).then(|| value.type_name());
-    FunctionError::Argument(at, WrongType { expected, got })
 }

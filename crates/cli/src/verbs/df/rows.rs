@@ -1,4 +1,4 @@
-//! What takes space, object by object, as rows of lists.
+//! The objects that take space, as rows of lists.
 
 use api::disk_usage::{CacheRecord, ContainerUsage, DiskUsage, VolumeUsage};
 use api::image::ImageSummary;

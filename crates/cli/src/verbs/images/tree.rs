@@ -66,14 +66,14 @@ struct PlatformData {
     variant: String,
 }
 
-/// Where the tree is drawn.
+/// The output that the tree is drawn on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Canvas {
     /// The columns of the terminal, if there is one.
     pub(super) width: Option<usize>,
-    /// Whether it is a terminal that shows colours.
+    /// True for a terminal that shows colours.
     pub(super) colours: bool,
-    /// Whether not even the titles are set off, which Docker does on anything.
+    /// True if not even the titles are set off, which Docker does on anything.
     pub(super) plain: bool,
 }
 
@@ -109,7 +109,7 @@ impl Colour {
     }
 }
 
-/// What the columns show of an image or of one of its platforms.
+/// A line of the tree: an image or one of its platforms.
 struct Details {
     id: String,
     usage: String,
@@ -207,7 +207,7 @@ struct Drawing {
     width: usize,
     names: usize,
     columns: Vec<Column>,
-    /// Whether a column says which platforms are in use: some are.
+    /// True if a column says which platforms are in use: some are.
     shows_use: bool,
     text: String,
 }

@@ -7,7 +7,7 @@ const TEXTS: Shape = Shape::List(&Shape::Text);
 const PAIRS: Shape = Shape::List(&TEXTS);
 const COMMIT: Shape = Shape::Structure(&COMMIT_TYPE);
 
-/// What a daemon says of itself.
+/// The answer to `/info`.
 pub(super) static INFO: Type = Type {
     name: "system.dockerInfo",
     members: &[

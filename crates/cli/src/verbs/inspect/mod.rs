@@ -52,11 +52,11 @@ pub(crate) struct ImageArguments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Kind {
     name: &'static str,
-    /// What stands before the name in the path.
+    /// The path before the name.
     path: &'static str,
-    /// What stands after it.
+    /// The path after it.
     suffix: &'static str,
-    /// Whether only a swarm has such objects: they are not looked for unless asked for by kind.
+    /// True if only a swarm has such objects: they are not looked for unless asked for by kind.
     swarm: bool,
 }
 
@@ -179,7 +179,7 @@ async fn fetch(
     Ok(Object { kind, raw })
 }
 
-/// What is printed in the end: the objects that were found, and the errors of those that were not.
+/// The output: the objects that were found, and the errors of those that were not.
 struct Report {
     template: Option<Template>,
     compact: bool,

@@ -9,7 +9,7 @@ const SET: Shape = Shape::Map(&Shape::Structure(&EMPTY));
 
 static EMPTY: Type = Type { name: "struct {}", members: &[] };
 
-/// An image.
+/// The answer to `/images/NAME/json`.
 pub(super) static IMAGE: Type = Type {
     name: "image.InspectResponse",
     members: &[
@@ -83,7 +83,7 @@ static HEALTHCHECK: Type = Type {
     ],
 };
 
-/// What old daemons tell of the container that an image was made from.
+/// The container that an image was made from, of which old daemons tell.
 static CONTAINER_CONFIG: Type = Type {
     name: "*container.Config",
     members: &[

@@ -6,14 +6,14 @@ use api::auth::AuthConfig;
 
 use crate::credentials::{DOCKER_HUB_KEY, Hub, Pending, Store, user_of};
 use crate::error::CliError;
-use crate::{output, render, terminal};
+use crate::{input, output, render, terminal};
 
 /// The programs that open an address, of which a machine has one or another.
 const BROWSERS: [&str; 4] = ["xdg-open", "x-www-browser", "www-browser", "open"];
 /// The keys of what a login by browser leaves beside the credentials, so that a logout can take it back.
 const ACCESS_KEY: &str = "https://index.docker.io/v1/access-token";
 const REFRESH_KEY: &str = "https://index.docker.io/v1/refresh-token";
-/// What stands between the token and the name of the client that it was given to.
+/// The text between the token and the name of the client that it was given to.
 const SEPARATOR: &str = "..";
 
 /// Logs in by a browser and returns the credentials; `None` where that cannot even begin.
@@ -109,7 +109,7 @@ fn tell(pending: &Pending) {
 /// Opens the address when the user presses Enter. Where no browser opens, the user has read the address.
 async fn open_on_enter(address: String) {
     // What a server says is opened as an address or not at all.
-    if !address.starts_with("https://") || terminal::enter().await.is_err() {
+    if !address.starts_with("https://") || input::enter().await.is_err() {
         return;
     }
     for browser in BROWSERS {

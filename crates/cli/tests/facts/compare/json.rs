@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{Bindings, Depth, Difference};
 
-/// How two documents are compared.
+/// The comparison of two documents.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Comparison {
     /// The expected document has only its first members.
@@ -131,7 +131,7 @@ fn is_unordered(path: &str, items: &[Value]) -> bool {
             && items.iter().all(|item| item.get("Id").is_some())
 }
 
-/// Whether a number is a time since the recordings, in seconds or nanoseconds: two daemons did the same at two moments.
+/// Returns true if a number is a time since the recordings, in seconds or nanoseconds: two daemons did the same at two moments.
 fn is_recent(number: &serde_json::Number) -> bool {
     number.as_u64().is_some_and(|number| number > 1_750_000_000)
 }

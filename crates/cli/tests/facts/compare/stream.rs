@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::json::Comparison;
 use super::{Bindings, Depth, Difference};
 
-/// Whether documents are the lines of a progress or events stream.
+/// Returns true if documents are the lines of a progress or events stream.
 pub(super) fn is_stream(documents: &[Value]) -> bool {
     let marks = ["status", "stream", "error", "errorDetail", "Action", "aux"];
     !documents.is_empty()

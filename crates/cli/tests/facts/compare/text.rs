@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 const FULL: usize = 64;
 const SHORT: usize = 12;
 
-/// Which digest each name stands for. One name, one digest, and the other way round.
+/// The digest that each name stands for. One name, one digest, and the other way round.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bindings {
     digests: BTreeMap<String, String>,
@@ -30,7 +30,7 @@ impl Bindings {
         filled
     }
 
-    /// Whether `actual` is what `expected` says; binds the names that are new.
+    /// Returns true if `actual` is what `expected` says; binds the names that are new.
     pub(crate) fn matches(&mut self, expected: &str, actual: &str) -> bool {
         let mut tried = self.clone();
         let matches = tried.consume(expected, actual);
@@ -52,7 +52,7 @@ impl Bindings {
         expected == actual
     }
 
-    /// How much of `text` a name stands for.
+    /// Returns how much of `text` a name stands for.
     fn hole(&mut self, name: &str, text: &str) -> Option<usize> {
         let run = |accepted: fn(char) -> bool| {
             let end = text.find(|c| !accepted(c)).unwrap_or(text.len());
@@ -137,7 +137,7 @@ pub(crate) fn template(text: &str) -> String {
     result
 }
 
-/// Whether a text begins with a moment other than those of the images.
+/// Returns true if a text begins with a moment other than those of the images.
 fn is_recent_time(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.len() > 19

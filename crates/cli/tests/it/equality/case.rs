@@ -55,7 +55,7 @@ pub(super) struct Case {
     pub(super) key: Key,
     /// Command lines to run before.
     pub(super) before: Vec<Vec<String>>,
-    /// The arguments.
+    /// The words behind the program's name.
     pub(super) arguments: Vec<String>,
     /// The standard input.
     pub(super) input: String,

@@ -2,7 +2,7 @@
 
 use test_support::tar::{Entry, Kind, PaxSparse, Writer};
 
-/// What is known of an image before anybody looks at it.
+/// An image, as it is known before anybody looks at it.
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) seed: u64,
@@ -27,7 +27,7 @@ const ATTRIBUTES: [&str; 6] = [
     "trusted.overlay.opaque",
 ];
 
-/// What a global PAX header says of later entries; Go, and so dockerd, does not apply it.
+/// The claims of a global PAX header about later entries; Go, and so dockerd, does not apply it.
 const GLOBAL: [(&str, &str); 3] = [("path", "b"), ("uid", "7"), ("comment", "of no use")];
 
 /// Makes the image of a seed.

@@ -20,9 +20,9 @@ use super::support::{Bench, Front, is_root};
 use generator::Made;
 use tree::{Mounted, Tree};
 
-/// How many images are tried where nothing else is said.
+/// The number of images that are tried where nothing else is said.
 const COUNT: u64 = 12;
-/// How many are in one data root at a time.
+/// The number of those in one data root at a time.
 const BATCH: usize = 100;
 /// Seeds of images that were treated differently by someone.
 const REGRESSIONS: &[u64] = &[398];
@@ -302,7 +302,7 @@ fn holds_layers(archive: &[u8], image: &Made, built: &Image) -> Result<(), Strin
     Ok(())
 }
 
-/// What dockerd alone refuses: entries behind a symlink to what is not there, and times of directories that are no longer where they were.
+/// Refusals of dockerd alone: entries behind a symlink to what is not there, and times of directories that are no longer where they were.
 fn is_only_dockerd_s(error: &str) -> bool {
     let is_whiteout_of_own = error.contains("failed to mknod") && error.contains("file exists");
     let is_way = error.contains("no such file or directory") || error.contains("file exists");

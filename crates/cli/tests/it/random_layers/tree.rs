@@ -1,4 +1,4 @@
-//! What a directory shows.
+//! The content of a directory.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

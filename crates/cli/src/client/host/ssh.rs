@@ -1,15 +1,8 @@
-//! Daemons behind ssh: a connection is a child process that passes bytes on.
+//! Addresses of daemons behind ssh.
 
 use std::fmt;
-use std::pin::Pin;
-use std::process::Stdio;
-use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-
-use super::Host;
-use crate::error::CliError;
+use super::error::HostError;
 
 /// A machine to be reached by ssh.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,11 +18,8 @@ pub(crate) struct SshHost {
 
 impl SshHost {
     /// Reads what follows `ssh://` in `text`.
-    pub(super) fn parse(rest: &str, text: &str) -> Result<SshHost, CliError> {
-        let invalid = |reason: &str| {
-            let reason = format!("ssh host connection is not valid: invalid SSH URL: {reason}");
-            Err(CliError::Host(reason))
-        };
+    pub(super) fn parse(rest: &str, text: &str) -> Result<SshHost, HostError> {
+        let invalid = |reason: &str| Err(HostError::Ssh(reason.to_owned()));
         if let Some((_, query)) = rest.split_once('?') {
             return invalid(&format!("query parameters are not allowed: {query:?}"));
         }
@@ -77,7 +67,7 @@ impl SshHost {
     }
 
     /// Returns the arguments of `ssh`, as docker has them.
-    fn arguments(&self) -> Vec<String> {
+    pub(crate) fn arguments(&self) -> Vec<String> {
         let mut arguments = Vec::new();
         if let Some(user) = &self.user {
             arguments.extend(["-l".to_owned(), user.clone()]);
@@ -101,68 +91,6 @@ impl fmt::Display for SshHost {
     }
 }
 
-/// A connection by way of `ssh`. Dropping it ends the process.
-#[derive(Debug)]
-pub(super) struct Tunnel {
-    input: ChildStdin,
-    output: ChildStdout,
-    /// Held for its end.
-    _process: Child,
-}
-
-impl Tunnel {
-    /// Starts `ssh`. What it has to say, it says on standard error.
-    pub(super) fn open(host: &SshHost) -> Result<Tunnel, CliError> {
-        let failed = |source| CliError::Ssh { host: Host::Ssh(host.clone()), source };
-        let mut process = Command::new("ssh")
-            .args(host.arguments())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(failed)?;
-        let pipes = (process.stdin.take(), process.stdout.take());
-        let (Some(input), Some(output)) = pipes else {
-            return Err(failed(std::io::ErrorKind::BrokenPipe.into()));
-        };
-        Ok(Tunnel { input, output, _process: process })
-    }
-}
-
-impl AsyncRead for Tunnel {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.output).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Tunnel {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.input).poll_write(context, bytes)
-    }
-
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.input).poll_flush(context)
-    }
-
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.input).poll_shutdown(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,7 +105,7 @@ mod tests {
                 "-l|me|-p|22|-o ConnectTimeout=30|-T|--|::1|docker --host=unix:///run/d.sock system dial-stdio",
             ),
         ] {
-            let Host::Ssh(host) = Host::parse(text).unwrap() else { panic!("{text}") };
+            let host = SshHost::parse(text.trim_start_matches("ssh://"), text).unwrap();
             assert_eq!(host.arguments().join("|"), expected);
         }
     }
@@ -193,7 +121,8 @@ mod tests {
             ("ssh://h/$(x)", "unusual characters"),
             ("ssh://-oProxyCommand=x@h", "unusual characters"),
         ] {
-            let error = Host::parse(text).unwrap_err().to_string();
+            let parsed = SshHost::parse(text.trim_start_matches("ssh://"), text);
+            let error = parsed.unwrap_err().to_string();
             let expected = format!("ssh host connection is not valid: invalid SSH URL: {reason}");
             assert!(error.ends_with(&expected), "{error}");
         }
