@@ -10,7 +10,7 @@ use crate::{EngineError, Result};
 #[derive(Debug)]
 pub(crate) struct CancelOnDrop(Arc<AtomicBool>);
 
-/// What the thread looks at.
+/// The end of the flag that the thread looks at.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cancelled(Arc<AtomicBool>);
 

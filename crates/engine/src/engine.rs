@@ -17,29 +17,29 @@ use crate::resolve;
 use crate::transfer::{Downloads, LayerJobs, Transfers, UploadJobs};
 use crate::{EngineError, Progress, ProgressEvent, Result};
 
-/// How an engine is set up.
+/// The settings of an engine.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
-    /// Where everything is kept.
+    /// The directory of all that is kept.
     pub data_root: PathBuf,
-    /// How layers are kept; `None` takes what the data root has, or what works here.
+    /// The form of layers; `None` takes that of the data root, or the one that works here.
     pub driver: Option<DriverKind>,
-    /// Whether compressed blobs are kept beside unpacked layers, so that a push sends the very bytes that were pulled.
+    /// Keep compressed blobs beside unpacked layers, so that a push sends the very bytes that were pulled.
     pub keep_blobs: bool,
-    /// How registries are reached.
+    /// The way to registries.
     pub registry: RegistryConfig,
-    /// How much may go on at once.
+    /// Bounds of what goes on at once.
     pub limits: Limits,
 }
 
-/// How much may go on at once.
+/// Bounds of what goes on at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Blobs that are downloaded at once; `max-concurrent-downloads`.
     pub downloads: usize,
     /// Blobs that are uploaded at once; `max-concurrent-uploads`.
     pub uploads: usize,
-    /// How often a transfer is tried before it fails; `max-download-attempts`.
+    /// Attempts at a transfer before it fails; `max-download-attempts`.
     pub attempts: u32,
 }
 
@@ -50,18 +50,18 @@ impl Default for Limits {
     }
 }
 
-/// What can be told of an engine.
+/// The facts of an engine that `docker info` tells.
 #[derive(Clone, Debug)]
 pub struct EngineInfo {
-    /// Where everything is kept.
+    /// The directory of all that is kept.
     pub data_root: PathBuf,
     /// The driver's name.
     pub driver: String,
-    /// What the driver has to say, as names and values.
+    /// The driver's own facts, as names and values.
     pub driver_status: Vec<(String, String)>,
-    /// How many images there are.
+    /// The number of images.
     pub images: usize,
-    /// How much may go on at once.
+    /// Bounds of what goes on at once.
     pub limits: Limits,
 }
 
@@ -83,18 +83,18 @@ pub(crate) struct Shared {
     pub(crate) receivers: Arc<Receivers>,
     /// One pull publishes at a time: a layer that two of them staged is then taken by the first and found by the second.
     pub(crate) publishing: tokio::sync::Mutex<()>,
-    /// Whether a prune is at work.
+    /// Set while a prune is at work.
     pub(crate) pruning: Arc<AtomicBool>,
-    /// Whether [`Engine::flush_soon`] is at work.
+    /// Set while [`Engine::flush_soon`] is at work.
     flushing: AtomicBool,
     network: RwLock<Network>,
     /// Counted from the start, whatever is reloaded.
     traffic: Metrics,
-    /// Who asked for a wait, whatever is reloaded.
+    /// The hosts that asked for a wait, whatever is reloaded.
     waits: Waits,
 }
 
-/// What a reload changes.
+/// The part of the engine that a reload replaces.
 #[derive(Clone, Debug)]
 pub(crate) struct Network {
     pub(crate) client: Client,
@@ -158,7 +158,7 @@ impl Engine {
         &self.0.events
     }
 
-    /// What was sent to and received from each registry, by its host and port.
+    /// Returns the counts of what was sent to and received from each registry, by its host and port.
     pub fn traffic(&self) -> Vec<(String, HostMetrics)> {
         self.0.traffic.by_host()
     }

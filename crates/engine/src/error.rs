@@ -1,4 +1,4 @@
-//! What can go wrong in an operation, in Docker's words.
+//! Errors of operations, in Docker's words.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use registry::RegistryError;
 use spec::{Digest, ManifestError, MediaType, PlatformError, ReferenceError};
 
-/// What a caller can tell of an error without reading it; a daemon answers each with its own HTTP status.
+/// The kind of an error, which a caller can tell without reading it; a daemon answers each with its own HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The request makes no sense.
@@ -83,9 +83,9 @@ pub enum EngineError {
     /// The registry has no such manifest.
     #[error("manifest for {reference} not found")]
     ManifestNotFound {
-        /// What was asked for, familiar.
+        /// The name that was asked for, familiar.
         reference: String,
-        /// What the registry said.
+        /// The registry's answer.
         source: registry::RegistryError,
     },
     /// Of all tags of a repository none is an image that could be here.
@@ -93,7 +93,7 @@ pub enum EngineError {
     NoImages {
         /// The repository, familiar.
         repository: String,
-        /// How many tags there are.
+        /// The number of tags.
         total: usize,
     },
     /// Some of all tags of a repository could not be pulled; the others are here.
@@ -101,13 +101,13 @@ pub enum EngineError {
     TagsFailed {
         /// The repository, familiar.
         repository: String,
-        /// How many tags failed.
+        /// The number of tags that failed.
         count: usize,
-        /// How many tags there are.
+        /// The number of tags.
         total: usize,
         /// The first of those that failed.
         names: String,
-        /// What the first one failed with.
+        /// The error of the first one.
         source: Box<EngineError>,
     },
     /// The registry has no such manifest, in the words of docker's own command line.
@@ -116,9 +116,9 @@ pub enum EngineError {
     /// The registry has no such repository.
     #[error("repository {repository} not found")]
     RepositoryNotFound {
-        /// What was asked for, familiar.
+        /// The name that was asked for, familiar.
         repository: String,
-        /// What the registry said.
+        /// The registry's answer.
         source: registry::RegistryError,
     },
     /// The registry denies access, which may mean that there is no such repository.
@@ -126,9 +126,9 @@ pub enum EngineError {
         "pull access denied for {repository}, repository does not exist or may require 'docker login'"
     )]
     PullDenied {
-        /// What was asked for, familiar.
+        /// The name that was asked for, familiar.
         repository: String,
-        /// What the registry said.
+        /// The registry's answer.
         source: registry::RegistryError,
     },
     /// Another error of a registry.
@@ -146,9 +146,9 @@ pub enum EngineError {
     /// The manifest cannot be read, or could be read in two ways.
     #[error("{reference}")]
     Manifest {
-        /// Whose manifest it is, familiar.
+        /// The image, familiar.
         reference: String,
-        /// What is wrong with it.
+        /// The fault in it.
         source: ManifestError,
     },
     /// Indexes within indexes, deeper than anybody means it.
@@ -159,7 +159,7 @@ pub enum EngineError {
     NotAnImage {
         /// The media type of its config.
         media_type: MediaType,
-        /// What it is, in one word.
+        /// Its kind, in one word.
         class: &'static str,
     },
     /// A layer of a kind that Longshore does not know.
@@ -170,7 +170,7 @@ pub enum EngineError {
     Config {
         /// The config's digest.
         digest: Digest,
-        /// What is wrong with it.
+        /// The fault in it.
         source: serde_json::Error,
     },
     /// Manifest and config disagree on the layers.
@@ -189,7 +189,7 @@ pub enum EngineError {
     LayerVerification {
         /// The blob.
         digest: Digest,
-        /// What was found instead, and where it came from.
+        /// The bytes that were found instead, and where they came from.
         detail: String,
     },
     /// A layer cannot be read or unpacked.
@@ -197,7 +197,7 @@ pub enum EngineError {
     Layer {
         /// The blob.
         digest: Digest,
-        /// What is wrong with it.
+        /// The fault in it.
         source: archive::ArchiveError,
     },
     /// A layer of the store cannot be read.
@@ -205,7 +205,7 @@ pub enum EngineError {
     ReadLayer {
         /// Its diff ID.
         digest: Digest,
-        /// What is wrong with it.
+        /// The fault in it.
         source: archive::ArchiveError,
     },
     /// The store does not take a layer of an image.
@@ -214,12 +214,12 @@ pub enum EngineError {
     /// The tar of an import cannot be read or unpacked.
     #[error(transparent)]
     ImportLayer(archive::ArchiveError),
-    /// What the URL of an import gives cannot be read or unpacked.
+    /// The tar that the URL of an import gives cannot be read or unpacked.
     #[error("failed to import `{url}`")]
     ImportUrl {
         /// The URL, without a password.
         url: String,
-        /// What is wrong with it.
+        /// The fault in it.
         source: archive::ArchiveError,
     },
     /// The URL of an import gives nothing.
@@ -233,9 +233,9 @@ pub enum EngineError {
     ImageInUse {
         /// The short image ID.
         id: String,
-        /// Whether not even `force` helps.
+        /// Set if not even `force` helps.
         hard: bool,
-        /// What uses it.
+        /// The user of the image.
         reason: String,
     },
     /// A pattern of references does not follow the grammar. Not the caller's fault, if dockerd is asked.
@@ -270,7 +270,7 @@ pub enum EngineError {
     /// The directory for an unpacked image cannot be made.
     #[error("failed to {action} `{}`", path.display())]
     Directory {
-        /// What was attempted.
+        /// The attempt that failed.
         action: &'static str,
         /// The directory or file.
         path: PathBuf,
@@ -282,7 +282,7 @@ pub enum EngineError {
     DirectoryRefused {
         /// The directory, as the caller named it.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: DirectoryRefusal,
     },
     /// The store failed.
@@ -297,21 +297,21 @@ pub enum EngineError {
     /// The disk, the quota or the inodes are used up.
     #[error("{what}: {words}: {detail}")]
     NoSpace {
-        /// What failed, with the layer or file.
+        /// The work that failed, with the layer or file.
         what: String,
-        /// What is used up, in the system's words.
+        /// The shortage, in the system's words.
         words: &'static str,
-        /// What was needed and what is there.
+        /// The room that was needed and the room that is there.
         detail: String,
     },
     /// Something could not be removed that nobody needs.
     #[error("not all could be removed: {failed} removals failed, {reclaimed} bytes were reclaimed")]
     Prune {
-        /// How many removals failed.
+        /// Removals that failed.
         failed: usize,
-        /// How many bytes those took that did not.
+        /// Bytes that the others freed.
         reclaimed: u64,
-        /// Why the first one did.
+        /// The error of the first.
         #[source]
         first: Box<EngineError>,
     },
@@ -334,7 +334,7 @@ pub struct PlatformMismatch {
     pub wanted: String,
 }
 
-/// Why an image is not unpacked into a directory, or not mounted on it.
+/// The reason not to unpack an image into a directory, or not to mount it there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DirectoryRefusal {
     /// The path is relative: to whose directory, nobody knows.

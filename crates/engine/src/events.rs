@@ -1,4 +1,4 @@
-//! What happened to images, for those who watch.
+//! Events of images, for those who watch.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,12 +6,12 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::broadcast;
 
-/// How many events are remembered for a watcher who asks for the past; dockerd remembers as many.
+/// Events that are remembered for a watcher who asks for the past; dockerd remembers as many.
 const HISTORY: usize = 256;
-/// How many events a slow watcher may be behind before it loses some.
+/// Events that a slow watcher may be behind before it loses some.
 const BACKLOG: usize = 1024;
 
-/// What something happened to.
+/// The kind of thing that an event is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
     /// An image.
@@ -33,13 +33,13 @@ pub enum EventKind {
 pub struct Event {
     /// To what it happened.
     pub kind: EventKind,
-    /// What happened: `pull`, `push`, `tag`, `untag`, `delete` … or `reload`.
+    /// The verb: `pull`, `push`, `tag`, `untag`, `delete` … or `reload`.
     pub action: &'static str,
     /// The image: its ID, or for `pull` the reference. Or the daemon's ID.
     pub actor_id: String,
     /// The image's labels, and `name`; or what the daemon was told.
     pub attributes: BTreeMap<String, String>,
-    /// When, in nanoseconds since 1970.
+    /// The time, in nanoseconds since 1970.
     pub time_nano: i64,
 }
 
@@ -68,7 +68,7 @@ impl Events {
         (history.iter().cloned().collect(), self.sender.subscribe())
     }
 
-    /// How many events there have been.
+    /// Returns the number of events so far.
     pub fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }

@@ -17,7 +17,7 @@ use crate::error::DirectoryRefusal;
 use crate::unpack::{DataRoot, Work, image_for};
 use crate::{Engine, EngineError, Progress, Result};
 
-/// What to mount, and where.
+/// An order to mount.
 #[derive(Clone, Debug)]
 pub struct MountRequest {
     /// The image, by name or ID.

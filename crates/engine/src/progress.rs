@@ -1,4 +1,4 @@
-//! What an operation reports while it runs: facts, not words. A front end chooses the words.
+//! Reports of an operation while it runs: facts, not words. A front end chooses the words.
 //!
 //! Reports never block and never grow without bound: counters of one layer are thinned out to one per 100 ms (the last one always
 //! passes), and a counter that nobody has read yet is replaced by its successor.
@@ -11,7 +11,7 @@ use registry::Wait;
 use spec::{ChainId, DiffId, Digest, ImageId, MediaType};
 use tokio::sync::Notify;
 
-/// How often a layer's counter is reported at the most; dockerd has the same interval.
+/// The shortest time between two reports of a layer's counter; dockerd has the same.
 const COUNTER_INTERVAL: Duration = Duration::from_millis(100);
 
 /// One report.
@@ -28,7 +28,7 @@ pub enum ProgressEvent {
     Layer {
         /// The first twelve digits of its digest (pull) or diff ID (push).
         id: String,
-        /// What happened.
+        /// The new state of the layer.
         state: LayerState,
     },
     /// A pull has everything; the digest of what the tag pointed to.
@@ -40,14 +40,14 @@ pub enum ProgressEvent {
     TagPassedOver {
         /// The tag.
         tag: String,
-        /// What it is instead of an image.
+        /// The reason.
         reason: PassedOver,
     },
     /// A pull of all tags could not get one.
     TagFailed {
         /// The tag.
         tag: String,
-        /// Why.
+        /// The reason, as an error tells it.
         reason: String,
     },
     /// A push begins.
@@ -91,7 +91,7 @@ pub enum ProgressEvent {
     Checking {
         /// Its number, from 1.
         number: usize,
-        /// How many there are.
+        /// The number of all.
         total: usize,
         /// The layer or blob.
         part: CheckedPart,
@@ -100,7 +100,7 @@ pub enum ProgressEvent {
     Unpacking {
         /// Its number, from 1.
         number: usize,
-        /// How many there are.
+        /// The number of all.
         total: usize,
         /// The layer.
         layer: DiffId,
@@ -129,7 +129,7 @@ pub enum PassedOver {
     OperatingSystem(String),
 }
 
-/// What happens to one layer. Counters are in bytes of the blob (pull) or of the layer's content (push).
+/// The state of one layer. Counters are in bytes of the blob (pull) or of the layer's content (push).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LayerState {
     /// It is not here and will be fetched.
@@ -205,15 +205,15 @@ impl LayerState {
     }
 }
 
-/// Where an operation reports to. Cheap to clone.
+/// The end that an operation reports to. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Progress(Option<Arc<Sender>>);
 
-/// What all clones of a [`Progress`] share; its end is the end of the reports.
+/// The part that all clones of a [`Progress`] share; its end is the end of the reports.
 #[derive(Debug)]
 struct Sender(Arc<Queue>);
 
-/// Where the reports are read. When it is dropped, reports go nowhere.
+/// The end at which reports are read. When it is dropped, reports go nowhere.
 #[derive(Debug)]
 pub struct ProgressReceiver(Arc<Queue>);
 

@@ -14,13 +14,13 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// How many bodies are received at once: far fewer than the runtime has threads that may block.
+/// Bodies that are received at once: far fewer than the runtime has threads that may block.
 pub(crate) const MAX_RECEIVERS: usize = 64;
-/// How long a body may have been waited for since the last [`PROGRESS`] of it, when another waits for its place.
+/// The longest wait for a body since the last [`PROGRESS`] of it, when another waits for its place.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What counts as getting on, in bytes: with [`PATIENCE`], a sender of 7 kB a second keeps the place.
+/// Bytes that count as getting on: with [`PATIENCE`], a sender of 7 kB a second keeps the place.
 const PROGRESS: usize = 64 << 10;
-/// How long a body may stand still in any case. Whoever packs what is sent may take minutes for the next piece.
+/// The longest standstill of a body in any case. Whoever packs what is sent may take minutes for the next piece.
 const STANDSTILL: Duration = Duration::from_mins(10);
 /// Chunks between the two.
 const WAITING: usize = 8;
@@ -48,13 +48,13 @@ struct Seat {
     leave: Arc<Notify>,
 }
 
-/// How long a sender has been waited for.
+/// The time that a sender has been waited for.
 #[derive(Clone, Copy, Debug, Default)]
 struct Waited {
     before: Duration,
     /// Since when it is being waited for, if it is.
     since: Option<Instant>,
-    /// What came since the last progress.
+    /// Bytes since the last progress.
     came: usize,
 }
 

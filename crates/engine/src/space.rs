@@ -13,7 +13,7 @@ use crate::{EngineError, Result};
 
 /// The largest tar that is read, in bytes: no bomb, and more than any layer has.
 pub(crate) const MAX_TAR_SIZE: u64 = 1 << 40;
-/// What a layer takes beside its content and its files: the entries of the store and the driver for it, and what its download needs.
+/// Inodes of a layer beside its files: the entries of the store and the driver for it, and those of its download.
 const INODES_OF_A_LAYER: u64 = 15;
 
 /// A layer that is to be made here.

@@ -23,7 +23,7 @@ use test_support::tar::Entry;
 
 use crate::{Engine, EngineConfig, Limits};
 
-/// What a layer has whose size is not said.
+/// The size of a layer that does not say it.
 const USUAL_SIZE: usize = 10;
 
 pub(crate) struct Fixture {

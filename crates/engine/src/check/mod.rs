@@ -16,12 +16,12 @@ use crate::cancel::{CancelOnDrop, Cancelled};
 use crate::progress::{CheckedPart, ProgressEvent};
 use crate::{Engine, Progress, Result};
 
-/// Why files that seem to be nobody's are not removed.
+/// The reason to leave files that seem to be nobody's.
 const KEPT: &str = "it is kept until every layer is whole";
-/// How often mending is followed by another look: a new short name of a layer shows in the lists of all above it.
+/// Further looks after mending: a new short name of a layer shows in the lists of all above it.
 const ROUNDS: usize = 3;
 
-/// What to look at and what to do about it.
+/// The extent of a check.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CheckRequest {
     /// Compare every file and every blob with its digest.
@@ -30,37 +30,37 @@ pub struct CheckRequest {
     pub repair: bool,
 }
 
-/// What a check found and did.
+/// The result of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CheckOutcome {
-    /// How many references were looked at.
+    /// References that were looked at.
     pub references: usize,
-    /// How many images were looked at.
+    /// Images that were looked at.
     pub images: usize,
-    /// How many layers were looked at.
+    /// Layers that were looked at.
     pub layers: usize,
-    /// How many blobs were looked at.
+    /// Blobs that were looked at.
     pub blobs: usize,
-    /// What is wrong, or was.
+    /// All that is wrong, or was.
     pub findings: Vec<Checked>,
 }
 
 /// Something that is wrong, or was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
-    /// What it is about.
+    /// The damaged part of the data root.
     pub subject: Subject,
     /// The file within a layer, if it is one.
     pub file: Option<String>,
-    /// What is wrong, as a clause: `it is gone`.
+    /// The damage, as a clause: `it is gone`.
     pub problem: String,
-    /// What can be done about it.
+    /// The means against it.
     pub remedy: Remedy,
-    /// What was done about it.
+    /// The outcome of its repair.
     pub repair: Repair,
 }
 
-/// What was done about a finding.
+/// The outcome of the repair of a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Repair {
     /// Nothing was tried.

@@ -13,10 +13,10 @@ use super::restore_layer::repositories;
 use crate::transfer::Watcher;
 use crate::{Engine, EngineError, Progress, Result};
 
-/// How many images of an index are looked at for one: more than any name has platforms.
+/// Images of an index that are looked at for one: more than any name has platforms.
 const MAX_ENTRIES: usize = 32;
 
-/// What is known of a blob.
+/// All that is known of a blob.
 #[derive(Default)]
 struct Origin {
     /// As the manifest of an image describes it; none for a manifest or an index.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::list::{ImageSummary, ListOptions};
 use crate::{Engine, Result};
 
-/// What images take on the disk.
+/// The space that images take on the disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DiskUsage {
     /// The images, with the sizes that they share.

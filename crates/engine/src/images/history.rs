@@ -13,13 +13,13 @@ use crate::{Engine, EngineError, Result, resolve};
 pub struct HistoryStep {
     /// The image that was there after this step, if it is known: the image itself, or one that it was built on here.
     pub id: Option<ImageId>,
-    /// When, in seconds since 1970; 0 if the step does not say.
+    /// The time of the step, in seconds since 1970; 0 if it does not say.
     pub created: i64,
     /// The command.
     pub created_by: String,
     /// The tags of the image after this step, familiar, sorted.
     pub tags: Vec<String>,
-    /// How many bytes the step added, unpacked.
+    /// Bytes that the step added, unpacked.
     pub size: u64,
     /// A note.
     pub comment: String,

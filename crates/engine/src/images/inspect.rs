@@ -8,7 +8,7 @@ use store::{GraphDriver, Store};
 
 use crate::{Engine, EngineError, Result, resolve};
 
-/// What is known of an image. Texts are as its config has them.
+/// All that is known of an image. Texts are as its config has them.
 #[derive(Clone, Debug)]
 pub struct ImageDetails {
     /// The image.
@@ -21,23 +21,23 @@ pub struct ImageDetails {
     pub parent: Option<ImageId>,
     /// The note of its maker, or that of its last step.
     pub comment: String,
-    /// When it was made, RFC 3339.
+    /// The time of its making, RFC 3339.
     pub created: Option<String>,
     /// Version of the Docker that made it.
     pub docker_version: Option<String>,
-    /// Who made it.
+    /// The maker's name.
     pub author: Option<String>,
-    /// How a container of it runs.
+    /// The settings of its containers.
     pub config: Option<Value>,
-    /// What it runs on.
+    /// The platform that it runs on.
     pub platform: Platform,
     /// The sum of its layers' unpacked sizes in bytes.
     pub size: u64,
-    /// Where its layers are.
+    /// The place of its layers.
     pub graph_driver: GraphDriver,
     /// Its layers, the bottom one first.
     pub layers: Vec<DiffId>,
-    /// When it last got a name, RFC 3339.
+    /// The time of its last new name, RFC 3339.
     pub last_tag_time: Option<String>,
     /// The manifests that it was pulled with.
     pub manifests: Vec<Descriptor>,

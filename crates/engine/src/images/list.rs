@@ -10,7 +10,7 @@ use store::{Description, KeptManifest, References, Store};
 
 use crate::{Engine, EngineError, Result, resolve};
 
-/// What to list.
+/// The columns and the images of a list.
 #[derive(Clone, Debug, Default)]
 pub struct ListOptions {
     /// Also images that are only steps on the way to another image.
@@ -19,11 +19,11 @@ pub struct ListOptions {
     pub shared_size: bool,
     /// Tell which manifests are kept of each image.
     pub manifests: bool,
-    /// Which of the images.
+    /// The choice of images.
     pub filters: ListFilters,
 }
 
-/// Which images. Values of one kind are alternatives where that makes sense, kinds must all hold.
+/// A choice of images. Values of one kind are alternatives where that makes sense, kinds must all hold.
 #[derive(Clone, Debug, Default)]
 pub struct ListFilters {
     /// Only images without a tag, or only those with one.
@@ -51,11 +51,11 @@ pub struct ImageSummary {
     pub repo_tags: Vec<String>,
     /// Its digests at registries, familiar, sorted.
     pub repo_digests: Vec<String>,
-    /// When it was made, in seconds since 1970; 0 if it does not say.
+    /// The time of its making, in seconds since 1970; 0 if it does not say.
     pub created: i64,
     /// The sum of its layers' unpacked sizes in bytes.
     pub size: u64,
-    /// How many of these bytes belong to other images, too, if that was asked for.
+    /// Those of these bytes that belong to other images, too, if that was asked for.
     pub shared_size: Option<u64>,
     /// Its labels, if its config has such an object.
     pub labels: Option<BTreeMap<String, String>>,
@@ -68,7 +68,7 @@ pub struct ImageSummary {
 pub struct ManifestSummary {
     /// The manifest, or an index that led to it, and what is kept with it.
     pub kept: KeptManifest,
-    /// What the image runs on; `None` for an index.
+    /// The platform that the image runs on; `None` for an index.
     pub platform: Option<Platform>,
 }
 

@@ -14,7 +14,7 @@ use crate::cancel::{CancelOnDrop, Cancelled};
 use crate::engine::blocking;
 use crate::{Engine, EngineError, ErrorKind, EventKind, Result};
 
-/// Which images go.
+/// The choice of images that go.
 #[derive(Clone, Debug, Default)]
 pub struct PruneFilters {
     /// Also images that have tags.
@@ -27,12 +27,12 @@ pub struct PruneFilters {
     pub until: Option<Timestamp>,
 }
 
-/// What a prune did.
+/// The result of a prune.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// What is gone, image by image.
+    /// All that is gone, image by image.
     pub removed: Vec<Removed>,
-    /// How many bytes the layers and partial downloads took that are gone.
+    /// Bytes of the layers and partial downloads that are gone.
     pub reclaimed: u64,
 }
 

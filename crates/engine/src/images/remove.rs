@@ -7,7 +7,7 @@ use store::{Store, StoreError};
 
 use crate::{Engine, EngineError, Result, resolve};
 
-/// How to remove.
+/// Ways to remove.
 #[derive(Clone, Debug)]
 pub struct RemoveOptions {
     /// Also if the image has several names.

@@ -14,7 +14,7 @@ struct Document<'a> {
     architecture: &'a str,
     comment: &'a str,
     config: ContainerConfig,
-    /// What the container was that the image was made of: none.
+    /// The container that the image was made of: none.
     container_config: ContainerConfig,
     created: String,
     history: [Step<'a>; 1],

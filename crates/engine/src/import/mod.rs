@@ -23,11 +23,11 @@ use crate::cancel::CancelOnDrop;
 use crate::progress::ProgressEvent;
 use crate::{Engine, EngineError, Progress, Result, receive};
 
-/// What to import.
+/// An order to import.
 pub struct ImportRequest {
-    /// Where the tar comes from.
+    /// The origin of the tar.
     pub source: ImportSource,
-    /// What to call the image; nothing leaves it without a name.
+    /// The image's name; nothing leaves it without one.
     pub reference: Option<Reference>,
     /// A note for the image's history; by default where it came from.
     pub message: String,
@@ -37,7 +37,7 @@ pub struct ImportRequest {
     pub platform: Option<Platform>,
 }
 
-/// Where a tar comes from; it may be compressed with whatever layers may be.
+/// The origin of a tar; it may be compressed with whatever layers may be.
 pub enum ImportSource {
     /// The body that comes with the request.
     Body,

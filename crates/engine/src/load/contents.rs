@@ -1,4 +1,4 @@
-//! What an archive says it holds: images by `manifest.json`, or by the index of an OCI image layout.
+//! The contents of an archive: images by `manifest.json`, or by the index of an OCI image layout.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -19,12 +19,12 @@ use crate::{EngineError, Result};
 
 /// The largest `manifest.json` or `index.json`: room for some 10,000 images.
 const MAX_LIST: u64 = 16 << 20;
-/// How deep indexes may be nested; dockers and buildx have one within one.
+/// The depth to which indexes may be nested; dockers and buildx have one within one.
 const MAX_INDEX_DEPTH: usize = 4;
-/// How many references by digest an image may claim, and how many bytes of what proves them are enough.
+/// The most references by digest that an image may claim, and the bytes of what proves them that are enough.
 const MAX_CLAIMS: usize = 1000;
 const MAX_DOCUMENTS: u64 = 16 << 20;
-/// What marks a manifest that says something of another one.
+/// The mark of a manifest that says something of another one.
 const REFERENCE_TYPE_ANNOTATION: &str = "vnd.docker.reference.type";
 
 #[derive(Deserialize)]
@@ -33,7 +33,7 @@ struct IndexFile {
     manifests: Vec<Option<Descriptor>>,
 }
 
-/// What an archive holds.
+/// The images and manifests of an archive.
 #[derive(Debug)]
 pub(super) struct Contents {
     pub(super) tree: Tree,
@@ -43,7 +43,7 @@ pub(super) struct Contents {
     manifests: HashMap<Digest, Vec<Descriptor>>,
 }
 
-/// What an image came with, checked.
+/// The manifest and indexes that an image came with, checked.
 #[derive(Debug)]
 pub(super) struct Origin {
     pub(super) manifest: Raw<ImageManifest>,
@@ -53,10 +53,10 @@ pub(super) struct Origin {
     pub(super) repo_digests: Vec<Reference>,
 }
 
-/// What was found out about the digests that lead to one image.
+/// Findings about the digests that lead to one image.
 #[derive(Default)]
 struct Proof {
-    /// Whether a digest does.
+    /// The digests that were looked at, and the answer of each.
     verdicts: HashMap<Digest, bool>,
     /// The manifests and indexes that do, what an index lists before it.
     documents: Vec<(Descriptor, Bytes)>,

@@ -13,7 +13,7 @@ use crate::cancel::CancelOnDrop;
 use crate::space::{Coming, MAX_TAR_SIZE};
 use crate::{EngineError, LayerState, Result, space};
 
-/// What became of a layer.
+/// The outcome of a layer.
 #[derive(Debug)]
 pub(super) struct LoadedLayer {
     pub(super) staged: Option<(StagedLayer, LayerRecord)>,

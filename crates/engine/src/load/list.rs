@@ -20,11 +20,11 @@ const MAX_TEXTS: usize = 500_000;
 /// An image of an archive.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Listed {
-    /// Where its config is.
+    /// The path of its config.
     pub(super) config: String,
     /// Its names, as they are written.
     pub(super) tags: Vec<String>,
-    /// Where its layers are, the bottom one first.
+    /// The paths of its layers, the bottom one first.
     pub(super) layers: Vec<String>,
     /// The image that it was built from.
     pub(super) parent: Option<ImageId>,

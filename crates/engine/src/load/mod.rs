@@ -39,12 +39,12 @@ use plan::PlannedImage;
 use publish::{MAX_BATCH, MAX_BATCH_BYTES, ReadyImage, held};
 use tree::Tree;
 
-/// What to load.
+/// An order to load.
 #[derive(Clone, Debug, Default)]
 pub struct LoadRequest {
     /// The platform of the images that are wanted; others are passed over.
     pub platform: Option<Platform>,
-    /// Whether to say nothing of layers.
+    /// Say nothing of layers.
     pub quiet: bool,
 }
 

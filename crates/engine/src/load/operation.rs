@@ -13,6 +13,6 @@ pub(super) struct Load<'a> {
     pub(super) lease: Arc<Lease>,
     pub(super) platform: Option<Platform>,
     pub(super) progress: Progress,
-    /// Where layers report to.
+    /// The end that layers report to.
     pub(super) layer_progress: Progress,
 }

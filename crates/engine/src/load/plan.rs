@@ -31,13 +31,13 @@ pub(super) struct PlannedLayer {
     pub(super) diff_id: DiffId,
     pub(super) chain_id: ChainId,
     pub(super) parent: Option<ChainId>,
-    /// Whether it is here.
+    /// Set if it is here.
     pub(super) present: bool,
     /// Its file in the archive; one that is here needs none.
     pub(super) file: Option<StoredFile>,
-    /// What the file must hash to, if its name says so.
+    /// The digest that the file must have, if its name says so.
     pub(super) expected: Option<Digest>,
-    /// Whether the file is kept as a blob.
+    /// Set if the file is kept as a blob.
     pub(super) keep: bool,
 }
 

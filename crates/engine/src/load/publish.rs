@@ -13,10 +13,10 @@ use super::plan::PlannedImage;
 use crate::Result;
 use crate::progress::ProgressEvent;
 
-/// How many images are published at once, and how many bytes of what they consist of are held in memory until then.
+/// Images that are published at once, and bytes of them that are held in memory until then.
 pub(super) const MAX_BATCH: usize = 256;
 pub(super) const MAX_BATCH_BYTES: usize = 16 << 20;
-/// What a name takes of that, about.
+/// The share of a name in that, about.
 const BYTES_OF_A_NAME: usize = 256;
 
 /// An image with the layers that were unpacked for it.

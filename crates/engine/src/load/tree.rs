@@ -26,7 +26,7 @@ const MAX_SMALL: u64 = 64 << 10;
 const MAX_MEMORY: u64 = 32 << 20;
 /// The longest path that is looked for, as in Linux; entries have no longer names.
 const MAX_PATH: usize = 4096;
-/// How many links lead to a file at most, as in Linux.
+/// The most links that lead to a file, as in Linux.
 const MAX_LINKS: usize = 40;
 
 /// A file of an archive.

@@ -14,13 +14,13 @@ use crate::engine::in_task;
 use crate::progress::{PassedOver, ProgressEvent, ProgressReceiver};
 use crate::{EngineError, Progress, Result};
 
-/// How many tags are under way at once: enough to hide the round trips of one behind the bytes of another, few enough to be
+/// Tags that are under way at once: enough to hide the round trips of one behind the bytes of another, few enough to be
 /// polite. Layers have a bound of their own.
 const TAGS_AT_ONCE: usize = 4;
 /// The most tags that an error names.
 const MAX_NAMED: usize = 10;
 
-/// What became of a tag's pull.
+/// The meaning of the failure of one tag.
 enum Verdict {
     /// It is no image that could be here.
     PassedOver(PassedOver),

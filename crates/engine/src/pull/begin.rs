@@ -1,4 +1,4 @@
-//! What a pull knows and has under way before it says a word of layers: the manifest, the config, and the downloads that
+//! The beginning of a pull, before it says a word of layers: the manifest, the config, and the downloads that
 //! need not wait for the config.
 
 use std::sync::Arc;

@@ -15,10 +15,10 @@ use super::operation::{Pull, refused};
 use crate::progress::ProgressEvent;
 use crate::{EngineError, Progress, Result, resolve};
 
-/// How deep indexes may be nested. One level is usual, two are seen.
+/// The depth to which indexes may be nested. One level is usual, two are seen.
 const MAX_INDEX_DEPTH: usize = 4;
 
-/// What a reference led to.
+/// The manifest that a reference led to.
 #[derive(Debug)]
 pub(super) struct Resolved {
     /// The digest that the tag or digest names: that of an index or of the manifest itself.
@@ -195,7 +195,7 @@ fn parse(descriptor: &Descriptor, bytes: &[u8], reference: &Reference) -> Result
         .map_err(|source| EngineError::Manifest { reference: reference.familiar(), source })
 }
 
-/// What a document says that it is; the parser has the last word.
+/// Reads the type that a document says it is of; the parser has the last word.
 fn document_type(bytes: &[u8]) -> MediaType {
     match Manifest::parse(None, bytes) {
         Ok(manifest) => manifest.media_type().clone(),

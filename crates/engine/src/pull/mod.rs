@@ -30,7 +30,7 @@ use plan::Plan;
 /// The result of a pull.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pulled {
-    /// Whether anything changed here.
+    /// Set if anything changed here.
     pub newer: bool,
     /// The tag, digest or repository that was asked for, familiar.
     pub reference: String,

@@ -12,10 +12,10 @@ use tokio::sync::OnceCell;
 use crate::error::PlatformMismatch;
 use crate::{Engine, EngineError, Progress};
 
-/// What to pull.
+/// An order to pull.
 #[derive(Clone, Debug)]
 pub struct PullRequest {
-    /// Which image; a name only means the tag `latest`.
+    /// The image; a name only means the tag `latest`.
     pub reference: Reference,
     /// Every tag of the repository.
     pub all_tags: bool,

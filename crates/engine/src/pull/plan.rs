@@ -1,4 +1,4 @@
-//! Which layers of an image are here, and which must be fetched.
+//! The plan of a pull: the layers that are here, and those that must be fetched.
 
 use spec::{ChainId, Descriptor, DiffId, ImageId, ImageManifest, Repository};
 use store::{Hmac, Lease, Source, Store, StoreError};
@@ -7,7 +7,7 @@ use crate::space::{self, Coming};
 use crate::transfer::PlannedLayer;
 use crate::{EngineError, Result};
 
-/// What a pull has to do.
+/// The layers of an image, each present or to be made.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     /// The layers, the bottom one first.

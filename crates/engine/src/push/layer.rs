@@ -16,9 +16,9 @@ use super::upload::{Content, Upload, cancel};
 use crate::transfer::{Watcher, Watchers};
 use crate::{EngineError, LayerState, Result, space};
 
-/// How many repositories a layer is tried to be mounted from. Each try is a request; more rarely help.
+/// Repositories that a layer is tried to be mounted from. Each try is a request; more rarely help.
 const MOUNT_ATTEMPTS: usize = 3;
-/// How many other blobs of the same layer are looked for at the registry before one is made anew.
+/// Other blobs of the same layer that are looked for at the registry before one is made anew.
 const EXISTENCE_CHECKS: usize = 3;
 
 impl Push {

@@ -1,4 +1,4 @@
-//! What an image was pulled with, and the manifest that it is pushed with.
+//! The manifest that an image came with, and the one that it is pushed with.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use store::{Image, Layer, Lease, Store};
 use crate::save::parts::compression_of;
 use crate::{EngineError, Result};
 
-/// What is known of an image that is to be pushed.
+/// All that is known of an image that is to be pushed.
 #[derive(Debug)]
 pub(super) struct Origin {
     pub(super) image: Arc<Image>,

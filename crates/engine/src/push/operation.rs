@@ -8,7 +8,7 @@ use store::{HmacKey, Lease};
 
 use crate::{Engine, EngineError, Progress};
 
-/// What to push.
+/// An order to push.
 #[derive(Clone, Debug)]
 pub struct PushRequest {
     /// The repository.
@@ -27,7 +27,7 @@ pub struct PushRequest {
 pub(super) struct Push {
     pub(super) engine: Engine,
     pub(super) remote: Remote,
-    /// Whether layers that are not to be redistributed may go to the registry.
+    /// Set if layers that are not to be redistributed may go to the registry.
     pub(super) takes_foreign_layers: bool,
     pub(super) request: PushRequest,
     pub(super) key: HmacKey,

@@ -18,13 +18,13 @@ use crate::engine::blocking;
 use crate::transfer::Watchers;
 use crate::{EngineError, LayerState, Result};
 
-/// How much is read from the disk at once, in bytes.
+/// Bytes that are read from the disk at once.
 const READ_SIZE: usize = 256 << 10;
 
 /// The least size of a blob whose upload another process goes on with. What is smaller is sent anew as quickly.
 const KEPT_SIZE: u64 = 8 << 20;
 
-/// What is sent.
+/// The bytes of an upload.
 #[derive(Clone)]
 pub(super) enum Content {
     File(PathBuf),
@@ -278,7 +278,7 @@ async fn read_file(
     Ok(stream::try_unfold((file, part.start), step))
 }
 
-/// Why an attempt ended: only a registry's failure may be worth another.
+/// The end of an attempt: only a registry's failure may be worth another.
 enum Failure {
     Registry(RegistryError),
     Local(EngineError),

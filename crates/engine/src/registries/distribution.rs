@@ -1,16 +1,16 @@
-//! What a registry has under a name, without pulling it.
+//! The manifest that a registry has under a name, without pulling it.
 
 use registry::{Access, Caller, Credentials, TagOrDigest};
 use spec::{Descriptor, MAX_CONFIG_SIZE, Manifest, MediaType, Platform, Reference, Tag};
 
 use crate::{Engine, EngineError, Result};
 
-/// What a name means at its registry.
+/// The meaning of a name at its registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DistributionImage {
     /// The manifest or index.
     pub descriptor: Descriptor,
-    /// What it runs on, as far as that is said: those of an index, or that of a config. As dockerd, no config of OCI's is
+    /// The platforms, as far as they are said: those of an index, or that of a config. As dockerd, no config of OCI's is
     /// looked at.
     pub platforms: Option<Vec<Platform>>,
 }

@@ -4,10 +4,10 @@ use registry::{Caller, Credentials};
 
 use crate::{Engine, EngineError, Result};
 
-/// What a registry answered to valid credentials.
+/// A registry's answer to valid credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginOutcome {
-    /// What to tell the user.
+    /// The sentence for the user.
     pub status: String,
     /// A token to be kept in place of the password, if the registry gives one.
     pub identity_token: Option<String>,

@@ -17,13 +17,13 @@ const MAX_TOTAL: u64 = 64 << 20;
 pub struct InspectedManifest {
     /// Its name, canonical, with its digest if it is an entry of an index.
     pub reference: Reference,
-    /// What it is. The platform is that of the index's entry, or else the config's.
+    /// Its descriptor. The platform is that of the index's entry, or else the config's.
     pub descriptor: Descriptor,
     /// Its bytes.
     pub bytes: Bytes,
 }
 
-/// What a name leads to.
+/// The image or index that a name leads to.
 #[derive(Clone, Debug)]
 pub enum InspectedManifests {
     /// One image.

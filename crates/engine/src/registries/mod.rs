@@ -1,4 +1,4 @@
-//! What registries are asked without anything being pulled or pushed.
+//! Questions to registries, without anything being pulled or pushed.
 
 mod check;
 mod distribution;

@@ -4,12 +4,12 @@ use registry::{Caller, Credentials, SearchResult};
 
 use crate::{Engine, EngineError, Result};
 
-/// What to look for.
+/// An order to search.
 #[derive(Clone, Debug)]
 pub struct SearchRequest {
     /// Words, behind the host of a registry that is not Docker Hub.
     pub term: String,
-    /// How many results at the most, up to 100; 0 means 25.
+    /// The most results, up to 100; 0 means 25.
     pub limit: i64,
     /// Only official ones, or only others.
     pub official: Option<bool>,

@@ -8,7 +8,7 @@ const IMAGES: &[&str] = &[
     "none",
 ];
 
-/// What a name leads to: the image, and the reference by which it was found if it was by one.
+/// Looks a name up: the image, and the reference by which it was found if it was by one.
 fn found(fixture: &Fixture, name: &str) -> String {
     let references = fixture.store().references().unwrap();
     match find(fixture.store(), &references, &fixture.digits(name)) {

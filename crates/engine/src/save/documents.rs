@@ -12,7 +12,7 @@ pub(crate) const REF_NAME_ANNOTATION: &str = "org.opencontainers.image.ref.name"
 /// The references by digest of an image, canonical, with commas between.
 pub(crate) const REPO_DIGESTS_ANNOTATION: &str = "dev.longshore.image.repo-digests";
 
-/// What makes a folder an OCI image layout.
+/// The mark of an OCI image layout.
 pub(super) const LAYOUT: &[u8] = br#"{"imageLayoutVersion": "1.0.0"}"#;
 
 /// An image in `manifest.json`.

@@ -27,7 +27,7 @@ use crate::{Engine, EngineError, Result};
 use plan::Plan;
 use write::Piece;
 
-/// What to save.
+/// An order to save.
 #[derive(Clone, Debug, Default)]
 pub struct SaveRequest {
     /// References, repositories (which mean all their tags) and IDs.

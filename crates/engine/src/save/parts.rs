@@ -1,4 +1,4 @@
-//! What an archive has of one image: its manifest and layers as they were pulled, or as dockerd makes them.
+//! The parts of one image in an archive: its manifest and layers as they were pulled, or as dockerd makes them.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -17,7 +17,7 @@ use super::documents::GeneratedManifest;
 use super::select::Selected;
 use crate::{EngineError, Result};
 
-/// Where the bytes of a layer come from.
+/// The source of the bytes of a layer.
 #[derive(Clone, Debug)]
 pub(super) enum LayerSource {
     /// A kept blob.
@@ -39,10 +39,10 @@ pub(super) struct LayerPart {
 pub(super) struct Parts {
     pub(super) image: Arc<Image>,
     pub(super) layers: Vec<LayerPart>,
-    /// What the index of the archive lists.
+    /// The manifest that the index of the archive lists.
     pub(super) manifest: Descriptor,
     pub(super) manifest_bytes: Bytes,
-    /// Whether all of it is as dockerd saves it: no manifest is kept, and the layers are plain tars.
+    /// Set if all of it is as dockerd saves it: no manifest is kept, and the layers are plain tars.
     pub(super) is_dockerds: bool,
     /// Other manifests of the image and the indexes that list them: what references by digest name.
     pub(super) related: Vec<(Digest, Bytes)>,

@@ -16,7 +16,7 @@ use super::select::Selected;
 use super::v1;
 use crate::{EngineError, Result};
 
-/// What is at a path of the archive.
+/// The file or directory at a path of the archive.
 #[derive(Clone, Debug)]
 pub(super) struct PlannedFile {
     pub(super) mode: u32,
@@ -26,7 +26,7 @@ pub(super) struct PlannedFile {
     pub(super) content: Content,
 }
 
-/// Where the content of a file comes from.
+/// The source of the content of a file.
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     Directory,
@@ -41,7 +41,7 @@ pub(super) struct Plan {
     pub(super) images: Vec<ImageId>,
 }
 
-/// What dockerd creates layers with.
+/// The mode that dockerd creates layers with.
 const LAYER_MODE: u32 = 0o666;
 const FILE_MODE: u32 = 0o644;
 const DIRECTORY_MODE: u32 = 0o755;

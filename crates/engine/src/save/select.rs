@@ -1,4 +1,4 @@
-//! Which images a save is about, and under which names.
+//! The images that a save is about, and their names.
 
 use spec::{ImageId, Platform, Reference, ReferenceError};
 use store::{Lease, PrefixMatch, References, Store};

@@ -11,7 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use spec::{ChainId, Digest, Words};
 
-/// When the layers below the topmost were made, as far as these documents say.
+/// The time of the layers below the topmost, as far as these documents say.
 const EPOCH: &str = "1970-01-01T00:00:00Z";
 
 /// A document, and the hash that names it in documents.
@@ -49,7 +49,7 @@ struct V1Image {
     os: String,
 }
 
-/// How a container runs, as Go's struct has it.
+/// The settings of a container, as Go's struct has them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are Docker's")]
@@ -113,7 +113,7 @@ impl Serialize for Keys {
     }
 }
 
-/// How a container's health is checked; times in nanoseconds.
+/// The test of a container's health; times in nanoseconds.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 struct Healthcheck {

@@ -19,7 +19,7 @@ const CHUNK: usize = 256 << 10;
 /// Chunks that wait for a slow client.
 const WAITING: usize = 4;
 
-/// What the thread sends: a piece, or `None` at the end. A channel that closes without that was broken off.
+/// Output of the thread: a piece, or `None` at the end. A channel that closes without that was broken off.
 pub(super) type Piece = Result<Option<Bytes>>;
 
 /// Writes the archive on a blocking thread, which ends early when the receiver is dropped.

@@ -21,7 +21,7 @@ pub(crate) struct Blob {
     sources: Sources,
 }
 
-/// Which endpoints bytes came from.
+/// The endpoints that bytes came from.
 pub(super) type Sources = Arc<Mutex<Vec<Source>>>;
 
 #[derive(Debug, Default)]

@@ -20,14 +20,14 @@ use super::watchers::{Watcher, Watchers};
 use crate::engine::blocking;
 use crate::{Engine, EngineError, LayerState, Result};
 
-/// How much one request asks for, in bytes. Large enough that a round trip is nothing beside it, small enough that the
+/// Bytes that one request asks for. Large enough that a round trip is nothing beside it, small enough that the
 /// prefix that is being unpacked grows steadily.
 const SEGMENT: u64 = store::SEGMENT_SIZE;
-/// How many ranges of one blob are in flight. One TCP connection rarely fills a long link; more would be impolite.
+/// Ranges of one blob that are in flight. One TCP connection rarely fills a long link; more would be impolite.
 const RANGES: usize = 4;
-/// How many bytes are collected before a write to the disk, per range in flight.
+/// Bytes that are collected before a write to the disk, per range in flight.
 const WRITE_SIZE: usize = 512 << 10;
-/// How long bytes wait at the most for more to be written with, on a slow link.
+/// The longest wait of bytes for more to be written with, on a slow link.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Engine {
@@ -242,7 +242,7 @@ fn cut(missing: &[Range<u64>]) -> VecDeque<Range<u64>> {
     segments
 }
 
-/// Why an attempt ended: only a registry's failure may be worth another.
+/// The end of an attempt: only a registry's failure may be worth another.
 enum Failure {
     Registry(RegistryError),
     /// A mirror's failure: somebody else is asked now.

@@ -19,13 +19,13 @@ use crate::engine::blocking;
 use crate::space::MAX_TAR_SIZE;
 use crate::{Engine, EngineError, LayerState, Result, space};
 
-/// How often a layer is fetched anew when what arrived is not what the manifest says.
+/// Attempts at a layer when what arrives is not what the manifest says.
 const VERIFICATION_ATTEMPTS: u32 = 3;
 
 /// The work on one layer.
 pub(crate) struct LayerJob {
     pub(crate) engine: Engine,
-    /// Where to fetch it; without, only a kept blob will do.
+    /// The repository to fetch it from; without, only a kept blob will do.
     pub(crate) remote: Option<Remote>,
     pub(crate) lease: Arc<Lease>,
     pub(crate) planned: PlannedLayer,

@@ -7,12 +7,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{EngineError, LayerState, Progress, Result};
 
-/// Who wants to see a job's progress.
+/// A watcher of a job's progress.
 #[derive(Clone, Debug)]
 pub(crate) enum Watcher {
     /// An operation, for which the layer has a name.
     User {
-        /// Where the operation reports to.
+        /// The end that the operation reports to.
         progress: Progress,
         /// The layer's name.
         id: String,

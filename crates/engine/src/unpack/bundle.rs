@@ -157,7 +157,7 @@ fn mounts() -> Value {
     ])
 }
 
-/// What the image specification says should be passed on, and the labels.
+/// Lists the labels, and what the image specification says should be passed on.
 fn annotations(config: &ImageConfig, container: &Container<'_>) -> BTreeMap<String, String> {
     let mut annotations = config.labels().unwrap_or_default();
     let mut note = |name: &str, value: Option<&str>| {

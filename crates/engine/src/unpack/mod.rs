@@ -24,7 +24,7 @@ pub(crate) use data_root::DataRoot;
 use data_root::real_path;
 use site::Site;
 
-/// What to unpack, and where.
+/// An order to unpack.
 #[derive(Clone, Debug)]
 pub struct UnpackRequest {
     /// The image, by name or ID.

@@ -31,10 +31,10 @@ use super::data_root::DataRoot;
 use crate::error::DirectoryRefusal;
 use crate::{EngineError, Result};
 
-/// How much of a directory's name the name of its staging directory repeats: with the rest it stays below the 255 bytes
+/// The part of a directory's name that the name of its staging directory repeats: with the rest it stays below the 255 bytes
 /// that a name may have.
 const MAX_NAME: usize = 200;
-/// How many names are tried for the staging directory: others may have some.
+/// Names that are tried for the staging directory: others may have some.
 const MAX_TRIES: usize = 1000;
 
 /// The mode of a staging directory: closed to others, and with the sticky bit, which means nothing there and which nobody else gives
@@ -47,7 +47,7 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::
 /// removed by the next one that unpacks there.
 #[derive(Debug)]
 pub(super) struct Site {
-    /// Where `staging` lies, and where what is in it is published.
+    /// The directory that `staging` lies in, and where what is in it is published.
     base: OwnedFd,
     name: OsString,
     /// Keeps a flock, by which others see that somebody works here.
@@ -58,12 +58,12 @@ pub(super) struct Site {
     finished: bool,
 }
 
-/// How the files get where they are to be.
+/// The way of the files to their place.
 #[derive(Debug)]
 enum Publication {
     /// The staging directory gets this name, and this mode.
     Rename(OsString, Mode),
-    /// What is in the staging directory is moved up.
+    /// The content of the staging directory is moved up.
     MoveUp,
 }
 

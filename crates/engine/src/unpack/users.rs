@@ -13,7 +13,7 @@ const MAX_FILE: u64 = 4 << 20;
 /// The most groups that a process can be in: `NGROUPS_MAX`.
 const MAX_GROUPS: usize = 65_536;
 
-/// Who a process runs as.
+/// The IDs that a process runs under.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct User {
     pub(super) uid: u32,

@@ -11,7 +11,7 @@ fn at(seconds: i64) -> Option<Timestamp> {
     Timestamp::from_second(seconds).ok()
 }
 
-/// What a prune removed, and the names of the images that it left, each in the order of their names.
+/// Prunes; returns what is gone, and the images that are left, by their names.
 fn pruned(fixture: &Fixture, filters: PruneFilters) -> (String, String) {
     let pruned = fixture.run(fixture.engine.prune().unwrap().run(filters)).unwrap();
     let texts: Vec<String> = pruned

@@ -5,7 +5,7 @@ use super::*;
 const FORCE: RemoveOptions = RemoveOptions { force: true, prune_children: true, platform: None };
 const PLAIN: RemoveOptions = RemoveOptions { force: false, prune_children: true, platform: None };
 
-/// What a removal tells, or its error.
+/// Removes; returns what is told, or the error.
 fn removed(fixture: &Fixture, name: &str, options: &RemoveOptions) -> String {
     let name = fixture.digits(name);
     match fixture.run(fixture.engine.remove(&name, options.clone())) {

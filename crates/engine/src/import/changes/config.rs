@@ -53,7 +53,7 @@ pub(crate) struct ContainerConfig {
     pub(super) stop_signal: String,
 }
 
-/// How it is found out whether a container is well. Times are in nanoseconds; 0 means "as it was".
+/// The test by which a container is found to be well. Times are in nanoseconds; 0 means "as it was".
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Healthcheck {

@@ -1,6 +1,6 @@
 //! Mistakes in a change.
 
-/// What is wrong with a change, in dockerd's words.
+/// A mistake in a change, in dockerd's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::import) struct ChangeError(pub(in crate::import) String);
 

@@ -1,4 +1,4 @@
-//! What an instruction means, and whether it has the arguments that it needs.
+//! The meaning of an instruction, and a check that it has the arguments that it needs.
 
 use spec::go::quoted;
 

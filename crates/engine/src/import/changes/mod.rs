@@ -68,7 +68,7 @@ pub(super) fn apply(changes: &[String]) -> Result<ContainerConfig> {
 #[derive(Debug, Default)]
 struct State {
     config: ContainerConfig,
-    /// Whether a `CMD` came before, which an `ENTRYPOINT` then leaves alone.
+    /// Set after a `CMD`, which an `ENTRYPOINT` then leaves alone.
     has_command: bool,
 }
 

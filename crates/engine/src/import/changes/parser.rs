@@ -7,7 +7,7 @@ use super::error::{ChangeError, Result, wrong};
 
 /// The longest line, its end included; the buffer of Go's scanner.
 const MAX_LINE: usize = 64 << 10;
-/// How deep `ONBUILD`s are read into one another. Two of them are refused in any case.
+/// The depth to which `ONBUILD`s are read into one another. Two of them are refused in any case.
 const MAX_DEPTH: usize = 2;
 
 /// A text that was cut into instructions.
@@ -26,7 +26,7 @@ pub(super) struct Node {
     /// The words that begin with `--` behind it.
     pub(super) flags: Vec<String>,
     pub(super) arguments: Vec<String>,
-    /// Whether the arguments were a JSON array.
+    /// Set if the arguments were a JSON array.
     pub(super) is_json: bool,
     /// The whole line, continued lines joined.
     pub(super) original: String,
@@ -156,7 +156,7 @@ fn without_continuation(line: &str, escape: char) -> (&str, bool) {
     }
 }
 
-/// What separates the words of a line.
+/// Tells the characters that separate the words of a line.
 fn is_blank(c: char) -> bool {
     matches!(c, '\t' | '\x0b' | '\x0c' | '\r' | ' ')
 }

@@ -9,7 +9,7 @@ use spec::go::quoted;
 use super::error::{ChangeError, Result, wrong};
 use super::pattern::Pattern;
 
-/// How deep a `${…}` may be in the word of another. dockerd has no bound.
+/// The depth to which a `${…}` may be in the word of another. dockerd has no bound.
 const MAX_DEPTH: usize = 64;
 
 /// The variables by their names.

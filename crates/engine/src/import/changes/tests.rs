@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{ChangeError, apply};
 
-/// What dockerd makes of changes: the fields that differ from those of an image without any, or its sentence. An
+/// Changes as dockerd reads them: the fields that differ from those of an image without any, or its sentence. An
 /// answer that dockerd 20.10 has in another form is there as `old`. Recorded from dockerd 20.10, and where that
 /// differs, read from the source of dockerd 29.
 const CASES: &str = include_str!("cases.json");

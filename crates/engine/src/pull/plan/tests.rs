@@ -15,7 +15,7 @@ fn image(words: &[&str]) -> (ImageManifest, Vec<DiffId>) {
     (manifest, layers.into_iter().map(|layer| layer.diff_id).collect())
 }
 
-/// Which of the layers a pull would fetch: those of the plan, and those that are known without the config.
+/// Lists the layers that a pull would fetch: those of the plan, and those that are known without the config.
 fn fetched(fixture: &Fixture, words: &[&str]) -> (Vec<String>, Vec<String>) {
     let (manifest, diff_ids) = image(words);
     let lease = fixture.store().lease().unwrap();
