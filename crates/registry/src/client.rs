@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -28,6 +28,7 @@ use crate::{
         tls::{self, Material},
         transport::Timeouts,
     },
+    lock::lock,
 };
 
 /// Idle connections are dropped after as long as Docker drops them.
@@ -202,7 +203,7 @@ impl Client {
         let name = if is_hub(registry) { "docker.io" } else { registry }.to_owned();
         let file = blocking(move || file::load(&directories, &name)).await?;
         for warning in file.iter().flat_map(|file| &file.warnings) {
-            let mut said = self.inner.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut said = lock(&self.inner.warnings);
             if said.len() < MAX_WARNINGS && said.insert(warning.clone()) {
                 tracing::warn!("{warning}");
             }
@@ -225,7 +226,7 @@ impl Client {
     }
 
     fn plain(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.inner.plain.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner.plain)
     }
 
     /// Returns what can be asked of a URL's host that is no registry, by whatever scheme. Plain HTTP does not make it
@@ -317,7 +318,7 @@ impl Client {
     }
 
     fn transports(&self) -> MutexGuard<'_, HashMap<Wire, reqwest::Client>> {
-        self.inner.transports.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner.transports)
     }
 
     /// Reads the certificates for a host: those in its host's own directory, and those that a `hosts.toml` names.

@@ -1,4 +1,4 @@
-//! The client's side of the distribution protocol: what a registry has, sent and received.
+//! The client's side of the distribution protocol: manifests, blobs and tags, sent and received.
 //!
 //! ```text
 //! Client ─ remote() ─► Remote ─ ask() ─► Session ─ authority ─► Endpoint ─ retries, redirects ─► HTTP
@@ -6,13 +6,21 @@
 //!   tokens               repository     challenges, token
 //! ```
 //!
+//! # Rooms
+//!
+//! - `hosts`: the hosts of a registry, from `hosts.toml`, mirrors and insecure registries; the waits that hosts ask for
+//! - `http`: requests to one of them: connections, DNS, TLS, proxies, redirects, the policy of second tries, counters
+//! - `auth`: credentials, challenges, tokens, logins, and the session of a repository at an endpoint
+//! - `blobs`, `manifests`, `uploads`: the operations of a [`Remote`]; `search`, `download` and `check`: those of a [`Client`]
+//! - `error`: errors in Docker's words, what is kept out of them, and the recovery from them
+//!
 //! # Flow
 //!
-//! An operation of [`Remote`] asks the endpoints in turn, as the `places` module lists them: the hosts of the registry's
+//! An operation of [`Remote`] asks the endpoints in turn, as `hosts::configured` lists them: the hosts of the registry's
 //! `hosts.toml` or the mirrors of Docker Hub, each only for what it may be asked for, then the registry itself by HTTPS
 //! and, for insecure registries, HTTP. The first request to an endpoint is `GET /v2/`, as Docker's is, and tells what
-//! authority it wants. Requests that can be repeated are, within bounds, until headers arrive; what then happens to a
-//! blob's body is its reader's to deal with, who asks for the rest by range.
+//! authority it wants. `http::retry` says which requests are sent again; a blob's body is its reader's to deal with, who
+//! asks for the rest by range.
 //!
 //! Beside repositories there are [`Client::search`], [`Client::download`] of a file that is at no registry, and
 //! [`Client::check`], which asks everybody and tells what each said.
@@ -21,7 +29,7 @@
 //!
 //! A registry is believed in nothing that can be checked. Manifests and small blobs are checked here, blob streams by
 //! their reader. What a tag means is asked of those only that may `resolve`. Credentials are shown to the registry that
-//! they were given for and to the token server it names (see the `token` module), never to a mirror, the target of a
+//! they were given for and to the token server it names (see `auth::token`), never to a mirror, the target of a
 //! redirect, or an upload's location on another host. A mirror is shown what a [`CredentialSource`] has for its own host.
 //!
 //! # Limits
@@ -30,8 +38,8 @@
 //!
 //! # Errors
 //!
-//! [`RegistryError`] speaks dockerd's words, as the engine shows them to users. [`RegistryError::recovery`] is the one
-//! place that decides what is worth another try.
+//! [`RegistryError`] speaks dockerd's words, as the engine shows them to users. [`RegistryError::recovery`] decides
+//! what is worth another try, [`Attempts`] how often and when.
 //!
 //! # Cancellation
 //!
@@ -50,6 +58,7 @@ mod error;
 pub mod fuzzing;
 mod hosts;
 mod http;
+mod lock;
 mod manifests;
 mod remote;
 mod search;

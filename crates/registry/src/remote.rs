@@ -116,9 +116,11 @@ impl Remote {
                     (error, another)
                 }
             };
-            let (url, mirror) = (&candidate.endpoint.host.base, candidate.is_mirror());
-            if another && order.last() != Some(&index) {
-                tracing::info!(endpoint = %url, mirror, %error, "endpoint passed over");
+            let url = &candidate.endpoint.host.base;
+            if candidate.is_mirror() {
+                tracing::info!(mirror = %url, %error, "mirror passed over");
+            } else {
+                tracing::debug!(%url, %error, "endpoint does not help");
             }
             failures.push((index, error));
             if !another {

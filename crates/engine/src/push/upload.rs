@@ -72,10 +72,10 @@ impl Upload<'_> {
                 tracing::info!(%error, blob = %self.blob.digest, "the upload starts anew");
                 continue;
             }
-            resumed = resumed && session.is_some();
             let retry = self.watchers.before_retry(error, &mut attempts).await;
             retry.map_err(refused)?;
             self.reopen(&mut session, &mut note).await;
+            resumed = resumed && session.is_some();
         }
     }
 

@@ -1,7 +1,7 @@
 //! The session of one [`crate::Remote`] at one endpoint: its challenges, and requests with authority.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc, Mutex, MutexGuard,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
@@ -17,6 +17,7 @@ use crate::{
     error::redact,
     http::endpoint::{Call, Endpoint},
     http::transport::Answer,
+    lock::lock,
 };
 
 /// The most scopes taken over from a challenge; registries ask for one.
@@ -252,7 +253,7 @@ impl Session {
     }
 
     fn asked(&self) -> MutexGuard<'_, Vec<Challenge>> {
-        self.challenges.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.challenges)
     }
 
     fn challenge(&self, scheme: &str) -> Option<Challenge> {

@@ -9,7 +9,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -26,6 +26,7 @@ use crate::{
     error::redact,
     http::endpoint::{Call, Endpoint, Redirects},
     http::transport::{Answer, Payload},
+    lock::lock,
 };
 
 /// The most that is read of a token server's answer; tokens have some kilobytes.
@@ -100,7 +101,7 @@ impl TokenCache {
     }
 
     fn slot(&self, key: &TokenKey) -> Slot {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = lock(&self.slots);
         if let Some(slot) = slots.get(key) {
             return Arc::clone(slot);
         }

@@ -28,7 +28,7 @@ impl Recovery {
         match (status, retry_after) {
             // A rate limit of hours: waiting for a minute is no help.
             (429 | 503, Some(after)) if after > MAX_RETRY_AFTER => Self::Fail,
-            (408 | 429 | 500 | 502 | 503 | 504, after) => Self::Retry { after },
+            (429 | 500 | 502 | 503 | 504, after) => Self::Retry { after },
             _ => Self::Fail,
         }
     }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -11,7 +11,7 @@ use http::StatusCode;
 use reqwest::Url;
 use tokio::time::Instant;
 
-use crate::{error::refusal::status_line, error::retry_after::MAX_RETRY_AFTER};
+use crate::{error::refusal::status_line, error::retry_after::MAX_RETRY_AFTER, lock::lock};
 
 /// The most hosts that are remembered. Beyond, each request finds out for itself.
 const MAX_HOSTS: usize = 256;
@@ -93,7 +93,7 @@ impl Waits {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Held>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
@@ -121,7 +121,7 @@ impl Listener {
     }
 
     fn tell(&self, host: String, held: Held) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = lock(&self.told);
         // No more hosts than `Waits` has, but for those whose wait is over.
         if told.len() > MAX_HOSTS {
             told.clear();

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use crate::lock::lock;
 
 /// The most registries that are told apart. A name is the user's choice, or that of whoever may use the daemon: without a
 /// bound each would be kept for ever.
@@ -45,13 +47,13 @@ pub(crate) struct Counters {
 impl Metrics {
     /// Returns the counters by the registry's host and port.
     pub fn by_host(&self) -> Vec<(String, HostMetrics)> {
-        let hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let hosts = lock(&self.0);
         hosts.iter().map(|(host, counters)| (host.clone(), counters.read())).collect()
     }
 
     /// Returns the counters of a registry.
     pub(crate) fn of(&self, host: &str) -> Arc<Counters> {
-        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts = lock(&self.0);
         let host = if hosts.len() < MAX_HOSTS || hosts.contains_key(host) { host } else { OTHERS };
         Arc::clone(hosts.entry(host.to_owned()).or_default())
     }

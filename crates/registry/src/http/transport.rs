@@ -3,7 +3,7 @@
 use std::{
     fmt, io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll},
     time::Duration,
 };
@@ -20,6 +20,7 @@ use crate::{
     error::refusal::{MAX_ERROR_BODY, Refusal},
     http::classify::{body_words, is_unclean_end},
     http::metrics::Counters,
+    lock::lock,
 };
 
 /// The most that is read of a body that nobody wants, to keep its connection. More, and a new connection is cheaper.
@@ -125,7 +126,7 @@ enum Phase {
 
 impl Watch {
     fn lock(&self) -> MutexGuard<'_, Progress> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn enter(&self, phase: Phase) {

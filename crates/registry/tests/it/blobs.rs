@@ -395,6 +395,7 @@ async fn blobs_have_the_tries_that_dockerd_makes() {
         ("limited", limited.clone(), 1),
         ("limited for a while", limited.header("retry-after", "0"), 5),
         ("missing", Answer::status(404), 1),
+        ("late", Answer::status(408), 1),
     ] {
         server.forget();
         server.on("GET", &path, [bad.clone()]);
