@@ -46,7 +46,7 @@ pub struct AuthConfig {
 }
 
 impl AuthConfig {
-    /// Whether there is nothing to authenticate with.
+    /// True if there is nothing to authenticate with.
     pub fn is_empty(&self) -> bool {
         self.username.is_empty()
             && self.password.is_empty()
@@ -120,7 +120,7 @@ impl fmt::Debug for AuthConfig {
 pub struct AuthResponse {
     /// `Login Succeeded`.
     pub status: String,
-    /// What to keep instead of the password, where the registry gave one.
+    /// Token to keep instead of the password, where the registry gave one.
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
     pub identity_token: String,
 }

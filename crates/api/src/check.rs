@@ -2,19 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a look over the data root found and did. It travels as the `aux` of the last line of a progress stream.
+/// Report of a check of the data root. It travels as the `aux` of the last line of a progress stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CheckReport {
-    /// How many references were looked at.
+    /// References that were looked at.
     pub references: usize,
-    /// How many images were looked at.
+    /// Images that were looked at.
     pub images: usize,
-    /// How many layers were looked at.
+    /// Layers that were looked at.
     pub layers: usize,
-    /// How many blobs were looked at.
+    /// Blobs that were looked at.
     pub blobs: usize,
-    /// What is wrong, or was.
+    /// Faults, mended or not.
     pub findings: Vec<CheckFinding>,
 }
 
@@ -22,23 +22,23 @@ pub struct CheckReport {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CheckFinding {
-    /// What it is about: `layer sha256:…`, `reference app:1`.
+    /// Object with the fault: `layer sha256:…`, `reference app:1`.
     pub subject: String,
     /// The file within a layer, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// What is wrong, as a clause: `it is gone`.
+    /// Fault, as a clause: `it is gone`.
     pub problem: String,
-    /// What can be done about it.
+    /// Means against it.
     pub remedy: Remedy,
-    /// What was done about it.
+    /// Outcome of the repair.
     pub repair: Repair,
-    /// Why it could not be put right, if that was tried.
+    /// Cause of a repair that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// What can be done about a finding.
+/// Means against a fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Remedy {
@@ -48,12 +48,12 @@ pub enum Remedy {
     Fetch,
     /// It is removed.
     Remove,
-    /// Nothing.
+    /// No means is known.
     #[default]
     Nothing,
 }
 
-/// What was done about a finding.
+/// Outcome of a repair.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Repair {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::image::ImageSummary;
 use crate::wire::null_as_default;
 
-/// What everything takes on the disk. What was not asked for is `None`.
+/// Disk usage of everything. A kind that was not asked for is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct DiskUsage {
@@ -22,10 +22,10 @@ pub struct DiskUsage {
     /// The images, with sizes that they share.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "without_empty_names")]
     pub images: Option<Vec<ImageSummary>>,
-    /// The containers.
+    /// Containers, if they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub containers: Option<Vec<ContainerUsage>>,
-    /// The volumes.
+    /// Volumes, if they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volumes: Option<Vec<VolumeUsage>>,
     /// The records of the build cache.
@@ -45,11 +45,11 @@ pub struct DiskUsage {
     pub build_cache_usage: Option<Usage>,
 }
 
-/// What objects of one kind take on the disk. Zeroes are left out.
+/// Disk usage of objects of one kind. Zeroes are left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Usage {
-    /// How many are in use.
+    /// Objects in use.
     #[serde(skip_serializing_if = "is_zero")]
     pub active_count: i64,
     /// The objects, if they were asked for. Of other kinds than images there are none here.
@@ -58,7 +58,7 @@ pub struct Usage {
     /// The bytes that would be free without those that are not in use.
     #[serde(skip_serializing_if = "is_zero")]
     pub reclaimable: i64,
-    /// How many there are.
+    /// Objects in all.
     #[serde(skip_serializing_if = "is_zero")]
     pub total_count: i64,
     /// The bytes of all of them.
@@ -70,7 +70,7 @@ pub struct Usage {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ContainerUsage {
-    /// The ID.
+    /// Container ID, 64 hexadecimal digits.
     pub id: String,
     /// The names, each with a slash before it.
     #[serde(deserialize_with = "null_as_default")]
@@ -80,9 +80,9 @@ pub struct ContainerUsage {
     /// The image's ID.
     #[serde(rename = "ImageID")]
     pub image_id: String,
-    /// The command.
+    /// Command line that it runs.
     pub command: String,
-    /// When it was made, in Unix seconds.
+    /// Time of its making, in Unix seconds.
     pub created: i64,
     /// The bytes that it wrote.
     pub size_rw: i64,
@@ -90,7 +90,7 @@ pub struct ContainerUsage {
     pub state: String,
     /// The same for people: `Up 2 hours`.
     pub status: String,
-    /// What is mounted in it.
+    /// Mounts in it.
     #[serde(deserialize_with = "null_as_default")]
     pub mounts: Vec<Mount>,
 }
@@ -107,26 +107,26 @@ pub struct Mount {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct VolumeUsage {
-    /// The name.
+    /// Name by which containers mount it.
     pub name: String,
-    /// The driver.
+    /// Driver that keeps it, `local` for instance.
     pub driver: String,
-    /// The labels.
+    /// Labels that its user gave it.
     #[serde(deserialize_with = "null_as_default")]
     pub labels: BTreeMap<String, String>,
-    /// Where it is.
+    /// Path of its files on the host.
     pub mountpoint: String,
     /// `local` or `global`.
     pub scope: String,
-    /// Who uses it and what it takes.
+    /// Users and size.
     pub usage_data: Option<VolumeData>,
 }
 
-/// Who uses a volume and what it takes.
+/// Users and size of a volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct VolumeData {
-    /// How many containers use it; -1 where that is not known.
+    /// Containers that use it; -1 where that is not known.
     pub ref_count: i64,
     /// The bytes; -1 where that is not known.
     pub size: i64,
@@ -136,25 +136,25 @@ pub struct VolumeData {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CacheRecord {
-    /// The ID.
+    /// Record ID of the builder.
     #[serde(rename = "ID")]
     pub id: String,
-    /// What kind of record it is.
+    /// Kind of the record.
     #[serde(rename = "Type")]
     pub kind: String,
-    /// What made it.
+    /// Build step that made it.
     pub description: String,
-    /// Whether a build uses it.
+    /// True while a build uses it.
     pub in_use: bool,
-    /// Whether its bytes are an image's, too.
+    /// True if its bytes are an image's, too.
     pub shared: bool,
     /// The bytes.
     pub size: i64,
-    /// When it was made, RFC 3339.
+    /// Time of its making, RFC 3339.
     pub created_at: String,
-    /// When it was last used, RFC 3339.
+    /// Time of its last use, RFC 3339.
     pub last_used_at: Option<String>,
-    /// How often it was used.
+    /// Number of its uses.
     pub usage_count: i64,
 }
 

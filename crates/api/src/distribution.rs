@@ -1,4 +1,4 @@
-//! What a registry has under a name.
+//! Document of `GET /distribution/{name}/json`: a registry's word on a name.
 
 use serde::{Deserialize, Serialize};
 use spec::{Descriptor, Platform};
@@ -9,6 +9,6 @@ use spec::{Descriptor, Platform};
 pub struct DistributionInspect {
     /// The manifest or index.
     pub descriptor: Descriptor,
-    /// What it runs on; `null` where that is not said.
+    /// Platforms that it runs on; `null` where that is not said.
     pub platforms: Option<Vec<Platform>>,
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with a request's own text, and the document that carries an error to a client.
+//! Errors in a request's own text, and the document that carries an error to a client.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -57,6 +57,6 @@ pub enum ApiError {
 /// The body of every answer that is not a success: `{"message": "…"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorResponse {
-    /// What went wrong, in words for a user.
+    /// Text for a user.
     pub message: String,
 }

@@ -10,10 +10,10 @@ use crate::wire::null_as_default;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EventMessage {
-    /// What happened: `pull`, `push`, `tag`, `untag`, `delete`, …
+    /// Action: `pull`, `push`, `tag`, `untag`, `delete`, …
     #[serde(rename = "Action")]
     pub action: String,
-    /// What it happened to.
+    /// Object of the action.
     #[serde(rename = "Actor")]
     pub actor: Actor,
     /// The kind of object: `image`.
@@ -41,7 +41,7 @@ pub struct EventMessage {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Actor {
-    /// What is known about the object: its labels, and `name`.
+    /// Facts about the object: its labels, and `name`.
     #[serde(rename = "Attributes", deserialize_with = "null_as_default")]
     pub attributes: BTreeMap<String, String>,
     /// The object's ID; for a pull or push the reference.

@@ -57,7 +57,7 @@ impl Filters {
         self.0.entry(name.into()).or_default().insert(value.into(), true);
     }
 
-    /// Whether the filter was given, if only without a value.
+    /// True if the filter was given, if only without a value.
     pub fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
@@ -92,12 +92,12 @@ impl Filters {
         }
     }
 
-    /// Whether `value` is one of the filter's values, or the filter was not given.
+    /// True if `value` is one of the filter's values, or the filter was not given.
     pub fn matches(&self, name: &str, value: &str) -> bool {
         self.0.get(name).is_none_or(|values| values.is_empty() || values.contains_key(value))
     }
 
-    /// Whether one of the filter's values begins `value`, or the filter was not given.
+    /// True if one of the filter's values begins `value`, or the filter was not given.
     pub fn matches_prefix(&self, name: &str, value: &str) -> bool {
         let begins = |values: &BTreeMap<_, _>| {
             values.keys().any(|prefix: &String| value.starts_with(prefix))
@@ -105,7 +105,7 @@ impl Filters {
         self.0.get(name).is_none_or(|values| values.is_empty() || begins(values))
     }
 
-    /// Whether all of the filter's values, each `KEY` or `KEY=VALUE`, hold for `pairs`.
+    /// True if all of the filter's values, each `KEY` or `KEY=VALUE`, hold for `pairs`.
     pub fn matches_pairs(&self, name: &str, pairs: &BTreeMap<String, String>) -> bool {
         self.values(name).all(|wanted| match wanted.split_once('=') {
             Some((key, value)) => pairs.get(key).is_some_and(|held| held == value),

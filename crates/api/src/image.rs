@@ -14,10 +14,10 @@ pub const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ImageSummary {
-    /// How many containers use the image; `None` (`-1`) where that was not counted.
+    /// Containers that use the image; `None` (`-1`) where that was not counted.
     #[serde(with = "minus_one")]
     pub containers: Option<u64>,
-    /// When the image was built, in Unix seconds; 0 where its config does not say.
+    /// Time of the build, in Unix seconds; 0 where its config does not say.
     pub created: i64,
     /// The image ID, `sha256:…`.
     pub id: String,
@@ -35,7 +35,7 @@ pub struct ImageSummary {
     /// `NAME:TAG` of the image. API < 1.43 prints `<none>:<none>` for an image without tag and digest.
     #[serde(deserialize_with = "null_as_default")]
     pub repo_tags: Vec<String>,
-    /// How many of the bytes other images share; `None` (`-1`) where the client did not ask.
+    /// Bytes that other images share; `None` (`-1`) where the client did not ask.
     #[serde(with = "minus_one")]
     pub shared_size: Option<u64>,
     /// The bytes of all layers, unpacked.
@@ -49,7 +49,7 @@ pub struct ImageSummary {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ManifestSummary {
-    /// Whether all that it mentions is here.
+    /// True if all that it mentions is here.
     pub available: bool,
     /// The manifest.
     pub descriptor: Descriptor,
@@ -61,11 +61,11 @@ pub struct ManifestSummary {
     pub image_data: Option<ManifestImage>,
     /// `image`, or `unknown` for an index.
     pub kind: String,
-    /// What it takes.
+    /// Size on the disk.
     pub size: ManifestSize,
 }
 
-/// What a manifest takes, in bytes.
+/// Size of a manifest on the disk, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ManifestSize {
@@ -75,19 +75,19 @@ pub struct ManifestSize {
     pub total: u64,
 }
 
-/// The image of a manifest.
+/// Config of the image that a manifest describes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ManifestImage {
     /// The containers that use it.
     pub containers: Vec<String>,
-    /// What it runs on.
+    /// Platform that it runs on.
     pub platform: Platform,
-    /// What it takes unpacked.
+    /// Size unpacked.
     pub size: UnpackedSize,
 }
 
-/// What an image takes unpacked, in bytes.
+/// Size of an unpacked image, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct UnpackedSize {
@@ -118,13 +118,13 @@ impl ImageSummary {
 pub struct ImageInspect {
     /// The CPU architecture.
     pub architecture: String,
-    /// Who made the image. Always printed up to API 1.51, later only where there is one.
+    /// Maker of the image. Always printed up to API 1.51, later only where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
     /// The message of the commit or import. Printed as `author` is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
-    /// What a container of this image runs with, an object.
+    /// Settings of containers of this image, an object.
     pub config: Option<serde_json::Value>,
     /// Always empty, up to API 1.44.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,18 +132,18 @@ pub struct ImageInspect {
     /// Always empty, up to API 1.44.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_config: Option<serde_json::Value>,
-    /// When the image was built, RFC 3339; left out where its config does not say (up to API 1.43: [`ZERO_TIME`]).
+    /// Time of the build, RFC 3339; left out where its config does not say (up to API 1.43: [`ZERO_TIME`]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
     /// The version of the Docker that built the image. Printed as `author` is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub docker_version: Option<String>,
-    /// Where the unpacked image is.
+    /// Directories of the unpacked image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub graph_driver: Option<GraphDriver>,
     /// The image ID, `sha256:…`.
     pub id: String,
-    /// What only this daemon knows of the image.
+    /// Facts that only this daemon knows of the image.
     pub metadata: Metadata,
     /// The operating system.
     pub os: String,
@@ -182,11 +182,11 @@ pub struct GraphDriver {
     pub name: String,
 }
 
-/// What the daemon knows of an image that is not in the image.
+/// Facts that a daemon knows of an image and that are not in the image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Metadata {
-    /// When a tag was last set here, RFC 3339; [`ZERO_TIME`] for never.
+    /// Time when a tag was last set here, RFC 3339; [`ZERO_TIME`] for never.
     #[serde(deserialize_with = "null_as_default")]
     pub last_tag_time: String,
 }
@@ -215,7 +215,7 @@ pub struct RootFs {
 pub struct HistoryItem {
     /// A note.
     pub comment: String,
-    /// When, in Unix seconds; 0 where the image does not say.
+    /// Time of the step, in Unix seconds; 0 where the image does not say.
     pub created: i64,
     /// The command.
     pub created_by: String,
@@ -240,9 +240,9 @@ pub enum ImageDeleted {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct PruneReport {
-    /// What is gone; `null` for nothing.
+    /// Names and IDs that are gone; `null` for none.
     pub images_deleted: Option<Vec<ImageDeleted>>,
-    /// How many bytes are free that were not.
+    /// Bytes that are free and were not.
     pub space_reclaimed: u64,
 }
 

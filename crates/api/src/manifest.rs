@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 use spec::Descriptor;
 
-/// What a name leads to at its registry.
+/// Manifests that a name leads to at its registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ManifestInspect {
-    /// Whether the name is that of an index, which lists the manifests.
+    /// True if the name is that of an index, which lists the manifests.
     pub is_list: bool,
     /// The manifest, or those that are listed.
     pub manifests: Vec<FoundManifest>,
@@ -19,7 +19,7 @@ pub struct ManifestInspect {
 pub struct FoundManifest {
     /// Its name, canonical.
     pub reference: String,
-    /// What it is, with its platform.
+    /// Descriptor, with its platform.
     pub descriptor: Descriptor,
     /// Its bytes, which are a JSON document.
     pub raw: String,

@@ -11,10 +11,10 @@ pub struct Message {
     /// Output to print as it is (build, load).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
-    /// What is being done.
+    /// State of the work, as words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// How far it is. Present and empty on lines about a layer that has nothing to count.
+    /// Progress in numbers. Present and empty on lines about a layer that has nothing to count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress_detail: Option<ProgressDetail>,
     /// The same as a bar in text. dockerd before 29 sent it; it is read and never written.
@@ -23,22 +23,22 @@ pub struct Message {
     /// The layer, by the first twelve digits of its digest, or the tag.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Why the operation failed; the last line of a stream. The same text is in `error_detail`.
+    /// Error that ended the operation; the last line of a stream. The same text is in `error_detail`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Why the operation failed; the last line of a stream.
+    /// Error that ended the operation; the last line of a stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_detail: Option<ErrorDetail>,
-    /// What a user should read beside the progress, in whole sentences. Longshore's own; docker shows `status` where it
+    /// Note for a user beside the progress, in whole sentences. Longshore's own; docker shows `status` where it
     /// has a terminal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// What is not meant for a terminal.
+    /// Data that is not meant for a terminal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aux: Option<Aux>,
 }
 
-/// How far a layer is.
+/// Progress of a layer in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ProgressDetail {
@@ -48,12 +48,12 @@ pub struct ProgressDetail {
     /// Bytes in all; 0 where that is unknown.
     #[serde(skip_serializing_if = "is_zero")]
     pub total: u64,
-    /// What is counted, if not bytes.
+    /// Unit that is counted, if not bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub units: Option<Units>,
 }
 
-/// What is counted in place of bytes.
+/// Unit that is counted in place of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Units {
@@ -81,7 +81,7 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// Why an operation failed.
+/// Error of an operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ErrorDetail {
@@ -92,11 +92,11 @@ pub struct ErrorDetail {
     pub message: String,
 }
 
-/// What a line carries beside words.
+/// Data of a line beside its words.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Aux {
-    /// What a push of one tag made.
+    /// Result of a push of one tag.
     Push(PushResult),
     /// Anything else, of a build for instance.
     Other(serde_json::Value),
@@ -157,7 +157,7 @@ impl Message {
         line
     }
 
-    /// What the line says went wrong, if it does.
+    /// Returns the error that the line tells, if it does.
     pub fn failure(&self) -> Option<&str> {
         let detail = self.error_detail.as_ref().map(|detail| detail.message.as_str());
         // An error without words is one.

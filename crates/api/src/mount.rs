@@ -8,6 +8,6 @@ use serde::{Deserialize, Serialize};
 pub struct MountedImage {
     /// The image ID, `sha256:…`.
     pub image: String,
-    /// Where it is mounted.
+    /// Directory that it is mounted on.
     pub directory: String,
 }

@@ -52,7 +52,7 @@ impl Query {
         self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether a parameter was given, if only without a value.
+    /// True if a parameter was given, if only without a value.
     pub fn contains(&self, name: &str) -> bool {
         self.0.iter().any(|(key, _)| key == name)
     }
@@ -63,7 +63,7 @@ impl Query {
         !matches!(value.as_str(), "" | "0" | "no" | "false" | "none")
     }
 
-    /// Whether there are no parameters.
+    /// True if there are no parameters.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

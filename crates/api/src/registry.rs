@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What credentials are from that came with the request itself: only the client knows more.
+/// Origin of credentials that came with the request itself: only the client knows more.
 pub const GIVEN: &str = "the request";
 
 /// Returns the registry that a name to be checked is; nothing if it is an image. Client and daemon have to agree on it, as
@@ -23,19 +23,19 @@ pub fn host(name: &str) -> Option<&str> {
     is_host.then_some(bare)
 }
 
-/// Who is asked for something, and what each says.
+/// Endpoints that are asked for something, and the answer of each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct RegistryCheck {
-    /// What was checked: an image with its tag or digest, or a registry.
+    /// Object of the check: an image with its tag or digest, or a registry.
     pub name: String,
-    /// The registry.
+    /// Host of the name, `docker.io` for instance.
     pub registry: String,
     /// The `hosts.toml` that counts for the registry.
     pub hosts_file: Option<String>,
-    /// What the file has that does nothing.
+    /// Parts of the file that do nothing.
     pub warnings: Vec<String>,
-    /// Who is asked, in order.
+    /// Endpoints, in the order in which they are asked.
     pub endpoints: Vec<Endpoint>,
     /// Index of the endpoint that says what the name means; none if the name cannot be resolved.
     pub resolver: Option<usize>,
@@ -47,30 +47,30 @@ pub struct RegistryCheck {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Endpoint {
-    /// Its URL.
+    /// Address that requests go to.
     pub url: String,
-    /// Whether another one is asked if it fails.
+    /// True if another one is asked when it fails.
     pub mirror: bool,
     /// The setting, or file and line, that it is from.
     pub from: String,
-    /// What it may be asked for: `pull`, `resolve`, `push`.
+    /// Capabilities that it may be asked for: `pull`, `resolve`, `push`.
     pub capabilities: Vec<String>,
-    /// How its certificate is checked.
+    /// Check of its certificate.
     #[serde(rename = "TLS")]
     pub tls: Tls,
     /// The proxy on the way.
     pub proxy: Option<String>,
     /// Names of the headers that its file gives it.
     pub headers: Vec<String>,
-    /// Where the credentials are from that it was shown, if any were.
+    /// Origin of the credentials that it was shown, if any were.
     pub credentials: Option<String>,
-    /// What it was asked, in order.
+    /// Requests that it got, in order.
     pub requests: Vec<Request>,
-    /// Whether it has what was looked for.
+    /// True if it has the object of the check.
     pub works: bool,
 }
 
-/// How a certificate is checked.
+/// Check of a certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Tls {
@@ -91,19 +91,19 @@ pub struct Request {
     pub request: String,
     /// The answer's status, if there was an answer.
     pub status: Option<u16>,
-    /// What failed.
+    /// Error of a request that failed.
     pub error: Option<String>,
-    /// What the answer describes.
+    /// Manifest that the answer describes.
     pub found: Option<Found>,
-    /// How long it took.
+    /// Time from request to answer.
     pub milliseconds: u64,
 }
 
-/// What a registry says that a name means.
+/// Meaning of a name at a registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Found {
-    /// The digest.
+    /// Hash of the manifest's bytes.
     pub digest: String,
     /// The type.
     pub media_type: String,

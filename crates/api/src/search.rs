@@ -1,4 +1,4 @@
-//! What a search finds.
+//! Document of `GET /images/search`.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SearchResult {
-    /// How many people like it.
+    /// Number of people who like it.
     pub star_count: i64,
-    /// Whether it is one of Docker's own.
+    /// True if it is one of Docker's own.
     pub is_official: bool,
-    /// Its name.
+    /// Repository as a user writes it.
     pub name: String,
     /// Always false: there are none any more.
     pub is_automated: bool,
-    /// What it is.
+    /// Text of its owner about it.
     pub description: String,
 }

@@ -30,7 +30,7 @@ pub struct Version {
     pub git_commit: String,
     /// The release of the running kernel.
     pub kernel_version: String,
-    /// When the daemon was built.
+    /// Moment at which the binary was made.
     pub build_time: String,
 }
 
@@ -48,7 +48,7 @@ pub struct PlatformName {
 pub struct Component {
     /// `Engine` for the daemon itself: the docker command line prints its details.
     pub name: String,
-    /// Its version.
+    /// Version of the program.
     pub version: String,
     /// Further facts, by name.
     #[serde(deserialize_with = "null_as_default")]
@@ -78,28 +78,28 @@ pub struct Info {
     pub images: u64,
     /// The storage driver.
     pub driver: String,
-    /// What the storage driver says of itself: pairs of name and value.
+    /// Facts of the storage driver: pairs of name and value.
     #[serde(deserialize_with = "null_as_default")]
     pub driver_status: Vec<(String, String)>,
-    /// What can be plugged in.
+    /// Plugins, by kind.
     pub plugins: Plugins,
-    /// Whether memory can be limited.
+    /// Support for limits of memory.
     pub memory_limit: bool,
-    /// Whether swap can be limited.
+    /// Support for limits of swap.
     pub swap_limit: bool,
-    /// Whether CPU periods can be limited.
+    /// Support for limits of CPU periods.
     pub cpu_cfs_period: bool,
-    /// Whether CPU quotas can be limited.
+    /// Support for CPU quotas.
     pub cpu_cfs_quota: bool,
-    /// Whether CPU shares can be limited.
+    /// Support for CPU shares.
     #[serde(rename = "CPUShares")]
     pub cpu_shares: bool,
-    /// Whether CPUs can be chosen.
+    /// Support for a choice of CPUs.
     #[serde(rename = "CPUSet")]
     pub cpu_set: bool,
-    /// Whether the number of processes can be limited.
+    /// Support for a limit of the number of processes.
     pub pids_limit: bool,
-    /// Whether the host forwards IPv4.
+    /// Forwarding of IPv4 by the host.
     #[serde(rename = "IPv4Forwarding")]
     pub ipv4_forwarding: bool,
     /// True where bridges ask iptables. Told up to API 1.49: clients warn where they are not told.
@@ -108,21 +108,21 @@ pub struct Info {
     /// The same for IPv6.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bridge_nf_ip6tables: Option<bool>,
-    /// Whether the daemon writes debug messages.
+    /// Debug messages in the log.
     pub debug: bool,
     /// The daemon's open files.
     #[serde(rename = "NFd")]
     pub n_fd: u64,
-    /// Whether the OOM killer can be turned off.
+    /// Support for turning the OOM killer off.
     pub oom_kill_disable: bool,
     /// The daemon's tasks.
     #[serde(rename = "NGoroutines")]
     pub n_goroutines: u64,
     /// The daemon's clock, RFC 3339.
     pub system_time: String,
-    /// Where containers log to.
+    /// Destination of containers' logs.
     pub logging_driver: String,
-    /// Who manages control groups.
+    /// Manager of control groups.
     pub cgroup_driver: String,
     /// `1` or `2`.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -142,9 +142,9 @@ pub struct Info {
     pub os_type: String,
     /// The machine, as `uname -m` names it.
     pub architecture: String,
-    /// Where a login without a server goes.
+    /// Server of a login that names none.
     pub index_server_address: String,
-    /// How registries are reached.
+    /// Settings of registries.
     pub registry_config: Option<RegistryConfig>,
     /// CPUs.
     #[serde(rename = "NCPU")]
@@ -159,14 +159,14 @@ pub struct Info {
     pub http_proxy: String,
     /// The proxy for HTTPS.
     pub https_proxy: String,
-    /// What is reached without a proxy.
+    /// Hosts that are reached without a proxy.
     pub no_proxy: String,
     /// The host's name.
     pub name: String,
     /// The daemon's labels.
     #[serde(deserialize_with = "null_as_default")]
     pub labels: Vec<String>,
-    /// Whether experimental features are on.
+    /// Experimental features.
     pub experimental_build: bool,
     /// The daemon's version.
     pub server_version: String,
@@ -177,9 +177,9 @@ pub struct Info {
     pub default_runtime: String,
     /// The swarm that the daemon is part of.
     pub swarm: Swarm,
-    /// Whether containers outlive the daemon.
+    /// Containers that outlive the daemon.
     pub live_restore_enabled: bool,
-    /// How containers are kept apart (Windows).
+    /// Isolation of containers (Windows).
     pub isolation: String,
     /// The program that is a container's first process.
     pub init_binary: String,
@@ -192,14 +192,14 @@ pub struct Info {
     /// `name=…` of each security feature.
     #[serde(deserialize_with = "null_as_default")]
     pub security_options: Vec<String>,
-    /// Where devices are described.
+    /// Directories with descriptions of devices.
     #[serde(rename = "CDISpecDirs", deserialize_with = "null_as_default")]
     pub cdi_spec_dirs: Vec<String>,
-    /// What a user should know; clients print it. `null` where there is nothing.
+    /// Warnings to a user; clients print them. `null` where there are none.
     pub warnings: Option<Vec<String>>,
 }
 
-/// What can be plugged into a daemon, by kind.
+/// Plugins of a daemon, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Plugins {
@@ -216,7 +216,7 @@ pub struct Plugins {
     pub log: Vec<String>,
 }
 
-/// How registries are reached.
+/// Settings of registries.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct RegistryConfig {
@@ -232,7 +232,7 @@ pub struct RegistryConfig {
     /// Networks whose registries may be reached over plain HTTP.
     #[serde(rename = "InsecureRegistryCIDRs", deserialize_with = "null_as_default")]
     pub insecure_registry_cidrs: Vec<String>,
-    /// What is known of single registries, by name.
+    /// Settings of single registries, by name.
     #[serde(deserialize_with = "null_as_default")]
     pub index_configs: BTreeMap<String, IndexConfig>,
     /// The mirrors of Docker Hub.
@@ -240,18 +240,18 @@ pub struct RegistryConfig {
     pub mirrors: Vec<String>,
 }
 
-/// What is known of one registry.
+/// Settings of one registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct IndexConfig {
-    /// Its name.
+    /// Host and port.
     pub name: String,
-    /// Its mirrors.
+    /// URLs that are asked before it.
     #[serde(deserialize_with = "null_as_default")]
     pub mirrors: Vec<String>,
-    /// Whether it must be reached over HTTPS with a certificate that holds.
+    /// True if it must be reached over HTTPS with a certificate that holds.
     pub secure: bool,
-    /// Whether it is Docker Hub.
+    /// True for Docker Hub.
     pub official: bool,
 }
 
@@ -278,9 +278,9 @@ pub struct Swarm {
     pub node_addr: String,
     /// `inactive` for a daemon outside any swarm.
     pub local_node_state: String,
-    /// Whether the node manages the swarm.
+    /// True if the node manages the swarm.
     pub control_available: bool,
-    /// What is wrong with the node.
+    /// Fault of the node.
     pub error: String,
     /// The other managers.
     pub remote_managers: Option<Vec<serde_json::Value>>,

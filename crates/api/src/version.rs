@@ -27,7 +27,7 @@ impl ApiVersion {
         Self { major, minor }
     }
 
-    /// Whether this is 1.`minor` or newer.
+    /// True for 1.`minor` and newer.
     pub const fn at_least(self, minor: u32) -> bool {
         self.major > 1 || (self.major == 1 && self.minor >= minor)
     }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex};
 
 use api::ApiVersion;
 use engine::{Engine, EngineConfig, EngineError, EventKind};
@@ -14,24 +14,25 @@ use tokio::sync::watch;
 
 use crate::config::DaemonConfig;
 use crate::errors::operations::OperationErrors;
+use crate::lock::lock;
 use crate::machine::Machine;
 use crate::metrics::actions::Actions;
 
 /// The largest `engine-id` that is believed, in bytes. A UUID has 36, the hash of a key that old ones are 59.
 const MAX_ID_SIZE: u64 = 128;
 
-/// What a daemon says of itself.
+/// Facts that a daemon tells of itself.
 #[derive(Clone, Debug)]
 pub struct DaemonInfo {
     /// The version of Longshore.
     pub version: String,
     /// The commit that it was built from; empty where that is unknown.
     pub git_commit: String,
-    /// When it was built; empty where that is unknown.
+    /// Time of the build; empty where that is unknown.
     pub build_time: String,
-    /// What it was started with.
+    /// Configuration at the start.
     pub config: DaemonConfig,
-    /// Who knows the credentials for mirrors of registries.
+    /// Source of credentials for mirrors of registries.
     pub credentials: Option<Arc<dyn CredentialSource>>,
 }
 
@@ -48,7 +49,7 @@ struct Shared {
     machine: Machine,
     /// The headers of every answer.
     headers: HeaderMap,
-    config: RwLock<Arc<DaemonConfig>>,
+    config: Mutex<Arc<DaemonConfig>>,
     /// Held once by each stream of events.
     event_streams: Arc<()>,
     actions: Arc<Actions>,
@@ -76,7 +77,7 @@ impl Daemon {
             credentials,
             machine: Machine::read(),
             headers,
-            config: RwLock::new(Arc::new(config)),
+            config: Mutex::new(Arc::new(config)),
             event_streams: Arc::new(()),
             actions: Arc::default(),
             operation_errors: OperationErrors::default(),
@@ -94,7 +95,7 @@ impl Daemon {
         };
         self.0.engine.reload(registry, config.limits())?;
         let mut attributes = config.told();
-        *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        *lock(&self.0.config) = Arc::new(config);
         attributes.insert("name".to_owned(), self.0.machine.name.clone());
         self.engine().events().publish(EventKind::Daemon, "reload", self.id(), attributes);
         Ok(())
@@ -105,7 +106,7 @@ impl Daemon {
     }
 
     pub(crate) fn config(&self) -> Arc<DaemonConfig> {
-        Arc::clone(&self.0.config.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&lock(&self.0.config))
     }
 
     pub(crate) fn version(&self) -> &str {
@@ -141,7 +142,7 @@ impl Daemon {
         &self.0.actions
     }
 
-    /// Why answers were broken off.
+    /// The errors of answers that were broken off.
     pub(crate) fn operation_errors(&self) -> &OperationErrors {
         &self.0.operation_errors
     }

@@ -26,6 +26,7 @@ mod config;
 mod daemon;
 mod documents;
 mod errors;
+mod lock;
 mod machine;
 mod metrics;
 mod process;

@@ -1,4 +1,4 @@
-//! What `/info`, `/version` and the metrics tell of the machine.
+//! Facts of the machine, for `/info`, `/version` and the metrics.
 
 use std::fs;
 
@@ -44,7 +44,7 @@ impl Machine {
     }
 }
 
-/// How many files this process has open, where the system tells.
+/// Counts the files that this process has open, where the system tells.
 pub(crate) fn open_files() -> Option<u64> {
     let entries = fs::read_dir("/proc/self/fd").ok()?;
     // One entry is the directory itself, being read.

@@ -20,7 +20,7 @@ pub enum ListenAddress {
     Fd(String),
 }
 
-/// Why a text is no address to listen on.
+/// Fault of a text that is no address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("invalid bind address ({address}): {reason}")]
 pub struct ListenAddressError {
@@ -78,7 +78,7 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-/// Where a daemon listens that was not told where: below `/run` for root, below the user's runtime directory
+/// Address of a daemon that was told of none: below `/run` for root, below the user's runtime directory
 /// (`$XDG_RUNTIME_DIR`) for others. `None` when a user has no such directory.
 pub fn default_address(root: bool, runtime_dir: Option<&Path>) -> Option<ListenAddress> {
     const NAME: &str = "longshore.sock";

@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration.
+//! Errors of a configuration.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::address::ListenAddressError;
 
-/// Why a configuration cannot be used. Texts of faults that dockerd knows are dockerd's.
+/// Fault of a configuration. Texts of faults that dockerd knows are dockerd's.
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -16,7 +16,7 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the system.
         source: io::Error,
     },
     /// The file, or the file and the flags together, make no configuration.
@@ -24,7 +24,7 @@ pub enum ConfigError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Fault in it.
         source: Box<ConfigError>,
     },
     /// The file and the flags are each well-formed, and together make no sense.
@@ -51,7 +51,7 @@ pub enum ConfigError {
     /// A number is out of its range.
     #[error("invalid {name}: {value}")]
     Number {
-        /// What the number is for.
+        /// Name of the number.
         name: &'static str,
         /// The number.
         value: i64,

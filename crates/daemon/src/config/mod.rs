@@ -1,4 +1,4 @@
-//! How a daemon is set up: `daemon.json`, the flags, and what holds where neither says anything.
+//! Configuration of a daemon: `daemon.json`, the flags, and defaults where neither says anything.
 
 mod address;
 pub(crate) mod directives;
@@ -30,12 +30,12 @@ const MAX_FILE_SIZE: u64 = 1024 * 1024;
 /// The address of a daemon with TLS that was told of none, as dockerd's.
 const TLS_ADDRESS: &str = "localhost:2376";
 
-/// Where `daemon.json` is.
+/// Path of `daemon.json`.
 #[derive(Clone, Debug)]
 pub struct ConfigFile {
-    /// Its path.
+    /// Path as it is opened.
     pub path: PathBuf,
-    /// Whether the user named it, so that it must exist.
+    /// True if the user named it, so that it must exist.
     pub required: bool,
 }
 
@@ -91,7 +91,7 @@ impl DaemonConfig {
         Ok(config)
     }
 
-    /// How TCP is encrypted, if it is. Whoever says anything of verification wants TLS, and who wants TLS and says nothing
+    /// TLS for TCP, if there is any. Whoever says anything of verification wants TLS, and who wants TLS and says nothing
     /// of verification wants that, too: as dockerd has it.
     pub fn tls_files(&self) -> Option<TlsFiles> {
         if self.tlsverify.is_none() && self.tls != Some(true) {
@@ -110,7 +110,7 @@ impl DaemonConfig {
         if self.debug { tracing::Level::DEBUG.max(self.log_level) } else { self.log_level }
     }
 
-    /// How registries are reached.
+    /// Settings of the registry client.
     pub(crate) fn registry(&self, version: &str) -> RegistryConfig {
         RegistryConfig {
             mirrors: self.registry_mirrors.clone(),
@@ -129,7 +129,7 @@ impl DaemonConfig {
         }
     }
 
-    /// How much may go on at once.
+    /// Limits of work at the same time.
     pub(crate) fn limits(&self) -> engine::Limits {
         engine::Limits {
             downloads: self.max_concurrent_downloads,

@@ -9,7 +9,7 @@ pub struct Proxies {
     pub https: Option<String>,
     /// For both where they have none of their own.
     pub all: Option<String>,
-    /// What is reached without a proxy.
+    /// Hosts that are reached without a proxy.
     pub no_proxy: Option<String>,
 }
 

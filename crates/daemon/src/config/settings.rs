@@ -8,7 +8,7 @@ use super::proxies::Proxies;
 
 /// The group of the socket unless another is named.
 pub(super) const DEFAULT_GROUP: &str = "docker";
-/// How long requests that run may go on after the daemon was told to stop; dockerd's value. What is cut off is not
+/// Time for requests that run after the daemon was told to stop; dockerd's value. What is cut off is not
 /// lost: the next pull goes on where it was.
 pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
 /// Names of files in the directory for TLS.
@@ -16,12 +16,12 @@ pub(super) const TLS_AUTHORITY: &str = "ca.pem";
 pub(super) const TLS_CERTIFICATE: &str = "cert.pem";
 pub(super) const TLS_KEY: &str = "key.pem";
 
-/// What holds where neither the file nor a flag says anything.
+/// Defaults where neither the file nor a flag says anything.
 #[derive(Clone, Debug)]
 pub struct Defaults {
     /// The directory that holds everything.
     pub data_root: PathBuf,
-    /// Where to listen.
+    /// Addresses to listen on.
     pub hosts: Vec<ListenAddress>,
     /// Directories with certificates of registries, each as dockerd's `/etc/docker/certs.d`.
     pub certs_dirs: Vec<PathBuf>,
@@ -33,7 +33,7 @@ pub struct Defaults {
     pub proxies: Proxies,
 }
 
-/// How log lines are written.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
@@ -43,10 +43,10 @@ pub enum LogFormat {
     Json,
 }
 
-/// How TCP is encrypted.
+/// TLS for TCP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// Whether clients must show a certificate of the authority's.
+    /// Certificates of clients, wanted or not.
     pub mode: TlsMode,
     /// The authority that signs clients' certificates, in PEM.
     pub authority: PathBuf,
@@ -56,12 +56,12 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// Who may speak to a daemon over TLS.
+/// Clients that may speak to a daemon over TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsMode {
     /// Everybody.
     Encrypt,
-    /// Who has a certificate that the daemon's authority signed.
+    /// Those with a certificate that the daemon's authority signed.
     Verify,
 }
 
@@ -70,6 +70,6 @@ pub enum TlsMode {
 pub struct Group {
     /// Its name or number.
     pub name: String,
-    /// Whether the user named it, so that it must exist.
+    /// True if the user named it, so that it must exist.
     pub required: bool,
 }

@@ -124,7 +124,7 @@ fn legacy_fields(version: ApiVersion) -> Map<String, Value> {
     }
 }
 
-/// Whether Go leaves a value out under `omitempty`.
+/// True for a value that Go leaves out under `omitempty`.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,

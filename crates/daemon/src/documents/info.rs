@@ -12,9 +12,9 @@ use crate::config::{DaemonConfig, ListenAddress, TlsMode, mask_credentials};
 use crate::daemon::Daemon;
 use crate::machine::open_files;
 
-/// Where a login without a server goes.
+/// Server of a login that names none.
 const INDEX_SERVER: &str = "https://index.docker.io/v1/";
-/// What it means that others reach the API.
+/// Danger of an API that others reach.
 const ROOT_ACCESS: &str = "
          Access to the remote API is equivalent to root access on the host. Refer
          to the 'Docker daemon attack surface' section in the documentation for
@@ -86,7 +86,7 @@ pub(crate) fn describe(
     }
 }
 
-/// How registries are reached, as dockerd lists it: networks by themselves, names as registries that are not secure.
+/// Settings of registries, as dockerd lists them: networks by themselves, names as registries that are not secure.
 fn registries(config: &DaemonConfig, version: ApiVersion) -> RegistryConfig {
     let (artifact_networks, artifact_names): (Vec<_>, Vec<_>) = config
         .allow_nondistributable_artifacts
@@ -122,7 +122,7 @@ fn registries(config: &DaemonConfig, version: ApiVersion) -> RegistryConfig {
     }
 }
 
-/// What a user of this daemon should know, in dockerd's words.
+/// Warnings to the user of this daemon, in dockerd's words.
 fn warnings(config: &DaemonConfig) -> Option<Vec<String>> {
     let (scheme, lack) = match config.tls_files().map(|tls| tls.mode) {
         None => ("http", "encryption"),

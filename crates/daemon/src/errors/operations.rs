@@ -5,9 +5,11 @@
 //! by that name afterwards.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use http::HeaderMap;
+
+use crate::lock::lock;
 
 /// The most errors that are remembered: clients ask at once.
 const MAX_ERRORS: usize = 64;
@@ -21,7 +23,7 @@ pub(crate) struct OperationErrors(Mutex<VecDeque<(String, String)>>);
 impl OperationErrors {
     /// Remembers the error of an operation.
     pub(crate) fn record(&self, operation: String, message: String) {
-        let mut errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut errors = lock(&self.0);
         if errors.len() == MAX_ERRORS {
             errors.pop_front();
         }
@@ -30,7 +32,7 @@ impl OperationErrors {
 
     /// Returns the error of an operation, if it failed.
     pub(crate) fn find(&self, operation: &str) -> Option<String> {
-        let errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let errors = lock(&self.0);
         let found = errors.iter().rev().find(|(name, _)| name == operation);
         found.map(|(_, message)| message.clone())
     }

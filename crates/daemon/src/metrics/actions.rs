@@ -1,10 +1,11 @@
-//! How long what is done with images takes.
+//! Durations of actions on images.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::text::Text;
+use crate::lock::lock;
 
 /// The upper bounds of the buckets, in seconds: those of Prometheus' own client, which dockerd uses.
 const BOUNDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -16,7 +17,7 @@ pub(crate) struct Actions(Mutex<BTreeMap<&'static str, Action>>);
 #[derive(Clone, Copy, Debug, Default)]
 struct Action {
     running: u64,
-    /// How many took no longer than each bound.
+    /// Actions that took no longer than each bound.
     buckets: [u64; BOUNDS.len()],
     count: u64,
     seconds: f64,
@@ -39,13 +40,13 @@ impl Drop for Timer {
 impl Actions {
     /// Begins an action.
     pub(crate) fn begin(self: &Arc<Self>, name: &'static str) -> Timer {
-        self.lock().entry(name).or_default().running += 1;
+        lock(&self.0).entry(name).or_default().running += 1;
         Timer { actions: Arc::clone(self), name, begun: Instant::now() }
     }
 
     fn end(&self, name: &'static str, took: Duration) {
         let seconds = took.as_secs_f64();
-        let mut actions = self.lock();
+        let mut actions = lock(&self.0);
         let action = actions.entry(name).or_default();
         action.running = action.running.saturating_sub(1);
         action.count += 1;
@@ -55,13 +56,9 @@ impl Actions {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Action>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     #[expect(clippy::cast_precision_loss, reason = "the format has no other numbers")]
     pub(crate) fn write(&self, text: &mut Text) {
-        let actions = self.lock().clone();
+        let actions = lock(&self.0).clone();
         let name = "engine_daemon_image_actions_seconds";
         text.family(
             name,

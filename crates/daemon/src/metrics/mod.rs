@@ -27,11 +27,11 @@ use crate::daemon::Daemon;
 use crate::machine::open_files;
 use crate::response::{self, Body};
 
-/// How many may read metrics at once: there is hardly ever more than one.
+/// The most readers of metrics at once: there is hardly ever more than one.
 const MAX_READERS: usize = 32;
-/// How long a reader may take to ask.
+/// The time for a reader to ask.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long to wait when no connection can be accepted.
+/// The pause after a connection that could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers `GET /metrics` over plain HTTP, for ever.
@@ -145,10 +145,10 @@ pub(crate) async fn document(daemon: &Daemon) -> String {
     text.finish()
 }
 
-/// How one number of a registry's traffic is read.
+/// Reads one number of a registry's traffic.
 type Read = fn(&HostMetrics) -> u64;
 
-/// What of registries' traffic there is to count, by host.
+/// Writes the traffic of registries, by host.
 #[expect(clippy::cast_precision_loss, reason = "the format has no other numbers")]
 fn registries(daemon: &Daemon, text: &mut Text) {
     let hosts = daemon.engine().traffic();
@@ -171,7 +171,7 @@ fn registries(daemon: &Daemon, text: &mut Text) {
     }
 }
 
-/// What the system knows of this process, by the names that all clients of Prometheus use.
+/// Writes the system's facts of this process, by the names that all clients of Prometheus use.
 #[expect(clippy::cast_precision_loss, reason = "the format has no other numbers")]
 fn process(text: &mut Text) {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// What the format calls itself.
+/// The name of the format.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// A document of metrics being written.

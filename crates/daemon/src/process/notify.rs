@@ -1,4 +1,7 @@
-//! Telling the service manager how it goes, as `sd_notify(3)` describes.
+//! Notifications to the service manager, as `sd_notify(3)` describes.
+//!
+//! By hand rather than by the crate `sd-notify`: that reads the environment at each call, which only the command line
+//! does here and once, and waits while the manager does not read.
 
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;

@@ -17,7 +17,7 @@ use crate::metrics;
 use crate::server::listener::{InheritedSocket, ListenError, Listener};
 use crate::server::tls::{Tls, TlsError};
 
-/// Why a daemon does not run.
+/// Error for which a daemon does not run.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// The data root cannot be opened.
@@ -37,15 +37,15 @@ pub enum RunError {
     PidFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Fault of the file.
         source: io::Error,
     },
     /// The address of the metrics cannot be listened on.
     #[error("failed to start metrics server: listen tcp {address}: {source}")]
     Metrics {
-        /// The address.
+        /// Host and port of `metrics-addr`.
         address: String,
-        /// What the system says.
+        /// Error of the system.
         source: io::Error,
     },
     /// Certificates or keys are not what they should be.
@@ -56,7 +56,7 @@ pub enum RunError {
     Signals(#[source] io::Error),
 }
 
-/// What the process that a daemon runs in does for it.
+/// Services to a daemon of the process that it runs in.
 pub trait Process {
     /// Connections are accepted on these addresses from now on.
     fn listening(&self, listeners: &[Listener]);
@@ -66,7 +66,7 @@ pub trait Process {
     fn configured(&self, config: &DaemonConfig);
 }
 
-/// What the service manager gave to the process.
+/// Gifts of the service manager to the process.
 #[derive(Debug, Default)]
 pub struct Activation {
     /// Sockets that listen already.

@@ -33,7 +33,7 @@ enum State {
     Over,
 }
 
-/// What an operation does next.
+/// The next thing that comes of an operation.
 enum Step {
     Report(ProgressEvent),
     /// The lines of the result, or the error.

@@ -1,4 +1,4 @@
-//! What requests say in parameters and headers that several routes have.
+//! Parameters and headers that requests of several routes have.
 
 use api::auth::{AuthConfig, REGISTRY_AUTH_HEADER};
 use api::{decode_platform, timestamp};
@@ -50,7 +50,7 @@ pub(crate) fn header_credentials(request: &ApiRequest) -> Credentials {
     }
 }
 
-/// What a registry is shown of what a client or a file has for it, the strongest first.
+/// Chooses the credentials for a registry of those that a client or a file has for it, the strongest first.
 pub fn credentials(auth: AuthConfig) -> Credentials {
     if !auth.registrytoken.is_empty() {
         Credentials::RegistryToken(auth.registrytoken)

@@ -1,4 +1,4 @@
-//! Which route a method and a path mean.
+//! Routes: which one a method and a path mean.
 //!
 //! Image names hold slashes and colons, so a route is found by what stands before and behind the name. Names are matched
 //! after their escapes are undone, as dockerd does: `a%2Fb` and `a/b` are one name.
@@ -9,7 +9,7 @@ mod tests;
 use api::Query;
 use http::Method;
 
-/// What a request asks for.
+/// Routes, with the names that stand in their paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     Ping,
@@ -24,9 +24,9 @@ pub(crate) enum Route {
     ImageSearch,
     /// The manifests that a name leads to; ours.
     ManifestInspect,
-    /// What no graph driver has.
+    /// Attestations, which no graph driver has.
     ImageAttestations,
-    /// What a registry has under a name.
+    /// A registry's word on a name.
     Distribution(String),
     /// Save, of the images that the query names.
     ImagesGet,
@@ -53,16 +53,16 @@ pub(crate) enum Route {
     Mounts,
     /// Ours: an image as a directory of files.
     Unpack,
-    /// What clients ask around the image routes, answered as by a dockerd that has nothing of the kind.
+    /// A question that clients ask around the image routes, answered as by a dockerd that has nothing of the kind.
     Empty(Empty),
-    /// What Docker does and Longshore does not, by what it would be about.
+    /// A deed of Docker's that Longshore does not do, by its object.
     Unavailable(Domain),
     /// `OPTIONS` of anything.
     Options,
 }
 
 impl Route {
-    /// What is done with images, by dockerd's name where its metrics have one.
+    /// Returns the action on images, by dockerd's name where its metrics have one.
     pub(crate) fn action(&self, query: &Query) -> Option<&'static str> {
         Some(match self {
             Self::ImageCreate if !query.get("fromSrc").is_empty() => "import",
@@ -112,7 +112,7 @@ pub(crate) enum Empty {
     BuildPrune,
 }
 
-/// What a route that is not here would be about.
+/// Object of a route that is not here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Domain {
     Containers,

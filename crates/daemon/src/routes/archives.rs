@@ -24,7 +24,7 @@ const PLATFORM_SINCE: u32 = 48;
 const PLATFORMS_SINCE: u32 = 52;
 /// The most that is read of an archive that has failed, so that the client comes to read why.
 const MAX_REST: u64 = 64 << 20;
-/// How long the rest of such an archive is waited for.
+/// The time for the rest of such an archive.
 const REST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// `GET /images/get` and `GET /images/{name}/get`: save.

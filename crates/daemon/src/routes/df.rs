@@ -18,6 +18,7 @@ const SUMS_SINCE: u32 = 52;
 /// The kinds of objects.
 const KINDS: [&str; 4] = ["image", "container", "volume", "build-cache"];
 
+/// Answers with the disk usage of images, and with none of anything else.
 pub(super) async fn disk_usage(daemon: &Daemon, request: &ApiRequest) -> Answer {
     let kinds = kinds(request)?;
     let wants = |kind| kinds.contains(&kind);

@@ -65,10 +65,10 @@ fn kind(event: &Event) -> &'static str {
 /// From this version on, events have no second copy of their action and actor.
 const NO_COPIES_SINCE: u32 = 52;
 
-/// How events follow each other in a body.
+/// Format of a stream of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
-    /// What API < 1.52 calls `application/json`: one document a line.
+    /// The `application/json` of API < 1.52: one document a line.
     Json,
     JsonLines,
     NdJson,
@@ -123,7 +123,7 @@ struct Subscription {
 }
 
 impl Subscription {
-    /// Whether an event is let through by the filters, as dockerd has them: values of one filter are alternatives,
+    /// True if the filters let an event through, as dockerd has them: values of one filter are alternatives,
     /// except for labels, which must all be there.
     fn includes(&self, event: &Event) -> bool {
         let filters = &self.filters;
@@ -155,7 +155,7 @@ impl Subscription {
             && filters.matches_pairs("label", &event.attributes)
     }
 
-    /// Whether a past event lies within the wished time.
+    /// True if a past event lies within the time that was asked for.
     fn covers(&self, event: &Event) -> bool {
         let at = i128::from(event.time_nano);
         self.since.is_none_or(|since| since.as_nanosecond() <= at)

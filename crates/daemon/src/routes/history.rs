@@ -9,6 +9,7 @@ use crate::request::ApiRequest;
 use crate::request::parameters::platform;
 use crate::response;
 
+/// Answers with the steps of an image's history.
 pub(super) async fn history(daemon: &Daemon, request: &ApiRequest, name: &str) -> Answer {
     let platform = platform(request, 48)?;
     let steps = daemon.engine().history(name, platform).await?;

@@ -15,7 +15,7 @@ use crate::request::ApiRequest;
 use crate::request::parameters::{header_credentials, platform, until, written_platform};
 use crate::response;
 
-/// The filters of a list.
+/// Filters that `GET /images/json` takes.
 const LIST_FILTERS: [&str; 6] = ["dangling", "label", "before", "since", "reference", "until"];
 
 /// `POST /images/create`: pull.
@@ -33,7 +33,7 @@ pub(super) async fn create(daemon: &Daemon, request: &ApiRequest) -> Answer {
     Operation::start(|progress| async move { engine.pull(pull, progress).await }).answer().await
 }
 
-/// What to pull: the tag may be a digest, and an old client's `--all-tags` leaves a colon behind the name.
+/// Parses the reference to pull: the tag may be a digest, and an old client's `--all-tags` leaves a colon behind the name.
 fn pull_reference(image: &str, tag: &str) -> Result<Reference, HttpError> {
     let reference = Reference::parse_familiar(image.strip_suffix(':').unwrap_or(image))?;
     let reference = if tag.is_empty() {

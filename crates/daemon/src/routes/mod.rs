@@ -27,7 +27,7 @@ use crate::request::body::discard;
 use crate::request::route::{Empty, Route};
 use crate::response;
 
-/// Does what a request asks for.
+/// Answers a request by its route.
 pub(crate) async fn dispatch(
     daemon: &Daemon,
     mut request: ApiRequest,

@@ -15,6 +15,7 @@ use crate::response;
 /// The filters of a prune.
 const FILTERS: [&str; 4] = ["dangling", "label", "label!", "until"];
 
+/// Removes images that nobody needs, within the filters.
 pub(super) async fn prune(daemon: &Daemon, request: &ApiRequest) -> Answer {
     let filters = Filters::decode(request.query.get("filters"))?;
     // As with dockerd, that another one is running is said before what is wrong with this one.

@@ -19,9 +19,10 @@ use crate::request::ApiRequest;
 use crate::request::parameters::credentials;
 use crate::response::{self, Body};
 
-/// How long a client may take to send the body of `/auth`.
+/// The time for the body of `/auth` to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// `GET` and `HEAD /_ping`.
 pub(super) fn ping(request: &ApiRequest) -> Response<Body> {
     let mut response = match request.method {
         Method::HEAD => response::empty(StatusCode::OK),
@@ -40,6 +41,7 @@ pub(super) fn ping(request: &ApiRequest) -> Response<Body> {
     response
 }
 
+/// `GET /version`.
 pub(super) fn version(daemon: &Daemon) -> Response<Body> {
     let version = daemon.version().to_owned();
     let kernel = daemon.machine().kernel.clone();
@@ -83,12 +85,14 @@ pub(super) fn version(daemon: &Daemon) -> Response<Body> {
     response::json(StatusCode::OK, &document)
 }
 
+/// `GET /info`.
 pub(super) async fn info(daemon: &Daemon, request: &ApiRequest) -> Answer {
     let engine = daemon.engine().info().await?;
     let document = info::describe(daemon, &daemon.config(), engine, request.version);
     Ok(response::json(StatusCode::OK, &document))
 }
 
+/// `POST /auth`: a login at a registry.
 pub(super) async fn auth(daemon: &Daemon, request: &ApiRequest, body: Incoming) -> Answer {
     let body = Limited::new(body, MAX_AUTH_SIZE).collect();
     let body = tokio::time::timeout(BODY_TIMEOUT, body)

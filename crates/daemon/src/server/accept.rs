@@ -15,7 +15,7 @@ use super::slots::{ConnectionSlots, SlotGuard};
 use super::write_timeout::{WRITE_TIMEOUT, WriteTimeout};
 use crate::daemon::Daemon;
 
-/// How long to wait when no connection can be accepted, for instance because all file descriptors are in use.
+/// The pause after a connection that could not be accepted, for instance because all file descriptors are in use.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The most connections at once. An idle one costs some kilobytes.
 const MAX_CONNECTIONS: usize = 8192;

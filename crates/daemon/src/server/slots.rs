@@ -1,9 +1,11 @@
 //! Connection slots: when all are taken, the connection that has been idle longest makes room for a new one.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
+
+use crate::lock::lock;
 
 /// The slots of a daemon. Idle ones are kept in the order in which they became idle.
 #[derive(Debug, Default)]
@@ -35,7 +37,7 @@ impl ConnectionSlots {
 
     /// Asks the connection that has been idle longest to end, unless another one is about to.
     pub(super) fn evict_for_newcomer(&self) {
-        let mut queue = self.lock();
+        let mut queue = lock(&self.queue);
         if !queue.evicting {
             queue.evicting = queue.evict();
         }
@@ -43,21 +45,17 @@ impl ConnectionSlots {
 
     /// Asks the connection that has been idle longest to end, whatever others do. False if there is none.
     pub(super) fn evict(&self) -> bool {
-        self.lock().evict()
+        lock(&self.queue).evict()
     }
 
     /// Notes that a connection has ended.
     pub(super) fn ended(&self) {
-        self.lock().evicting = false;
+        lock(&self.queue).evicting = false;
     }
 
     /// Waits until [`ConnectionSlots::evict_for_newcomer`] may find somebody. What changed since the last wait counts.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, IdleQueue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -101,7 +99,7 @@ impl Slot {
         loop {
             self.eviction.notified().await;
             // A request may have come in the same moment; its connection stays.
-            let idle_order = *self.idle_order.lock().unwrap_or_else(PoisonError::into_inner);
+            let idle_order = *lock(&self.idle_order);
             if idle_order.is_some() {
                 return;
             }
@@ -110,11 +108,11 @@ impl Slot {
 
     fn begin_idle(&self) {
         let Some(slots) = &self.slots else { return };
-        let mut queue = slots.lock();
+        let mut queue = lock(&slots.queue);
         let idle_order = queue.next_order;
         queue.next_order += 1;
         queue.idle.insert(idle_order, Arc::clone(&self.eviction));
-        *self.idle_order.lock().unwrap_or_else(PoisonError::into_inner) = Some(idle_order);
+        *lock(&self.idle_order) = Some(idle_order);
         drop(queue);
         slots.changed.notify_one();
     }
@@ -122,8 +120,8 @@ impl Slot {
     /// Takes the slot out of the queue. True if it was out already, because the connection was evicted.
     fn end_idle(&self) -> bool {
         let Some(slots) = &self.slots else { return false };
-        let mut queue = slots.lock();
-        let idle_order = self.idle_order.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut queue = lock(&slots.queue);
+        let idle_order = lock(&self.idle_order).take();
         idle_order.is_some_and(|idle_order| queue.idle.remove(&idle_order).is_none())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex};
 
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
@@ -13,8 +13,9 @@ use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use tokio_rustls::rustls::{Error as RustlsError, RootCertStore, ServerConfig};
 
 use crate::config::{TlsFiles, TlsMode};
+use crate::lock::lock;
 
-/// Why TLS cannot be had, in dockerd's words.
+/// Fault of the files for TLS, in dockerd's words.
 #[derive(Debug, Error)]
 pub enum TlsError {
     /// Certificate or key is not there.
@@ -26,7 +27,7 @@ pub enum TlsError {
         certificate: PathBuf,
         /// The key's file.
         key: PathBuf,
-        /// What the system says.
+        /// Error of the system.
         source: pem::Error,
     },
     /// Certificate or key is not what it should be.
@@ -39,7 +40,7 @@ pub enum TlsError {
         certificate: PathBuf,
         /// The key's file.
         key: PathBuf,
-        /// What is wrong.
+        /// Fault of the pair.
         reason: String,
     },
     /// The clients' authority cannot be read.
@@ -47,7 +48,7 @@ pub enum TlsError {
     Authority {
         /// The authority's file.
         path: PathBuf,
-        /// What is wrong.
+        /// Fault of the file.
         source: pem::Error,
     },
     /// The clients' authority is none.
@@ -57,15 +58,15 @@ pub enum TlsError {
     NoAuthority {
         /// The authority's file.
         path: PathBuf,
-        /// What is wrong.
+        /// Fault of the file.
         source: VerifierBuilderError,
     },
 }
 
-/// What clients over TCP are shown, and what they must show.
+/// TLS settings of the daemon: its own certificate, and its demands on those of clients.
 pub struct Tls {
     files: TlsFiles,
-    current: RwLock<Arc<ServerConfig>>,
+    current: Mutex<Arc<ServerConfig>>,
 }
 
 impl fmt::Debug for Tls {
@@ -77,19 +78,19 @@ impl fmt::Debug for Tls {
 impl Tls {
     /// Reads the files. Blocking, shortly.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
-        let current = RwLock::new(Arc::new(settings(&files)?));
+        let current = Mutex::new(Arc::new(settings(&files)?));
         Ok(Self { files, current })
     }
 
     /// Reads the files again, for connections from now on. If that fails all stays as it was.
     pub fn reload(&self) -> Result<(), TlsError> {
         let settings = Arc::new(settings(&self.files)?);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = settings;
+        *lock(&self.current) = settings;
         Ok(())
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner)).into()
+        Arc::clone(&lock(&self.current)).into()
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// How long a client may read nothing of an answer that waits to be sent. Nothing waits while there is nothing to tell, so a
+/// The time that a client may read nothing of an answer that waits to be sent. Nothing waits while there is nothing to tell, so a
 /// stream of events may be silent for as long as it likes; and whoever pauses a `save` to think has some minutes.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_mins(15);
 

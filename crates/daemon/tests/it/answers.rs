@@ -43,7 +43,7 @@ const PUSH: [(&str, &str, &str); 7] = [
     ("manifest", "PUT", "manifests/1"),
 ];
 
-/// What succeeds all the same: the answers that are right, or as good as right, and those that nobody has to care for.
+/// Answers that succeed all the same: those that are right, or as good as right, and those that nobody has to care for.
 const SUCCEED: &str = include_str!("answers.txt");
 const ALL_SUCCEED: &str = include_str!("answers-all.txt");
 /// Set, this variable has all statuses from 200 to 599 tried.

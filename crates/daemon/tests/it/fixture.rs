@@ -24,7 +24,7 @@ pub(crate) struct House {
     pub(crate) folder: TempDir,
 }
 
-/// What a request was answered.
+/// Response to a request.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -59,18 +59,23 @@ impl Reply {
     }
 }
 
-/// What a daemon is set up with in `folder`.
+/// Defaults of a daemon in `folder`.
+pub(crate) fn defaults(folder: &TempDir) -> Defaults {
+    Defaults {
+        data_root: folder.path().join("data"),
+        hosts: Vec::new(),
+        certs_dirs: Vec::<PathBuf>::new(),
+        tls_dir: PathBuf::new(),
+        tls_verify: false,
+        proxies: Proxies::default(),
+    }
+}
+
+/// Configuration of a daemon in `folder`.
 pub(crate) fn config(folder: &TempDir) -> DaemonConfig {
     DaemonConfig {
         storage_driver: Some("packed".parse().unwrap()),
-        ..DaemonConfig::new(Defaults {
-            data_root: folder.path().join("data"),
-            hosts: Vec::new(),
-            certs_dirs: Vec::<PathBuf>::new(),
-            tls_dir: PathBuf::new(),
-            tls_verify: false,
-            proxies: Proxies::default(),
-        })
+        ..DaemonConfig::new(defaults(folder))
     }
 }
 

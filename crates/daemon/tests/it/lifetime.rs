@@ -1,9 +1,11 @@
-//! What ends when: an operation with its client, a daemon with its shutdown.
+//! Ends: of an operation with its client, of a daemon with its shutdown.
 
 use std::path::Path;
 use std::time::Duration;
 
-use daemon::{Group, ListenAddress, Listener, Proxies};
+use daemon::{
+    ConfigFile, DaemonConfig, Directives, Group, ListenAddress, Listener, Proxies, Reload,
+};
 use http_body_util::BodyExt as _;
 use test_support::image::{Compression, Image, Layer};
 use test_support::scripted::{Answer, Scripted};
@@ -179,4 +181,28 @@ async fn a_reload_changes_what_may_change() {
     assert_eq!((&info["HttpProxy"], &info["Debug"]), (&"http://proxy".into(), &true.into()));
     assert_eq!(info["Labels"], serde_json::json!(["a=1"]));
     assert!(driver.is_some() && info["Driver"] == "packed", "the store is that of the start");
+}
+
+#[tokio::test]
+async fn a_reload_takes_each_directive_that_dockerd_reloads() {
+    let house = House::open().await;
+    let path = house.folder.path().join("daemon.json");
+    let file = ConfigFile { path: path.clone(), required: true };
+    let (_, mut events) = house.engine.events().subscribe();
+    let mut reload = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let defaults = crate::fixture::defaults(&house.folder);
+        let config = DaemonConfig::load(&file, &Directives::default(), defaults).unwrap();
+        house.daemon.reload(&config).unwrap();
+        events.try_recv().unwrap().attributes
+    };
+    let before = reload("{}");
+    for directive in Directives::TABLE {
+        let (key, example) = (directive.key(), directive.example);
+        let told = reload(&format!("{{{key:?}: {example}}}"));
+        let is_changed = |name: &&String| told.get(*name) != before.get(*name);
+        let changed: Vec<_> = told.keys().filter(is_changed).collect();
+        let is_told = directive.reload == Reload::Told;
+        assert_eq!(changed, if is_told { vec![&key] } else { Vec::new() }, "{key}");
+    }
 }

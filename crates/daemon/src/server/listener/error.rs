@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Why an address cannot be listened on.
+/// Error of listening on an address.
 #[derive(Debug, Error)]
 pub enum ListenError {
     /// A daemon answers on the socket.
@@ -19,7 +19,7 @@ pub enum ListenError {
     Socket {
         /// The socket.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the system.
         source: io::Error,
     },
     /// The group that was asked for does not exist.
@@ -27,15 +27,15 @@ pub enum ListenError {
     Group {
         /// The socket.
         path: PathBuf,
-        /// The group.
+        /// Name that the user gave.
         group: String,
     },
     /// The port cannot be listened on.
     #[error("can't listen on tcp://{address}: {source}")]
     Tcp {
-        /// The address.
+        /// Host and port.
         address: String,
-        /// What the system says.
+        /// Error of the system.
         source: io::Error,
     },
     /// The service manager passed no socket.
@@ -46,12 +46,12 @@ pub enum ListenError {
         "failed to find the systemd socket fd://{0}: it is neither a number nor a name of one that was passed"
     )]
     NoSuchSocket(String),
-    /// What the service manager passed cannot be listened on.
+    /// A file that the service manager passed cannot be listened on.
     #[error("failed to listen on systemd activated file: fd {number}: {source}")]
     Inherited {
         /// The file's number.
         number: i32,
-        /// What is wrong.
+        /// Fault of the file.
         source: io::Error,
     },
 }

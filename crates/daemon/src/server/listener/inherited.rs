@@ -1,4 +1,6 @@
 //! Sockets that the service manager opened and passed to this process.
+//!
+//! By hand rather than by the crate `listenfd`: that knows no names of sockets (`fd://NAME`), and reads the environment.
 
 use std::io;
 use std::net::TcpListener as StdTcpListener;
@@ -14,9 +16,9 @@ use super::socket::ListenSocket;
 /// A socket of the service manager's that listens already.
 #[derive(Debug)]
 pub struct InheritedSocket {
-    /// The socket.
+    /// Open file of it.
     pub socket: OwnedFd,
-    /// What the service manager calls it; empty where it has no name.
+    /// Name that the service manager gave it, or empty.
     pub name: String,
 }
 

@@ -25,7 +25,7 @@ pub(super) struct SocketFile {
     inode: Inode,
 }
 
-/// Which file a name means.
+/// Identity of a file.
 #[derive(Debug, PartialEq, Eq)]
 struct Inode {
     device: u64,
