@@ -154,7 +154,16 @@ impl Arguments {
             authorization_plugins: some(self.authorization_plugins),
             userns_remap: self.userns_remap,
             insecure_tcp_routes: self.insecure_tcp_routes,
-            ..Directives::default()
+            // Flags of the engine, which `settings` adds.
+            data_root: None,
+            storage_driver: None,
+            insecure_registries: None,
+            registry_mirrors: None,
+            // Keys without a flag. No `..`: each new directive is decided on here.
+            allow_nondistributable_artifacts: None,
+            graph: None,
+            min_api_version: None,
+            stall_timeout: None,
         }
     }
 }

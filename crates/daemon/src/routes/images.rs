@@ -3,6 +3,7 @@
 use api::{Filters, decode_platform};
 use engine::{ListFilters, ListOptions, PullRequest, PushRequest, RemoveOptions};
 use http::StatusCode;
+use jiff::Timestamp;
 use registry::Caller;
 use spec::{Digest, Reference, Tag};
 
@@ -83,10 +84,12 @@ fn list_options(request: &ApiRequest) -> Result<ListOptions, HttpError> {
     }
     filters.validate(&LIST_FILTERS)?;
     let all = |name: &str| filters.values(name).map(str::to_owned).collect();
-    let mut earliest = None;
+    let mut earliest: Option<Timestamp> = None;
     for value in filters.values("until") {
-        let seconds = until(value)?.as_second();
-        earliest = Some(earliest.map_or(seconds, |earlier: i64| earlier.min(seconds)));
+        let moment = until(value)?;
+        // As dockerd, which lists by whole seconds.
+        let moment = Timestamp::from_second(moment.as_second()).unwrap_or(moment);
+        earliest = Some(earliest.map_or(moment, |earlier| earlier.min(moment)));
     }
     Ok(ListOptions {
         all: request.query.boolean("all"),

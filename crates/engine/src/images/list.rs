@@ -36,8 +36,8 @@ pub struct ListFilters {
     pub before: Vec<String>,
     /// Images that must be older than those listed.
     pub since: Vec<String>,
-    /// Seconds since 1970 before which the listed ones were made.
-    pub until: Option<i64>,
+    /// Moment before which the listed ones were made.
+    pub until: Option<Timestamp>,
 }
 
 /// A line of the list.
@@ -165,9 +165,7 @@ impl<'a> Listing<'a> {
         for name in &filters.before {
             window.end_at(created(name)?);
         }
-        if let Some(until) = filters.until {
-            window.end_at(Timestamp::from_second(until).ok());
-        }
+        window.end_at(filters.until);
         for name in &filters.since {
             window.start = window.start.max(created(name)?);
         }

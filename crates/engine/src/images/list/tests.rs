@@ -154,10 +154,10 @@ fn a_pattern_that_is_none_is_an_error_where_there_is_a_name() {
 #[test]
 fn before_and_since_exclude_the_image_that_they_name() {
     let fixture = Fixture::new(IMAGES);
-    let filters = |before: &[&str], since: &[&str], until| ListFilters {
+    let filters = |before: &[&str], since: &[&str], until: Option<i64>| ListFilters {
         before: before.iter().map(|name| fixture.digits(name)).collect(),
         since: since.iter().map(|name| fixture.digits(name)).collect(),
-        until,
+        until: until.map(|seconds| Timestamp::from_second(seconds).unwrap()),
         ..ListFilters::default()
     };
     for (filters, expected) in [
