@@ -55,7 +55,7 @@ pub(super) struct Command {
 /// A value in a command, and where it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Operand {
-    /// Its kind.
+    /// A value, a function or a pipeline.
     pub(super) kind: OperandKind,
     /// Its place.
     pub(super) position: Position,
@@ -63,7 +63,7 @@ pub(super) struct Operand {
     pub(super) text: String,
 }
 
-/// The kinds of operands.
+/// A value, a function or a pipeline.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum OperandKind {
     /// `.`

@@ -3,7 +3,7 @@
 use super::ast::Position;
 use super::error::TemplateError;
 
-/// The kinds of tokens.
+/// A part of a template: text, a delimiter, or a part of an action.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum TokenKind {
     /// Text outside of actions.
@@ -47,7 +47,7 @@ pub(super) enum TokenKind {
 /// A token and where it starts.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Token {
-    /// Its kind.
+    /// Text, a delimiter, or a part of an action.
     pub(super) kind: TokenKind,
     /// The place at which it starts, for messages.
     pub(super) position: Position,

@@ -68,7 +68,7 @@ pub(crate) struct Arguments {
     quiet: bool,
     /// List multi-platform images as a tree (EXPERIMENTAL)
     #[arg(long)]
-    tree: bool,
+    tree: Option<bool>,
     #[arg(hide = true, value_name = "REPOSITORY")]
     name: Option<String>,
 }
@@ -108,7 +108,11 @@ pub(crate) async fn run(
     if let Some(filters) = filters.encode() {
         query.add("filters", filters);
     }
-    if arguments.tree {
+    if arguments.tree.is_some() {
+        // Asked for also where the flag says that there is to be none, as by docker.
+        session.client.require("--tree", TREE_VERSION).await?;
+    }
+    if arguments.tree == Some(true) {
         return show_tree(&arguments, query, session).await;
     }
     let images: Vec<ImageSummary> =
@@ -135,7 +139,6 @@ async fn show_tree(
     mut query: Query,
     session: &Session,
 ) -> Result<(), CliError> {
-    session.client.require("--tree", TREE_VERSION).await?;
     let format = arguments.format.as_deref().unwrap_or_default();
     for (is_given, flag) in [
         (arguments.quiet, "--quiet"),

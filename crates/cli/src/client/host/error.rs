@@ -9,7 +9,7 @@ pub(crate) enum HostError {
     /// A scheme that docker knows.
     #[error("hosts of the kind {scheme}:// are not supported: {text}")]
     Unsupported {
-        /// The scheme.
+        /// The text before `://`.
         scheme: String,
         /// The address.
         text: String,
