@@ -16,6 +16,7 @@ fn find() -> Target {
     let crates = [
         api::fuzzing::TARGETS,
         archive::fuzzing::TARGETS,
+        daemon::fuzzing::TARGETS,
         go_template::fuzzing::TARGETS,
         registry::fuzzing::TARGETS,
         spec::fuzzing::TARGETS,

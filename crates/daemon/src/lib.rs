@@ -26,6 +26,8 @@ mod config;
 mod daemon;
 mod documents;
 mod errors;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod lock;
 mod machine;
 mod metrics;

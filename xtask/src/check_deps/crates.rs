@@ -43,6 +43,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
         &[
             "longshore-api",
             "longshore-archive",
+            "longshore-daemon",
             "longshore-go-template",
             "longshore-registry",
             "longshore-spec",
