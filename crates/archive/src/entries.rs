@@ -13,7 +13,7 @@ use crate::source::{CHUNK_SIZE, Input};
 use crate::tar::{Chunks, Fragment, Kind, Stream, TarReader};
 use crate::{ArchiveError, Compression};
 
-/// The kind of an entry.
+/// File, directory or link, as the tar has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryKind {
     /// A file with content.

@@ -14,7 +14,7 @@ const BACKLOG: usize = 1024;
 /// The kind of thing that an event is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
-    /// An image.
+    /// One image came, went or changed its names.
     Image,
     /// The daemon itself.
     Daemon,

@@ -38,14 +38,14 @@ pub enum ProgressEvent {
     },
     /// A pull of all tags leaves one out.
     TagPassedOver {
-        /// The tag.
+        /// The one that is left out.
         tag: String,
-        /// The reason.
+        /// The property for which it is.
         reason: PassedOver,
     },
     /// A pull of all tags could not get one.
     TagFailed {
-        /// The tag.
+        /// The one that failed.
         tag: String,
         /// The reason, as an error tells it.
         reason: String,
@@ -57,7 +57,7 @@ pub enum ProgressEvent {
     },
     /// A push of one tag is over.
     Pushed {
-        /// The tag.
+        /// The one that was pushed.
         tag: String,
         /// The manifest's digest.
         digest: Digest,
@@ -102,7 +102,7 @@ pub enum ProgressEvent {
         number: usize,
         /// The number of all.
         total: usize,
-        /// The layer.
+        /// The one that is done.
         layer: DiffId,
     },
 }

@@ -1,4 +1,4 @@
-//! What a list of 10,000 images asks of the store.
+//! The store's part in a list of 10,000 images.
 
 use std::path::Path;
 

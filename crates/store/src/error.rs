@@ -7,7 +7,7 @@ use spec::{ChainId, Digest, ImageId};
 
 use crate::{DriverKind, Room};
 
-/// An error of the store.
+/// A failure at the data root, with its place.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -142,7 +142,7 @@ pub enum StoreError {
         start: u64,
         /// One past the last byte.
         end: u64,
-        /// The reason.
+        /// The bound or the state that it does not fit.
         reason: &'static str,
     },
     /// A file of the data root does not hold what it should.

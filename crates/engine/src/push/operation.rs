@@ -11,7 +11,7 @@ use crate::{Engine, EngineError, Progress};
 /// An order to push.
 #[derive(Clone, Debug)]
 pub struct PushRequest {
-    /// The repository.
+    /// The name to push to, at its registry.
     pub repository: Repository,
     /// The tag; all tags of the repository without one.
     pub tag: Option<Tag>,
