@@ -102,7 +102,7 @@ pub enum ProgressEvent {
         number: usize,
         /// The number of all.
         total: usize,
-        /// The one that is done.
+        /// The one in hand.
         layer: DiffId,
     },
 }
