@@ -11,6 +11,7 @@ use store::{DriverKind, Lease, Store, StoreOptions};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::error::Defect;
 use crate::events::{EventKind, Events};
 use crate::receive::Receivers;
 use crate::resolve;
@@ -281,7 +282,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 ) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
-        .unwrap_or_else(|error| Err(EngineError::Internal(error.to_string())))
+        .unwrap_or_else(|error| Err(EngineError::Internal(Defect::Task(error))))
 }
 
 /// Starts work that goes on whether or not its result is waited for, until the result is dropped.
@@ -293,7 +294,7 @@ pub(crate) fn in_task<T: Send + 'static>(
     async move {
         match task.join_next().await {
             Some(Ok(result)) => result,
-            Some(Err(error)) => Err(EngineError::Internal(error.to_string())),
+            Some(Err(error)) => Err(EngineError::Internal(Defect::Task(error))),
             None => Err(EngineError::Cancelled),
         }
     }

@@ -1,10 +1,16 @@
 //! Errors of operations, in Docker's words.
 
+mod defect;
+mod missing;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use registry::RegistryError;
 use spec::{Digest, ManifestError, MediaType, PlatformError, ReferenceError};
+
+pub use defect::Defect;
+pub use missing::Missing;
 
 /// The kind of an error, which a caller can tell without reading it; a daemon answers each with its own HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -258,7 +264,7 @@ pub enum EngineError {
     },
     /// A blob that is needed is not here and cannot be made.
     #[error("{0}")]
-    Missing(String),
+    Missing(Missing),
     /// A file of the store cannot be opened.
     #[error("failed to open `{}`", path.display())]
     Open {
@@ -293,7 +299,7 @@ pub enum EngineError {
     Cancelled,
     /// A task of ours ended abnormally: a defect.
     #[error("internal error: {0}")]
-    Internal(String),
+    Internal(Defect),
     /// The disk, the quota or the inodes are used up.
     #[error("{what}: {words}: {detail}")]
     NoSpace {

@@ -55,7 +55,9 @@ mod unpack;
 
 pub use check::{CheckOutcome, CheckRequest, Checked, Repair};
 pub use engine::{Engine, EngineConfig, EngineInfo, Limits};
-pub use error::{DirectoryRefusal, EngineError, ErrorKind, PlatformMismatch, Result};
+pub use error::{
+    Defect, DirectoryRefusal, EngineError, ErrorKind, Missing, PlatformMismatch, Result,
+};
 pub use events::{Event, EventKind, Events};
 pub use images::{DiskUsage, HistoryStep, ImageDetails, ImageSummary, ManifestSummary};
 pub use images::{ListFilters, ListOptions, Prune, PruneFilters, Pruned, RemoveOptions, Removed};

@@ -10,6 +10,7 @@ use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, Manifest, Repository}
 use store::{Lease, Store, VerifiedBlob};
 
 use super::restore_layer::repositories;
+use crate::error::Missing;
 use crate::transfer::Watcher;
 use crate::{Engine, EngineError, Progress, Result};
 
@@ -40,10 +41,7 @@ impl Engine {
                 find(store, &wanted)
             })
             .await?;
-        let mut failure = EngineError::Missing(
-            "no registry is known that it came from; remove its image and load or pull it again"
-                .to_owned(),
-        );
+        let mut failure = EngineError::Missing(Missing::OriginOfBlob);
         for repository in &origin.repositories {
             let fetched = match self.reading(repository).await {
                 Ok(remote) => match &origin.descriptor {

@@ -10,6 +10,7 @@ use spec::{
 };
 use store::{Commit, DriverKind, Lease, Store};
 
+use crate::error::Missing;
 use crate::transfer::{LayerJob, PlannedLayer, Watcher, Watchers};
 use crate::{Engine, EngineError, Progress, Result};
 
@@ -46,9 +47,7 @@ impl Engine {
             let chain_id = chain.clone();
             lost = self.on_disk(move |store| find(store, &chain_id)).await?;
         }
-        let mut failure = EngineError::Missing(
-            "no registry is known that it came from; load or pull its image again".to_owned(),
-        );
+        let mut failure = EngineError::Missing(Missing::OriginOfLayer);
         // Without a repository, a kept blob may still do.
         let mut remotes = Vec::new();
         for repository in &lost.repositories {
@@ -125,9 +124,7 @@ impl Engine {
     pub(crate) async fn restore_config(&self, id: &ImageId) -> Result<()> {
         let image = id.clone();
         let repositories = self.on_disk(move |store| repositories(store, &image)).await?;
-        let mut failure = EngineError::Missing(
-            "no registry is known that it came from; load or pull the image again".to_owned(),
-        );
+        let mut failure = EngineError::Missing(Missing::OriginOfConfig);
         for repository in repositories {
             let remote = match self.reading(&repository).await {
                 Ok(remote) => remote,
@@ -199,9 +196,7 @@ fn find(store: &Store, chain: &ChainId) -> Result<Lost> {
         }
         lost.repositories.extend(repositories(store, &id)?);
     }
-    let mut lost = lost.ok_or_else(|| {
-        EngineError::Missing("no image that can be read has it; remove it instead".to_owned())
-    })?;
+    let mut lost = lost.ok_or_else(|| EngineError::Missing(Missing::ImageWithLayer))?;
     for source in store.sources_of(&lost.diff_id)? {
         lost.repositories.insert(source.repository);
     }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use spec::{ChainId, ImageId, Platform};
 use store::{Image, References, Store};
 
+use crate::error::Missing;
 use crate::{Engine, EngineError, Result, resolve};
 
 /// One step on the way to an image.
@@ -68,7 +69,7 @@ fn steps(store: &Store, image: &Image) -> Result<Vec<HistoryStep>> {
 }
 
 fn step_size(store: &Store, layer: &ChainId) -> Result<u64> {
-    let missing = || EngineError::Missing(format!("layer {layer} does not exist"));
+    let missing = || EngineError::Missing(Missing::Layer(layer.clone()));
     store.layer_size(layer)?.ok_or_else(missing)
 }
 

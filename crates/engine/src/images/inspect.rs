@@ -6,6 +6,7 @@ use serde_json::Value;
 use spec::{Descriptor, DiffId, ImageId, Platform};
 use store::{GraphDriver, Store};
 
+use crate::error::Missing;
 use crate::{Engine, EngineError, Result, resolve};
 
 /// All that is known of an image. Texts are as its config has them.
@@ -60,7 +61,10 @@ fn details(store: &Store, name: &str, platform: Option<&Platform>) -> Result<Ima
     let mut size = 0_u64;
     for chain_id in &image.layers {
         let layer = store.layer(chain_id)?.ok_or_else(|| {
-            EngineError::Missing(format!("layer {chain_id} of image {id} does not exist"))
+            EngineError::Missing(Missing::LayerOfImage {
+                layer: chain_id.clone(),
+                image: id.clone(),
+            })
         })?;
         size = size.saturating_add(layer.size);
     }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use spec::{DiffId, Platform, RootFs};
 
 use super::changes::ContainerConfig;
+use crate::error::Defect;
 use crate::{EngineError, Result};
 
 /// dockerd sorts the fields by name.
@@ -51,7 +52,7 @@ pub(super) fn document(
         variant: platform.variant.as_deref(),
     };
     let text = spec::to_go_json(&document);
-    Ok(text.map_err(|error| EngineError::Internal(error.to_string()))?.into())
+    Ok(text.map_err(|error| EngineError::Internal(Defect::Encode(error)))?.into())
 }
 
 #[cfg(test)]

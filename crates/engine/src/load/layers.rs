@@ -10,6 +10,7 @@ use super::operation::Load;
 use super::plan::PlannedLayer;
 use super::tree::StoredFile;
 use crate::cancel::CancelOnDrop;
+use crate::error::Defect;
 use crate::space::{Coming, MAX_TAR_SIZE};
 use crate::{EngineError, LayerState, Result, space};
 
@@ -41,7 +42,7 @@ impl Load<'_> {
             return Ok(LoadedLayer { staged: None, blob: None });
         };
         let permit = Arc::clone(&self.engine.0.unpackers).acquire_owned().await;
-        let _permit = permit.map_err(|error| EngineError::Internal(error.to_string()))?;
+        let _permit = permit.map_err(|error| EngineError::Internal(Defect::Semaphore(error)))?;
         let (_cancel, cancelled) = CancelOnDrop::new();
         let lease = Arc::clone(&self.lease);
         let progress = self.layer_progress.clone();

@@ -13,6 +13,7 @@ use store::{BlobWriter, HmacKey, Lease, Source, Store};
 use super::manifest::{LayerToPush, PushedLayer};
 use super::operation::{Push, refused};
 use super::upload::{Content, Upload, cancel};
+use crate::error::Missing;
 use crate::transfer::{Watcher, Watchers};
 use crate::{EngineError, LayerState, Result, space};
 
@@ -205,11 +206,7 @@ fn make_blob(
     lease: &Lease,
     layer: &LayerToPush,
 ) -> Result<(Descriptor, BlobWriter)> {
-    let missing = || {
-        let (diff_id, what) =
-            (&layer.diff_id, "its blob is not kept and its files are not unpacked");
-        EngineError::Missing(format!("layer {diff_id} cannot be made: {what}"))
-    };
+    let missing = || EngineError::Missing(Missing::LayerContent(layer.diff_id.clone()));
     let kept = store.layer(&layer.chain_id)?.and_then(|layer| layer.blob);
     let writer = store.blob_writer(lease)?;
     let digest = layer.diff_id.digest();

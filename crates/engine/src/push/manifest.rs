@@ -12,6 +12,7 @@ use spec::{
 };
 use store::{Image, Layer, Lease, Store};
 
+use crate::error::{Defect, Missing};
 use crate::save::parts::compression_of;
 use crate::{EngineError, Result};
 
@@ -59,9 +60,7 @@ impl Origin {
         {
             lease.hold_layer(&chain_id)?;
             let Some(layer) = store.layer(&chain_id)? else {
-                let message =
-                    format!("failed to get top layer from image: layer {chain_id} does not exist");
-                return Err(EngineError::Missing(message));
+                return Err(EngineError::Missing(Missing::LayerToPush(chain_id)));
             };
             let known = match &manifest {
                 Some(manifest) => Some(manifest.value().layers[index].clone()),
@@ -190,7 +189,7 @@ impl Document {
         );
         fields
             .serialize(&mut serializer)
-            .map_err(|error| EngineError::Internal(error.to_string()))?;
+            .map_err(|error| EngineError::Internal(Defect::Encode(error)))?;
         Ok(Self { digest: Digest::sha256(&bytes), bytes: bytes.into(), media_type, config })
     }
 

@@ -15,6 +15,7 @@ use store::UploadNote;
 
 use super::operation::{Push, refused};
 use crate::engine::blocking;
+use crate::error::Defect;
 use crate::transfer::Watchers;
 use crate::{EngineError, LayerState, Result};
 
@@ -183,7 +184,7 @@ impl Upload<'_> {
                 Ok(read_file(path, offset..end, self.blob.size, watchers).await?.boxed())
             }
             Content::Bytes(bytes) => {
-                let short = || EngineError::Internal("a blob is shorter than it was".to_owned());
+                let short = || EngineError::Internal(Defect::ShortBlob);
                 let range = usize::try_from(offset).ok().zip(usize::try_from(end).ok());
                 let range = range.filter(|&(from, to)| from <= to && to <= bytes.len());
                 let (from, to) = range.ok_or_else(short)?;

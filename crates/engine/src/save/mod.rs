@@ -23,6 +23,7 @@ use spec::Platform;
 use store::Lease;
 use tokio::sync::mpsc::Receiver;
 
+use crate::error::Defect;
 use crate::{Engine, EngineError, Result};
 use plan::Plan;
 use write::Piece;
@@ -81,6 +82,6 @@ impl SavedImages {
 }
 
 async fn next(pieces: &mut Receiver<Piece>) -> Piece {
-    let ended = || EngineError::Internal("the archive ended abnormally".to_owned());
+    let ended = || EngineError::Internal(Defect::ArchiveBrokenOff);
     pieces.recv().await.unwrap_or_else(|| Err(ended()))
 }

@@ -15,6 +15,7 @@ use store::{Blob, Image, Store};
 
 use super::documents::GeneratedManifest;
 use super::select::Selected;
+use crate::error::{Defect, Missing};
 use crate::{EngineError, Result};
 
 /// The source of the bytes of a layer.
@@ -112,7 +113,7 @@ impl Parts {
         let descriptors = layers.iter().map(|layer| layer.descriptor.clone()).collect();
         let config_size = image.config.bytes().len() as u64;
         let bytes = spec::to_go_json(&GeneratedManifest::new(&image.id, config_size, descriptors))
-            .map_err(|error| EngineError::Internal(error.to_string()))?;
+            .map_err(|error| EngineError::Internal(Defect::Encode(error)))?;
         Ok(Self {
             image,
             layers,
@@ -206,7 +207,7 @@ fn kept_layers(
 /// Describes a layer that no manifest describes: the blob where that is all there is, else its tar as dockerd saves it.
 fn layer_part(store: &Store, diff_id: &DiffId, chain: &ChainId) -> Result<LayerPart> {
     let layer = store.whole_layer(chain)?;
-    let missing = || EngineError::Missing(format!("layer {chain} does not exist or is damaged"));
+    let missing = || EngineError::Missing(Missing::WholeLayer(chain.clone()));
     let layer = layer.ok_or_else(missing)?;
     let (media_type, digest, size, source) = match layer.blob {
         Some(digest) if digest.algorithm() == Algorithm::Sha256 => {

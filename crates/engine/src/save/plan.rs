@@ -14,6 +14,7 @@ use super::documents::{
 use super::parts::{LayerSource, Parts};
 use super::select::Selected;
 use super::v1;
+use crate::error::Defect;
 use crate::{EngineError, Result};
 
 /// The file or directory at a path of the archive.
@@ -131,7 +132,7 @@ impl Plan {
 
 fn to_vec(value: &impl Serialize) -> Result<Vec<u8>> {
     let text = spec::to_go_json(value);
-    text.map(String::into_bytes).map_err(|error| EngineError::Internal(error.to_string()))
+    text.map(String::into_bytes).map_err(|error| EngineError::Internal(Defect::Encode(error)))
 }
 
 /// A document as Go's encoder ends it.

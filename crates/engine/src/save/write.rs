@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::parts::LayerSource;
 use super::plan::{Content, Plan, PlannedFile};
+use crate::error::{Defect, Missing};
 use crate::{EngineError, Result};
 
 /// Bytes that are handed on at once.
@@ -40,30 +41,30 @@ fn write(store: &Store, sink: Chunks, plan: &Plan) -> Result<()> {
     for (name, file) in &plan.files {
         let PlannedFile { mode, modified, size, content } = file;
         let entry = TarEntry { name, mode: *mode, modified: *modified, size: *size };
-        tar.start(&entry).map_err(|error| gone(&error))?;
+        tar.start(&entry).map_err(gone)?;
         match content {
             Content::Directory => {}
-            Content::Bytes(bytes) => tar.write_content(bytes).map_err(|error| gone(&error))?,
+            Content::Bytes(bytes) => tar.write_content(bytes).map_err(gone)?,
             Content::Layer(LayerSource::Blob(digest)) => copy_blob(store, digest, &mut tar)?,
             Content::Layer(LayerSource::Directory(chain, diff_id)) => {
                 rebuild(store, chain, diff_id, &mut tar)?;
             }
         }
     }
-    tar.finish().map(drop).map_err(|error| gone(&error))
+    tar.finish().map(drop).map_err(gone)
 }
 
 /// The one failure of the sink is that nobody reads it; the other one is a layer that is not as long as it was.
-fn gone(error: &io::Error) -> EngineError {
+fn gone(error: io::Error) -> EngineError {
     match error.kind() {
         io::ErrorKind::BrokenPipe => EngineError::Cancelled,
-        _ => EngineError::Internal(error.to_string()),
+        _ => EngineError::Internal(Defect::Write(error)),
     }
 }
 
 /// Copies a blob and makes sure that it is what it is called.
 fn copy_blob(store: &Store, digest: &Digest, tar: &mut TarWriter<Chunks>) -> Result<()> {
-    let missing = || EngineError::Missing(format!("blob {digest} does not exist"));
+    let missing = || EngineError::Missing(Missing::Blob(digest.clone()));
     let blob = store.blob(digest)?.ok_or_else(missing)?;
     let failed = |source| EngineError::Open { path: blob.path.clone(), source };
     let mut file = File::open(&blob.path).map_err(failed)?;
@@ -77,7 +78,7 @@ fn copy_blob(store: &Store, digest: &Digest, tar: &mut TarWriter<Chunks>) -> Res
             Err(error) => return Err(failed(error)),
         };
         hasher.update(&buffer[..read]);
-        tar.write_content(&buffer[..read]).map_err(|error| gone(&error))?;
+        tar.write_content(&buffer[..read]).map_err(gone)?;
     }
     let actual = hasher.finish();
     if actual == *digest {
@@ -93,12 +94,12 @@ fn rebuild(
     diff_id: &DiffId,
     tar: &mut TarWriter<Chunks>,
 ) -> Result<()> {
-    let missing = || EngineError::Missing(format!("layer {chain} does not exist"));
+    let missing = || EngineError::Missing(Missing::Layer(chain.clone()));
     let root = store.layer_path(chain)?.ok_or_else(missing)?;
     let tar_split = store.tar_split(chain)?.ok_or_else(missing)?;
     let digest = diff_id.digest().clone();
     let rebuilt = archive::rebuild(tar_split, &root, tar).map_err(|source| match source {
-        archive::ArchiveError::Sink(source) => gone(&source),
+        archive::ArchiveError::Sink(source) => gone(source),
         source => EngineError::ReadLayer { digest: digest.clone(), source },
     })?;
     if rebuilt == *diff_id {

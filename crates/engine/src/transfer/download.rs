@@ -18,6 +18,7 @@ use store::{Ingest, Lease, SegmentWriter};
 use super::blob::{Blob, Download, Sources};
 use super::watchers::{Watcher, Watchers};
 use crate::engine::blocking;
+use crate::error::Defect;
 use crate::{Engine, EngineError, LayerState, Result};
 
 /// Bytes that one request asks for. Large enough that a round trip is nothing beside it, small enough that the
@@ -99,7 +100,7 @@ impl Job {
                 Ok(()) if self.missing() < missing_before => continue,
                 Ok(()) => {
                     let digest = &self.descriptor.digest;
-                    return Err(EngineError::Internal(format!("blob {digest} ended early")));
+                    return Err(EngineError::Internal(Defect::BlobEndedEarly(digest.clone())));
                 }
                 Err(Failure::Engine(error)) => return Err(error),
                 Err(Failure::Registry(error)) => error,

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::watchers::{Watcher, Watchers};
+use crate::error::Defect;
 use crate::{EngineError, Result};
 
 type Outcome<T> = Option<Result<T, Arc<EngineError>>>;
@@ -106,7 +107,7 @@ where
             Some(handle) => Ok(Transfer { seat, handle, joined: false }),
             None => match seat.job.done().await {
                 Err(error) => Err(error),
-                Ok(_) => Err(EngineError::Internal("a transfer had no beginning".to_owned())),
+                Ok(_) => Err(EngineError::Internal(Defect::TransferUnprepared)),
             },
         }
     }
@@ -198,7 +199,7 @@ impl<H, T: Clone> Job<H, T> {
                 None => Err(EngineError::Cancelled),
             },
             // The task ended without a word: it panicked.
-            Err(_) => Err(EngineError::Internal("a transfer ended abnormally".to_owned())),
+            Err(_) => Err(EngineError::Internal(Defect::TransferBrokenOff)),
         }
     }
 }

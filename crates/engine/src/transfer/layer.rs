@@ -16,6 +16,7 @@ use super::ready::{PlannedLayer, ReadyLayer, Staged};
 use super::watchers::{Watcher, Watchers};
 use crate::cancel::CancelOnDrop;
 use crate::engine::blocking;
+use crate::error::{Defect, Missing};
 use crate::space::MAX_TAR_SIZE;
 use crate::{Engine, EngineError, LayerState, Result, space};
 
@@ -63,7 +64,7 @@ impl LayerJob {
             }
             None => match &self.remote {
                 Some(remote) => self.fetch_and_unpack(remote).await,
-                None => Err(EngineError::Missing("its kept blob is damaged".to_owned())),
+                None => Err(EngineError::Missing(Missing::KeptBlob)),
             },
         }
     }
@@ -125,7 +126,7 @@ impl LayerJob {
         open: impl FnOnce() -> Result<R> + Send + 'static,
     ) -> Result<(Staged, R)> {
         let permit = Arc::clone(&self.engine.0.unpackers).acquire_owned().await;
-        let _permit = permit.map_err(|error| EngineError::Internal(error.to_string()))?;
+        let _permit = permit.map_err(|error| EngineError::Internal(Defect::Semaphore(error)))?;
         let (_cancel, cancelled) = CancelOnDrop::new();
         let lease = Arc::clone(&self.lease);
         let (planned, watchers) = (self.planned.clone(), Arc::clone(&self.watchers));

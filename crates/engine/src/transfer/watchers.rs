@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use registry::{Attempts, RegistryError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::error::Defect;
 use crate::{EngineError, LayerState, Progress, Result};
 
 /// A watcher of a job's progress.
@@ -73,7 +74,7 @@ impl Watchers {
         }
         self.report(LayerState::Waiting);
         let permit = Arc::clone(places).acquire_owned().await;
-        permit.map_err(|error| EngineError::Internal(error.to_string()))
+        permit.map_err(|error| EngineError::Internal(Defect::Semaphore(error)))
     }
 
     /// Waits before another attempt at a transfer, or gives the error back if there is to be none.

@@ -18,6 +18,7 @@ use spec::{ChainId, DiffId, Platform};
 use store::{Image, Lease, Store};
 
 use crate::cancel::{CancelOnDrop, Cancelled};
+use crate::error::Missing;
 use crate::progress::ProgressEvent;
 use crate::{Engine, EngineError, Progress, Result, resolve, space};
 pub(crate) use data_root::DataRoot;
@@ -116,10 +117,10 @@ impl Work<'_> {
     /// Opens the compressed layer, where that is the only copy.
     fn blob(&self, chain: &ChainId) -> Result<Option<File>> {
         let layer = self.store.layer(chain)?;
-        let layer = layer.ok_or_else(|| EngineError::Missing(format!("layer {chain} is gone")))?;
+        let layer = layer.ok_or_else(|| EngineError::Missing(Missing::LayerGone(chain.clone())))?;
         let Some(digest) = layer.blob else { return Ok(None) };
         let blob = self.store.blob(&digest)?;
-        let blob = blob.ok_or_else(|| EngineError::Missing(format!("blob {digest} is gone")))?;
+        let blob = blob.ok_or_else(|| EngineError::Missing(Missing::BlobGone(digest.clone())))?;
         match File::open(&blob.path) {
             Ok(file) => Ok(Some(file)),
             Err(source) => Err(EngineError::Open { path: blob.path, source }),
@@ -148,7 +149,7 @@ impl Work<'_> {
 
     /// Unpacks what another thread puts together from the layer's directory.
     fn rebuild(&self, chain: &ChainId, diff_id: &DiffId, rootfs: BorrowedFd<'_>) -> Result<DiffId> {
-        let gone = || EngineError::Missing(format!("the files of layer {chain} are gone"));
+        let gone = || EngineError::Missing(Missing::FilesGone(chain.clone()));
         let root = self.store.layer_path(chain)?.ok_or_else(gone)?;
         let tar_split = self.store.tar_split(chain)?.ok_or_else(gone)?;
         let (reader, writer) = io::pipe().map_err(|source| {
