@@ -1,7 +1,9 @@
 //! Errors of operations, in Docker's words.
 
+mod bad_archive;
 mod defect;
 mod missing;
+mod mistake;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,8 +11,10 @@ use std::sync::Arc;
 use registry::RegistryError;
 use spec::{Digest, ManifestError, MediaType, PlatformError, ReferenceError};
 
+pub use bad_archive::BadArchive;
 pub use defect::Defect;
 pub use missing::Missing;
+pub use mistake::Mistake;
 
 /// The kind of an error, which a caller can tell without reading it; a daemon answers each with its own HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +53,7 @@ pub enum EngineError {
     Platform(#[from] PlatformError),
     /// A parameter is wrong in another way.
     #[error("{0}")]
-    InvalidParameter(String),
+    InvalidParameter(Mistake),
     /// `scratch` names the empty image and nothing else.
     #[error("'scratch' is a reserved name")]
     ReservedName,
@@ -67,7 +71,7 @@ pub enum EngineError {
     NoExportTarget(spec::Platform),
     /// An archive of images is not what it should be.
     #[error("{0}")]
-    BadArchive(String),
+    BadArchive(BadArchive),
     /// An archive of images cannot be read.
     #[error("invalid archive")]
     ArchiveRead(#[source] archive::ArchiveError),

@@ -56,7 +56,8 @@ mod unpack;
 pub use check::{CheckOutcome, CheckRequest, Checked, Repair};
 pub use engine::{Engine, EngineConfig, EngineInfo, Limits};
 pub use error::{
-    Defect, DirectoryRefusal, EngineError, ErrorKind, Missing, PlatformMismatch, Result,
+    BadArchive, Defect, DirectoryRefusal, EngineError, ErrorKind, Missing, Mistake,
+    PlatformMismatch, Result,
 };
 pub use events::{Event, EventKind, Events};
 pub use images::{DiskUsage, HistoryStep, ImageDetails, ImageSummary, ManifestSummary};

@@ -2,6 +2,7 @@
 
 use spec::{Reference, ReferenceError, Repository, Tag};
 
+use crate::error::Mistake;
 use crate::{Engine, EngineError, Result, resolve};
 
 impl Engine {
@@ -25,13 +26,10 @@ impl Engine {
 fn parse_target(repository: &str, tag: &str) -> Result<Reference> {
     let name = Reference::parse_familiar(repository)?;
     if name.digest().is_some() {
-        let message = "refusing to create a tag with a digest reference".to_owned();
-        return Err(EngineError::InvalidParameter(message));
+        return Err(EngineError::InvalidParameter(Mistake::TagOfDigest));
     }
     if name.repository().familiar() == "sha256" {
-        let message =
-            "refusing to create an ambiguous tag using digest algorithm as name".to_owned();
-        return Err(EngineError::InvalidParameter(message));
+        return Err(EngineError::InvalidParameter(Mistake::AmbiguousTag));
     }
     let repository: Repository = name.repository().clone();
     let tag: Option<Tag> = match tag {

@@ -20,6 +20,7 @@ use spec::{Digest, ImageId, Platform, Reference};
 use store::{Commit, NewImage, Store};
 
 use crate::cancel::CancelOnDrop;
+use crate::error::Mistake;
 use crate::progress::ProgressEvent;
 use crate::{Engine, EngineError, Progress, Result, receive};
 
@@ -81,12 +82,12 @@ impl Engine {
         let message = if request.message.is_empty() { message } else { request.message };
         let platform = request.platform.unwrap_or_else(Platform::host);
         if !platform.os.eq_ignore_ascii_case("linux") {
-            let message = "operating system is not supported".to_owned();
-            return Err(EngineError::InvalidParameter(message));
+            return Err(EngineError::InvalidParameter(Mistake::ImportPlatform));
         }
         let config = changes::apply(&request.changes);
-        let config =
-            config.map_err(|changes::ChangeError(text)| EngineError::InvalidParameter(text))?;
+        let config = config.map_err(|changes::ChangeError(text)| {
+            EngineError::InvalidParameter(Mistake::Change(text))
+        })?;
 
         let place = self.0.receivers.enter().await;
         let lease = self.lease().await?;

@@ -11,6 +11,7 @@ use spec::{
 
 use super::list::{self, Listed};
 use super::tree::Tree;
+use crate::error::BadArchive;
 use crate::resolve::is_for;
 use crate::save::documents::{
     NAME_ANNOTATION, REF_NAME_ANNOTATION, REPO_DIGESTS_ANNOTATION, blob_path,
@@ -75,8 +76,8 @@ impl Contents {
                 tracing::warn!(%error, "an archive has an index.json that cannot be read");
             }
             Err(error) => {
-                let message = format!("invalid archive: failed to decode index.json: {error}");
-                return Err(EngineError::BadArchive(message));
+                let fault = BadArchive::List { file: "index.json", error };
+                return Err(EngineError::BadArchive(fault));
             }
         }
         let mut seen = BTreeSet::new();
@@ -145,8 +146,7 @@ impl Contents {
         if self.tree.find("index.json").is_some() {
             return self.list_layout(platform);
         }
-        let message = "invalid archive: does not contain a manifest.json";
-        Err(EngineError::BadArchive(message.to_owned()))
+        Err(EngineError::BadArchive(BadArchive::NoList))
     }
 
     /// Gives the images that `manifest.json` has no name for those that `index.json` has, as builders of OCI archives leave it.

@@ -10,7 +10,7 @@ use super::operation::Load;
 use super::plan::PlannedLayer;
 use super::tree::StoredFile;
 use crate::cancel::CancelOnDrop;
-use crate::error::Defect;
+use crate::error::{BadArchive, Defect};
 use crate::space::{Coming, MAX_TAR_SIZE};
 use crate::{EngineError, LayerState, Result, space};
 
@@ -91,10 +91,9 @@ impl PlannedLayer {
     fn check(&self, unpacked: &Unpacked, blob: Option<&VerifiedBlob>) -> Result<()> {
         let actual = &unpacked.applied.diff_id;
         if *actual != self.diff_id {
-            return Err(EngineError::BadArchive(format!(
-                "invalid diffID for layer {}: expected \"{}\", got \"{actual}\"",
-                self.index, self.diff_id
-            )));
+            let (index, expected) = (self.index, self.diff_id.clone());
+            let fault = BadArchive::DiffId { index, expected, actual: actual.clone() };
+            return Err(EngineError::BadArchive(fault));
         }
         match (&self.expected, blob.map(VerifiedBlob::digest)) {
             (Some(expected), Some(actual)) if expected != actual => {

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use spec::ImageId;
 
+use crate::error::BadArchive;
 use crate::{EngineError, Result};
 
 /// The most images of a list; the most names, and layers, of each; and the most of those of all together.
@@ -43,12 +44,9 @@ struct Item {
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<Listed>> {
     // As Go's decoder: what follows the list plays no part.
     let images = spec::from_first_go_json::<Option<Images>>(bytes).map_err(|error| {
-        EngineError::BadArchive(format!("invalid archive: failed to decode manifest.json: {error}"))
+        EngineError::BadArchive(BadArchive::List { file: "manifest.json", error })
     })?;
-    images.map(|Images(images)| images).ok_or_else(|| {
-        let message = "invalid manifest, manifest cannot be null (but can be [])";
-        EngineError::BadArchive(message.to_owned())
-    })
+    images.map(|Images(images)| images).ok_or(EngineError::BadArchive(BadArchive::NullList))
 }
 
 struct Images(Vec<Listed>);

@@ -31,6 +31,7 @@ use store::Store;
 
 use crate::cancel::CancelOnDrop;
 use crate::engine::blocking;
+use crate::error::BadArchive;
 use crate::{Engine, EngineError, Progress, Result, receive};
 use contents::Contents;
 use list::Listed;
@@ -142,8 +143,9 @@ impl Load<'_> {
                         continue;
                     }
                     if !is_parent(store, id, parent)? {
-                        let message = format!("image {parent} is not a valid parent for {id}");
-                        return Err(EngineError::BadArchive(message));
+                        let (image, parent) = (id.clone(), parent.clone());
+                        let fault = BadArchive::Parent { image, parent };
+                        return Err(EngineError::BadArchive(fault));
                     }
                     store.set_parent(id, parent)?;
                 }

@@ -8,6 +8,7 @@ use store::{DriverKind, Lease, Store};
 use super::contents::{Contents, Origin};
 use super::list::Listed;
 use super::tree::{StoredFile, Tree};
+use crate::error::BadArchive;
 use crate::resolve::is_for;
 use crate::save::documents::blob_path;
 use crate::{EngineError, Result};
@@ -62,27 +63,22 @@ pub(super) fn plan(
     if let Some(named) = named_digest(&listed.config)
         && named != *id.digest()
     {
-        let message =
-            format!("invalid archive: the content of {} does not match its digest", listed.config);
-        return Err(EngineError::BadArchive(message));
+        return Err(EngineError::BadArchive(BadArchive::Content(listed.config.clone())));
     }
     let invalid = |source| EngineError::Config { digest: id.digest().clone(), source };
     let config = Raw::parse(bytes, ImageConfig::parse).map_err(invalid)?;
     let os = &config.value().os;
     if store.driver() == DriverKind::Overlay2 && !os.is_empty() && !os.eq_ignore_ascii_case("linux")
     {
-        return Err(EngineError::BadArchive(format!("cannot load {os} image on linux")));
+        return Err(EngineError::BadArchive(BadArchive::OperatingSystem(os.clone())));
     }
     if platform.is_some_and(|wanted| !is_for(wanted, &config.value().platform())) {
         return Ok(None);
     }
     let diff_ids = &config.value().rootfs.diff_ids;
     if listed.layers.len() != diff_ids.len() {
-        return Err(EngineError::BadArchive(format!(
-            "invalid manifest, layers length mismatch: expected {}, got {}",
-            listed.layers.len(),
-            diff_ids.len()
-        )));
+        let (listed, configured) = (listed.layers.len(), diff_ids.len());
+        return Err(EngineError::BadArchive(BadArchive::LayerCount { listed, configured }));
     }
     store.check_depth(diff_ids.len())?;
     let names: Vec<Reference> =
@@ -149,7 +145,7 @@ fn named_digest(path: &str) -> Option<Digest> {
 fn parse_name(text: &str) -> Result<Reference> {
     let reference = Reference::parse_familiar(text)?;
     if reference.is_name_only() {
-        return Err(EngineError::BadArchive(format!("invalid tag \"{text}\"")));
+        return Err(EngineError::BadArchive(BadArchive::Tag(text.to_owned())));
     }
     Ok(reference)
 }

@@ -12,6 +12,7 @@ use spec::Digest;
 use store::{Lease, StagedFile, StagedFileReader, Store, VerifiedBlob};
 
 use crate::cancel::Cancelled;
+use crate::error::BadArchive;
 use crate::receive::Input;
 use crate::save::documents::blob_path;
 use crate::space::MAX_TAR_SIZE;
@@ -81,10 +82,8 @@ impl StoredFile {
     /// Reads a file of at most `max` bytes.
     pub(super) fn read(&self, name: &str, max: u64) -> Result<Bytes> {
         if self.size() > max {
-            let size = self.size();
-            return Err(EngineError::BadArchive(format!(
-                "invalid archive: {name} has {size} bytes, more than the {max} that are accepted"
-            )));
+            let (name, size) = (name.to_owned(), self.size());
+            return Err(EngineError::BadArchive(BadArchive::FileTooLarge { name, size, max }));
         }
         match self {
             Self::Memory(bytes) => Ok(bytes.clone()),
@@ -154,8 +153,8 @@ impl Tree {
         self.entries += 1;
         self.names += entry.path.len();
         if self.entries > MAX_ENTRIES || self.names > MAX_NAMES {
-            let message = format!("invalid archive: it has more than {MAX_ENTRIES} entries");
-            return Err(Failure(EngineError::BadArchive(message)));
+            let fault = BadArchive::TooManyEntries(MAX_ENTRIES);
+            return Err(Failure(EngineError::BadArchive(fault)));
         }
         let node = match entry.kind {
             EntryKind::Directory | EntryKind::Other => return Ok(()),
@@ -164,10 +163,8 @@ impl Tree {
                 Node::Link(target)
             }
             EntryKind::HardLink(target) => self.nodes.get(&target).cloned().ok_or_else(|| {
-                let target = String::from_utf8_lossy(&target);
-                let message =
-                    format!("invalid archive: a hard link to {target}, which is not there");
-                Failure(EngineError::BadArchive(message))
+                let target = String::from_utf8_lossy(&target).into_owned();
+                Failure(EngineError::BadArchive(BadArchive::HardLink(target)))
             })?,
             EntryKind::File if entry.size <= MAX_SMALL && self.memory < MAX_MEMORY => {
                 let mut bytes = Vec::new();
@@ -237,9 +234,9 @@ impl Tree {
         self.find(path).ok_or_else(|| {
             EngineError::BadArchive(if path.len() > MAX_PATH {
                 let start: String = path.chars().take(64).collect();
-                format!("open {start}...: file name too long")
+                BadArchive::LongPath(start)
             } else {
-                format!("open {path}: no such file or directory")
+                BadArchive::NoFile(path.to_owned())
             })
         })
     }
@@ -258,8 +255,7 @@ impl Tree {
         if digest.matches(&bytes) {
             return Ok(Some(bytes));
         }
-        let message = format!("invalid archive: the content of {path} does not match its digest");
-        Err(EngineError::BadArchive(message))
+        Err(EngineError::BadArchive(BadArchive::Content(path)))
     }
 }
 
@@ -290,7 +286,7 @@ impl From<ArchiveError> for Failure {
     fn from(error: ArchiveError) -> Self {
         Self(match error {
             // In Go's words.
-            ArchiveError::Truncated { .. } => EngineError::BadArchive("unexpected EOF".to_owned()),
+            ArchiveError::Truncated { .. } => EngineError::BadArchive(BadArchive::CutOff),
             error => EngineError::ArchiveRead(error),
         })
     }

@@ -12,6 +12,7 @@ use spec::{
 use store::{StoreError, VerifiedBlob};
 
 use super::operation::{Pull, refused};
+use crate::error::Mistake;
 use crate::progress::ProgressEvent;
 use crate::{EngineError, Progress, Result, resolve};
 
@@ -206,9 +207,8 @@ fn document_type(bytes: &[u8]) -> MediaType {
 /// Refuses manifests of things that are no images, by what their config is, before anything is downloaded.
 fn check_kind(manifest: &ImageManifest) -> Result<()> {
     if manifest.config.digest.algorithm() != Algorithm::Sha256 {
-        let digest = &manifest.config.digest;
-        let message = format!("image config {digest} cannot name an image: image IDs are sha256");
-        return Err(EngineError::InvalidParameter(message));
+        let digest = manifest.config.digest.clone();
+        return Err(EngineError::InvalidParameter(Mistake::ConfigAlgorithm(digest)));
     }
     let media_type = &manifest.config.media_type;
     let class = match media_type.as_str() {

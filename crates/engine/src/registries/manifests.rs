@@ -6,6 +6,7 @@ use spec::{
     Descriptor, ImageManifest, MAX_CONFIG_SIZE, Manifest, MediaType, Platform, Reference, Tag,
 };
 
+use crate::error::Mistake;
 use crate::{Engine, EngineError, Result};
 
 /// The most bytes of all manifests that an index lists: all are held until the last has come. Those of the largest known
@@ -69,14 +70,15 @@ impl Engine {
         for entry in index.manifests {
             let fetched = question.fetch(&TagOrDigest::Digest(entry.digest)).await?;
             let (Manifest::Image(manifest), descriptor, bytes) = fetched else {
-                let message = "unsupported manifest type: an index within an index".to_owned();
-                return Err(EngineError::InvalidParameter(message));
+                return Err(EngineError::InvalidParameter(Mistake::NestedIndex));
             };
             total += bytes.len() as u64;
             if total > MAX_TOTAL {
-                let name = reference.familiar();
-                let message = format!("the manifests of {name} are larger than {MAX_TOTAL} bytes");
-                return Err(EngineError::InvalidParameter(message));
+                let (name, max) = (reference.familiar(), MAX_TOTAL);
+                return Err(EngineError::InvalidParameter(Mistake::ManifestsTooLarge {
+                    name,
+                    max,
+                }));
             }
             let platform = entry.platform.unwrap_or_default();
             images.push(question.image(&manifest, descriptor, bytes, Some(platform)).await?);

@@ -5,6 +5,7 @@
 
 use std::os::fd::BorrowedFd;
 
+use crate::error::Mistake;
 use crate::{EngineError, Result};
 
 /// The most of either file that is read, in bytes: tens of thousands of users.
@@ -27,7 +28,8 @@ pub(super) struct User {
 pub(super) fn find(root: BorrowedFd<'_>, text: &str) -> Result<User> {
     let read = |path: &str| -> Result<String> {
         let bytes = archive::read_file(root, path, MAX_FILE)
-            .map_err(|error| EngineError::InvalidParameter(format!("{path}: {error}")))?;
+            .map_err(|error| Mistake::UserFile { path: path.to_owned(), error })
+            .map_err(EngineError::InvalidParameter)?;
         Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
     };
     resolve(text, &read("etc/passwd")?, &read("etc/group")?)
@@ -53,7 +55,9 @@ fn resolve(text: &str, passwd: &str, group: &str) -> Result<User> {
             login = Some(entry.name);
         }
         (None, Some(uid)) => user.uid = uid,
-        (None, None) => return Err(unknown("user", name)),
+        (None, None) => {
+            return Err(EngineError::InvalidParameter(Mistake::NoUser(name.to_owned())));
+        }
     }
     if let Some(name) = group_name.filter(|name| !name.is_empty()) {
         user.gid = match self::number(name)? {
@@ -63,7 +67,7 @@ fn resolve(text: &str, passwd: &str, group: &str) -> Result<User> {
                 .filter_map(group_entry)
                 .find(|entry| entry.name == name)
                 .map(|entry| entry.gid)
-                .ok_or_else(|| unknown("group", name))?,
+                .ok_or_else(|| EngineError::InvalidParameter(Mistake::NoGroup(name.to_owned())))?,
         };
     } else if let Some(login) = login {
         // As runc: the other groups only where none was asked for.
@@ -74,9 +78,8 @@ fn resolve(text: &str, passwd: &str, group: &str) -> Result<User> {
         user.groups.sort_unstable();
         user.groups.dedup();
         if user.groups.len() > MAX_GROUPS {
-            return Err(EngineError::InvalidParameter(format!(
-                "user {name} is in more than the {MAX_GROUPS} groups that Linux takes"
-            )));
+            let (user, max) = (name.to_owned(), MAX_GROUPS);
+            return Err(EngineError::InvalidParameter(Mistake::TooManyGroups { user, max }));
         }
     }
     Ok(user)
@@ -90,15 +93,8 @@ fn number(text: &str) -> Result<Option<u32>> {
     // The kernel's IDs are of 32 bits; runtimes take them as signed ones.
     match text.parse::<u32>() {
         Ok(id) if i32::try_from(id).is_ok() => Ok(Some(id)),
-        _ => Err(EngineError::InvalidParameter(format!("user or group ID {text} is out of range"))),
+        _ => Err(EngineError::InvalidParameter(Mistake::IdOutOfRange(text.to_owned()))),
     }
-}
-
-fn unknown(what: &str, name: &str) -> EngineError {
-    EngineError::InvalidParameter(format!(
-        "unable to find {what} {name}: no matching entries in the image's {} file",
-        if what == "user" { "passwd" } else { "group" }
-    ))
 }
 
 struct PasswdEntry<'a> {
