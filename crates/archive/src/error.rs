@@ -1,6 +1,8 @@
 //! Errors of a layer's archive.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::Compression;
@@ -137,6 +139,19 @@ pub enum ArchiveError {
     /// The receiver of a rebuilt tar failed.
     #[error("failed to write the rebuilt tar")]
     Sink(#[source] io::Error),
+}
+
+/// Turns a system call's answer into an error that names a path in the layer.
+pub(crate) fn failed(
+    action: &'static str,
+    path: &[u8],
+) -> impl FnOnce(rustix::io::Errno) -> ArchiveError {
+    let path = path_buf(path);
+    move |errno| ArchiveError::Io { action, path, source: io::Error::from(errno) }
+}
+
+pub(crate) fn path_buf(path: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(path))
 }
 
 /// Renders a name from a tar for a message: lossy, and cut so that a hostile name cannot flood a log.

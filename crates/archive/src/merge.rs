@@ -13,13 +13,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
     AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid, XattrFlags, chmodat, fchmod, fchown, fgetxattr,
-    flistxattr, fremovexattr, fsetxattr, fstat, makedev, mkdirat, openat, renameat, statat,
-    unlinkat,
+    flistxattr, fremovexattr, fsetxattr, fstat, mkdirat, openat, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 
 use crate::ArchiveError;
-use crate::apply::{Directories, failed, remove_tree};
+use crate::apply::{Directories, remove_tree};
+use crate::error::failed;
 use crate::path::split;
 use crate::resolve::append;
 use crate::walk::OPAQUE;
@@ -275,11 +275,6 @@ fn attributes(file: &OwnedFd) -> Result<Vec<CString>, Errno> {
     };
     let names = list[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty());
     Ok(names.filter_map(|name| CString::new(name).ok()).collect())
-}
-
-/// Makes the mark that stands for a whiteout or, under [`OPAQUE`], for a directory that hides those below.
-pub(crate) fn mark(directory: impl AsFd, name: &[u8]) -> Result<(), Errno> {
-    rustix::fs::mknodat(directory, name, FileType::Socket, Mode::RUSR | Mode::WUSR, makedev(0, 0))
 }
 
 fn is_opaque(directory: BorrowedFd<'_>, name: &CString) -> Result<bool, Errno> {

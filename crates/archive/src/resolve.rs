@@ -6,7 +6,7 @@
 use rustix::io::Errno;
 
 use crate::ArchiveError;
-use crate::apply::failed;
+use crate::error::failed;
 use crate::path::split;
 use crate::tar::MAX_NAME;
 

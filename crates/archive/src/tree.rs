@@ -12,7 +12,8 @@ use std::hash::{BuildHasher, RandomState};
 use rustix::io::Errno;
 
 use crate::ArchiveError;
-use crate::apply::{device_number, failed, unsupported};
+use crate::apply::{device_number, unsupported};
+use crate::error::failed;
 use crate::error::printable;
 use crate::path::{clean, split};
 use crate::resolve::{Found, Walked, append, resolve};

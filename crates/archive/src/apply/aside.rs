@@ -11,10 +11,11 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat, unlinkat};
 
 use crate::ArchiveError;
+use crate::error::{failed, path_buf};
 use crate::resolve::append;
 use crate::seen::Seen;
 
-use super::{Extractor, NO_FOLLOW, Place, failed};
+use super::{Extractor, NO_FOLLOW, Place};
 
 /// Content that is read at once.
 const BUFFER_SIZE: usize = 256 << 10;
@@ -99,7 +100,7 @@ impl Replaced {
             none => none.insert(anonymous_file(root)?),
         };
         let failed =
-            |source| ArchiveError::Io { action: "put aside", path: super::path_buf(path), source };
+            |source| ArchiveError::Io { action: "put aside", path: path_buf(path), source };
         kept.seek(SeekFrom::Start(self.end)).map_err(failed)?;
         let length = io::copy(&mut file, kept).map_err(failed)?;
         let piece = Piece { offset: self.end, length };

@@ -9,9 +9,8 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 
 use crate::ArchiveError;
+use crate::error::failed;
 use crate::path::split;
-
-use super::failed;
 
 /// Directories that are kept open: entries come in the order of a walk, so few are enough.
 const KEPT: usize = 32;

@@ -12,7 +12,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::ArchiveError;
-use crate::error::printable;
+use crate::error::{failed, printable};
 use crate::options::{ApplyOptions, Whiteouts};
 use crate::path::{clean, split};
 use crate::resolve::{Found, Walked, resolve};
@@ -20,7 +20,7 @@ use crate::tar::{Chunks, Header, Kind, MAX_ENTRIES};
 use crate::walk::Content;
 
 use super::metadata::{Defaults, change_mode, set_times};
-use super::{Extractor, NO_FOLLOW, Place, failed};
+use super::{Extractor, NO_FOLLOW, Place};
 
 /// The mode of parents that the tar leaves out; their owner is root.
 const IMPLIED_MODE: u32 = 0o755;

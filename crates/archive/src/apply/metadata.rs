@@ -12,11 +12,11 @@ use rustix::io::Errno;
 
 use crate::ArchiveError;
 use crate::attributes::{CAPABILITY, DEFAULT_ACL, is_left_out, is_private};
-use crate::error::printable;
+use crate::error::{failed, printable};
 use crate::path::split;
 use crate::tar::Header;
 
-use super::{Directories, Extractor, NO_FOLLOW, Place, failed};
+use super::{Directories, Extractor, NO_FOLLOW, Place};
 
 const PERMISSIONS: u32 = 0o777;
 const SETGID: u32 = 0o2000;

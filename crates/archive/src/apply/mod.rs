@@ -20,14 +20,13 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use rustix::fs::{AtFlags, FileType, Mode, XattrFlags, fsetxattr, makedev, mknodat};
 
 use crate::ArchiveError;
-use crate::error::printable;
+use crate::error::{failed, printable};
 use crate::options::{ApplyOptions, Whiteouts};
 use crate::path::split;
 use crate::resolve::{append, resolve};
@@ -79,19 +78,6 @@ impl Place<'_> {
     fn failed(&self, action: &'static str) -> impl FnOnce(rustix::io::Errno) -> ArchiveError {
         failed(action, &self.path)
     }
-}
-
-/// Turns a system call's answer into an error that names a path in the layer.
-pub(crate) fn failed(
-    action: &'static str,
-    path: &[u8],
-) -> impl FnOnce(rustix::io::Errno) -> ArchiveError {
-    let path = path_buf(path);
-    move |errno| ArchiveError::Io { action, path, source: io::Error::from(errno) }
-}
-
-fn path_buf(path: &[u8]) -> PathBuf {
-    PathBuf::from(std::ffi::OsStr::from_bytes(path))
 }
 
 impl<'a> Extractor<'a> {
@@ -220,7 +206,7 @@ impl<'a> Extractor<'a> {
     /// Makes a mark in the place of a whiteout.
     fn mark(&mut self, place: &Place<'_>, name: &[u8]) -> Result<(), rustix::io::Errno> {
         self.marked = true;
-        crate::merge::mark(place, name)
+        mknodat(place, name, FileType::Socket, Mode::RUSR | Mode::WUSR, makedev(0, 0))
     }
 }
 

@@ -7,7 +7,13 @@ use flate2::bufread::GzDecoder;
 use lzma_rust2::XzReader;
 use zstd::stream::raw::{DParameter, Decoder, Operation as _};
 
-use super::{Compression, XZ_MEMORY_KIB, ZSTD_WINDOW_LOG};
+use super::compression::Compression;
+
+/// The largest zstd window, as a power of two: 128 MiB, the limit of the `zstd` tool without `--long`.
+pub(super) const ZSTD_WINDOW_LOG: u32 = 27;
+
+/// The most memory for an xz stream: a dictionary of 128 MiB and what the decoder has beside it.
+pub(super) const XZ_MEMORY_KIB: u32 = (128 << 10) + 1024;
 
 /// The number of bytes that tell what follows a stream.
 const PREFIX: usize = 10;

@@ -18,7 +18,7 @@ use crate::path::split;
 use crate::split::Checksum;
 use crate::tree::Tree;
 
-use super::Damages;
+use super::damages::Damages;
 use super::expected::{Expected, InTar};
 
 /// File content that is read at once.

@@ -6,6 +6,7 @@
 //! at each of them, and for what does not belong there.
 
 mod compare;
+mod damages;
 mod expected;
 mod rebuilt;
 
@@ -15,24 +16,13 @@ use std::path::Path;
 use spec::DiffId;
 
 use crate::ArchiveError;
-use crate::error::printable;
 use crate::split::SplitWriter;
 use crate::walk::{Repeats, walk};
 
+pub use damages::Damage;
+use damages::Damages;
 use expected::Expectations;
 use rebuilt::Rebuilt;
-
-/// The most damages that are described; the others are only counted.
-const MAX_DESCRIBED: usize = 1000;
-
-/// Something in a layer's directory that is not as its tar says.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Damage {
-    /// The path within the layer, fit for a terminal.
-    pub path: String,
-    /// The damage, as a clause: `it is gone`.
-    pub problem: String,
-}
 
 /// The findings of a look at all of a layer.
 #[derive(Clone, Debug)]
@@ -63,25 +53,4 @@ pub fn verify<R: Read>(tar_split_gz: R, root: &Path) -> Result<Verified, Archive
     let Damages { mut described, count } = damages;
     described.sort();
     Ok(Verified { diff_id, size, damages: described, damaged: count })
-}
-
-/// The damages so far.
-#[derive(Debug, Default)]
-struct Damages {
-    described: Vec<Damage>,
-    count: u64,
-}
-
-impl Damages {
-    fn add(&mut self, path: &[u8], problem: impl Into<String>) {
-        let damage = Damage { path: printable(path), problem: problem.into() };
-        // A file that is gone is missed for its content and for itself.
-        if self.described.contains(&damage) {
-            return;
-        }
-        self.count += 1;
-        if self.described.len() < MAX_DESCRIBED {
-            self.described.push(damage);
-        }
-    }
 }

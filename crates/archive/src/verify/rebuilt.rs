@@ -17,7 +17,7 @@ use crate::path::{clean, split};
 use crate::split::{Checksum, SplitEntry, SplitReader};
 use crate::tar::Chunks;
 
-use super::Damages;
+use super::damages::Damages;
 
 /// File content that is read at once.
 const BUFFER_SIZE: usize = 256 << 10;
