@@ -23,7 +23,7 @@ impl Start {
                 && second.is_some_and(|second| second >= self.seconds);
         }
         let is_date = digits >= 14 && word.get(10..11) == Some("T");
-        is_date && word.bytes().nth(4) == Some(b'-') && word[..10] >= *self.day
+        is_date && word.as_bytes().get(4) == Some(&b'-') && word[..10] >= *self.day
     }
 }
 

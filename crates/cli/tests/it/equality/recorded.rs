@@ -47,6 +47,7 @@ pub(super) struct Record(BTreeMap<Key, Answers>);
 
 /// The programs that Longshore is compared with on this machine.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Means {
     /// The docker here is the recorded one: it is asked, too.
     docker: bool,
@@ -279,7 +280,7 @@ fn a_record_is_read_as_it_was_written() {
         stdout: stdout.to_owned(),
         stderr: stderr.to_owned(),
     };
-    let cases = Case::read("table", "images\ninfo -f 'x'\nimages", &str::to_owned);
+    let cases = Case::read("table", "images\ninfo -f 'x'\nimages", str::to_owned);
     let answers = [
         [said(0, "", ""), said(0, "", "")],
         [said(1, "one\n\ttwo \\s \n\n", "end\u{1b}[0m"), said(0, "no line end ", "")],
