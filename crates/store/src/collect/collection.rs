@@ -9,7 +9,6 @@ use std::sync::PoisonError;
 
 use spec::{ChainId, Digest, ImageId};
 
-use crate::commit::step;
 use crate::driver::{Driver, packed};
 use crate::lock::Transaction;
 use crate::{Layer, Store, StoreError, files};
@@ -53,7 +52,6 @@ impl Store {
         };
         collection.run(candidates)?;
         collection.directories.iter().try_for_each(|path| self.disk().sync_dir(path))?;
-        step("names removed for good");
         Ok(collection.done)
     }
 
@@ -168,7 +166,6 @@ impl Collection<'_> {
             self.done.images.push(id.clone());
             store.image_cache().forget(id);
         }
-        step("config removed");
         if self.trash.take(&store.paths().image_metadata(id))? {
             self.directories.insert(store.paths().all_image_metadata());
         }
@@ -212,7 +209,6 @@ impl Collection<'_> {
         }
         // Entries first, and for good: a layer without its files must not be found. Should only some of them last, the lease has all.
         self.store.disk().sync_dir(&self.store.paths().layers())?;
-        step("layer entries removed for good");
         for layer in gone.into_iter().flatten() {
             self.files(&layer.cache_id)?;
             self.blobs.extend(layer.blob);
@@ -230,7 +226,6 @@ impl Collection<'_> {
         });
         self.trash.take_entry(&store.paths().layer(chain))?;
         store.known_layers().lock().unwrap_or_else(PoisonError::into_inner).remove(chain);
-        step("layer entry removed");
         Ok(layer)
     }
 
@@ -273,7 +268,6 @@ impl Collection<'_> {
             }
             let links = self.store.known_links();
             links.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest);
-            step("blob removed");
         }
         Ok(())
     }

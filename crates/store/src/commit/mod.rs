@@ -126,10 +126,8 @@ impl Store {
         let prepared = prepared.collect::<Result<Vec<_>, _>>()?;
         let pending = prepared.iter().map(|prepared| self.pending(prepared));
         lease.note(&pending.collect::<Result<Vec<_>, _>>()?.concat())?;
-        step("prepared");
         let parts = prepared.iter().flat_map(Prepared::durabilities);
         disk::sync_all(std::iter::once(lease.durability()).chain(parts))?;
-        step("synced");
         let transaction = self.transaction()?;
         let mut all_ours = true;
         for prepared in &prepared {
@@ -138,7 +136,6 @@ impl Store {
         }
         self.publish_images(&transaction, &prepared)?;
         prepared.iter().try_for_each(|prepared| self.publish_sources(prepared))?;
-        step("sources published");
         let committed = self.change_references(&transaction, |references| {
             let mut set = |(reference, id): &(Reference, ImageId)| {
                 let before = references.set(reference, id)?;
@@ -150,7 +147,6 @@ impl Store {
             });
             all.collect::<Result<Vec<_>, _>>()
         })?;
-        step("references published");
         // A blob of a layer that somebody was faster with may have no use: the end of the lease finds out.
         if are_images && all_ours {
             lease.settle();
@@ -264,7 +260,6 @@ impl Store {
         for algorithm in algorithms {
             self.disk().sync_dir(&self.paths().blobs(algorithm))?;
         }
-        step("blobs published");
         Ok(())
     }
 
@@ -296,7 +291,6 @@ impl Store {
                 Some(parent) => Some(self.place(&places, parent)?),
             };
             self.layer_driver().publish(&layer.staged, &layer.record, parent.as_deref())?;
-            step("layer directory published");
             places.insert(&layer.chain, layer.staged.cache_id().to_owned());
             ours.push(layer);
         }
@@ -307,7 +301,6 @@ impl Store {
         self.layer_driver().sync_names()?;
         for layer in ours {
             self.disk().rename(&layer.staged.entry(), &paths.layer(&layer.chain))?;
-            step("layer entry published");
         }
         self.disk().sync_dir(&paths.layers())?;
         Ok(all_ours)
@@ -352,11 +345,9 @@ impl Store {
         if any_new {
             self.disk().sync_dir(&self.paths().configs())?;
         }
-        step("config published");
         for (_, image) in images() {
             self.add_manifests(transaction, &image.id, &image.manifests)?;
         }
-        step("manifests published");
         Ok(())
     }
 
@@ -423,9 +414,3 @@ fn write_entry(staged: &StagedLayer, record: &LayerRecord) -> Result<(), StoreEr
     }
 }
 
-/// Marks a place where a crash must do no harm; the tests make it one.
-#[cfg(not(test))]
-pub(crate) fn step(_name: &str) {}
-
-#[cfg(test)]
-pub(crate) use crate::tests::step;

@@ -42,7 +42,7 @@ fn processes_and_threads_share_a_root() {
         let root = Root::new(driver);
         thread::scope(|scope| {
             for _ in 0..2 {
-                scope.spawn(|| assert!(run_child("churn", &root.store, NEVER)));
+                scope.spawn(|| assert!(run_child(&root.store, NEVER)));
             }
             // One thread on the same store and one on its own.
             scope.spawn(|| churn(&root.store, 2));

@@ -4,6 +4,7 @@ mod check;
 mod concurrency;
 mod crash;
 mod durability;
+mod forgetful;
 mod layout;
 mod own_state;
 mod removal;
@@ -11,5 +12,4 @@ mod shortage;
 mod support;
 mod versions;
 
-pub(crate) use self::crash::step;
 pub(crate) use self::support::{Root, Sample};

@@ -1,0 +1,92 @@
+//! Which losses are worth a look.
+//!
+//! What a power cut takes is a subset of what no sync has covered, of hundreds of things at once: nobody can look at them all. A
+//! sync that is missing shows where one thing is lost and what came after it is not, or where one thing is on the disk before what
+//! it needs. So before and after each sync: nothing is lost, everything is, each thing alone is, or all but it; all names without
+//! the contents; each state of a disk that keeps the order; and some subsets by chance. Between syncs, while many things are
+//! unsynced, the newest stands for each.
+
+use super::model::{Fate, Image, Model, Unsynced};
+
+/// What a power cut leaves.
+#[derive(Clone, Debug)]
+pub(in crate::tests) struct Loss {
+    /// The tree that is found.
+    pub(super) image: Image,
+    /// Whether nothing was lost, as when only the process dies.
+    pub(in crate::tests) is_none: bool,
+}
+
+impl Loss {
+    pub(in crate::tests) fn key(&self) -> u64 {
+        self.image.key()
+    }
+
+    pub(in crate::tests) fn write(&self, root: &std::path::Path) {
+        self.image.write(root);
+    }
+}
+
+/// Returns what is there if nothing is lost.
+pub(super) fn nothing(model: &Model) -> Loss {
+    Loss { image: model.after(|_| Fate::Kept), is_none: true }
+}
+
+/// Is given a loss, and what tells its story: when the power went, and what was lost.
+pub(in crate::tests) type Watch = dyn FnMut(Loss, &dyn Fn() -> String) + Send;
+
+/// Hands `watch` the losses of this moment. After a sync there is less that can be lost, and so more of it to look at.
+pub(super) fn each(model: &Model, before: &str, is_synced: bool, watch: &mut Watch) {
+    watch(nothing(model), &|| format!("before {before}: nothing lost"));
+    let unsynced = model.unsynced();
+    if unsynced.is_empty() {
+        return;
+    }
+    let mut lose = |what: &dyn Fn() -> String, fate: &dyn Fn(Unsynced) -> Fate| {
+        let loss = Loss { image: model.after(fate), is_none: false };
+        watch(loss, &|| format!("before {before}: {}", what()));
+    };
+    let is_content = |what: Unsynced| matches!(what, Unsynced::Content(_));
+    let of = |what: &'static str| move || what.to_owned();
+    lose(&of("all lost"), &|_| Fate::Lost);
+    lose(&of("contents lost"), &|what| if is_content(what) { Fate::Lost } else { Fate::Kept });
+    lose(&of("contents torn"), &|what| if is_content(what) { Fate::Torn } else { Fate::Kept });
+    lose(&of("names lost"), &|what| if is_content(what) { Fate::Kept } else { Fate::Lost });
+    let all = if is_synced || unsynced.len() <= FEW { 0 } else { unsynced.len() - 1 };
+    for (number, one) in unsynced.iter().copied().enumerate().skip(all) {
+        let named = |what: &'static str| move || format!("{}: {what}", model.describe(one));
+        lose(&named("lost"), &|what| if what == one { Fate::Lost } else { Fate::Kept });
+        if is_synced || number + 1 == unsynced.len() {
+            let alone = |what| if what == one { Fate::Kept } else { Fate::Lost };
+            lose(&named("all else lost"), &alone);
+        }
+        if is_content(one) {
+            lose(&named("torn"), &|what| if what == one { Fate::Torn } else { Fate::Kept });
+        } else if is_synced {
+            let until = |what| match (what, one) {
+                (Unsynced::Change(this), Unsynced::Change(last)) if this > last => Fate::Lost,
+                _ => Fate::Kept,
+            };
+            lose(&named("all names after it lost"), &until);
+        }
+    }
+    for seed in 0..SUBSETS {
+        let chance = |what| by_chance(seed, &unsynced, what);
+        lose(&|| format!("subset {seed} lost"), &chance);
+    }
+}
+
+/// How many things are looked at one by one also where no sync is before or behind.
+const FEW: usize = 10;
+/// How many subsets by chance are looked at, at each moment.
+const SUBSETS: u64 = 2;
+
+fn by_chance(seed: u64, unsynced: &[Unsynced], what: Unsynced) -> Fate {
+    let number = unsynced.iter().position(|other| *other == what).unwrap_or_default() as u64;
+    // A step of splitmix64.
+    let mut bits = (seed << 32 | unsynced.len() as u64 + 1)
+        .wrapping_add((number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits ^= bits >> 27;
+    if bits & 1 == 0 { Fate::Kept } else { Fate::Lost }
+}
