@@ -10,6 +10,7 @@ mod deny;
 mod facts;
 mod fuzz;
 mod machine;
+mod mutate_syncs;
 mod shell;
 mod sources;
 mod test;
@@ -34,6 +35,7 @@ Tasks:
                none only repeats the name
   fuzz         Send mutated inputs to everything that reads what others wrote; see `fuzz/`
                [TARGET] [--seconds N]
+  mutate-syncs Take each sync of the store out in turn: a test of the crash suite fails for each
   bench        Pull, push and list images, side by side with dockerd, podman and skopeo
                [--quick] [--runs N] [--only pull|push|list] [--image NAME]... [--peer NAME]...
   facts        Write the fixtures of the conformance suite anew from recordings of a dockerd
@@ -68,8 +70,9 @@ fn run(arguments: &[String]) -> Result<()> {
         ("facts", _) => bail!("`facts` takes the folder of the recordings"),
         ("test", []) => test::run(),
         ("deny", []) => deny::run(),
+        ("mutate-syncs", []) => mutate_syncs::run(),
         ("words", []) => words::run(),
-        ("demo" | "deny" | "test" | "words", [option, ..]) => {
+        ("demo" | "deny" | "mutate-syncs" | "test" | "words", [option, ..]) => {
             bail!("`{task}` has no option `{option}`")
         }
         _ => bail!("no task `{task}`\n\n{USAGE}"),

@@ -413,4 +413,3 @@ fn write_entry(staged: &StagedLayer, record: &LayerRecord) -> Result<(), StoreEr
         None => Ok(()),
     }
 }
-

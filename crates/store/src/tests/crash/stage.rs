@@ -15,13 +15,13 @@ use crate::{DriverKind, Store, StoreError, StoreOptions};
 /// Something that was reported done, so that no power cut may undo it.
 type Promise = Arc<dyn Fn(&Store) + Send + Sync>;
 
-/// What must be true of a data root.
+/// Facts that must be true of a data root.
 #[derive(Clone, Default)]
 struct Expected {
     /// Counts the changes of it.
     version: usize,
     promises: Vec<Promise>,
-    /// What a check may find; a sound root where there is nothing.
+    /// Findings that a check may have; a sound root where there is nothing.
     damages: Vec<String>,
 }
 
@@ -103,7 +103,7 @@ impl Stage {
         expected.promises.pop();
     }
 
-    /// What a check finds now is what it may find after each power cut; nothing, once all is mended.
+    /// Has a check find nothing after a power cut that it does not find now; the root is sound, once all is mended.
     pub(super) fn expect_damages(&self) {
         let mut expected = self.expected.lock().unwrap();
         expected.version += 1;
@@ -163,6 +163,13 @@ fn watch(
     });
 }
 
+/// Opens what is there when a disk that failed to write works again.
+pub(super) fn verify_remains(disk: &Forgetful, driver: DriverKind, promise: fn(&Store)) {
+    let promises: Vec<Promise> = vec![Arc::new(promise)];
+    let expected = Expected { promises, ..Expected::default() };
+    verify(&(disk.remains(), expected, "after a failed write".to_owned()), driver, |_| {});
+}
+
 /// Opens what a power cut left and looks whether it is as it must be.
 fn verify((loss, expected, story): &Case, driver: DriverKind, again: impl Fn(&Store)) {
     let directory = in_memory();
@@ -176,6 +183,8 @@ fn verify((loss, expected, story): &Case, driver: DriverKind, again: impl Fn(&St
             assert_eq!(found, [""; 0], "a check finds nothing");
             assert_sound(&store);
         }
+        let layout = std::fs::read_to_string(store.paths().content_layout()).unwrap();
+        assert_eq!(layout, r#"{"imageLayoutVersion":"1.0.0"}"#);
         for damage in &found {
             assert!(expected.damages.contains(damage), "{damage}");
         }

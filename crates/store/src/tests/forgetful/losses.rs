@@ -1,4 +1,4 @@
-//! Which losses are worth a look.
+//! The losses that are worth a look.
 //!
 //! What a power cut takes is a subset of what no sync has covered, of hundreds of things at once: nobody can look at them all. A
 //! sync that is missing shows where one thing is lost and what came after it is not, or where one thing is on the disk before what
@@ -8,12 +8,12 @@
 
 use super::model::{Fate, Image, Model, Unsynced};
 
-/// What a power cut leaves.
+/// A tree that a power cut leaves.
 #[derive(Clone, Debug)]
 pub(in crate::tests) struct Loss {
     /// The tree that is found.
     pub(super) image: Image,
-    /// Whether nothing was lost, as when only the process dies.
+    /// Set where nothing was lost, as when only the process dies.
     pub(in crate::tests) is_none: bool,
 }
 
@@ -76,9 +76,9 @@ pub(super) fn each(model: &Model, before: &str, is_synced: bool, watch: &mut Wat
     }
 }
 
-/// How many things are looked at one by one also where no sync is before or behind.
+/// The most things that are looked at one by one where no sync is before or behind.
 const FEW: usize = 10;
-/// How many subsets by chance are looked at, at each moment.
+/// Subsets by chance at each moment.
 const SUBSETS: u64 = 2;
 
 fn by_chance(seed: u64, unsynced: &[Unsynced], what: Unsynced) -> Fate {

@@ -19,9 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use rustix::io::Errno;
 
-use self::model::Model;
 pub(super) use self::losses::Loss;
 use self::losses::Watch;
+use self::model::Model;
 use crate::disk::{Extent, Operations, System};
 
 /// The sync that is taken out of this run: the line that wants it, and of what it is.
@@ -46,9 +46,10 @@ struct State {
     model: Option<Model>,
     watch: Option<Box<Watch>>,
     fault: Option<Fault>,
-    /// How many operations there were since the count began.
+    /// Operations from the beginning to the end.
     count: usize,
-    /// What each open description of a file or directory was told of failed writes: of its own, and of the whole file system.
+    is_ended: bool,
+    /// Failed writes that each open description has been told of: of its file, and of the whole file system.
     told: HashMap<RawFd, (u64, u64)>,
     /// Room on a full disk in bytes, and what there will be when the removals are on the disk.
     room: (u64, u64),
@@ -68,6 +69,7 @@ impl Forgetful {
             watch: None,
             fault: None,
             count: 0,
+            is_ended: true,
             told: HashMap::new(),
             room: (0, 0),
             syncs: BTreeSet::new(),
@@ -82,7 +84,8 @@ impl Forgetful {
     pub(super) fn begin(&self, root: &Path, fault: Option<Fault>) {
         let mut state = self.state();
         state.model = Some(Model::new(root));
-        (state.count, state.room, state.fault) = (0, (0, 0), fault);
+        (state.count, state.is_ended) = (0, false);
+        (state.room, state.fault) = ((0, 0), fault);
     }
 
     /// Hands `watch` what each operation from now on may lose.
@@ -90,11 +93,11 @@ impl Forgetful {
         self.state().watch = Some(Box::new(watch));
     }
 
-    /// Has the losses of this moment looked at, and no more.
+    /// Has the losses of this moment looked at, and no more; nothing goes wrong from now on. Returns how many operations there were.
     pub(super) fn end(&self) -> usize {
         let mut state = self.state();
         state.cut("the end", true);
-        (state.watch, state.fault) = (None, None);
+        (state.watch, state.fault, state.is_ended) = (None, None, true);
         state.count
     }
 
@@ -150,7 +153,7 @@ impl State {
             model.look();
             model.lose_contents();
         }
-        self.count += 1;
+        self.count += usize::from(!self.is_ended);
         self.cut(name, is_sync);
     }
 
@@ -173,7 +176,7 @@ fn is_taken_out(sync: &str) -> bool {
     WITHOUT_SYNC.get_or_init(|| std::env::var(WITHOUT).ok()).as_deref() == Some(sync)
 }
 
-/// What a new file, directory or link takes, and what the smallest one gives back.
+/// Bytes that a new file, directory or link takes, and that the smallest one gives back.
 const BLOCK: u64 = 4096;
 
 impl Operations for Forgetful {

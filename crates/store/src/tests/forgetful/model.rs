@@ -1,4 +1,4 @@
-//! What a disk has, and what is only in memory yet.
+//! Model of a disk: the names and contents that are on it, and those that are only in memory yet.
 //!
 //! Names and contents are apart, as on a file system: a directory may have the name of a file whose content it has not, and a
 //! file may be whole under no name. Each change of names is atomic, a rename too. Nothing else is promised: of what no sync has
@@ -35,11 +35,11 @@ enum Kind {
 /// The content of a file.
 #[derive(Debug)]
 struct Content {
-    /// What reading gives.
+    /// The bytes that reading gives.
     now: Arc<[u8]>,
-    /// What the disk has.
+    /// The bytes on the disk.
     durable: Arc<[u8]>,
-    /// What the disk failed to write and memory takes for written.
+    /// The bytes that the disk failed to write and memory takes for written.
     lost: Option<Arc<[u8]>>,
     errors: Errors,
     /// Size and time of change when it was last read; `None` if it was written to since.
@@ -73,7 +73,7 @@ impl Errors {
     }
 }
 
-/// What becomes of something that no sync has covered.
+/// Fate of something that no sync has covered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Kept,
@@ -438,7 +438,9 @@ impl Image {
             match item {
                 Item::Directory => fs::create_dir(path).unwrap(),
                 Item::Link(target) => symlink(target, path).unwrap(),
-                Item::File(bytes) if bytes.chunks(ZEROS.len()).all(|part| ZEROS.starts_with(part)) => {
+                Item::File(bytes)
+                    if bytes.chunks(ZEROS.len()).all(|part| ZEROS.starts_with(part)) =>
+                {
                     fs::File::create(path).unwrap().set_len(bytes.len() as u64).unwrap();
                 }
                 Item::File(bytes) => fs::write(path, bytes).unwrap(),
