@@ -160,6 +160,7 @@ impl Collection<'_> {
         }
         for child in store.children(id)? {
             store.forget_parent(&child)?;
+            self.directories.insert(store.paths().image_metadata(&child));
         }
         if store.disk().remove_file(&store.paths().config(id))? {
             store.disk().sync_dir(&store.paths().configs())?;
@@ -167,6 +168,7 @@ impl Collection<'_> {
             store.image_cache().forget(id);
         }
         if self.trash.take(&store.paths().image_metadata(id))? {
+            self.directories.remove(&store.paths().image_metadata(id));
             self.directories.insert(store.paths().all_image_metadata());
         }
         self.blobs.extend(store.remove_manifests(self.transaction, id)?);

@@ -128,33 +128,6 @@ impl Store {
         Ok(records(bytes.as_deref()).iter().filter_map(Record::parse).collect())
     }
 
-    /// Notes that a repository has a layer.
-    pub fn add_source(&self, diff_id: &DiffId, source: &Source) -> Result<(), StoreError> {
-        let _transaction = self.transaction()?;
-        for note in self.source_notes(diff_id, std::slice::from_ref(source)) {
-            note.make_directory(self.disk())?;
-            self.disk().replace(&self.paths().staging(), &note.target, &note.bytes, 0o644)?;
-        }
-        Ok(())
-    }
-
-    /// Forgets that a repository has a layer: it was asked and did not.
-    pub fn remove_source(&self, source: &Source) -> Result<(), StoreError> {
-        let _transaction = self.transaction()?;
-        let Some(diff_id) = self.diff_id_of(&source.digest)? else { return Ok(()) };
-        let target = self.paths().sources_of(&diff_id);
-        let mut records = records(read(&target).as_deref());
-        let before = records.len();
-        records.retain(|record| *record != Record::of(source));
-        if records.is_empty() {
-            self.disk().remove_file(&target).map(drop)
-        } else if records.len() < before {
-            self.disk().replace(&self.paths().staging(), &target, &print(&records), 0o644)
-        } else {
-            Ok(())
-        }
-    }
-
     /// Returns the files to write so that `sources` of one layer are known.
     pub(crate) fn source_notes(&self, diff_id: &DiffId, sources: &[Source]) -> Vec<Note> {
         let mut notes = Vec::new();
@@ -263,6 +236,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Commit;
     use crate::tests::Root;
 
     fn source(text: &str, repository: &str) -> Source {
@@ -270,6 +244,13 @@ mod tests {
         let repository = Repository::parse_familiar(repository).unwrap();
         let hmac = HmacKey::new(&Credentials::default()).sign(&digest, &repository);
         Source { digest, repository, hmac }
+    }
+
+    /// Does what a push does that has sent a layer.
+    fn note(store: &Store, diff_id: &DiffId, source: Source) {
+        let sources = vec![(diff_id.clone(), source)];
+        let commit = Commit { sources, ..Commit::default() };
+        store.commit(&store.lease().unwrap(), commit).unwrap();
     }
 
     #[test]
@@ -300,24 +281,18 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_last_fifty_and_forgets_on_demand() {
+    fn keeps_the_last_fifty() {
         let root = Root::packed();
         let diff_id = DiffId::new(Digest::sha256(b"tar"));
         for number in 0..60 {
-            root.store.add_source(&diff_id, &source("blob", &format!("r/{number}"))).unwrap();
+            note(&root.store, &diff_id, source("blob", &format!("r/{number}")));
         }
-        root.store.add_source(&diff_id, &source("blob", "r/20")).unwrap();
+        note(&root.store, &diff_id, source("blob", "r/20"));
         let sources = root.store.sources_of(&diff_id).unwrap();
         assert_eq!(sources.len(), 50);
         assert_eq!(sources[0], source("blob", "r/10"));
         assert_eq!(sources[49], source("blob", "r/20"));
-        assert_eq!(root.store.diff_id_of(&sources[0].digest).unwrap(), Some(diff_id.clone()));
-
-        for gone in &sources {
-            root.store.remove_source(gone).unwrap();
-        }
-        assert!(root.store.sources_of(&diff_id).unwrap().is_empty());
-        assert!(!root.store.paths().sources_of(&diff_id).exists());
+        assert_eq!(root.store.diff_id_of(&sources[0].digest).unwrap(), Some(diff_id));
     }
 
     #[test]
@@ -325,7 +300,7 @@ mod tests {
         let root = Root::packed();
         let diff_id = DiffId::new(Digest::sha256(b"tar"));
         let source = source("blob", "r/1");
-        root.store.add_source(&diff_id, &source).unwrap();
+        note(&root.store, &diff_id, source.clone());
         let (sources, diff_ids) = (
             root.store.paths().sources_of(&diff_id),
             root.store.paths().diff_id_of(&source.digest),
@@ -344,8 +319,7 @@ mod tests {
             }
             assert!(root.store.sources_of(&diff_id).unwrap().is_empty());
             assert_eq!(root.store.diff_id_of(&source.digest).unwrap(), None);
-            root.store.remove_source(&source).unwrap();
-            root.store.add_source(&diff_id, &source).unwrap();
+            note(&root.store, &diff_id, source.clone());
             assert_eq!(root.store.sources_of(&diff_id).unwrap(), sources_before);
         }
     }

@@ -158,8 +158,8 @@ impl<'a> Overlay2<'a> {
         let directory = self.paths.overlay_layer(cache_id);
         match files::read_note(&directory.join("link")).filter(|link| is_link(link)) {
             Some(link) => _ = self.disk.remove_file(&self.paths.overlay_links().join(link))?,
-            None if files::exists(&directory)? => self.remove_links_to(cache_id)?,
-            None => {}
+            // A power cut may have left the link where the directory is gone.
+            None => self.remove_links_to(cache_id)?,
         }
         trash.take(&directory)?;
         Ok(())

@@ -140,7 +140,9 @@ impl Store {
         self.disk().make_dir_anew(&directory, 0o700)?;
         let target = directory.join(name);
         self.disk().replace(&self.paths().staging(), &target, text.as_bytes(), 0o600)?;
-        self.disk().sync_dir(&directory)
+        self.disk().sync_dir(&directory)?;
+        // The directory itself may be new.
+        self.disk().sync_dir(&self.paths().all_image_metadata())
     }
 
     /// Returns the images that were built from `id`.

@@ -227,6 +227,16 @@ fn what_a_push_and_a_build_note() {
             stage.promise(known(name));
         }
 
+        // Two at once: the second finds that its note is not what it was prepared for.
+        let lease = stage.store.lease().unwrap();
+        let names = ["registry.corp/c", "registry.corp/d"];
+        let commits = names.map(|name| {
+            let sources = vec![(diff_id.clone(), source_in(name))];
+            Commit { sources, ..Commit::default() }
+        });
+        stage.store.commit_all(&lease, commits.into()).unwrap();
+        names.into_iter().for_each(|name| stage.promise(known(name)));
+
         // Where an upload goes on.
         let place = move |store: &Store| {
             let note: UploadNote = store.take_upload(&there(), &app().blob(0)).unwrap().unwrap();
@@ -267,10 +277,8 @@ fn a_removal() {
         stage.begin();
         assert!(!remove(&app(), &stage.store));
         stage.promise(|store| is_gone(&app(), store));
-        // The image that another was made from.
-        pull(&app(), &stage.store);
-        stage.store.set_parent(&app().id(), &base().id()).unwrap();
         stage.withdraw();
+        pull(&app(), &stage.store);
         stage.promise(|store| is_there(&app(), store));
         let count = stage.finish(|store| pull(&app(), store));
         looked_at("a removal", driver, count);

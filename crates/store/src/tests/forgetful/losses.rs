@@ -35,8 +35,17 @@ pub(super) fn nothing(model: &Model) -> Loss {
 /// Is given a loss, and what tells its story: when the power went, and what was lost.
 pub(in crate::tests) type Watch = dyn FnMut(Loss, &dyn Fn() -> String) + Send;
 
-/// Hands `watch` the losses of this moment. After a sync there is less that can be lost, and so more of it to look at.
-pub(super) fn each(model: &Model, before: &str, is_synced: bool, watch: &mut Watch) {
+/// The place of a moment between the syncs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    Between,
+    Before,
+    /// There is less that can be lost, and so more of it to look at.
+    After,
+}
+
+/// Hands `watch` the losses of this moment.
+pub(super) fn each(model: &Model, before: &str, moment: Moment, watch: &mut Watch) {
     watch(nothing(model), &|| format!("before {before}: nothing lost"));
     let unsynced = model.unsynced();
     if unsynced.is_empty() {
@@ -52,17 +61,18 @@ pub(super) fn each(model: &Model, before: &str, is_synced: bool, watch: &mut Wat
     lose(&of("contents lost"), &|what| if is_content(what) { Fate::Lost } else { Fate::Kept });
     lose(&of("contents torn"), &|what| if is_content(what) { Fate::Torn } else { Fate::Kept });
     lose(&of("names lost"), &|what| if is_content(what) { Fate::Kept } else { Fate::Lost });
-    let all = if is_synced || unsynced.len() <= FEW { 0 } else { unsynced.len() - 1 };
-    for (number, one) in unsynced.iter().copied().enumerate().skip(all) {
+    let is_all = moment != Moment::Between || unsynced.len() <= FEW;
+    let skipped = if is_all { 0 } else { unsynced.len() - 1 };
+    for (number, one) in unsynced.iter().copied().enumerate().skip(skipped) {
         let named = |what: &'static str| move || format!("{}: {what}", model.describe(one));
         lose(&named("lost"), &|what| if what == one { Fate::Lost } else { Fate::Kept });
-        if is_synced || number + 1 == unsynced.len() {
+        if moment == Moment::After || number + 1 == unsynced.len() {
             let alone = |what| if what == one { Fate::Kept } else { Fate::Lost };
             lose(&named("all else lost"), &alone);
         }
         if is_content(one) {
             lose(&named("torn"), &|what| if what == one { Fate::Torn } else { Fate::Kept });
-        } else if is_synced {
+        } else if moment == Moment::After {
             let until = |what| match (what, one) {
                 (Unsynced::Change(this), Unsynced::Change(last)) if this > last => Fate::Lost,
                 _ => Fate::Kept,
@@ -77,7 +87,7 @@ pub(super) fn each(model: &Model, before: &str, is_synced: bool, watch: &mut Wat
 }
 
 /// The most things that are looked at one by one where no sync is before or behind.
-const FEW: usize = 10;
+const FEW: usize = 6;
 /// Subsets by chance at each moment.
 const SUBSETS: u64 = 2;
 

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use rustix::io::Errno;
 
 pub(super) use self::losses::Loss;
-use self::losses::Watch;
+use self::losses::{Moment, Watch};
 use self::model::Model;
 use crate::disk::{Extent, Operations, System};
 
@@ -96,7 +96,7 @@ impl Forgetful {
     /// Has the losses of this moment looked at, and no more; nothing goes wrong from now on. Returns how many operations there were.
     pub(super) fn end(&self) -> usize {
         let mut state = self.state();
-        state.cut("the end", true);
+        state.cut("the end", Moment::After);
         (state.watch, state.fault, state.is_ended) = (None, None, true);
         state.count
     }
@@ -125,7 +125,7 @@ impl Forgetful {
         work: impl FnOnce() -> io::Result<T>,
     ) -> io::Result<T> {
         let mut state = self.state();
-        state.before(name, false);
+        state.before(name, Moment::Between);
         if let Some(Fault::Full(from)) = state.fault
             && state.count > from
         {
@@ -146,7 +146,7 @@ impl Forgetful {
 
 impl State {
     /// Counts an operation, and looks at what may be lost when the power goes now.
-    fn before(&mut self, name: &str, is_sync: bool) {
+    fn before(&mut self, name: &str, moment: Moment) {
         if self.fault == Some(Fault::WriteBack(self.count))
             && let Some(model) = &mut self.model
         {
@@ -154,14 +154,14 @@ impl State {
             model.lose_contents();
         }
         self.count += usize::from(!self.is_ended);
-        self.cut(name, is_sync);
+        self.cut(name, moment);
     }
 
     /// Looks at what may be lost when the power goes now.
-    fn cut(&mut self, before: &str, is_synced: bool) {
+    fn cut(&mut self, before: &str, moment: Moment) {
         let State { model: Some(model), watch: Some(watch), count, .. } = self else { return };
         model.look();
-        losses::each(model, &format!("{before} (operation {count})"), is_synced, watch);
+        losses::each(model, &format!("{before} (operation {count})"), moment, watch);
     }
 
     /// Removes something of `size` bytes: there is room for others when that is on the disk.
@@ -253,7 +253,7 @@ impl Operations for Forgetful {
         };
         let sync = format!("{}:{} {kind}", site.file(), site.line());
         let mut state = self.state();
-        state.before(&format!("sync {sync}"), true);
+        state.before(&format!("sync {sync}"), Moment::Before);
         if state.syncs.insert(sync.clone()) {
             note(&sync);
         }
@@ -281,7 +281,7 @@ impl Operations for Forgetful {
         if is_told {
             return Err(Errno::IO.into());
         }
-        state.cut(&format!("what follows the sync {sync}"), true);
+        state.cut(&format!("what follows the sync {sync}"), Moment::After);
         Ok(())
     }
 }
@@ -292,6 +292,8 @@ fn note(sync: &str) {
     if let Some(path) = std::env::var_os(SYNCS) {
         let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
         let thread = std::thread::current();
-        writeln!(file, "{sync} {}", thread.name().unwrap_or_default()).unwrap();
+        // All at once: other tests write to it, too.
+        let line = format!("{sync} {}\n", thread.name().unwrap_or_default());
+        file.write_all(line.as_bytes()).unwrap();
     }
 }
