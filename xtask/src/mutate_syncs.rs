@@ -62,11 +62,11 @@ fn build(root: &Path) -> Result<PathBuf> {
     command.args(["test", "--package", "longshore-store", "--lib", "--no-run"]);
     command.args(["--message-format", "json"]).current_dir(root);
     let messages = shell::output(&mut command)?;
-    let programs = messages.lines().filter_map(|line| {
+    let mut programs = messages.lines().filter_map(|line| {
         let message: Message = serde_json::from_str(line).ok()?;
         message.executable
     });
-    programs.last().context("cargo has built no tests")
+    programs.next_back().context("cargo has built no tests")
 }
 
 /// Runs the suite; returns which tests come to which sync, those that come to the fewest first.
@@ -107,7 +107,7 @@ fn sites(root: &Path, folder: &Path) -> Result<Vec<String>> {
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         if path.is_dir() && !["tests", "disk"].contains(&name) {
             sites.extend(self::sites(root, &path)?);
-        } else if name.ends_with(".rs") && name != "tests.rs" {
+        } else if path.extension() == Some(OsStr::new("rs")) && name != "tests.rs" {
             let text = fs::read_to_string(&path)?;
             let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
             sites.extend(lines(&text).into_iter().map(|line| format!("{shown}:{line}")));

@@ -235,7 +235,9 @@ fn what_a_push_and_a_build_note() {
             Commit { sources, ..Commit::default() }
         });
         stage.store.commit_all(&lease, commits.into()).unwrap();
-        names.into_iter().for_each(|name| stage.promise(known(name)));
+        for name in names {
+            stage.promise(known(name));
+        }
 
         // Where an upload goes on.
         let place = move |store: &Store| {
@@ -323,7 +325,9 @@ fn a_prune() {
         let stage = Stage::new(driver);
         let samples = [("one:1", ["a", "bb"]), ("two:1", ["a", "ccc"]), ("three:1", ["x", "y"])]
             .map(|(name, words)| Sample::new(name, &words));
-        samples.iter().for_each(|sample| pull(sample, &stage.store));
+        for sample in &samples {
+            pull(sample, &stage.store);
+        }
         let lease = stage.store.lease().unwrap();
         drop(stage.store.ingest(&lease, &Digest::sha256(b"left"), 4).unwrap());
         drop(lease);

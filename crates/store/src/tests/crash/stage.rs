@@ -171,7 +171,7 @@ pub(super) fn verify_remains(disk: &Forgetful, driver: DriverKind, promise: fn(&
 }
 
 /// Opens what a power cut left and looks whether it is as it must be.
-fn verify((loss, expected, story): &Case, driver: DriverKind, again: impl Fn(&Store)) {
+fn verify((loss, expected, how): &Case, driver: DriverKind, again: impl Fn(&Store)) {
     let directory = in_memory();
     let root = directory.path().join("root");
     std::fs::create_dir(&root).unwrap();
@@ -195,9 +195,7 @@ fn verify((loss, expected, story): &Case, driver: DriverKind, again: impl Fn(&St
             again(&store);
         }
     }));
-    if looked.is_err() {
-        panic!("{driver}: the power went {story}");
-    }
+    assert!(looked.is_ok(), "{driver}: the power went {how}");
 }
 
 fn damages(store: &Store) -> Vec<String> {
@@ -229,9 +227,7 @@ pub(super) fn each_fault(
         prepare(&stage.store);
         stage.disk.begin(stage.store.root(), Some(fault(at)));
         let done = catch_unwind(AssertUnwindSafe(|| work(&stage.store, &stage.disk)));
-        if done.is_err() {
-            panic!("{driver}: {:?}", fault(at));
-        }
+        assert!(done.is_ok(), "{driver}: {:?}", fault(at));
         if stage.disk.end() < at {
             return;
         }

@@ -94,9 +94,9 @@ const SUBSETS: u64 = 2;
 fn by_chance(seed: u64, unsynced: &[Unsynced], what: Unsynced) -> Fate {
     let number = unsynced.iter().position(|other| *other == what).unwrap_or_default() as u64;
     // A step of splitmix64.
-    let mut bits = (seed << 32 | unsynced.len() as u64 + 1)
+    let mut bits = ((seed << 32) | (unsynced.len() as u64 + 1))
         .wrapping_add((number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits ^= bits >> 27;
     if bits & 1 == 0 { Fate::Kept } else { Fate::Lost }
 }
