@@ -89,10 +89,11 @@ pub(crate) fn end(
 /// have no other use.
 fn take_leftovers(store: &Store, trash: &mut Trash) -> Result<Vec<Entry>, StoreError> {
     let mut blobs = Vec::new();
-    for entry in trash.left_entries()? {
+    let entries = trash.left_entries()?;
+    for entry in &entries {
         match store.layer_driver() {
             Driver::Packed(_) => {
-                blobs.extend(packed::blob(&entry).ok().map(|d| Entry::Pending(Item::Blob(d))));
+                blobs.extend(packed::blob(entry).ok().map(|d| Entry::Pending(Item::Blob(d))));
             }
             Driver::Overlay2(overlay) => {
                 let cache_id = files::read_note(&entry.join("cache-id"));
@@ -101,6 +102,10 @@ fn take_leftovers(store: &Store, trash: &mut Trash) -> Result<Vec<Entry>, StoreE
                 }
             }
         }
+    }
+    if !entries.is_empty() {
+        // The entries know what goes with them: it must not be back when they are gone.
+        store.layer_driver().sync_names()?;
     }
     trash.take_over()?;
     Ok(blobs)
