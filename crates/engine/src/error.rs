@@ -292,7 +292,7 @@ pub enum EngineError {
     DirectoryRefused {
         /// The directory, as the caller named it.
         path: PathBuf,
-        /// The reason.
+        /// The property for which it is refused.
         reason: DirectoryRefusal,
     },
     /// The store failed.

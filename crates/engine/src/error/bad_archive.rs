@@ -12,7 +12,7 @@ pub enum BadArchive {
     /// `manifest.json` or `index.json` cannot be read.
     #[error("invalid archive: failed to decode {file}: {error}")]
     List {
-        /// The file.
+        /// Its name in the archive.
         file: &'static str,
         /// The fault in it.
         error: serde_json::Error,
@@ -41,7 +41,7 @@ pub enum BadArchive {
     /// An image was not built from the one that is listed as its parent.
     #[error("image {parent} is not a valid parent for {image}")]
     Parent {
-        /// The image.
+        /// The one that names a parent.
         image: ImageId,
         /// The listed parent.
         parent: ImageId,

@@ -6,15 +6,15 @@ use spec::{ChainId, DiffId, Digest, ImageId};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Missing {
-    /// A layer.
+    /// A layer that something else names.
     #[error("layer {0} does not exist")]
     Layer(ChainId),
     /// A layer of an image.
     #[error("layer {layer} of image {image} does not exist")]
     LayerOfImage {
-        /// The layer.
+        /// The one that is not here.
         layer: ChainId,
-        /// The image.
+        /// The one whose config names it.
         image: ImageId,
     },
     /// A layer of an image that is to be pushed.
@@ -32,7 +32,7 @@ pub enum Missing {
     /// The files of a layer that was there a moment ago.
     #[error("the files of layer {0} are gone")]
     FilesGone(ChainId),
-    /// A blob.
+    /// A blob that something else names.
     #[error("blob {0} does not exist")]
     Blob(Digest),
     /// A blob that was there a moment ago.

@@ -38,7 +38,7 @@ pub enum Mistake {
     /// A user of an image is in too many groups.
     #[error("user {user} is in more than the {max} groups that Linux takes")]
     TooManyGroups {
-        /// The user.
+        /// The name, as the image's config has it.
         user: String,
         /// The bound.
         max: usize,

@@ -20,7 +20,7 @@ pub struct InspectedManifest {
     pub reference: Reference,
     /// Its descriptor. The platform is that of the index's entry, or else the config's.
     pub descriptor: Descriptor,
-    /// Its bytes.
+    /// The document, as the registry sent it.
     pub bytes: Bytes,
 }
 
@@ -29,7 +29,7 @@ pub struct InspectedManifest {
 pub enum InspectedManifests {
     /// One image.
     Image(Box<InspectedManifest>),
-    /// An index of these.
+    /// All images of an index, in its order.
     Index(Vec<InspectedManifest>),
 }
 
