@@ -117,12 +117,12 @@ fn open(disk: &Disk, path: &Path) -> Result<File, StoreError> {
 
 /// Keeps a dockerd off the data root.
 #[derive(Debug)]
-pub(crate) struct Dockerd {
+pub(crate) struct DockerdLock {
     root: PathBuf,
     held: Mutex<Option<File>>,
 }
 
-impl Dockerd {
+impl DockerdLock {
     pub(crate) fn new(root: &Path) -> Self {
         Self { root: root.to_owned(), held: Mutex::new(None) }
     }
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_running_dockerd_is_refused_and_a_later_one_kept_out() {
         let dir = tempfile::tempdir().unwrap();
-        let guard = Dockerd::new(dir.path());
+        let guard = DockerdLock::new(dir.path());
         guard.exclude().unwrap();
 
         std::fs::create_dir(dir.path().join("volumes")).unwrap();
@@ -205,7 +205,7 @@ mod tests {
 
         database.unlock().unwrap();
         guard.exclude().unwrap();
-        Dockerd::new(dir.path()).exclude().unwrap();
+        DockerdLock::new(dir.path()).exclude().unwrap();
         assert!(matches!(database.try_lock(), Err(TryLockError::WouldBlock)));
         drop(guard);
         database.try_lock().unwrap();

@@ -51,7 +51,7 @@ impl Paths {
         self.longshore.join("staging")
     }
 
-    pub(crate) fn mounts_of_ours(&self) -> PathBuf {
+    pub(crate) fn mount_notes(&self) -> PathBuf {
         self.longshore.join("mounts")
     }
 
@@ -115,7 +115,7 @@ impl Paths {
     }
 
     /// A directory for each image with notes on it.
-    pub(crate) fn all_image_metadata(&self) -> PathBuf {
+    pub(crate) fn image_notes(&self) -> PathBuf {
         self.image.join("imagedb/metadata/sha256")
     }
 

@@ -16,7 +16,7 @@ use crate::disk::{Disk, System};
 use crate::images::ImageCache;
 use crate::images::references::References;
 use crate::layers::Known;
-use crate::lock::{Dockerd, Transaction};
+use crate::lock::{DockerdLock, Transaction};
 use crate::paths::Paths;
 use crate::room::reserve::Reserve;
 use crate::{DriverKind, StoreError, content, driver, files};
@@ -42,7 +42,7 @@ struct Inner {
     paths: Paths,
     driver: DriverKind,
     keep_blobs: bool,
-    dockerd: Dockerd,
+    dockerd: DockerdLock,
     references: Snapshot<References>,
     content_index: Snapshot<ContentIndex>,
     images: ImageCache,
@@ -62,7 +62,7 @@ impl Store {
     pub(crate) fn open_on(disk: Disk, options: StoreOptions) -> Result<Self, StoreError> {
         let StoreOptions { root, driver, keep_blobs } = options;
         let root = create_root(&disk, root)?;
-        let dockerd = Dockerd::new(&root);
+        let dockerd = DockerdLock::new(&root);
         dockerd.exclude()?;
         let driver = driver::choose(&root, driver)?;
         let store = Self(Arc::new(Inner {
@@ -123,7 +123,7 @@ impl Store {
         &self.0.paths
     }
 
-    pub(crate) fn dockerd(&self) -> &Dockerd {
+    pub(crate) fn dockerd(&self) -> &DockerdLock {
         &self.0.dockerd
     }
 
@@ -147,7 +147,7 @@ impl Store {
         &self.0.layers
     }
 
-    pub(crate) fn known_images(&self) -> &Mutex<Catalog> {
+    pub(crate) fn catalog_cache(&self) -> &Mutex<Catalog> {
         &self.0.catalog
     }
 
@@ -175,7 +175,7 @@ impl Store {
             paths.staging(),
             paths.trash(),
             paths.ingest(),
-            paths.mounts_of_ours(),
+            paths.mount_notes(),
             paths.uploads(),
             paths.reserve(),
         ] {
@@ -215,7 +215,7 @@ impl Store {
         for (path, mode) in &self.directories() {
             // What was noted of images and blobs can be done without as well.
             let is_needed = path.starts_with(paths.image())
-                && ![paths.distribution(), paths.all_image_metadata()].contains(path);
+                && ![paths.distribution(), paths.image_notes()].contains(path);
             let make = if is_needed { Disk::make_dir } else { Disk::make_dir_anew };
             make(self.disk(), path, *mode)?;
         }

@@ -29,7 +29,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
         "longshore-engine",
         &["longshore-archive", "longshore-registry", "longshore-store", "longshore-spec"],
     ),
-    ("longshore-store", &["longshore-archive", "longshore-spec"]),
+    ("longshore-store", &["longshore-spec"]),
     ("longshore-registry", &["longshore-spec"]),
     ("longshore-archive", &["longshore-spec"]),
     ("longshore-api", &["longshore-spec"]),

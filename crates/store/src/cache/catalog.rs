@@ -117,7 +117,7 @@ impl Store {
 
     /// Returns the images that images were built or committed from, as far as that is known.
     pub fn parents(&self) -> Result<HashMap<ImageId, ImageId>, StoreError> {
-        let directory = self.paths().all_image_metadata();
+        let directory = self.paths().image_notes();
         let names = files::names(&directory)?;
         if names.is_empty() {
             return Ok(HashMap::new());
@@ -154,7 +154,7 @@ impl Store {
     }
 
     fn catalog(&self) -> MutexGuard<'_, Catalog> {
-        self.known_images().lock().unwrap_or_else(PoisonError::into_inner)
+        self.catalog_cache().lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

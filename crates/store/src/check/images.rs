@@ -34,7 +34,7 @@ impl Check<'_> {
                 self.found(Subject::Image(id.clone()), problem, Fix::Parent(id));
             }
         }
-        for name in files::names(&self.store.paths().all_image_metadata())? {
+        for name in files::names(&self.store.paths().image_notes())? {
             let Ok(id) = format!("sha256:{name}").parse::<ImageId>() else { continue };
             if !files::exists(&self.store.paths().config(&id))? {
                 let path = self.relative(&self.store.paths().image_metadata(&id));

@@ -39,7 +39,7 @@ fn damages(store: &Store) -> Result<Vec<(PathBuf, String)>, StoreError> {
     }
     damages.each(&paths.leases(), |path| journal::entries(path).map(drop))?;
     damages.each(&paths.ingest(), |path| files::open(path).map(drop))?;
-    damages.each(&paths.mounts_of_ours(), mounts::look_at)?;
+    damages.each(&paths.mount_notes(), mounts::look_at)?;
     damages.each(&paths.trash(), trash::look_at)?;
     damages.look(&paths.catalog(), catalog::look_at);
     damages.look(&paths.content_layout(), |path| files::read_text(path).map(drop));

@@ -169,7 +169,7 @@ impl Collection<'_> {
         }
         if self.trash.take(&store.paths().image_metadata(id))? {
             self.directories.remove(&store.paths().image_metadata(id));
-            self.directories.insert(store.paths().all_image_metadata());
+            self.directories.insert(store.paths().image_notes());
         }
         self.blobs.extend(store.remove_manifests(self.transaction, id)?);
         // Its config may be kept without a manifest that mentions it.

@@ -114,7 +114,7 @@ fn take_leftovers(store: &Store, trash: &mut Trash) -> Result<Vec<Entry>, StoreE
 /// The folders in which processes leave something when they die.
 pub(crate) fn own_folders(store: &Store) -> [PathBuf; 4] {
     let paths = store.paths();
-    [paths.leases(), paths.staging(), paths.ingest(), paths.mounts_of_ours()]
+    [paths.leases(), paths.staging(), paths.ingest(), paths.mount_notes()]
 }
 
 /// Says whether there is nothing to do, without the lock: whoever only reads waits for nobody.

@@ -142,7 +142,7 @@ impl Store {
         self.disk().replace(&self.paths().staging(), &target, text.as_bytes(), 0o600)?;
         self.disk().sync_dir(&directory)?;
         // The directory itself may be new.
-        self.disk().sync_dir(&self.paths().all_image_metadata())
+        self.disk().sync_dir(&self.paths().image_notes())
     }
 
     /// Returns the images that were built from `id`.
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(store.image_cache().held(), (2, size / 2));
         assert_eq!(store.known_layers().lock().unwrap().len(), 1);
         assert_eq!(store.known_links().lock().unwrap().len(), 1);
-        assert_eq!(store.known_images().lock().unwrap().held(), (1, 1));
+        assert_eq!(store.catalog_cache().lock().unwrap().held(), (1, 1));
         // By another process, or a dockerd.
         let other = root.reopen();
         others.untag(&other);

@@ -73,7 +73,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let transaction = self.transaction()?;
         let image = self.image(id)?.ok_or_else(|| StoreError::NoImage(id.clone()))?;
-        let folder = self.paths().mounts_of_ours();
+        let folder = self.paths().mount_notes();
         let name = files::random_hex(8)?;
         let own = folder.join(&name);
         self.disk().make_dir(&own, 0o700)?;
@@ -148,7 +148,7 @@ impl Store {
             return Err(StoreError::NotMounted(directory.to_owned()));
         };
         detach(directory).map_err(|error| StoreError::io("unmount", directory, error.into()))?;
-        trash.take(&self.paths().mounts_of_ours().join(name))?;
+        trash.take(&self.paths().mount_notes().join(name))?;
         drop(transaction);
         trash.empty();
         Ok(())
@@ -172,7 +172,7 @@ impl Store {
     /// Fails if the note of one cannot be read: it may need any layer.
     pub(crate) fn noted_layers(&self) -> Result<Vec<ChainId>, StoreError> {
         let mut layers = Vec::new();
-        for name in files::names(&self.paths().mounts_of_ours())? {
+        for name in files::names(&self.paths().mount_notes())? {
             match self.note(&name) {
                 Ok(note) => layers.extend(note.and_then(|note| note.layer)),
                 Err(error) if read_mounted()?.contains(&source(&name)) => return Err(error),
@@ -189,7 +189,7 @@ impl Store {
         _: &Transaction,
         trash: &mut Trash,
     ) -> Result<(), StoreError> {
-        let folder = self.paths().mounts_of_ours();
+        let folder = self.paths().mount_notes();
         let names = files::names(&folder)?;
         if names.is_empty() {
             return Ok(());
@@ -211,7 +211,7 @@ impl Store {
     /// Reads all notes that can be read.
     fn notes(&self) -> Result<Vec<(String, Note)>, StoreError> {
         let mut notes = Vec::new();
-        for name in files::names(&self.paths().mounts_of_ours())? {
+        for name in files::names(&self.paths().mount_notes())? {
             if let Some(note) = files::sound(self.note(&name)) {
                 notes.push((name, note));
             }
@@ -220,7 +220,7 @@ impl Store {
     }
 
     fn note(&self, name: &str) -> Result<Option<Note>, StoreError> {
-        read_note(&self.paths().mounts_of_ours().join(name))
+        read_note(&self.paths().mount_notes().join(name))
     }
 }
 

@@ -35,7 +35,7 @@ const FILES: [Place; 14] = [
     |store| store.paths().leases().join("ab"),
     (|store| store.paths().ingest().join(format!("sha256-{}", new().blob(1).hex()))),
     (|store| store.paths().ingest().join(format!("sha256-{}.state", new().blob(1).hex()))),
-    |store| store.paths().mounts_of_ours().join("ab/note"),
+    |store| store.paths().mount_notes().join("ab/note"),
     |store| store.paths().catalog(),
     |store| store.paths().diff_id_of(&old().blob(0)),
     |store| store.paths().sources_of(&old().diff_ids()[0]),
@@ -48,14 +48,14 @@ const DIRECTORIES: [Place; 12] = [
     |store| store.paths().staging(),
     |store| store.paths().leases(),
     |store| store.paths().ingest(),
-    |store| store.paths().mounts_of_ours(),
+    |store| store.paths().mount_notes(),
     |store| store.paths().uploads(),
     |store| store.paths().reserve(),
     |store| store.paths().sources(Algorithm::Sha256),
     |store| store.paths().distribution().join("diffid-by-digest"),
     |store| store.paths().distribution(),
     |store| store.paths().blobs(Algorithm::Sha512),
-    |store| store.paths().all_image_metadata(),
+    |store| store.paths().image_notes(),
 ];
 
 fn odd() -> &'static OsStr {
@@ -204,7 +204,7 @@ fn a_repair_leaves_what_a_mount_stands_on() {
     let root = Root::packed();
     let store = &root.store;
     let id = files::random_hex(8).unwrap();
-    let note = store.paths().mounts_of_ours().join(&id).join("note");
+    let note = store.paths().mount_notes().join(&id).join("note");
     harm(&note, &DAMAGES[1]);
     let found = store.check().unwrap().findings;
     assert_eq!(found.len(), 1, "{found:?}");

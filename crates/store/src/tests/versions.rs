@@ -26,7 +26,7 @@ fn files_of_another_version_are_read_as_the_page_says() {
     fs::write(&lease, format!("rely on blob {kept}\nforget blob {kept}\npending blob {stray}\n"))
         .unwrap();
     // A note of a mount with more in it than this version writes.
-    let mount = root.store.paths().mounts_of_ours().join("fedcba9876543210");
+    let mount = root.store.paths().mount_notes().join("fedcba9876543210");
     fs::create_dir(&mount).unwrap();
     let boot = files::read_text("/proc/sys/kernel/random/boot_id".as_ref()).unwrap().unwrap();
     let note = format!(
