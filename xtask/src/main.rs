@@ -11,6 +11,8 @@ mod facts;
 mod fuzz;
 mod machine;
 mod mutate_syncs;
+#[cfg(test)]
+mod pages;
 mod shell;
 mod sources;
 mod test;

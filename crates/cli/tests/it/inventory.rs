@@ -6,6 +6,7 @@ use test_support::image::{Compression, Image, Layer};
 use test_support::servers::{DockerRegistry, Dockerd, LocalRegistry, installed};
 use test_support::tar::Entry;
 
+use super::equality::docker_is_the_recorded_one;
 use super::support::{Bench, Done, FRONTS, Front, Home, is_root, noise, run, small_image};
 
 /// The answer of the same command to, or about, different daemons; the names of the programs are not compared.
@@ -60,18 +61,21 @@ fn a_store_is_described_as_dockerd_describes_it() {
         &["image", "prune", "-af", "--filter", "label=nosuch"],
     ];
     for arguments in commands {
-        let expected =
-            said(&run(Home::new().clean("docker").args(["-H", &host]).args(arguments), ""));
-        let longshore = env!("CARGO_BIN_EXE_longshore");
-        let to_dockerd =
-            said(&run(Home::new().clean(longshore).args(["-H", &host]).args(arguments), ""));
-        assert_eq!(to_dockerd, expected, "longshore to dockerd: {arguments:?}");
-        assert_eq!(said(&bench.run(arguments)), expected, "docker to longshore: {arguments:?}");
+        let ask_dockerd = |program: &str| {
+            said(&run(Home::new().clean(program).args(["-H", &host]).args(arguments), ""))
+        };
+        let theirs = ask_dockerd("docker");
+        let ours = ask_dockerd(env!("CARGO_BIN_EXE_longshore"));
+        // Another version of docker has other words of its own, but the same for both daemons.
+        if docker_is_the_recorded_one() {
+            assert_eq!(ours, theirs, "longshore to dockerd: {arguments:?}");
+        }
+        assert_eq!(said(&bench.run(arguments)), theirs, "docker to longshore: {arguments:?}");
         let alone = said(&bench.home.run(arguments));
         let mut lines: Vec<&str> = alone.split_inclusive('\n').collect();
         // What dockerd does not have, and so does not tell.
         lines.retain(|line| !line.starts_with("Kept blobs: "));
-        assert_eq!(lines.concat(), expected, "longshore alone: {arguments:?}");
+        assert_eq!(lines.concat(), ours, "longshore alone: {arguments:?}");
     }
     // What goes is the same; dockerd takes images in any order.
     let sorted = |text: &str| {
@@ -118,11 +122,10 @@ fn a_prune_asks_first_and_takes_partial_downloads() {
         let question = "WARNING! This will remove all images without at least one container associated to them.\n\
                         Are you sure you want to continue? [y/N] ";
         let no = bench.run_with(&["image", "prune", "-a"], "n\n");
-        assert_eq!(
-            (no.ok, no.stdout.as_str(), no.stderr.as_str()),
-            (true, question, ""),
-            "{front:?}"
-        );
+        // Docker before 28 goes on with an empty result.
+        let rest = no.stdout.strip_prefix(question).unwrap_or_else(|| panic!("{front:?}: {no:?}"));
+        assert!(no.ok && no.stderr.is_empty(), "{front:?}: {no:?}");
+        assert!(rest.is_empty() || front == Front::Docker, "{front:?}: {rest}");
         assert!(left.exists());
         let yes = bench.run_with(&["image", "prune", "-a"], "Y\n").success();
         let told = yes.strip_prefix(question).unwrap_or_else(|| panic!("{front:?}: {yes}"));

@@ -19,6 +19,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use case::Case;
+pub(crate) use recorded::docker_is_the_recorded_one;
 use recorded::{Means, Record};
 use stage::{Daemon, Folder, Program, Said, Stage};
 

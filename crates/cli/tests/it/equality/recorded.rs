@@ -103,6 +103,11 @@ impl Means {
     }
 }
 
+/// Says whether the docker on the `PATH` is the recorded one, so that its words are those of Longshore.
+pub(crate) fn docker_is_the_recorded_one() -> bool {
+    version("docker") == DOCKER
+}
+
 /// Returns a program's version without what a distribution added to it, or that there is none.
 fn version(program: &str) -> String {
     let Some(path) = test_support::servers::find_program(program) else { return "none".to_owned() };
