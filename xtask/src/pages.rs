@@ -62,7 +62,8 @@ fn place(span: &str) -> Option<PathBuf> {
     if FOLDERS.contains(&first) {
         return Some(span.into());
     }
-    let is_named = rest.ends_with('/') || rest.ends_with(".rs");
+    let is_file = Path::new(rest).extension().is_some_and(|extension| extension == "rs");
+    let is_named = is_file || rest.ends_with('/');
     let folder = Path::new("crates").join(first);
     (is_named && root().join(&folder).is_dir()).then(|| folder.join("src").join(rest))
 }
