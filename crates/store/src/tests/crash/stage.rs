@@ -105,9 +105,11 @@ impl Stage {
 
     /// Has a check find nothing after a power cut that it does not find now; the root is sound, once all is mended.
     pub(super) fn expect_damages(&self) {
+        // A check is an operation as well, and looks at what is expected.
+        let damages = damages(&self.store);
         let mut expected = self.expected.lock().unwrap();
         expected.version += 1;
-        expected.damages = damages(&self.store);
+        expected.damages = damages;
     }
 
     /// Looks at all that power cuts leave. Where only the process died, `again` goes on.
