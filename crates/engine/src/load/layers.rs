@@ -10,7 +10,7 @@ use super::operation::Load;
 use super::plan::PlannedLayer;
 use super::tree::StoredFile;
 use crate::cancel::CancelOnDrop;
-use crate::error::{BadArchive, Defect};
+use crate::error::BadArchive;
 use crate::space::{Coming, MAX_TAR_SIZE};
 use crate::{EngineError, LayerState, Result, space};
 
@@ -41,8 +41,7 @@ impl Load<'_> {
         let Some(file) = layer.file.clone() else {
             return Ok(LoadedLayer { staged: None, blob: None });
         };
-        let permit = Arc::clone(&self.engine.0.unpackers).acquire_owned().await;
-        let _permit = permit.map_err(|error| EngineError::Internal(Defect::Semaphore(error)))?;
+        let _permit = self.engine.unpacker().await?;
         let (_cancel, cancelled) = CancelOnDrop::new();
         let lease = Arc::clone(&self.lease);
         let progress = self.layer_progress.clone();

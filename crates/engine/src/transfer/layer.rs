@@ -10,13 +10,14 @@ use spec::Digest;
 use store::{
     DriverKind, HashingReader, IngestReader, LayerRecord, Lease, StagedLayer, Store, StoreError,
 };
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::blob::{Blob, Download};
 use super::ready::{PlannedLayer, ReadyLayer, Staged};
 use super::watchers::{Watcher, Watchers};
 use crate::cancel::CancelOnDrop;
 use crate::engine::blocking;
-use crate::error::{Defect, Missing};
+use crate::error::Missing;
 use crate::space::MAX_TAR_SIZE;
 use crate::{Engine, EngineError, LayerState, Result, space};
 
@@ -76,7 +77,7 @@ impl LayerJob {
             Ok(file) => Ok(HashingReader::new(file, algorithm)),
             Err(source) => Err(EngineError::Open { path: blob.path, source }),
         };
-        let unpacked = self.unpack(open).await;
+        let unpacked = self.unpack(self.engine.unpacker().await?, open).await;
         match unpacked.and_then(|(staged, reader)| {
             self.planned.check_digest(&reader.finish().0)?;
             Ok(staged)
@@ -101,8 +102,9 @@ impl LayerJob {
             self.engine.download(remote, &self.planned.descriptor, &self.lease, watcher).await?;
         // Held any longer, a second attempt would find the first one's bytes.
         self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let permit = self.engine.unpacker_beside(download.done()).await?;
         let ingest = download.handle().ingest().clone();
-        let unpacked = self.unpack(move || Ok(ingest.reader())).await;
+        let unpacked = self.unpack(permit, move || Ok(ingest.reader())).await;
         // When the download failed, the unpacking failed only because of it.
         download.done().await?;
         let job = (self.planned.clone(), download);
@@ -120,13 +122,12 @@ impl LayerJob {
         Ok(ReadyLayer::new(Arc::clone(&self.lease), result?, Some(download)))
     }
 
-    /// Unpacks on a blocking thread, when one of those for it is free. Returns the source, which was read to its end.
+    /// Unpacks on a blocking thread. Returns the source, which was read to its end.
     async fn unpack<R: Read + Send + 'static>(
         &self,
+        _permit: OwnedSemaphorePermit,
         open: impl FnOnce() -> Result<R> + Send + 'static,
     ) -> Result<(Staged, R)> {
-        let permit = Arc::clone(&self.engine.0.unpackers).acquire_owned().await;
-        let _permit = permit.map_err(|error| EngineError::Internal(Defect::Semaphore(error)))?;
         let (_cancel, cancelled) = CancelOnDrop::new();
         let lease = Arc::clone(&self.lease);
         let (planned, watchers) = (self.planned.clone(), Arc::clone(&self.watchers));

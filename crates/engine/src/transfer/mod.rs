@@ -1,13 +1,14 @@
 //! Transfers: the work on one blob or layer, done once however many operations want it.
 //!
 //! [`jobs`] joins callers to a running job and [`watchers`] tells them how far it is; [`download`] brings a [`blob`] from a registry,
-//! and [`layer`] makes a [layer that is ready](ready) to be published of one.
+//! and [`layer`] makes a [layer that is ready](ready) to be published of one, so many [at once](unpackers).
 
 mod blob;
 mod download;
 mod jobs;
 mod layer;
 mod ready;
+mod unpackers;
 mod watchers;
 
 pub(crate) use blob::{Blob, Download, Downloads};
