@@ -1,9 +1,9 @@
 //! Unpacking a layer as dockerd's overlay2 driver does, confined to the layer's directory by the kernel.
 //!
 //! # Confinement
-//! Only [`Directories`] turns a path into a descriptor, and it does so by `openat2` with `RESOLVE_IN_ROOT`: symlinks on
-//! the way, absolute ones too, resolve within the layer as in a chroot. Every other system call names a single component
-//! relative to such a descriptor and does not follow it. The layer's directory must not be open to others meanwhile.
+//! `resolve` follows symlinks, absolute ones too, component by component as in a chroot; [`Directories`] alone turns what comes of
+//! it into a descriptor: by `openat2` with `RESOLVE_IN_ROOT`, or a single component that is not followed. Every other system call
+//! names a single component relative to such a descriptor and does not follow it. The layer's directory must not be open to others meanwhile.
 //!
 //! # Compatibility
 //! The order of owner, extended attributes, mode and times, the treatment of what exists, and the bounds of times are

@@ -1,7 +1,7 @@
 //! Transfers: the work on one blob or layer, done once however many operations want it.
 //!
 //! [`jobs`] joins callers to a running job and [`watchers`] tells them how far it is; [`download`] brings a [`blob`] from a registry,
-//! and [`layer`] makes a [layer that is ready](ready) to be published of one, so many [at once](unpackers).
+//! and [`layer`] makes a [layer that is ready](ready) to be published of one, with a [bound](unpackers) on those at once.
 
 mod blob;
 mod download;

@@ -1,4 +1,4 @@
-//! How many layers are unpacked at once.
+//! The bound on layers that are unpacked at once.
 
 use std::pin::pin;
 use std::sync::Arc;
