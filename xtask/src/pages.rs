@@ -63,7 +63,9 @@ fn place(span: &str) -> Option<PathBuf> {
         return Some(span.into());
     }
     let is_file = Path::new(rest).extension().is_some_and(|extension| extension == "rs");
-    let is_named = is_file || rest.ends_with('/');
+    // `store/disk` is a folder, `GOOS/arch` is none.
+    let is_folder = rest.bytes().all(|b| b.is_ascii_lowercase() || b"-_/".contains(&b));
+    let is_named = is_file || is_folder;
     let folder = Path::new("crates").join(first);
     (is_named && root().join(&folder).is_dir()).then(|| folder.join("src").join(rest))
 }

@@ -1,10 +1,11 @@
 //! The table of directives: the keys of `daemon.json`, most of which are also the daemon's flags.
 //!
 //! A directive is one row here. Beside it, `verbs/daemon.rs` of the command line decides on its flag (and does not compile before),
-//! `docs/daemon.md` has its line (a test compares), and who uses the setting gets it from [`DaemonConfig`]. The row has its key, the type in which it is written, the setting that is made
-//! of it with its default and its check, the place of SIGHUP, and a line of documentation. The macro makes of the rows
-//! what is said ([`Directives`]), what holds ([`DaemonConfig`]), and what a reload takes over. A row without its word on
-//! reloading does not compile.
+//! `docs/daemon.md` has its line (a test compares), and who uses the setting gets it from [`DaemonConfig`].
+//!
+//! The row has its key, the type in which it is written, the setting that is made of it with its default and its check, the place of
+//! SIGHUP, and a line of documentation. The macro makes of the rows what is said ([`Directives`]), what holds ([`DaemonConfig`]), and
+//! what a reload takes over. A row without its word on reloading does not compile.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

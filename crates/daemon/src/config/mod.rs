@@ -6,34 +6,6 @@ mod error;
 mod file;
 mod proxies;
 mod settings;
-/// Fuzz target: what a file says is written as a file that says the same, and both are taken or refused alike.
-#[cfg(any(test, fuzzing))]
-pub(crate) fn fuzz(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
-    let Ok(merged) = Merged::new(text, &Directives::default()) else { return };
-    let written = serde_json::to_string(&merged.directives).expect("directives cannot be written");
-    let again = Merged::new(&written, &Directives::default());
-    let again = again.expect("what was written cannot be read");
-    assert!(again.directives == merged.directives, "{written}");
-    let check = |directives| {
-        let defaults = Defaults {
-            data_root: "/data".into(),
-            hosts: Vec::new(),
-            certs_dirs: Vec::new(),
-            tls_dir: "/tls".into(),
-            tls_verify: false,
-            proxies: Proxies::default(),
-        };
-        DaemonConfig::check(Merged { directives, ignored: Vec::new() }, defaults).ok()
-    };
-    let config = check(merged.directives);
-    assert_eq!(check(again.directives), config);
-    if let Some(config) = config {
-        assert!(config.limits().downloads > 0 && config.limits().uploads > 0);
-        let _ = config.registry("fuzz");
-    }
-}
-
 #[cfg(test)]
 mod tests;
 mod values;
@@ -191,4 +163,32 @@ fn read(path: &Path) -> Result<String, ConfigError> {
         });
     }
     Ok(text)
+}
+
+/// Fuzz target: what a file says is written as a file that says the same, and both are taken or refused alike.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(merged) = Merged::new(text, &Directives::default()) else { return };
+    let written = serde_json::to_string(&merged.directives).expect("directives cannot be written");
+    let again = Merged::new(&written, &Directives::default());
+    let again = again.expect("what was written cannot be read");
+    assert!(again.directives == merged.directives, "{written}");
+    let check = |directives| {
+        let defaults = Defaults {
+            data_root: "/data".into(),
+            hosts: Vec::new(),
+            certs_dirs: Vec::new(),
+            tls_dir: "/tls".into(),
+            tls_verify: false,
+            proxies: Proxies::default(),
+        };
+        DaemonConfig::check(Merged { directives, ignored: Vec::new() }, defaults).ok()
+    };
+    let config = check(merged.directives);
+    assert_eq!(check(again.directives), config);
+    if let Some(config) = config {
+        assert!(config.limits().downloads > 0 && config.limits().uploads > 0);
+        let _ = config.registry("fuzz");
+    }
 }

@@ -28,7 +28,10 @@ impl Recovery {
         match (status, retry_after) {
             // A rate limit of hours: waiting for a minute is no help.
             (429 | 503, Some(after)) if after > MAX_RETRY_AFTER => Self::Fail,
-            (429 | 500 | 502 | 503 | 504, after) => Self::Retry { after },
+            // Of the others it is a mistake, or a proxy's: they are repeated as if they had not said it.
+            (429 | 500 | 502 | 503 | 504, after) => {
+                Self::Retry { after: after.filter(|after| *after <= MAX_RETRY_AFTER) }
+            }
             _ => Self::Fail,
         }
     }

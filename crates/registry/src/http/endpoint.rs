@@ -65,7 +65,7 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Payload,
     pub(crate) redirects: Redirects,
-    /// True if a wait that the host asks for is not kept: whatever it answers is the answer.
+    /// True if its own answer is not waited upon: whatever the host answers is the answer.
     pub(crate) at_once: bool,
     pub(crate) patience: Patience,
     /// True if its host is told who asks although it is not the endpoint's own.

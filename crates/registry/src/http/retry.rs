@@ -4,7 +4,7 @@
 //! |---|---|
 //! | a status | it is the answer, as for dockerd |
 //! | a status with a `Retry-After` of up to a minute | the same again after it, twice at the most |
-//! | nothing, as the connection was lost | the same again at once, by a new connection, as Go's client does |
+//! | nothing, as the connection was lost | the same again at once, by a new connection, once, also for what stores |
 //! | nothing in time | it is the answer |
 //!
 //! A blob is a transfer: whoever reads or sends it begins again with what is missing, after growing pauses, as often as
@@ -13,10 +13,7 @@
 
 use std::time::Duration;
 
-use crate::{
-    RegistryError,
-    error::{recovery::Recovery, retry_after::MAX_RETRY_AFTER},
-};
+use crate::{RegistryError, error::recovery::Recovery};
 
 /// The most waits of one request.
 const MAX_WAITS: u32 = 2;
@@ -85,7 +82,7 @@ impl Tries {
         let Recovery::Retry { after } = Recovery::of_status(status, retry_after) else {
             return None;
         };
-        let after = after.filter(|after| *after <= MAX_RETRY_AFTER)?;
+        let after = after?;
         self.waits = self.waits.checked_sub(1)?;
         Some(after)
     }
@@ -102,6 +99,24 @@ impl Tries {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::retry_after::MAX_RETRY_AFTER;
+
+    #[test]
+    fn no_wait_is_longer_than_a_minute() {
+        let second = Duration::from_secs(1);
+        let wait = |after| Recovery::Retry { after };
+        for (status, after, expected) in [
+            (429, MAX_RETRY_AFTER, wait(Some(MAX_RETRY_AFTER))),
+            (429, MAX_RETRY_AFTER + second, Recovery::Fail),
+            (503, MAX_RETRY_AFTER + second, Recovery::Fail),
+            (500, MAX_RETRY_AFTER + second, wait(None)),
+            (502, Duration::MAX, wait(None)),
+            (504, MAX_RETRY_AFTER, wait(Some(MAX_RETRY_AFTER))),
+            (404, second, Recovery::Fail),
+        ] {
+            assert_eq!(Recovery::of_status(status, Some(after)), expected, "{status} {after:?}");
+        }
+    }
 
     #[test]
     fn pauses_of_a_transfer_grow_up_to_a_bound_and_end() {

@@ -29,8 +29,8 @@ use crate::{
 /// All that is to be published at once.
 #[derive(Debug, Default)]
 pub struct Commit {
-    /// Files are compressed layers: they are kept if the store keeps blobs, and deleted after the commit if not. What is in
-    /// memory are manifests, indexes and configs, which are always kept. A blob may be in several commits.
+    /// Those in files are kept if the store keeps blobs, and deleted after the commit if not. Those in memory are kept
+    /// always: manifests, indexes and configs, and layers only if the caller wants them. A blob may be in several commits.
     pub blobs: Vec<VerifiedBlob>,
     /// New layers; each one's parent comes before it or is in the store already.
     pub layers: Vec<(StagedLayer, LayerRecord)>,

@@ -61,7 +61,7 @@ impl VerifiedBlob {
         Err(StoreError::Mismatch { expected: expected.clone(), actual: blob.digest })
     }
 
-    /// For those who have hashed the whole file.
+    /// For the two who have hashed the whole file: the reader of a download, and the writer of a file aside.
     pub(crate) fn of_file(digest: Digest, size: u64, file: Arc<dyn BlobFile>) -> Self {
         Self { digest, size, source: BlobSource::File(file) }
     }
