@@ -64,6 +64,11 @@ pub(crate) fn run() -> Result<()> {
         "--deny",
         "warnings",
     ]))?;
+    let mut documentation = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
+    documentation.arg("--document-private-items");
+    // What is private is documented, too, so a link to it leads somewhere.
+    let flags = "--deny warnings --allow rustdoc::private_intra_doc_links";
+    shell::run(documentation.env("RUSTDOCFLAGS", flags))?;
     println!();
     check_deps::run(&[])?;
     words::run()?;

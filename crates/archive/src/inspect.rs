@@ -11,7 +11,7 @@ use crate::unpack::Source;
 use crate::walk::{Content, Repeats, Visitor};
 use crate::{ArchiveError, Compression};
 
-/// Reads a compressed layer as [`unpack`](crate::unpack) does and returns the same, or refuses it for the same, but writes no files.
+/// Reads a compressed layer as [`unpack`](crate::unpack()) does and returns the same, or refuses it for the same, but writes no files.
 pub fn inspect_compressed<R: Read + Send>(
     compressed: R,
     compression: Option<Compression>,

@@ -6,10 +6,10 @@
 //! the caller has compared the digests that come back.
 //!
 //! # Flow
-//! [`unpack`]: source → decompress → diff ID → tar entries → files in the layer's directory, and the tar-split.
+//! [`unpack()`]: source → decompress → diff ID → tar entries → files in the layer's directory, and the tar-split.
 //! [`inspect_compressed`]: the same without files: entries → a tree of names, so that what cannot be unpacked is refused.
-//! [`rebuild`]: tar-split and directory → the same tar → [`GzipEncoder`] for a push.
-//! [`verify`]: tar-split and directory → the same tar → what every file must be → what of the directory is not so.
+//! [`rebuild()`]: tar-split and directory → the same tar → [`GzipEncoder`] for a push.
+//! [`verify()`]: tar-split and directory → the same tar → what every file must be → what of the directory is not so.
 //! [`extract`]: source → decompress → diff ID → tar entries → a directory of the layer → one for all layers, as
 //! overlayfs shows them.
 //! [`read_entries`] and [`TarWriter`]: the files of an archive of images, for a load and a save.
@@ -17,7 +17,7 @@
 //! # Limits
 //! Memory per layer is flat, some 3 MiB plus what a hostile stream can make of it within its bounds: a zstd window or
 //! an xz dictionary of up to 128 MiB, extended headers of 8 MiB, and some 20 bytes for each of at most ten million
-//! entries; 60 where the layer is looked at and not unpacked. [`verify`] needs the memory for all names.
+//! entries; 60 where the layer is looked at and not unpacked. [`verify()`] needs the memory for all names.
 //!
 //! # Compatibility
 //! Directories and tar-splits are dockerd's (overlay2 driver), so that either can go on with what the other unpacked.

@@ -21,7 +21,7 @@ const BUFFER_SIZE: usize = 256 << 10;
 
 /// Writes the exact tar of the layer that was unpacked into `root`, and returns its diff ID.
 ///
-/// `tar_split_gz` is what [`apply`](crate::apply) wrote, or a dockerd. A file that is gone or differs is an error; the
+/// `tar_split_gz` is what [`apply`](crate::apply()) wrote, or a dockerd. A file that is gone or differs is an error; the
 /// sink has got the bytes up to it then. The caller compares the diff ID.
 pub fn rebuild<R: Read, W: Write>(
     tar_split_gz: R,

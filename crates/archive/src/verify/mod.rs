@@ -40,7 +40,7 @@ pub struct Verified {
 /// Compares every file of the layer that was unpacked into `root` with its tar: kind, mode, owner, size, content,
 /// modification time, link target, device, extended attributes; and looks for files that do not belong to it.
 ///
-/// `tar_split_gz` is what [`apply`](crate::apply) wrote, or a dockerd. Needs the memory for all names of the layer. Fails
+/// `tar_split_gz` is what [`apply`](crate::apply()) wrote, or a dockerd. Needs the memory for all names of the layer. Fails
 /// where the tar-split itself cannot be read; damages of the directory are no failure.
 pub fn verify<R: Read>(tar_split_gz: R, root: &Path) -> Result<Verified, ArchiveError> {
     let mut damages = Damages::default();

@@ -21,6 +21,7 @@ pub(crate) struct Arguments {
     /// Remove all unused images, not just dangling ones
     #[arg(short = 'a', long)]
     all: bool,
+    #[allow(rustdoc::invalid_html_tags, reason = "Docker's help, not Markdown")]
     /// Provide filter values (e.g. "until=<timestamp>")
     #[arg(long, value_name = "filter", value_parser = super::images::parse_filter)]
     filter: Vec<(String, String)>,

@@ -4,7 +4,7 @@
 //! layouts; of any compression, with their entries in any order.
 //!
 //! # Flow
-//! body → [`receive`](crate::receive) → files in `staging/`, small ones in memory ([`tree`]) → what they are ([`contents`]) → for each image its
+//! body → [`crate::receive`] → files in `staging/`, small ones in memory ([`tree`]) → what they are ([`contents`]) → for each image its
 //! missing layers, unpacked at once ([`layers`]) → one commit, or one for many images that need no layer. What was loaded before an
 //! error stays.
 //!

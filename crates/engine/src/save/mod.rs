@@ -6,7 +6,7 @@
 //!
 //! # Flow
 //! names → images ([`select`]) → manifest and layers of each ([`parts`]) → all files with their sizes ([`plan`]) → bytes
-//! ([`write`]). Errors up to the plan are told before the first byte; a later one breaks the archive off.
+//! ([`mod@write`]). Errors up to the plan are told before the first byte; a later one breaks the archive off.
 
 pub(crate) mod documents;
 pub(crate) mod parts;
