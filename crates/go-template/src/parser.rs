@@ -416,7 +416,7 @@ impl Parser<'_> {
                 OperandKind::Int(i64::from(u32::from(character)))
             }
             Some(TokenKind::Number(text)) => {
-                number(&text).ok_or_else(|| self.error(&format!("bad number syntax: {text:?}")))?
+                number(&text).map_err(|fault| self.error(&format!("{fault}: {text:?}")))?
             }
             Some(TokenKind::Word(word)) => match word.as_str() {
                 "true" => OperandKind::Bool(true),
@@ -473,24 +473,26 @@ impl Parser<'_> {
     }
 }
 
-/// Reads a number as Go writes them: decimal, `0x`, `0o`, `0b`, with `_`, or with a fraction.
-fn number(text: &str) -> Option<OperandKind> {
+/// Reads a number as Go writes them: decimal, `0x`, `0o`, `0b`, with `_`, or with a fraction. An error is Go's words for it.
+fn number(text: &str) -> Result<OperandKind, &'static str> {
     let plain = text.replace('_', "");
     let (sign, digits) = match plain.strip_prefix('-') {
-        Some(digits) => (-1, digits),
-        None => (1, plain.strip_prefix('+').unwrap_or(&plain)),
+        Some(digits) => ("-", digits),
+        None => ("", plain.strip_prefix('+').unwrap_or(&plain)),
     };
     let lower = digits.to_ascii_lowercase();
-    for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
-        if let Some(digits) = lower.strip_prefix(prefix) {
-            return i64::from_str_radix(digits, radix)
-                .ok()
-                .map(|value| OperandKind::Int(sign * value));
+    for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2), ("", 10)] {
+        let digits = lower.strip_prefix(prefix).filter(|digits| !digits.starts_with(['-', '+']));
+        // The least integer is one only with its sign.
+        let value = digits.map(|digits| i64::from_str_radix(&format!("{sign}{digits}"), radix));
+        if let Some(Ok(value)) = value {
+            return Ok(OperandKind::Int(value));
         }
     }
-    if let Ok(value) = digits.parse::<i64>() {
-        return Some(OperandKind::Int(sign * value));
+    if !lower.is_empty() && lower.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("integer overflow");
     }
     let is_float = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.');
-    plain.parse::<f64>().ok().filter(|_| is_float).map(OperandKind::Float)
+    let value = plain.parse::<f64>().ok().filter(|value| is_float && value.is_finite());
+    value.map(OperandKind::Float).ok_or("bad number syntax")
 }

@@ -1,12 +1,13 @@
 //! Go's `fmt.Sprintf` for the values of templates.
 
-use spec::go::{quoted, significant, two_digit_exponent};
+use spec::go::{fixed, quoted, scientific, significant};
 
 use super::print::{nested, shortest, with_names};
 use super::value::Value;
 
-/// The widest field that a format may ask for: Go's own bound.
-const MAX_WIDTH: usize = 1_000_000;
+/// The largest width or precision that an argument may ask for: Go's own bound. One that is written in the format may have one
+/// digit more, as Go looks before it reads a digit.
+const MAX_WIDTH: u64 = 1_000_000;
 
 /// A verb with its flags: `%-8.3s`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -106,12 +107,11 @@ fn verb<'t>(text: &'t str, given: &mut Arguments<'_>) -> (Verb, Option<char>, &'
     rest = given.choose(rest, &mut verb.fault);
     if let Some(after) = rest.strip_prefix('*') {
         match given.number() {
-            Some(width) => {
+            Some(width) if width.unsigned_abs() <= MAX_WIDTH => {
                 verb.minus |= width < 0;
-                verb.width =
-                    usize::try_from(width.unsigned_abs()).ok().map(|width| width.min(MAX_WIDTH));
+                verb.width = usize::try_from(width.unsigned_abs()).ok();
             }
-            None => verb.fault = Some("(BADWIDTH)"),
+            _ => verb.fault = Some("(BADWIDTH)"),
         }
         rest = after;
     } else {
@@ -120,8 +120,8 @@ fn verb<'t>(text: &'t str, given: &mut Arguments<'_>) -> (Verb, Option<char>, &'
     if let Some(after) = rest.strip_prefix('.') {
         rest = given.choose(after, &mut verb.fault);
         if let Some(after) = rest.strip_prefix('*') {
-            match given.number().map(usize::try_from) {
-                Some(Ok(precision)) => verb.precision = Some(precision.min(MAX_WIDTH)),
+            match given.number().filter(|number| number.unsigned_abs() <= MAX_WIDTH) {
+                Some(precision @ 0..) => verb.precision = usize::try_from(precision).ok(),
                 _ => verb.fault = Some("(BADPREC)"),
             }
             rest = after;
@@ -142,9 +142,15 @@ fn set(flag: &mut bool) -> bool {
     true
 }
 
+/// Reads a number; at one that is too large Go takes the whole rest of the format for it.
 fn digits(text: &str) -> (Option<usize>, &str) {
     let rest = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    (text[..text.len() - rest.len()].parse().ok().map(|width: usize| width.min(MAX_WIDTH)), rest)
+    let digits = &text[..text.len() - rest.len()];
+    match digits.parse::<u64>() {
+        Ok(number) if number / 10 <= MAX_WIDTH => (usize::try_from(number).ok(), rest),
+        Err(_) if digits.is_empty() => (None, rest),
+        _ => (None, ""),
+    }
 }
 
 impl Verb {
@@ -230,19 +236,8 @@ impl Verb {
                 Some(digits) => significant(number, digits),
                 None => shortest(number),
             },
-            'e' => {
-                let scientific = format!("{number:.*e}", self.precision.unwrap_or(6));
-                match scientific.split_once('e') {
-                    Some((mantissa, exponent)) => {
-                        format!(
-                            "{mantissa}e{}",
-                            two_digit_exponent(exponent.parse().unwrap_or_default())
-                        )
-                    }
-                    None => scientific,
-                }
-            }
-            _ => format!("{number:.*}", self.precision.unwrap_or(6)),
+            'e' => scientific(number, self.precision.unwrap_or(6)),
+            _ => fixed(number, self.precision.unwrap_or(6)),
         }
     }
 

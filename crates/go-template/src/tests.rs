@@ -112,6 +112,45 @@ fn control_flow_is_gos() {
 }
 
 #[test]
+fn widths_and_precisions_are_as_large_as_gos() {
+    let zeros = |count: usize| "0".repeat(count);
+    for (template, expected) in [
+        ("{{printf \"%.70000f\" 1.5}}", format!("1.5{}", zeros(69_999))),
+        ("{{printf \"%.*e\" 70000 1.5}}", format!("1.5{}e+00", zeros(69_999))),
+        ("{{printf \"%.70000g %.70000v\" 1.5 1.5}}", "1.5 1.5".to_owned()),
+        ("{{printf \"%70000d\" 7}}", format!("{}7", " ".repeat(69_999))),
+        ("{{printf \"%01000001d\" 7}}", format!("{}7", zeros(1_000_000))),
+        ("{{printf \"a%10000010d b\" 7}}", "a%!(NOVERB)%!(EXTRA int=7)".to_owned()),
+        ("{{printf \"%.99999999999999999999f\" 7}}", "%!(NOVERB)%!(EXTRA int=7)".to_owned()),
+        ("{{printf \"%*d\" 1000001 7}}", "%!d(BADWIDTH)".to_owned()),
+        ("{{printf \"%.*f\" 1000001 7.5}}", "%!f(BADPREC)".to_owned()),
+    ] {
+        let printed = print(template, &document());
+        assert!(printed.as_ref() == Ok(&expected), "{template}: {:.80?}", printed);
+    }
+}
+
+#[test]
+fn integers_reach_from_the_least_to_the_greatest() {
+    for (literal, expected) in [
+        ("-9223372036854775808", "int -9223372036854775808"),
+        ("-0x8000000000000000", "int -9223372036854775808"),
+        ("-0b1_1", "int -3"),
+        ("9223372036854775807", "int 9223372036854775807"),
+        ("+0o17", "int 15"),
+    ] {
+        let template = format!("{{{{printf \"%T %v\" {literal} {literal}}}}}");
+        assert_eq!(print(&template, &document()).as_deref(), Ok(expected), "{literal}");
+    }
+    let error = print("{{-9223372036854775809}}", &document()).unwrap_err();
+    assert_eq!(error, "template: :1: integer overflow: \"-9223372036854775809\"");
+    for literal in ["0x-1", "--1", "1e999"] {
+        let error = print(&format!("{{{{{literal}}}}}"), &document()).unwrap_err();
+        assert!(error.contains("bad number syntax"), "{literal}: {error}");
+    }
+}
+
+#[test]
 fn mistakes_are_told_where_they_are() {
     for (template, expected) in [
         ("{{.Id", "template: :1: unclosed action"),

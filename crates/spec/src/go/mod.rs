@@ -8,7 +8,7 @@ mod quote;
 mod units;
 
 pub use duration::{DurationError, duration, parse_duration};
-pub use float::{significant, two_digit_exponent};
+pub use float::{fixed, scientific, significant, two_digit_exponent};
 pub use glob::{Glob, GlobError};
 pub use quote::quoted;
 pub use units::{LIST_DIGITS, PROGRESS_DIGITS, binary_size, human_duration, human_size};
