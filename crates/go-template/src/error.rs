@@ -1,5 +1,8 @@
 //! Errors of templates.
 
+use super::ast::{Operand, OperandKind, Position};
+use super::value::Value;
+
 /// A template that cannot be parsed or run. The text is the user's to read; it follows Go's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
@@ -38,5 +41,36 @@ impl TemplateError {
             }
         }
         self
+    }
+}
+
+/// Says that an operand takes no arguments.
+pub(super) fn not_a_function(operand: &Operand, dot: &Value) -> TemplateError {
+    let message = match &operand.kind {
+        OperandKind::Field(names) => {
+            let name = names.last().map_or("", String::as_str);
+            match dot {
+                Value::Map(..) => format!("{name} is not a method but has arguments"),
+                _ => format!("{name} has arguments but cannot be invoked as function"),
+            }
+        }
+        _ => format!("can't give argument to non-function {}", operand.text),
+    };
+    failure(operand, message)
+}
+
+/// Says what is wrong with an operand.
+pub(super) fn failure(operand: &Operand, message: String) -> TemplateError {
+    failed(operand.position, &operand.text, message)
+}
+
+/// Says what is wrong at a place of a template, whose name comes later.
+pub(super) fn failed(position: Position, text: &str, message: String) -> TemplateError {
+    TemplateError::Execution {
+        name: "",
+        line: position.line,
+        column: position.column,
+        source_text: text.to_owned(),
+        message,
     }
 }

@@ -1,8 +1,10 @@
 //! Runs a template over a value.
 
-use super::MAX_DEPTH;
+use std::iter;
+
+use super::MAX_MADE;
 use super::ast::{Command, Node, Operand, OperandKind, Pipeline, Position};
-use super::error::TemplateError;
+use super::error::{TemplateError, failed, failure, not_a_function};
 use super::functions::{self, FunctionError};
 use super::parser::{Parsed, parse};
 use super::print::printed;
@@ -14,6 +16,11 @@ const HEADER_FUNCTIONS: [&str; 7] =
 
 /// The number to which `{{range 3}}` counts: far above what anyone reads, far below what fills a memory.
 const MAX_COUNT: usize = 1_000_000;
+
+/// The bodies (of templates, `if`, `with` and `range`) that may be open in each other where a template is called; the body that
+/// is called can add [`MAX_DEPTH`](super::MAX_DEPTH) to them, and no pipeline calls templates. Go has a bound of its own, on
+/// a stack that grows; these fit on the 2 MiB of a thread.
+const MAX_OPEN: usize = 160;
 
 /// The purpose that a template is run for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,19 +72,24 @@ impl Template {
             execution,
             variables: vec![(String::new(), value.clone())],
             output: String::new(),
-            depth: 0,
+            open: 0,
+            made: 0,
         }
     }
 }
+
+type Variables = Vec<(String, Value)>;
 
 struct Evaluator<'a> {
     parsed: &'a Parsed,
     execution: Execution,
     /// The variables in scope, innermost last.
-    variables: Vec<(String, Value)>,
+    variables: Variables,
     output: String,
-    /// The number of `{{template}}` calls that are open.
-    depth: usize,
+    /// The number of bodies that are open.
+    open: usize,
+    /// The bytes that were printed, computed and kept.
+    made: usize,
 }
 
 /// The way on from a node.
@@ -88,44 +100,40 @@ enum Flow {
     Continue,
 }
 
-impl Evaluator<'_> {
+impl<'a> Evaluator<'a> {
     fn nodes(&mut self, nodes: &[Node], dot: &Value) -> Result<Flow, TemplateError> {
+        let mut flow = Flow::On;
+        self.open += 1;
         for node in nodes {
-            let flow = self.node(node, dot)?;
+            flow = self.node(node, dot)?;
             if flow != Flow::On {
-                return Ok(flow);
+                break;
             }
         }
-        Ok(Flow::On)
+        self.open -= 1;
+        Ok(flow)
     }
 
     fn node(&mut self, node: &Node, dot: &Value) -> Result<Flow, TemplateError> {
         match node {
-            Node::Text(text) => self.output.push_str(text),
-            Node::Action(pipeline) => {
-                let value = self.pipeline(pipeline, dot)?;
-                self.bind(pipeline, &value);
-                if pipeline.variables.is_empty() {
-                    self.output.push_str(&printed(&value));
-                }
+            // What is made of more and more text is counted where it is called for again: in loops and calls.
+            Node::Text(text) => {
+                self.made += text.len();
+                self.output.push_str(text);
             }
+            Node::Action(pipeline) => self.action(pipeline, dot)?,
             Node::If { condition, then, otherwise } => {
                 let scope = self.variables.len();
-                let value = self.pipeline(condition, dot)?;
-                self.bind(condition, &value);
+                let value = self.bound(condition, dot)?;
                 let flow = self.nodes(if value.truth() { then } else { otherwise }, dot)?;
                 self.variables.truncate(scope);
                 return Ok(flow);
             }
             Node::With { subject, then, otherwise } => {
                 let scope = self.variables.len();
-                let value = self.pipeline(subject, dot)?;
-                self.bind(subject, &value);
-                let flow = if value.truth() {
-                    self.nodes(then, &value)?
-                } else {
-                    self.nodes(otherwise, dot)?
-                };
+                let value = self.bound(subject, dot)?;
+                let (body, dot) = if value.truth() { (then, &value) } else { (otherwise, dot) };
+                let flow = self.nodes(body, dot)?;
                 self.variables.truncate(scope);
                 return Ok(flow);
             }
@@ -139,14 +147,42 @@ impl Evaluator<'_> {
         Ok(Flow::On)
     }
 
-    /// Sets the variable of an `{{$x := …}}`, if there is one.
-    fn bind(&mut self, pipeline: &Pipeline, value: &Value) {
-        let Some(name) = pipeline.variables.first() else { return };
+    /// Counts what is made at an operand; a template that makes too much ends.
+    fn make(&mut self, size: usize, at: &Operand) -> Result<(), TemplateError> {
+        self.made = self.made.saturating_add(size);
+        if self.made > MAX_MADE {
+            return Err(failure(at, functions::too_much()));
+        }
+        Ok(())
+    }
+
+    fn action(&mut self, pipeline: &Pipeline, dot: &Value) -> Result<(), TemplateError> {
+        let value = self.bound(pipeline, dot)?;
+        if pipeline.variables.is_empty() {
+            let text = printed(&value);
+            self.make(text.len(), &pipeline.commands[0].operands[0])?;
+            self.output.push_str(&text);
+        }
+        Ok(())
+    }
+
+    /// Evaluates a pipeline and sets the variable of an `{{$x := …}}`, if there is one.
+    fn bound(&mut self, pipeline: &Pipeline, dot: &Value) -> Result<Value, TemplateError> {
+        let value = self.pipeline(pipeline, dot)?;
+        if let Some(name) = pipeline.variables.first() {
+            self.set(name, &value, pipeline)?;
+        }
+        Ok(value)
+    }
+
+    fn set(&mut self, name: &str, value: &Value, by: &Pipeline) -> Result<(), TemplateError> {
+        self.make(value.size(), &by.commands[0].operands[0])?;
         let known = self.variables.iter_mut().rev().find(|(known, _)| known == name);
         match known {
-            Some((_, slot)) if pipeline.assigns => *slot = value.clone(),
-            _ => self.variables.push((name.clone(), value.clone())),
+            Some((_, slot)) if by.assigns => *slot = value.clone(),
+            _ => self.variables.push((name.to_owned(), value.clone())),
         }
+        Ok(())
     }
 
     fn range(
@@ -158,31 +194,14 @@ impl Evaluator<'_> {
     ) -> Result<Flow, TemplateError> {
         let scope = self.variables.len();
         let value = self.pipeline(over, dot)?;
-        let items: Vec<(Value, Value)> = match value {
-            Value::Missing | Value::List(None) | Value::Map(None, _) => Vec::new(),
-            Value::List(Some(items)) => {
-                items.into_iter().enumerate().map(|(at, item)| (position_value(at), item)).collect()
-            }
-            Value::Int(number) => {
-                // Counting is bounded as everything that a template can make.
-                let end = usize::try_from(number).unwrap_or(0).min(MAX_COUNT);
-                (0..end).map(|at| (position_value(at), position_value(at))).collect()
-            }
-            Value::Map(Some(members), _) => {
-                members.into_iter().map(|(key, member)| (Value::Text(key), member)).collect()
-            }
-            other => {
-                let message = format!("range can't iterate over {}", printed(&other));
-                return Err(failure(&over.commands[0].operands[0], message));
-            }
-        };
-        if items.is_empty() {
+        let mut items = items(value, over)?.peekable();
+        if items.peek().is_none() {
             let flow = self.nodes(otherwise, dot)?;
             self.variables.truncate(scope);
             return Ok(flow);
         }
         for (key, item) in items {
-            self.bind_item(over, &key, &item);
+            self.bind_item(over, &key, &item)?;
             let flow = self.nodes(body, &item)?;
             if !over.assigns {
                 self.variables.truncate(scope);
@@ -196,17 +215,18 @@ impl Evaluator<'_> {
     }
 
     /// Sets the variables of a `{{range $x := …}}` or `{{range $key, $x := …}}`.
-    fn bind_item(&mut self, over: &Pipeline, key: &Value, item: &Value) {
-        let values = match over.variables.as_slice() {
-            [] => return,
-            [name] => vec![(name, item)],
-            [key_name, name, ..] => vec![(key_name, key), (name, item)],
-        };
-        for (name, value) in values {
-            let known = self.variables.iter_mut().rev().find(|(known, _)| known == name);
-            match known {
-                Some((_, slot)) if over.assigns => *slot = value.clone(),
-                _ => self.variables.push((name.clone(), value.clone())),
+    fn bind_item(
+        &mut self,
+        over: &Pipeline,
+        key: &Value,
+        item: &Value,
+    ) -> Result<(), TemplateError> {
+        match over.variables.as_slice() {
+            [] => self.make(0, &over.commands[0].operands[0]),
+            [name] => self.set(name, item, over),
+            [key_name, name, ..] => {
+                self.set(key_name, key, over)?;
+                self.set(name, item, over)
             }
         }
     }
@@ -218,25 +238,37 @@ impl Evaluator<'_> {
         position: Position,
         dot: &Value,
     ) -> Result<(), TemplateError> {
-        let error =
-            |message: String| failed(position, &format!("{{{{template {name:?}}}}}"), message);
-        let parsed = self.parsed;
-        let Some(body) = parsed.definitions.get(name) else {
-            return Err(error(format!("template \"{name}\" not defined")));
-        };
-        if self.depth >= MAX_DEPTH {
-            return Err(error("exceeded maximum template depth".to_owned()));
-        }
         let value = match argument {
             Some(pipeline) => self.pipeline(pipeline, dot)?,
             None => Value::Missing,
         };
-        let outer = std::mem::replace(&mut self.variables, vec![(String::new(), value.clone())]);
-        self.depth += 1;
+        let (body, outer) = self.enter(name, &value, position)?;
         self.nodes(body, &value)?;
-        self.depth -= 1;
         self.variables = outer;
         Ok(())
+    }
+
+    /// Begins a call of a template: returns its body, and the variables of the one that calls.
+    fn enter(
+        &mut self,
+        name: &str,
+        value: &Value,
+        position: Position,
+    ) -> Result<(&'a [Node], Variables), TemplateError> {
+        let error = |message| failed(position, &format!("{{{{template {name:?}}}}}"), message);
+        let Some(body) = self.parsed.definitions.get(name) else {
+            return Err(error(format!("template \"{name}\" not defined")));
+        };
+        if self.open >= MAX_OPEN {
+            // Go's words, with its bound: what gets here calls itself without end.
+            return Err(error("exceeded maximum template depth (100000)".to_owned()));
+        }
+        self.made = self.made.saturating_add(value.size());
+        if self.made > MAX_MADE {
+            return Err(error(functions::too_much()));
+        }
+        let variables = vec![(String::new(), value.clone())];
+        Ok((body, std::mem::replace(&mut self.variables, variables)))
     }
 
     fn pipeline(&mut self, pipeline: &Pipeline, dot: &Value) -> Result<Value, TemplateError> {
@@ -263,17 +295,7 @@ impl Evaluator<'_> {
             return Err(failure(first, "nil is not a command".to_owned()));
         }
         if !arguments.is_empty() || last.is_some() {
-            let message = match &first.kind {
-                OperandKind::Field(names) => {
-                    let name = names.last().map_or("", String::as_str);
-                    match dot {
-                        Value::Map(..) => format!("{name} is not a method but has arguments"),
-                        _ => format!("{name} has arguments but cannot be invoked as function"),
-                    }
-                }
-                _ => format!("can't give argument to non-function {}", first.text),
-            };
-            return Err(failure(first, message));
+            return Err(not_a_function(first, dot));
         }
         self.operand(first, dot)
     }
@@ -285,27 +307,33 @@ impl Evaluator<'_> {
         dot: &Value,
         last: Option<Value>,
     ) -> Result<Value, TemplateError> {
-        let [function, arguments @ ..] = command.operands.as_slice() else {
-            return Ok(Value::Missing);
-        };
-        let explain = |error: FunctionError| match error {
-            FunctionError::Count(message) => failure(function, message),
-            FunctionError::Argument(at, wrong) => {
-                let operand = arguments.get(at).unwrap_or(function);
-                failure(operand, wrong.message(operand))
-            }
-            FunctionError::Failed(message) => failed(command.position, &command.text, message),
-        };
+        let arguments = &command.operands[1..];
         if matches!(name, "and" | "or") {
             functions::count_arguments(name, arguments.len() + usize::from(last.is_some()))
-                .map_err(explain)?;
+                .map_err(|error| explain(error, command))?;
             return self.short_circuit(name == "or", arguments, dot, last);
         }
         let mut values = Vec::with_capacity(arguments.len() + 1);
+        let mut size = 0;
         for argument in arguments {
-            values.push(self.operand(argument, dot)?);
+            let value = self.operand(argument, dot)?;
+            size += value.size();
+            if size > MAX_MADE {
+                return Err(failure(argument, functions::too_much()));
+            }
+            values.push(value);
         }
         values.extend(last);
+        self.apply(name, command, &values)
+    }
+
+    /// Calls a function with its arguments' values.
+    fn apply(
+        &mut self,
+        name: &str,
+        command: &Command,
+        values: &[Value],
+    ) -> Result<Value, TemplateError> {
         if self.execution == Execution::Header
             && HEADER_FUNCTIONS.contains(&name)
             && let Some(first) = values.first()
@@ -313,16 +341,19 @@ impl Evaluator<'_> {
             return Ok(first.clone());
         }
         if name == "call" {
-            let message = match (values.first(), arguments.first()) {
+            let message = match (values.first(), command.operands.get(1)) {
                 (Some(Value::Missing | Value::Nil), _) => "call of nil".to_owned(),
                 (Some(value), Some(operand)) => {
                     format!("non-function {} of type {}", operand.text, value.type_name())
                 }
                 _ => "wrong number of args for call: want at least 1 got 0".to_owned(),
             };
-            return Err(explain(FunctionError::Failed(format!("error calling call: {message}"))));
+            let error = FunctionError::Failed(format!("error calling call: {message}"));
+            return Err(explain(error, command));
         }
-        functions::call(name, &values).map_err(explain)
+        let value = functions::call(name, values).map_err(|error| explain(error, command))?;
+        self.make(value.size(), &command.operands[0])?;
+        Ok(value)
     }
 
     /// Evaluates the arguments of `and` and `or` up to the one that decides: the first that is `deciding`.
@@ -357,13 +388,21 @@ impl Evaluator<'_> {
                 let base = self.operand(base, dot)?;
                 self.fields(&base, names, operand)?
             }
-            OperandKind::Function(name) => {
-                let (position, text) = (operand.position, operand.text.clone());
-                let alone = Command { operands: vec![operand.clone()], position, text };
-                self.function(name, &alone, dot, None)?
-            }
+            OperandKind::Function(name) => self.alone(name, operand, dot)?,
             OperandKind::Pipeline(pipeline) => self.pipeline(pipeline, dot)?,
         })
+    }
+
+    /// Calls a function without arguments.
+    fn alone(
+        &mut self,
+        name: &str,
+        function: &Operand,
+        dot: &Value,
+    ) -> Result<Value, TemplateError> {
+        let (position, text) = (function.position, function.text.clone());
+        let command = Command { operands: vec![function.clone()], position, text };
+        self.function(name, &command, dot, None)
     }
 
     /// Returns a variable's value; the parser has seen to it that there is one.
@@ -412,20 +451,43 @@ impl Evaluator<'_> {
     }
 }
 
+type Items = Box<dyn Iterator<Item = (Value, Value)>>;
+
+/// Returns the keys and values that a range goes over.
+fn items(value: Value, over: &Pipeline) -> Result<Items, TemplateError> {
+    Ok(match value {
+        Value::Missing | Value::List(None) | Value::Map(None, _) => Box::new(iter::empty()),
+        Value::List(Some(items)) => {
+            let items = items.into_iter().enumerate();
+            Box::new(items.map(|(at, item)| (position_value(at), item)))
+        }
+        Value::Int(number) => {
+            let end = usize::try_from(number).unwrap_or(0).min(MAX_COUNT);
+            Box::new((0..end).map(|at| (position_value(at), position_value(at))))
+        }
+        Value::Map(Some(members), _) => {
+            Box::new(members.into_iter().map(|(key, member)| (Value::Text(key), member)))
+        }
+        other => {
+            let message = format!("range can't iterate over {}", printed(&other));
+            return Err(failure(&over.commands[0].operands[0], message));
+        }
+    })
+}
+
 fn position_value(at: usize) -> Value {
     Value::Int(i64::try_from(at).unwrap_or(i64::MAX))
 }
 
-fn failure(operand: &Operand, message: String) -> TemplateError {
-    failed(operand.position, &operand.text, message)
-}
-
-fn failed(position: Position, text: &str, message: String) -> TemplateError {
-    TemplateError::Execution {
-        name: "",
-        line: position.line,
-        column: position.column,
-        source_text: text.to_owned(),
-        message,
+/// Says why a function failed.
+fn explain(error: FunctionError, command: &Command) -> TemplateError {
+    let function = &command.operands[0];
+    match error {
+        FunctionError::Count(message) => failure(function, message),
+        FunctionError::Argument(at, wrong) => {
+            let operand = command.operands.get(at + 1).unwrap_or(function);
+            failure(operand, wrong.message(operand))
+        }
+        FunctionError::Failed(message) => failed(command.position, &command.text, message),
     }
 }

@@ -9,8 +9,9 @@
 //! and [`json`] (Go's `encoding/json`); [`functions`] has the functions of Go and those that Docker adds.
 //!
 //! # Limits
-//! Templates come from the user's own command line, values from the daemon. Nesting of both is bounded
-//! ([`MAX_DEPTH`]), as recursion would otherwise end in a stack overflow.
+//! Templates come from the user's own command line, values from the daemon. Nesting of both is bounded ([`MAX_DEPTH`]), and so
+//! is that of templates that call templates (`MAX_OPEN` in [`evaluator`]), as recursion would otherwise end in a stack
+//! overflow. What a template prints and computes is bounded in all ([`MAX_MADE`]), as it would otherwise fill the memory.
 
 mod ast;
 mod error;
@@ -34,8 +35,12 @@ pub use listing::Listing;
 pub use tabwriter::Columns;
 pub use value::{Element, Field, Marshal, Structure, Value};
 
-/// The depth to which templates and values may nest: far above what anyone writes, far below what a stack holds.
+/// The depth to which the text of a template, and a value, may nest: far above what anyone writes, far below what a stack holds.
 pub(crate) const MAX_DEPTH: usize = 128;
+
+/// The bytes that one run of a template may make, of text and of values: far above what anyone reads, far below what fills a
+/// memory.
+pub(crate) const MAX_MADE: usize = 64 << 20;
 
 #[cfg(test)]
 mod tests;

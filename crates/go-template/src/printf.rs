@@ -2,6 +2,7 @@
 
 use spec::go::{fixed, quoted, scientific, significant};
 
+use super::MAX_MADE;
 use super::print::{nested, shortest, with_names};
 use super::value::Value;
 
@@ -24,8 +25,9 @@ struct Verb {
     fault: Option<&'static str>,
 }
 
-/// Formats `arguments` as `format` says. As in Go, what does not fit is printed with a note (`%!d(string=x)`).
-pub(super) fn sprintf(format: &str, arguments: &[Value]) -> String {
+/// Formats `arguments` as `format` says. As in Go, what does not fit is printed with a note (`%!d(string=x)`). What
+/// becomes too long is none.
+pub(super) fn sprintf(format: &str, arguments: &[Value]) -> Option<String> {
     let mut text = String::new();
     let mut rest = format;
     let mut given = Arguments { all: arguments, next: 0, reordered: false };
@@ -33,6 +35,9 @@ pub(super) fn sprintf(format: &str, arguments: &[Value]) -> String {
         text.push_str(&rest[..at]);
         let (verb, letter, after) = verb(&rest[at + 1..], &mut given);
         rest = after;
+        if text.len() > MAX_MADE {
+            return None;
+        }
         match letter {
             None => text.push_str("%!(NOVERB)"),
             Some('%') => text.push('%'),
@@ -51,7 +56,7 @@ pub(super) fn sprintf(format: &str, arguments: &[Value]) -> String {
             .collect();
         text.extend(["%!(EXTRA ", &extra.join(", "), ")"]);
     }
-    text
+    Some(text)
 }
 
 /// The arguments of a format, which are taken in order or by their numbers.

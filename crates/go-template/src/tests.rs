@@ -126,7 +126,7 @@ fn widths_and_precisions_are_as_large_as_gos() {
         ("{{printf \"%.*f\" 1000001 7.5}}", "%!f(BADPREC)".to_owned()),
     ] {
         let printed = print(template, &document());
-        assert!(printed.as_ref() == Ok(&expected), "{template}: {:.80?}", printed);
+        assert!(printed.as_ref() == Ok(&expected), "{template}: {printed:.80?}");
     }
 }
 
@@ -212,7 +212,48 @@ fn nesting_is_bounded() {
     );
     assert!(print(&chain, &document()).unwrap_err().contains("nested too deeply"));
     let endless = "{{define \"T\"}}{{template \"T\" .}}{{end}}{{template \"T\" .}}";
-    assert!(print(endless, &document()).unwrap_err().contains("exceeded maximum template depth"));
+    let message = "exceeded maximum template depth (100000)";
+    assert!(print(endless, &document()).unwrap_err().ends_with(message));
+    // Every shape of a level, on the stack that a thread has, with as much below the last call as a template can have.
+    for (open, close) in [
+        ("{{if true}}", "{{end}}"),
+        ("{{if false}}{{else}}", "{{end}}"),
+        ("{{with $}}", "{{end}}"),
+        ("{{range $k, $v := $.m}}", "{{end}}"),
+    ] {
+        for depth in [0, 125] {
+            let body = open.repeat(depth) + "{{template \"a\" $}}" + &close.repeat(depth);
+            let deep = format!("{}.{}", "(or false ".repeat(123), ")".repeat(123));
+            let template = format!(
+                "{{{{define \"a\"}}}}{{{{$x := {deep}}}}}{body}{{{{end}}}}{{{{template \"a\" .}}}}"
+            );
+            let thread = std::thread::Builder::new().stack_size(2 << 20);
+            let value = Value::from_json(&json!({"m": {"k": 1}}));
+            let run = thread.spawn(move || print(&template, &value)).unwrap();
+            let error = run.join().unwrap().unwrap_err();
+            assert!(error.ends_with(message), "{open} {depth}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_a_template_makes_is_bounded() {
+    for template in [
+        "{{$x := \"a\"}}{{range 40}}{{$x = print $x $x}}{{end}}",
+        "{{$x := \"a\"}}{{range 40}}{{$x = html $x \"&\" $x}}{{end}}",
+        "{{$x := printf \"%1000000d\" 1}}{{range 1000}}{{$x}}{{end}}",
+        &format!("{{{{range 1000000}}}}{}{{{{end}}}}", "text ".repeat(2_000)),
+        "{{printf \"%[1]10000000d%[1]10000000d%[1]10000000d%[1]10000000d%[1]10000000d%[1]10000000d%[1]10000000d%[1]d\" 1}}",
+        "{{split (printf \"%2000000d\" 1) \"\"}}",
+        "{{$x := printf \"%100000d\" 1}}{{join (split $x \"\") $x}}",
+        "{{define \"a\"}}{{template \"a\" .}}{{end}}{{template \"a\" printf \"%1000000d\" 1}}",
+        "{{define \"a\"}}{{template \"a\" print . .}}{{end}}{{template \"a\" \"x\"}}",
+    ] {
+        let error = print(template, &document()).unwrap_err();
+        assert!(error.ends_with("more than 64 MiB of text and values"), "{template}: {error}");
+    }
+    let printed = print("{{range 100000}}{{.}}\n{{end}}", &document()).unwrap();
+    assert_eq!(printed.len(), 588_890);
 }
 
 static INNER: Type = Type {

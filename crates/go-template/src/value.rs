@@ -138,6 +138,21 @@ impl Value {
         }
     }
 
+    /// Returns about how many bytes of memory a copy of the value takes.
+    pub(crate) fn size(&self) -> usize {
+        let inside = match self {
+            Value::Number(text) | Value::Text(text) | Value::Time(text) => text.len(),
+            Value::List(items) => items.iter().flatten().map(Value::size).sum(),
+            Value::Map(members, _) => {
+                let members = members.iter().flatten();
+                members.map(|(key, member)| size_of::<String>() + key.len() + member.size()).sum()
+            }
+            // A copy of a struct shares its fields.
+            _ => 0,
+        };
+        size_of::<Value>() + inside
+    }
+
     /// Returns whether `omitempty` leaves the value out of JSON. A struct never is empty.
     pub fn is_empty(&self) -> bool {
         !matches!(self, Value::Structure(_)) && !self.truth()

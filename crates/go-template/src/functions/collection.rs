@@ -1,6 +1,7 @@
 //! Functions on lists and maps.
 
 use super::error::{FunctionError, wrong_type};
+use crate::MAX_MADE;
 use crate::value::{Element, Value};
 
 /// Returns how many items, members or bytes a value has.
@@ -81,15 +82,17 @@ pub(super) fn slice(value: &Value, bounds: &[Value]) -> Result<Value, String> {
     }
 }
 
-/// Joins the texts of the list that is the first argument.
-pub(super) fn join(arguments: &[Value], separator: &str) -> Result<Value, FunctionError> {
+/// Joins the texts of the list that is the first argument, unless there is too much of them.
+pub(super) fn join(arguments: &[Value], separator: &str) -> Result<Option<Value>, FunctionError> {
     let wrong = || wrong_type(&arguments[0], "[]string", 0);
     let Value::List(items) = &arguments[0] else { return Err(wrong()) };
     let texts = items.iter().flatten().map(|item| match item {
         Value::Text(text) => Ok(text.as_str()),
         _ => Err(wrong()),
     });
-    Ok(Value::Text(texts.collect::<Result<Vec<_>, _>>()?.join(separator)))
+    let texts = texts.collect::<Result<Vec<_>, _>>()?;
+    let fits = texts.len().saturating_mul(separator.len()) <= MAX_MADE;
+    Ok(fits.then(|| Value::Text(texts.join(separator))))
 }
 
 /// Returns the sorted keys of a component's details: the lines of `version` below it.

@@ -8,6 +8,7 @@ mod text;
 pub(super) use error::FunctionError;
 use error::wrong_type;
 
+use super::MAX_MADE;
 use super::json;
 use super::printf::sprintf;
 use super::value::Value;
@@ -71,13 +72,16 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, FunctionErr
         "html" => Value::Text(text::html(&text::print(arguments, false))),
         "js" => Value::Text(text::javascript(&text::print(arguments, false))),
         "urlquery" => Value::Text(text::url_query(&text::print(arguments, false))),
-        "printf" => Value::Text(sprintf(string(0)?, &arguments[1..])),
+        "printf" => {
+            let text = sprintf(string(0)?, &arguments[1..]);
+            Value::Text(text.ok_or_else(too_much).map_err(failed)?)
+        }
         "json" => Value::Text(json::encode(&arguments[0])),
         "lower" => Value::Text(string(0)?.to_lowercase()),
         "upper" => Value::Text(string(0)?.to_uppercase()),
         "title" => Value::Text(text::title(string(0)?)),
-        "split" => text::split(string(0)?, string(1)?),
-        "join" => collection::join(arguments, string(1)?)?,
+        "split" => text::split(string(0)?, string(1)?).ok_or_else(too_much).map_err(failed)?,
+        "join" => collection::join(arguments, string(1)?)?.ok_or_else(too_much).map_err(failed)?,
         "pad" => Value::Text(
             text::pad(string(0)?, count(1, no_repeat)?, count(2, no_repeat)?).map_err(failed)?,
         ),
@@ -96,6 +100,11 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, FunctionErr
         }
         _ => return Err(failed("no such function".to_owned())),
     })
+}
+
+/// Says that a template makes too much.
+pub(super) fn too_much() -> String {
+    format!("more than {} MiB of text and values", MAX_MADE >> 20)
 }
 
 fn no_repeat(_: i64) -> String {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::MAX_MADE;
 use crate::print::nested;
 use crate::value::Value;
 
@@ -21,14 +22,17 @@ pub(super) fn print(arguments: &[Value], always: bool) -> String {
     text
 }
 
-/// Splits text at a separator, or into its characters.
-pub(super) fn split(text: &str, separator: &str) -> Value {
+/// Splits text at a separator, or into its characters, unless these are too many.
+pub(super) fn split(text: &str, separator: &str) -> Option<Value> {
+    if text.matches(separator).count().saturating_mul(size_of::<Value>()) > MAX_MADE {
+        return None;
+    }
     let parts: Vec<String> = if separator.is_empty() {
         text.chars().map(String::from).collect()
     } else {
         text.split(separator).map(str::to_owned).collect()
     };
-    Value::from(parts)
+    Some(Value::from(parts))
 }
 
 /// Puts spaces around text that is not empty.
