@@ -71,7 +71,9 @@ impl Store {
             Fix::Link(chain) => self.mend_link(chain)?,
             Fix::Lower(chain) => self.mend_lower(chain)?,
             Fix::Work(chain) => {
-                self.disk().make_dir(&self.directory_of(chain)?.join("work"), 0o700)?;
+                let directory = self.directory_of(chain)?;
+                self.disk().make_dir(&directory.join("work"), 0o700)?;
+                self.disk().sync_dir(&directory)?;
             }
             Fix::OrphanLayer(chain) => {
                 let orphan = Entry::Pending(Item::Layer(chain.clone()));
@@ -208,7 +210,7 @@ impl Store {
         staged: &StagedLayer,
         record: &LayerRecord,
     ) -> Result<(), StoreError> {
-        let Driver::Overlay2(_) = self.layer_driver() else { return Ok(()) };
+        let Driver::Overlay2(overlay) = self.layer_driver() else { return Ok(()) };
         staged.durability().sync()?;
         let mut trash = Trash::new(self);
         let transaction = self.transaction()?;
@@ -218,10 +220,15 @@ impl Store {
             .ok_or_else(|| StoreError::damaged(entry.join("cache-id"), "it names no directory"))?;
         let directory = self.paths().overlay_layer(&cache_id);
         self.disk().make_dir(&directory, 0o710)?;
+        if self.layer_parents()?.values().flatten().any(|parent| parent == chain) {
+            overlay.mark_committed(&directory)?;
+        }
         let diff = directory.join("diff");
         trash.take(&diff)?;
         self.disk().rename(staged.path(), &diff)?;
         self.disk().sync_dir(&directory)?;
+        // It may be new.
+        self.disk().sync_dir(&self.paths().overlay())?;
         let split = staged.entry().join("tar-split.json.gz");
         self.disk().rename(&split, &entry.join("tar-split.json.gz"))?;
         let write = |name: &str, text: String| {

@@ -113,7 +113,7 @@ impl<'a> Overlay2<'a> {
     }
 
     /// Marks the layer in `directory` as somebody's parent; says whether it was not yet.
-    fn mark_committed(self, directory: &Path) -> Result<bool, StoreError> {
+    pub(crate) fn mark_committed(self, directory: &Path) -> Result<bool, StoreError> {
         let path = directory.join("committed");
         if files::exists(&path)? {
             return Ok(false);
