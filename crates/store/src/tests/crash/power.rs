@@ -426,7 +426,7 @@ fn bring_blob(store: &Store) {
     store.replace_blob(&blob).unwrap();
 }
 
-const OVERLAY_REPAIRS: [Repair; 5] = [
+const OVERLAY_REPAIRS: [Repair; 6] = [
     (
         "a link is gone",
         |store| {
@@ -446,6 +446,11 @@ const OVERLAY_REPAIRS: [Repair; 5] = [
         mend_all,
     ),
     ("the files of a layer are gone", |store| lose_files(store), restore_layer),
+    (
+        "the entry of a layer is damaged",
+        |store| fs::write(store.paths().layer(&app().chain()[1]).join("size"), "x").unwrap(),
+        restore_layer,
+    ),
     (
         "the directory of a layer is gone",
         |store| fs::remove_dir_all(directory(store, 1)).unwrap(),
