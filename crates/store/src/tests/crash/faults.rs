@@ -83,7 +83,7 @@ fn writes_of_a_process_that_was_killed_that_fail() {
         each_fault(driver, Fault::WriteBack, pull_base, |store, disk| {
             let lease = store.lease().unwrap();
             let ingest = store.ingest(&lease, &app().blob(3), 4).unwrap();
-            ingest.writer(0..4).unwrap().write(b"ddd").unwrap();
+            ingest.writer(0..4).unwrap().write(b"dddd").unwrap();
             drop((ingest, lease));
             // Somebody else is told, and so the one that goes on is not.
             store.write_back();

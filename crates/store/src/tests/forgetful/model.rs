@@ -184,10 +184,10 @@ impl Model {
         }
     }
 
-    /// Reads a file anew the next time, whatever its times say.
+    /// Reads a file anew the next time, whatever its times say. It was written to, and so the disk is to write it again.
     pub(super) fn touch(&mut self, inode: u64) {
         if let Some(content) = self.content(inode) {
-            content.read_at = None;
+            (content.read_at, content.lost) = (None, None);
         }
     }
 
