@@ -6,6 +6,7 @@
 mod faults;
 mod power;
 mod process;
+mod repair;
 mod stage;
 
 pub(super) use self::process::run_child;
