@@ -59,7 +59,10 @@ pub(crate) fn flags_alone(grammar: Command) -> Command {
     let takes_none = left == 0;
     let command = grammar.mut_args(|arg| {
         if !arg.is_positional() {
-            return arg.required(false);
+            let arg = arg.required(false);
+            // To pflag a level is any text: docker looks at it after the flags.
+            let is_level = arg.get_long() == Some("log-level");
+            return if is_level { arg.value_parser(ValueParser::os_string()) } else { arg };
         }
         left -= 1;
         let word = Arg::new(arg.get_id().clone()).value_parser(ValueParser::os_string());

@@ -9,12 +9,12 @@ use spec::go::quoted;
 use crate::error::CliError;
 use crate::pflag::is_boolean;
 
-/// Says in Docker's words what clap found wrong.
+/// Says in Docker's words what clap found wrong. `words` are those from the flag that is wrong on: none where none is.
 pub(super) fn explain(
     error: &clap::Error,
     command: &Command,
     path: &[String],
-    arguments: &[OsString],
+    words: &[OsString],
 ) -> CliError {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
@@ -25,11 +25,13 @@ pub(super) fn explain(
     let value = text(ContextKind::InvalidValue);
     let flag = command.get_arguments().find(|arg| arg.to_string() == argument);
     let flag = flag.filter(|arg| !arg.is_positional());
-    let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
+    let [first, last] =
+        [words.first(), words.last()].map(|word| word.map(|word| word.to_string_lossy()));
+    let (word, last) = (first.unwrap_or_default(), last.unwrap_or_default());
     let fail = |message: &str| flag_error(message, command, path);
     match (error.kind(), flag) {
-        (ErrorKind::UnknownArgument, _) if argument.starts_with('-') => {
-            fail(&unknown_flag(&argument, &words))
+        (ErrorKind::UnknownArgument, _) if argument.starts_with('-') && !words.is_empty() => {
+            fail(&unknown_flag(&argument, &word))
         }
         (ErrorKind::InvalidSubcommand, _) => {
             unknown_command(&text(ContextKind::InvalidSubcommand), command, path)
@@ -42,9 +44,8 @@ pub(super) fn explain(
             Some(flag) => fail(&format!("required flag(s) {} not set", quoted(&flag))),
             None => argument_count(command, path),
         },
-        (ErrorKind::InvalidValue, Some(arg)) if value.is_empty() => {
+        (ErrorKind::InvalidValue, Some(arg)) if value.is_empty() && !words.is_empty() => {
             // Only the last word can want another.
-            let last = words.last().copied().unwrap_or_default();
             let letter = last.chars().last().filter(|_| !last.starts_with("--"));
             let flag = match letter {
                 Some(letter) => format!("{letter:?} in -{letter}"),
@@ -52,14 +53,14 @@ pub(super) fn explain(
             };
             fail(&format!("flag needs an argument: {flag}"))
         }
-        (ErrorKind::InvalidValue, Some(arg)) if arg.get_long() == Some("log-level") => {
+        (ErrorKind::InvalidValue, _) if argument.starts_with("--log-level") => {
             CliError::Refused(format!("Unable to parse logging level: {value}"))
         }
         // A letter has a value behind `=` only where there is something behind it.
         (ErrorKind::ValueValidation, Some(arg))
-            if value.is_empty() && is_boolean(arg) && is_letter_alone(arg, &words) =>
+            if value.is_empty() && is_boolean(arg) && is_letter_alone(arg, &word) =>
         {
-            fail(&unknown_flag("-=", &words))
+            fail(&unknown_flag("-=", &word))
         }
         (ErrorKind::InvalidValue | ErrorKind::ValueValidation, flag) => {
             let of = flag.map(|arg| format!(" for {} flag", quoted(&flag_names(arg))));
@@ -91,27 +92,25 @@ fn missing_flag(error: &clap::Error) -> Option<String> {
 }
 
 /// Returns what is said of a flag that is none of the command's: with the word that it is in, from it on.
-fn unknown_flag(argument: &str, words: &[&str]) -> String {
-    if let Some(name) = argument.strip_prefix("--") {
+fn unknown_flag(argument: &str, word: &str) -> String {
+    if let Some(name) = argument.strip_prefix("--").filter(|_| word.starts_with("--")) {
         if name.is_empty() || name.starts_with('-') {
-            let word = words.iter().find(|word| word.starts_with(argument) && word.len() > 2);
-            return format!("bad flag syntax: {}", word.copied().unwrap_or(argument));
+            return format!("bad flag syntax: {word}");
         }
         return format!("unknown flag: {argument}");
     }
     let letter = argument.chars().nth(1).unwrap_or_default();
-    let groups = words.iter().filter_map(|word| word.strip_prefix('-'));
-    let mut groups = groups.filter(|letters| !letters.starts_with('-'));
-    let rest = groups.find_map(|letters| letters.find(letter).map(|at| &letters[at..]));
-    let rest = rest.map_or_else(|| letter.to_string(), str::to_owned);
+    let letters = word.strip_prefix('-').unwrap_or(word);
+    let rest = letters.find(letter).map_or("", |at| &letters[at..]);
     format!("unknown shorthand flag: {letter:?} in -{rest}")
 }
 
 /// Returns whether a flag's letter stands with nothing but a `=` behind it.
-fn is_letter_alone(arg: &Arg, words: &[&str]) -> bool {
-    let letters = words.iter().filter(|word| !word.starts_with("--"));
-    let mut letters = letters.filter_map(|word| word.strip_prefix('-')?.strip_suffix('='));
-    letters.any(|letters| letters.chars().next_back() == arg.get_short())
+fn is_letter_alone(arg: &Arg, word: &str) -> bool {
+    let letters = word.strip_prefix('-').and_then(|letters| letters.strip_suffix('='));
+    letters.is_some_and(|letters| {
+        !letters.starts_with('-') && letters.chars().next_back() == arg.get_short()
+    })
 }
 
 /// Returns how a command is used, as errors show it: a group of commands has its name alone.
@@ -225,7 +224,15 @@ mod tests {
                 "longshore: 'longshore mount' requires 0 or 2 arguments\n\nUsage:  longshore mount [OPTIONS] [IMAGE DIRECTORY]\n\nRun 'longshore mount --help' for more information".to_owned(),
             ),
             ("-l bogus images", 1, "Unable to parse logging level: bogus".to_owned()),
+            ("-l bogus images --foo", 125, format!("unknown flag: --foo{images}")),
             ("daemon --log-level=bogus", 1, "Unable to parse logging level: bogus".to_owned()),
+            ("--data-root D images --=x", 125, format!("bad flag syntax: --=x{images}")),
+            ("--data-root ---a images ---b", 125, format!("bad flag syntax: ---b{images}")),
+            ("-l -Z images -Zq", 125, format!("unknown shorthand flag: 'Z' in -Zq{images}")),
+            ("--data-root -qZ images -qaZx", 125, format!("unknown shorthand flag: 'Z' in -Zx{images}")),
+            ("--data-root -q= images -aq=", 125, format!("unknown shorthand flag: '=' in -={images}")),
+            ("images -q-", 125, format!("unknown shorthand flag: '-' in --{images}")),
+            ("images -- a -b", 1, format!("longshore: 'longshore images' requires at most 1 argument{images}")),
             ("images -l", 125, format!("unknown shorthand flag: 'l' in -l{images}")),
             ("help bogus more", 1, "unknown help topic: bogus more".to_owned()),
             ("help image pull x", 1, "unknown help topic: x".to_owned()),

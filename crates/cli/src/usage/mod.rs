@@ -56,15 +56,17 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
     // docker reads all flags before it looks for the command and counts the arguments.
     let alone = pflag::flags_alone(pflag::grammar(CommandLine::command()));
     let read = |words: &[OsString]| alone.clone().try_get_matches_from(words);
-    let (error, matches) = match read(&arguments) {
+    let (error, matches, from) = match read(&arguments) {
         Ok(matches) => match help_asked(&grammar, &matches) {
             Some(help) => return Ok(help),
-            None => (error, Some(matches)),
+            None => (error, Some(matches), arguments.len()),
         },
         // The words before the flag that is wrong say whose flag it is.
         Err(error) => {
-            let flags = (1..arguments.len()).rev().filter(|at| is_flag(&arguments[*at]));
-            (error, flags.map(|at| read(&arguments[..at])).find_map(Result::ok))
+            let mut flags = (1..arguments.len()).rev().filter(|at| is_flag(&arguments[*at]));
+            let found = flags.find_map(|at| Some((read(&arguments[..at]).ok()?, at)));
+            let (matches, at) = found.unzip();
+            (error, matches, at.unwrap_or(arguments.len()))
         }
     };
     let path = pflag::path(&grammar, &matches.unwrap_or_default());
@@ -72,7 +74,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
             Ok(Request::Nothing(help(&path)))
         }
-        _ => Err(explain(&error, at(&grammar, &path), &path, &arguments[1..])),
+        _ => Err(explain(&error, at(&grammar, &path), &path, &arguments[from..])),
     }
 }
 
