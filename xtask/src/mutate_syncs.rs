@@ -20,6 +20,9 @@ const SUITE: &str = "tests::crash";
 const SYNCS: &str = "LONGSHORE_TEST_SYNCS";
 const WITHOUT: &str = "LONGSHORE_TEST_WITHOUT_SYNC";
 
+/// The exit status of a program of tests, one of which has failed.
+const FAILED_TEST: i32 = 101;
+
 /// Methods of a disk that sync.
 const SYNCING: [&str; 6] =
     ["replace", "replace_locked", "sync_dir", "sync_file", "sync_named", "write_back"];
@@ -40,7 +43,13 @@ pub(crate) fn run() -> Result<()> {
     }
     println!("\n| sync | in | fails without it |\n|---|---|---|");
     for (sync, tests) in &reached {
-        let failed = tests.iter().find(|test| !passes_without(&program, &store, test, sync));
+        let mut failed = None;
+        for test in tests {
+            if !passes_without(&program, &store, test, sync)? {
+                failed = Some(test);
+                break;
+            }
+        }
         let place = function(&workspace.root, sync).unwrap_or_default();
         let shown = failed.map_or("**nothing**", |test| test.trim_start_matches("tests::"));
         println!("| `{sync}` | `{place}` | {shown} |");
@@ -92,11 +101,16 @@ fn reached(program: &Path, store: &Path) -> Result<BTreeMap<String, Vec<String>>
     Ok(reached)
 }
 
-fn passes_without(program: &Path, store: &Path, test: &str, sync: &str) -> bool {
+/// Runs one test without one sync. A test that could not be run, or was killed, has not seen anything.
+fn passes_without(program: &Path, store: &Path, test: &str, sync: &str) -> Result<bool> {
     let mut command = Command::new(program);
     command.args(["--exact", test]).env(WITHOUT, sync).current_dir(store);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+    match command.status()?.code() {
+        Some(0) => Ok(true),
+        Some(FAILED_TEST) => Ok(false),
+        _ => bail!("{test}, without {sync}, came to no end of its own"),
+    }
 }
 
 /// Lists the lines of the store that sync, as `crates/store/src/x.rs:12`.

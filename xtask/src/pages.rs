@@ -67,7 +67,8 @@ fn place(span: &str) -> Option<PathBuf> {
     let is_folder = rest.bytes().all(|b| b.is_ascii_lowercase() || b"-_/".contains(&b));
     let is_named = is_file || is_folder;
     let folder = Path::new("crates").join(first);
-    (is_named && root().join(&folder).is_dir()).then(|| folder.join("src").join(rest))
+    (is_named && first != ".." && root().join(&folder).is_dir())
+        .then(|| folder.join("src").join(rest))
 }
 
 #[test]
