@@ -39,7 +39,8 @@ Tasks:
                [TARGET] [--seconds N]
   mutate-syncs Take each sync of the store out in turn: a test of the crash suite fails for each
   bench        Pull, push and list images, side by side with dockerd, podman and skopeo
-               [--quick] [--runs N] [--only pull|push|list] [--image NAME]... [--peer NAME]...
+               [--quick] [--runs N] [--only pull|push|rebuild|list] [--image NAME]...
+               [--peer NAME]... [--against BINARY]: another build of Longshore
   facts        Write the fixtures of the conformance suite anew from recordings of a dockerd
                FOLDER
 

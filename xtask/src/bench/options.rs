@@ -1,5 +1,7 @@
 //! The options of the benchmark.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context as _, Result, bail};
 
 const IMAGES: [&str; 5] = ["app", "app-zstd", "one", "many", "tenth"];
@@ -28,12 +30,20 @@ pub(crate) struct Options {
     only: Option<Operation>,
     images: Vec<String>,
     peers: Vec<String>,
+    /// Another build of Longshore, to be compared with this one.
+    against: Option<PathBuf>,
 }
 
 impl Options {
     pub(crate) fn parse(arguments: &[String]) -> Result<Options> {
-        let mut options =
-            Options { runs: 0, quick: false, only: None, images: Vec::new(), peers: Vec::new() };
+        let mut options = Options {
+            runs: 0,
+            quick: false,
+            only: None,
+            images: Vec::new(),
+            peers: Vec::new(),
+            against: None,
+        };
         let mut rest = arguments.iter();
         while let Some(option) = rest.next() {
             let mut value = || rest.next().with_context(|| format!("`{option}` needs a value"));
@@ -59,6 +69,7 @@ impl Options {
                 }
                 "--image" => options.images.push(known(value()?, &IMAGES)?),
                 "--peer" => options.peers.push(known(value()?, &PEERS)?),
+                "--against" => options.against = Some(value()?.into()),
                 other => bail!("`bench` has no option `{other}`"),
             }
         }
@@ -74,6 +85,10 @@ impl Options {
 
     pub(super) fn includes_image(&self, name: &str) -> bool {
         self.images.is_empty() || self.images.iter().any(|image| image == name)
+    }
+
+    pub(super) fn against(&self) -> Option<&Path> {
+        self.against.as_deref()
     }
 
     pub(super) fn includes_peer(&self, name: &str) -> bool {
@@ -105,12 +120,22 @@ mod tests {
         assert_eq!((some.runs, some.quick), (1, true));
         assert!(some.includes(Operation::Pull) && !some.includes(Operation::Push));
         assert!(some.includes_image("many") && !some.includes_image("one"));
+        assert_eq!(some.against(), None);
+        assert_eq!(parse("--against old").unwrap().against(), Some(Path::new("old")));
         assert!(some.includes_peer("skopeo") && !some.includes_peer("podman"));
         assert!(parse("--only rebuild").unwrap().includes(Operation::Rebuild));
         assert!(parse("--only list").unwrap().includes(Operation::List));
         assert_eq!(parse("--quick --runs 3").unwrap().runs, 3);
-        for wrong in ["--runs", "--runs 0", "--runs x", "--only save", "--image x", "--peer x", "y"]
-        {
+        for wrong in [
+            "--runs",
+            "--runs 0",
+            "--runs x",
+            "--only save",
+            "--image x",
+            "--peer x",
+            "--against",
+            "y",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -20,6 +20,9 @@ const SOCKET: &str = "longshore.sock";
 /// Those that this task builds.
 const OURS: [&str; 2] = ["longshore", "longshore-daemon"];
 
+/// Another build of Longshore, in the client's process.
+pub(super) const AGAINST: &str = "against";
+
 /// A peer with a store of its own.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -57,6 +60,14 @@ pub(super) fn start(workspace: &Workspace, folder: &Path, options: &Options) -> 
         let own = folder.join(name);
         fs::create_dir_all(&own).with_context(|| format!("cannot make `{}`", own.display()))?;
         peers.push(start_one(name, &binary, &own).with_context(|| format!("cannot start {name}"))?);
+    }
+    if let Some(binary) = options.against() {
+        let folder = folder.join(AGAINST);
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make `{}`", folder.display()))?;
+        let store = folder.join("store");
+        let kind = Kind::InProcess { binary: binary.to_owned(), folder };
+        peers.push(Peer { name: AGAINST, kind, store });
     }
     Ok(peers)
 }

@@ -8,7 +8,7 @@ use test_support::servers::{Dockerd, find_program};
 
 use super::measure::{Sample, measure};
 use super::options::{Operation, Options};
-use super::peers::empty;
+use super::peers::{AGAINST, empty};
 use super::table::{Key, Results};
 use super::transfers::Bench;
 use crate::workspace::longshore;
@@ -21,6 +21,7 @@ const PEERS: [&str; 2] = ["longshore", "dockerd"];
 struct Root<'a> {
     bench: &'a Bench<'a>,
     binary: PathBuf,
+    against: Option<&'a Path>,
     folder: PathBuf,
 }
 
@@ -31,11 +32,16 @@ pub(super) fn run(
     options: &Options,
     results: &mut Results,
 ) -> Result<()> {
-    let peers = || PEERS.into_iter().filter(|peer| options.includes_peer(peer));
+    let against = options.against();
+    let peers = || {
+        let named = PEERS.into_iter().filter(|peer| options.includes_peer(peer));
+        named.chain(against.map(|_| AGAINST))
+    };
     if peers().count() == 0 || find_program("dockerd").is_none() {
         return Ok(());
     }
-    let root = Root { bench, binary: binary.to_owned(), folder: folder.join("rebuild") };
+    let (binary, folder) = (binary.to_owned(), folder.join("rebuild"));
+    let root = Root { bench, binary, against, folder };
     root.pull().context("dockerd cannot prepare the data root")?;
     for round in 1..=options.runs {
         for peer in peers() {
@@ -84,7 +90,8 @@ impl Root<'_> {
             command.arg("--host").arg(dockerd.host()).args(["push", "--quiet", &target]);
             return measure(command, Some(dockerd.process().id()));
         }
-        let mut command = longshore(&self.binary, &self.folder)?;
+        let other = self.against.filter(|_| peer == AGAINST);
+        let mut command = longshore(other.unwrap_or(&self.binary), &self.folder)?;
         command.arg("--data-root").arg(self.store()).args(["push", "--quiet", &target]);
         measure(command, None)
     }
