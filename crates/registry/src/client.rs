@@ -65,6 +65,8 @@ struct Inner {
     /// Insecure registries that turned out to speak plain HTTP: these are asked so first from then on.
     plain: Mutex<HashSet<String>>,
     tokens: Arc<TokenCache>,
+    /// Held by who changes a list of referrers that clients keep.
+    referrers: tokio::sync::Mutex<()>,
 }
 
 /// The settings by which connections differ.
@@ -95,6 +97,7 @@ impl Client {
             warnings: Mutex::default(),
             plain: Mutex::default(),
             tokens: Arc::default(),
+            referrers: tokio::sync::Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner), listener: None, caller: Arc::default() })
     }
@@ -242,6 +245,11 @@ impl Client {
 
     pub(crate) fn rules(&self) -> &Rules {
         &self.inner.rules
+    }
+
+    /// Waits for whoever else of this process changes a list of referrers, and keeps others from it.
+    pub(crate) async fn alone_with_referrers(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.inner.referrers.lock().await
     }
 
     pub(crate) fn retry_delay(&self) -> Duration {

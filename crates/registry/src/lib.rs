@@ -11,7 +11,8 @@
 //! - `hosts`: the hosts of a registry, from `hosts.toml`, mirrors and insecure registries; the waits that hosts ask for
 //! - `http`: requests to one of them: connections, DNS, TLS, proxies, redirects, the policy of second tries, counters
 //! - `auth`: credentials, challenges, tokens, logins, and the session of a repository at an endpoint
-//! - `blobs`, `manifests`, `uploads`: the operations of a [`Remote`]; `search`, `download` and `check`: those of a [`Client`]
+//! - `blobs`, `manifests`, `uploads`, `removal`: the operations of a [`Remote`]; `catalog`, `search`, `download` and `check`:
+//!   those of a [`Client`]
 //! - `error`: errors in Docker's words, what is kept out of them, and the recovery from them
 //!
 //! # Flow
@@ -49,6 +50,7 @@
 mod auth;
 mod blobs;
 mod caller;
+mod catalog;
 mod check;
 mod client;
 mod config;
@@ -61,6 +63,7 @@ mod http;
 mod lock;
 mod manifests;
 mod remote;
+mod removal;
 mod search;
 mod uploads;
 
@@ -96,7 +99,12 @@ pub use hosts::{
     access::Access,
     waits::{Wait, Waits},
 };
-pub use manifests::{FetchedManifest, Resolution, TagOrDigest};
+pub use manifests::{
+    FetchedManifest, Resolution, TagOrDigest,
+    pull_limit::PullLimit,
+    referrers::{Referrer, Referrers, ReferrersFrom},
+};
 pub use remote::{Remote, Source};
+pub use removal::TagRemoval;
 pub use search::SearchResult;
 pub use uploads::{Mounted, UploadSession};

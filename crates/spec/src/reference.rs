@@ -26,6 +26,8 @@ const OFFICIAL_PREFIX: &str = "library/";
 /// The longest path of a repository, in characters.
 const MAX_PATH: usize = 255;
 const MAX_TAG: usize = 128;
+/// The most hex digits of a digest that go into a tag: those of SHA-256.
+const MAX_HEX: usize = 64;
 
 /// A fault of a text that is no reference, in Docker's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -122,6 +124,19 @@ impl Tag {
     /// Returns the tag that Docker means where none is given.
     pub fn latest() -> Self {
         Self("latest".to_owned())
+    }
+
+    /// Returns the tag under which clients list what refers to a manifest, where the registry does not (distribution
+    /// specification, "Referrers Tag Schema").
+    pub fn of_referrers(subject: &Digest) -> Self {
+        let mut hex = subject.hex();
+        hex.truncate(MAX_HEX);
+        Self(format!("{}-{hex}", subject.algorithm()))
+    }
+
+    /// Returns the tags under which cosign puts signatures, attestations and SBOMs of a manifest.
+    pub fn of_cosign(subject: &Digest) -> [Self; 3] {
+        ["sig", "att", "sbom"].map(|kind| Self(format!("{}.{kind}", Self::of_referrers(subject))))
     }
 
     /// Returns the text.
@@ -352,6 +367,19 @@ mod tests {
     use super::*;
 
     const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn tags_made_of_digests_are_tags() {
+        let hex = "ab".repeat(32);
+        for text in [format!("sha256:{hex}"), format!("sha512:{hex}{hex}")] {
+            let digest: Digest = text.parse().unwrap();
+            let referrers = Tag::of_referrers(&digest);
+            assert_eq!(referrers.as_str(), format!("{}-{hex}", digest.algorithm()));
+            for tag in Tag::of_cosign(&digest).into_iter().chain([referrers]) {
+                assert_eq!(tag.as_str().parse(), Ok(tag));
+            }
+        }
+    }
 
     #[test]
     fn normalises_as_docker_does() {

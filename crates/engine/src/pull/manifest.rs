@@ -99,7 +99,7 @@ impl Pull {
         match target {
             TagOrDigest::Tag(_) => loop {
                 let resolved = self.remote.resolve(target).await;
-                let Resolution { descriptor, source } =
+                let Resolution { descriptor, source, .. } =
                     resolved.map_err(|error| refused(error, reference))?;
                 let document = self.document(&descriptor, reference).await;
                 // A mirror's word for a tag is worth what can be had by it.
@@ -176,7 +176,8 @@ impl Pull {
     }
 }
 
-fn choose<'i>(index: &'i Index, wanted: &Platform) -> Option<&'i Descriptor> {
+/// Chooses the entry of an index that suits a platform best; of equals the first.
+pub(crate) fn choose<'i>(index: &'i Index, wanted: &Platform) -> Option<&'i Descriptor> {
     let preference = |descriptor: &Descriptor| match &descriptor.platform {
         Some(platform) => wanted.preference(platform),
         // An entry that says nothing may be anything; an index within an index is one. It comes last.

@@ -34,6 +34,8 @@ pub(crate) struct Session {
     whole_blobs: AtomicBool,
     /// True if ranges are refused, and the same is answered without.
     no_ranges: AtomicBool,
+    /// True if the registry is known to have no list of referrers.
+    no_referrers: AtomicBool,
     /// The most that one request of an upload may carry, once that is known; 0 is any.
     largest_part: AtomicU64,
 }
@@ -86,6 +88,7 @@ impl Session {
             challenges: Mutex::default(),
             whole_blobs: AtomicBool::new(false),
             no_ranges: AtomicBool::new(false),
+            no_referrers: AtomicBool::new(false),
             largest_part: AtomicU64::new(0),
         }
     }
@@ -231,6 +234,15 @@ impl Session {
 
     pub(crate) fn refuses_ranges(&self) -> bool {
         self.no_ranges.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that there is no list of referrers here.
+    pub(crate) fn lack_referrers(&self) {
+        self.no_referrers.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn lacks_referrers(&self) -> bool {
+        self.no_referrers.load(Ordering::Relaxed)
     }
 
     /// Remembers how much one request of an upload may carry here.

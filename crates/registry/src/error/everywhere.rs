@@ -88,6 +88,25 @@ impl RegistryError {
         }
     }
 
+    /// Returns the status of an answer that refuses.
+    pub(crate) fn refused_status(&self) -> Option<u16> {
+        match self.decisive() {
+            Self::Refused(refusal) => Some(refusal.status),
+            _ => None,
+        }
+    }
+
+    /// Tells whether the registry does not do such a thing at all, or is set not to.
+    pub fn is_unsupported(&self) -> bool {
+        let by_code = self.api_errors().first().is_some_and(|error| error.code == "UNSUPPORTED");
+        by_code || matches!(self.refused_status(), Some(405 | 501))
+    }
+
+    /// Tells whether a registry does not give as much at once as it was asked for.
+    pub(crate) fn is_page_too_large(&self) -> bool {
+        self.api_errors().first().is_some_and(|error| error.code == "PAGINATION_NUMBER_INVALID")
+    }
+
     /// Forgets all errors of the registry but the first: the one that a pull tells of.
     #[must_use]
     pub fn first_only(mut self) -> Self {

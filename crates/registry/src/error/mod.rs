@@ -365,19 +365,23 @@ pub enum RegistryError {
         /// The fault in it.
         source: serde_json::Error,
     },
-    /// The list of tags is longer than any registry's.
-    #[error("list of tags `{url}` has more than {limit} {what}")]
-    TooManyTags {
+    /// A list is longer than any registry's.
+    #[error("{list} `{url}` has more than {limit} {what}")]
+    ListTooLong {
+        /// The list's name, `list of tags` for instance.
+        list: &'static str,
         /// The URL without its secrets.
         url: String,
-        /// `pages` or `tags`.
+        /// `pages`, or the name of its entries.
         what: &'static str,
         /// The most that are read.
         limit: usize,
     },
-    /// The list of tags leads in a circle or to another host.
-    #[error("refusing to follow the list of tags to `{link}`")]
+    /// A list leads in a circle or to what is no web server.
+    #[error("refusing to follow the {list} to `{link}`")]
     Link {
+        /// The list's name, `list of tags` for instance.
+        list: &'static str,
         /// The link without its secrets.
         link: String,
     },
@@ -386,6 +390,16 @@ pub enum RegistryError {
     Tag {
         /// The registry's text.
         tag: String,
+        /// The URL without its secrets.
+        url: String,
+        /// The fault in it.
+        source: ReferenceError,
+    },
+    /// The list of repositories holds something that is no name of one.
+    #[error("invalid repository name {} in `{url}`: {source}", quoted(.name))]
+    Name {
+        /// The registry's text.
+        name: String,
         /// The URL without its secrets.
         url: String,
         /// The fault in it.

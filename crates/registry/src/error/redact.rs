@@ -6,6 +6,7 @@ use reqwest::Url;
 /// redirect to an object store carries its signature in the query, an upload its state.
 const HARMLESS: &[&str] = &[
     "account",
+    "artifactType",
     "client_id",
     "digest",
     "from",

@@ -10,6 +10,8 @@ pub enum Access {
     /// Reading and writing, at the one host that may be pushed to: the registry itself, unless a `hosts.toml` names
     /// another one first.
     Push,
+    /// As [`Access::Push`], and deleting.
+    Delete,
 }
 
 impl Access {
@@ -18,7 +20,13 @@ impl Access {
         match self {
             Self::Pull => "pull",
             Self::Push => "pull,push",
+            Self::Delete => "pull,push,delete",
         }
+    }
+
+    /// Tells whether it is about one host alone, which is changed.
+    pub(crate) fn writes(self) -> bool {
+        self != Self::Pull
     }
 }
 

@@ -86,10 +86,10 @@ pub(crate) async fn hosts(
         Some(file) if !file.hosts.is_empty() => listed(rules, registry, file).await?,
         _ => settled(rules, registry, file).await?,
     };
-    if access == Access::Push {
+    if access.writes() {
         found = target(found);
     }
-    let need = if access == Access::Push { Need::Push } else { Need::Pull };
+    let need = if access.writes() { Need::Push } else { Need::Pull };
     let serves = found.iter().any(|host| host.settings.capabilities.allow(need));
     match file {
         Some(file) if !serves => Err(RegistryError::NoHost {

@@ -1,11 +1,14 @@
 //! Manifests: resolving a tag, fetching, storing.
 
+pub(crate) mod pages;
+pub(crate) mod pull_limit;
+pub(crate) mod referrers;
 pub(crate) mod tags;
 
 use bytes::Bytes;
 use http::{HeaderName, StatusCode, header};
 use reqwest::Method;
-use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, MediaType, Repository, Tag};
+use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, MediaType, Reference, Repository, Tag};
 
 use crate::{
     Recovery, RegistryError, Remote,
@@ -15,10 +18,13 @@ use crate::{
     hosts::access::Need,
     http::endpoint::Call,
     http::transport::{Answer, Payload},
+    manifests::pull_limit::PullLimit,
     remote::Source,
 };
 
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+/// By this a registry says that it lists a manifest among the referrers of its subject.
+static OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
 /// Every type that can be the answer to "what is this tag"; without the newer ones old registries convert.
 const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, \
@@ -43,6 +49,16 @@ impl From<Tag> for TagOrDigest {
 impl From<Digest> for TagOrDigest {
     fn from(digest: Digest) -> Self {
         Self::Digest(digest)
+    }
+}
+
+impl From<&Reference> for TagOrDigest {
+    /// The digest if there is one, else the tag, which is `latest` where none is given.
+    fn from(reference: &Reference) -> Self {
+        match (reference.digest(), reference.tag()) {
+            (Some(digest), _) => Self::Digest(digest.clone()),
+            (None, tag) => Self::Tag(tag.cloned().unwrap_or_else(Tag::latest)),
+        }
     }
 }
 
@@ -113,6 +129,17 @@ pub struct Resolution {
     pub descriptor: Descriptor,
     /// The endpoint that says so.
     pub source: Source,
+    /// How many pulls it still allows, if it says it.
+    pub pull_limit: Option<PullLimit>,
+}
+
+/// The regard for an answer that there is no such manifest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Absence {
+    /// It is one: how the registry words it is of no interest.
+    Answers,
+    /// It is an error, the words of which are in the body that `HEAD` has not got.
+    Fails,
 }
 
 impl Remote {
@@ -120,17 +147,36 @@ impl Remote {
     ///
     /// A tag's digest is the registry's word, good for looking things up: what is fetched by it is checked then.
     pub async fn resolve(&self, target: &TagOrDigest) -> Result<Resolution, RegistryError> {
-        let asked = self
-            .ask(target.need(), |session| async move { self.resolve_at(&session, target).await });
-        let (descriptor, source) = asked.await?;
-        Ok(Resolution { descriptor, source })
+        self.look(target, Absence::Fails).await
     }
 
-    async fn resolve_at(
+    /// Finds out what a target is, if it is there at all, with one request in any case where the registry can do `HEAD`.
+    pub async fn find(&self, target: &TagOrDigest) -> Result<Option<Resolution>, RegistryError> {
+        match self.look(target, Absence::Answers).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn look(
+        &self,
+        target: &TagOrDigest,
+        absence: Absence,
+    ) -> Result<Resolution, RegistryError> {
+        let asked = self.ask(target.need(), |session| async move {
+            self.look_at(&session, target, absence).await
+        });
+        let ((descriptor, pull_limit), source) = asked.await?;
+        Ok(Resolution { descriptor, source, pull_limit })
+    }
+
+    async fn look_at(
         &self,
         session: &Session,
         target: &TagOrDigest,
-    ) -> Result<Descriptor, RegistryError> {
+        absence: Absence,
+    ) -> Result<(Descriptor, Option<PullLimit>), RegistryError> {
         let answer =
             session.send(manifest_call(session, self.repository(), Method::HEAD, target)).await?;
         let recovery = Recovery::of_status(answer.status().as_u16(), answer.retry_after());
@@ -147,7 +193,10 @@ impl Remote {
                     limit: MAX_MANIFEST_SIZE,
                 });
             }
-            return Ok(found);
+            return Ok((found, PullLimit::of(&answer)));
+        }
+        if absence == Absence::Answers && answer.status() == StatusCode::NOT_FOUND {
+            return Err(answer.refuse().await);
         }
         // A registry that does not do HEAD well, or an error, the words of which are in a body.
         let mut call = manifest_call(session, self.repository(), Method::GET, target);
@@ -156,12 +205,13 @@ impl Remote {
             call = call.at_once();
         }
         let answer = session.send(call).await?;
+        let pull_limit = PullLimit::of(&answer);
         let (bytes, media_type) = receive(answer).await?;
         self.refuse_first_schema(target, media_type.as_ref(), &bytes)?;
         let digest = target.digest(&bytes);
         target.check(&digest)?;
         let media_type = media_type.unwrap_or_else(|| MediaType::from(""));
-        Ok(descriptor(media_type, digest, bytes.len() as u64))
+        Ok((Descriptor::new(media_type, digest, bytes.len() as u64), pull_limit))
     }
 
     /// Fetches a manifest. Asked by digest, anything else than what it names is an error.
@@ -176,7 +226,7 @@ impl Remote {
         Ok(FetchedManifest { bytes, media_type, digest, source })
     }
 
-    async fn manifest_at(
+    pub(crate) async fn manifest_at(
         &self,
         session: &Session,
         target: &TagOrDigest,
@@ -208,15 +258,32 @@ impl Remote {
     }
 
     /// Stores a manifest under a tag or its digest, and returns its digest.
+    ///
+    /// If it refers to another one and the registry does not keep the list of those, the list that clients keep gets it.
     pub async fn put_manifest(
         &self,
         target: &TagOrDigest,
         media_type: &MediaType,
         bytes: Bytes,
     ) -> Result<Digest, RegistryError> {
-        let digest = target.digest(&bytes);
+        let (digest, listed) = self.store_manifest(target, media_type, &bytes).await?;
+        if !listed && let Some(subject) = referrers::subject(&bytes) {
+            let stored = Descriptor::new(media_type.clone(), digest.clone(), bytes.len() as u64);
+            self.list_referrer(&subject, &stored, &bytes).await?;
+        }
+        Ok(digest)
+    }
+
+    /// Stores a manifest. Returns its digest, and whether the registry has listed it among the referrers of its subject.
+    pub(crate) async fn store_manifest(
+        &self,
+        target: &TagOrDigest,
+        media_type: &MediaType,
+        bytes: &Bytes,
+    ) -> Result<(Digest, bool), RegistryError> {
+        let digest = target.digest(bytes);
         target.check(&digest)?;
-        let (bytes, wanted_digest) = (&bytes, &digest);
+        let wanted_digest = &digest;
         let asked = self.ask(Need::Push, |session| async move {
             let url = session.endpoint.url(&manifest_path(self.repository(), target));
             let call = Call::new(Method::PUT, url)
@@ -227,6 +294,7 @@ impl Remote {
                 [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED, StatusCode::NO_CONTENT];
             let answer = session.send(call).await?.expect(&wanted).await?;
             let (said, request) = (content_digest(&answer), answer.request());
+            let listed = answer.headers().contains_key(&OCI_SUBJECT);
             answer.discard().await;
             // Another algorithm says nothing about these bytes.
             match said.filter(|said| said.algorithm() == wanted_digest.algorithm()) {
@@ -236,15 +304,15 @@ impl Remote {
                     actual,
                     request,
                 }),
-                _ => Ok(()),
+                _ => Ok(listed),
             }
         });
-        asked.await?;
-        Ok(digest)
+        let (listed, _) = asked.await?;
+        Ok((digest, listed))
     }
 }
 
-fn manifest_path(repository: &Repository, target: &TagOrDigest) -> String {
+pub(crate) fn manifest_path(repository: &Repository, target: &TagOrDigest) -> String {
     format!("{}/manifests/{target}", repository.path())
 }
 
@@ -294,18 +362,7 @@ fn is_first_schema(bytes: &[u8]) -> bool {
 
 /// Reads what `HEAD` says, if it says all.
 pub(crate) fn described(answer: &Answer) -> Option<Descriptor> {
-    Some(descriptor(media_type(answer)?, content_digest(answer)?, answer.length()?))
-}
-
-fn descriptor(media_type: MediaType, digest: Digest, size: u64) -> Descriptor {
-    Descriptor {
-        media_type,
-        digest,
-        size,
-        platform: None,
-        urls: Vec::new(),
-        annotations: std::collections::BTreeMap::new(),
-    }
+    Some(Descriptor::new(media_type(answer)?, content_digest(answer)?, answer.length()?))
 }
 
 pub(crate) fn content_digest(answer: &Answer) -> Option<Digest> {

@@ -9,6 +9,7 @@
 
 mod auth;
 mod blobs;
+mod catalog;
 mod check;
 mod endpoints;
 mod foreign;
@@ -16,6 +17,8 @@ mod hosts;
 mod login;
 mod manifests;
 mod network;
+mod referrers;
+mod removal;
 mod support;
 mod tags;
 mod tls;
@@ -35,6 +38,13 @@ async fn every_operation_can_be_spawned() {
         remote.resolve(&target).await.ok();
         remote.manifest(&target).await.ok();
         remote.tags().await.ok();
+        client.catalog(&server.host(), &support::ann()).await.ok();
+        remote.find(&target).await.ok();
+        remote.referrers(&blob.digest, None).await.ok();
+        remote.cosign_tags(&blob.digest).await.ok();
+        remote.delete_tag(&spec::Tag::latest()).await.ok();
+        remote.delete_manifest(&blob.digest).await.ok();
+        remote.delete_blob(&blob.digest).await.ok();
         remote.blob_bytes(&blob, 3).await.ok();
         remote.blob_size(&blob.digest).await.ok();
         support::drain(remote.blob(&blob, 0..3).await.unwrap()).await;

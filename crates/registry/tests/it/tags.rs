@@ -85,7 +85,7 @@ async fn lists_are_bounded() {
     });
     let error = remote(&server).await.tags().await.unwrap_err();
     assert!(
-        matches!(error, RegistryError::TooManyTags { what: "pages", limit: 1000, .. }),
+        matches!(error, RegistryError::ListTooLong { what: "pages", limit: 1000, .. }),
         "{error}"
     );
     assert_eq!(server.count("GET", PATH), 1000);
