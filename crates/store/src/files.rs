@@ -7,6 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::StoreError;
 pub(crate) use crate::error::is_missing;
@@ -127,11 +129,17 @@ pub(crate) fn is_at(file: &File, path: &Path) -> Result<bool> {
 
 /// Returns `length` random bytes.
 pub(crate) fn random(length: usize) -> Result<Vec<u8>> {
-    const SOURCE: &str = "/dev/urandom";
     let mut bytes = vec![0; length];
-    File::open(SOURCE)
-        .and_then(|mut source| source.read_exact(&mut bytes))
-        .map_err(|error| StoreError::io("read", SOURCE, error))?;
+    let mut filled = 0;
+    // A signal may end a long read early, or one that has to wait soon after the machine's start.
+    while filled < length {
+        let flags = GetRandomFlags::empty();
+        match getrandom(&mut bytes[filled..], flags) {
+            Ok(read) => filled += read,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(StoreError::io("read", "/dev/urandom", error.into())),
+        }
+    }
     Ok(bytes)
 }
 
