@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex};
 
 use registry::{Client, HostMetrics, Metrics, RegistryConfig, Waits};
 use spec::ImageId;
@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::error::Defect;
 use crate::events::{EventKind, Events};
+use crate::lock::lock;
 use crate::receive::Receivers;
 use crate::resolve;
 use crate::transfer::{Downloads, LayerJobs, Transfers, UploadJobs};
@@ -88,7 +89,7 @@ pub(crate) struct Shared {
     pub(crate) pruning: Arc<AtomicBool>,
     /// Set while [`Engine::flush_soon`] is at work.
     flushing: AtomicBool,
-    network: RwLock<Network>,
+    network: Mutex<Network>,
     /// Counted from the start, whatever is reloaded.
     traffic: Metrics,
     /// The hosts that asked for a wait, whatever is reloaded.
@@ -139,7 +140,7 @@ impl Engine {
             publishing: tokio::sync::Mutex::new(()),
             pruning: Arc::default(),
             flushing: AtomicBool::new(false),
-            network: RwLock::new(network),
+            network: Mutex::new(network),
             traffic,
             waits,
         })))
@@ -150,7 +151,7 @@ impl Engine {
         let (traffic, waits) = (self.0.traffic.clone(), self.0.waits.clone());
         let registry = RegistryConfig { metrics: traffic, waits, ..registry };
         let network = Network::new(registry, limits)?;
-        *self.0.network.write().unwrap_or_else(PoisonError::into_inner) = network;
+        *lock(&self.0.network) = network;
         Ok(())
     }
 
@@ -189,7 +190,7 @@ impl Engine {
     }
 
     pub(crate) fn network(&self) -> Network {
-        self.0.network.read().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0.network).clone()
     }
 
     /// Returns the client for an operation that tells its user of the waits that registries ask for.

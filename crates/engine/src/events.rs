@@ -1,10 +1,12 @@
 //! Events of images, for those who watch.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::broadcast;
+
+use crate::lock::lock;
 
 /// Events that are remembered for a watcher who asks for the past; dockerd remembers as many.
 const HISTORY: usize = 256;
@@ -64,7 +66,7 @@ impl Default for Events {
 impl Events {
     /// Returns the remembered events, the oldest first, and those to come, without a gap between.
     pub fn subscribe(&self) -> (Vec<Event>, broadcast::Receiver<Event>) {
-        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let history = lock(&self.history);
         (history.iter().cloned().collect(), self.sender.subscribe())
     }
 
@@ -85,7 +87,7 @@ impl Events {
         let time_nano = i64::try_from(now).unwrap_or(i64::MAX);
         self.count.fetch_add(1, Ordering::Relaxed);
         let event = Event { kind, action, actor_id, attributes, time_nano };
-        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut history = lock(&self.history);
         if history.len() == HISTORY {
             history.pop_front();
         }

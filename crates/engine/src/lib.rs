@@ -39,6 +39,7 @@ mod events;
 mod images;
 mod import;
 mod load;
+mod lock;
 mod mount;
 mod progress;
 mod pull;

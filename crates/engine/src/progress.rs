@@ -4,12 +4,14 @@
 //! passes), and a counter that nobody has read yet is replaced by its successor.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use registry::Wait;
 use spec::{ChainId, DiffId, Digest, ImageId, MediaType};
 use tokio::sync::Notify;
+
+use crate::lock::lock;
 
 /// The shortest time between two reports of a layer's counter; dockerd has the same.
 const COUNTER_INTERVAL: Duration = Duration::from_millis(100);
@@ -233,7 +235,7 @@ struct State {
 
 impl Queue {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

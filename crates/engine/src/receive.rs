@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
@@ -13,6 +13,8 @@ use futures_util::{Stream, StreamExt as _};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::lock::lock;
 
 /// Bodies that are received at once: far fewer than the runtime has threads that may block.
 pub(crate) const MAX_RECEIVERS: usize = 64;
@@ -127,7 +129,7 @@ impl Receivers {
     }
 
     fn seats(&self) -> MutexGuard<'_, Seats> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.seats)
     }
 }
 

@@ -9,7 +9,7 @@ mod plan;
 
 pub use operation::PullRequest;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
@@ -18,6 +18,7 @@ use spec::{Digest, ImageConfig, ImageId, Reference};
 use store::{Commit, DriverKind, NewImage, VerifiedBlob};
 
 use crate::error::PlatformMismatch;
+use crate::lock::lock;
 use crate::progress::ProgressEvent;
 use crate::transfer::{Download, PlannedLayer};
 use crate::{Engine, EngineError, LayerState, Progress, Result, resolve};
@@ -66,9 +67,7 @@ impl Engine {
         } else {
             pull.one(&pull.reference()).await?
         };
-        let other_platforms = std::mem::take(
-            &mut *pull.other_platforms.lock().unwrap_or_else(PoisonError::into_inner),
-        );
+        let other_platforms = std::mem::take(&mut *lock(&pull.other_platforms));
         self.transfer_event("pull", familiar.clone(), repository.familiar()).await;
         Ok(Pulled { newer, reference: familiar, other_platforms })
     }
@@ -115,7 +114,7 @@ impl Pull {
         if let Some(wanted) = &self.request.platform
             && !resolve::platform_matches(wanted, &config.platform())
         {
-            let mut others = self.other_platforms.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut others = lock(&self.other_platforms);
             others.push(PlatformMismatch {
                 reference: reference.familiar(),
                 actual: config.platform().to_string(),

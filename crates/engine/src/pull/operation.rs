@@ -1,7 +1,7 @@
 //! The state of a pull.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use registry::{Caller, Credentials, RegistryError, Remote};
@@ -10,6 +10,7 @@ use store::Lease;
 use tokio::sync::OnceCell;
 
 use crate::error::PlatformMismatch;
+use crate::lock::lock;
 use crate::{Engine, EngineError, Progress};
 
 /// An order to pull.
@@ -44,7 +45,7 @@ pub(super) struct Configs(Mutex<HashMap<Digest, Arc<OnceCell<Bytes>>>>);
 
 impl Configs {
     pub(super) fn cell(&self, digest: &Digest) -> Arc<OnceCell<Bytes>> {
-        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cells = lock(&self.0);
         cells.retain(|_, cell| Arc::strong_count(cell) > 1);
         Arc::clone(cells.entry(digest.clone()).or_default())
     }

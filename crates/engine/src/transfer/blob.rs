@@ -1,12 +1,13 @@
 //! The blob of a download: its file while it grows, and what is known of its bytes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use registry::Source;
 use spec::Digest;
 use store::{Ingest, VerifiedBlob};
 
 use super::jobs::{Transfer, Transfers};
+use crate::lock::lock;
 
 /// The running downloads, by the digests of their blobs.
 pub(crate) type Downloads = Transfers<Digest, Blob, ()>;
@@ -44,12 +45,12 @@ impl Blob {
 
     /// Returns who sent bytes of the blob to this process.
     pub(crate) fn sources(&self) -> Vec<Source> {
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.sources).clone()
     }
 
     /// Keeps the blob for a commit, once somebody has read and hashed all of it.
     pub(crate) fn set_verified(&self, blob: VerifiedBlob) {
-        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut verified = lock(&self.verified);
         if matches!(*verified, Verified::NotYet) {
             *verified = Verified::Yes(blob);
         }
@@ -57,7 +58,7 @@ impl Blob {
 
     /// Gives up the verified blob to be published; `None` if somebody else has taken it.
     pub(crate) fn take_verified(&self) -> Option<VerifiedBlob> {
-        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut verified = lock(&self.verified);
         match std::mem::replace(&mut *verified, Verified::Taken) {
             Verified::Yes(blob) => Some(blob),
             Verified::NotYet => {

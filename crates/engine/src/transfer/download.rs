@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -19,6 +19,7 @@ use super::blob::{Blob, Download, Sources};
 use super::watchers::{Watcher, Watchers};
 use crate::engine::blocking;
 use crate::error::Defect;
+use crate::lock::lock;
 use crate::{Engine, EngineError, LayerState, Result};
 
 /// Bytes that one request asks for. Large enough that a round trip is nothing beside it, small enough that the
@@ -135,7 +136,7 @@ impl Job {
             return self.write_range(stream, 0..self.descriptor.size).await;
         }
         let queue = Mutex::new(segments);
-        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let next = || lock(&queue).pop_front();
         let follow = |mut current: Option<(Range<u64>, Option<BlobStream>)>| async move {
             while let Some((range, stream)) = current {
                 let stream = match stream {
@@ -167,7 +168,7 @@ impl Job {
     /// Writes `range` from a stream that begins there.
     async fn write_range(&self, mut stream: BlobStream, range: Range<u64>) -> Result<(), Failure> {
         {
-            let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sources = lock(&self.sources);
             if !sources.contains(&stream.source) {
                 sources.push(stream.source.clone());
             }

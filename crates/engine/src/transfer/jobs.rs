@@ -7,13 +7,14 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::watchers::{Watcher, Watchers};
 use crate::error::Defect;
+use crate::lock::lock;
 use crate::{EngineError, Result};
 
 type Outcome<T> = Option<Result<T, Arc<EngineError>>>;
@@ -87,7 +88,7 @@ where
     {
         let seat = loop {
             let seat = {
-                let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut jobs = lock(&self.jobs);
                 let running = jobs.get(&key).and_then(Weak::upgrade);
                 if let Some(job) = running.filter(|job| job.may_be_joined()) {
                     Seat::take(job, watcher.clone())
@@ -125,7 +126,7 @@ where
         take: impl FnOnce(&H) -> R,
     ) -> Option<R> {
         // Nobody joins it meanwhile.
-        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut jobs = lock(&self.jobs);
         let job = &transfer.seat.job;
         let left = (Arc::strong_count(job) == 1).then(|| {
             job.task.abort();

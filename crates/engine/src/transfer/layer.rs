@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use archive::Unpacked;
 use registry::Remote;
@@ -18,6 +18,7 @@ use super::watchers::{Watcher, Watchers};
 use crate::cancel::CancelOnDrop;
 use crate::engine::blocking;
 use crate::error::Missing;
+use crate::lock::lock;
 use crate::space::MAX_TAR_SIZE;
 use crate::{Engine, EngineError, LayerState, Result, space};
 
@@ -101,7 +102,7 @@ impl LayerJob {
         let download =
             self.engine.download(remote, &self.planned.descriptor, &self.lease, watcher).await?;
         // Held any longer, a second attempt would find the first one's bytes.
-        self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
+        lock(&self.ahead).take();
         let permit = self.engine.unpacker_beside(download.done()).await?;
         let ingest = download.handle().ingest().clone();
         let unpacked = self.unpack(permit, move || Ok(ingest.reader())).await;

@@ -1,12 +1,13 @@
 //! A layer of an image: as a plan has it, and as it waits to be published.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use spec::{ChainId, Descriptor, DiffId};
 use store::{LayerRecord, Lease, StagedLayer, VerifiedBlob};
 
 use super::blob::Download;
 use super::jobs::Transfers;
+use crate::lock::lock;
 
 /// The running layer jobs, by the layers that they make. Equal layers on other parents are other directories.
 pub(crate) type LayerJobs = Transfers<ChainId, (), Arc<ReadyLayer>>;
@@ -30,7 +31,7 @@ impl ReadyLayer {
 
     /// Gives up the staged layer; `None` if another pull has published it.
     pub(crate) fn take_staged(&self) -> Option<(StagedLayer, LayerRecord)> {
-        self.staged.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.staged).take()
     }
 
     /// Gives up the blob; `None` if it was here before or another pull has published it.

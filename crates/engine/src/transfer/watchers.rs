@@ -1,11 +1,12 @@
 //! The watchers of a job: everybody who sees its progress, its waits and its retries.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use registry::{Attempts, RegistryError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Defect;
+use crate::lock::lock;
 use crate::{EngineError, LayerState, Progress, Result};
 
 /// A watcher of a job's progress.
@@ -57,7 +58,7 @@ impl Watching {
 
 impl Watchers {
     pub(crate) fn report(&self, state: LayerState) {
-        let mut watching = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watching = lock(&self.0);
         if matches!(state, LayerState::Extracting { .. }) && watching.is_downloading() {
             return;
         }
@@ -91,7 +92,7 @@ impl Watchers {
     }
 
     pub(crate) fn join(&self, watcher: Watcher) -> u64 {
-        let mut watching = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watching = lock(&self.0);
         if let Some(state) = &watching.last {
             watcher.report(state.clone());
         }
@@ -102,7 +103,7 @@ impl Watchers {
     }
 
     pub(super) fn leave(&self, number: u64) {
-        let mut watching = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watching = lock(&self.0);
         watching.watchers.retain(|(other, _)| *other != number);
     }
 }
