@@ -137,7 +137,7 @@ pub(crate) fn random(length: usize) -> Result<Vec<u8>> {
         match getrandom(&mut bytes[filled..], flags) {
             Ok(read) => filled += read,
             Err(Errno::INTR) => {}
-            Err(error) => return Err(StoreError::io("read", "/dev/urandom", error.into())),
+            Err(error) => return Err(StoreError::io("call", "getrandom", error.into())),
         }
     }
     Ok(bytes)

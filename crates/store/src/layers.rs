@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
 
 use spec::{ChainId, DiffId, Digest};
 
+use crate::cache::KnownLayer;
 use crate::driver::{Driver, overlay2};
 use crate::lock::Transaction;
 use crate::paths::is_cache_id;
@@ -38,16 +38,6 @@ pub struct GraphDriver {
     pub data: BTreeMap<String, String>,
 }
 
-/// Facts that follow from a chain ID alone and so stay true, even if the layer goes and comes again.
-#[derive(Clone, Debug)]
-pub(crate) struct Known {
-    pub(crate) parent: Option<ChainId>,
-    pub(crate) size: u64,
-}
-
-/// Bound of the memory for [`Known`]: 65,536 layers take about 15 MB.
-const MAX_KNOWN: usize = 1 << 16;
-
 impl Store {
     /// Looks a layer up.
     pub fn layer(&self, chain: &ChainId) -> Result<Option<Layer>, StoreError> {
@@ -57,7 +47,7 @@ impl Store {
         let cache_id = files::read_text(&entry.join("cache-id"))?.filter(|id| is_cache_id(id));
         let cache_id = cache_id
             .ok_or_else(|| StoreError::damaged(entry.join("cache-id"), "it names no directory"))?;
-        let Known { parent, size } = read_known(&entry)?;
+        let KnownLayer { parent, size } = read_known(&entry)?;
         let blob = self.layer_driver().blob(&entry)?;
         let diff_id = diff_id.parse().map_err(|_| damaged("diff"))?;
         Ok(Some(Layer { chain_id: chain.clone(), diff_id, parent, size, cache_id, blob }))
@@ -91,7 +81,7 @@ impl Store {
             self.disk().remove_tree(&self.paths().overlay_layer(&layer.cache_id), &trash)?;
         }
         self.disk().remove_tree(&self.paths().layer(chain), &trash)?;
-        self.known_layers().lock().unwrap_or_else(PoisonError::into_inner).remove(chain);
+        self.known_layers().forget(chain);
         Ok(())
     }
 
@@ -135,23 +125,16 @@ impl Store {
         status
     }
 
-    pub(crate) fn known_layer(&self, chain: &ChainId) -> Result<Option<Known>, StoreError> {
-        {
-            let known = self.known_layers().lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(known) = known.get(chain) {
-                return Ok(Some(known.clone()));
-            }
+    pub(crate) fn known_layer(&self, chain: &ChainId) -> Result<Option<KnownLayer>, StoreError> {
+        if let Some(known) = self.known_layers().get(chain) {
+            return Ok(Some(known));
         }
         let entry = self.paths().layer(chain);
         if !files::exists(&entry)? {
             return Ok(None);
         }
         let read = read_known(&entry)?;
-        let mut known = self.known_layers().lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_KNOWN {
-            known.clear();
-        }
-        known.insert(chain.clone(), read.clone());
+        self.known_layers().put(chain.clone(), read.clone());
         Ok(Some(read))
     }
 
@@ -189,12 +172,12 @@ impl Store {
     }
 }
 
-fn read_known(entry: &Path) -> Result<Known, StoreError> {
+fn read_known(entry: &Path) -> Result<KnownLayer, StoreError> {
     let path = entry.join("size");
     let size = files::read_text(&path)?.unwrap_or_default();
     let size = size.parse().map_err(|error| StoreError::damaged(&path, error))?;
     let path = entry.join("parent");
     let parent = files::read_text(&path)?.map(|parent| parent.parse());
     let parent = parent.transpose().map_err(|error| StoreError::damaged(&path, error))?;
-    Ok(Known { parent, size })
+    Ok(KnownLayer { parent, size })
 }

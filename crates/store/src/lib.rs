@@ -32,7 +32,8 @@
 //!
 //! | room | in it |
 //! |---|---|
-//! | `store`, `lock`, `paths` | opening a data root, transactions, the name of every file |
+//! | `store`, `paths` | the handle that every room is handed, the name of every file |
+//! | `open`, `lock`, `dockerd` | opening a data root, transactions, keeping a dockerd off |
 //! | `disk`, `files`, `error` | changing what is on the disk, reading it, and what may go wrong |
 //! | `ingest` | partial downloads |
 //! | `staging` | layers and files that are being written |
@@ -61,7 +62,7 @@
 //!
 //! A dockerd keeps images in memory and would neither see our changes nor we its own. It holds a flock on
 //! `volumes/metadata.db` as long as it runs, so a transaction takes a shared one on the same file: a running dockerd is
-//! noticed, and a dockerd that is started meanwhile stops with an error (see `lock`).
+//! noticed, and a dockerd that is started meanwhile stops with an error (see `dockerd`).
 
 mod cache;
 mod check;
@@ -70,6 +71,7 @@ mod commit;
 mod content;
 mod disk;
 mod distribution;
+mod dockerd;
 mod driver;
 mod error;
 mod files;
@@ -80,12 +82,15 @@ mod ingest;
 mod layers;
 mod lock;
 mod mounts;
+mod mutex;
+mod open;
 mod paths;
 mod room;
 mod staging;
 mod store;
 
 pub use cache::catalog::Description;
+pub use cache::images::Image;
 pub use check::{CheckReport, Finding, Remedy, Subject, Want, WholeLayer};
 pub use collect::{Lease, RemovedImage};
 pub use commit::{Commit, Committed, Moved, NewImage};
@@ -95,16 +100,17 @@ pub use content::kept::KeptManifest;
 pub use distribution::{Credentials, Hmac, HmacKey, Source, UploadNote};
 pub use driver::{DriverKind, UnknownDriver};
 pub use error::StoreError;
+pub use images::PrefixMatch;
 pub use images::references::{References, ReferencesMut};
-pub use images::{Image, PrefixMatch};
 pub use ingest::{Ingest, IngestReader, MAX_BLOB_SIZE, SEGMENT_SIZE, SegmentWriter};
 pub use layers::{GraphDriver, Layer};
 pub use mounts::{Container, Mount};
+pub use open::StoreOptions;
 pub use room::Room;
 pub use staging::{
     BlobWriter, LayerRecord, StagedFile, StagedFileReader, StagedFileWriter, StagedLayer,
 };
-pub use store::{Store, StoreOptions};
+pub use store::Store;
 
 #[cfg(test)]
 mod tests;

@@ -40,31 +40,6 @@ pub(super) const EXCEPTIONS: Exceptions = Exceptions(&[
         files: &["check/mod.rs", "check/layers.rs", "check/overlay.rs"],
         reason: "a check is one type, which looks at each part of a data root in a file of its own",
     },
-    Exception {
-        package: "longshore-store",
-        files: &[
-            "store.rs",
-            "cache/catalog.rs",
-            "collect/journal.rs",
-            "collect/sweep.rs",
-            "collect/trash.rs",
-            "content/mod.rs",
-            "content/reindex.rs",
-            "driver/mod.rs",
-            "driver/choice.rs",
-            "driver/overlay2.rs",
-            "driver/packed.rs",
-            "images/mod.rs",
-            "images/references.rs",
-            "ingest/leftover.rs",
-            "ingest/sweep.rs",
-            "layers.rs",
-            "lock.rs",
-            "room/reserve.rs",
-            "staging/layer.rs",
-        ],
-        reason: "a store is one type: it holds what its rooms remember, and they are handed it",
-    },
 ]);
 
 impl Exceptions {

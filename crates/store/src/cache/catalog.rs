@@ -12,14 +12,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde::{Deserialize, Serialize};
 use spec::{ChainId, Digest, ImageId};
 
-use crate::{Store, StoreError, files};
+use crate::{StoreError, files};
 
 /// An image as a list shows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,118 +58,74 @@ const MAX_UNLISTED: usize = 16;
 /// Bound of the memory for sizes.
 const MAX_SIZES: usize = 1 << 16;
 
-impl Store {
-    /// Describes all images, in no particular order. Damaged ones are left out.
-    pub fn describe_images(&self) -> Result<Vec<Arc<Description>>, StoreError> {
-        let ids = self.images()?;
-        let mut catalog = self.catalog();
-        catalog.load(self);
+impl Catalog {
+    /// Describes these images. Of those that are not listed `describe` tells, of layers' sizes `size_of`. Returns as well whether
+    /// it is worth writing anew.
+    pub(crate) fn describe(
+        &mut self,
+        ids: &[ImageId],
+        describe: impl Fn(&ImageId) -> Result<Option<Description>, StoreError>,
+        size_of: impl Fn(&ChainId) -> Result<Option<u64>, StoreError>,
+    ) -> (Vec<Arc<Description>>, bool) {
         let mut descriptions = Vec::with_capacity(ids.len());
         let mut unlisted = 0;
-        for id in &ids {
-            if let Some(description) = catalog.images.get(id) {
+        for id in ids {
+            if let Some(description) = self.images.get(id) {
                 descriptions.push(Arc::clone(description));
                 continue;
             }
-            // Another process may have removed it meanwhile; a damaged one must not hide the others.
-            match self.image(id) {
-                Ok(Some(image)) => {
-                    let config = image.config.value();
-                    let description = Arc::new(Description {
-                        id: id.clone(),
-                        created: config.created.as_deref().and_then(|text| text.parse().ok()),
-                        labels: config.labels(),
-                        layers: image.layers.clone(),
-                    });
-                    catalog.images.insert(id.clone(), Arc::clone(&description));
+            match describe(id) {
+                Ok(Some(description)) => {
+                    let description = Arc::new(description);
+                    self.images.insert(id.clone(), Arc::clone(&description));
                     descriptions.push(description);
                     unlisted += 1;
                 }
+                // Another process may have removed it meanwhile.
                 Ok(None) => {}
+                // A damaged one must not hide the others.
                 Err(error) => {
                     let error: &dyn std::error::Error = &error;
                     tracing::warn!(image = %id, error, "an image cannot be read");
                 }
             }
         }
-        unlisted += catalog.complete_sizes(self, &descriptions);
-        if catalog.images.len() > ids.len() {
+        unlisted += self.complete_sizes(&descriptions, size_of);
+        if self.images.len() > ids.len() {
             let there: HashSet<&ImageId> = ids.iter().collect();
-            catalog.images.retain(|id, _| there.contains(id));
+            self.images.retain(|id, _| there.contains(id));
         }
-        if unlisted > MAX_UNLISTED || std::mem::take(&mut catalog.is_damaged) {
-            catalog.save(self);
-        }
-        Ok(descriptions)
+        let is_old = unlisted > MAX_UNLISTED || std::mem::take(&mut self.is_damaged);
+        (descriptions, is_old)
     }
 
-    /// Returns the sizes of those layers of described images that are there, in bytes.
-    pub fn described_sizes(&self) -> Result<HashMap<ChainId, u64>, StoreError> {
-        let names = files::names(&self.paths().layers())?;
-        let catalog = self.catalog();
-        let there = names.iter().filter_map(|name| format!("sha256:{name}").parse().ok());
-        Ok(there
-            .filter_map(|id| catalog.sizes.get_key_value(&id))
-            .map(|(id, n)| (id.clone(), *n))
-            .collect())
+    /// Returns the size of a layer of a described image, in bytes.
+    pub(crate) fn size(&self, layer: &ChainId) -> Option<u64> {
+        self.sizes.get(layer).copied()
     }
 
-    /// Returns the images that images were built or committed from, as far as that is known.
-    pub fn parents(&self) -> Result<HashMap<ImageId, ImageId>, StoreError> {
-        let directory = self.paths().image_notes();
-        let names = files::names(&directory)?;
-        if names.is_empty() {
-            return Ok(HashMap::new());
-        }
-        // A thousand names below a long path take less from there.
-        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let open = openat(CWD, &directory, flags, Mode::empty())
-            .map_err(|error| StoreError::io("open", &directory, error.into()))?;
-        let mut parents = HashMap::new();
-        for name in names {
-            let note = format!("{name}/parent");
-            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-            if openat(&open, &note, flags, Mode::empty()).is_err() {
-                continue;
-            }
-            let Ok(id) = format!("sha256:{name}").parse::<ImageId>() else { continue };
-            if let Some(parent) = self.parent(&id)? {
-                parents.insert(id, parent);
-            }
-        }
-        Ok(parents)
-    }
-
-    /// Forgets what lists said of images and layers that are gone. No transaction of this thread may be running: a list waits
-    /// for one while it has the catalog.
-    pub(crate) fn forget_described(&self, images: &[ImageId], layers: &[ChainId]) {
-        let mut catalog = self.catalog();
+    /// Forgets images and layers that are gone.
+    pub(crate) fn forget(&mut self, images: &[ImageId], layers: &[ChainId]) {
         for id in images {
-            catalog.images.remove(id);
+            self.images.remove(id);
         }
         for chain in layers {
-            catalog.sizes.remove(chain);
+            self.sizes.remove(chain);
         }
     }
 
-    fn catalog(&self) -> MutexGuard<'_, Catalog> {
-        self.catalog_cache().lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Catalog {
     /// Returns how many images and sizes are in memory.
     #[cfg(test)]
     pub(crate) fn held(&self) -> (usize, usize) {
         (self.images.len(), self.sizes.len())
     }
 
-    /// Reads the catalog on disk. One that is missing, torn or of another kind is no catalog.
-    fn load(&mut self, store: &Store) {
+    /// Reads the catalog on disk, once. One that is missing, torn or of another kind is no catalog.
+    pub(crate) fn load(&mut self, path: &Path) {
         if std::mem::replace(&mut self.is_loaded, true) {
             return;
         }
-        let document = match files::read(&store.paths().catalog(), MAX_CATALOG) {
+        let document = match files::read(path, MAX_CATALOG) {
             Ok(None) => Document::default(),
             Ok(Some(bytes)) => parse(&bytes).unwrap_or_else(|| {
                 self.is_damaged = true;
@@ -196,7 +151,11 @@ impl Catalog {
     }
 
     /// Looks up the sizes that are not known; returns how many these were.
-    fn complete_sizes(&mut self, store: &Store, images: &[Arc<Description>]) -> usize {
+    fn complete_sizes(
+        &mut self,
+        images: &[Arc<Description>],
+        size_of: impl Fn(&ChainId) -> Result<Option<u64>, StoreError>,
+    ) -> usize {
         if self.sizes.len() > MAX_SIZES {
             // Most may be those of images that are long gone.
             self.sizes.clear();
@@ -206,7 +165,7 @@ impl Catalog {
             if self.sizes.contains_key(chain) {
                 continue;
             }
-            match store.layer_size(chain) {
+            match size_of(chain) {
                 Ok(Some(size)) => {
                     self.sizes.insert(chain.clone(), size);
                     found += 1;
@@ -222,21 +181,7 @@ impl Catalog {
         found
     }
 
-    /// Writes the catalog. It may be lost, so nobody waits for the disk, and a failure is none of the list's.
-    fn save(&self, store: &Store) {
-        let saved = || -> Result<(), StoreError> {
-            let path = store.paths().catalog();
-            let bytes = self.bytes().map_err(|error| StoreError::damaged(&path, error))?;
-            let _transaction = store.transaction()?;
-            store.disk().replace_unsynced(&store.paths().staging(), &path, &bytes, 0o600)
-        };
-        if let Err(error) = saved() {
-            let error: &dyn std::error::Error = &error;
-            tracing::debug!(error, "catalog not written");
-        }
-    }
-
-    fn bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
         let mut document = Document::default();
         let mut numbers = HashMap::new();
         for image in self.images.values() {
@@ -315,10 +260,10 @@ mod tests {
     }
 
     fn load(bytes: &[u8]) -> Option<Catalog> {
-        let root = crate::tests::Root::packed();
-        std::fs::write(root.store.paths().catalog(), bytes).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
         let mut loaded = Catalog::default();
-        loaded.load(&root.store);
+        loaded.load(file.path());
         (!loaded.images.is_empty()).then_some(loaded)
     }
 

@@ -3,8 +3,9 @@
 use std::fs::{self, File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use crate::mutex::lock;
 use crate::{StoreError, files};
 
 /// Bound of a document, in bytes. `repositories.json` and `index.json` grow by less than a kilobyte an image: room for 100,000.
@@ -35,7 +36,7 @@ impl<T: Default> Snapshot<T> {
 
     /// Reads the file anew the next time, even if it was not replaced.
     pub(crate) fn forget(&self) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.last) = None;
     }
 
     /// Returns what the file says now; the default if there is none.
@@ -44,7 +45,7 @@ impl<T: Default> Snapshot<T> {
         path: &Path,
         parse: impl FnOnce(&[u8]) -> Result<T, StoreError>,
     ) -> Result<Arc<T>, StoreError> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.last);
         let now = match fs::metadata(path) {
             Ok(now) => now,
             Err(error) if files::is_missing(&error) => return Ok(Arc::default()),
@@ -66,7 +67,7 @@ impl<T: Default> Snapshot<T> {
     pub(crate) fn wrote(&self, path: &Path, value: T) {
         let opened = files::open(path).ok().flatten();
         let file = opened.and_then(|open| Some((open.metadata().ok()?, open)));
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+        *lock(&self.last) =
             file.map(|(file, open)| Last { file, _open: open, value: Arc::new(value) });
     }
 }

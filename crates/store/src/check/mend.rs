@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::PoisonError;
 
 use spec::{ChainId, ImageConfig, ImageId, MAX_CONFIG_SIZE};
 
@@ -241,7 +240,7 @@ impl Store {
             None => _ = self.disk().remove_file(&entry.join("parent"))?,
         }
         self.disk().sync_dir(&entry)?;
-        self.known_layers().lock().unwrap_or_else(PoisonError::into_inner).remove(chain);
+        self.known_layers().forget(chain);
         if Stack::link_of(&directory).is_err() {
             self.mend_link(chain)?;
         }

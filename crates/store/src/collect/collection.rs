@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::PoisonError;
 
 use spec::{ChainId, Digest, ImageId};
 
@@ -227,7 +226,7 @@ impl Collection<'_> {
             None
         });
         self.trash.take_entry(&store.paths().layer(chain))?;
-        store.known_layers().lock().unwrap_or_else(PoisonError::into_inner).remove(chain);
+        store.known_layers().forget(chain);
         Ok(layer)
     }
 
@@ -268,8 +267,7 @@ impl Collection<'_> {
             if self.store.disk().remove_file(&self.store.paths().blob(&digest))? {
                 self.directories.insert(self.store.paths().blobs(digest.algorithm()));
             }
-            let links = self.store.known_links();
-            links.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest);
+            self.store.known_links().forget(&digest);
         }
         Ok(())
     }

@@ -7,10 +7,11 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use spec::ImageId;
 
+use crate::mutex::lock;
 use crate::paths::Paths;
 use crate::{StoreError, files};
 
@@ -21,7 +22,7 @@ pub(crate) struct Pins(Mutex<HashMap<ImageId, File>>);
 impl Pins {
     /// Holds an image, if it is there. No transaction runs meanwhile.
     pub(crate) fn pin(&self, paths: &Paths, id: &ImageId) -> Result<(), StoreError> {
-        let mut pins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pins = lock(&self.0);
         if pins.contains_key(id) {
             return Ok(());
         }
@@ -38,7 +39,7 @@ impl Pins {
 
     /// Lets all go; says whether there was one.
     pub(crate) fn release(&self) -> bool {
-        let pins = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let pins = std::mem::take(&mut *lock(&self.0));
         !pins.is_empty()
     }
 }

@@ -5,16 +5,17 @@
 
 pub(crate) mod blob;
 pub(crate) mod hashing;
+mod index;
 pub(crate) mod kept;
 mod reindex;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, from_go_json};
 
 use crate::cache::snapshot::MAX_DOCUMENT;
@@ -23,32 +24,10 @@ use crate::{Blob, Store, StoreError, VerifiedBlob, files};
 
 use self::blob::BlobSource;
 use self::hashing::HashingReader;
+use self::index::IMAGE_ANNOTATION;
+pub(crate) use self::index::{ContentIndex, image_of};
 
-/// The annotation with the image that a manifest is of. One manifest of several (an index) is listed once for each.
-const IMAGE_ANNOTATION: &str = "dev.longshore.image.id";
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
-const INDEX_MEDIA_TYPE: &str = "application/vnd.oci.image.index.v1+json";
-
-/// `index.json` of the layout.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ContentIndex {
-    schema_version: u32,
-    media_type: String,
-    manifests: Vec<Descriptor>,
-}
-
-impl ContentIndex {
-    pub(crate) fn manifests(&self) -> &[Descriptor] {
-        &self.manifests
-    }
-}
-
-impl Default for ContentIndex {
-    fn default() -> Self {
-        Self { schema_version: 2, media_type: INDEX_MEDIA_TYPE.to_owned(), manifests: Vec::new() }
-    }
-}
 
 /// The digests that a manifest mentions. Which kind of manifest it is does not matter for what it keeps alive.
 #[derive(Deserialize)]
@@ -68,9 +47,6 @@ struct Link {
     digest: Digest,
     size: u64,
 }
-
-/// Bound of the memory for what manifests mention: 16,384 manifests of ten layers take about 15 MB.
-const MAX_KNOWN_LINKS: usize = 1 << 14;
 
 /// Creates a layout where there is none. Manifests that are here all the same are listed in it.
 pub(crate) fn initialize(store: &Store, transaction: &Transaction) -> Result<(), StoreError> {
@@ -294,21 +270,14 @@ impl Store {
     /// Returns what the manifest `digest` mentions: its config and its layers, not the manifests of an index, which are
     /// listed for themselves where they are here. `None` if it is gone.
     fn links(&self, digest: &Digest) -> Result<Option<Arc<[Digest]>>, StoreError> {
-        {
-            let known = self.known_links().lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(links) = known.get(digest) {
-                return Ok(Some(Arc::clone(links)));
-            }
+        if let Some(links) = self.known_links().get(digest) {
+            return Ok(Some(links));
         }
         let Some(bytes) = self.read_blob(digest, MAX_MANIFEST_SIZE)? else { return Ok(None) };
         let parsed: Links = from_go_json(&bytes)
             .map_err(|error| StoreError::damaged(self.paths().blob(digest), error))?;
         let links: Arc<[Digest]> = parsed.all().map(|link| link.digest).collect();
-        let mut known = self.known_links().lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_KNOWN_LINKS {
-            known.clear();
-        }
-        known.insert(digest.clone(), Arc::clone(&links));
+        self.known_links().put(digest.clone(), Arc::clone(&links));
         Ok(Some(links))
     }
 
@@ -353,7 +322,7 @@ impl Store {
             entry.annotations.insert(IMAGE_ANNOTATION.to_owned(), id.to_string());
             entry
         });
-        Ok(ContentIndex { manifests: entries.collect(), ..ContentIndex::default() })
+        Ok(ContentIndex::of(entries.collect()))
     }
 
     /// Puts a blob in the place of one that is damaged or gone.
@@ -402,8 +371,4 @@ impl Store {
         transaction.insist(|| self.disk().replace(&paths.staging(), &target, &bytes, 0o600))?;
         self.disk().sync_dir(&paths.content())
     }
-}
-
-pub(crate) fn image_of(entry: &Descriptor) -> Option<&str> {
-    entry.annotations.get(IMAGE_ANNOTATION).map(String::as_str)
 }

@@ -10,10 +10,11 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::Disk;
 use crate::StoreError;
+use crate::mutex::lock;
 
 /// An open description of the data root that is told of every write that fails to reach the disk from now on.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl Durability {
     /// Writes all of the file system to the disk; fails if anything that was written since [`Durability::watch`] did not get there.
     #[track_caller]
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failure = lock(&self.failure);
         if failure.is_none() {
             self.suspect.store(true, Ordering::SeqCst);
             *failure = self.disk.sync_file_system(&self.description).err();

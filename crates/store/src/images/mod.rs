@@ -1,26 +1,18 @@
 //! Images: configs by the digest of their bytes, and two notes about each.
 
+mod descriptions;
+mod naming;
 pub(crate) mod references;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use spec::{ChainId, ImageConfig, ImageId, MAX_CONFIG_SIZE, Raw};
 
-use crate::{Store, StoreError, files};
-
-/// An image: its config, and the layers that this lists.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Image {
-    /// Its name: the digest of its config.
-    pub id: ImageId,
-    /// Its config, checked against the name.
-    pub config: Raw<ImageConfig>,
-    /// Its layers, the bottom one first.
-    pub layers: Vec<ChainId>,
-}
+use crate::{Image, Store, StoreError, files};
 
 /// The meaning of the beginning of an image ID.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,23 +25,6 @@ pub enum PrefixMatch {
     Ambiguous,
 }
 
-/// Images that were read; their bytes never change.
-#[derive(Debug, Default)]
-pub(crate) struct ImageCache(Mutex<Cached>);
-
-#[derive(Debug, Default)]
-struct Cached {
-    images: HashMap<ImageId, Arc<Image>>,
-    bytes: usize,
-    /// The layers of images, which removals ask of every image.
-    layers: HashMap<ImageId, Arc<[ChainId]>>,
-}
-
-/// Bound of the memory for images, in bytes of their configs: some 250 usual ones, which is more than one command asks for twice.
-/// Parsed, each byte takes about nine.
-const MAX_CACHED: usize = 1 << 20;
-/// Bound of the memory for their layers: 16,384 images of ten layers take about 15 MB.
-const MAX_LAYERS: usize = 1 << 14;
 const PARENT: &str = "parent";
 const LAST_UPDATED: &str = "lastUpdated";
 
@@ -72,7 +47,6 @@ impl Store {
         let layers = ChainId::chain(&config.value().rootfs.diff_ids);
         let image = Arc::new(Image { id: id.clone(), config, layers });
         self.image_cache().put(&image);
-        self.image_cache().put_layers(id, &image.layers.as_slice().into());
         Ok(Some(image))
     }
 
@@ -113,6 +87,32 @@ impl Store {
         let text = files::read_note(&self.paths().image_metadata(id).join(PARENT));
         // As dockerd: a note that makes no sense is none.
         Ok(text.and_then(|text| text.parse().ok()))
+    }
+
+    /// Returns the images that images were built or committed from, as far as that is known.
+    pub fn parents(&self) -> Result<HashMap<ImageId, ImageId>, StoreError> {
+        let directory = self.paths().image_notes();
+        let names = files::names(&directory)?;
+        if names.is_empty() {
+            return Ok(HashMap::new());
+        }
+        // A thousand names below a long path take less from there.
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let open = openat(CWD, &directory, flags, Mode::empty())
+            .map_err(|error| StoreError::io("open", &directory, error.into()))?;
+        let mut parents = HashMap::new();
+        for name in names {
+            let note = format!("{name}/parent");
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            if openat(&open, &note, flags, Mode::empty()).is_err() {
+                continue;
+            }
+            let Ok(id) = format!("sha256:{name}").parse::<ImageId>() else { continue };
+            if let Some(parent) = self.parent(&id)? {
+                parents.insert(id, parent);
+            }
+        }
+        Ok(parents)
     }
 
     /// Notes the image that `id` was built or committed from.
@@ -163,56 +163,8 @@ impl Store {
     }
 }
 
-impl ImageCache {
-    fn get(&self, id: &ImageId) -> Option<Arc<Image>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).images.get(id).cloned()
-    }
-
-    fn layers(&self, id: &ImageId) -> Option<Arc<[ChainId]>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).layers.get(id).cloned()
-    }
-
-    fn put_layers(&self, id: &ImageId, layers: &Arc<[ChainId]>) {
-        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if cached.layers.len() >= MAX_LAYERS {
-            cached.layers.clear();
-        }
-        cached.layers.insert(id.clone(), Arc::clone(layers));
-    }
-
-    /// Forgets an image that is gone.
-    pub(crate) fn forget(&self, id: &ImageId) {
-        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cached.layers.remove(id);
-        if let Some(image) = cached.images.remove(id) {
-            cached.bytes -= image.config.bytes().len();
-        }
-    }
-
-    /// Returns how many images are in memory, and how many bytes their configs have.
-    #[cfg(test)]
-    fn held(&self) -> (usize, usize) {
-        let cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (cached.images.len() + cached.layers.len(), cached.bytes)
-    }
-
-    fn put(&self, image: &Arc<Image>) {
-        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let size = image.config.bytes().len();
-        if cached.bytes + size > MAX_CACHED {
-            cached.images.clear();
-            cached.bytes = 0;
-        }
-        if size <= MAX_CACHED && cached.images.insert(image.id.clone(), Arc::clone(image)).is_none()
-        {
-            cached.bytes += size;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::tests::{Root, Sample};
 
     #[test]
@@ -232,29 +184,15 @@ mod tests {
         let [ours, others] = &samples;
         ours.untag(store);
         store.remove_image(&ours.id()).unwrap();
-        assert_eq!(store.image_cache().held(), (2, size / 2));
-        assert_eq!(store.known_layers().lock().unwrap().len(), 1);
-        assert_eq!(store.known_links().lock().unwrap().len(), 1);
-        assert_eq!(store.catalog_cache().lock().unwrap().held(), (1, 1));
+        assert_eq!(store.image_cache().held(), (1, size / 2, 1));
+        assert_eq!(store.known_layers().len(), 1);
+        assert_eq!(store.known_links().len(), 1);
+        assert_eq!(store.catalog().held(), (1, 1));
         // By another process, or a dockerd.
         let other = root.reopen();
         others.untag(&other);
         other.remove_image(&others.id()).unwrap();
         assert!(store.image(&others.id()).unwrap().is_none());
-        assert_eq!(store.image_cache().held(), (0, 0));
-    }
-
-    #[test]
-    fn configs_are_bounded() {
-        let cache = ImageCache::default();
-        for number in 0..20 {
-            let text = format!("{number}{}", "x".repeat(300 << 10));
-            let json = format!(r#"{{"config":{{"x":"{text}"}},"rootfs":{{"type":"layers"}}}}"#);
-            let config = Raw::parse(Bytes::from(json), ImageConfig::parse).unwrap();
-            let id = ImageId::new(spec::Digest::sha256(number.to_string().as_bytes()));
-            cache.put(&Arc::new(Image { id, config, layers: Vec::new() }));
-            assert!(cache.held().1 <= MAX_CACHED);
-        }
-        assert!(cache.held().0 >= 2);
+        assert_eq!(store.image_cache().held(), (0, 0, 0));
     }
 }

@@ -28,12 +28,13 @@ pub(crate) use progress::fuzz;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use spec::Digest;
 
 use crate::content::blob::BlobFile;
 use crate::disk::{Disk, Durability};
+use crate::mutex::lock;
 use crate::{Lease, Room, Store, StoreError, VerifiedBlob, files};
 
 pub use self::claim::SegmentWriter;
@@ -221,7 +222,7 @@ impl BlobFile for Shared {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Wakes everybody who waits for bytes. The first reason counts.

@@ -17,8 +17,7 @@ use rustix::io::Errno;
 
 use crate::disk::Disk;
 use crate::ingest::leftover;
-use crate::paths::Paths;
-use crate::{Room, StoreError, files};
+use crate::{Room, Store, StoreError, files};
 
 /// The number of files, each an inode: a removal needs one for its lease, and one for each document that it replaces, whose
 /// earlier version a running daemon may still have open.
@@ -42,10 +41,11 @@ pub(crate) struct Reserve {
     documents: [PathBuf; 2],
 }
 
-impl Reserve {
-    pub(crate) fn new(disk: &Disk, paths: &Paths) -> Self {
-        Self {
-            disk: disk.clone(),
+impl Store {
+    pub(crate) fn reserve(&self) -> Reserve {
+        let paths = self.paths();
+        Reserve {
+            disk: self.disk().clone(),
             directory: paths.reserve(),
             attic: paths.staging(),
             catalog: paths.catalog(),
@@ -53,7 +53,9 @@ impl Reserve {
             documents: [paths.repositories(), paths.content_index()],
         }
     }
+}
 
+impl Reserve {
     /// Does something that a removal cannot do without. As long as there is no room for it, a file of the reserve is given up for it,
     /// and then what else nobody misses.
     pub(crate) fn insist<T>(
