@@ -4,6 +4,7 @@ mod blob;
 mod layer;
 mod layout;
 mod push;
+mod referrer;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use spec::{DiffId, ImageId, MediaType, Platform};
 
 pub use blob::{Blob, Format, Source};
 pub use layer::{Compression, Layer, LayerWriter};
+pub use referrer::Referrer;
 
 /// An image for one platform.
 #[derive(Clone, Debug)]
@@ -79,6 +81,13 @@ impl ImageBuilder {
     /// Sets the platform.
     pub fn platform(mut self, platform: Platform) -> ImageBuilder {
         self.platform = platform;
+        self
+    }
+
+    /// Sets the architecture alone, in Go's word for it.
+    pub fn architecture(mut self, architecture: &str) -> ImageBuilder {
+        architecture.clone_into(&mut self.platform.architecture);
+        self.platform.variant = None;
         self
     }
 

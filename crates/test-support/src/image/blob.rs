@@ -35,7 +35,8 @@ impl Blob {
         Blob::of(media_type, Bytes::from(document.to_string()))
     }
 
-    pub(super) fn of(media_type: MediaType, bytes: Bytes) -> Blob {
+    /// Takes bytes from memory.
+    pub fn of(media_type: MediaType, bytes: Bytes) -> Blob {
         Blob {
             media_type,
             digest: Digest::sha256(&bytes),

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Blob, Image, Index};
+use super::{Blob, Image, Index, Referrer};
 use crate::http::Client;
 
 impl Image {
@@ -22,6 +22,16 @@ impl Index {
             push_manifest(registry, repository, &image.manifest, &digest)?;
         }
         push_manifest(registry, repository, &self.manifest, tag)
+    }
+}
+
+impl Referrer {
+    /// Pushes it, and the tag by which it is found where the registry does not list referrers.
+    pub fn push(&self, registry: &Client, repository: &str) -> io::Result<()> {
+        self.blobs.iter().try_for_each(|blob| push_blob(registry, repository, blob))?;
+        push_manifest(registry, repository, &self.manifest, &self.manifest.digest.to_string())?;
+        let (tag, index) = &self.fallback;
+        push_manifest(registry, repository, index, tag)
     }
 }
 
