@@ -131,7 +131,8 @@ impl Fixture {
             commit.blobs.extend(documents);
         }
         commit.references = line.references(&digest).map(|name| (name, id.clone())).collect();
-        commit.image = Some(NewImage { id: id.clone(), config: config.into(), manifests });
+        commit.image =
+            Some(NewImage { id: id.clone(), config: config.into(), manifests, parts: Vec::new() });
         store.commit(&lease, commit).unwrap();
         if let Some(parent) = &line.parent {
             store.set_parent(&id, &self.id(parent)).unwrap();

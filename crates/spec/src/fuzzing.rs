@@ -1,8 +1,8 @@
 //! Fuzz targets: what arrives as text and becomes one of this crate's values.
 
 use crate::{
-    Digest, ImageConfig, MAX_INDEX_ENTRIES, Manifest, MediaType, Platform, Reference, from_go_json,
-    to_go_json,
+    Digest, ImageConfig, MAX_INDEX_ENTRIES, Manifest, MediaType, Mentioned, Platform, Reference,
+    from_go_json, to_go_json,
 };
 
 /// A name and a function that panics at an input which shows a fault.
@@ -45,11 +45,19 @@ fn platform(data: &[u8]) {
 
 /// A manifest is the same whether its sender says what it is or not, and holds no more than it may.
 fn manifest(data: &[u8]) {
-    let Ok(manifest) = Manifest::parse(None, data) else { return };
+    let Ok(manifest) = Manifest::parse(None, data) else {
+        drop(Mentioned::parse(data));
+        return;
+    };
+    let mentioned = Mentioned::parse(data).expect("a manifest mentions what it does");
     match &manifest {
-        Manifest::Image(image) => assert!(image.media_type.is_manifest()),
+        Manifest::Image(image) => {
+            assert!(image.media_type.is_manifest());
+            assert!(mentioned.blobs().eq([&image.config].into_iter().chain(&image.layers)));
+        }
         Manifest::Index(index) => {
             assert!(index.media_type.is_index() && index.manifests.len() <= MAX_INDEX_ENTRIES);
+            assert_eq!(mentioned.manifests, index.manifests);
         }
     }
     let again = Manifest::parse(Some(manifest.media_type()), data);

@@ -13,6 +13,7 @@ pub mod go;
 mod json;
 mod manifest;
 mod media_type;
+mod mentioned;
 mod platform;
 mod raw;
 mod reference;
@@ -24,6 +25,7 @@ pub use manifest::{
     Descriptor, ImageManifest, Index, MAX_INDEX_ENTRIES, MAX_MANIFEST_SIZE, Manifest, ManifestError,
 };
 pub use media_type::{LayerCompression, MediaType};
+pub use mentioned::Mentioned;
 pub use platform::{Platform, PlatformError};
 pub use raw::Raw;
 pub use reference::{Reference, ReferenceError, Repository, Tag};

@@ -209,13 +209,6 @@ impl Document {
         if self.fs_layers.is_some() {
             return ambiguous("it has the field `fsLayers` of schema version 1");
         }
-        let check = |descriptors: &[Descriptor]| match descriptors
-            .iter()
-            .find(|descriptor| descriptor.size > MAX_BLOB_SIZE)
-        {
-            Some(absurd) => Err(ManifestError::Size(absurd.digest.clone())),
-            None => Ok(()),
-        };
         if is_index {
             if self.config.is_some() || self.layers.is_some() {
                 return ambiguous("an index with the fields of an image manifest");
@@ -223,7 +216,7 @@ impl Document {
             let manifests = self.manifests.unwrap_or_default();
             limit("manifests", manifests.len(), MAX_INDEX_ENTRIES)?;
             let manifests: Vec<Descriptor> = manifests.into_iter().flatten().collect();
-            check(&manifests)?;
+            check_sizes(&manifests)?;
             let media_type = media_type.unwrap_or(MediaType::OciIndex);
             return Ok(Manifest::Index(Index { media_type, manifests }));
         }
@@ -234,8 +227,8 @@ impl Document {
             return Err(ManifestError::Json(serde::de::Error::missing_field("config")));
         };
         let layers = self.layers.unwrap_or_default();
-        check(&layers)?;
-        check(std::slice::from_ref(&config))?;
+        check_sizes(&layers)?;
+        check_sizes(std::slice::from_ref(&config))?;
         let media_type = media_type.unwrap_or(match config.media_type {
             MediaType::DockerConfig => MediaType::DockerManifest,
             _ => MediaType::OciManifest,
@@ -244,7 +237,15 @@ impl Document {
     }
 }
 
-fn limit(what: &'static str, count: usize, limit: usize) -> Result<(), ManifestError> {
+/// Fails if one is of a size that no blob has.
+pub(crate) fn check_sizes(descriptors: &[Descriptor]) -> Result<(), ManifestError> {
+    match descriptors.iter().find(|descriptor| descriptor.size > MAX_BLOB_SIZE) {
+        Some(absurd) => Err(ManifestError::Size(absurd.digest.clone())),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn limit(what: &'static str, count: usize, limit: usize) -> Result<(), ManifestError> {
     if count > limit { Err(ManifestError::TooMany { what, count, limit }) } else { Ok(()) }
 }
 

@@ -41,7 +41,9 @@ pub(crate) fn summary(image: engine::ImageSummary, version: ApiVersion) -> Image
 
 /// A kept manifest of an image whose layers take `unpacked` bytes.
 fn manifest(summary: engine::ManifestSummary, unpacked: u64) -> ManifestSummary {
-    let store::KeptManifest { descriptor, content } = summary.kept;
+    let store::KeptManifest { descriptor, content, is_part } = summary.kept;
+    // Parts are never unpacked.
+    let unpacked = if is_part { 0 } else { unpacked };
     let (kind, own) = if summary.platform.is_some() { ("image", unpacked) } else { ("unknown", 0) };
     ManifestSummary {
         available: true,

@@ -150,8 +150,9 @@ impl<'a> Listing<'a> {
         let image = self.store.image(id)?;
         let platform = image.map(|image| image.config.value().platform());
         let manifest = |kept: KeptManifest| {
-            let is_image = !kept.descriptor.media_type.is_index();
-            ManifestSummary { kept, platform: platform.clone().filter(|_| is_image) }
+            let is_image = !kept.is_part && !kept.descriptor.media_type.is_index();
+            let of_part = kept.descriptor.platform.clone().filter(|_| kept.is_part);
+            ManifestSummary { kept, platform: of_part.or(platform.clone().filter(|_| is_image)) }
         };
         Ok(kept.into_iter().map(manifest).collect())
     }

@@ -106,8 +106,12 @@ impl Engine {
             let document = config::document(&platform, &message, config, &staged.diff_id(), now)?;
             let id = ImageId::new(Digest::sha256(&document));
             let mut commit = staged.commit();
-            commit.image =
-                Some(NewImage { id: id.clone(), config: document, manifests: Vec::new() });
+            commit.image = Some(NewImage {
+                id: id.clone(),
+                config: document,
+                manifests: Vec::new(),
+                parts: Vec::new(),
+            });
             commit.references.extend(reference.clone().map(|reference| (reference, id.clone())));
             engine.publish_import(&lease, commit, &id, reference.as_ref())?;
             Ok(id)

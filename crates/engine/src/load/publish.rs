@@ -106,7 +106,8 @@ fn commits(store: &Store, images: Vec<ReadyImage>) -> Result<Vec<Commit>> {
             commit.blobs.push(VerifiedBlob::check(id.digest(), config.bytes().clone())?);
         }
         commit.references.extend(names.iter().filter_map(by_tag).map(|tag| (tag, id.clone())));
-        commit.image = Some(NewImage { id, config: config.bytes().clone(), manifests });
+        commit.image =
+            Some(NewImage { id, config: config.bytes().clone(), manifests, parts: Vec::new() });
         commits.push(commit);
     }
     Ok(commits)

@@ -199,7 +199,12 @@ impl Pull {
             commit.blobs.extend(resolved.blobs()?);
             commit.blobs.push(VerifiedBlob::check(image.id.digest(), image.config.clone())?);
             let manifests = resolved.descriptors();
-            commit.image = Some(NewImage { id: image.id, config: image.config, manifests });
+            commit.image = Some(NewImage {
+                id: image.id,
+                config: image.config,
+                manifests,
+                parts: Vec::new(),
+            });
             store.commit(&lease, commit)?;
             Ok(newer)
         })

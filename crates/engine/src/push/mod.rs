@@ -156,6 +156,7 @@ impl Push {
                         id: id.clone(),
                         config: image.config.bytes().clone(),
                         manifests,
+                        parts: Vec::new(),
                     }),
                     ..Commit::default()
                 };

@@ -21,10 +21,9 @@ impl Check<'_> {
             is_known = false;
         }
         let mut mentioned = BTreeSet::new();
-        for manifest in self.store.listed_manifests()? {
-            if mentioned.insert(manifest.clone()) {
-                is_known &= self.manifest(&manifest, &mut mentioned)?;
-            }
+        for (manifest, is_part) in self.store.listed_manifests()? {
+            is_known &= self.manifest(&manifest, is_part, &mut mentioned)?;
+            mentioned.insert(manifest);
         }
         if let Driver::Packed(_) = self.store.layer_driver() {
             for chain in self.layers.keys() {
@@ -34,18 +33,19 @@ impl Check<'_> {
         self.stray_blobs(is_known.then_some(&mentioned))
     }
 
-    /// A listed manifest must be here, and what it mentions must be as long as it says, where it is here. Says whether it could be
-    /// read.
+    /// A listed manifest must be here, and what it mentions must be as long as it says, where it is here. What a part mentions must
+    /// be here. Says whether it could be read.
     fn manifest(
         &mut self,
         digest: &Digest,
+        is_part: bool,
         mentioned: &mut BTreeSet<Digest>,
     ) -> Result<bool, StoreError> {
         let problem = match self.store.read_blob(digest, MAX_MANIFEST_SIZE) {
             Ok(Some(bytes)) => match self.store.sizes_in(digest, &bytes) {
                 Ok(links) => {
                     for (blob, size) in links {
-                        self.kept(&blob, size)?;
+                        self.kept(&blob, size, is_part)?;
                         mentioned.insert(blob);
                     }
                     return Ok(true);
@@ -68,8 +68,13 @@ impl Check<'_> {
         Ok(false)
     }
 
-    fn kept(&mut self, digest: &Digest, size: u64) -> Result<(), StoreError> {
-        let Some(blob) = self.store.blob(digest)? else { return Ok(()) };
+    fn kept(&mut self, digest: &Digest, size: u64, is_part: bool) -> Result<(), StoreError> {
+        let Some(blob) = self.store.blob(digest)? else {
+            if is_part {
+                self.report.add_blob(digest, "it is gone".to_owned());
+            }
+            return Ok(());
+        };
         if blob.size == size {
             self.report.kept.insert(digest.clone());
             return Ok(());

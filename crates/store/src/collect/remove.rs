@@ -1,7 +1,8 @@
 //! Removing an image.
 
-use spec::{ChainId, ImageId};
+use spec::{ChainId, Descriptor, Digest, ImageId};
 
+use crate::content::{ContentIndex, image_of, is_part};
 use crate::{Store, StoreError, files};
 
 use super::journal::{Entry, Item};
@@ -49,5 +50,35 @@ impl Store {
         self.reserve().refill();
         let deferred = !collected.images.contains(id);
         Ok(RemovedImage { layers: collected.layers, deferred })
+    }
+
+    /// Removes parts of an image, by the digests of their manifests, with the blobs that nothing else uses. What running operations
+    /// hold stays until they end.
+    pub fn remove_parts(&self, id: &ImageId, parts: &[Digest]) -> Result<(), StoreError> {
+        let lease = self.removal_lease()?;
+        let mut trash = Trash::new(self);
+        let transaction = self.removal()?;
+        let mut index = ContentIndex::clone(&*self.content_index()?);
+        let image = id.to_string();
+        let removed: Vec<Descriptor> = index
+            .manifests_mut()
+            .extract_if(.., |entry| {
+                is_part(entry) && image_of(entry) == Some(&*image) && parts.contains(&entry.digest)
+            })
+            .collect();
+        let blobs = self.mentioned(removed.iter())?.into_iter().map(Item::Blob);
+        let candidates: Vec<Entry> = blobs.map(Entry::Pending).collect();
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        lease.note_in(&transaction, &candidates)?;
+        self.disk().sync_named(&self.paths().leases().join(lease.id()))?;
+        self.write_index(&transaction, &index)?;
+        self.collect(&transaction, &candidates, Some(lease.id()), &mut trash)?;
+        lease.settle();
+        drop(transaction);
+        trash.empty();
+        self.reserve().refill();
+        Ok(())
     }
 }

@@ -14,7 +14,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use spec::{ChainId, Descriptor, DiffId, Digest, ImageConfig, ImageId, Reference};
+use spec::{
+    ChainId, Descriptor, DiffId, Digest, ImageConfig, ImageId, MAX_MANIFEST_SIZE, Reference,
+};
 
 use crate::collect::journal::{Entry, Item};
 use crate::content::blob::{BlobFile, BlobSource};
@@ -52,6 +54,9 @@ pub struct NewImage {
     /// The manifest that it came with and the indexes through which that was found; all among the blobs, of this
     /// commit or an earlier one.
     pub manifests: Vec<Descriptor>,
+    /// What else is kept of those indexes: manifests, as the index describes them, which with all that they mention are among the
+    /// blobs, of this commit or an earlier one. Their blobs are kept whether or not the store keeps those of unpacked layers.
+    pub parts: Vec<Descriptor>,
 }
 
 /// The changes that a commit made.
@@ -90,8 +95,10 @@ impl Prepared {
 struct PreparedBlob {
     digest: Digest,
     file: Arc<dyn BlobFile>,
-    /// Set if it came as a file: what was in memory is noted in the lease, and kept in any case.
+    /// Set if it came as a file: what was in memory is noted in the lease.
     is_layer: bool,
+    /// Set if it stays after the commit, whether or not layers' blobs do.
+    is_needed: bool,
 }
 
 struct PreparedLayer {
@@ -153,8 +160,8 @@ impl Store {
         }
         drop(transaction);
         if !self.keep_blobs() {
-            let layers = prepared.iter().flat_map(|prepared| &prepared.blobs);
-            layers.filter(|blob| blob.is_layer).for_each(|blob| blob.file.discard());
+            let blobs = prepared.iter().flat_map(|prepared| &prepared.blobs);
+            blobs.filter(|blob| !blob.is_needed).for_each(|blob| blob.file.discard());
         }
         self.reserve().refill();
         Ok(committed)
@@ -164,6 +171,7 @@ impl Store {
     fn prepare(&self, lease: &Lease, commit: Commit) -> Result<Prepared, StoreError> {
         let scratch = lease.staging_path()?;
         self.disk().make_dir(&scratch, 0o700)?;
+        let needed = self.needed_by_parts(&commit)?;
         let mut blobs = Vec::new();
         for (number, blob) in commit.blobs.into_iter().enumerate() {
             let digest = blob.digest().clone();
@@ -175,7 +183,8 @@ impl Store {
                     (StagedFile::write(self.disk(), path, &bytes, lease)?.into_blob_file(), false)
                 }
             };
-            blobs.push(PreparedBlob { digest, file, is_layer });
+            let is_needed = !is_layer || needed.contains(&digest);
+            blobs.push(PreparedBlob { digest, file, is_layer, is_needed });
         }
         let layers = self.prepare_layers(commit.layers)?;
         let config = match commit.image {
@@ -245,8 +254,8 @@ impl Store {
     fn publish_blobs(&self, prepared: &Prepared) -> Result<(), StoreError> {
         let mut algorithms = Vec::new();
         let keeps_layers = self.keep_blobs();
-        for PreparedBlob { digest, file, is_layer } in &prepared.blobs {
-            if *is_layer && !keeps_layers {
+        for PreparedBlob { digest, file, is_needed, .. } in &prepared.blobs {
+            if !is_needed && !keeps_layers {
                 continue;
             }
             algorithms.push(digest.algorithm());
@@ -336,6 +345,7 @@ impl Store {
                 }
             }
             image.manifests.iter().try_for_each(|manifest| self.require_blob(&manifest.digest))?;
+            self.require_parts(image)?;
             let target = self.paths().config(&image.id);
             if !files::exists(&target)? {
                 self.disk().rename(path, &target)?;
@@ -346,9 +356,34 @@ impl Store {
             self.disk().sync_dir(&self.paths().configs())?;
         }
         for (_, image) in images() {
-            self.add_manifests(transaction, &image.id, &image.manifests)?;
+            self.add_manifests(transaction, &image.id, &image.manifests, &image.parts)?;
         }
         Ok(())
+    }
+
+    /// Returns what the parts of a commit mention, which stays although layers' blobs may go. Their manifests are in the commit, or
+    /// here.
+    fn needed_by_parts(&self, commit: &Commit) -> Result<HashSet<Digest>, StoreError> {
+        let mut needed = HashSet::new();
+        for part in commit.image.iter().flat_map(|image| &image.parts) {
+            let given = commit.blobs.iter().find(|blob| *blob.digest() == part.digest);
+            let bytes = match given.map(|blob| &blob.source) {
+                Some(BlobSource::Bytes(bytes)) => Some(bytes.clone()),
+                _ => self.read_blob(&part.digest, MAX_MANIFEST_SIZE)?,
+            };
+            let bytes = bytes.ok_or_else(|| StoreError::NoBlob(part.digest.clone()))?;
+            needed.extend(self.sizes_in(&part.digest, &bytes)?.into_iter().map(|(blob, _)| blob));
+        }
+        Ok(needed)
+    }
+
+    /// Fails unless all that an image's parts mention is here.
+    fn require_parts(&self, image: &NewImage) -> Result<(), StoreError> {
+        image.parts.iter().try_for_each(|part| {
+            self.require_blob(&part.digest)?;
+            let links = self.links(&part.digest)?;
+            links.iter().flat_map(|links| links.iter()).try_for_each(|blob| self.require_blob(blob))
+        })
     }
 
     fn publish_sources(&self, prepared: &Prepared) -> Result<(), StoreError> {

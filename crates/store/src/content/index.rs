@@ -1,10 +1,20 @@
 //! The list of manifests: `index.json` of the layout.
+//!
+//! # Parts
+//! A part is what is kept of an image's indexes beside the image itself: manifests of other platforms and of attestations, and indexes
+//! within the index. It is a listed manifest of the image, so that what it mentions is kept as long as the image is. It is content: its
+//! layers are blobs whatever the driver and the settings say, as nothing else of them is here.
 
 use serde::{Deserialize, Serialize};
-use spec::Descriptor;
+use spec::{Descriptor, ImageId};
 
 /// The annotation with the image that a manifest is of. One manifest of several (an index) is listed once for each.
-pub(super) const IMAGE_ANNOTATION: &str = "dev.longshore.image.id";
+const IMAGE_ANNOTATION: &str = "dev.longshore.image.id";
+/// The annotation of a part, beside the one with its image.
+const PART_ANNOTATION: &str = "dev.longshore.image.part";
+/// The most bytes that an index may say of a part for the list to say it, too: real ones say some three hundred, and a thousand
+/// hostile ones must not make a list that is too long to be read.
+const MAX_SAID: usize = 2 << 10;
 const INDEX_MEDIA_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 
 /// `index.json` of the layout.
@@ -24,6 +34,30 @@ impl ContentIndex {
     pub(crate) fn manifests(&self) -> &[Descriptor] {
         &self.manifests
     }
+
+    pub(crate) fn manifests_mut(&mut self) -> &mut Vec<Descriptor> {
+        &mut self.manifests
+    }
+
+    /// Lists the entries of an image: its parts, or the others.
+    pub(super) fn of_image(&self, id: &ImageId, parts: bool) -> Vec<Descriptor> {
+        let id = id.to_string();
+        let of_image = self.manifests.iter().filter(|entry| image_of(entry) == Some(&*id));
+        of_image.filter(|entry| is_part(entry) == parts).map(descriptor).collect()
+    }
+
+    /// Adds an entry; says whether that changed anything. What is an image's own manifest is no part of it.
+    pub(super) fn add(&mut self, entry: Descriptor) -> bool {
+        let same = |other: &&mut Descriptor| {
+            other.digest == entry.digest && image_of(other) == image_of(&entry)
+        };
+        match self.manifests.iter_mut().find(same) {
+            Some(part) if is_part(part) && !is_part(&entry) => *part = entry,
+            Some(_) => return false,
+            None => self.manifests.push(entry),
+        }
+        true
+    }
 }
 
 impl Default for ContentIndex {
@@ -34,4 +68,37 @@ impl Default for ContentIndex {
 
 pub(crate) fn image_of(entry: &Descriptor) -> Option<&str> {
     entry.annotations.get(IMAGE_ANNOTATION).map(String::as_str)
+}
+
+/// Says whether an entry is a part.
+pub(crate) fn is_part(entry: &Descriptor) -> bool {
+    entry.annotations.contains_key(PART_ANNOTATION)
+}
+
+/// Makes the entry of a manifest of the image `id`.
+pub(super) fn entry(id: &ImageId, descriptor: &Descriptor, is_part: bool) -> Descriptor {
+    let mut entry = if is_part { brief(descriptor) } else { descriptor.clone() };
+    // Whoever wrote the index does not say what is listed here.
+    entry.annotations.remove(PART_ANNOTATION);
+    entry.annotations.insert(IMAGE_ANNOTATION.to_owned(), id.to_string());
+    if is_part {
+        entry.annotations.insert(PART_ANNOTATION.to_owned(), "true".to_owned());
+    }
+    entry
+}
+
+fn brief(part: &Descriptor) -> Descriptor {
+    let brief = Descriptor { urls: Vec::new(), ..part.clone() };
+    match serde_json::to_vec(&brief) {
+        Ok(said) if said.len() <= MAX_SAID => brief,
+        _ => Descriptor::new("".into(), part.digest.clone(), part.size),
+    }
+}
+
+/// Makes the descriptor of an entry, without what is only said in the list.
+pub(super) fn descriptor(entry: &Descriptor) -> Descriptor {
+    let mut descriptor = entry.clone();
+    descriptor.annotations.remove(IMAGE_ANNOTATION);
+    descriptor.annotations.remove(PART_ANNOTATION);
+    descriptor
 }

@@ -5,7 +5,7 @@ use std::iter;
 
 use spec::{Descriptor, Digest, ImageId};
 
-use crate::content::image_of;
+use crate::content::{image_of, index, is_part};
 use crate::{Store, StoreError};
 
 /// A manifest that is kept, with what it mentions.
@@ -16,6 +16,8 @@ pub struct KeptManifest {
     /// The bytes of it and of the blobs that it mentions and that are here. What several manifests of an image mention is counted
     /// with the first.
     pub content: u64,
+    /// Set if it is a part of the image: of another platform, of an attestation, or an index of such.
+    pub is_part: bool,
 }
 
 impl Store {
@@ -33,10 +35,9 @@ impl Store {
                     content = content.saturating_add(blob.size);
                 }
             }
-            let mut descriptor = entry.clone();
             // Which image it is of is nobody else's business.
-            descriptor.annotations.clear();
-            manifests.push(KeptManifest { descriptor, content });
+            let (descriptor, is_part) = (index::descriptor(entry), is_part(entry));
+            manifests.push(KeptManifest { descriptor, content, is_part });
         }
         Ok(kept.into_iter().map(|(id, (_, manifests))| (id, manifests)).collect())
     }

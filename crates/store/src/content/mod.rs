@@ -1,7 +1,7 @@
 //! Manifests, configs and compressed layers by digest: an OCI image layout that other tools can read.
 //!
-//! `index.json` lists the manifests, each with the image that it is of in an annotation. What no listed manifest
-//! mentions is garbage.
+//! `index.json` lists the manifests, each with the image that it is of in an annotation, and a second one if it is a part
+//! (see [`index`]). What no listed manifest mentions is garbage.
 
 pub(crate) mod blob;
 pub(crate) mod hashing;
@@ -9,7 +9,7 @@ mod index;
 pub(crate) mod kept;
 mod reindex;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
@@ -24,8 +24,7 @@ use crate::{Blob, Store, StoreError, VerifiedBlob, files};
 
 use self::blob::BlobSource;
 use self::hashing::HashingReader;
-use self::index::IMAGE_ANNOTATION;
-pub(crate) use self::index::{ContentIndex, image_of};
+pub(crate) use self::index::{ContentIndex, image_of, is_part};
 
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
@@ -132,38 +131,27 @@ impl Store {
 
     /// Returns the manifests, and the indexes they were found through, that an image came with.
     pub fn manifests_of(&self, id: &ImageId) -> Result<Vec<Descriptor>, StoreError> {
-        let index = self.content_index()?;
-        let id = id.to_string();
-        let of_image = index.manifests.iter().filter(|entry| image_of(entry) == Some(&*id));
-        Ok(of_image
-            .cloned()
-            .map(|mut entry| {
-                entry.annotations.remove(IMAGE_ANNOTATION);
-                entry
-            })
-            .collect())
+        Ok(self.content_index()?.of_image(id, false))
     }
 
-    /// Lists `manifests` as those of the image `id`.
+    /// Returns the manifests that are kept of an image beside those that it is: of other platforms, of attestations, and indexes
+    /// within its index. Each has the platform that the index gives it.
+    pub fn parts_of(&self, id: &ImageId) -> Result<Vec<Descriptor>, StoreError> {
+        Ok(self.content_index()?.of_image(id, true))
+    }
+
+    /// Lists `manifests` as those of the image `id`, and `parts` as its parts.
     pub(crate) fn add_manifests(
         &self,
         transaction: &Transaction,
         id: &ImageId,
         manifests: &[Descriptor],
+        parts: &[Descriptor],
     ) -> Result<(), StoreError> {
         let mut index = ContentIndex::clone(&*self.content_index()?);
-        let mut changed = false;
-        for manifest in manifests {
-            let mut entry = manifest.clone();
-            entry.annotations.insert(IMAGE_ANNOTATION.to_owned(), id.to_string());
-            let same = |other: &Descriptor| {
-                other.digest == entry.digest && image_of(other) == image_of(&entry)
-            };
-            if !index.manifests.iter().any(same) {
-                index.manifests.push(entry);
-                changed = true;
-            }
-        }
+        let own = manifests.iter().map(|manifest| index::entry(id, manifest, false));
+        let parts = parts.iter().map(|part| index::entry(id, part, true));
+        let changed = own.chain(parts).fold(false, |changed, entry| index.add(entry) || changed);
         if changed {
             self.write_index(transaction, &index)?;
         }
@@ -204,10 +192,13 @@ impl Store {
         self.mentioned(self.content_index()?.manifests.iter())
     }
 
-    /// Returns the digests of all listed manifests.
-    pub(crate) fn listed_manifests(&self) -> Result<Vec<Digest>, StoreError> {
-        let index = self.content_index()?;
-        Ok(index.manifests.iter().map(|entry| entry.digest.clone()).collect())
+    /// Returns the digests of all listed manifests, each with whether it is a part of some image.
+    pub(crate) fn listed_manifests(&self) -> Result<BTreeMap<Digest, bool>, StoreError> {
+        let mut listed = BTreeMap::new();
+        for entry in &self.content_index()?.manifests {
+            *listed.entry(entry.digest.clone()).or_default() |= is_part(entry);
+        }
+        Ok(listed)
     }
 
     /// Returns what the manifest `digest`, of these bytes, mentions, with sizes in bytes.
@@ -254,8 +245,11 @@ impl Store {
     }
 
     /// Returns what a manifest that cannot be read mentions as far as its image tells: the config, and all blobs that the layers
-    /// were seen as.
+    /// were seen as. Of a part nothing tells.
     fn presumed_links(&self, manifest: &Descriptor) -> Result<Vec<Digest>, StoreError> {
+        if is_part(manifest) {
+            return Ok(Vec::new());
+        }
         let id = image_of(manifest).and_then(|id| id.parse::<ImageId>().ok());
         let Some(id) = id else { return Ok(Vec::new()) };
         let mut digests = vec![id.digest().clone()];
@@ -269,7 +263,7 @@ impl Store {
 
     /// Returns what the manifest `digest` mentions: its config and its layers, not the manifests of an index, which are
     /// listed for themselves where they are here. `None` if it is gone.
-    fn links(&self, digest: &Digest) -> Result<Option<Arc<[Digest]>>, StoreError> {
+    pub(crate) fn links(&self, digest: &Digest) -> Result<Option<Arc<[Digest]>>, StoreError> {
         if let Some(links) = self.known_links().get(digest) {
             return Ok(Some(links));
         }
@@ -318,11 +312,10 @@ impl Store {
     }
 
     fn find_index(&self) -> Result<ContentIndex, StoreError> {
-        let entries = reindex::find(self)?.into_iter().map(|(id, mut entry)| {
-            entry.annotations.insert(IMAGE_ANNOTATION.to_owned(), id.to_string());
-            entry
-        });
-        Ok(ContentIndex::of(entries.collect()))
+        let (own, parts) = reindex::find(self)?;
+        let own = own.iter().map(|(id, manifest)| index::entry(id, manifest, false));
+        let parts = parts.iter().map(|(id, part)| index::entry(id, part, true));
+        Ok(ContentIndex::of(own.chain(parts).collect()))
     }
 
     /// Puts a blob in the place of one that is damaged or gone.
@@ -357,10 +350,10 @@ impl Store {
         }
         let descriptors: Vec<Descriptor> =
             documents.iter().map(|(descriptor, _)| descriptor.clone()).collect();
-        self.add_manifests(&self.transaction()?, id, &descriptors)
+        self.add_manifests(&self.transaction()?, id, &descriptors, &[])
     }
 
-    fn write_index(
+    pub(crate) fn write_index(
         &self,
         transaction: &Transaction,
         index: &ContentIndex,

@@ -1,19 +1,22 @@
 //! The list of manifests, found out anew from the manifests themselves where its file is damaged or gone.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read as _;
 
 use bytes::Bytes;
-use spec::{Algorithm, Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, Manifest};
+use spec::{Algorithm, Descriptor, Digest, ImageId, Index, MAX_MANIFEST_SIZE, Manifest};
 
 use crate::{Store, StoreError, files};
 
 /// The depth to which indexes are followed in others, as a pull does.
 const MAX_DEPTH: usize = 5;
 
+/// Manifests, each with the image that it is of.
+type Entries = Vec<(ImageId, Descriptor)>;
+
 /// Lists the kept manifests of images that are here, and the indexes through which these are found: for each image the outermost
-/// first.
-pub(crate) fn find(store: &Store) -> Result<Vec<(ImageId, Descriptor)>, StoreError> {
+/// first. Then the parts: what else is here of these indexes.
+pub(super) fn find(store: &Store) -> Result<(Entries, Entries), StoreError> {
     let (mut found, mut indexes) = (Vec::new(), Vec::new());
     let mut images: HashMap<Digest, BTreeSet<ImageId>> = HashMap::new();
     for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
@@ -54,7 +57,57 @@ pub(crate) fn find(store: &Store) -> Result<Vec<(ImageId, Descriptor)>, StoreErr
         }
         found.splice(0..0, outer);
     }
-    Ok(found)
+    let indexes: HashMap<Digest, Index> =
+        indexes.into_iter().map(|(descriptor, index)| (descriptor.digest, index)).collect();
+    let parts = Search { store, indexes: &indexes, images: &images }.parts(&found)?;
+    Ok((found, parts))
+}
+
+/// A search for parts, when the images' own manifests are found.
+struct Search<'a> {
+    store: &'a Store,
+    indexes: &'a HashMap<Digest, Index>,
+    /// The images that manifests and indexes are of.
+    images: &'a HashMap<Digest, BTreeSet<ImageId>>,
+}
+
+impl Search<'_> {
+    fn parts(&self, found: &Entries) -> Result<Entries, StoreError> {
+        let mut parts = Entries::new();
+        let mut seen: HashSet<(ImageId, Digest)> = HashSet::new();
+        let mut queue: Vec<(ImageId, Digest)> =
+            found.iter().map(|(id, entry)| (id.clone(), entry.digest.clone())).collect();
+        while let Some((id, digest)) = queue.pop() {
+            let Some(index) = self.indexes.get(&digest) else { continue };
+            for entry in &index.manifests {
+                let part = (id.clone(), entry.digest.clone());
+                if self.is_part(&id, entry)? && seen.insert(part.clone()) {
+                    parts.push((id.clone(), entry.clone()));
+                    queue.push(part);
+                }
+            }
+        }
+        Ok(parts)
+    }
+
+    /// Says whether an entry of an image's index is a part that is kept of it. The manifest of an image that is here by itself
+    /// is one only if all is here that a part needs.
+    fn is_part(&self, id: &ImageId, entry: &Descriptor) -> Result<bool, StoreError> {
+        if self.store.blob(&entry.digest)?.is_none() {
+            return Ok(false);
+        }
+        let Some(owners) = self.images.get(&entry.digest) else { return Ok(true) };
+        if owners.contains(id) {
+            return Ok(false);
+        }
+        let links = self.store.links(&entry.digest).ok().flatten();
+        for blob in links.iter().flat_map(|links| links.iter()) {
+            if self.store.blob(blob)?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 /// Reads a blob that may be a manifest; compressed layers are told by their first byte.

@@ -150,8 +150,12 @@ fn a_bad_commit_publishes_nothing() {
         }),
         ("layer does not exist", |commit, _| _ = commit.layers.remove(0)),
         ("layer does not exist", |commit, other| {
-            let image =
-                NewImage { id: other.id(), config: other.config().into(), manifests: vec![] };
+            let image = NewImage {
+                id: other.id(),
+                config: other.config().into(),
+                manifests: vec![],
+                parts: vec![],
+            };
             commit.image = Some(image);
         }),
         ("blob does not exist", |commit, _| _ = commit.blobs.remove(1)),

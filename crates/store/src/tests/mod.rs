@@ -7,6 +7,7 @@ mod durability;
 mod forgetful;
 mod layout;
 mod own_state;
+mod parts;
 mod removal;
 mod shortage;
 mod support;

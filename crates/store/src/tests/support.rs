@@ -174,8 +174,9 @@ impl Sample {
         let descriptor = Descriptor::new(kind, digest.clone(), manifest.len() as u64);
         commit.blobs.push(VerifiedBlob::check(&digest, manifest.into())?);
         commit.blobs.push(VerifiedBlob::of_bytes(config.clone().into()));
-        commit.image =
-            Some(NewImage { id: self.id(), config: config.into(), manifests: vec![descriptor] });
+        let manifests = vec![descriptor];
+        let parts = Vec::new();
+        commit.image = Some(NewImage { id: self.id(), config: config.into(), manifests, parts });
         commit.references = vec![(self.name.clone(), self.id()), (self.digest_name(), self.id())];
         Ok(commit)
     }
@@ -210,16 +211,23 @@ pub(crate) fn assert_sound(store: &Store) {
     for id in store.images().unwrap() {
         let image = store.image(&id).unwrap().unwrap();
         layers.extend(image.layers.iter().cloned());
-        for manifest in store.manifests_of(&id).unwrap() {
+        let parts = store.parts_of(&id).unwrap();
+        let own = store.manifests_of(&id).unwrap();
+        for (manifest, is_part) in
+            own.iter().map(|own| (own, false)).chain(parts.iter().map(|part| (part, true)))
+        {
             let bytes = store.read_blob(&manifest.digest, MAX_CONFIG_SIZE).unwrap();
             let bytes = bytes.expect("a listed manifest is there");
             let parsed: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
             needed.insert(manifest.digest.clone());
-            needed.insert(parsed["config"]["digest"].as_str().unwrap().parse().unwrap());
-            blobs.extend(needed.iter().cloned());
-            for mentioned in parsed["layers"].as_array().unwrap() {
-                blobs.insert(mentioned["digest"].as_str().unwrap().parse().unwrap());
+            let digest = |blob: &serde_json::Value| blob["digest"].as_str()?.parse().ok();
+            needed.extend(digest(&parsed["config"]));
+            let layers = parsed["layers"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let layers: Vec<Digest> = layers.iter().map(|blob| digest(blob).unwrap()).collect();
+            if is_part {
+                needed.extend(layers.iter().cloned());
             }
+            blobs.extend(needed.iter().cloned().chain(layers));
         }
     }
     let mut cache_ids = BTreeSet::new();

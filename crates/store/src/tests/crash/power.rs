@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use spec::{Descriptor, Digest, Repository};
 
 use super::stage::Stage;
+use crate::tests::parts::Family;
 use crate::tests::support::{Sample, assert_sound, drivers, source};
 use crate::{
     Commit, DriverKind, LayerRecord, NewImage, Store, StoreError, UploadNote, VerifiedBlob,
@@ -107,6 +108,67 @@ fn a_pull_that_goes_on_from_what_was_left() {
     }
 }
 
+/// An image with one of another platform beside it.
+fn family() -> Family {
+    Family::new("app:1", &["a", "bb", "ccc"], &["a", "x"])
+}
+
+/// Pulls as [`pull`] does.
+fn pull_family(store: &Store) {
+    while let Err(error) = family().pull(store) {
+        assert!(matches!(error, StoreError::Mismatch { .. }), "{error}");
+    }
+}
+
+fn is_whole(store: &Store) {
+    is_there(&family().own, store);
+    family().is_whole(store);
+}
+
+#[test]
+fn a_pull_with_parts() {
+    for driver in drivers() {
+        let stage = Stage::new(driver);
+        pull(&base(), &stage.store);
+        stage.promise(|store| is_there(&base(), store));
+        stage.begin();
+        family().pull(&stage.store).unwrap();
+        stage.promise(is_whole);
+        let count = stage.finish(|store| {
+            pull_family(store);
+            is_whole(store);
+            assert_sound(store);
+        });
+        looked_at("a pull with parts", driver, count);
+    }
+}
+
+#[test]
+fn parts_that_come_later_and_go_alone() {
+    for driver in drivers() {
+        let stage = Stage::new(driver);
+        pull(&family().own, &stage.store);
+        stage.promise(|store| is_there(&family().own, store));
+        stage.begin();
+        family().pull(&stage.store).unwrap();
+        stage.promise(is_whole);
+        stage.withdraw();
+        let part = family().parts()[0].digest.clone();
+        stage.store.remove_parts(&family().own.id(), std::slice::from_ref(&part)).unwrap();
+        stage.promise(move |store| {
+            let parts = store.parts_of(&family().own.id()).unwrap();
+            assert_eq!(parts, family().parts()[1..]);
+            assert_eq!(store.blob(&part).unwrap(), None);
+        });
+        let count = stage.finish(|store| {
+            pull_family(store);
+            is_there(&family().own, store);
+            assert_sound(store);
+        });
+        looked_at("parts that go", driver, count);
+    }
+}
+
 #[test]
 fn a_start_after_a_pull_or_a_removal() {
     for driver in drivers() {
@@ -146,7 +208,8 @@ fn load(sample: &Sample, store: &Store) {
     let kind = "application/vnd.oci.image.manifest.v1+json".into();
     let manifests = vec![Descriptor::new(kind, Digest::sha256(&manifest), manifest.len() as u64)];
     commit.blobs.extend([config.clone(), manifest].map(|b| VerifiedBlob::of_bytes(b.into())));
-    commit.image = Some(NewImage { id: sample.id(), config: config.into(), manifests });
+    commit.image =
+        Some(NewImage { id: sample.id(), config: config.into(), manifests, parts: Vec::new() });
     commit.references = vec![(sample.name.clone(), sample.id())];
     store.commit(&lease, commit).unwrap();
 }
