@@ -69,7 +69,7 @@ pub use mount::MountRequest;
 pub use progress::{
     CheckedPart, LayerState, PassedOver, Progress, ProgressEvent, ProgressReceiver,
 };
-pub use pull::{PullRequest, Pulled};
+pub use pull::{Parts, PullRequest, Pulled};
 pub use push::PushRequest;
 pub use registries::SearchRequest;
 pub use registries::{DistributionImage, InspectedManifest, InspectedManifests, LoginOutcome};

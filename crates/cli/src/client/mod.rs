@@ -117,6 +117,18 @@ impl Client {
         )))
     }
 
+    /// Fails if the daemon is none of Longshore's, which alone knows a flag.
+    pub(crate) async fn require_longshore(&self, flag: &str) -> Result<(), CliError> {
+        let ping = self.build(Method::HEAD, "/_ping", &Call::default())?;
+        let response = self.send(ping).await?;
+        let ours = response.header("server").is_some_and(|server| server.starts_with("Longshore/"));
+        response.drain().await;
+        if ours {
+            return Ok(());
+        }
+        Err(CliError::Refused(format!("the daemon is not Longshore's, and does not know {flag}")))
+    }
+
     async fn negotiate(&self) -> Result<ApiVersion, CliError> {
         let ping = self.build(Method::HEAD, "/_ping", &Call::default())?;
         let response = self.send(ping).await?;

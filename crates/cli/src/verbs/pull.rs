@@ -16,11 +16,14 @@ pub(crate) struct Arguments {
     /// Download all tagged images in the repository
     #[arg(short = 'a', long)]
     all_tags: bool,
+    /// Keep all that the image's index lists: every platform, and attestations
+    #[arg(long)]
+    all_platforms: bool,
     #[command(flatten)]
     content_trust: ContentTrust,
-    /// Set platform if server is multi-platform capable
-    #[arg(long, value_name = "string")]
-    platform: Option<String>,
+    /// Set platform if server is multi-platform capable; of several (a,b) the first is what the name means
+    #[arg(long, value_name = "string", value_delimiter = ',')]
+    platform: Vec<String>,
     /// Suppress verbose output
     #[arg(short = 'q', long)]
     quiet: bool,
@@ -36,9 +39,8 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         arguments.content_trust.refuse(session, Doing::Pull)?;
     }
     let mut query = Query::new().with("fromImage", reference.repository().to_string());
-    let platform = arguments.platform.as_ref().or(session.environment.default_platform.as_ref());
-    if let Some(platform) = platform.filter(|platform| !platform.is_empty()) {
-        query.add("platform", platform.to_lowercase());
+    for (name, value) in platforms(&arguments, session).await? {
+        query.add(name, value);
     }
     if !arguments.all_tags {
         let digest = reference.digest().map(ToString::to_string);
@@ -56,6 +58,33 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         if error.is_disk_full() { CliError::DiskFull(Box::new(error)) } else { error }
     })?;
     output::print_line(&reference.to_string())
+}
+
+/// Returns the parameters that say for which platform the image is, and what else of its index is kept.
+async fn platforms(
+    arguments: &Arguments,
+    session: &Session,
+) -> Result<Vec<(&'static str, String)>, CliError> {
+    let asked = arguments.platform.iter().filter(|platform| !platform.is_empty());
+    let mut asked: Vec<String> = asked.map(|platform| platform.to_lowercase()).collect();
+    let default = session.environment.default_platform.as_ref();
+    if let Some(default) = default.filter(|default| asked.is_empty() && !default.is_empty()) {
+        asked.push(default.to_lowercase());
+    }
+    let several = asked.len() > 1;
+    let named = asked.into_iter().enumerate();
+    let mut parameters: Vec<_> =
+        named.map(|(at, value)| (if at == 0 { "platform" } else { "parts" }, value)).collect();
+    if arguments.all_platforms {
+        parameters.push(("parts", "all".to_owned()));
+    }
+    // Another daemon would pass over what it does not know.
+    if arguments.all_platforms {
+        session.client.require_longshore("--all-platforms").await?;
+    } else if several {
+        session.client.require_longshore("--platform with several platforms").await?;
+    }
+    Ok(parameters)
 }
 
 /// Returns what a name means for pull and push: `latest` where it says neither tag nor digest, which is told.

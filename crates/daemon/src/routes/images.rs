@@ -1,11 +1,11 @@
 //! The routes of images.
 
 use api::{Filters, decode_platform};
-use engine::{ListFilters, ListOptions, PullRequest, PushRequest, RemoveOptions};
+use engine::{ListFilters, ListOptions, Parts, PullRequest, PushRequest, RemoveOptions};
 use http::StatusCode;
 use jiff::Timestamp;
 use registry::Caller;
-use spec::{Digest, Reference, Tag};
+use spec::{Digest, Platform, Reference, Tag};
 
 use crate::daemon::Daemon;
 use crate::documents::image_inspect;
@@ -27,11 +27,23 @@ pub(super) async fn create(daemon: &Daemon, request: &ApiRequest) -> Answer {
         all_tags: reference.is_name_only(),
         reference,
         platform,
+        parts: wanted_parts(request)?,
         credentials: header_credentials(request),
         caller: Caller::of_request(&request.headers),
     };
     let engine = daemon.engine().clone();
     Operation::start(|progress| async move { engine.pull(pull, progress).await }).answer().await
+}
+
+/// What is kept of an index beside the image that the name means: Longshore's own parameter `parts`, which may come several times, is
+/// a platform as a user writes it, or `all`.
+fn wanted_parts(request: &ApiRequest) -> Result<Parts, HttpError> {
+    let parts: Vec<&str> = request.query.all("parts").filter(|part| !part.is_empty()).collect();
+    if parts.contains(&"all") {
+        return Ok(Parts::All);
+    }
+    let platforms = parts.into_iter().map(Platform::parse).collect::<Result<Vec<_>, _>>()?;
+    Ok(if platforms.is_empty() { Parts::None } else { Parts::For(platforms) })
 }
 
 /// Parses the reference to pull: the tag may be a digest, and an old client's `--all-tags` leaves a colon behind the name.

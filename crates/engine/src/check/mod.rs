@@ -18,7 +18,7 @@ use crate::{Engine, Progress, Result};
 
 /// The reason to leave files that seem to be nobody's.
 const KEPT: &str = "it is kept until every layer is whole";
-/// Further looks after mending: a new short name of a layer shows in the lists of all above it.
+/// Further looks after mending: a new short name of a layer shows in the lists of all above it, a manifest what it mentions.
 const ROUNDS: usize = 3;
 
 /// The extent of a check.
@@ -176,14 +176,21 @@ impl Engine {
                 None => self.mend(finding).await,
             });
         }
+        let mut tried: BTreeSet<Want> = brought.into_keys().cloned().collect();
         for _ in 0..ROUNDS {
             let left = self.on_disk(|store| Ok(store.check()?)).await?.findings;
             let mut done = 0;
-            let can_mend = |finding: &&Finding| {
-                finding.want().is_none() && (is_whole || !finding.removes_files())
-            };
-            for finding in left.iter().filter(can_mend) {
-                done += usize::from(self.mend(finding).await == Repair::Done);
+            for finding in &left {
+                let repair = match finding.want() {
+                    // A manifest that was brought tells of blobs that are gone.
+                    Some(want) if tried.insert(want.clone()) => {
+                        self.bring(want, lease, progress).await
+                    }
+                    Some(_) => continue,
+                    None if finding.removes_files() && !is_whole => continue,
+                    None => self.mend(finding).await,
+                };
+                done += usize::from(repair == Repair::Done);
             }
             if done == 0 {
                 break;

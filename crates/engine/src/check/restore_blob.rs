@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use registry::{Remote, TagOrDigest};
-use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, Manifest, Repository};
+use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, Manifest, Mentioned, Repository};
 use store::{Lease, Store, VerifiedBlob};
 
 use super::restore_layer::repositories;
 use crate::error::Missing;
-use crate::transfer::Watcher;
 use crate::{Engine, EngineError, Progress, Result};
 
 /// Images of an index that are looked at for one: more than any name has platforms.
@@ -77,14 +76,11 @@ impl Engine {
         lease: &Arc<Lease>,
         progress: &Progress,
     ) -> Result<()> {
-        let watcher = Watcher::User { progress: progress.clone(), id: blob.digest.short() };
-        let download = self.download(remote, blob, lease, watcher).await?;
-        download.done().await?;
+        let told = Some((progress.clone(), blob.digest.short()));
+        let download = self.fetch_blob(remote, blob, lease, told).await?;
         self.on_disk(move |store| {
-            let blob = download.handle();
-            blob.set_verified(blob.ingest().verify()?);
             // Somebody who pulled it meanwhile has published it.
-            let Some(verified) = blob.take_verified() else { return Ok(()) };
+            let Some(verified) = download.handle().take_verified() else { return Ok(()) };
             Ok(store.replace_blob(&verified)?)
         })
         .await
@@ -159,7 +155,7 @@ async fn document(remote: &Remote, digest: &Digest) -> Result<(Descriptor, Bytes
 fn find(store: &Store, digest: &Digest) -> Result<Origin> {
     let mut origin = Origin::default();
     for id in store.images()? {
-        for manifest in store.manifests_of(&id)? {
+        for manifest in store.manifests_of(&id)?.into_iter().chain(store.parts_of(&id)?) {
             if manifest.digest == *digest {
                 origin.repositories.extend(repositories(store, &id)?);
                 continue;
@@ -168,13 +164,9 @@ fn find(store: &Store, digest: &Digest) -> Result<Origin> {
             let Ok(Some(bytes)) = store.read_blob(&manifest.digest, MAX_MANIFEST_SIZE) else {
                 continue;
             };
-            let Ok(Manifest::Image(parsed)) = Manifest::parse(Some(&manifest.media_type), &bytes)
-            else {
-                continue;
-            };
-            let mut parts = parsed.layers.iter().chain([&parsed.config]);
-            if let Some(part) = parts.find(|part| part.digest == *digest) {
-                origin.descriptor.get_or_insert_with(|| part.clone());
+            let Ok(mentioned) = Mentioned::parse(&bytes) else { continue };
+            if let Some(blob) = mentioned.blobs().find(|blob| blob.digest == *digest) {
+                origin.descriptor.get_or_insert_with(|| blob.clone());
                 origin.repositories.extend(repositories(store, &id)?);
             }
         }

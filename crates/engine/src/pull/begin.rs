@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 
 use super::manifest::Resolved;
 use super::operation::Pull;
+use super::parts::Part;
 use super::plan::absent;
 use crate::engine::blocking;
 use crate::transfer::{Blob, Download, Watcher};
@@ -24,6 +25,8 @@ pub(super) struct Begun {
     pub(super) config: Raw<ImageConfig>,
     /// Downloads that the layers' jobs join.
     pub(super) ahead: Vec<(Digest, Download)>,
+    /// What is kept beside it.
+    pub(super) parts: Vec<Part>,
     /// Kept as long as others may ask for the same.
     _cell: Option<Arc<OnceCell<Bytes>>>,
 }
@@ -48,12 +51,14 @@ impl Pull {
             let (bytes, cell) = self.config(&manifest.config).await?;
             (ahead, Some(cell), bytes)
         };
-        let checked = parse(&manifest.config, bytes).and_then(|config| {
+        let checked = async {
+            let config = parse(&manifest.config, bytes)?;
             self.check_platform(config.value(), reference)?;
-            Ok(config)
-        });
-        match checked {
-            Ok(config) => Ok(Begun { resolved, id, config, ahead, _cell: cell }),
+            let parts = self.parts(&resolved, config.value(), reference).await?;
+            Ok((config, parts))
+        };
+        match checked.await {
+            Ok((config, parts)) => Ok(Begun { resolved, id, config, ahead, parts, _cell: cell }),
             Err(error) => {
                 self.give_up(ahead).await;
                 Err(error)

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use registry::{Resolution, TagOrDigest};
 use spec::{
     Algorithm, Descriptor, Digest, ImageManifest, Index, MAX_MANIFEST_SIZE, Manifest, MediaType,
-    Platform, Raw, Reference,
+    Mentioned, Platform, Raw, Reference,
 };
 
 use store::{StoreError, VerifiedBlob};
@@ -17,7 +17,7 @@ use crate::progress::ProgressEvent;
 use crate::{EngineError, Progress, Result, resolve};
 
 /// The depth to which indexes may be nested. One level is usual, two are seen.
-const MAX_INDEX_DEPTH: usize = 4;
+pub(super) const MAX_INDEX_DEPTH: usize = 4;
 
 /// The manifest that a reference led to.
 #[derive(Debug)]
@@ -40,13 +40,21 @@ impl Resolved {
         indexes.chain([Descriptor::new(media_type, manifest.digest().clone(), size)]).collect()
     }
 
+    /// Returns the bytes of the outermost index, if there is one.
+    pub(super) fn root_index(&self) -> Option<&Bytes> {
+        self.indexes.first().map(|(_, bytes)| bytes)
+    }
+
+    /// Lists the indexes and the manifest, the outermost first.
+    pub(super) fn documents(&self) -> impl Iterator<Item = (&Digest, &Bytes)> {
+        let indexes = self.indexes.iter().map(|(descriptor, bytes)| (&descriptor.digest, bytes));
+        indexes.chain([(self.manifest.digest(), self.manifest.bytes())])
+    }
+
     /// Returns the indexes and the manifest as they are to be kept.
     pub(super) fn blobs(&self) -> Result<Vec<VerifiedBlob>, StoreError> {
-        let indexes = self.indexes.iter().map(|(descriptor, bytes)| (&descriptor.digest, bytes));
-        indexes
-            .chain([(self.manifest.digest(), self.manifest.bytes())])
-            .map(|(digest, bytes)| VerifiedBlob::check(digest, bytes.clone()))
-            .collect()
+        let documents = self.documents();
+        documents.map(|(digest, bytes)| VerifiedBlob::check(digest, bytes.clone())).collect()
     }
 }
 
@@ -129,7 +137,11 @@ impl Pull {
     }
 
     /// Returns a manifest or index by its digest, from the store or the registry.
-    async fn document(&self, descriptor: &Descriptor, reference: &Reference) -> Result<Bytes> {
+    pub(super) async fn document(
+        &self,
+        descriptor: &Descriptor,
+        reference: &Reference,
+    ) -> Result<Bytes> {
         match self.local_document(&descriptor.digest).await? {
             Some(bytes) => Ok(bytes),
             None => Ok(self.fetch(&descriptor.digest, reference).await?.0),
@@ -164,7 +176,7 @@ impl Pull {
                     Err(_) => None,
                 };
                 // A user may ask for the digest of a config or a layer: what the registry says of it is the answer.
-                Ok(bytes.filter(|bytes| Manifest::parse(None, bytes).is_ok()))
+                Ok(bytes.filter(|bytes| Mentioned::parse(bytes).is_ok()))
             })
             .await
     }
@@ -172,19 +184,19 @@ impl Pull {
     /// Chooses the entry that suits the platform best; of equals the first.
     fn choose<'i>(&self, index: &'i Index) -> Result<&'i Descriptor> {
         let wanted = self.request.platform.clone().unwrap_or_else(Platform::host);
-        choose(index, &wanted).ok_or_else(|| EngineError::NoMatchingManifest(wanted.specifier()))
+        choose(&index.manifests, &wanted)
+            .ok_or_else(|| EngineError::NoMatchingManifest(wanted.specifier()))
     }
 }
 
 /// Chooses the entry of an index that suits a platform best; of equals the first.
-pub(crate) fn choose<'i>(index: &'i Index, wanted: &Platform) -> Option<&'i Descriptor> {
+pub(crate) fn choose<'i>(entries: &'i [Descriptor], wanted: &Platform) -> Option<&'i Descriptor> {
     let preference = |descriptor: &Descriptor| match &descriptor.platform {
         Some(platform) => wanted.preference(platform),
         // An entry that says nothing may be anything; an index within an index is one. It comes last.
         None => Some(usize::MAX),
     };
-    index
-        .manifests
+    entries
         .iter()
         .filter(|descriptor| descriptor.media_type.may_be_manifest())
         .filter_map(|descriptor| Some((preference(descriptor)?, descriptor)))
@@ -270,9 +282,8 @@ mod tests {
             (vec![entry(None, MediaType::OciIndex, 0)], Some(0)),
             (vec![entry(Some("linux/amd64"), MediaType::from("application/x-helm"), 0)], None),
         ] {
-            let index = Index { media_type: MediaType::OciIndex, manifests: entries };
-            let chosen = choose(&index, &amd64).map(|descriptor| descriptor.digest.clone());
-            assert_eq!(chosen, expected.map(|mark| Digest::sha256(&[mark])), "{index:?}");
+            let chosen = choose(&entries, &amd64).map(|descriptor| descriptor.digest.clone());
+            assert_eq!(chosen, expected.map(|mark| Digest::sha256(&[mark])), "{entries:?}");
         }
     }
 

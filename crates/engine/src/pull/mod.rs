@@ -5,14 +5,16 @@ mod begin;
 mod layer;
 mod manifest;
 mod operation;
+mod parts;
 mod plan;
 
 pub use operation::PullRequest;
+pub use parts::Parts;
 
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use registry::Access;
 use spec::{Digest, ImageConfig, ImageId, Reference};
 use store::{Commit, DriverKind, NewImage, VerifiedBlob};
@@ -26,6 +28,7 @@ use begin::Begun;
 use layer::LayerTransfer;
 use manifest::Resolved;
 use operation::{Configs, Pull};
+use parts::Part;
 use plan::Plan;
 
 /// The result of a pull.
@@ -86,7 +89,7 @@ impl Pull {
 
     /// Fetches and unpacks what is missing of an image, and publishes it; returns whether anything changed.
     async fn finish(&self, reference: &Reference, begun: Begun) -> Result<bool> {
-        let Begun { resolved, id, config, mut ahead, .. } = begun;
+        let Begun { resolved, id, config, mut ahead, parts, .. } = begun;
         let plan = match self.plan(resolved.manifest.value(), config.value(), &id).await {
             Ok(plan) => plan,
             Err(error) => {
@@ -97,8 +100,10 @@ impl Pull {
         // Layers that came here without their blobs, by an archive for instance, are found by the plan only.
         let is_needed = |digest: &Digest| plan.missing().any(|l| l.descriptor.digest == *digest);
         self.give_up(ahead.extract_if(.., |(digest, _)| !is_needed(digest)).collect()).await;
-        let layers = self.layers(&plan, ahead).await?;
-        let image = Ready { id, config: config.bytes().clone(), plan, layers };
+        let (layers, downloads) =
+            try_join(self.layers(&plan, ahead), self.fetch_parts(&parts)).await?;
+        let config = config.bytes().clone();
+        let image = Ready { id, config, plan, layers, parts, downloads };
         self.progress.report(ProgressEvent::PullDone { digest: resolved.digest.clone() });
         self.publish(reference, resolved, image).await
     }
@@ -177,12 +182,22 @@ impl Pull {
         let (lease, reference) = (Arc::clone(&self.lease), resolve::by_digest(reference));
         self.engine.on_disk(move |store| {
             let references = store.references()?;
-            let newer = references.get(&reference).as_ref() != Some(&image.id);
+            let known = store.parts_of(&image.id)?;
+            let is_new = |part: &Part| !known.iter().any(|k| k.digest == part.descriptor.digest);
+            let newer = references.get(&reference).as_ref() != Some(&image.id)
+                || image.parts.iter().any(is_new);
             let mut commit = Commit::default();
             for transfer in &image.layers {
                 commit.layers.extend(transfer.layer.take_staged());
                 commit.blobs.extend(transfer.layer.take_blob());
             }
+            // What a layer has in common with a part was taken with it.
+            let parts = image.downloads.iter().map(|download| download.handle().take_verified());
+            commit.blobs.extend(parts.flatten());
+            for Part { descriptor, bytes, .. } in &image.parts {
+                commit.blobs.push(VerifiedBlob::check(&descriptor.digest, bytes.clone())?);
+            }
+            let parts = image.parts.into_iter().map(|part| part.descriptor).collect();
             let repository = reference.repository().clone();
             commit.sources = image.plan.sources(&repository);
             let by_digest = Reference::new(repository, None, Some(resolved.digest.clone()));
@@ -199,12 +214,7 @@ impl Pull {
             commit.blobs.extend(resolved.blobs()?);
             commit.blobs.push(VerifiedBlob::check(image.id.digest(), image.config.clone())?);
             let manifests = resolved.descriptors();
-            commit.image = Some(NewImage {
-                id: image.id,
-                config: image.config,
-                manifests,
-                parts: Vec::new(),
-            });
+            commit.image = Some(NewImage { id: image.id, config: image.config, manifests, parts });
             store.commit(&lease, commit)?;
             Ok(newer)
         })
@@ -218,4 +228,7 @@ struct Ready {
     config: Bytes,
     plan: Plan,
     layers: Vec<LayerTransfer>,
+    /// What is kept beside it, and what of that was downloaded.
+    parts: Vec<Part>,
+    downloads: Vec<Download>,
 }

@@ -9,6 +9,7 @@ use spec::{Digest, Platform, Reference};
 use store::Lease;
 use tokio::sync::OnceCell;
 
+use super::parts::Parts;
 use crate::error::PlatformMismatch;
 use crate::lock::lock;
 use crate::{Engine, EngineError, Progress};
@@ -22,6 +23,8 @@ pub struct PullRequest {
     pub all_tags: bool,
     /// For which platform, if not for this machine's.
     pub platform: Option<Platform>,
+    /// What else of its index is kept.
+    pub parts: Parts,
     /// For the registry that the reference names, and for no other host.
     pub credentials: Credentials,
     /// On whose behalf the registry is asked.

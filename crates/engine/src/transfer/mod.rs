@@ -1,9 +1,10 @@
 //! Transfers: the work on one blob or layer, done once however many operations want it.
 //!
 //! [`jobs`] joins callers to a running job and [`watchers`] tells them how far it is; [`download`] brings a [`blob`] from a registry,
-//! and [`layer`] makes a [layer that is ready](ready) to be published of one, with a [bound](unpackers) on those at once.
+//! [`content`] checks one that is kept as it is, and [`layer`] makes a [layer that is ready](ready) to be published of one, with a [bound](unpackers) on those at once.
 
 mod blob;
+mod content;
 mod download;
 mod jobs;
 mod layer;

@@ -1,0 +1,222 @@
+//! The parts of an index that are kept beside the image: manifests of other platforms and of attestations, with all that they
+//! mention. They are content, and nothing of them is unpacked.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use spec::{
+    Descriptor, Digest, ImageConfig, MAX_INDEX_ENTRIES, ManifestError, Mentioned, Platform,
+    Reference,
+};
+use store::{Lease, Room, Store};
+
+use super::manifest::{MAX_INDEX_DEPTH, Resolved, choose};
+use super::operation::Pull;
+use crate::transfer::Download;
+use crate::{EngineError, LayerState, Result, resolve};
+
+/// Manifests of parts that are asked for at once.
+const MANIFESTS_AT_ONCE: usize = 4;
+/// The most bytes of the documents of all parts of an image, which are in memory until they are published: a few kilobytes each.
+const MAX_DOCUMENTS: usize = 64 << 20;
+
+/// The parts of an index that are kept beside the image that a name means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Parts {
+    /// None.
+    #[default]
+    None,
+    /// The images for these platforms.
+    For(Vec<Platform>),
+    /// All, those that are no images too.
+    All,
+}
+
+/// A manifest or index that is kept beside an image.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// As its index describes it.
+    pub(super) descriptor: Descriptor,
+    pub(super) bytes: Bytes,
+    mentioned: Mentioned,
+}
+
+/// What is looked for in an index: the image for a platform, or everything.
+type Wanted<'a> = Option<&'a Platform>;
+
+/// A search for parts.
+struct Search<'a> {
+    pull: &'a Pull,
+    reference: &'a Reference,
+    /// What the image itself came by: nobody needs to be asked for it again.
+    own: HashMap<Digest, Bytes>,
+    found: Vec<Part>,
+    size: usize,
+}
+
+impl Pull {
+    /// Fetches the manifests of the parts that are wanted of what a reference led to.
+    pub(super) async fn parts(
+        &self,
+        resolved: &Resolved,
+        config: &ImageConfig,
+        reference: &Reference,
+    ) -> Result<Vec<Part>> {
+        let wanted: Vec<Wanted<'_>> = match &self.request.parts {
+            Parts::None => return Ok(Vec::new()),
+            Parts::For(platforms) => platforms.iter().map(Some).collect(),
+            Parts::All => vec![None],
+        };
+        let Some(root) = resolved.root_index() else {
+            let actual = config.platform();
+            let other = wanted.into_iter().flatten();
+            let mut other = other.filter(|wanted| !resolve::platform_matches(wanted, &actual));
+            return match other.next() {
+                Some(other) => Err(EngineError::NoMatchingManifest(other.specifier())),
+                None => Ok(Vec::new()),
+            };
+        };
+        let own = resolved.documents().map(|(digest, bytes)| (digest.clone(), bytes.clone()));
+        let (own, found) = (own.collect(), Vec::new());
+        let mut search = Search { pull: self, reference, own, found, size: 0 };
+        for wanted in wanted {
+            search.follow(root.clone(), wanted).await?;
+        }
+        Ok(search.found)
+    }
+
+    /// Downloads what parts mention and is not here. What is here is held first.
+    pub(super) async fn fetch_parts(&self, parts: &[Part]) -> Result<Vec<Download>> {
+        let (mut configs, mut layers) = (Vec::new(), Vec::new());
+        let mut seen = HashSet::new();
+        for Part { mentioned, .. } in parts {
+            let config = mentioned.config.iter().filter(|blob| seen.insert(&blob.digest));
+            configs.extend(config.cloned());
+        }
+        for Part { mentioned, .. } in parts {
+            let new = mentioned.layers.iter().filter(|blob| seen.insert(&blob.digest));
+            layers.extend(new.cloned());
+        }
+        let (configs, layers) = (self.absent(configs).await?, self.absent(layers).await?);
+        for layer in &layers {
+            self.progress.layer(&layer.digest.short(), LayerState::PullingFsLayer);
+        }
+        let all = layers.iter().map(|blob| (blob, true));
+        let all = configs.iter().map(|blob| (blob, false)).chain(all);
+        let fetch = |(blob, is_told): (&Descriptor, bool)| {
+            let (blob, label) = (blob.clone(), is_told.then(|| blob.digest.short()));
+            let progress = label.map(|label| (self.progress.clone(), label));
+            async move { self.engine.fetch_blob(&self.remote, &blob, &self.lease, progress).await }
+        };
+        // As many as may be under way, and one that waits: a file is open for each.
+        let at_once = self.engine.network().limits.downloads.saturating_add(1);
+        let fetches: Vec<_> = all.map(fetch).collect();
+        stream::iter(fetches).buffer_unordered(at_once).try_collect().await
+    }
+
+    /// Lists the blobs that are not here. Fails if they cannot fit on the disk.
+    async fn absent(&self, blobs: Vec<Descriptor>) -> Result<Vec<Descriptor>> {
+        if blobs.is_empty() {
+            return Ok(blobs);
+        }
+        let lease = Arc::clone(&self.lease);
+        self.engine.on_disk(move |store| absent(store, &lease, blobs)).await
+    }
+}
+
+impl Search<'_> {
+    /// Goes through an index, and the indexes in it, for what is wanted.
+    async fn follow(&mut self, root: Bytes, wanted: Wanted<'_>) -> Result<()> {
+        let mut walked = HashSet::new();
+        let mut queue = vec![(root, 0)];
+        while let Some((bytes, depth)) = queue.pop() {
+            if depth > MAX_INDEX_DEPTH {
+                return Err(EngineError::IndexDepth(self.reference.familiar()));
+            }
+            let entries = self.parse(&bytes)?.manifests;
+            let entries = match wanted {
+                None => entries,
+                Some(platform) => {
+                    let chosen = choose(&entries, platform);
+                    let none = || EngineError::NoMatchingManifest(platform.specifier());
+                    vec![chosen.ok_or_else(none)?.clone()]
+                }
+            };
+            let entries = entries.into_iter().filter(|entry| walked.insert(entry.digest.clone()));
+            for (entry, bytes) in self.documents(entries.collect()).await? {
+                let Ok(mentioned) = Mentioned::parse(&bytes) else {
+                    tracing::warn!(digest = %entry.digest, media_type = %entry.media_type, "left out: it is no manifest");
+                    continue;
+                };
+                if !mentioned.manifests.is_empty() {
+                    queue.push((bytes.clone(), depth + 1));
+                }
+                let is_known = self.found.iter().any(|part| part.descriptor.digest == entry.digest);
+                if !is_known && !self.own.contains_key(&entry.digest) {
+                    self.add(Part { descriptor: entry, bytes, mentioned })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns entries with their documents.
+    async fn documents(&self, entries: Vec<Descriptor>) -> Result<Vec<(Descriptor, Bytes)>> {
+        let document = |entry: Descriptor| async move {
+            if let Some(bytes) = self.own.get(&entry.digest) {
+                return Ok((entry, bytes.clone()));
+            }
+            let repository = self.reference.repository().clone();
+            let name = Reference::new(repository, None, Some(entry.digest.clone()));
+            let bytes = self.pull.document(&entry, &name).await?;
+            Ok::<_, EngineError>((entry, bytes))
+        };
+        let documents: Vec<_> = entries.into_iter().map(document).collect();
+        stream::iter(documents).buffered(MANIFESTS_AT_ONCE).try_collect().await
+    }
+
+    fn add(&mut self, part: Part) -> Result<()> {
+        self.size += part.bytes.len();
+        self.found.push(part);
+        let too_many =
+            |what, count, limit| Err(self.refuse(ManifestError::TooMany { what, count, limit }));
+        if self.found.len() > MAX_INDEX_ENTRIES {
+            return too_many("manifests in all", self.found.len(), MAX_INDEX_ENTRIES);
+        }
+        if self.size > MAX_DOCUMENTS {
+            return too_many("bytes of manifests", self.size, MAX_DOCUMENTS);
+        }
+        Ok(())
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Mentioned> {
+        Mentioned::parse(bytes).map_err(|error| self.refuse(error))
+    }
+
+    fn refuse(&self, source: ManifestError) -> EngineError {
+        EngineError::Manifest { reference: self.reference.familiar(), source }
+    }
+}
+
+fn absent(store: &Store, lease: &Lease, blobs: Vec<Descriptor>) -> Result<Vec<Descriptor>> {
+    let mut absent = Vec::new();
+    let mut needed = Room { bytes: 0, inodes: Some(0) };
+    for blob in blobs {
+        lease.hold_blob(&blob.digest)?;
+        if store.blob(&blob.digest)?.is_some() {
+            continue;
+        }
+        let (present, is_held) = store.partial_blob(&blob.digest)?;
+        if !is_held {
+            needed.bytes = needed.bytes.saturating_add(blob.size.saturating_sub(present));
+            // The file and its state.
+            needed.inodes = needed.inodes.map(|inodes| inodes + 2);
+        }
+        absent.push(blob);
+    }
+    let keep: Vec<Digest> = absent.iter().map(|blob| blob.digest.clone()).collect();
+    store.require_room(needed, &keep)?;
+    Ok(absent)
+}
