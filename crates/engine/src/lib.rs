@@ -38,6 +38,7 @@ mod error;
 mod events;
 mod images;
 mod import;
+mod layer;
 mod load;
 mod lock;
 mod mount;

@@ -33,7 +33,7 @@ pub(crate) fn find(store: &Store, references: &References, name: &str) -> Result
         Err(error) => return Err(error.into()),
     };
     if let Some(reference) = &reference
-        && let Some(id) = references.get(&by_digest(reference))
+        && let Some(id) = references.get(&reference.clone().by_digest())
         && store.image(&id)?.is_some()
     {
         return Ok(Found { id, reference: Some(reference.clone()) });
@@ -74,14 +74,6 @@ pub(crate) fn check_platform(
     }
     let (actual, wanted) = (actual.to_string(), wanted.to_string());
     Err(PlatformMismatch { reference: name.to_owned(), actual, wanted }.into())
-}
-
-/// A digest says everything: where there is one, the tag beside it plays no part.
-pub(crate) fn by_digest(reference: &Reference) -> Reference {
-    match reference.digest() {
-        Some(digest) => Reference::new(reference.repository().clone(), None, Some(digest.clone())),
-        None => reference.clone(),
-    }
 }
 
 /// Finds an image by its ID or the beginning of one.

@@ -267,6 +267,15 @@ impl Reference {
         if self.is_name_only() { self.with_tag(Tag::latest()) } else { self }
     }
 
+    /// Returns what decides which image is meant: a digest says everything, and where there is one, the tag beside it plays no part.
+    #[must_use]
+    pub fn by_digest(mut self) -> Self {
+        if self.digest.is_some() {
+            self.tag = None;
+        }
+        self
+    }
+
     /// Returns the shortest form that means the same: `alpine:3.20`.
     pub fn familiar(&self) -> String {
         self.suffixed(self.repository.familiar())
@@ -475,6 +484,9 @@ mod tests {
         assert_eq!(both.tag().map(Tag::as_str), Some("1"));
         assert_eq!(both.digest().unwrap().to_string(), DIGEST);
         assert_eq!(both.familiar(), format!("a:1@{DIGEST}"));
+        assert_eq!(both.by_digest().familiar(), format!("a@{DIGEST}"));
+        let tagged = Reference::parse_familiar("a:1").unwrap();
+        assert_eq!(tagged.clone().by_digest(), tagged);
         let name = Reference::parse_familiar("a").unwrap();
         assert!(name.is_name_only());
         assert_eq!(name.with_default_tag().familiar(), "a:latest");

@@ -81,7 +81,7 @@ impl Removal<'_> {
             }
             return self.delete(&id, false);
         };
-        let named = resolve::by_digest(&reference);
+        let named = reference.clone().by_digest();
         if is_single(references.of_image(&id)) && mounted_at(self.store(), &id)?.is_some() {
             self.check_hard(&id)?;
         }

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use archive::Unpacked;
 use futures_util::future::try_join_all;
-use store::{DriverKind, LayerRecord, StagedLayer, Store, VerifiedBlob};
+use store::{DriverKind, LayerRecord, StagedLayer, VerifiedBlob};
 
 use super::operation::Load;
 use super::plan::PlannedLayer;
 use super::tree::StoredFile;
 use crate::cancel::CancelOnDrop;
 use crate::error::BadArchive;
-use crate::space::{Coming, MAX_TAR_SIZE};
-use crate::{EngineError, LayerState, Result, space};
+use crate::space::Coming;
+use crate::{EngineError, LayerState, Result, layer, space};
 
 /// The outcome of a layer.
 #[derive(Debug)]
@@ -37,8 +37,8 @@ impl Load<'_> {
         try_join_all(needed.into_iter().map(|layer| self.layer(layer))).await
     }
 
-    async fn layer(&self, layer: PlannedLayer) -> Result<LoadedLayer> {
-        let Some(file) = layer.file.clone() else {
+    async fn layer(&self, planned: PlannedLayer) -> Result<LoadedLayer> {
+        let Some(file) = planned.file.clone() else {
             return Ok(LoadedLayer { staged: None, blob: None });
         };
         let _permit = self.engine.unpacker().await?;
@@ -48,28 +48,27 @@ impl Load<'_> {
         let loaded = self
             .engine
             .on_disk(move |store| {
-                let keeps_blob = layer.keep || store.driver() == DriverKind::Packed;
-                let mut source = file.reader(keeps_blob || layer.expected.is_some())?;
+                let keeps_blob = planned.keep || store.driver() == DriverKind::Packed;
+                let mut source = file.reader(keeps_blob || planned.expected.is_some())?;
                 let guarded = cancelled.guard(&mut source);
-                if layer.present {
-                    let unpacked =
-                        archive::inspect_compressed(guarded, None, Some(MAX_TAR_SIZE), &|_| {})
-                            .map_err(|error| layer.failed(store, error))?;
+                let digest = planned.diff_id.digest();
+                if planned.present {
+                    let unpacked = layer::inspect(store, guarded, digest, &|_| {})?;
                     let blob = source.finish()?;
-                    layer.check(&unpacked, blob.as_ref())?;
+                    planned.check(&unpacked, blob.as_ref())?;
                     return Ok(LoadedLayer { staged: None, blob });
                 }
                 let staged = store.stage(&lease)?;
-                let (label, total) = (layer.diff_id.digest().short(), file.size());
+                let (label, total) = (digest.short(), file.size());
                 let report =
                     |current| progress.layer(&label, LayerState::Loading { current, total });
-                let unpacked = unpack(store, &staged, guarded, &layer, &report)?;
+                let unpacked = layer::unpack(store, &staged, guarded, digest, &report)?;
                 let blob = source.finish()?;
-                layer.check(&unpacked, blob.as_ref())?;
+                planned.check(&unpacked, blob.as_ref())?;
                 let blob = blob.filter(|_| keeps_blob);
                 let record = LayerRecord {
-                    diff_id: layer.diff_id.clone(),
-                    parent: layer.parent.clone(),
+                    diff_id: planned.diff_id.clone(),
+                    parent: planned.parent.clone(),
                     size: unpacked.applied.size,
                     blob: blob.as_ref().map(|blob| blob.digest().clone()),
                 };
@@ -82,10 +81,6 @@ impl Load<'_> {
 }
 
 impl PlannedLayer {
-    fn failed(&self, store: &Store, error: archive::ArchiveError) -> EngineError {
-        space::layer_failed("register", self.diff_id.digest(), store.root(), error)
-    }
-
     /// Compares what was unpacked, and the file if it was hashed, with what they should be.
     fn check(&self, unpacked: &Unpacked, blob: Option<&VerifiedBlob>) -> Result<()> {
         let actual = &unpacked.applied.diff_id;
@@ -104,26 +99,6 @@ impl PlannedLayer {
             _ => Ok(()),
         }
     }
-}
-
-fn unpack(
-    store: &Store,
-    staged: &StagedLayer,
-    source: impl std::io::Read + Send,
-    layer: &PlannedLayer,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Result<Unpacked> {
-    let unpacked = match store.driver() {
-        DriverKind::Packed => {
-            archive::inspect_compressed(source, None, Some(MAX_TAR_SIZE), progress)
-        }
-        DriverKind::Overlay2 => {
-            let options = space::apply_options(store)?;
-            let tar_split = staged.tar_split()?;
-            archive::unpack(source, staged.path(), tar_split, None, &options, progress)
-        }
-    };
-    unpacked.map_err(|error| layer.failed(store, error))
 }
 
 /// The sizes of those that are to be unpacked, as they lie in the archive.

@@ -86,7 +86,7 @@ pub(super) fn plan(
     let claimed: Vec<Reference> = names
         .iter()
         .filter(|name| name.digest().is_some())
-        .map(crate::resolve::by_digest)
+        .map(|name| name.clone().by_digest())
         .collect();
     lease.hold_image(&id)?;
     let origin =

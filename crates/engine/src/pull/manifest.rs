@@ -14,7 +14,7 @@ use store::{StoreError, VerifiedBlob};
 use super::operation::{Pull, refused};
 use crate::error::Mistake;
 use crate::progress::ProgressEvent;
-use crate::{EngineError, Progress, Result, resolve};
+use crate::{EngineError, Progress, Result};
 
 /// The depth to which indexes may be nested. One level is usual, two are seen.
 pub(super) const MAX_INDEX_DEPTH: usize = 4;
@@ -71,7 +71,7 @@ impl Pull {
         progress.report(ProgressEvent::Pulling {
             reference: match target {
                 TagOrDigest::Tag(tag) => tag.to_string(),
-                TagOrDigest::Digest(_) => resolve::by_digest(reference).to_string(),
+                TagOrDigest::Digest(_) => reference.clone().by_digest().to_string(),
             },
             repository: reference.repository().path().to_owned(),
         });

@@ -179,7 +179,7 @@ impl Pull {
     ) -> Result<bool> {
         // Two pulls of this process may have staged the same layers: one publishes them, the other then finds them.
         let _turn = self.engine.0.publishing.lock().await;
-        let (lease, reference) = (Arc::clone(&self.lease), resolve::by_digest(reference));
+        let (lease, reference) = (Arc::clone(&self.lease), reference.clone().by_digest());
         self.engine.on_disk(move |store| {
             let references = store.references()?;
             let known = store.parts_of(&image.id)?;

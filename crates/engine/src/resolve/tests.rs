@@ -213,17 +213,3 @@ fn windows_versions_must_suit_each_other() {
         assert_eq!(is_for(&wanted, &offered), suits, "{wanted:?} {offered:?}");
     }
 }
-
-#[test]
-fn a_digest_says_everything() {
-    let fixture = Fixture::new(&["web"]);
-    for (text, expected) in [
-        ("web", "web"),
-        ("web:1", "web:1"),
-        ("web@<web digest>", "web@<web digest>"),
-        ("web:1@<web digest>", "web@<web digest>"),
-    ] {
-        let reference = Reference::parse_familiar(&fixture.digits(text)).unwrap();
-        assert_eq!(fixture.words(&by_digest(&reference).familiar()), expected, "{text}");
-    }
-}

@@ -83,7 +83,7 @@ fn add(selection: &mut Vec<Selected>, id: ImageId, reference: Option<Reference>)
     let selected = &mut selection[index];
     let (list, reference) = match reference.digest() {
         // As dockerd: the tag beside a digest plays no part.
-        Some(_) => (&mut selected.digests, resolve::by_digest(&reference)),
+        Some(_) => (&mut selected.digests, reference.by_digest()),
         None => (&mut selected.tags, reference),
     };
     if !list.contains(&reference) {

@@ -7,9 +7,7 @@ use std::sync::{Arc, Mutex};
 use archive::Unpacked;
 use registry::Remote;
 use spec::Digest;
-use store::{
-    DriverKind, HashingReader, IngestReader, LayerRecord, Lease, StagedLayer, Store, StoreError,
-};
+use store::{HashingReader, IngestReader, LayerRecord, Lease, StoreError};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::blob::{Blob, Download};
@@ -19,8 +17,7 @@ use crate::cancel::CancelOnDrop;
 use crate::engine::blocking;
 use crate::error::Missing;
 use crate::lock::lock;
-use crate::space::MAX_TAR_SIZE;
-use crate::{Engine, EngineError, LayerState, Result, space};
+use crate::{Engine, EngineError, LayerState, Result, layer};
 
 /// Attempts at a layer when what arrives is not what the manifest says.
 const VERIFICATION_ATTEMPTS: u32 = 3;
@@ -139,7 +136,8 @@ impl LayerJob {
                 let total = planned.descriptor.size;
                 let progress = |current| watchers.report(LayerState::Extracting { current, total });
                 let guarded = cancelled.guard(&mut source);
-                let unpacked = unpack_into(store, &staged, guarded, &planned, &progress)?;
+                let digest = &planned.descriptor.digest;
+                let unpacked = layer::unpack(store, &staged, guarded, digest, &progress)?;
                 if unpacked.applied.diff_id != planned.diff_id {
                     return Err(EngineError::RootFsMismatch);
                 }
@@ -192,29 +190,6 @@ impl PlannedLayer {
             parent: self.parent.clone(),
             size: unpacked.applied.size,
             blob: Some(self.descriptor.digest.clone()),
-        }
-    }
-}
-
-/// Unpacks to where the driver wants it, or only looks if the driver keeps the blob instead.
-fn unpack_into(
-    store: &Store,
-    staged: &StagedLayer,
-    source: impl Read + Send,
-    planned: &PlannedLayer,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Result<Unpacked> {
-    let digest = &planned.descriptor.digest;
-    let failed = |error| space::layer_failed("register", digest, store.root(), error);
-    match store.driver() {
-        DriverKind::Packed => {
-            archive::inspect_compressed(source, None, Some(MAX_TAR_SIZE), progress).map_err(failed)
-        }
-        DriverKind::Overlay2 => {
-            let options = space::apply_options(store)?;
-            let tar_split = staged.tar_split()?;
-            archive::unpack(source, staged.path(), tar_split, None, &options, progress)
-                .map_err(failed)
         }
     }
 }

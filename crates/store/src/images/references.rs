@@ -110,7 +110,7 @@ impl ReferencesMut {
         repository.insert(key, id.to_string());
         self.unlink(reference, before.as_ref());
         let references = self.references.by_image.entry(id.clone()).or_default();
-        references.push(stored(reference));
+        references.push(reference.clone().by_digest());
         references.sort_by_cached_key(Reference::to_string);
         Ok(before)
     }
@@ -133,7 +133,7 @@ impl ReferencesMut {
 
     fn unlink(&mut self, reference: &Reference, id: Option<&ImageId>) {
         let Some(id) = id else { return };
-        let reference = stored(reference);
+        let reference = reference.clone().by_digest();
         if let Some(references) = self.references.by_image.get_mut(id) {
             references.retain(|other| *other != reference);
             if references.is_empty() {
@@ -151,17 +151,9 @@ impl Deref for ReferencesMut {
     }
 }
 
-/// Returns the reference as it is stored: without its tag if it has a digest.
-fn stored(reference: &Reference) -> Reference {
-    match reference.digest() {
-        Some(digest) => Reference::new(reference.repository().clone(), None, Some(digest.clone())),
-        None => reference.clone(),
-    }
-}
-
 /// Returns the two keys of a reference in the document.
 fn keys(reference: &Reference) -> (String, String) {
-    (reference.repository().familiar(), stored(reference).familiar())
+    (reference.repository().familiar(), reference.clone().by_digest().familiar())
 }
 
 fn parse((reference, id): (&String, &String)) -> Option<(Reference, ImageId)> {
