@@ -258,3 +258,6 @@ fn look_at_layer(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

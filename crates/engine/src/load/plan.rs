@@ -149,3 +149,6 @@ fn parse_name(text: &str) -> Result<Reference> {
     }
     Ok(reference)
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,3 +112,6 @@ fn commits(store: &Store, images: Vec<ReadyImage>) -> Result<Vec<Commit>> {
     }
     Ok(commits)
 }
+
+#[cfg(test)]
+mod tests;
