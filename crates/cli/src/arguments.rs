@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::globals::Globals;
 use crate::verbs::{
-    check, completion, daemon, df, dial_stdio, events, help, history, images, import, info,
+    check, completion, copy, daemon, df, dial_stdio, events, help, history, images, import, info,
     inspect, load, login, logout, man, manifest, mount, prune, pull, push, registry, rmi, save,
     search, tag, unpack, version,
 };
@@ -40,6 +40,7 @@ pub(crate) struct CommandLine {
 pub(crate) enum Verb {
     Pull(pull::Arguments),
     Push(push::Arguments),
+    Copy(copy::Arguments),
     Images(images::Arguments),
     History(history::Arguments),
     Events(events::Arguments),
@@ -118,7 +119,8 @@ impl Verb {
     pub(crate) fn needs_store(&self) -> bool {
         !matches!(
             self,
-            Verb::Login(_)
+            Verb::Copy(_)
+                | Verb::Login(_)
                 | Verb::Logout(_)
                 | Verb::Manifest(_)
                 | Verb::Registry(_)

@@ -34,6 +34,12 @@ pub(crate) enum CliError {
     /// `--platform` is no platform.
     #[error(transparent)]
     Platform(#[from] spec::PlatformError),
+    /// A source or destination that is no place of images.
+    #[error(transparent)]
+    Place(copy::PlaceError),
+    /// A copy failed.
+    #[error(transparent)]
+    Copy(Box<copy::CopyError>),
     /// `-H` is no address of a daemon.
     #[error("Failed to initialize: unable to resolve docker endpoint: {0}")]
     Host(String),
@@ -190,6 +196,12 @@ pub(crate) fn in_go_words(error: &io::Error) -> String {
 
 fn lines(errors: &[CliError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl From<copy::CopyError> for CliError {
+    fn from(error: copy::CopyError) -> CliError {
+        CliError::Copy(Box::new(error))
+    }
 }
 
 impl From<HostError> for CliError {

@@ -48,9 +48,9 @@ use session::Session;
 use usage::Request;
 use verbs::images::CalledAs;
 use verbs::{
-    check, completion, daemon, df, dial_stdio, events, history, images, import, info, inspect,
-    load, login, logout, man, manifest, mount, prune, pull, push, registry, rmi, save, search, tag,
-    unpack, version,
+    check, completion, copy, daemon, df, dial_stdio, events, history, images, import, info,
+    inspect, load, login, logout, man, manifest, mount, prune, pull, push, registry, rmi, save,
+    search, tag, unpack, version,
 };
 
 /// The time to clean up for work that was told to stop.
@@ -153,6 +153,7 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Push(arguments) | Verb::Image(ImageVerb::Push(arguments)) => {
             push::run(arguments, session).await
         }
+        Verb::Copy(arguments) => copy::run(arguments, session).await,
         Verb::Images(arguments) => images::run(arguments, CalledAs::Images, session).await,
         Verb::Image(ImageVerb::Ls(arguments)) => {
             images::run(arguments, CalledAs::ImageLs, session).await

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use api::ApiVersion;
+use copy::RegistryConfig;
 
 use crate::client::{Client, Local};
 use crate::context::{self, Choice};
@@ -89,6 +90,14 @@ impl Session {
         let keyring = Arc::new(Keyring::new(self.config_directory.clone()));
         let config = settings::engine(&self.engine, &self.environment)?;
         Ok(Client::local(Local::without_store(config, keyring), None))
+    }
+
+    /// Returns how registries are reached from this process, as the engine in it would.
+    pub(crate) fn registries(&self) -> Result<RegistryConfig, CliError> {
+        let keyring = Arc::new(Keyring::new(self.config_directory.clone()));
+        let config = settings::engine(&self.engine, &self.environment)?;
+        let version = env!("CARGO_PKG_VERSION");
+        Ok(RegistryConfig { credentials: Some(keyring), ..config.registry(version) })
     }
 
     /// Reads the configuration file and returns the credentials, for a verb that may write the file: one that cannot

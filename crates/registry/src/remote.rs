@@ -150,13 +150,14 @@ impl Client {
         self.open(repository, Some(credentials.clone()), access).await
     }
 
-    /// Returns what can be read of one repository for which no caller gives credentials: its registry, too, is shown what the
+    /// Returns what can be asked of one repository for which no caller gives credentials: its registry, too, is shown what the
     /// [`CredentialSource`](crate::CredentialSource) has for it.
     pub async fn remote_without_caller(
         &self,
         repository: &Repository,
+        access: Access,
     ) -> Result<Remote, RegistryError> {
-        self.open(repository, None, Access::Pull).await
+        self.open(repository, None, access).await
     }
 
     async fn open(

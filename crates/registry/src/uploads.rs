@@ -270,7 +270,9 @@ impl UploadSession {
         }
     }
 
-    async fn send_whole(
+    /// Uploads a whole blob and finishes the upload by one `PUT`: a request less than [`Self::send`], for what is small
+    /// enough to be sent again.
+    pub async fn send_whole(
         &mut self,
         body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
         length: Option<u64>,

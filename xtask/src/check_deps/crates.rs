@@ -3,11 +3,12 @@
 use crate::workspace::{Dependency, Package};
 
 /// Permitted dependencies of each crate: the picture in ARCHITECTURE.md.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     (
         "longshore",
         &[
             "longshore-api",
+            "longshore-copy",
             "longshore-daemon",
             "longshore-go-template",
             "longshore-registry-server",
@@ -25,6 +26,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "longshore-spec",
         ],
     ),
+    ("longshore-copy", &["longshore-archive", "longshore-registry", "longshore-spec"]),
     (
         "longshore-engine",
         &["longshore-archive", "longshore-registry", "longshore-store", "longshore-spec"],

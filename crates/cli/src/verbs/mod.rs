@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod content_trust;
+pub(crate) mod copy;
 pub(crate) mod daemon;
 pub(crate) mod df;
 pub(crate) mod dial_stdio;

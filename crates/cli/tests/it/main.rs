@@ -13,6 +13,7 @@ mod archives;
 mod check;
 mod completion;
 mod concurrent;
+mod copy;
 mod crash;
 mod crash_push;
 mod deep;

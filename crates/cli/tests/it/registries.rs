@@ -146,7 +146,7 @@ fn seed(bench: &Bench, registry: &str) -> String {
     image.manifest.digest.to_string()
 }
 
-fn base64(text: &str) -> String {
+pub(crate) fn base64(text: &str) -> String {
     use base64::Engine;
     base64::engine::general_purpose::STANDARD.encode(text)
 }

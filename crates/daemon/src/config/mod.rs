@@ -111,7 +111,7 @@ impl DaemonConfig {
     }
 
     /// Settings of the registry client.
-    pub(crate) fn registry(&self, version: &str) -> RegistryConfig {
+    pub fn registry(&self, version: &str) -> RegistryConfig {
         RegistryConfig {
             mirrors: self.registry_mirrors.clone(),
             insecure: self.insecure_registries.clone(),

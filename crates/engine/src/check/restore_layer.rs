@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use registry::Remote;
+use registry::{Access, Remote};
 use spec::{
     ChainId, Descriptor, DiffId, ImageId, MAX_CONFIG_SIZE, MAX_MANIFEST_SIZE, Manifest, MediaType,
     Repository,
@@ -150,7 +150,7 @@ impl Engine {
     }
 
     pub(super) async fn reading(&self, repository: &Repository) -> Result<Remote> {
-        let remote = self.network().client.remote_without_caller(repository).await;
+        let remote = self.network().client.remote_without_caller(repository, Access::Pull).await;
         remote.map_err(EngineError::Registry)
     }
 }

@@ -310,7 +310,7 @@ async fn without_a_caller_the_registry_is_shown_what_the_source_has() {
     let certs = certs(&registry.host(), &file);
     let keys = Keys::of(&[registry.host()]);
     let client = client(&certs, Some(Arc::clone(&keys)));
-    let remote = client.remote_without_caller(&app(&registry.host())).await.unwrap();
+    let remote = client.remote_without_caller(&app(&registry.host()), Access::Pull).await.unwrap();
     remote.manifest(&by_digest()).await.unwrap();
     assert!(without_authorization(&mirror), "{mirror:?}");
     let last = registry.received().pop().unwrap();

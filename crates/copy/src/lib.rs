@@ -1,0 +1,62 @@
+//! Images from anywhere to anywhere, blob by blob, without a data root: `copy` and `sync`.
+//!
+//! ```text
+//! Place ─ open ─► Source ─ documents, blobs ─► Copier ─ feed ─► Target
+//! text            a registry's repository      what is missing   a registry's repository
+//! ```
+//!
+//! # Rooms
+//!
+//! - `place`: what a user writes, as skopeo spells it
+//! - `source`, `target`: where bytes come from and where they go
+//! - `job`: one image on its way: its documents, children before parents, and each of its blobs once
+//! - `feed`: the bytes of one blob, checked while they pass, begun anew wherever its two ends want
+//! - `budget`: how much is asked of a host at once
+//!
+//! # Flow
+//!
+//! [`Copier::copy`] asks the target what its name means, then the source, and is done where both say the same digest. Else it
+//! goes through the documents of the image from the root down: blobs first, manifests when all that they name is there, the root last
+//! under its name. Documents are sent as they were received.
+//!
+//! A blob takes the cheapest way: it is at the target, it is in another repository of the same registry and is mounted, or it is
+//! streamed. A stream is hashed while it passes, and its last piece is held back until the digest is right. A source that breaks
+//! off is asked for the rest; a target that does is asked how far it got.
+//!
+//! # Trust
+//!
+//! Neither side is believed: documents and blobs are checked here, and a registry checks what it stores.
+//!
+//! # Limits
+//!
+//! Documents have 4 MiB and an image has a bounded number of them; each constant says why it has its value. Of blobs no more is in
+//! memory than what the network has brought and not taken yet.
+//!
+//! # Cancellation
+//!
+//! Every future may be dropped at any await. What was stored stays and is not sent again.
+
+mod budget;
+mod document;
+mod error;
+mod feed;
+mod job;
+mod lock;
+mod pattern;
+mod pieces;
+mod place;
+mod progress;
+mod shared;
+mod side;
+mod source;
+mod target;
+
+pub use error::CopyError;
+pub use job::{Copied, Copier};
+pub use pattern::{Pattern, PatternError};
+pub use place::{Place, PlaceError};
+pub use progress::{Event, Outcome, Report, Summary};
+pub use registry::{CredentialSource, Credentials, RegistryConfig};
+pub use side::Side;
+pub use source::Source;
+pub use target::Target;

@@ -1,0 +1,95 @@
+//! Facts of a copy, as they become known.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use spec::{Descriptor, Digest};
+
+/// What became of a blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its bytes were sent.
+    Copied,
+    /// The target had it.
+    Exists,
+    /// The target's registry took it over from this repository of its own.
+    Mounted(String),
+    /// It stays at the URLs that its manifest names: it is not to be redistributed.
+    LeftToItsUrls,
+}
+
+/// A fact.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// A blob is on its way.
+    Sent {
+        /// The blob.
+        blob: &'a Descriptor,
+        /// Its bytes that were handed on.
+        bytes: u64,
+    },
+    /// A blob is at the target.
+    Blob {
+        /// The blob.
+        blob: &'a Descriptor,
+        /// How it came there.
+        outcome: Outcome,
+    },
+    /// A manifest or index was stored.
+    Document {
+        /// Its digest.
+        digest: &'a Digest,
+        /// Its size.
+        size: u64,
+    },
+}
+
+/// Is told of the facts of a copy.
+pub type Report = dyn Fn(&Event<'_>) + Send + Sync;
+
+/// Sums over all that a [`crate::Copier`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Bytes of blobs and documents that were sent.
+    pub bytes: u64,
+    /// Blobs that were sent.
+    pub copied: u64,
+    /// Blobs that the targets had.
+    pub existed: u64,
+    /// Blobs that were mounted.
+    pub mounted: u64,
+}
+
+/// The sums, while they grow.
+#[derive(Debug, Default)]
+pub(crate) struct Sums {
+    bytes: AtomicU64,
+    copied: AtomicU64,
+    existed: AtomicU64,
+    mounted: AtomicU64,
+}
+
+impl Sums {
+    pub(crate) fn count(&self, event: &Event<'_>) {
+        let (sum, bytes) = match event {
+            Event::Sent { .. } | Event::Blob { outcome: Outcome::LeftToItsUrls, .. } => return,
+            Event::Document { size, .. } => (None, *size),
+            Event::Blob { blob, outcome: Outcome::Copied } => (Some(&self.copied), blob.size),
+            Event::Blob { outcome: Outcome::Exists, .. } => (Some(&self.existed), 0),
+            Event::Blob { outcome: Outcome::Mounted(_), .. } => (Some(&self.mounted), 0),
+        };
+        if let Some(sum) = sum {
+            sum.fetch_add(1, Ordering::Relaxed);
+        }
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn summary(&self) -> Summary {
+        let read = |sum: &AtomicU64| sum.load(Ordering::Relaxed);
+        Summary {
+            bytes: read(&self.bytes),
+            copied: read(&self.copied),
+            existed: read(&self.existed),
+            mounted: read(&self.mounted),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What all copies of one run share: no blob and no document goes twice.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use spec::{Digest, Repository};
+use tokio::sync::{Mutex as AsyncMutex, OnceCell};
+
+use crate::Report;
+use crate::budget::Budget;
+use crate::lock::lock;
+use crate::progress::{Event, Sums};
+
+type Done = Arc<OnceCell<()>>;
+type Holders = Arc<AsyncMutex<Vec<Repository>>>;
+
+/// The state of a run.
+pub(crate) struct Shared {
+    pub(crate) budget: Budget,
+    pub(crate) report: Arc<Report>,
+    pub(crate) sums: Sums,
+    /// True if nothing is stored.
+    pub(crate) dry: bool,
+    /// The repositories of a host that have a blob, as far as this run has seen to it.
+    blobs: Mutex<HashMap<(String, Digest), Holders>>,
+    /// The documents that are at a place with all that they name.
+    documents: Mutex<HashMap<(String, Digest), Done>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("sums", &self.sums).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(report: Arc<Report>, dry: bool) -> Self {
+        Self {
+            budget: Budget::default(),
+            report,
+            sums: Sums::default(),
+            dry,
+            blobs: Mutex::default(),
+            documents: Mutex::default(),
+        }
+    }
+
+    /// Returns who of a host has a blob. Locked by whoever brings it there.
+    pub(crate) fn holders(&self, host: &str, digest: &Digest) -> Holders {
+        let mut blobs = lock(&self.blobs);
+        Arc::clone(blobs.entry((host.to_owned(), digest.clone())).or_default())
+    }
+
+    /// Returns whether a document is at a place: set by whoever brings it there.
+    pub(crate) fn document(&self, place: String, digest: &Digest) -> Done {
+        let mut documents = lock(&self.documents);
+        Arc::clone(documents.entry((place, digest.clone())).or_default())
+    }
+
+    pub(crate) fn tell(&self, event: &Event<'_>) {
+        self.sums.count(event);
+        (self.report)(event);
+    }
+}

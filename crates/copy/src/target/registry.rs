@@ -1,0 +1,272 @@
+//! A repository of a registry, to write to.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use registry::{
+    Access, Attempts, Mounted, Recovery, RegistryError, Remote, TagOrDigest, UploadSession,
+};
+use spec::{Descriptor, Digest, MediaType, Reference, Repository, Tag};
+use tokio::sync::Mutex;
+
+use crate::error::Result;
+use crate::feed::{Feed, body};
+use crate::progress::Outcome;
+use crate::shared::Shared;
+use crate::source::Source;
+use crate::{CopyError, Side};
+
+/// Failures of an upload in a row before it is given up: as many as dockerd allows a push.
+const ATTEMPTS: u32 = 5;
+/// Repositories that a blob is tried to be mounted from. Each try is a request; more rarely help.
+const MOUNT_ATTEMPTS: usize = 2;
+/// The largest blob that goes up in a single request: it is sent again as quickly as it would be gone on with.
+const AT_ONCE: u64 = 1 << 20;
+
+#[derive(Clone, Debug)]
+pub(crate) struct RegistryTarget {
+    remote: Remote,
+    tag: Option<Tag>,
+    digest: Option<Digest>,
+    /// True if layers that are not to be redistributed may go there.
+    takes_foreign_layers: bool,
+}
+
+impl fmt::Display for RegistryTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.repository().fmt(f)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        if let Some(digest) = &self.digest {
+            write!(f, "@{digest}")?;
+        }
+        Ok(())
+    }
+}
+
+impl RegistryTarget {
+    pub(crate) async fn open(reference: &Reference, side: &Side) -> Result<Self> {
+        let repository = reference.repository();
+        let remote = side.remote(repository, Access::Push).await?;
+        let takes_foreign_layers = side.allows_nondistributable(repository.domain()).await;
+        let reference = reference.clone().with_default_tag();
+        let (tag, digest) = (reference.tag().cloned(), reference.digest().cloned());
+        Ok(Self { remote, tag, digest, takes_foreign_layers })
+    }
+
+    pub(crate) fn tagged(&self, tag: &Tag) -> Self {
+        Self { tag: Some(tag.clone()), digest: None, ..self.clone() }
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        self.repository().domain()
+    }
+
+    pub(crate) fn key(&self) -> String {
+        self.repository().to_string()
+    }
+
+    pub(crate) fn demanded(&self) -> Option<&Digest> {
+        self.digest.as_ref()
+    }
+
+    fn repository(&self) -> &Repository {
+        self.remote.repository()
+    }
+
+    fn failed(&self, source: RegistryError) -> CopyError {
+        match source {
+            // What the body of a request broke off with is what its feed says.
+            RegistryError::Source { source } => match source.downcast::<CopyError>() {
+                Ok(error) => error,
+                Err(source) => CopyError::registry(self, RegistryError::Source { source }),
+            },
+            source => CopyError::registry(self, source),
+        }
+    }
+
+    pub(crate) async fn digest(&self) -> Result<Option<Digest>> {
+        let name = match (&self.tag, &self.digest) {
+            (Some(tag), _) => TagOrDigest::Tag(tag.clone()),
+            (None, Some(digest)) => TagOrDigest::Digest(digest.clone()),
+            (None, None) => TagOrDigest::Tag(Tag::latest()),
+        };
+        let found = self.remote.find(&name).await;
+        Ok(found.map_err(|error| self.failed(error))?.map(|found| found.descriptor.digest))
+    }
+
+    pub(crate) async fn has(&self, digest: &Digest) -> Result<bool> {
+        let found = self.remote.find(&digest.clone().into()).await;
+        Ok(found.map_err(|error| self.failed(error))?.is_some())
+    }
+
+    pub(crate) async fn put(
+        &self,
+        is_root: bool,
+        digest: &Digest,
+        media_type: &MediaType,
+        bytes: Bytes,
+    ) -> Result<()> {
+        let name = match &self.tag {
+            Some(tag) if is_root => TagOrDigest::Tag(tag.clone()),
+            _ => TagOrDigest::Digest(digest.clone()),
+        };
+        let stored = self.remote.put_manifest(&name, media_type, bytes).await;
+        stored.map(drop).map_err(|error| self.failed(error))
+    }
+
+    pub(crate) async fn blob(
+        &self,
+        shared: &Shared,
+        source: &Source,
+        blob: &Descriptor,
+    ) -> Result<Option<Outcome>> {
+        if !blob.urls.is_empty() && !self.takes_foreign_layers {
+            return Ok(Some(Outcome::LeftToItsUrls));
+        }
+        // Held while the blob is on its way: whoever wants it in another repository of this host mounts it then.
+        let known = shared.holders(self.host(), &blob.digest);
+        let mut holders = known.lock().await;
+        if holders.contains(self.repository()) {
+            return Ok(None);
+        }
+        let outcome = self.place(shared, source, blob, &holders).await?;
+        holders.push(self.repository().clone());
+        Ok(Some(outcome))
+    }
+
+    /// Takes the cheapest way to have a blob in the repository.
+    async fn place(
+        &self,
+        shared: &Shared,
+        source: &Source,
+        blob: &Descriptor,
+        holders: &[Repository],
+    ) -> Result<Outcome> {
+        let same_host =
+            |from: &&Repository| from.domain() == self.host() && **from != *self.repository();
+        let from = source.repository().filter(same_host);
+        let mounts = if shared.dry { 0 } else { MOUNT_ATTEMPTS };
+        let candidates = holders.iter().rev().chain(from).take(mounts);
+        let turn = shared.budget.turn(&[Some(self.host())]).await;
+        let mut session = None;
+        for from in candidates {
+            match self.remote.mount(&blob.digest, from).await {
+                Ok(Mounted::Yes) => {
+                    cancel(session).await;
+                    return Ok(Outcome::Mounted(from.path().to_owned()));
+                }
+                Ok(Mounted::Started(started)) => cancel(session.replace(started)).await,
+                // A mount is an optimisation: the upload that follows tells what is really wrong.
+                Err(error) => tracing::debug!(%error, %from, "mount failed"),
+            }
+        }
+        let present = self.remote.blob_presence(&blob.digest).await;
+        if present.map_err(|error| self.failed(error))?.is_some() {
+            cancel(session).await;
+            return Ok(Outcome::Exists);
+        }
+        if shared.dry {
+            let mounted = |from: &Repository| Outcome::Mounted(from.path().to_owned());
+            return Ok(holders.last().or(from).map_or(Outcome::Copied, mounted));
+        }
+        drop(turn);
+        let _turn = shared.budget.turn(&[Some(self.host()), source.host()]).await;
+        let feed = Arc::new(Mutex::new(Feed::new(source, blob, &shared.report)));
+        self.upload(&feed, blob, session).await?;
+        Ok(Outcome::Copied)
+    }
+
+    /// Sends a blob. After a failure the upload goes on from what the registry has, or begins anew.
+    async fn upload(
+        &self,
+        feed: &Arc<Mutex<Feed>>,
+        blob: &Descriptor,
+        mut session: Option<UploadSession>,
+    ) -> Result<()> {
+        let mut attempts = Attempts::new(ATTEMPTS);
+        let mut at_once = blob.size <= AT_ONCE;
+        loop {
+            let started = match session.take() {
+                Some(session) => Ok(session),
+                None => self.remote.start_upload().await,
+            };
+            let (error, current) = match started {
+                Ok(mut current) => match send(&mut current, feed, blob, at_once).await {
+                    Ok(()) => return Ok(()),
+                    Err(error) => (error, Some(current)),
+                },
+                Err(error) => (error, None),
+            };
+            at_once = false;
+            let pause = match &error {
+                // Each part is smaller than the one before, so that this ends.
+                RegistryError::PartTooLarge { .. } => None,
+                RegistryError::Source { .. } => return Err(self.failed(error)),
+                _ => match attempts.pause(&error) {
+                    Some(pause) => Some(pause),
+                    None => return Err(self.failed(error)),
+                },
+            };
+            tracing::info!(%error, blob = %blob.digest, ?pause, target = %self, "the upload is tried again");
+            if let Some(pause) = pause {
+                tokio::time::sleep(pause).await;
+            }
+            session = reopened(current, &error, blob).await;
+            if session.as_ref().is_some_and(|session| session.offset() > 0) {
+                attempts.progressed();
+            }
+        }
+    }
+}
+
+/// Sends what the registry has not got, in as many parts as it wants.
+async fn send(
+    current: &mut UploadSession,
+    feed: &Arc<Mutex<Feed>>,
+    blob: &Descriptor,
+    at_once: bool,
+) -> Result<(), RegistryError> {
+    let (size, digest) = (blob.size, &blob.digest);
+    if current.is_whole() || at_once && current.part(size) == size && current.offset() == 0 {
+        feed.lock().await.seek(0);
+        return current.send_whole(body(feed, size), Some(size), digest).await;
+    }
+    while current.offset() < size {
+        let offset = current.offset();
+        let part = current.part(size - offset);
+        feed.lock().await.seek(offset);
+        current.append(body(feed, offset + part), Some(part)).await?;
+    }
+    current.finish(digest).await
+}
+
+/// Finds out what the registry has kept of an upload that failed. If it does not say so, the next attempt begins anew.
+async fn reopened(
+    current: Option<UploadSession>,
+    error: &RegistryError,
+    blob: &Descriptor,
+) -> Option<UploadSession> {
+    let mut current = current?;
+    let is_lost =
+        matches!(error, RegistryError::UploadUnknown { .. } | RegistryError::PartsRefused { .. });
+    if is_lost
+        || error.recovery() == Recovery::Fail
+            && !matches!(error, RegistryError::PartTooLarge { .. })
+    {
+        return None;
+    }
+    let offset = current.status().await.ok()?;
+    (offset <= blob.size).then_some(current)
+}
+
+/// Tells the registry that nobody goes on with an upload.
+async fn cancel(session: Option<UploadSession>) {
+    if let Some(session) = session
+        && let Err(error) = session.cancel().await
+    {
+        tracing::debug!(%error, "an upload that is not needed could not be cancelled");
+    }
+}
