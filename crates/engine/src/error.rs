@@ -11,7 +11,7 @@ use std::sync::Arc;
 use registry::RegistryError;
 use spec::{Digest, ManifestError, MediaType, PlatformError, ReferenceError};
 
-pub use bad_archive::BadArchive;
+pub use bad_archive::{BadArchive, LeftOutLayers};
 pub use defect::Defect;
 pub use missing::Missing;
 pub use mistake::Mistake;

@@ -55,10 +55,12 @@ mod testing;
 mod transfer;
 mod unpack;
 
+pub use archive::{FileKind, LayerFile};
 pub use check::{CheckOutcome, CheckRequest, Checked, Repair};
+pub use diff::{Aspect, Change, DiffLayer, DiffRequest, ImageDiff, Sum, Totals};
 pub use engine::{Engine, EngineConfig, EngineInfo, Limits};
 pub use error::{
-    BadArchive, Defect, DirectoryRefusal, EngineError, ErrorKind, Missing, Mistake,
+    BadArchive, Defect, DirectoryRefusal, EngineError, ErrorKind, LeftOutLayers, Missing, Mistake,
     PlatformMismatch, Result,
 };
 pub use events::{Event, EventKind, Events};

@@ -71,6 +71,8 @@ pub enum ProgressEvent {
         /// The reference, familiar.
         reference: String,
     },
+    /// An image of an archive that leaves layers out comes without its manifest: they are here, but not in the form that it names.
+    WithoutManifest(ImageId),
     /// A tag of an archive meant another image before.
     TagTaken {
         /// The reference, familiar.

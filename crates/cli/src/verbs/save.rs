@@ -28,6 +28,9 @@ pub(crate) struct Arguments {
     /// Save only the given platform variant. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")
     #[arg(long, value_name = "string")]
     platform: Option<String>,
+    /// Leave out the layers that whoever loads the archive has by this image
+    #[arg(long, value_name = "IMAGE")]
+    since: Vec<String>,
     #[arg(hide = true, required = true, value_name = "IMAGE")]
     images: Vec<String>,
 }
@@ -44,20 +47,25 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     if let Some(platform) = platform {
         query.add("platform", platform);
     }
+    let narrows = !arguments.since.is_empty();
+    for image in arguments.since {
+        query.add("since", image);
+    }
+    let output = output.filter(|path| path.as_os_str() != "-");
     let Some(path) = output else {
         if terminal::writes_terminal() {
             return Err(CliError::Refused(
                 "cowardly refusing to save to a terminal. Use the -o flag or redirect".to_owned(),
             ));
         }
-        return receive(session, query, output::print_bytes).await;
+        return receive(session, query, narrows, output::print_bytes).await;
     };
     check_destination(&path)?;
     let mut file = Aside::new(&path, 0o600).map_err(|error| refused(in_go_words(&error)))?;
     let failed = |error: io::Error| {
         CliError::Refused(format!("write {}: {}", path.display(), in_go_words(&error)))
     };
-    receive(session, query, |chunk| file.write(chunk).map_err(failed)).await?;
+    receive(session, query, narrows, |chunk| file.write(chunk).map_err(failed)).await?;
     file.publish().map_err(failed)
 }
 
@@ -65,6 +73,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
 async fn receive(
     session: &Session,
     query: Query,
+    narrows: bool,
     mut write: impl FnMut(&[u8]) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let operation = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
@@ -74,6 +83,13 @@ async fn receive(
         // A failure that comes before the head has left the daemon takes that with it.
         Err(error) => return Err(session.client.explain(&operation, error).await),
     };
+    // Any other daemon sends all, and says nothing of the parameter.
+    if narrows && !answer.header("server").is_some_and(|server| server.starts_with("Longshore/")) {
+        return Err(CliError::Refused(
+            "this daemon is not Longshore's and cannot leave layers out: save without --since"
+                .to_owned(),
+        ));
+    }
     loop {
         match answer.chunk().await {
             Ok(Some(chunk)) => write(&chunk)?,

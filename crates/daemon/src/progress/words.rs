@@ -41,6 +41,12 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
             return vec![status, Message::push_result(result)];
         }
         ProgressEvent::Loaded { reference } => output(format!("Loaded image: {reference}\n")),
+        ProgressEvent::WithoutManifest(id) => {
+            let text = format!(
+                "{id} is loaded without the manifest that it was saved with, as layers are kept here in another form: a push makes a new one"
+            );
+            Message { note: Some(text.clone()), ..Message::status(text) }
+        }
         ProgressEvent::TagTaken { reference, id } => output(format!(
             "The image {reference} already exists, renaming the old one with ID {id} to empty string\n"
         )),

@@ -30,7 +30,9 @@ const REST_TIMEOUT: Duration = Duration::from_secs(10);
 /// `GET /images/get` and `GET /images/{name}/get`: save.
 pub(super) async fn save(daemon: &Daemon, request: &ApiRequest, names: Vec<String>) -> Answer {
     let platform = one(platforms(request)?)?;
-    let archive = daemon.engine().save(SaveRequest { names, platform }).await?;
+    // Ours: images that the reader has.
+    let since = request.query.all("since").map(str::to_owned).collect();
+    let archive = daemon.engine().save(SaveRequest { names, platform, since }).await?;
     let (daemon, operation) = (daemon.clone(), operation_name(&request.headers));
     let bytes = archive.into_stream().map(move |piece| {
         piece.map_err(|error| {

@@ -1,6 +1,10 @@
 //! Faults of an archive of images.
 
-use spec::{DiffId, ImageId};
+use std::collections::BTreeMap;
+use std::fmt;
+
+use spec::go::{LIST_DIGITS, human_size};
+use spec::{DiffId, Digest, ImageId, Reference};
 
 /// A fault of an archive of images.
 #[derive(Debug, thiserror::Error)]
@@ -74,10 +78,50 @@ pub enum BadArchive {
     /// A file is missing, in Go's words.
     #[error("open {0}: no such file or directory")]
     NoFile(String),
+    /// Layers are neither in the archive, which counts on them, nor here.
+    #[error("{0}")]
+    LeftOut(LeftOutLayers),
     /// A path is longer than any, in Go's words.
     #[error("open {0}...: file name too long")]
     LongPath(String),
     /// The archive is cut off, in Go's words.
     #[error("unexpected EOF")]
     CutOff,
+}
+
+/// Layers that an archive was made without, for somebody who has other images that have them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOutLayers {
+    /// The number of all that are not here.
+    pub count: usize,
+    /// The first of them: digest and size of their files, and the image that has them.
+    pub layers: Vec<(Digest, u64, ImageId)>,
+    /// These images, with some of their names.
+    pub images: BTreeMap<ImageId, Vec<Reference>>,
+}
+
+impl fmt::Display for LeftOutLayers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, are) = if self.count == 1 { ("a layer", "is") } else { ("layers", "are") };
+        let short = |(id, names): (&ImageId, &Vec<Reference>)| {
+            names.first().map_or_else(|| id.to_string(), Reference::familiar)
+        };
+        let images: Vec<String> = self.images.iter().map(short).collect();
+        let images = images.join(" and ");
+        write!(
+            formatter,
+            "the archive leaves out {what} that {are} not here: load or pull {images} first"
+        )?;
+        for (digest, size, id) in &self.layers {
+            let size = human_size(i64::try_from(*size).unwrap_or(i64::MAX), LIST_DIGITS);
+            write!(formatter, "\n{digest} ({size}) of {id}")?;
+            for name in self.images.get(id).into_iter().flatten() {
+                write!(formatter, " {}", name.familiar())?;
+            }
+        }
+        match self.count.checked_sub(self.layers.len()) {
+            None | Some(0) => Ok(()),
+            Some(more) => write!(formatter, "\nand {more} more"),
+        }
+    }
 }

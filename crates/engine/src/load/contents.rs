@@ -237,15 +237,16 @@ impl Contents {
         }
     }
 
-    /// Returns the manifest that an image came with, if all blobs that it names are here and worth being kept: the layers
-    /// of those that dockerd makes up are no other than what is unpacked.
+    /// Returns the manifest that an image came with, if all blobs that it names are in the archive or kept already, and worth
+    /// being kept: the layers of those that dockerd makes up are no other than what is unpacked.
     ///
-    /// `claimed` are references by digest that the image's names claim.
+    /// `claimed` are references by digest that the image's names claim; `is_kept` tells of a layer by its place.
     pub(super) fn origin(
         &self,
         id: &ImageId,
         layers: usize,
         claimed: &[Reference],
+        is_kept: &dyn Fn(usize, &Descriptor) -> Result<bool>,
     ) -> Result<Option<Origin>> {
         let descriptors = self.manifests.get(id.digest()).map(Vec::as_slice).unwrap_or_default();
         let claims = self.claims(descriptors, claimed);
@@ -255,7 +256,7 @@ impl Contents {
             };
             if manifest.layers.len() == layers
                 && (!claims.is_empty() || manifest.layers.iter().any(is_compressed))
-                && manifest.layers.iter().all(|layer| self.has(layer))
+                && self.has_all(&manifest.layers, is_kept)?
             {
                 let manifest = Raw::parse(bytes, |_| Ok::<_, EngineError>(*manifest))?;
                 return self.with_documents(id, manifest, &claims).map(Some);
@@ -264,9 +265,27 @@ impl Contents {
         Ok(None)
     }
 
-    fn has(&self, layer: &Descriptor) -> bool {
-        layer.digest.algorithm() == Algorithm::Sha256
-            && self.tree.blob(&layer.digest).is_some_and(|file| file.size() == layer.size)
+    fn has_all(
+        &self,
+        layers: &[Descriptor],
+        is_kept: &dyn Fn(usize, &Descriptor) -> Result<bool>,
+    ) -> Result<bool> {
+        for (index, layer) in layers.iter().enumerate() {
+            let has = layer.digest.algorithm() == Algorithm::Sha256
+                && match self.tree.blob(&layer.digest) {
+                    Some(file) => file.size() == layer.size,
+                    None => is_kept(index, layer)?,
+                };
+            if !has {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Says whether the archive has a manifest of an image.
+    pub(super) fn has_manifest_of(&self, id: &ImageId) -> bool {
+        self.manifests.contains_key(id.digest())
     }
 
     /// Adds the references by digest that our own archives note to those that are claimed. What is none is passed over.

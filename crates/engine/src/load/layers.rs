@@ -1,5 +1,6 @@
 //! The layers of an image of an archive: those that are not here are unpacked, several at once.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use archive::Unpacked;
@@ -10,7 +11,7 @@ use super::operation::Load;
 use super::plan::PlannedLayer;
 use super::tree::StoredFile;
 use crate::cancel::CancelOnDrop;
-use crate::error::BadArchive;
+use crate::error::{BadArchive, Missing};
 use crate::space::Coming;
 use crate::{EngineError, LayerState, Result, layer, space};
 
@@ -24,8 +25,7 @@ pub(super) struct LoadedLayer {
 
 impl Load<'_> {
     pub(super) async fn layers(&self, layers: Vec<PlannedLayer>) -> Result<Vec<LoadedLayer>> {
-        let needed: Vec<_> =
-            layers.into_iter().filter(|layer| !layer.present || layer.keep).collect();
+        let needed: Vec<_> = layers.into_iter().filter(|layer| !layer.is_ready()).collect();
         let sizes = sizes(&needed);
         self.engine
             .on_disk(move |store| {
@@ -38,10 +38,8 @@ impl Load<'_> {
     }
 
     async fn layer(&self, planned: PlannedLayer) -> Result<LoadedLayer> {
-        let Some(file) = planned.file.clone() else {
-            return Ok(LoadedLayer { staged: None, blob: None });
-        };
         let _permit = self.engine.unpacker().await?;
+        let Some(file) = planned.file.clone() else { return self.prove(planned).await };
         let (_cancel, cancelled) = CancelOnDrop::new();
         let lease = Arc::clone(&self.lease);
         let progress = self.layer_progress.clone();
@@ -77,6 +75,24 @@ impl Load<'_> {
             .await?;
         self.engine.flush_soon();
         Ok(loaded)
+    }
+}
+
+impl Load<'_> {
+    /// Compares a kept blob with the layer that a manifest takes it for.
+    async fn prove(&self, planned: PlannedLayer) -> Result<LoadedLayer> {
+        let (_cancel, cancelled) = CancelOnDrop::new();
+        let proved = self.engine.on_disk(move |store| {
+            let Some(digest) = &planned.unproved else { return Ok(()) };
+            let missing = || EngineError::Missing(Missing::BlobGone(digest.clone()));
+            let blob = store.blob(digest)?.ok_or_else(missing)?;
+            let failed = |source| EngineError::Open { path: blob.path.clone(), source };
+            let file = cancelled.guard(File::open(&blob.path).map_err(failed)?);
+            let unpacked = layer::inspect(store, file, planned.diff_id.digest(), &|_| {})?;
+            planned.check(&unpacked, None)
+        });
+        proved.await?;
+        Ok(LoadedLayer { staged: None, blob: None })
     }
 }
 

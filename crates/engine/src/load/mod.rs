@@ -4,8 +4,8 @@
 //! layouts; of any compression, with their entries in any order.
 //!
 //! # Flow
-//! body → [`crate::receive`] → files in `staging/`, small ones in memory ([`tree`]) → what they are ([`contents`]) → for each image its
-//! missing layers, unpacked at once ([`layers`]) → one commit, or one for many images that need no layer. What was loaded before an
+//! body → [`crate::receive`] → files in `staging/`, small ones in memory ([`tree`]) → what they are ([`contents`]) and whether all is
+//! there or here ([`lacking`]) → for each image its missing layers, unpacked at once ([`layers`]) → one commit, or one for many images that need no layer. What was loaded before an
 //! error stays.
 //!
 //! # Trust
@@ -13,6 +13,7 @@
 //! kept under, and a reference by digest counts only if the manifest that it names is in the archive and has the image's config.
 
 mod contents;
+mod lacking;
 mod layers;
 mod list;
 mod operation;
@@ -32,11 +33,11 @@ use store::Store;
 use crate::cancel::CancelOnDrop;
 use crate::engine::blocking;
 use crate::error::BadArchive;
-use crate::{Engine, EngineError, Progress, Result, receive};
+use crate::{Engine, EngineError, Progress, ProgressEvent, Result, receive};
 use contents::Contents;
 use list::Listed;
 use operation::Load;
-use plan::PlannedImage;
+use plan::{PlannedImage, PlannedLayer};
 use publish::{MAX_BATCH, MAX_BATCH_BYTES, ReadyImage, held};
 use tree::Tree;
 
@@ -82,7 +83,12 @@ impl Engine {
 impl Load<'_> {
     async fn run(&self, contents: Arc<Contents>) -> Result<LoadedImages> {
         let (listing, platform) = (Arc::clone(&contents), self.platform.clone());
-        let list = blocking(move || listing.list(platform.as_ref())).await?;
+        let list = self.engine.on_disk(move |store| {
+            let list = listing.list(platform.as_ref())?;
+            lacking::check(store, &listing, &list, platform.as_ref())?;
+            Ok(list)
+        });
+        let list = list.await?;
         let mut ids = Vec::new();
         let mut parents = Vec::new();
         let mut last_is_named = false;
@@ -99,8 +105,14 @@ impl Load<'_> {
             };
             parents.push((planned.id.clone(), planned.parent.clone()));
             ids.push(planned.id.clone());
+            if planned.origin.is_none()
+                && contents.has_manifest_of(&planned.id)
+                && planned.layers.iter().any(|layer| layer.file.is_none())
+            {
+                self.progress.report(ProgressEvent::WithoutManifest(planned.id.clone()));
+            }
             last_is_named = planned.names.iter().any(|name| planned.bears(name));
-            if planned.layers.iter().all(|layer| layer.present && !layer.keep) {
+            if planned.layers.iter().all(PlannedLayer::is_ready) {
                 ready.push((planned, Vec::new()));
                 if ready.len() < MAX_BATCH && held(&ready) < MAX_BATCH_BYTES {
                     continue;

@@ -1,7 +1,8 @@
 //! The plan of an image that is to be loaded: what of it is here, and which files of the archive bring the rest.
 
 use spec::{
-    ChainId, DiffId, Digest, ImageConfig, ImageId, MAX_CONFIG_SIZE, Platform, Raw, Reference,
+    ChainId, Descriptor, DiffId, Digest, ImageConfig, ImageId, MAX_CONFIG_SIZE, Platform, Raw,
+    Reference,
 };
 use store::{DriverKind, Lease, Store};
 
@@ -40,6 +41,15 @@ pub(super) struct PlannedLayer {
     pub(super) expected: Option<Digest>,
     /// Set if the file is kept as a blob.
     pub(super) keep: bool,
+    /// A kept blob that the archive's manifest takes for this layer, without having it, and nobody has compared with it yet.
+    pub(super) unproved: Option<Digest>,
+}
+
+impl PlannedLayer {
+    /// Says whether nothing is to be done for the layer.
+    pub(super) fn is_ready(&self) -> bool {
+        self.present && !self.keep && self.unproved.is_none()
+    }
 }
 
 impl PlannedImage {
@@ -89,11 +99,58 @@ pub(super) fn plan(
         .map(|name| name.clone().by_digest())
         .collect();
     lease.hold_image(&id)?;
-    let origin =
-        if store.keep_blobs() { contents.origin(&id, diff_ids.len(), &claimed)? } else { None };
-    let layers = plan_layers(store, lease, &contents.tree, listed, &config, origin.as_ref())?;
+    let whole = whole_layers(store, lease, diff_ids)?;
+    let is_kept = |index: usize, layer: &Descriptor| {
+        // Held before it is looked for.
+        lease.hold_blob(&layer.digest)?;
+        Ok(index < whole && store.blob(&layer.digest)?.is_some_and(|blob| blob.size == layer.size))
+    };
+    let origin = if store.keep_blobs() {
+        contents.origin(&id, diff_ids.len(), &claimed, &is_kept)?
+    } else {
+        None
+    };
+    let mut layers =
+        plan_layers(store, lease, &contents.tree, listed, &config, (whole, origin.as_ref()))?;
+    if let Some(origin) = &origin {
+        note_unproved(store, &id, origin, &mut layers)?;
+    }
     let parent = listed.parent.clone();
     Ok(Some(PlannedImage { id, config, names, layers, origin, parent }))
+}
+
+/// Holds layers and returns how many, from the bottom, are here. Where one is damaged, it and all that stands on it are made anew.
+fn whole_layers(store: &Store, lease: &Lease, diff_ids: &[DiffId]) -> Result<usize> {
+    let (mut whole, mut chain_id) = (0, None);
+    for (index, diff_id) in diff_ids.iter().enumerate() {
+        let chain = ChainId::extend(chain_id.as_ref(), diff_id);
+        lease.hold_layer(&chain)?;
+        if whole == index && store.whole_layer(&chain)?.is_some() {
+            whole += 1;
+        }
+        chain_id = Some(chain);
+    }
+    Ok(whole)
+}
+
+/// Notes which kept blobs have to be looked at before a manifest may say that they are these layers.
+fn note_unproved(
+    store: &Store,
+    id: &ImageId,
+    origin: &Origin,
+    layers: &mut [PlannedLayer],
+) -> Result<()> {
+    let manifest = &origin.manifest;
+    if store.manifests_of(id)?.iter().any(|known| known.digest == *manifest.digest()) {
+        return Ok(());
+    }
+    for (layer, descriptor) in layers.iter_mut().zip(&manifest.value().layers) {
+        let digest = &descriptor.digest;
+        if layer.file.is_none() && store.diff_id_of(digest)?.as_ref() != Some(&layer.diff_id) {
+            layer.unproved = Some(digest.clone());
+        }
+    }
+    Ok(())
 }
 
 fn plan_layers(
@@ -102,16 +159,13 @@ fn plan_layers(
     tree: &Tree,
     listed: &Listed,
     config: &Raw<ImageConfig>,
-    origin: Option<&Origin>,
+    (whole, origin): (usize, Option<&Origin>),
 ) -> Result<Vec<PlannedLayer>> {
     let mut layers: Vec<PlannedLayer> = Vec::new();
-    // Where a layer is damaged, it and all that stands on it are made anew.
-    let mut whole = true;
     for (index, diff_id) in config.value().rootfs.diff_ids.iter().enumerate() {
         let parent = layers.last().map(|layer| layer.chain_id.clone());
         let chain_id = ChainId::extend(parent.as_ref(), diff_id);
-        lease.hold_layer(&chain_id)?;
-        whole = whole && store.whole_layer(&chain_id)?.is_some();
+        let present = index < whole;
         let kept = origin.map(|origin| &origin.manifest.value().layers[index].digest);
         let mut keep = false;
         if let Some(digest) = kept {
@@ -119,24 +173,25 @@ fn plan_layers(
             keep = store.blob(digest)?.is_none();
         }
         let path = kept.map_or_else(|| listed.layers[index].clone(), blob_path);
-        let file = if whole { tree.find(&path) } else { Some(tree.require(&path)?) };
+        let file = if present { tree.find(&path) } else { Some(tree.require(&path)?) };
         let expected = named_digest(&path).filter(|digest| digest != diff_id.digest());
         layers.push(PlannedLayer {
             index,
             diff_id: diff_id.clone(),
             chain_id,
             parent,
-            present: whole,
+            present,
             file: file.cloned(),
             expected,
             keep,
+            unproved: None,
         });
     }
     Ok(layers)
 }
 
 /// Returns the digest that a blob of an image layout is named by.
-fn named_digest(path: &str) -> Option<Digest> {
+pub(super) fn named_digest(path: &str) -> Option<Digest> {
     let hex = path.strip_prefix("blobs/sha256/")?;
     format!("sha256:{hex}").parse().ok()
 }

@@ -5,10 +5,11 @@
 //! is dockerd's to the byte.
 //!
 //! # Flow
-//! names → images ([`select`]) → manifest and layers of each ([`parts`]) → all files with their sizes ([`plan`]) → bytes
+//! names → images ([`select`]), and those that the reader has ([`left_out`]) → manifest and layers of each ([`parts`]) → all files with their sizes ([`plan`]) → bytes
 //! ([`mod@write`]). Errors up to the plan are told before the first byte; a later one breaks the archive off.
 
 pub(crate) mod documents;
+pub(crate) mod left_out;
 pub(crate) mod parts;
 mod plan;
 mod select;
@@ -25,6 +26,7 @@ use tokio::sync::mpsc::Receiver;
 
 use crate::error::Defect;
 use crate::{Engine, EngineError, Result};
+use left_out::Base;
 use plan::Plan;
 use write::Piece;
 
@@ -35,6 +37,8 @@ pub struct SaveRequest {
     pub names: Vec<String>,
     /// The platform that the images must be for.
     pub platform: Option<Platform>,
+    /// Images, named as those, that whoever reads the archive has: their layers are left out.
+    pub since: Vec<String>,
 }
 
 /// An archive that is ready to be written. What it needs stays in the store as long as it lives.
@@ -53,7 +57,8 @@ impl Engine {
         let plan = self.on_disk(move |store| {
             let platform = request.platform.as_ref();
             let selection = select::select(store, &held, &request.names, platform)?;
-            Plan::make(store, &held, &selection)
+            let base = Base::find(store, &held, &request.since)?;
+            Plan::make(store, &held, &selection, base)
         });
         Ok(SavedImages { engine: self.clone(), plan: plan.await?, lease })
     }

@@ -11,6 +11,7 @@ use super::documents::{
     self, IndexFile, Item, LAYOUT, NAME_ANNOTATION, REF_NAME_ANNOTATION, REPO_DIGESTS_ANNOTATION,
     blob_path,
 };
+use super::left_out::{Base, LEFT_OUT, LeftOutFile};
 use super::parts::{LayerSource, Parts};
 use super::select::Selected;
 use super::v1;
@@ -39,6 +40,8 @@ pub(super) enum Content {
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) files: BTreeMap<String, PlannedFile>,
+    /// Files that whoever reads the archive has.
+    left_out: BTreeMap<String, LeftOutFile>,
     pub(super) images: Vec<ImageId>,
 }
 
@@ -48,8 +51,13 @@ const FILE_MODE: u32 = 0o644;
 const DIRECTORY_MODE: u32 = 0o755;
 
 impl Plan {
-    /// Plans an archive of these images. Blocking.
-    pub(super) fn make(store: &Store, lease: &Lease, selection: &[Selected]) -> Result<Self> {
+    /// Plans an archive of these images, without the layers of the `base`. Blocking.
+    pub(super) fn make(
+        store: &Store,
+        lease: &Lease,
+        selection: &[Selected],
+        base: Base,
+    ) -> Result<Self> {
         let mut plan = Self::default();
         let mut items = Vec::new();
         let mut manifests = Vec::new();
@@ -62,7 +70,7 @@ impl Plan {
                 lease.hold_layer(chain)?;
             }
             let parts = Parts::of(store, image, selected)?;
-            plan.add_image(&parts);
+            plan.add_image(&parts, &base);
             let top = parts.layers.last().map(|layer| layer.descriptor.digest.hex());
             for tag in &selected.tags {
                 let tags = repositories.entry(tag.repository().familiar()).or_default();
@@ -80,10 +88,15 @@ impl Plan {
         if !repositories.is_empty() {
             plan.document("repositories", line(&repositories)?);
         }
+        // What another image needs in another place is there.
+        plan.left_out.retain(|path, _| !plan.files.contains_key(path));
+        if let Some(left_out) = base.document(std::mem::take(&mut plan.left_out)) {
+            plan.document(LEFT_OUT, to_vec(&left_out)?);
+        }
         Ok(plan)
     }
 
-    fn add_image(&mut self, parts: &Parts) {
+    fn add_image(&mut self, parts: &Parts, base: &Base) {
         let config = parts.image.config.value();
         let created =
             config.created.as_deref().and_then(|time| time.parse::<jiff::Timestamp>().ok());
@@ -94,9 +107,13 @@ impl Plan {
                 self.bytes(&Digest::sha256(&document.bytes), document.bytes, created);
             }
         }
-        for layer in &parts.layers {
+        for (layer, chain) in parts.layers.iter().zip(&parts.image.layers) {
             let mode = if parts.is_dockerds { LAYER_MODE } else { FILE_MODE };
             let path = blob_path(&layer.descriptor.digest);
+            if let Some(of) = base.has(chain) {
+                self.left_out.insert(path, LeftOutFile { size: layer.descriptor.size, of });
+                continue;
+            }
             self.files.entry(path).or_insert_with(|| PlannedFile {
                 mode,
                 modified: created,

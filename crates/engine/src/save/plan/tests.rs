@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::testing::Fixture;
@@ -6,10 +8,16 @@ use super::super::select::select;
 use super::*;
 
 fn plan(fixture: &Fixture, names: &[&str]) -> Plan {
+    plan_since(fixture, names, &[])
+}
+
+fn plan_since(fixture: &Fixture, names: &[&str], since: &[&str]) -> Plan {
+    let since: Vec<String> = since.iter().map(|name| fixture.digits(name)).collect();
     let names: Vec<String> = names.iter().map(|name| fixture.digits(name)).collect();
     let lease = fixture.store().reading_lease().unwrap();
     let selection = select(fixture.store(), &lease, &names, None).unwrap();
-    Plan::make(fixture.store(), &lease, &selection).unwrap()
+    let base = Base::find(fixture.store(), &lease, &since).unwrap();
+    Plan::make(fixture.store(), &lease, &selection, base).unwrap()
 }
 
 fn document(plan: &Plan, name: &str) -> Value {
@@ -170,4 +178,68 @@ fn an_unpacked_image_is_saved_as_dockerd_saves_it() {
     let plan = self::plan(&fixture, &["web:1"]);
     let index = document(&plan, "index.json");
     assert_eq!(index["manifests"][0]["digest"], fixture.made("web").manifest.to_string());
+}
+
+/// The layers in a plan, and those that it leaves out, by the words they are made of.
+fn layers(fixture: &Fixture, plan: &Plan) -> (String, String) {
+    let left_out = match plan.files.get(LEFT_OUT) {
+        Some(_) => document(plan, LEFT_OUT)["files"].clone(),
+        None => Value::Null,
+    };
+    let (mut there, mut gone) = (BTreeSet::new(), BTreeSet::new());
+    for name in ["base", "web", "db"] {
+        for layer in &fixture.made(name).layers {
+            let word = fixture.words(&layer.diff_id.to_string());
+            let paths =
+                [(&layer.blob.digest, layer.blob.size), (layer.diff_id.digest(), layer.tar_size)];
+            for (path, size) in paths.map(|(digest, size)| (blob_path(digest), size)) {
+                if plan.files.contains_key(&path) {
+                    there.insert(word.clone());
+                } else if let Some(file) = left_out.get(&path) {
+                    assert_eq!(file["size"], size);
+                    gone.insert(format!("{word}:{}", file["of"]));
+                }
+            }
+        }
+    }
+    let text = |words: BTreeSet<String>| words.into_iter().collect::<Vec<_>>().join(" ");
+    (text(there), text(gone))
+}
+
+#[test]
+fn layers_of_what_the_reader_has_are_left_out() {
+    let lines = [
+        "base tags=base:1 digests=base layers=base",
+        "web tags=web:1 digests=web layers=base,web",
+        // Its topmost layer is another's lowest one.
+        "db tags=db:1 layers=web,base",
+    ];
+    for fixture in [Some(Fixture::new(&lines)), Fixture::unpacked(&lines)].into_iter().flatten() {
+        let shown =
+            |names: &[&str], since: &[&str]| layers(&fixture, &plan_since(&fixture, names, since));
+        let texts = |one: &str, other: &str| (one.to_owned(), other.to_owned());
+        let words = |name: &str, number: usize| {
+            fixture.words(&fixture.made(name).layers[number].diff_id.to_string())
+        };
+        let (base, web) = (words("web", 0), words("web", 1));
+        let mut both = [base.clone(), web.clone()];
+        both.sort();
+        let both = both.join(" ");
+        assert_eq!(shown(&["web:1"], &[]), texts(&both, ""));
+        assert_eq!(shown(&["web:1"], &["base:1"]), texts(&web, &format!("{base}:0")));
+        assert_eq!(shown(&["web:1"], &["<base>"]), texts(&web, &format!("{base}:0")));
+        assert_eq!(shown(&["web:1"], &["db:1", "base:1"]), texts(&web, &format!("{base}:1")));
+        assert_eq!(shown(&["web:1"], &["web:1"]).0, "");
+        // A layer in another place has another name in the store: it is not known to be there.
+        assert_eq!(shown(&["db:1"], &["base:1"]), texts(&both, ""));
+        let (there, _) = shown(&["web:1", "db:1"], &["base:1"]);
+        assert_eq!(there, both);
+        let plan = plan_since(&fixture, &["web:1"], &["base:1", "db:1"]);
+        let since = document(&plan, LEFT_OUT)["since"].clone();
+        assert_eq!(since[0]["id"], fixture.id("base").to_string());
+        let digest = format!("base@{}", fixture.made("base").manifest);
+        assert_eq!(since[0]["names"], serde_json::json!(["base:1", digest]));
+        assert_eq!(since[1]["names"], serde_json::json!(["db:1"]));
+        assert_eq!(document(&plan, "manifest.json")[0]["Layers"].as_array().unwrap().len(), 2);
+    }
 }

@@ -1,0 +1,99 @@
+//! What an archive lacks of its images, found out before anything of it is taken.
+//!
+//! A layer that is here need not be in the archive: so it is with dockerd, and a save for somebody who has an image counts on it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use spec::{ChainId, ImageConfig, MAX_CONFIG_SIZE, Platform, Reference};
+use store::Store;
+
+use super::contents::Contents;
+use super::list::Listed;
+use super::plan::named_digest;
+use crate::error::{BadArchive, LeftOutLayers};
+use crate::resolve::is_for;
+use crate::save::left_out::{BaseImage, LEFT_OUT, LeftOut, MAX_LEFT_OUT};
+use crate::{EngineError, Result};
+
+/// The layers that are told of; the rest is counted.
+const MAX_TOLD: usize = 10;
+/// The names that are told of an image.
+const MAX_NAMES: usize = 4;
+
+/// Fails if a file of one of these images is neither in the archive nor here. Blocking.
+pub(super) fn check(
+    store: &Store,
+    contents: &Contents,
+    images: &[Listed],
+    platform: Option<&Platform>,
+) -> Result<()> {
+    let mut known: HashMap<ChainId, bool> = HashMap::new();
+    let mut lacking: BTreeSet<&str> = BTreeSet::new();
+    let mut first = None;
+    for listed in images {
+        let file = contents.tree.require(&listed.config)?;
+        // What is wrong with a config, or not wanted, is found out by whoever loads it.
+        let Ok(bytes) = file.read(&listed.config, MAX_CONFIG_SIZE) else { continue };
+        let Ok(config) = ImageConfig::parse(&bytes) else { continue };
+        let diff_ids = &config.rootfs.diff_ids;
+        if platform.is_some_and(|wanted| !is_for(wanted, &config.platform()))
+            || listed.layers.len() != diff_ids.len()
+            || store.check_depth(diff_ids.len()).is_err()
+        {
+            continue;
+        }
+        let mut is_here = true;
+        for (chain, path) in ChainId::chain(diff_ids).into_iter().zip(&listed.layers) {
+            if is_here {
+                is_here = match known.get(&chain) {
+                    Some(known) => *known,
+                    None => {
+                        let whole = store.whole_layer(&chain)?.is_some();
+                        known.insert(chain, whole);
+                        whole
+                    }
+                };
+            }
+            if !is_here && contents.tree.find(path).is_none() {
+                first.get_or_insert(path);
+                lacking.insert(path);
+            }
+        }
+    }
+    let Some(first) = first else { return Ok(()) };
+    match left_out(contents)?.and_then(|left_out| told(&lacking, &left_out)) {
+        Some(layers) => Err(EngineError::BadArchive(BadArchive::LeftOut(layers))),
+        None => contents.tree.require(first).map(drop),
+    }
+}
+
+/// Reads what the archive says of what it leaves out, if it does.
+pub(super) fn left_out(contents: &Contents) -> Result<Option<LeftOut>> {
+    let Some(file) = contents.tree.find(LEFT_OUT) else { return Ok(None) };
+    let bytes = file.read(LEFT_OUT, MAX_LEFT_OUT)?;
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|error| EngineError::BadArchive(BadArchive::List { file: LEFT_OUT, error }))
+}
+
+/// Says of layers that are lacking whose they are; `None` if the archive does not say it of all.
+fn told(lacking: &BTreeSet<&str>, left_out: &LeftOut) -> Option<LeftOutLayers> {
+    let mut told = LeftOutLayers { count: lacking.len(), ..LeftOutLayers::default() };
+    for path in lacking {
+        let file = left_out.files.get(*path)?;
+        let image = left_out.since.get(file.of)?;
+        let layer = (named_digest(path)?, file.size, image.id.clone());
+        if told.layers.len() < MAX_TOLD {
+            told.layers.push(layer);
+            told.images.entry(image.id.clone()).or_insert_with(|| names(image));
+        }
+    }
+    Some(told)
+}
+
+/// Returns some names of an image, tags first. What is no name is passed over.
+fn names(image: &BaseImage) -> Vec<Reference> {
+    let names = image.names.iter().filter_map(|name| Reference::parse_familiar(name).ok());
+    let (tags, digests): (Vec<_>, Vec<_>) = names.partition(|name| name.digest().is_none());
+    tags.into_iter().chain(digests).take(MAX_NAMES).collect()
+}
