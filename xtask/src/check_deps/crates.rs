@@ -8,6 +8,8 @@ const ARROWS: [(&str, &[&str]); 14] = [
         "longshore",
         &[
             "longshore-api",
+            // To send a directory as a tar.
+            "longshore-archive",
             "longshore-copy",
             "longshore-daemon",
             "longshore-go-template",

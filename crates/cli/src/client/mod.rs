@@ -32,7 +32,7 @@ pub(crate) use host::{Host, HostError};
 pub(crate) use response::{Messages, Response};
 pub(crate) use tls::{TlsMaterial, public_tls};
 use transport::{Connection, Connector};
-pub(crate) use upload::{RequestBody, Source, body_of};
+pub(crate) use upload::{Feed, RequestBody, Source, body_by, body_of};
 
 pub(crate) use transport::{Local, Pipe};
 

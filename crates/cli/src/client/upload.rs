@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Frame};
-use tokio::sync::mpsc::{Receiver, channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::error::{CliError, in_go_words};
 
@@ -30,47 +30,86 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// Returns the number of bytes that were read so far.
+    pub(crate) fn so_far(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
     /// Says of a failure that looks like the end of the source that it is this one that ends, and where.
     pub(crate) fn explain(&self, error: CliError) -> CliError {
         if !error.is_truncation() {
             return error;
         }
-        let (name, size) = (self.name.clone(), self.read.load(Ordering::Relaxed));
+        let (name, size) = (self.name.clone(), self.so_far());
         CliError::Truncated { error: Box::new(error), name, size }
     }
 }
 
 /// Makes a body of what a file or pipe gives.
-///
-/// It is read on a thread of its own: nothing can take back a blocking read, so it must not hold the runtime, nor keep
-/// a signal from ending the command. The thread ends when the body is dropped, at its next chunk.
 pub(crate) fn body_of(
     mut source: impl Read + Send + 'static,
     name: impl Into<String>,
 ) -> (RequestBody, Source) {
-    let (sender, receiver) = channel(WAITING);
-    let noted = Source { name: name.into(), read: Arc::default() };
-    let Source { name, read: count } = noted.clone();
-    std::thread::spawn(move || {
+    let name = name.into();
+    let what = name.clone();
+    body_by(name, move |feed| {
         loop {
-            let chunk = match read(&mut source) {
-                Ok(chunk) if chunk.is_empty() => return,
-                Ok(chunk) => {
-                    count.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-                    Ok(chunk)
-                }
-                Err(error) => {
-                    let text = format!("read {name}: {}", in_go_words(&error));
-                    Err(io::Error::new(error.kind(), text))
-                }
-            };
-            let failed = chunk.is_err();
-            if sender.blocking_send(chunk).is_err() || failed {
-                return;
+            let chunk = read(&mut source).map_err(|error| {
+                io::Error::new(error.kind(), format!("read {what}: {}", in_go_words(&error)))
+            })?;
+            if chunk.is_empty() || !feed.blocking_send(chunk) {
+                return Ok(());
             }
         }
+    })
+}
+
+/// Makes a body of what `work` sends; its failure breaks the request off.
+///
+/// It runs on a thread of its own: nothing can take back a blocking read, so it must not hold the runtime, nor keep
+/// a signal from ending the command. It is to end when a chunk cannot be sent, as the body was dropped.
+pub(crate) fn body_by(
+    name: impl Into<String>,
+    work: impl FnOnce(&Feed) -> io::Result<()> + Send + 'static,
+) -> (RequestBody, Source) {
+    let (feed, body, source) = Feed::new(name);
+    std::thread::spawn(move || {
+        if let Err(error) = work(&feed) {
+            let _ = feed.sender.blocking_send(Err(error));
+        }
     });
-    (Upload(receiver).boxed_unsync(), noted)
+    (body, source)
+}
+
+/// The end of a body that bytes are put into.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    sender: Sender<io::Result<Bytes>>,
+    read: Arc<AtomicU64>,
+}
+
+impl Feed {
+    /// Makes a body that is called `name` in messages.
+    pub(crate) fn new(name: impl Into<String>) -> (Feed, RequestBody, Source) {
+        let (sender, receiver) = channel(WAITING);
+        let source = Source { name: name.into(), read: Arc::default() };
+        let feed = Feed { sender, read: Arc::clone(&source.read) };
+        (feed, Upload(receiver).boxed_unsync(), source)
+    }
+
+    /// Sends a chunk; false if nobody wants it any more.
+    pub(crate) fn blocking_send(&self, chunk: Bytes) -> bool {
+        self.read.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        self.sender.blocking_send(Ok(chunk)).is_ok()
+    }
+
+    /// As [`Self::blocking_send`], within the runtime; an error breaks the request off.
+    pub(crate) async fn send(&self, chunk: io::Result<Bytes>) -> bool {
+        if let Ok(chunk) = &chunk {
+            self.read.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        }
+        self.sender.send(chunk).await.is_ok()
+    }
 }
 
 fn read(source: &mut impl Read) -> io::Result<Bytes> {

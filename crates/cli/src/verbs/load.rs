@@ -1,5 +1,8 @@
 //! `longshore load`
 
+mod directory;
+mod url;
+
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,7 +24,7 @@ pub(super) const STDIN: &str = "standard input";
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "longshore load [OPTIONS]")]
 pub(crate) struct Arguments {
-    /// Read from tar archive file, instead of STDIN
+    /// Read from tar archive file, instead of STDIN; a directory (an OCI image layout) or a URL will do, too
     #[arg(short = 'i', long, value_name = "string", value_parser = values::path())]
     input: Option<PathBuf>,
     /// Load only the given platform variant. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")
@@ -37,7 +40,11 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     let platform =
         platform_variant(arguments.platform.as_deref(), PLATFORM_VERSION, session).await?;
     let input = match arguments.input.filter(|path| !path.as_os_str().is_empty()) {
-        Some(path) => open(&path)?,
+        Some(path) => match path.to_str().filter(|input| url::is_url(input)) {
+            Some(input) => url::open(input).await?,
+            None if path.is_dir() => directory::open(&path)?,
+            None => open(&path)?,
+        },
         None if terminal::reads_terminal() => {
             let message = "requested load from stdin, but stdin is empty";
             return Err(CliError::Refused(message.to_owned()));
