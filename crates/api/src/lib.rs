@@ -15,6 +15,7 @@
 
 pub mod auth;
 pub mod check;
+pub mod diff;
 pub mod disk_usage;
 pub mod distribution;
 mod error;

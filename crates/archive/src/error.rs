@@ -53,6 +53,12 @@ pub enum ArchiveError {
         /// The bound.
         limit: u64,
     },
+    /// The files of layers would take more memory than the caller allows.
+    #[error("the layers have more files than fit into {limit} bytes of memory")]
+    TooManyFiles {
+        /// The bound in bytes.
+        limit: usize,
+    },
     /// The uncompressed tar exceeds what the caller allows (a decompression bomb, or a full disk ahead).
     #[error("the uncompressed layer is larger than the {limit} bytes allowed")]
     TarTooLarge {

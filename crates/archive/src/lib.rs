@@ -12,6 +12,7 @@
 //! [`verify()`]: tar-split and directory → the same tar → what every file must be → what of the directory is not so.
 //! [`extract`]: source → decompress → diff ID → tar entries → a directory of the layer → one for all layers, as
 //! overlayfs shows them.
+//! [`list_split`] and [`list_compressed`]: the files of a layer and what it says of each, for a comparison of images.
 //! [`read_entries`] and [`TarWriter`]: the files of an archive of images, for a load and a save.
 //!
 //! # Limits
@@ -25,6 +26,7 @@
 mod apply;
 mod attributes;
 mod codec;
+mod contents;
 mod entries;
 mod error;
 #[cfg(any(test, fuzzing))]
@@ -49,6 +51,9 @@ mod writer;
 
 pub use apply::empty_directory;
 pub use codec::{Compression, GzipEncoder, LAYER_LEVEL, compress_gzip, decoder};
+pub use contents::{
+    ContentHash, FileKind, LayerFile, LayerFiles, Room, hash_file, list_compressed, list_split,
+};
 pub use entries::{ArchiveEntry, EntryContent, EntryKind, read_entries};
 pub use error::ArchiveError;
 pub use inspect::inspect_compressed;

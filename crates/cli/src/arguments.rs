@@ -7,9 +7,9 @@ use clap::{Parser, Subcommand};
 
 use crate::globals::Globals;
 use crate::verbs::{
-    check, completion, copy, daemon, df, dial_stdio, events, help, history, images, import, info,
-    inspect, load, login, logout, man, manifest, mount, prune, pull, push, registry, rmi, save,
-    search, tag, unpack, version,
+    check, completion, copy, daemon, df, dial_stdio, diff, events, help, history, images, import,
+    info, inspect, load, login, logout, man, manifest, mount, prune, pull, push, registry, rmi,
+    save, search, tag, unpack, version,
 };
 
 /// The whole command line.
@@ -163,6 +163,8 @@ pub(crate) enum ImageVerb {
     Load(load::Arguments),
     #[command(override_usage = "longshore image import [OPTIONS] file|URL|- [REPOSITORY[:TAG]]")]
     Import(import::Arguments),
+    #[command(override_usage = "longshore image diff [OPTIONS] [FROM] IMAGE")]
+    Diff(diff::Arguments),
 }
 
 /// The verbs of `longshore system`.

@@ -48,7 +48,7 @@ use session::Session;
 use usage::Request;
 use verbs::images::CalledAs;
 use verbs::{
-    check, completion, copy, daemon, df, dial_stdio, events, history, images, import, info,
+    check, completion, copy, daemon, df, dial_stdio, diff, events, history, images, import, info,
     inspect, load, login, logout, man, manifest, mount, prune, pull, push, registry, rmi, save,
     search, tag, unpack, version,
 };
@@ -171,6 +171,7 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Rmi(arguments) | Verb::Image(ImageVerb::Rm(arguments)) => {
             rmi::run(arguments, session).await
         }
+        Verb::Image(ImageVerb::Diff(arguments)) => diff::run(arguments, session).await,
         Verb::Inspect(arguments) => inspect::run(arguments, session).await,
         Verb::Image(ImageVerb::Inspect(arguments)) => inspect::run_images(arguments, session).await,
         Verb::Save(arguments) | Verb::Image(ImageVerb::Save(arguments)) => {

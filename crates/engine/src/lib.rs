@@ -33,6 +33,7 @@
 
 mod cancel;
 mod check;
+mod diff;
 mod engine;
 mod error;
 mod events;

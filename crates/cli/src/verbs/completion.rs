@@ -168,6 +168,9 @@ fn first_line(text: &str) -> String {
 /// Returns the values of a flag; `prefix` stands before them in the same word.
 fn value(path: &[&str], arg: &Arg, prefix: &str) -> Wanted {
     let name = arg.get_long().unwrap_or_default();
+    if name == "since" && path.last() == Some(&"save") && prefix.is_empty() {
+        return Wanted::Images;
+    }
     let listed: Vec<String> = arg
         .get_possible_values()
         .iter()
@@ -196,7 +199,7 @@ fn argument(path: &[&str], position: usize) -> Wanted {
     };
     match (verb, position) {
         ("images" | "ls" | "push" | "history" | "unpack" | "mount", 0)
-        | ("tag", 0 | 1)
+        | ("tag" | "diff", 0 | 1)
         | ("rmi" | "rm" | "save" | "inspect", _) => Wanted::Images,
         ("login" | "logout", 0) => Wanted::Registries,
         ("import" | "umount" | "man", 0) | ("unpack" | "mount", 1) => Wanted::Files,

@@ -11,10 +11,10 @@ use test_support::tar::{Entry, Writer};
 
 use super::support::{Bench, Done, FRONTS, Front, Home, files_below, noise, run, small_image};
 
-const DRIVERS: [&str; 2] = ["packed", "overlay2"];
+pub(super) const DRIVERS: [&str; 2] = ["packed", "overlay2"];
 
 /// The binary in-process with a driver; `None` where that cannot work.
-fn with_driver(home: &Home, driver: &str, arguments: &[&str]) -> Option<Done> {
+pub(super) fn with_driver(home: &Home, driver: &str, arguments: &[&str]) -> Option<Done> {
     if driver == "overlay2" && !super::support::is_root() {
         println!("skipped: overlay2 needs root");
         return None;
@@ -23,18 +23,18 @@ fn with_driver(home: &Home, driver: &str, arguments: &[&str]) -> Option<Done> {
     Some(run(command.args(["--storage-driver", driver]).args(arguments), ""))
 }
 
-fn manifest_digest(registry: &LocalRegistry, repository: &str) -> String {
+pub(super) fn manifest_digest(registry: &LocalRegistry, repository: &str) -> String {
     let accept = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json";
     let path = format!("/v2/{repository}/manifests/1");
     let answer = registry.client().send("GET", &path, &[("Accept", accept)], &[]).unwrap();
     Digest::sha256(&answer.expect(200).unwrap().body).to_string()
 }
 
-fn listing(bench: &Bench) -> String {
+pub(super) fn listing(bench: &Bench) -> String {
     bench.run(&["images", "--digests", "--no-trunc"]).success()
 }
 
-fn text(path: &Path) -> &str {
+pub(super) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -92,7 +92,7 @@ fn what_was_pulled_comes_back_with_every_digest() {
 }
 
 /// An archive as dockers wrote it before 25: a folder for each layer, and a layer that occurs twice is a link.
-fn old_archive(image: &Image, tags: &[&str]) -> Vec<u8> {
+pub(super) fn old_archive(image: &Image, tags: &[&str]) -> Vec<u8> {
     let config = format!("{}.json", image.config.digest.hex());
     let mut entries = vec![Entry::file(&config, image.config.read().unwrap())];
     let mut paths = Vec::new();
@@ -110,7 +110,7 @@ fn old_archive(image: &Image, tags: &[&str]) -> Vec<u8> {
     tar(&entries)
 }
 
-fn tar(entries: &[Entry]) -> Vec<u8> {
+pub(super) fn tar(entries: &[Entry]) -> Vec<u8> {
     let mut tar = Writer::new(Vec::new());
     for entry in entries {
         tar.append(entry).unwrap();
@@ -118,7 +118,7 @@ fn tar(entries: &[Entry]) -> Vec<u8> {
     tar.finish().unwrap()
 }
 
-fn load(home: &Home, archive: &[u8], flags: &[&str]) -> Done {
+pub(super) fn load(home: &Home, archive: &[u8], flags: &[&str]) -> Done {
     let mut command = home.longshore();
     let mut child = command
         .arg("load")
@@ -142,7 +142,7 @@ fn load(home: &Home, archive: &[u8], flags: &[&str]) -> Done {
 }
 
 /// An image with a layer that occurs twice, once compressed and once not.
-fn doubled_image() -> Image {
+pub(super) fn doubled_image() -> Image {
     let plain = || Layer::new(Compression::None, &[Entry::file("f", noise(7, 100_000))]);
     let gzip = Layer::new(Compression::Gzip, &[Entry::file("g", noise(8, 100_000))]);
     Image::builder().layer(plain()).layer(gzip).layer(plain()).build()
@@ -312,7 +312,7 @@ fn a_cut_archive_is_named_with_its_end() {
 }
 
 /// Insists that nothing of a load stayed.
-fn assert_empty(home: &Home, what: &str) {
+pub(super) fn assert_empty(home: &Home, what: &str) {
     assert_eq!(home.run(&["images", "-aq"]).success(), "", "{what}");
     let own = home.data_root().join("longshore");
     for folder in ["ingest", "staging", "leases", "trash", "content/blobs"] {

@@ -29,6 +29,7 @@ mod manifest;
 mod mount;
 mod odd_registries;
 mod oddities;
+mod offline;
 mod operate;
 mod protection;
 mod random_layers;

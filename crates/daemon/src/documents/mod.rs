@@ -1,6 +1,7 @@
 //! Result documents: what the engine returns, in the shape that clients of each version of the API expect.
 
 pub(crate) mod check_report;
+pub(crate) mod diff;
 pub(crate) mod image_inspect;
 pub(crate) mod images;
 pub(crate) mod info;

@@ -43,6 +43,8 @@ pub(crate) enum Route {
     RegistryCheck,
     /// Ours: why an answer was broken off.
     Failure,
+    /// Ours: which files differ between images.
+    ImageDiff,
     /// Ours: what is wrong in the data root.
     SystemCheck,
     /// Ours: an image put on a directory.
@@ -309,6 +311,7 @@ fn own(method: &Method, rest: &str) -> Option<Route> {
         ("GET", "manifest/inspect") => Route::ManifestInspect,
         ("GET", "registry/check") => Route::RegistryCheck,
         ("GET", "failure") => Route::Failure,
+        ("GET", "diff") => Route::ImageDiff,
         ("POST", "system/check") => Route::SystemCheck,
         ("POST", "mount") => Route::Mount,
         ("POST", "umount") => Route::Unmount,

@@ -4,6 +4,7 @@ mod absent;
 mod archives;
 mod check;
 mod df;
+mod diff;
 mod distribution;
 mod events;
 mod history;
@@ -70,6 +71,7 @@ pub(crate) async fn dispatch(
         Route::ImageGet(name) => archives::save(daemon, &request, vec![name]).await,
         Route::ImagesLoad => archives::load(daemon, &request, body).await,
         Route::Failure => archives::failure(daemon, &request),
+        Route::ImageDiff => diff::diff(daemon, &request).await,
         Route::SystemCheck => Ok(check::check(daemon, &request)),
         Route::Mount => mount::mount(daemon, &request).await,
         Route::Unmount => mount::unmount(daemon, &request).await,
