@@ -45,13 +45,12 @@ pub(super) fn check(
         let mut is_here = true;
         for (chain, path) in ChainId::chain(diff_ids).into_iter().zip(&listed.layers) {
             if is_here {
-                is_here = match known.get(&chain) {
-                    Some(known) => *known,
-                    None => {
-                        let whole = store.whole_layer(&chain)?.is_some();
-                        known.insert(chain, whole);
-                        whole
-                    }
+                is_here = if let Some(known) = known.get(&chain) {
+                    *known
+                } else {
+                    let whole = store.whole_layer(&chain)?.is_some();
+                    known.insert(chain, whole);
+                    whole
                 };
             }
             if !is_here && contents.tree.find(path).is_none() {

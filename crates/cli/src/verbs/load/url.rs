@@ -17,7 +17,7 @@ use crate::error::{CliError, with_causes};
 const MAX_REDIRECTS: usize = 5;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The time without a byte after which a connection counts as broken.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 /// The connections in a row that may bring nothing new, and the pause before the third; it doubles with each.
 const MAX_ATTEMPTS: u32 = 6;
 const PAUSE: Duration = Duration::from_secs(1);
@@ -114,19 +114,18 @@ impl Download {
             };
             let why = match end {
                 End::Done => return,
-                End::Failed(why) => why,
-                End::Cut(_) if self.position > before && self.validator.is_some() => {
+                End::Cut(_) if self.validator.is_some() && self.position > before => {
                     attempts = 1;
                     continue;
                 }
-                End::Cut(_) if attempts < MAX_ATTEMPTS && self.validator.is_some() => {
+                End::Cut(_) if self.validator.is_some() && attempts < MAX_ATTEMPTS => {
                     attempts += 1;
                     if attempts > 2 {
                         tokio::time::sleep(PAUSE * 2_u32.pow(attempts - 3)).await;
                     }
                     continue;
                 }
-                End::Cut(why) => why,
+                End::Cut(why) | End::Failed(why) => why,
             };
             let text = format!("get {}: {why} (after {} bytes)", self.shown, self.position);
             feed.send(Err(io::Error::other(text))).await;
