@@ -30,6 +30,11 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// Returns its name, for messages.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Returns the number of bytes that were read so far.
     pub(crate) fn so_far(&self) -> u64 {
         self.read.load(Ordering::Relaxed)

@@ -65,7 +65,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         query.add("changes", change);
     }
     if let Some(body) = body {
-        return upload("/images/create", query, body, session).await;
+        return upload("/images/create", query, body, true, session).await;
     }
     let answer = session.client.post("/images/create", Call::query(query)).await?;
     transfer::follow(answer.messages(), false).await

@@ -11,7 +11,7 @@ use api::Query;
 
 use super::parameters::platform_variant;
 use super::save::PLATFORM_VERSION;
-use super::transfer;
+use super::{stream, transfer};
 use crate::client::{RequestBody, Source, body_of};
 use crate::error::{CliError, in_go_words};
 use crate::session::Session;
@@ -57,18 +57,21 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     }
     let quiet = arguments.quiet || !terminal::writes_terminal();
     query.add("quiet", if quiet { "1" } else { "0" });
-    upload("/images/load", query, input, session).await
+    upload("/images/load", query, input, !arguments.quiet, session).await
 }
 
-/// Sends a file and follows what becomes of it.
+/// Sends a file and follows what becomes of it; if that is wanted, shows at a terminal how much was read.
 pub(super) async fn upload(
     path: &str,
     query: Query,
     (body, source): (RequestBody, Source),
+    is_shown: bool,
     session: &Session,
 ) -> Result<(), CliError> {
     let sent = async {
-        let answer = session.client.upload(path, query, body).await?;
+        let upload = session.client.upload(path, query, body);
+        let what = format!("Reading {}", source.name());
+        let answer = stream::with_line(is_shown, &what, || source.so_far(), upload).await?;
         transfer::follow(answer.messages(), false).await
     };
     sent.await.map_err(|error| source.explain(error))

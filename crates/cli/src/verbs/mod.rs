@@ -29,6 +29,7 @@ pub(crate) mod registry;
 pub(crate) mod rmi;
 pub(crate) mod save;
 pub(crate) mod search;
+mod stream;
 pub(crate) mod tag;
 mod transfer;
 pub(crate) mod unpack;

@@ -5,10 +5,12 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use api::{ApiVersion, Query};
 
 use super::parameters::platform_variant;
+use super::stream;
 use crate::aside::Aside;
 use crate::client::Call;
 use crate::error::{CliError, in_go_words};
@@ -58,14 +60,16 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
                 "cowardly refusing to save to a terminal. Use the -o flag or redirect".to_owned(),
             ));
         }
-        return receive(session, query, narrows, output::print_bytes).await;
+        return receive(session, query, narrows, "Writing standard output", output::print_bytes)
+            .await;
     };
     check_destination(&path)?;
     let mut file = Aside::new(&path, 0o600).map_err(|error| refused(in_go_words(&error)))?;
     let failed = |error: io::Error| {
         CliError::Refused(format!("write {}: {}", path.display(), in_go_words(&error)))
     };
-    receive(session, query, narrows, |chunk| file.write(chunk).map_err(failed)).await?;
+    let what = format!("Writing {}", path.display());
+    receive(session, query, narrows, &what, |chunk| file.write(chunk).map_err(failed)).await?;
     file.publish().map_err(failed)
 }
 
@@ -74,6 +78,7 @@ async fn receive(
     session: &Session,
     query: Query,
     narrows: bool,
+    what: &str,
     mut write: impl FnMut(&[u8]) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let operation = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
@@ -90,13 +95,20 @@ async fn receive(
                 .to_owned(),
         ));
     }
-    loop {
-        match answer.chunk().await {
-            Ok(Some(chunk)) => write(&chunk)?,
-            Ok(None) => return Ok(()),
-            Err(error) => return Err(session.client.explain(&operation, error).await),
+    let count = AtomicU64::new(0);
+    let received = async {
+        loop {
+            match answer.chunk().await {
+                Ok(Some(chunk)) => {
+                    write(&chunk)?;
+                    count.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                }
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(session.client.explain(&operation, error).await),
+            }
         }
-    }
+    };
+    stream::with_line(true, what, || count.load(Ordering::Relaxed), received).await
 }
 
 fn refused(why: impl std::fmt::Display) -> CliError {
