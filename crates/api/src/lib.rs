@@ -44,5 +44,8 @@ pub use query::{Query, escape_path, unescape_path};
 pub use stream::{JsonStream, MAX_VALUE_SIZE};
 pub use version::ApiVersion;
 
+/// The header by which a client that saves images learns how large the archive is going to be.
+pub const ARCHIVE_SIZE_HEADER: &str = "longshore-archive-size";
+
 /// The header by which a client names a request, to ask afterwards why its answer was broken off.
 pub const OPERATION_HEADER: &str = "longshore-operation";

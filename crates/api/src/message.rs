@@ -98,8 +98,34 @@ pub struct ErrorDetail {
 pub enum Aux {
     /// Result of a push of one tag.
     Push(PushResult),
+    /// Longshore's own, for who asks by [`FACTS_HEADER`]: docker shows nothing of a line with an `aux`.
+    Layer {
+        /// What is known of a layer beside its state.
+        #[serde(rename = "longshore")]
+        facts: LayerFacts,
+    },
     /// Anything else, of a build for instance.
     Other(serde_json::Value),
+}
+
+/// The header by which a client asks for [`LayerFacts`] in a progress stream.
+pub const FACTS_HEADER: &str = "longshore-facts";
+
+/// What is known of a layer beside its state. What a line leaves out is as an earlier one said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LayerFacts {
+    /// The layer, as lines about it name it in `id`.
+    pub layer: String,
+    /// Bytes of its blob.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Those of them that need not be moved: they were there before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub present: Option<u64>,
+    /// The host that it comes from or goes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
 }
 
 /// The `aux` of the last line of a push of one tag.
@@ -149,6 +175,11 @@ impl Message {
         }
     }
 
+    /// A line of facts about a layer, for programs.
+    pub fn facts(facts: LayerFacts) -> Self {
+        Self { aux: Some(Aux::Layer { facts }), ..Self::default() }
+    }
+
     /// The line as it travels: JSON and CRLF, as dockerd ends it.
     pub fn encode(&self) -> Vec<u8> {
         // Strings, numbers and JSON values always serialise.
@@ -194,6 +225,14 @@ mod tests {
             (
                 Message::push_result(pushed),
                 r#"{"progressDetail":{},"aux":{"Tag":"1","Digest":"sha256:9b0f","Size":527}}"#,
+            ),
+            (
+                Message::facts(LayerFacts {
+                    layer: "4ee7".into(),
+                    size: Some(7),
+                    ..LayerFacts::default()
+                }),
+                r#"{"aux":{"longshore":{"layer":"4ee7","size":7}}}"#,
             ),
             (
                 Message::error("unexpected EOF"),

@@ -33,6 +33,8 @@ pub(crate) struct Environment {
     pub(crate) runtime_directory: Option<PathBuf>,
     /// True if `NO_COLOR` has a value: any does, as <https://no-color.org> has it.
     pub(crate) no_color: bool,
+    /// True if `TERM` says that the terminal moves no cursor.
+    pub(crate) dumb_terminal: bool,
     /// True if `DOCKER_CONTENT_TRUST` asks for signatures.
     pub(crate) content_trust: bool,
     /// True if `DOCKER_CLI_DISABLE_OAUTH_LOGIN` says that nobody logs in by a browser.
@@ -95,6 +97,7 @@ impl Environment {
             no_browser_login: text("DOCKER_CLI_DISABLE_OAUTH_LOGIN")
                 .is_some_and(|value| boolean(&value) == Ok(true)),
             no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
+            dumb_terminal: text("TERM").is_some_and(|term| term == "dumb"),
             proxies: ProxyVariables {
                 http: text("HTTP_PROXY").or_else(|| text("http_proxy")),
                 https: text("HTTPS_PROXY").or_else(|| text("https_proxy")),

@@ -71,7 +71,7 @@ pub use import::{ImportRequest, ImportSource};
 pub use load::{LoadRequest, LoadedImages};
 pub use mount::MountRequest;
 pub use progress::{
-    CheckedPart, LayerState, PassedOver, Progress, ProgressEvent, ProgressReceiver,
+    CheckedPart, LayerFacts, LayerState, PassedOver, Progress, ProgressEvent, ProgressReceiver,
 };
 pub use pull::{Parts, PullRequest, Pulled};
 pub use push::PushRequest;

@@ -33,6 +33,13 @@ pub enum ProgressEvent {
         /// The new state of the layer.
         state: LayerState,
     },
+    /// Something is known of a layer beside its state.
+    Facts {
+        /// The layer, as its states name it.
+        id: String,
+        /// What is known.
+        facts: LayerFacts,
+    },
     /// A pull has everything; the digest of what the tag pointed to.
     PullDone {
         /// The digest of the manifest or index.
@@ -131,6 +138,38 @@ pub enum PassedOver {
     NoPlatform(String),
     /// It is an image for an operating system whose layers cannot be unpacked here.
     OperatingSystem(String),
+}
+
+/// What is known of a layer beside its state; the rest is as it was said before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LayerFacts {
+    /// Bytes of its blob.
+    pub size: Option<u64>,
+    /// Those of them that need not be moved, as they were there before.
+    pub present: Option<u64>,
+    /// The host that it comes from or goes to.
+    pub host: Option<String>,
+}
+
+impl LayerFacts {
+    /// A layer of `size` bytes that all have to be moved.
+    pub(crate) fn wanted(size: u64) -> Self {
+        Self { size: Some(size), present: Some(0), host: None }
+    }
+
+    /// A layer of `size` bytes none of which need be moved.
+    pub(crate) fn here(size: u64) -> Self {
+        Self { size: Some(size), present: Some(size), host: None }
+    }
+
+    /// Takes what is newer.
+    pub(crate) fn learn(&mut self, newer: &Self) {
+        self.size = newer.size.or(self.size);
+        self.present = newer.present.or(self.present);
+        if newer.host.is_some() {
+            self.host.clone_from(&newer.host);
+        }
+    }
 }
 
 /// The state of one layer. Counters are in bytes of the blob (pull) or of the layer's content (push).
@@ -267,6 +306,11 @@ impl Progress {
     /// Reports what happened to a layer.
     pub fn layer(&self, id: &str, state: LayerState) {
         self.report(ProgressEvent::Layer { id: id.to_owned(), state });
+    }
+
+    /// Reports what is known of a layer.
+    pub fn facts(&self, id: &str, facts: LayerFacts) {
+        self.report(ProgressEvent::Facts { id: id.to_owned(), facts });
     }
 }
 

@@ -8,3 +8,4 @@ pub mod program;
 pub mod scripted;
 pub mod servers;
 pub mod tar;
+pub mod terminal;

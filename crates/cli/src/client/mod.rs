@@ -62,6 +62,8 @@ pub(crate) struct Call {
     pub(crate) body: Option<Vec<u8>>,
     /// Credentials for the registry, for the header of that name.
     pub(crate) registry_auth: Option<String>,
+    /// True to be told facts in a progress stream, too.
+    pub(crate) facts: bool,
     /// A name by which the daemon can be asked afterwards why its answer was broken off.
     pub(crate) operation: Option<String>,
 }
@@ -151,11 +153,11 @@ impl Client {
     pub(crate) async fn upload(
         &self,
         path: &str,
-        query: Query,
+        call: Call,
         body: RequestBody,
     ) -> Result<Response, CliError> {
         let versioned = format!("/v{}{path}", self.version().await?);
-        let mut request = self.build(Method::POST, &versioned, &Call::query(query))?;
+        let mut request = self.build(Method::POST, &versioned, &call)?;
         let tar = HeaderValue::from_static("application/x-tar");
         request.headers_mut().insert(http::header::CONTENT_TYPE, tar);
         self.send(request.map(|_| body)).await?.checked(path).await
@@ -224,6 +226,9 @@ impl Client {
         }
         if let Some(operation) = &call.operation {
             request = request.header(HeaderName::from_static(api::OPERATION_HEADER), operation);
+        }
+        if call.facts {
+            request = request.header(HeaderName::from_static(api::message::FACTS_HEADER), "1");
         }
         if let Some(auth) = &call.registry_auth {
             let mut value = HeaderValue::from_str(auth).map_err(invalid_request)?;

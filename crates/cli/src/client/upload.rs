@@ -27,14 +27,11 @@ const WAITING: usize = 4;
 pub(crate) struct Source {
     name: String,
     read: Arc<AtomicU64>,
+    /// The size of a file.
+    pub(crate) size: Option<u64>,
 }
 
 impl Source {
-    /// Returns its name, for messages.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Returns the number of bytes that were read so far.
     pub(crate) fn so_far(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
@@ -97,7 +94,7 @@ impl Feed {
     /// Makes a body that is called `name` in messages.
     pub(crate) fn new(name: impl Into<String>) -> (Feed, RequestBody, Source) {
         let (sender, receiver) = channel(WAITING);
-        let source = Source { name: name.into(), read: Arc::default() };
+        let source = Source { name: name.into(), read: Arc::default(), size: None };
         let feed = Feed { sender, read: Arc::clone(&source.read) };
         (feed, Upload(receiver).boxed_unsync(), source)
     }

@@ -1,225 +1,247 @@
-//! The progress of a pull or push: bars on a terminal, lines in a pipe.
+//! `--progress`: how a command shows what it is doing.
 //!
-//! On a terminal every layer has a line of its own, which is drawn again in its place: the cursor goes up to it,
-//! the line is erased and written, the cursor goes down again. A message that is about no layer goes below, and
-//! ends what was above: a layer that is told of later gets a new line. In a pipe the counts are left out.
-//!
-//! # Compatibility
-//! Words, bars and escape sequences are those of Docker's `jsonmessage`.
+//! Standard output stays docker's, in pipes to the byte, unless another form is asked for. What docker does not print (the
+//! totals while something moves, and the line at the end) is for a terminal and for who asks.
 
-use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
-use api::message::{Message, ProgressDetail, Units};
-use spec::go::{PROGRESS_DIGITS, human_size};
+use api::message::{Message, ProgressDetail};
+use clap::ValueEnum;
 
-use crate::output::printable;
+use super::screen::{Screen, Size};
+use super::tally::Tally;
+use super::{json, line, plain};
+use crate::error::CliError;
+use crate::session::Session;
+use crate::{output, terminal};
 
-/// The width that is assumed of a terminal that does not tell.
-const UNKNOWN_WIDTH: usize = 200;
-/// A terminal must be wider for a bar to fit beside the counts.
-const BAR_NEEDS: usize = 110;
-/// The characters of a full bar.
-const BAR: usize = 50;
+/// The time after which a display is drawn again though nothing has come: the rate sinks.
+pub(crate) const TICK: Duration = Duration::from_secs(1);
 
-/// The kind of output that progress is shown on.
+/// The least time between two counts; layers have the same from the engine.
+const COUNT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The forms of progress.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Look {
+    /// Bars at a terminal, docker's lines in pipes.
+    #[default]
+    Auto,
+    /// Docker's lines, and at the end one line on standard error.
+    Plain,
+    /// Bars and totals, drawn again in their place.
+    Tty,
+    /// JSON, one object a line.
+    Json,
+    /// Nothing.
+    Quiet,
+}
+
+/// The flag that chooses one.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(crate) struct ProgressFlag {
+    /// Show progress as "auto", "plain", "tty", "json" or "quiet"
+    #[arg(
+        long,
+        value_name = "string",
+        default_value = "auto",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    progress: Look,
+}
+
+/// The stream that progress goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target {
-    Pipe,
-    Terminal,
+pub(crate) enum Stream {
+    Output,
+    Error,
 }
 
-/// Turns messages into what is written to standard output.
+/// Shows the progress of one operation, and the command's last word.
 #[derive(Debug)]
-pub(crate) struct Progress {
-    target: Target,
-    /// The line of each layer, counted from the first.
-    lines: HashMap<String, usize>,
+pub(crate) struct Display {
+    form: Form,
+    stream: Stream,
+    /// True to end with a line of what was moved, on standard error.
+    sums_up: bool,
+    tally: Tally,
+    started: Instant,
+    /// The moment of the last count.
+    counted: Option<Duration>,
 }
 
-impl Progress {
-    /// Returns a renderer for a terminal or a pipe.
-    pub(crate) fn new(is_terminal: bool) -> Progress {
-        let target = if is_terminal { Target::Terminal } else { Target::Pipe };
-        Progress { target, lines: HashMap::new() }
+#[derive(Debug)]
+enum Form {
+    Quiet,
+    Plain,
+    Screen(Screen),
+    Json,
+}
+
+impl Stream {
+    fn is_terminal(self) -> bool {
+        match self {
+            Stream::Output => terminal::writes_terminal(),
+            Stream::Error => terminal::warns_terminal(),
+        }
     }
 
-    /// Returns what to write for a message, on a terminal that is `width` columns wide.
-    pub(crate) fn draw(&mut self, message: &Message, width: Option<usize>) -> String {
-        if message.aux.is_some() {
-            return String::new();
+    /// Returns the size of the terminal, now; one of common size where none tells.
+    fn size(self) -> Size {
+        let size = match self {
+            Stream::Output => terminal::size(std::io::stdout()),
+            Stream::Error => terminal::size(std::io::stderr()),
+        };
+        let (columns, rows) = size.unwrap_or((80, 24));
+        Size { columns, rows }
+    }
+
+    fn write(self, text: &str) -> Result<(), CliError> {
+        match self {
+            Stream::Output => output::print_drawn(text)?,
+            Stream::Error => output::warn_drawn(text),
         }
-        let width = width.unwrap_or(UNKNOWN_WIDTH);
-        let mut text = String::new();
-        let id = message.id.as_deref().filter(|id| !id.is_empty());
-        let counts = message.progress_detail.is_some() || message.progress.is_some();
-        let mut distance = 0;
-        match id {
-            Some(id) if counts => {
-                let known = self.lines.get(id).copied();
-                let line = known.unwrap_or(self.lines.len());
-                if known.is_none() {
-                    self.lines.insert(id.to_owned(), line);
-                    if self.target == Target::Terminal {
-                        text.push('\n');
-                    }
+        Ok(())
+    }
+}
+
+impl ProgressFlag {
+    /// Begins to show an operation on `stream`, nothing of it if the command is to be `quiet`.
+    pub(crate) fn start(self, quiet: bool, stream: Stream, session: &Session) -> Display {
+        let at_terminal = stream.is_terminal();
+        let screen = || Form::Screen(Screen::new(stream.size()));
+        let form = match self.progress {
+            Look::Quiet => Form::Quiet,
+            _ if quiet => Form::Quiet,
+            Look::Json => Form::Json,
+            Look::Tty => screen(),
+            Look::Auto if at_terminal && !session.environment.dumb_terminal => screen(),
+            // What docker does not tell is told to a user alone.
+            Look::Auto if stream == Stream::Error => Form::Quiet,
+            Look::Auto | Look::Plain => Form::Plain,
+        };
+        let sums_up = match self.progress {
+            Look::Auto => at_terminal && terminal::warns_terminal(),
+            Look::Plain | Look::Tty => true,
+            Look::Json | Look::Quiet => false,
+        };
+        let sums_up = sums_up && !matches!(form, Form::Quiet);
+        let (tally, started) = (Tally::default(), Instant::now());
+        Display { form, stream, sums_up, tally, started, counted: None }
+    }
+}
+
+impl Display {
+    /// Says whether the daemon is to tell facts that docker's lines do not hold.
+    pub(crate) fn wants_facts(&self) -> bool {
+        self.sums_up || matches!(self.form, Form::Screen(_) | Form::Json)
+    }
+
+    /// Says whether nothing is shown but the command's last word, which then is a name.
+    pub(crate) fn is_quiet(&self) -> bool {
+        matches!(self.form, Form::Quiet)
+    }
+
+    /// Shows a line of the command's own.
+    pub(crate) fn say(&mut self, text: &str) -> Result<(), CliError> {
+        self.show(&Message::status(text))
+    }
+
+    /// Shows a message of the operation.
+    pub(crate) fn show(&mut self, message: &Message) -> Result<(), CliError> {
+        let now = self.started.elapsed();
+        self.tally.note(message, now);
+        // What a user waits for is told in every form.
+        if let (Form::Quiet | Form::Plain, Some(note)) = (&self.form, &message.note) {
+            output::warn_line(note);
+            return Ok(());
+        }
+        let text = match &mut self.form {
+            // Output is what the command was asked for.
+            Form::Quiet if message.stream.is_none() => return Ok(()),
+            Form::Quiet | Form::Plain => return self.stream.print(&plain::message(message)),
+            Form::Json => return self.stream.print(&json::message(message, &self.tally)),
+            Form::Screen(screen) => screen.show(message, &self.tally, now, self.stream.size()),
+        };
+        self.stream.write(&text)
+    }
+
+    /// Shows how much of one thing has come or gone.
+    pub(crate) fn count(
+        &mut self,
+        status: &str,
+        done: u64,
+        total: Option<u64>,
+    ) -> Result<(), CliError> {
+        let now = self.started.elapsed();
+        let due = self.counted.is_none_or(|last| now.saturating_sub(last) >= COUNT_INTERVAL);
+        if !due && total != Some(done) {
+            return Ok(());
+        }
+        self.counted = Some(now);
+        let detail = ProgressDetail::bytes(done, total.unwrap_or_default());
+        self.show(&Message { progress_detail: Some(detail), ..Message::status(status) })
+    }
+
+    /// Shows how time passes.
+    pub(crate) fn tick(&mut self) -> Result<(), CliError> {
+        let now = self.started.elapsed();
+        let Form::Screen(screen) = &mut self.form else { return Ok(()) };
+        let text = screen.draw(&self.tally, now, self.stream.size());
+        self.stream.write(&text)
+    }
+
+    /// Ends the display as the operation ended, with the command's last word if it has one: that is printed in every form.
+    pub(crate) fn finish(
+        &mut self,
+        ended: Result<Option<String>, CliError>,
+    ) -> Result<(), CliError> {
+        let time = self.started.elapsed();
+        self.leave()?;
+        let last = match &ended {
+            Ok(last) => last.as_deref(),
+            Err(error) => {
+                if matches!(self.form, Form::Json) {
+                    self.stream.print(&json::error(&error.to_string()))?;
                 }
-                distance = self.lines.len() - line;
+                return ended.map(drop);
             }
-            // The cursor is below all lines now, and what is written moves them: they are history.
-            _ => self.lines.clear(),
+        };
+        if matches!(self.form, Form::Json) {
+            let last = last.map(json::result).unwrap_or_default();
+            let summary = json::summary(self.tally.sums(), time.as_secs_f64());
+            return self.stream.print(&(last + &summary));
         }
-        if self.target == Target::Terminal && distance > 0 {
-            text.extend(["\x1b[", &distance.to_string(), "A"]);
+        if let Some(last) = last {
+            self.stream.print(&format!("{last}\n"))?;
         }
-        self.draw_line(message, id, width, &mut text);
-        if self.target == Target::Terminal && distance > 0 {
-            text.extend(["\x1b[", &distance.to_string(), "B"]);
+        if self.sums_up && !self.tally.is_empty() {
+            output::warn_line(&line::of_sums(&self.tally.sums(), time));
         }
-        text
+        Ok(())
     }
 
-    fn draw_line(&self, message: &Message, id: Option<&str>, width: usize, text: &mut String) {
-        let is_terminal = self.target == Target::Terminal;
-        let stream = message.stream.as_deref().filter(|stream| !stream.is_empty());
-        let bar = message.progress_detail.map(|detail| bar(detail, width));
-        let mut end = "";
-        if is_terminal && stream.is_none() && bar.is_some() {
-            text.push_str("\x1b[2K\r");
-            end = "\r";
-        } else if bar.as_deref().is_some_and(|bar| !bar.is_empty()) {
-            return;
-        }
-        let shown = |text| if is_terminal { printable(text) } else { text.into() };
-        if let Some(id) = id {
-            text.extend([&*shown(id), ": "]);
-        }
-        let status = &*shown(message.status.as_deref().unwrap_or_default());
-        match (bar, message.progress.as_deref(), stream) {
-            (Some(bar), _, _) if is_terminal => text.extend([status, " ", &bar, end]),
-            (_, Some(bar), _) if !bar.is_empty() => text.extend([status, " ", &shown(bar), end]),
-            (_, _, Some(stream)) => text.extend([&shown(stream), end]),
-            _ => text.extend([status, end, "\n"]),
-        }
+    /// Leaves out the line at the end, as the command says the same in words of its own.
+    pub(crate) fn sums_are_told(&mut self) {
+        self.sums_up = false;
+    }
+
+    /// Makes what is drawn history, so that others can write to the terminal.
+    pub(crate) fn leave(&mut self) -> Result<(), CliError> {
+        let Form::Screen(screen) = &mut self.form else { return Ok(()) };
+        let text = screen.history(self.stream.size());
+        self.stream.write(&text)
     }
 }
 
-/// Returns the bar and the counts of a layer.
-fn bar(detail: ProgressDetail, width: usize) -> String {
-    let size = |bytes: u64| human_size(i64::try_from(bytes).unwrap_or(i64::MAX), PROGRESS_DIGITS);
-    let ProgressDetail { current, total, units } = detail;
-    if units == Some(Units::Seconds) {
-        return format!("{current}/{total} seconds");
-    }
-    match (current, total) {
-        (0, 0) => return String::new(),
-        (_, 0) => return format!("{:>8}", size(current)),
-        _ => {}
-    }
-    let done =
-        usize::try_from(u128::from(current) * 100 / u128::from(total) / 2).unwrap_or(BAR).min(BAR);
-    let bar = if width > BAR_NEEDS {
-        format!("[{}>{}] ", "=".repeat(done), " ".repeat(BAR - done))
-    } else {
-        String::new()
-    };
-    // More than there is in all: the sum was wrong, and is not shown.
-    let of = if current <= total { format!("/{}", size(total)) } else { String::new() };
-    format!("{bar}{:>8}{of}", size(current))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Draws lines of a stream, each to its own text.
-    fn draw(is_terminal: bool, width: usize, lines: &[&str]) -> Vec<String> {
-        let mut progress = Progress::new(is_terminal);
-        let mut drawn = Vec::new();
-        for line in lines {
-            drawn.push(progress.draw(&serde_json::from_str(line).unwrap(), Some(width)));
+impl Stream {
+    /// Writes text of others, of which nothing steers a terminal.
+    fn print(self, text: &str) -> Result<(), CliError> {
+        match self {
+            Stream::Output => output::print(text)?,
+            Stream::Error => output::warn(text),
         }
-        drawn
-    }
-
-    const PULL: [&str; 9] = [
-        r#"{"status":"Pulling from library/x","id":"latest"}"#,
-        r#"{"status":"Pulling fs layer","progressDetail":{},"id":"aaaaaaaaaaaa"}"#,
-        r#"{"status":"Pulling fs layer","progressDetail":{},"id":"bbbbbbbbbbbb"}"#,
-        r#"{"status":"Downloading","progressDetail":{"current":500000,"total":1000000},"progress":"[=> ] x","id":"aaaaaaaaaaaa"}"#,
-        r#"{"status":"Extracting","progressDetail":{"current":2000000},"id":"bbbbbbbbbbbb"}"#,
-        r#"{"status":"Pull complete","progressDetail":{},"id":"aaaaaaaaaaaa"}"#,
-        r#"{"status":"Digest: sha256:00"}"#,
-        r#"{"aux":{"Tag":"1"}}"#,
-        r#"{"status":"Pull complete","progressDetail":{},"id":"aaaaaaaaaaaa"}"#,
-    ];
-
-    #[test]
-    fn a_pipe_gets_the_lines_without_counts() {
-        let expected = [
-            "latest: Pulling from library/x\n",
-            "aaaaaaaaaaaa: Pulling fs layer\n",
-            "bbbbbbbbbbbb: Pulling fs layer\n",
-            "",
-            "",
-            "aaaaaaaaaaaa: Pull complete\n",
-            "Digest: sha256:00\n",
-            "",
-            "aaaaaaaaaaaa: Pull complete\n",
-        ];
-        assert_eq!(draw(false, 200, &PULL), expected);
-    }
-
-    #[test]
-    fn a_terminal_gets_every_layer_in_its_line() {
-        let expected = [
-            "latest: Pulling from library/x\n",
-            "\n\x1b[1A\x1b[2K\raaaaaaaaaaaa: Pulling fs layer \r\x1b[1B",
-            "\n\x1b[1A\x1b[2K\rbbbbbbbbbbbb: Pulling fs layer \r\x1b[1B",
-            "\x1b[2A\x1b[2K\raaaaaaaaaaaa: Downloading [=========================>                         ]    500kB/1MB\r\x1b[2B",
-            "\x1b[1A\x1b[2K\rbbbbbbbbbbbb: Extracting      2MB\r\x1b[1B",
-            "\x1b[2A\x1b[2K\raaaaaaaaaaaa: Pull complete \r\x1b[2B",
-            "Digest: sha256:00\n",
-            "",
-            "\n\x1b[1A\x1b[2K\raaaaaaaaaaaa: Pull complete \r\x1b[1B",
-        ];
-        assert_eq!(draw(true, 200, &PULL), expected);
-    }
-
-    #[test]
-    fn a_status_cannot_steer_the_terminal() {
-        let line = [r#"{"status":"a\u001b[2Jb","id":"x\ry"}"#];
-        assert_eq!(draw(true, 80, &line), ["x\u{fffd}y: a\u{fffd}[2Jb\n"]);
-        assert_eq!(draw(false, 80, &line), ["x\ry: a\x1b[2Jb\n"]);
-        let line =
-            [r#"{"stream":"a\u202eb\n"}"#, r#"{"status":"a","progress":"\u001b[2J","id":"x"}"#];
-        assert_eq!(draw(true, 80, &line)[0], "a\u{fffd}b\n");
-        assert!(draw(true, 80, &line)[1].contains("a \u{fffd}[2J"));
-    }
-
-    #[test]
-    fn bars_fit_the_terminal() {
-        for (current, total, width, expected) in [
-            (0, 0, 200, ""),
-            (0, 100, 111, "[>                                                  ]       0B/100B"),
-            (100, 100, 111, "[==================================================>]     100B/100B"),
-            (1, 3, 110, "      1B/3B"),
-            (7, 3, 80, "      7B"),
-            (u64::MAX, u64::MAX, 80, " 9.223EB/9.223EB"),
-        ] {
-            assert_eq!(
-                bar(ProgressDetail::bytes(current, total), width),
-                expected,
-                "{current}/{total} in {width}"
-            );
-        }
-    }
-
-    #[test]
-    fn old_daemons_bars_and_build_output_are_printed_as_they_are() {
-        let lines = [
-            r#"{"status":"Loading","progress":"[=> ]","id":"a"}"#,
-            r#"{"stream":"Loaded image: x\n"}"#,
-        ];
-        assert_eq!(draw(false, 200, &lines), ["a: Loading [=> ]", "Loaded image: x\n"]);
+        Ok(())
     }
 }

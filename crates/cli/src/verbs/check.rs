@@ -2,13 +2,14 @@
 
 use api::Query;
 use api::check::{CheckFinding, CheckReport, Remedy, Repair};
-use api::message::{Aux, Message};
+use api::message::Aux;
 
+use super::transfer::follow;
 use crate::client::Call;
 use crate::error::CliError;
-use crate::render::Progress;
+use crate::output;
+use crate::render::{Display, ProgressFlag, Stream};
 use crate::session::Session;
-use crate::{output, terminal};
 
 /// Look for damage in the data root
 ///
@@ -23,6 +24,8 @@ pub(crate) struct Arguments {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    progress: ProgressFlag,
     /// Put right what can be: fetch damaged content again, remove what nothing refers to
     #[arg(long)]
     repair: bool,
@@ -30,26 +33,13 @@ pub(crate) struct Arguments {
 
 /// Looks the data root over. Ends with status 1 if something is wrong and stays so.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
-    let query = Query::new()
-        .with("deep", arguments.deep.to_string())
-        .with("repair", arguments.repair.to_string());
-    let answer = session.client.post("/longshore/system/check", Call::query(query)).await;
-    let mut messages = answer.map_err(foreign)?.messages::<Message>();
-    let is_terminal = terminal::warns_terminal();
-    let mut progress = Progress::new(is_terminal);
-    let mut report = None;
-    while let Some(message) = messages.next().await? {
-        if let Some(failure) = message.failure() {
-            return Err(CliError::Stream(failure.to_owned()));
-        }
-        if let Some(Aux::Other(document)) = message.aux {
-            report = Some(serde_json::from_value(document).map_err(CliError::AnswerJson)?);
-        } else if is_terminal {
-            output::warn_drawn(&progress.draw(&message, terminal::width()));
-        }
-    }
-    let report: CheckReport =
-        report.ok_or_else(|| CliError::Stream("the check ended without a report".to_owned()))?;
+    let mut display = arguments.progress.start(false, Stream::Error, session);
+    let checked = check(&arguments, session, &mut display).await;
+    let mut report = CheckReport::default();
+    display.finish(checked.map(|checked| {
+        report = checked;
+        None
+    }))?;
     if arguments.json {
         let text = serde_json::to_string(&report).map_err(CliError::AnswerJson)?;
         output::print_line(&text)?;
@@ -59,6 +49,22 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     match report.findings.iter().filter(|finding| finding.repair != Repair::Done).count() {
         0 => Ok(()),
         count => Err(CliError::Refused(advice(&report, count, &arguments))),
+    }
+}
+
+async fn check(
+    arguments: &Arguments,
+    session: &Session,
+    display: &mut Display,
+) -> Result<CheckReport, CliError> {
+    let query = Query::new()
+        .with("deep", arguments.deep.to_string())
+        .with("repair", arguments.repair.to_string());
+    let answer = session.client.post("/longshore/system/check", Call::query(query)).await;
+    let last = follow(answer.map_err(foreign)?.messages(), display).await?;
+    match last.and_then(|message| message.aux) {
+        Some(Aux::Other(report)) => serde_json::from_value(report).map_err(CliError::AnswerJson),
+        _ => Err(CliError::Stream("the check ended without a report".to_owned())),
     }
 }
 
@@ -142,7 +148,12 @@ mod tests {
             findings: remedies.iter().map(|r| finding(None, *r, Repair::None)).collect(),
             ..CheckReport::default()
         };
-        let arguments = |repair| Arguments { deep: false, json: false, repair };
+        let arguments = |repair| Arguments {
+            deep: false,
+            json: false,
+            progress: ProgressFlag::default(),
+            repair,
+        };
         for (remedies, repair, expected) in [
             (&[Remedy::Mend][..], false, "1 problem is there; --repair puts it right"),
             (

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use api::message::Message;
 use api::{ApiVersion, Query};
 use spec::Reference;
 
@@ -10,6 +11,7 @@ use super::load::{STDIN, open, upload};
 use super::transfer;
 use crate::client::{Call, body_of};
 use crate::error::CliError;
+use crate::render::{Display, ProgressFlag, Stream};
 use crate::session::Session;
 
 /// The version of the API since which an import takes a platform.
@@ -28,6 +30,8 @@ pub(crate) struct Arguments {
     /// Set platform if server is multi-platform capable
     #[arg(long, value_name = "string")]
     platform: Option<String>,
+    #[command(flatten)]
+    progress: ProgressFlag,
     // As Docker, which takes more and looks at two.
     #[arg(hide = true, required = true, value_name = "SOURCE")]
     source_and_name: Vec<String>,
@@ -35,6 +39,18 @@ pub(crate) struct Arguments {
 
 /// Imports a file, standard input or what a URL gives.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
+    let mut display = arguments.progress.start(false, Stream::Output, session);
+    let is_quiet = display.is_quiet();
+    let imported = import(arguments, session, &mut display).await;
+    // The last status is the image's ID.
+    display.finish(imported.map(|last| last.filter(|_| is_quiet)?.status))
+}
+
+async fn import(
+    arguments: Arguments,
+    session: &Session,
+    display: &mut Display,
+) -> Result<Option<Message>, CliError> {
     let mut positional = arguments.source_and_name.into_iter();
     let source = positional.next().unwrap_or_default();
     let name = positional.next().unwrap_or_default();
@@ -65,8 +81,8 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         query.add("changes", change);
     }
     if let Some(body) = body {
-        return upload("/images/create", query, body, true, session).await;
+        return upload("/images/create", query, body, session, display).await;
     }
     let answer = session.client.post("/images/create", Call::query(query)).await?;
-    transfer::follow(answer.messages(), false).await
+    transfer::follow(answer.messages(), display).await
 }

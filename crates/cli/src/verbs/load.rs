@@ -6,17 +6,22 @@ mod url;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use api::Query;
+use api::message::Message;
 
 use super::parameters::platform_variant;
 use super::save::PLATFORM_VERSION;
-use super::{stream, transfer};
-use crate::client::{RequestBody, Source, body_of};
+use super::transfer;
+use crate::client::{Call, RequestBody, Source, body_of};
 use crate::error::{CliError, in_go_words};
+use crate::render::{Display, ProgressFlag, Stream};
 use crate::session::Session;
 use crate::{terminal, values};
 
+/// The time between two looks at how much was sent. What is sent sooner is not worth a line.
+const SENDING_INTERVAL: Duration = Duration::from_millis(250);
 /// The name of standard input in messages.
 pub(super) const STDIN: &str = "standard input";
 
@@ -30,6 +35,8 @@ pub(crate) struct Arguments {
     /// Load only the given platform variant. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")
     #[arg(long, value_name = "string")]
     platform: Option<String>,
+    #[command(flatten)]
+    progress: ProgressFlag,
     /// Suppress the load output
     #[arg(short = 'q', long)]
     quiet: bool,
@@ -37,6 +44,16 @@ pub(crate) struct Arguments {
 
 /// Loads images from a file or from standard input.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
+    let mut display = arguments.progress.start(arguments.quiet, Stream::Output, session);
+    let loaded = load(arguments, session, &mut display).await;
+    display.finish(loaded.map(|_| None))
+}
+
+async fn load(
+    arguments: Arguments,
+    session: &Session,
+    display: &mut Display,
+) -> Result<Option<Message>, CliError> {
     let platform =
         platform_variant(arguments.platform.as_deref(), PLATFORM_VERSION, session).await?;
     let input = match arguments.input.filter(|path| !path.as_os_str().is_empty()) {
@@ -55,26 +72,47 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     if let Some(platform) = platform {
         query.add("platform", platform);
     }
-    let quiet = arguments.quiet || !terminal::writes_terminal();
-    query.add("quiet", if quiet { "1" } else { "0" });
-    upload("/images/load", query, input, !arguments.quiet, session).await
+    // As docker, which wants to hear of layers where it shows them.
+    query.add("quiet", if display.wants_facts() { "0" } else { "1" });
+    upload("/images/load", query, input, session, display).await
 }
 
-/// Sends a file and follows what becomes of it; if that is wanted, shows at a terminal how much was read.
+/// Sends a file and follows what becomes of it.
 pub(super) async fn upload(
     path: &str,
     query: Query,
     (body, source): (RequestBody, Source),
-    is_shown: bool,
     session: &Session,
-) -> Result<(), CliError> {
+    display: &mut Display,
+) -> Result<Option<Message>, CliError> {
     let sent = async {
-        let upload = session.client.upload(path, query, body);
-        let what = format!("Reading {}", source.name());
-        let answer = stream::with_line(is_shown, &what, || source.so_far(), upload).await?;
-        transfer::follow(answer.messages(), false).await
+        let call = Call { query, facts: display.wants_facts(), ..Call::default() };
+        let answer = session.client.upload(path, call, body);
+        let answer = sending(answer, &source, display).await??;
+        transfer::follow(answer.messages(), display).await
     };
     sent.await.map_err(|error| source.explain(error))
+}
+
+/// Waits for the answer to what is sent, and shows how much of that is.
+async fn sending<T>(
+    answer: impl Future<Output = T>,
+    source: &Source,
+    display: &mut Display,
+) -> Result<T, CliError> {
+    let mut answer = std::pin::pin!(answer);
+    let mut is_shown = false;
+    loop {
+        if let Ok(answer) = tokio::time::timeout(SENDING_INTERVAL, &mut answer).await {
+            let sent = source.so_far();
+            if is_shown {
+                display.count("Sending", sent, Some(sent))?;
+            }
+            return Ok(answer);
+        }
+        is_shown = true;
+        display.count("Sending", source.so_far(), source.size)?;
+    }
 }
 
 /// Begins to read a file for a request.
@@ -83,8 +121,12 @@ pub(super) fn open(path: &Path) -> Result<(RequestBody, Source), CliError> {
         CliError::Refused(format!("open {}: {}", path.display(), in_go_words(error)))
     };
     let file = File::open(path).map_err(|error| failed(&error))?;
-    if file.metadata().map_err(|error| failed(&error))?.is_dir() {
+    let metadata = file.metadata().map_err(|error| failed(&error))?;
+    if metadata.is_dir() {
         return Err(CliError::Refused(format!("read {}: is a directory", path.display())));
     }
-    Ok(body_of(file, path.display().to_string()))
+    let (body, mut source) = body_of(file, path.display().to_string());
+    // A pipe has none.
+    source.size = metadata.is_file().then_some(metadata.len());
+    Ok((body, source))
 }

@@ -29,7 +29,6 @@ pub(crate) mod registry;
 pub(crate) mod rmi;
 pub(crate) mod save;
 pub(crate) mod search;
-mod stream;
 pub(crate) mod tag;
 mod transfer;
 pub(crate) mod unpack;

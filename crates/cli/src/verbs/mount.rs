@@ -10,6 +10,7 @@ use super::transfer::follow;
 use crate::client::Call;
 use crate::error::CliError;
 use crate::output;
+use crate::render::{ProgressFlag, Stream};
 use crate::session::Session;
 
 /// Mount an image on a directory for reading, or list what is mounted
@@ -42,7 +43,9 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     };
     let query = image_and_directory(image, &directory, arguments.platform.as_deref())?;
     let answer = session.client.post("/longshore/mount", Call::query(query)).await;
-    follow(answer.map_err(foreign)?.messages(), true).await
+    let mut display = ProgressFlag::default().start(true, Stream::Output, session);
+    let mounted = follow(answer.map_err(foreign)?.messages(), &mut display).await;
+    display.finish(mounted.map(|_| None))
 }
 
 /// Unmounts an image.

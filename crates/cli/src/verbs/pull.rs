@@ -6,7 +6,7 @@ use spec::Reference;
 use super::content_trust::{ContentTrust, Doing};
 use super::transfer::Transfer;
 use crate::error::CliError;
-use crate::output;
+use crate::render::{Display, ProgressFlag, Stream};
 use crate::session::Session;
 
 /// Download an image from a registry
@@ -24,6 +24,8 @@ pub(crate) struct Arguments {
     /// Set platform if server is multi-platform capable; of several (a,b) the first is what the name means
     #[arg(long, value_name = "string", value_delimiter = ',')]
     platform: Vec<String>,
+    #[command(flatten)]
+    progress: ProgressFlag,
     /// Suppress verbose output
     #[arg(short = 'q', long)]
     quiet: bool,
@@ -33,7 +35,17 @@ pub(crate) struct Arguments {
 
 /// Pulls an image, or all tags of a repository.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
-    let reference = requested(&arguments.name, arguments.all_tags, arguments.quiet)?;
+    let mut display = arguments.progress.start(arguments.quiet, Stream::Output, session);
+    let pulled = pull(arguments, session, &mut display).await;
+    display.finish(pulled.map(|reference| Some(reference.to_string())))
+}
+
+async fn pull(
+    arguments: Arguments,
+    session: &Session,
+    display: &mut Display,
+) -> Result<Reference, CliError> {
+    let reference = requested(&arguments.name, arguments.all_tags, display)?;
     // What has the digest that was asked for is what was asked for, whoever signed it.
     if reference.digest().is_none() {
         arguments.content_trust.refuse(session, Doing::Pull)?;
@@ -52,12 +64,11 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         repository: reference.repository(),
         path: "/images/create".to_owned(),
         query,
-        quiet: arguments.quiet,
     };
-    transfer.run(session).await.map_err(|error| {
+    transfer.run(session, display).await.map_err(|error| {
         if error.is_disk_full() { CliError::DiskFull(Box::new(error)) } else { error }
     })?;
-    output::print_line(&reference.to_string())
+    Ok(reference)
 }
 
 /// Returns the parameters that say for which platform the image is, and what else of its index is kept.
@@ -88,7 +99,11 @@ async fn platforms(
 }
 
 /// Returns what a name means for pull and push: `latest` where it says neither tag nor digest, which is told.
-pub(super) fn requested(name: &str, all_tags: bool, quiet: bool) -> Result<Reference, CliError> {
+pub(super) fn requested(
+    name: &str,
+    all_tags: bool,
+    display: &mut Display,
+) -> Result<Reference, CliError> {
     let reference = Reference::parse_familiar(name)?;
     if all_tags && !reference.is_name_only() {
         return Err(CliError::Refused("tag can't be used with --all-tags/-a".to_owned()));
@@ -97,8 +112,6 @@ pub(super) fn requested(name: &str, all_tags: bool, quiet: bool) -> Result<Refer
         return Ok(reference);
     }
     let reference = reference.with_default_tag();
-    if !quiet {
-        output::print_line("Using default tag: latest")?;
-    }
+    display.say("Using default tag: latest")?;
     Ok(reference)
 }

@@ -1,12 +1,13 @@
 //! `longshore push`
 
 use api::{ApiVersion, Query, encode_platform};
-use spec::Platform;
+use spec::{Platform, Reference};
 
 use super::content_trust::{ContentTrust, Doing};
 use super::pull::requested;
 use super::transfer::Transfer;
 use crate::error::CliError;
+use crate::render::{Display, ProgressFlag, Stream};
 use crate::session::Session;
 use crate::{output, render, terminal};
 
@@ -28,6 +29,8 @@ pub(crate) struct Arguments {
     /// Push a platform-specific manifest as a single-platform image to the registry: 'os[/arch[/variant]]'
     #[arg(long, value_name = "string")]
     platform: Option<String>,
+    #[command(flatten)]
+    progress: ProgressFlag,
     /// Suppress verbose output
     #[arg(short = 'q', long)]
     quiet: bool,
@@ -37,12 +40,23 @@ pub(crate) struct Arguments {
 
 /// Pushes an image, or all tags of a repository.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
+    let mut display = arguments.progress.start(arguments.quiet, Stream::Output, session);
+    let is_quiet = display.is_quiet();
+    let pushed = push(arguments, session, &mut display).await;
+    display.finish(pushed.map(|reference| is_quiet.then(|| reference.to_string())))
+}
+
+async fn push(
+    arguments: Arguments,
+    session: &Session,
+    display: &mut Display,
+) -> Result<Reference, CliError> {
     let mut query = Query::new();
     if let Some(text) = arguments.platform.as_deref().filter(|platform| !platform.is_empty()) {
         session.client.require("--platform", PLATFORM_VERSION).await?;
         query.add("platform", encode_platform(&parse_platform(text)?));
     }
-    let reference = requested(&arguments.name, arguments.all_tags, arguments.quiet)?;
+    let reference = requested(&arguments.name, arguments.all_tags, display)?;
     if reference.digest().is_some() {
         return Err(CliError::Refused("cannot push a digest reference".to_owned()));
     }
@@ -55,10 +69,9 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         repository: reference.repository(),
         path: format!("/images/{}/push", reference.repository()),
         query,
-        quiet: arguments.quiet,
     };
-    transfer.run(session).await?;
-    if arguments.quiet { output::print_line(&reference.to_string()) } else { Ok(()) }
+    transfer.run(session, display).await?;
+    Ok(reference)
 }
 
 fn parse_platform(text: &str) -> Result<Platform, CliError> {

@@ -5,15 +5,14 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use api::{ApiVersion, Query};
+use api::{ARCHIVE_SIZE_HEADER, ApiVersion, Query};
 
 use super::parameters::platform_variant;
-use super::stream;
 use crate::aside::Aside;
 use crate::client::Call;
 use crate::error::{CliError, in_go_words};
+use crate::render::{Display, ProgressFlag, Stream, TICK};
 use crate::session::Session;
 use crate::{output, terminal, values};
 
@@ -30,6 +29,8 @@ pub(crate) struct Arguments {
     /// Save only the given platform variant. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")
     #[arg(long, value_name = "string")]
     platform: Option<String>,
+    #[command(flatten)]
+    progress: ProgressFlag,
     /// Leave out the layers that whoever loads the archive has by this image
     #[arg(long, value_name = "IMAGE")]
     since: Vec<String>,
@@ -39,6 +40,16 @@ pub(crate) struct Arguments {
 
 /// Saves images to a file or to standard output.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
+    let mut display = arguments.progress.start(false, Stream::Error, session);
+    let saved = save(arguments, session, &mut display).await;
+    display.finish(saved.map(|()| None))
+}
+
+async fn save(
+    arguments: Arguments,
+    session: &Session,
+    display: &mut Display,
+) -> Result<(), CliError> {
     let platform =
         platform_variant(arguments.platform.as_deref(), PLATFORM_VERSION, session).await?;
     let output = arguments.output.filter(|path| !path.as_os_str().is_empty());
@@ -60,16 +71,14 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
                 "cowardly refusing to save to a terminal. Use the -o flag or redirect".to_owned(),
             ));
         }
-        return receive(session, query, narrows, "Writing standard output", output::print_bytes)
-            .await;
+        return receive(session, query, narrows, display, output::print_bytes).await;
     };
     check_destination(&path)?;
     let mut file = Aside::new(&path, 0o600).map_err(|error| refused(in_go_words(&error)))?;
     let failed = |error: io::Error| {
         CliError::Refused(format!("write {}: {}", path.display(), in_go_words(&error)))
     };
-    let what = format!("Writing {}", path.display());
-    receive(session, query, narrows, &what, |chunk| file.write(chunk).map_err(failed)).await?;
+    receive(session, query, narrows, display, |chunk| file.write(chunk).map_err(failed)).await?;
     file.publish().map_err(failed)
 }
 
@@ -78,11 +87,12 @@ async fn receive(
     session: &Session,
     query: Query,
     narrows: bool,
-    what: &str,
+    display: &mut Display,
     mut write: impl FnMut(&[u8]) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let operation = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
-    let call = Call { query, operation: Some(operation.clone()), ..Call::default() };
+    let facts = display.wants_facts();
+    let call = Call { query, facts, operation: Some(operation.clone()), ..Call::default() };
     let mut answer = match session.client.get("/images/get", call).await {
         Ok(answer) => answer,
         // A failure that comes before the head has left the daemon takes that with it.
@@ -95,20 +105,23 @@ async fn receive(
                 .to_owned(),
         ));
     }
-    let count = AtomicU64::new(0);
-    let received = async {
-        loop {
-            match answer.chunk().await {
-                Ok(Some(chunk)) => {
-                    write(&chunk)?;
-                    count.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-                }
-                Ok(None) => return Ok(()),
-                Err(error) => return Err(session.client.explain(&operation, error).await),
+    let total = answer.header(ARCHIVE_SIZE_HEADER).and_then(|size| size.parse().ok());
+    let mut done = 0;
+    loop {
+        let Ok(chunk) = tokio::time::timeout(TICK, answer.chunk()).await else {
+            display.tick()?;
+            continue;
+        };
+        match chunk {
+            Ok(Some(chunk)) => {
+                write(&chunk)?;
+                done += chunk.len() as u64;
+                display.count("Saving", done, total)?;
             }
+            Ok(None) => return display.count("Saving", done, Some(done)),
+            Err(error) => return Err(session.client.explain(&operation, error).await),
         }
-    };
-    stream::with_line(true, what, || count.load(Ordering::Relaxed), received).await
+    }
 }
 
 fn refused(why: impl std::fmt::Display) -> CliError {

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use api::Query;
 use api::auth::AuthConfig;
+use api::message::Message;
 use spec::Repository;
 
 use crate::client::{Call, Messages};
 use crate::credentials::{ask_for_login, key_of_domain};
 use crate::error::CliError;
-use crate::render::Progress;
+use crate::render::{Display, TICK};
 use crate::session::Session;
 use crate::{output, terminal};
 
@@ -27,17 +28,19 @@ pub(super) struct Transfer<'a> {
     pub(super) path: String,
     /// Its parameters.
     pub(super) query: Query,
-    /// True to show nothing of the progress.
-    pub(super) quiet: bool,
 }
 
 impl Transfer<'_> {
     /// Asks for the transfer and follows it to its end. Where the registry wants a login and there is a user to
     /// ask, asks for one and tries once more.
-    pub(super) async fn run(&self, session: &Session) -> Result<(), CliError> {
+    pub(super) async fn run(
+        &self,
+        session: &Session,
+        display: &mut Display,
+    ) -> Result<(), CliError> {
         let key = key_of_domain(self.repository.domain());
         let auth = session.credentials_to_read().get_or_warn(key).await;
-        match self.attempt(session, &auth).await {
+        match self.attempt(session, &auth, display).await {
             Err(error)
                 if wants_login(&error)
                     && terminal::reads_terminal()
@@ -46,23 +49,31 @@ impl Transfer<'_> {
                 if !error.is_unauthorized() {
                     output::warn_line(&error.to_string());
                 }
+                display.leave()?;
                 output::print(&format!("\nLogin prior to {}:\n", self.verb))?;
                 let auth = ask_for_login("", "", &auth.username, key).await?;
-                self.attempt(session, &auth).await
+                self.attempt(session, &auth, display).await
             }
             result => result,
         }
     }
 
-    async fn attempt(&self, session: &Session, auth: &AuthConfig) -> Result<(), CliError> {
+    async fn attempt(
+        &self,
+        session: &Session,
+        auth: &AuthConfig,
+        display: &mut Display,
+    ) -> Result<(), CliError> {
         let call = Call {
             query: self.query.clone(),
             registry_auth: Some(auth.encode()),
+            facts: display.wants_facts(),
             ..Call::default()
         };
         let registry = self.repository.domain();
         let answer = with_notice(registry, session.client.post(&self.path, call)).await?;
-        follow(answer.messages(), self.quiet).await
+        follow(answer.messages(), display).await?;
+        Ok(())
     }
 }
 
@@ -80,24 +91,24 @@ async fn with_notice<T>(registry: &str, answer: impl Future<Output = T>) -> T {
     answer.await
 }
 
-/// Follows an operation to its end and shows its progress, unless it is to be `quiet`.
-pub(super) async fn follow(mut messages: Messages, quiet: bool) -> Result<(), CliError> {
-    let is_terminal = terminal::writes_terminal();
-    let mut progress = Progress::new(is_terminal);
-    while let Some(message) = messages.next().await? {
+/// Follows an operation to its end and shows its progress. Returns the last message.
+pub(super) async fn follow(
+    mut messages: Messages,
+    display: &mut Display,
+) -> Result<Option<Message>, CliError> {
+    let mut last = None;
+    loop {
+        let Ok(next) = tokio::time::timeout(TICK, messages.next()).await else {
+            display.tick()?;
+            continue;
+        };
+        let Some(message) = next? else { return Ok(last) };
         if let Some(failure) = message.failure() {
             return Err(CliError::Stream(failure.to_owned()));
         }
-        if let Some(note) = message.note.as_ref().filter(|_| quiet || !is_terminal) {
-            output::warn_line(note);
-            continue;
-        }
-        if !quiet {
-            let width = if is_terminal { terminal::width() } else { None };
-            output::print_drawn(&progress.draw(&message, width))?;
-        }
+        display.show(&message)?;
+        last = Some(message);
     }
-    Ok(())
 }
 
 /// Returns whether a registry refused for want of a login. Daemons say so with a status, or in a registry's words

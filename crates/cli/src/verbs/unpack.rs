@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
+use api::message::Message;
+
 use super::parameters::image_and_directory;
 use super::transfer::follow;
 use crate::client::Call;
 use crate::error::CliError;
+use crate::render::{Display, ProgressFlag, Stream};
 use crate::session::Session;
 
 /// Unpack an image into a directory
@@ -25,6 +28,8 @@ pub(crate) struct Arguments {
     /// Fail if the image is not for this platform
     #[arg(long, value_name = "string")]
     platform: Option<String>,
+    #[command(flatten)]
+    progress: ProgressFlag,
     /// Show no progress
     #[arg(short = 'q', long)]
     quiet: bool,
@@ -32,7 +37,17 @@ pub(crate) struct Arguments {
 
 /// Unpacks an image.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
-    let Arguments { image, directory, bundle, platform, quiet } = arguments;
+    let mut display = arguments.progress.start(arguments.quiet, Stream::Output, session);
+    let unpacked = unpack(arguments, session, &mut display).await;
+    display.finish(unpacked.map(|_| None))
+}
+
+async fn unpack(
+    arguments: Arguments,
+    session: &Session,
+    display: &mut Display,
+) -> Result<Option<Message>, CliError> {
+    let Arguments { image, directory, bundle, platform, .. } = arguments;
     let query = image_and_directory(image, &directory, platform.as_deref())?
         .with("bundle", bundle.to_string());
     let answer = session.client.post("/longshore/unpack", Call::query(query)).await;
@@ -40,5 +55,5 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         let instead = "pull the image with `longshore` itself, without a daemon, and unpack that";
         error.of_another_daemon("unpack images", instead)
     })?;
-    follow(answer.messages(), quiet).await
+    follow(answer.messages(), display).await
 }

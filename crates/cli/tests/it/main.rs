@@ -31,6 +31,7 @@ mod odd_registries;
 mod oddities;
 mod offline;
 mod operate;
+mod progress;
 mod protection;
 mod random_layers;
 mod refusals;

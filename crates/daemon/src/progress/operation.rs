@@ -3,11 +3,11 @@
 use std::future::Future;
 use std::time::Duration;
 
-use api::message::Message;
+use api::message::{FACTS_HEADER, Message};
 use bytes::Bytes;
 use engine::{Progress, ProgressEvent, ProgressReceiver};
 use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use tokio::task::{JoinError, JoinHandle};
 
 use super::words::{Ending, messages};
@@ -24,6 +24,8 @@ const LONG_WAIT: Duration = Duration::from_secs(5);
 pub(crate) struct Operation {
     progress: ProgressReceiver,
     state: State,
+    /// True if the client asked for what is no line of docker's.
+    tells_facts: bool,
 }
 
 enum State {
@@ -51,7 +53,13 @@ impl Operation {
         let (sender, progress) = Progress::channel();
         let work = run(sender);
         let task = tokio::spawn(async move { Ok(encoded(&work.await?.messages())) });
-        Self { progress, state: State::Running(task) }
+        Self { progress, state: State::Running(task), tells_facts: false }
+    }
+
+    /// Tells facts, too, if the request asks for them.
+    pub(crate) fn asked_by(mut self, headers: &HeaderMap) -> Self {
+        self.tells_facts = headers.contains_key(FACTS_HEADER);
+        self
     }
 
     /// The answer once the first report or the end is there: an error before the first report is an HTTP error, a
@@ -110,8 +118,17 @@ impl Operation {
         stream::iter([first]).chain(rest).filter(|chunk| std::future::ready(!chunk.is_empty()))
     }
 
-    /// The next report, then once the end, then nothing.
+    /// The next report that the client wants, then once the end, then nothing.
     async fn step(&mut self) -> Option<Step> {
+        loop {
+            match self.any_step().await {
+                Some(Step::Report(ProgressEvent::Facts { .. })) if !self.tells_facts => {}
+                step => return step,
+            }
+        }
+    }
+
+    async fn any_step(&mut self) -> Option<Step> {
         if let State::Running(task) = &mut self.state {
             tokio::select! {
                 biased;

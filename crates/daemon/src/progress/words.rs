@@ -1,6 +1,6 @@
 //! Docker's words for what a pull or push is doing.
 
-use api::message::{Aux, Message, ProgressDetail, PushResult};
+use api::message::{Aux, LayerFacts, Message, ProgressDetail, PushResult};
 use engine::{
     CheckOutcome, CheckedPart, LayerState, LoadedImages, PassedOver, ProgressEvent, Pulled, Wait,
 };
@@ -24,6 +24,10 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
                 .into();
         }
         ProgressEvent::Layer { id, state } => layer(id, &state),
+        ProgressEvent::Facts { id, facts } => {
+            let engine::LayerFacts { size, present, host } = facts;
+            Message::facts(LayerFacts { layer: id, size, present, host })
+        }
         ProgressEvent::PullDone { digest } => Message::status(format!("Digest: {digest}")),
         ProgressEvent::TagPassedOver { tag, reason } => Message {
             id: Some(tag),

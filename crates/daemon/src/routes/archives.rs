@@ -3,11 +3,12 @@
 use std::io;
 use std::time::Duration;
 
-use api::{ApiVersion, decode_platform};
+use api::message::FACTS_HEADER;
+use api::{ARCHIVE_SIZE_HEADER, ApiVersion, decode_platform};
 use bytes::Bytes;
 use engine::{LoadRequest, SaveRequest};
 use futures_util::{Stream, StreamExt as _};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use spec::Platform;
@@ -33,6 +34,7 @@ pub(super) async fn save(daemon: &Daemon, request: &ApiRequest, names: Vec<Strin
     // Ours: images that the reader has.
     let since = request.query.all("since").map(str::to_owned).collect();
     let archive = daemon.engine().save(SaveRequest { names, platform, since }).await?;
+    let size = archive.size();
     let (daemon, operation) = (daemon.clone(), operation_name(&request.headers));
     let bytes = archive.into_stream().map(move |piece| {
         piece.map_err(|error| {
@@ -44,7 +46,11 @@ pub(super) async fn save(daemon: &Daemon, request: &ApiRequest, names: Vec<Strin
             io::Error::other(error.message())
         })
     });
-    Ok(response::fallible_stream("application/x-tar", bytes))
+    let mut response = response::fallible_stream("application/x-tar", bytes);
+    if request.headers.contains_key(FACTS_HEADER) {
+        response.headers_mut().insert(ARCHIVE_SIZE_HEADER, HeaderValue::from(size));
+    }
+    Ok(response)
 }
 
 /// `GET /longshore/failure`, a route of ours: why the answer to `operation` was broken off.
@@ -73,7 +79,7 @@ pub(super) async fn load(daemon: &Daemon, request: &ApiRequest, body: Incoming) 
         }
         result.map_err(HttpError::from)
     });
-    Ok(load.answer_when_it_speaks().await)
+    Ok(load.asked_by(&request.headers).answer_when_it_speaks().await)
 }
 
 /// Reads on, for a client that reads no answer before all of its request is sent.

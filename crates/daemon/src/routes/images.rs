@@ -32,7 +32,8 @@ pub(super) async fn create(daemon: &Daemon, request: &ApiRequest) -> Answer {
         caller: Caller::of_request(&request.headers),
     };
     let engine = daemon.engine().clone();
-    Operation::start(|progress| async move { engine.pull(pull, progress).await }).answer().await
+    let pull = Operation::start(|progress| async move { engine.pull(pull, progress).await });
+    pull.asked_by(&request.headers).answer().await
 }
 
 /// What is kept of an index beside the image that the name means: Longshore's own parameter `parts`, which may come several times, is
@@ -152,7 +153,8 @@ pub(super) fn push(daemon: &Daemon, request: &ApiRequest, name: &str) -> Answer 
         caller: Caller::of_request(&request.headers),
     };
     let engine = daemon.engine().clone();
-    Ok(Operation::start(|progress| async move { engine.push(push, progress).await }).answer_now())
+    let push = Operation::start(|progress| async move { engine.push(push, progress).await });
+    Ok(push.asked_by(&request.headers).answer_now())
 }
 
 /// `POST /images/{name}/tag`.

@@ -13,7 +13,7 @@ use super::tree::StoredFile;
 use crate::cancel::CancelOnDrop;
 use crate::error::{BadArchive, Missing};
 use crate::space::Coming;
-use crate::{EngineError, LayerState, Result, layer, space};
+use crate::{EngineError, LayerFacts, LayerState, Result, layer, space};
 
 /// The outcome of a layer.
 #[derive(Debug)]
@@ -24,6 +24,16 @@ pub(super) struct LoadedLayer {
 }
 
 impl Load<'_> {
+    /// Tells which layers of an image are here.
+    pub(super) fn tell_sizes(&self, layers: &[PlannedLayer]) {
+        for layer in layers {
+            let size = layer.file.as_ref().map_or(0, StoredFile::size);
+            let facts =
+                if layer.present { LayerFacts::here(size) } else { LayerFacts::wanted(size) };
+            self.layer_progress.facts(&layer.diff_id.digest().short(), facts);
+        }
+    }
+
     pub(super) async fn layers(&self, layers: Vec<PlannedLayer>) -> Result<Vec<LoadedLayer>> {
         let needed: Vec<_> = layers.into_iter().filter(|layer| !layer.is_ready()).collect();
         let sizes = sizes(&needed);

@@ -103,6 +103,7 @@ impl Load<'_> {
                     return Err(error);
                 }
             };
+            self.tell_sizes(&planned.layers);
             parents.push((planned.id.clone(), planned.parent.clone()));
             ids.push(planned.id.clone());
             if planned.origin.is_none()

@@ -23,7 +23,7 @@ use crate::error::PlatformMismatch;
 use crate::lock::lock;
 use crate::progress::ProgressEvent;
 use crate::transfer::{Download, PlannedLayer};
-use crate::{Engine, EngineError, LayerState, Progress, Result, resolve};
+use crate::{Engine, EngineError, LayerFacts, LayerState, Progress, Result, resolve};
 use begin::Begun;
 use layer::LayerTransfer;
 use manifest::Resolved;
@@ -147,13 +147,20 @@ impl Pull {
         plan: &Plan,
         mut ahead: Vec<(Digest, Download)>,
     ) -> Result<Vec<LayerTransfer>> {
+        for layer in &plan.layers {
+            let (size, label) = (layer.descriptor.size, layer.label());
+            let (facts, state) = if layer.present {
+                (LayerFacts::here(size), LayerState::AlreadyExists)
+            } else {
+                (LayerFacts::wanted(size), LayerState::PullingFsLayer)
+            };
+            self.progress.facts(&label, facts);
+            if !plan.is_complete() {
+                self.progress.layer(&label, state);
+            }
+        }
         if plan.is_complete() {
             return Ok(Vec::new());
-        }
-        for layer in &plan.layers {
-            let state =
-                if layer.present { LayerState::AlreadyExists } else { LayerState::PullingFsLayer };
-            self.progress.layer(&layer.label(), state);
         }
         let layers = plan.layers.clone();
         if let Err(error) =

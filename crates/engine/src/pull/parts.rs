@@ -15,7 +15,7 @@ use store::{Lease, Room, Store};
 use super::manifest::{MAX_INDEX_DEPTH, Resolved, choose};
 use super::operation::Pull;
 use crate::transfer::Download;
-use crate::{EngineError, LayerState, Result, resolve};
+use crate::{EngineError, LayerFacts, LayerState, Result, resolve};
 
 /// Manifests of parts that are asked for at once.
 const MANIFESTS_AT_ONCE: usize = 4;
@@ -101,7 +101,9 @@ impl Pull {
         }
         let (configs, layers) = (self.absent(configs).await?, self.absent(layers).await?);
         for layer in &layers {
-            self.progress.layer(&layer.digest.short(), LayerState::PullingFsLayer);
+            let label = layer.digest.short();
+            self.progress.facts(&label, LayerFacts::wanted(layer.size));
+            self.progress.layer(&label, LayerState::PullingFsLayer);
         }
         let all = layers.iter().map(|blob| (blob, true));
         let all = configs.iter().map(|blob| (blob, false)).chain(all);

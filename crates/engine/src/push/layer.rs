@@ -15,7 +15,7 @@ use super::operation::{Push, refused};
 use super::upload::{Content, Upload, cancel};
 use crate::error::Missing;
 use crate::transfer::{Watcher, Watchers};
-use crate::{EngineError, LayerState, Result, space};
+use crate::{EngineError, LayerFacts, LayerState, Result, space};
 
 /// Repositories that a layer is tried to be mounted from. Each try is a request; more rarely help.
 const MOUNT_ATTEMPTS: usize = 3;
@@ -65,8 +65,7 @@ impl Job {
         if let Some(known) = &self.layer.known
             && self.presence(&known.digest).await?.is_some()
         {
-            self.watchers.report(LayerState::LayerAlreadyExists);
-            return Ok(known.clone());
+            return Ok(self.present(LayerState::LayerAlreadyExists, known.clone()));
         }
         let sources = self.sources().await?;
         let mut session = match self.mount(&sources).await? {
@@ -101,13 +100,24 @@ impl Job {
         }
         if let Some(descriptor) = self.other_blob(&sources).await? {
             cancel(session).await;
-            self.watchers.report(LayerState::LayerAlreadyExists);
-            return Ok(descriptor);
+            return Ok(self.present(LayerState::LayerAlreadyExists, descriptor));
         }
         let (descriptor, writer) = self.make_blob().await?;
         self.upload(session, &descriptor, writer.path().to_owned()).await?;
         self.watchers.report(LayerState::Pushed);
         Ok(descriptor)
+    }
+
+    /// Reports that the registry has a layer without an upload.
+    fn present(&self, state: LayerState, blob: Descriptor) -> Descriptor {
+        self.watchers.tell(&self.at_registry(LayerFacts::here(blob.size)));
+        self.watchers.report(state);
+        blob
+    }
+
+    fn at_registry(&self, mut facts: LayerFacts) -> LayerFacts {
+        facts.host = Some(self.push.request.repository.domain().to_owned());
+        facts
     }
 
     async fn presence(&self, digest: &Digest) -> Result<Option<Presence>> {
@@ -120,6 +130,7 @@ impl Job {
         blob: &Descriptor,
         path: PathBuf,
     ) -> Result<()> {
+        self.watchers.tell(&self.at_registry(LayerFacts::wanted(blob.size)));
         let (watchers, content) = (Arc::clone(&self.watchers), Content::File(path));
         Upload { push: &self.push, watchers, blob, content }.run(session).await
     }
@@ -154,8 +165,8 @@ impl Job {
                     let Some(descriptor) = self.describe(&source.digest).await else { break };
                     cancel(open).await;
                     let repository = source.repository.path().to_owned();
-                    self.watchers.report(LayerState::MountedFrom { repository });
-                    return Ok(Mount::Done(descriptor));
+                    let state = LayerState::MountedFrom { repository };
+                    return Ok(Mount::Done(self.present(state, descriptor)));
                 }
                 Ok(Mounted::Started(session)) => {
                     cancel(open.replace(session)).await;

@@ -19,7 +19,7 @@ use spec::{Descriptor, ImageId, Reference, Repository, Tag};
 use store::{Commit, HmacKey, Image, NewImage, Source, VerifiedBlob};
 
 use crate::progress::ProgressEvent;
-use crate::{Engine, EngineError, LayerState, Progress, Result, resolve};
+use crate::{Engine, EngineError, LayerFacts, LayerState, Progress, Result, resolve};
 use manifest::{Document, Origin, PushedLayer};
 use operation::{Push, refused};
 
@@ -75,6 +75,9 @@ impl Push {
         let origin = self.origin(id).await?;
         // dockerd shows the top layer first.
         for layer in origin.layers.iter().rev() {
+            if let Some(known) = &layer.known {
+                self.progress.facts(&layer.label(), LayerFacts::wanted(known.size));
+            }
             self.progress.layer(&layer.label(), LayerState::Preparing);
         }
         let layers = try_join_all(origin.layers.iter().map(|layer| self.layer(layer))).await?;

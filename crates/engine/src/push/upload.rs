@@ -17,7 +17,7 @@ use super::operation::{Push, refused};
 use crate::engine::blocking;
 use crate::error::Defect;
 use crate::transfer::Watchers;
-use crate::{EngineError, LayerState, Result};
+use crate::{EngineError, LayerFacts, LayerState, Result};
 
 /// Bytes that are read from the disk at once.
 const READ_SIZE: usize = 256 << 10;
@@ -49,6 +49,8 @@ impl Upload<'_> {
         let mut resumed = false;
         let mut note = self.note().await;
         if let Some(earlier) = self.earlier(note.as_ref()).await {
+            let present = Some(earlier.offset());
+            self.watchers.tell(&LayerFacts { present, ..LayerFacts::default() });
             cancel(session.replace(earlier)).await;
             resumed = true;
         }

@@ -65,6 +65,11 @@ impl Engine {
 }
 
 impl SavedImages {
+    /// Returns how many bytes the archive has.
+    pub fn size(&self) -> u64 {
+        self.plan.size()
+    }
+
     /// Returns the bytes of the archive as they are made. An error is the last item; dropping the stream ends the work.
     pub fn into_stream(self) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
         let Self { engine, lease, plan } = self;

@@ -96,6 +96,13 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Returns the bytes of the archive: of its files with their headers, and of its end.
+    pub(super) fn size(&self) -> u64 {
+        const BLOCK: u64 = 512;
+        let files = self.files.values();
+        files.map(|file| BLOCK + file.size.next_multiple_of(BLOCK)).sum::<u64>() + 2 * BLOCK
+    }
+
     fn add_image(&mut self, parts: &Parts, base: &Base) {
         let config = parts.image.config.value();
         let created =

@@ -20,7 +20,7 @@ use super::watchers::{Watcher, Watchers};
 use crate::engine::blocking;
 use crate::error::Defect;
 use crate::lock::lock;
-use crate::{Engine, EngineError, LayerState, Result};
+use crate::{Engine, EngineError, LayerFacts, LayerState, Result};
 
 /// Bytes that one request asks for. Large enough that a round trip is nothing beside it, small enough that the
 /// prefix that is being unpacked grows steadily.
@@ -92,6 +92,8 @@ impl Job {
     async fn attempts(&self) -> Result<()> {
         let network = self.engine.network();
         let _turn = self.watchers.turn(&network.downloads).await?;
+        let present = Some(self.ingest.present());
+        self.watchers.tell(&LayerFacts { present, ..LayerFacts::wanted(self.descriptor.size) });
         let mut attempts = Attempts::new(network.limits.attempts);
         loop {
             let missing_before = self.missing();
@@ -170,6 +172,8 @@ impl Job {
         {
             let mut sources = lock(&self.sources);
             if !sources.contains(&stream.source) {
+                let host = Some(stream.source.host().to_owned());
+                self.watchers.tell(&LayerFacts { host, ..LayerFacts::default() });
                 sources.push(stream.source.clone());
             }
         }

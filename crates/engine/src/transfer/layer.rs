@@ -17,7 +17,7 @@ use crate::cancel::CancelOnDrop;
 use crate::engine::blocking;
 use crate::error::Missing;
 use crate::lock::lock;
-use crate::{Engine, EngineError, LayerState, Result, layer};
+use crate::{Engine, EngineError, LayerFacts, LayerState, Result, layer};
 
 /// Attempts at a layer when what arrives is not what the manifest says.
 const VERIFICATION_ATTEMPTS: u32 = 3;
@@ -58,6 +58,7 @@ impl LayerJob {
         let kept = self.engine.on_disk(move |store| Ok(store.blob(&digest)?)).await?;
         match kept {
             Some(blob) => {
+                self.watchers.tell(&LayerFacts::here(self.planned.descriptor.size));
                 self.watchers.report(LayerState::Kept);
                 self.unpack_kept(blob).await
             }

@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Defect;
 use crate::lock::lock;
-use crate::{EngineError, LayerState, Progress, Result};
+use crate::{EngineError, LayerFacts, LayerState, Progress, Result};
 
 /// A watcher of a job's progress.
 #[derive(Clone, Debug)]
@@ -30,6 +30,13 @@ impl Watcher {
             Self::Relay(watchers) => watchers.report(state),
         }
     }
+
+    fn tell(&self, facts: &LayerFacts) {
+        match self {
+            Self::User { progress, id } => progress.facts(id, facts.clone()),
+            Self::Relay(watchers) => watchers.tell(facts),
+        }
+    }
 }
 
 /// Everybody who watches one job.
@@ -41,6 +48,7 @@ struct Watching {
     next: u64,
     watchers: Vec<(u64, Watcher)>,
     last: Option<LayerState>,
+    facts: LayerFacts,
 }
 
 impl Watching {
@@ -68,6 +76,15 @@ impl Watchers {
         watching.last = Some(state);
     }
 
+    /// Tells what is known of the layer.
+    pub(crate) fn tell(&self, facts: &LayerFacts) {
+        let mut watching = lock(&self.0);
+        watching.facts.learn(facts);
+        for (_, watcher) in &watching.watchers {
+            watcher.tell(facts);
+        }
+    }
+
     /// Waits for a place among those who use the network, and says so if it takes a while.
     pub(crate) async fn turn(&self, places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
         if let Ok(permit) = Arc::clone(places).try_acquire_owned() {
@@ -93,6 +110,9 @@ impl Watchers {
 
     pub(crate) fn join(&self, watcher: Watcher) -> u64 {
         let mut watching = lock(&self.0);
+        if watching.facts != LayerFacts::default() {
+            watcher.tell(&watching.facts);
+        }
         if let Some(state) = &watching.last {
             watcher.report(state.clone());
         }

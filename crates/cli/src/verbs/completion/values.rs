@@ -46,6 +46,7 @@ pub(super) fn of(path: &[&str], flag: &str) -> Vec<String> {
         "format" => &["json", "table"],
         "platform" => &PLATFORMS,
         "storage-driver" => &["overlay2", "packed"],
+        "progress" => &["auto", "json", "plain", "quiet", "tty"],
         "log-format" => &["json", "text"],
         "type" => &KINDS,
         "filter" => match last {

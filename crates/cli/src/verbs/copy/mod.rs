@@ -14,7 +14,7 @@ use spec::Platform;
 use self::sides::Sides;
 use self::told::{Painter, totals};
 use crate::error::CliError;
-use crate::output;
+use crate::render::{ProgressFlag, Stream};
 use crate::session::Session;
 
 /// Images that are copied together. Hosts have budgets of their own; this bounds what is known of images at a time.
@@ -41,6 +41,8 @@ pub(crate) struct Arguments {
     /// several
     #[arg(long, value_name = "string", value_delimiter = ',')]
     platform: Vec<String>,
+    #[command(flatten)]
+    progress: ProgressFlag,
     /// Show no progress, and nothing at the end
     #[arg(short = 'q', long)]
     quiet: bool,
@@ -57,6 +59,16 @@ pub(crate) struct Arguments {
 
 /// Copies one image, or some of a repository.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
+    let painter = Painter::new(arguments.progress.start(arguments.quiet, Stream::Output, session));
+    let copied = run_shown(&arguments, session, &painter).await;
+    painter.finish(copied)
+}
+
+async fn run_shown(
+    arguments: &Arguments,
+    session: &Session,
+    painter: &Arc<Painter>,
+) -> Result<(), CliError> {
     let started = Instant::now();
     let place = |text: &str| Place::parse(text).map_err(CliError::Place);
     let (from, to) = (place(&arguments.source)?, place(&arguments.destination)?);
@@ -69,16 +81,16 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     let (reading, writing) = arguments.sides.open(session, &from, &to).await?;
     let source = Source::open(&from, &reading).await?;
     let target = Target::open(&to, &writing).await?;
-    let report = Arc::new(Painter::new(arguments.quiet)).report();
-    let carrier = Copier::new(report, arguments.dry_run);
+    let carrier = Copier::new(Arc::clone(painter).report(), arguments.dry_run);
     let Some(patterns) = tags else {
-        let copied = carrier.copy(&source, &target, &platforms).await?;
+        let copied =
+            painter.while_it(Box::pin(carrier.copy(&source, &target, &platforms))).await??;
         if let Some(path) = &arguments.digest_file {
             write_digest(path, &copied)?;
         }
         let moved = totals(&carrier.summary(), started.elapsed(), arguments.dry_run);
         let done = if copied.unchanged { "up to date" } else { &moved };
-        return arguments.tell(&target, &copied, done);
+        return painter.say(&told(&target, &copied, done));
     };
     let found = source.tags().await?;
     let wanted = found.iter().filter(|tag| {
@@ -92,13 +104,13 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         })
         .buffered(IMAGES_AT_ONCE);
     let (mut images, mut unchanged, mut failures) = (0, 0, Vec::new());
-    while let Some((copied, target)) = results.next().await {
+    while let Some((copied, target)) = painter.while_it(results.next()).await? {
         images += 1;
         match copied {
             Ok(copied) => {
                 unchanged += usize::from(copied.unchanged);
                 let done = if copied.unchanged { "up to date" } else { arguments.done() };
-                arguments.tell(&target, &copied, done)?;
+                painter.say(&told(&target, &copied, done))?;
             }
             Err(error) => failures.push(CliError::from(error)),
         }
@@ -108,14 +120,12 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         return Err(CliError::Refused(format!("{source}: no tag of the repository fits")));
     }
     let copied = images - unchanged - failures.len();
-    if !arguments.quiet {
-        let moved = totals(&carrier.summary(), started.elapsed(), arguments.dry_run);
-        let failed = failures.len();
-        output::print_line(&format!(
-            "{images} images: {copied} {}, {unchanged} up to date, {failed} failed; {moved}",
-            arguments.done()
-        ))?;
-    }
+    let moved = totals(&carrier.summary(), started.elapsed(), arguments.dry_run);
+    let failed = failures.len();
+    painter.say(&format!(
+        "{images} images: {copied} {}, {unchanged} up to date, {failed} failed; {moved}",
+        arguments.done()
+    ))?;
     if failures.is_empty() { Ok(()) } else { Err(CliError::Several(failures)) }
 }
 
@@ -153,14 +163,11 @@ impl Arguments {
         }
         Ok(())
     }
+}
 
-    fn tell(&self, target: &Target, copied: &Copied, done: &str) -> Result<(), CliError> {
-        if self.quiet {
-            return Ok(());
-        }
-        let cut = if copied.cut { " (an index cut to these platforms)" } else { "" };
-        output::print_line(&format!("{target}: digest: {}{cut} {done}", copied.digest))
-    }
+fn told(target: &Target, copied: &Copied, done: &str) -> String {
+    let cut = if copied.cut { " (an index cut to these platforms)" } else { "" };
+    format!("{target}: digest: {}{cut} {done}", copied.digest)
 }
 
 /// Writes a digest as skopeo does: without a line end.

@@ -1,7 +1,7 @@
 //! The progress of copies, and their sums, in words.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use api::message::{Message, ProgressDetail};
@@ -9,33 +9,61 @@ use copy::{Event, Outcome, Report, Summary};
 use spec::Digest;
 use spec::go::{PROGRESS_DIGITS, human_size};
 
-use crate::render::Progress;
-use crate::{output, terminal};
+use crate::error::CliError;
+use crate::render::{Display, TICK};
 
 /// The time between two pictures of the same blob: more often no eye sees.
 const PICTURE: Duration = Duration::from_millis(100);
 
-/// Shows blobs at a terminal, a line each; anything else gets nothing of them.
-pub(crate) struct Painter(Option<Mutex<Canvas>>);
+/// Shows blobs, a line each, where their progress is shown at all; and lines about images.
+pub(crate) struct Painter(Mutex<Canvas>);
 
 struct Canvas {
-    progress: Progress,
+    display: Display,
     /// The blobs on their way, and when each was drawn.
     drawn: HashMap<Digest, Instant>,
 }
 
 impl Painter {
-    pub(crate) fn new(quiet: bool) -> Painter {
-        let canvas = || Canvas { progress: Progress::new(true), drawn: HashMap::new() };
-        Painter((!quiet && terminal::writes_terminal()).then(|| Mutex::new(canvas())))
+    pub(crate) fn new(display: Display) -> Arc<Painter> {
+        Arc::new(Painter(Mutex::new(Canvas { display, drawn: HashMap::new() })))
+    }
+
+    fn canvas(&self) -> MutexGuard<'_, Canvas> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn report(self: Arc<Self>) -> Arc<Report> {
         Arc::new(move |event: &Event<'_>| {
-            if let Some(canvas) = &self.0 {
-                canvas.lock().unwrap_or_else(PoisonError::into_inner).paint(event);
+            let mut canvas = self.canvas();
+            // In pipes a line about each of thousands of blobs is for who asks.
+            if canvas.display.wants_facts() {
+                canvas.paint(event);
             }
         })
+    }
+
+    /// Waits for work, and shows how time passes.
+    pub(crate) async fn while_it<T>(&self, works: impl Future<Output = T>) -> Result<T, CliError> {
+        let mut works = std::pin::pin!(works);
+        loop {
+            match tokio::time::timeout(TICK, &mut works).await {
+                Ok(done) => return Ok(done),
+                Err(_) => self.canvas().display.tick()?,
+            }
+        }
+    }
+
+    /// Shows a line about an image.
+    pub(crate) fn say(&self, text: &str) -> Result<(), CliError> {
+        self.canvas().display.say(text)
+    }
+
+    /// Ends the display. The command has said itself what was moved.
+    pub(crate) fn finish(&self, ended: Result<(), CliError>) -> Result<(), CliError> {
+        let display = &mut self.canvas().display;
+        display.sums_are_told();
+        display.finish(ended.map(|()| None))
     }
 }
 
@@ -57,9 +85,8 @@ impl Canvas {
                 (blob, status(outcome), ProgressDetail::default())
             }
         };
-        let message = Message::layer(blob.digest.short(), status, detail);
         // Who has closed the terminal does not look any more.
-        let _ = output::print_drawn(&self.progress.draw(&message, terminal::width()));
+        let _ = self.display.show(&Message::layer(blob.digest.short(), status, detail));
     }
 }
 
