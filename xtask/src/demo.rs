@@ -83,7 +83,7 @@ impl Demo {
 
     fn start_registry(&self, name: &str) -> Result<Registry> {
         let mut command = longshore(&self.binary, &self.folder)?;
-        command.args(["registry", "--listen", "127.0.0.1:0", "--root"]);
+        command.args(["registry", "serve", "--listen", "127.0.0.1:0", "--root"]);
         command.arg(self.folder.join(name));
         println!("\n$ {}", self.line(&command));
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();

@@ -30,6 +30,7 @@ pub mod mount;
 mod platform;
 mod query;
 pub mod registry;
+pub mod remote;
 pub mod search;
 mod stream;
 pub mod system;

@@ -63,7 +63,7 @@ pub(crate) enum Verb {
         override_usage = "longshore manifest COMMAND",
         disable_help_subcommand = true
     )]
-    Manifest(ManifestVerb),
+    Manifest(manifest::ManifestVerb),
     Mount(mount::Arguments),
     Umount(mount::UmountArguments),
     /// Manage images
@@ -128,12 +128,6 @@ impl Verb {
                 | Verb::Version(_)
         )
     }
-}
-
-/// The verbs of `longshore manifest`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ManifestVerb {
-    Inspect(manifest::Arguments),
 }
 
 /// The verbs of `longshore image`.

@@ -171,6 +171,14 @@ pub(crate) enum CliError {
     /// The runtime or a signal handler could not be set up.
     #[error("cannot start: {0}")]
     Start(#[source] io::Error),
+    /// A failure with advice of the command's own.
+    #[error("{error}")]
+    Advised {
+        /// The failure.
+        error: Box<CliError>,
+        /// The advice.
+        hint: String,
+    },
     /// Several failures, one a name.
     #[error("{}", lines(.0))]
     Several(Vec<CliError>),
@@ -219,6 +227,7 @@ impl CliError {
             CliError::BrokenPipe => PIPE_STATUS,
             // As a shell reports a program that the signal ended.
             CliError::Interrupted(signal) => 128 + signal,
+            CliError::Advised { error, .. } => error.status(),
             _ => 1,
         }
     }
@@ -317,6 +326,7 @@ impl CliError {
             CliError::Truncated { name, size, .. } => Some(format!(
                 "{name} ends after {size} bytes: is it complete?"
             )),
+            CliError::Advised { hint, .. } => Some(hint.clone()),
             CliError::Several(errors) => errors.iter().find_map(CliError::hint),
             _ => None,
         }

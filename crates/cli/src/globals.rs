@@ -10,13 +10,7 @@ use tracing::Level;
 #[command(next_help_heading = "Global Options")]
 pub(crate) struct Globals {
     /// Location of client config files (default "~/.docker")
-    #[arg(
-        long,
-        global = true,
-        env = "DOCKER_CONFIG",
-        hide_env_values = true,
-        value_name = "string"
-    )]
+    #[arg(long, env = "DOCKER_CONFIG", hide_env_values = true, value_name = "string")]
     pub(crate) config: Option<PathBuf>,
     /// Name of the context to use to connect to the daemon (overrides DOCKER_HOST env var and default context set with
     /// "docker context use")

@@ -41,7 +41,7 @@ mod verbs;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use arguments::{CommandLine, ImageVerb, ManifestVerb, SystemVerb, Verb};
+use arguments::{CommandLine, ImageVerb, SystemVerb, Verb};
 use environment::Environment;
 use error::CliError;
 use session::Session;
@@ -101,14 +101,16 @@ fn run(line: CommandLine) -> Result<(), CliError> {
         match verb {
             // These serve until a signal comes, and end in their own way.
             Verb::Daemon(arguments) => daemon::run(*arguments, &globals, environment).await,
-            Verb::Registry(arguments) if arguments.verb.is_none() => {
-                logging::start(globals.level().unwrap_or(tracing::Level::INFO), false);
-                limits::open_many_files();
-                registry::run(arguments).await
-            }
             Verb::Completion(arguments) => completion::run(&arguments),
             Verb::Man(arguments) => man::run(&arguments, &usage::tree()),
             verb => {
+                if let Verb::Registry(arguments) = &verb
+                    && let Some(arguments) = arguments.serves()
+                {
+                    logging::start(globals.level().unwrap_or(tracing::Level::INFO), false);
+                    limits::open_many_files();
+                    return registry::serve::run(arguments).await;
+                }
                 match globals.level() {
                     Some(level) => drop(logging::start(level, false)),
                     None => logging::start_notices(),
@@ -177,7 +179,7 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Save(arguments) | Verb::Image(ImageVerb::Save(arguments)) => {
             save::run(arguments, session).await
         }
-        Verb::Manifest(ManifestVerb::Inspect(arguments)) => manifest::run(arguments, session).await,
+        Verb::Manifest(verb) => manifest::run(verb, session).await,
         Verb::Search(arguments) => search::run(arguments, session).await,
         Verb::Import(arguments) | Verb::Image(ImageVerb::Import(arguments)) => {
             import::run(arguments, session).await
@@ -194,20 +196,12 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Info(arguments) | Verb::System(SystemVerb::Info(arguments)) => {
             info::run(arguments, session).await
         }
-        Verb::Registry(registry::Arguments { verb: Some(verb), .. }) => match verb {
-            registry::RegistryVerb::Check(arguments) => {
-                registry::check::run(arguments, session).await
-            }
-        },
+        Verb::Registry(arguments) => registry::run(arguments, session).await,
         Verb::System(SystemVerb::DialStdio(_)) => dial_stdio::run(session).await,
         Verb::System(SystemVerb::Check(arguments)) => check::run(arguments, session).await,
         Verb::Mount(arguments) => mount::run(arguments, session).await,
         Verb::Umount(arguments) => mount::unmount(arguments, session).await,
         Verb::Unpack(arguments) => unpack::run(arguments, session).await,
-        Verb::Daemon(_)
-        | Verb::Registry(_)
-        | Verb::Completion(_)
-        | Verb::Man(_)
-        | Verb::Help(_) => Ok(()),
+        Verb::Daemon(_) | Verb::Completion(_) | Verb::Man(_) | Verb::Help(_) => Ok(()),
     }
 }

@@ -35,6 +35,11 @@ pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), CliError> {
     stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(failure)
 }
 
+/// Writes a document as it is to standard output; a terminal gets it as text.
+pub(crate) fn print_document(bytes: &[u8]) -> Result<(), CliError> {
+    if writes_terminal() { print(&String::from_utf8_lossy(bytes)) } else { print_bytes(bytes) }
+}
+
 /// Writes text to standard error. Where that fails there is nobody left to tell.
 pub(crate) fn warn(text: &str) {
     warn_drawn(&shown(text, warns_terminal()));

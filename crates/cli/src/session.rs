@@ -1,6 +1,6 @@
 //! The session of a verb: the client, the credentials, and the flags that all verbs share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api::ApiVersion;
@@ -98,6 +98,11 @@ impl Session {
         let config = settings::engine(&self.engine, &self.environment)?;
         let version = env!("CARGO_PKG_VERSION");
         Ok(RegistryConfig { credentials: Some(keyring), ..config.registry(version) })
+    }
+
+    /// Returns the directory of the command line's configuration.
+    pub(crate) fn config_directory(&self) -> &Path {
+        &self.config_directory
     }
 
     /// Reads the configuration file and returns the credentials, for a verb that may write the file: one that cannot

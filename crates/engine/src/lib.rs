@@ -77,6 +77,10 @@ pub use pull::{Parts, PullRequest, Pulled};
 pub use push::PushRequest;
 pub use registries::SearchRequest;
 pub use registries::{DistributionImage, InspectedManifest, InspectedManifests, LoginOutcome};
+pub use registries::{
+    FoundReferrers, ListPush, ListedImage, ListedManifest, RegistryDocument, RegistryImage,
+    RegistryObject, Visit,
+};
 pub use registry::{HostMetrics, Wait};
 pub use save::{SaveRequest, SavedImages};
 pub use store::{Remedy, Subject};

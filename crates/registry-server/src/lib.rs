@@ -1,4 +1,4 @@
-//! A small OCI distribution v1.1 server over a folder: what `longshore registry` runs.
+//! A small OCI distribution v1.1 server over a folder: what `longshore registry serve` runs.
 //!
 //! It speaks plain HTTP/1 and has no users: it is for a loopback address, a build machine or a
 //! test, or for a place behind a proxy that does TLS and authentication. Within that it keeps the

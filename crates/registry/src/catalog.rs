@@ -6,7 +6,7 @@ use serde::Deserialize;
 use spec::Repository;
 
 use crate::{
-    Client, Credentials, Recovery, RegistryError,
+    Access, Client, Credentials, Recovery, RegistryError,
     auth::session::Session,
     error::redact,
     manifests::pages::{List, PAGE},
@@ -42,7 +42,9 @@ impl Client {
         credentials: &Credentials,
     ) -> Result<Vec<Repository>, RegistryError> {
         let mut last = RegistryError::NoEndpoint { host: registry.to_owned() };
-        for candidate in self.own_candidates(registry).await? {
+        let mut candidates = self.candidates(registry, Access::Pull).await?;
+        candidates.retain(|candidate| !candidate.is_mirror());
+        for candidate in candidates {
             let endpoint = Arc::clone(&candidate.endpoint);
             let lookup = self.credential_lookup(&endpoint, Some(credentials));
             match Session::open(endpoint, lookup, Some(SCOPE.to_owned()), self.tokens()).await {

@@ -180,7 +180,13 @@ impl Client {
         self.request(Method::DELETE, path, call).await
     }
 
-    async fn request(&self, method: Method, path: &str, call: Call) -> Result<Response, CliError> {
+    /// Sends a request by whatever method.
+    pub(crate) async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        call: Call,
+    ) -> Result<Response, CliError> {
         let version = self.version().await?;
         let request = self.build(method, &format!("/v{version}{path}"), &call)?;
         self.send(request).await?.checked(path).await

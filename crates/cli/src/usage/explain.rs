@@ -116,7 +116,12 @@ fn is_letter_alone(arg: &Arg, word: &str) -> bool {
 /// Returns how a command is used, as errors show it: a group of commands has its name alone.
 fn usage_line(command: &Command, path: &[String]) -> String {
     if command.has_subcommands() {
-        let arguments = if path.len() == 1 { " [OPTIONS] COMMAND [ARG...]" } else { "" };
+        let arguments = match path {
+            [_] => " [OPTIONS] COMMAND [ARG...]",
+            // docker's one group whose usage says so.
+            [_, group] if group == "manifest" => " COMMAND",
+            _ => "",
+        };
         return path.join(" ") + arguments;
     }
     let usage = command.clone().render_usage().to_string();

@@ -93,6 +93,9 @@ fn help_asked(grammar: &Command, matches: &ArgMatches) -> Option<Request> {
 fn request(line: CommandLine) -> Result<Request, CliError> {
     match line.verb {
         None if !line.version => Ok(Request::Nothing(help(&[]))),
+        Some(Verb::Registry(arguments)) if arguments.is_empty() => {
+            Ok(Request::Nothing(help(&["longshore".to_owned(), "registry".to_owned()])))
+        }
         Some(Verb::Help(arguments)) => help_about(&arguments.topic),
         _ => Ok(Request::Run(Box::new(line))),
     }

@@ -36,6 +36,7 @@ mod protection;
 mod random_layers;
 mod refusals;
 mod registries;
+mod registry_verbs;
 mod secure;
 mod shortage;
 mod signals;

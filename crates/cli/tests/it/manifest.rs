@@ -5,7 +5,7 @@ use test_support::servers::{DockerRegistry, Dockerd, installed};
 use test_support::tar::Entry;
 
 use super::equality::docker_is_the_recorded_one;
-use super::support::{Bench, Front, Home, is_root, run};
+use super::support::{Bench, Done, Front, Home, files_below, is_root, run};
 
 fn image(format: Format, seed: u8) -> Image {
     let layer = Layer::new(Compression::Gzip, &[Entry::file("file", vec![seed; 100])]);
@@ -59,4 +59,70 @@ fn what_is_shown_is_what_docker_shows() {
     }
     let local = fronts[0].run(&["manifest", "inspect", "list", "me/app"]).failure();
     assert_eq!(local, "No such manifest: docker.io/me/app:latest\n");
+}
+
+/// Lists that both programs make are alike to the byte, and either goes on with the other's.
+#[test]
+fn lists_are_kept_and_pushed_as_by_docker() {
+    if !installed(&["docker-registry", "docker"]) || !docker_is_the_recorded_one() {
+        println!("skipped: needs docker-registry and docker 28.2.2");
+        return;
+    }
+    let registry = DockerRegistry::builder().start().unwrap();
+    image(Format::Docker, 1).push(&registry.client(), "me/one", "1").unwrap();
+    image(Format::Oci, 2).push(&registry.client(), "me/two", "1").unwrap();
+    let at = |name: &str| format!("{}/{name}", registry.address());
+    let (list, one, two) = (at("me/list:1"), at("me/one:1"), at("me/two:1"));
+    let home = Home::new();
+    let bench = Bench::new(Front::Longshore, &[]);
+    let docker = |arguments: &[&str]| run(home.clean("docker").args(arguments), "");
+    let longshore = |arguments: &[&str]| bench.run(arguments);
+    let both = |arguments: &[&str]| {
+        let [theirs, ours] = [docker(arguments), longshore(arguments)];
+        assert_eq!((theirs.ok, theirs.stdout), (ours.ok, ours.stdout), "{arguments:?}");
+    };
+    both(&["manifest", "create", "--insecure", &list, &one, &two]);
+    both(&["manifest", "annotate", "--os-features", "b,a", "--variant", "v8", &list, &two]);
+    let kept = |home: &Home| {
+        let folder = home.path().join("config/manifests");
+        let read = |path: &String| std::fs::read_to_string(folder.join(path)).unwrap();
+        let files = files_below(&folder);
+        files.iter().map(|path| (path.clone(), read(path))).collect::<Vec<_>>()
+    };
+    assert_eq!(kept(&home), kept(&bench.home));
+    assert_eq!(kept(&home).len(), 2);
+
+    // In this process, and with docker's own list.
+    let here = |arguments: &[&str]| -> Done {
+        run(home.clean(env!("CARGO_BIN_EXE_longshore")).args(arguments), "")
+    };
+    let push = ["manifest", "push", "--insecure", &list];
+    let pushed = docker(&push).success();
+    assert_eq!(pushed.lines().count(), 3, "{pushed}");
+    assert_eq!(longshore(&push).success(), pushed);
+    assert_eq!(here(&push).success(), pushed);
+    let digest = longshore(&["registry", "digest", &list]).success();
+    assert_eq!(digest.lines().next(), pushed.lines().last());
+    // The other way round.
+    here(&[
+        "manifest",
+        "create",
+        "-a",
+        "--insecure",
+        &list,
+        &at("me/one@DIGEST")
+            .replace("DIGEST", &image(Format::Docker, 1).manifest.digest.to_string()),
+    ])
+    .success();
+    let shown = docker(&["manifest", "inspect", &list]).success();
+    assert_eq!(here(&["manifest", "inspect", &list]).success(), shown);
+    // What is in the list's own repository need not be sent there.
+    let within = at("me/one:list");
+    here(&["manifest", "create", "--insecure", &within, &one]).success();
+    let push = ["manifest", "push", "--insecure", &within];
+    let pushed = here(&push).success();
+    assert_eq!(pushed.lines().count(), 1, "{pushed}");
+    assert_eq!(docker(&push).success(), pushed);
+    both(&["manifest", "rm", &list]);
+    both(&["manifest", "push", "--insecure", &list]);
 }

@@ -39,8 +39,8 @@ pub(crate) enum Route {
     ImageTag(String),
     ImageRemove(String),
     ImagePrune,
-    /// Ours: who is asked for an image, and what each says.
-    RegistryCheck,
+    /// Ours: what a registry has, and what is changed there.
+    Registry(AtRegistry),
     /// Ours: why an answer was broken off.
     Failure,
     /// Ours: which files differ between images.
@@ -82,6 +82,22 @@ impl Route {
             _ => return None,
         })
     }
+}
+
+/// The routes about registries that need no image here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AtRegistry {
+    /// Who is asked for an image, and what each says.
+    Check,
+    Catalog,
+    Tags,
+    Digest,
+    Inspect,
+    Document,
+    Referrers,
+    Tag,
+    Remove,
+    PushList,
 }
 
 /// A question to the half of Docker that is not here.
@@ -309,7 +325,6 @@ fn foreign(method: &Method, area: &str, rest: &str) -> Option<Route> {
 fn own(method: &Method, rest: &str) -> Option<Route> {
     Some(match (method.as_str(), rest) {
         ("GET", "manifest/inspect") => Route::ManifestInspect,
-        ("GET", "registry/check") => Route::RegistryCheck,
         ("GET", "failure") => Route::Failure,
         ("GET", "diff") => Route::ImageDiff,
         ("POST", "system/check") => Route::SystemCheck,
@@ -317,6 +332,22 @@ fn own(method: &Method, rest: &str) -> Option<Route> {
         ("POST", "umount") => Route::Unmount,
         ("GET", "mounts") => Route::Mounts,
         ("POST", "unpack") => Route::Unpack,
+        (method, rest) => return at_registry(method, rest).map(Route::Registry),
+    })
+}
+
+fn at_registry(method: &str, rest: &str) -> Option<AtRegistry> {
+    Some(match (method, rest) {
+        ("GET", "registry/check") => AtRegistry::Check,
+        ("GET", "registry/catalog") => AtRegistry::Catalog,
+        ("GET", "registry/tags") => AtRegistry::Tags,
+        ("GET", "registry/digest") => AtRegistry::Digest,
+        ("GET", "registry/inspect") => AtRegistry::Inspect,
+        ("GET", "registry/document") => AtRegistry::Document,
+        ("GET", "registry/referrers") => AtRegistry::Referrers,
+        ("POST", "registry/tag") => AtRegistry::Tag,
+        ("DELETE", "registry/manifest") => AtRegistry::Remove,
+        ("POST", "manifest/push") => AtRegistry::PushList,
         _ => return None,
     })
 }

@@ -14,6 +14,7 @@ mod manifest;
 mod mount;
 mod prune;
 mod registry;
+mod remote;
 mod search;
 mod system;
 mod unpack;
@@ -25,7 +26,7 @@ use crate::daemon::Daemon;
 use crate::errors::Answer;
 use crate::request::ApiRequest;
 use crate::request::body::discard;
-use crate::request::route::{Empty, Route};
+use crate::request::route::{AtRegistry, Empty, Route};
 use crate::response;
 
 /// Answers a request by its route.
@@ -41,7 +42,9 @@ pub(crate) async fn dispatch(
     if let Route::Empty(Empty::NetworkMember(network)) = &route {
         return absent::member(network, body).await;
     }
-    if !matches!(route, Route::Auth | Route::ImagesLoad) {
+    let takes_body =
+        matches!(route, Route::Auth | Route::ImagesLoad | Route::Registry(AtRegistry::PushList));
+    if !takes_body {
         discard(&request.headers, &mut body).await;
     }
     match route {
@@ -63,7 +66,7 @@ pub(crate) async fn dispatch(
         Route::ImageRemove(name) => images::remove(daemon, &request, &name).await,
         Route::ImagePrune => prune::prune(daemon, &request).await,
         Route::DiskUsage => df::disk_usage(daemon, &request).await,
-        Route::RegistryCheck => registry::check(daemon, &request).await,
+        Route::Registry(route) => remote::answer(daemon, &request, route, body).await,
         Route::ImagesGet => {
             let names = request.query.all("names").map(str::to_owned).collect();
             archives::save(daemon, &request, names).await

@@ -6,7 +6,7 @@ use api::registry::{Endpoint, Found, RegistryCheck, Request, Tls};
 use engine::EngineError;
 use http::StatusCode;
 use registry::{Checked, EndpointCheck, Probe, TagOrDigest, TlsCheck};
-use spec::{Reference, Tag};
+use spec::Reference;
 
 use crate::daemon::Daemon;
 use crate::errors::{Answer, HttpError};
@@ -38,10 +38,7 @@ fn checked(name: &str) -> Result<(Checked, String), HttpError> {
         return Ok((Checked::Registry(registry.clone()), registry));
     }
     let reference = Reference::parse_familiar(name)?;
-    let target = match (reference.digest(), reference.tag()) {
-        (Some(digest), _) => TagOrDigest::Digest(digest.clone()),
-        (None, tag) => TagOrDigest::Tag(tag.cloned().unwrap_or_else(Tag::latest)),
-    };
+    let target = TagOrDigest::from(&reference);
     let shown = reference.clone().with_default_tag().familiar();
     Ok((Checked::Image(reference.repository().clone(), target), shown))
 }

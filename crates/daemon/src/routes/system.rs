@@ -1,26 +1,21 @@
 //! `/_ping`, `/version`, `/info` and `/auth`.
 
-use std::time::Duration;
-
 use api::ApiVersion;
 use api::auth::{AuthConfig, AuthResponse, MAX_AUTH_SIZE};
 use api::system::{Component, PlatformName, Version};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, PRAGMA};
 use http::{Method, Response, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use registry::Caller;
 use spec::Platform;
 
 use crate::daemon::Daemon;
 use crate::documents::info;
-use crate::errors::{Answer, HttpError};
+use crate::errors::Answer;
 use crate::request::ApiRequest;
+use crate::request::body;
 use crate::request::parameters::credentials;
 use crate::response::{self, Body};
-
-/// The time for the body of `/auth` to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// `GET` and `HEAD /_ping`.
 pub(super) fn ping(request: &ApiRequest) -> Response<Body> {
@@ -94,19 +89,7 @@ pub(super) async fn info(daemon: &Daemon, request: &ApiRequest) -> Answer {
 
 /// `POST /auth`: a login at a registry.
 pub(super) async fn auth(daemon: &Daemon, request: &ApiRequest, body: Incoming) -> Answer {
-    let body = Limited::new(body, MAX_AUTH_SIZE).collect();
-    let body = tokio::time::timeout(BODY_TIMEOUT, body)
-        .await
-        .map_err(|_| {
-            HttpError::new(StatusCode::REQUEST_TIMEOUT, "the request's body did not arrive in time")
-        })?
-        .map_err(|error| match error.downcast_ref::<LengthLimitError>() {
-            Some(_) => {
-                HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "the request's body is too large")
-            }
-            None => HttpError::invalid(format!("the request's body cannot be read: {error}")),
-        })?;
-    let auth = AuthConfig::from_json(&body.to_bytes())?;
+    let auth = AuthConfig::from_json(&body::document(body, MAX_AUTH_SIZE).await?)?;
     let server = auth.serveraddress.clone();
     let caller = Caller::agent_of_request(&request.headers);
     let outcome = daemon.engine().login(&credentials(auth), &server, caller).await?;

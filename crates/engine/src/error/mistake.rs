@@ -27,6 +27,14 @@ pub enum Mistake {
         /// The bound in bytes.
         max: u64,
     },
+    /// Something is to be deleted at a registry, and the name does not say which: a tag, or a manifest.
+    #[error(
+        "{0} does not say what to delete: give a tag (NAME:TAG) or a digest (NAME@DIGEST), and not both"
+    )]
+    NeitherTagNorDigest(String),
+    /// A registry does not take a blob over from another of its repositories; the sentence is docker's.
+    #[error("error mounting {0}")]
+    NotMounted(String),
     /// An image's list of users or groups cannot be read.
     #[error("{path}: {error}")]
     UserFile {

@@ -27,6 +27,7 @@ use crate::{Engine, EngineError, LayerFacts, LayerState, Progress, Result, resol
 use begin::Begun;
 use layer::LayerTransfer;
 use manifest::Resolved;
+pub(crate) use manifest::choose;
 use operation::{Configs, Pull};
 use parts::Part;
 use plan::Plan;

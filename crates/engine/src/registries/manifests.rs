@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 use registry::{Access, Caller, Credentials, Remote, TagOrDigest};
-use spec::{
-    Descriptor, ImageManifest, MAX_CONFIG_SIZE, Manifest, MediaType, Platform, Reference, Tag,
-};
+use spec::{Descriptor, ImageManifest, MAX_CONFIG_SIZE, Manifest, MediaType, Platform, Reference};
 
 use crate::error::Mistake;
 use crate::{Engine, EngineError, Result};
@@ -53,10 +51,7 @@ impl Engine {
         let remote = client.remote(repository, credentials, Access::Pull);
         let remote = remote.await.map_err(EngineError::Registry)?;
         let question = Question { remote, reference: &reference };
-        let target = match (reference.digest(), reference.tag()) {
-            (Some(digest), _) => TagOrDigest::Digest(digest.clone()),
-            (None, tag) => TagOrDigest::Tag(tag.cloned().unwrap_or_else(Tag::latest)),
-        };
+        let target = TagOrDigest::from(&reference);
         let (manifest, descriptor, bytes) = question.fetch(&target).await?;
         let index = match manifest {
             Manifest::Index(index) => index,

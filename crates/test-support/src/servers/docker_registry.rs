@@ -36,6 +36,7 @@ pub struct DockerRegistryBuilder {
     tls: bool,
     mirror_of: Option<String>,
     storage: Option<PathBuf>,
+    keeps_all: bool,
 }
 
 impl DockerRegistry {
@@ -107,6 +108,12 @@ impl DockerRegistryBuilder {
         self
     }
 
+    /// Deletes nothing, as it is set where nobody sets anything.
+    pub fn without_deletion(mut self) -> DockerRegistryBuilder {
+        self.keeps_all = true;
+        self
+    }
+
     /// Starts it.
     pub fn start(&self) -> io::Result<DockerRegistry> {
         let program = find_program("docker-registry").ok_or(io::ErrorKind::NotFound)?;
@@ -145,7 +152,7 @@ impl DockerRegistryBuilder {
             "log": { "level": "warn", "accesslog": { "disabled": true } },
             "storage": {
                 "filesystem": { "rootdirectory": storage },
-                "delete": { "enabled": true },
+                "delete": { "enabled": !self.keeps_all },
             },
             "http": { "secret": "for tests" },
         });

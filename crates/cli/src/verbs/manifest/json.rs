@@ -1,4 +1,6 @@
-//! JSON laid out as Go's `json.Indent` does it, every token as it was.
+//! JSON laid out as Go does it: by `json.Indent` every token as it was, and within another document by `json.Marshal`.
+
+use std::fmt::Write as _;
 
 /// Lays a document out, `step` a level. What is no JSON comes out in some form.
 pub(super) fn indent(document: &str, step: &str) -> String {
@@ -43,9 +45,41 @@ pub(super) fn indent(document: &str, step: &str) -> String {
     text
 }
 
+/// Puts a document into one line without spaces, and escapes in its texts what Go escapes.
+pub(super) fn compact(document: &str) -> String {
+    let mut text = String::with_capacity(document.len());
+    let (mut in_string, mut escaped) = (false, false);
+    for c in document.chars() {
+        match c {
+            '"' if !escaped => in_string = !in_string,
+            ' ' | '\t' | '\r' | '\n' if !in_string => continue,
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                let _ = write!(text, "\\u{:04x}", u32::from(c));
+                continue;
+            }
+            _ => {}
+        }
+        escaped = in_string && c == '\\' && !escaped;
+        text.push(c);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_line_has_what_the_document_had() {
+        for (document, expected) in [
+            ("{ }\n", "{}"),
+            ("[1,\t2 ]", "[1,2]"),
+            (r#"{"a b" : "c \" d\\", "e":" "}"#, r#"{"a b":"c \" d\\","e":" "}"#),
+            (r#"["<&>"]"#, r#"["\u003c\u0026\u003e"]"#),
+        ] {
+            assert_eq!(compact(document), expected, "{document}");
+        }
+    }
 
     #[test]
     fn tokens_stay_and_spaces_do_not() {

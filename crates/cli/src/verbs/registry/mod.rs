@@ -1,69 +1,202 @@
-//! `longshore registry`: a small registry, and questions about registries.
+//! `longshore registry`: a small registry, and what is asked of registries and changed there without an image here.
 
 pub(crate) mod check;
+pub(crate) mod digest;
+pub(crate) mod inspect;
+pub(crate) mod ls;
+pub(crate) mod referrers;
+pub(crate) mod rm;
+pub(crate) mod serve;
+mod summary;
+pub(crate) mod tag;
+pub(crate) mod tags;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use registry_server::{Options, RegistryServer};
-use tokio::net::TcpListener;
+use api::Query;
+use bytes::Bytes;
+use go_template::{Execution, Template, Value};
+use http::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use spec::Reference;
 
-use crate::error::{CliError, with_causes};
-use crate::{output, signals};
+use crate::client::Call;
+use crate::credentials::key_of_domain;
+use crate::error::CliError;
+use crate::output;
+use crate::session::Session;
 
-/// Run a small registry over a folder: plain HTTP, without users
+/// Ask registries what they have, change it there, or run a small one
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "longshore registry [OPTIONS] --root DIRECTORY\n       longshore registry check [OPTIONS] NAME",
+    override_usage = "longshore registry COMMAND",
     args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true,
     disable_help_subcommand = true
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) verb: Option<RegistryVerb>,
     #[command(flatten)]
-    server: ServerArguments,
+    unnamed: UnnamedArguments,
 }
 
 /// The verbs of `longshore registry`.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum RegistryVerb {
+    Ls(ls::Arguments),
+    Tags(tags::Arguments),
+    Inspect(inspect::Arguments),
+    Digest(digest::Arguments),
+    Tag(tag::Arguments),
+    #[command(alias = "remove")]
+    Rm(rm::Arguments),
+    Referrers(referrers::Arguments),
     #[command(override_usage = "longshore registry check [OPTIONS] NAME")]
     Check(check::Arguments),
+    Serve(serve::Arguments),
 }
 
-// What the server is told. Not a comment for clap, which would show it in place of the verb's own.
+// `longshore registry --root DIRECTORY`, the form that `serve` had before it had its name.
 #[derive(Debug, clap::Args)]
-struct ServerArguments {
-    /// Address to listen on; port 0 takes a free one
-    #[arg(long, value_name = "address", default_value = "127.0.0.1:5000")]
-    listen: SocketAddr,
-    /// Folder that keeps the registry's content; made if it is not there
-    #[arg(long, value_name = "directory", required = true)]
+struct UnnamedArguments {
+    #[arg(long, hide = true, value_name = "address")]
+    listen: Option<SocketAddr>,
+    #[arg(long, hide = true, value_name = "directory")]
     root: Option<PathBuf>,
 }
 
-/// Serves until a signal ends it.
-pub(crate) async fn run(arguments: Arguments) -> Result<(), CliError> {
-    let ServerArguments { listen, root } = arguments.server;
-    // The command line insists on it.
-    let root = root.unwrap_or_default();
-    let shutdown = signals::termination()?;
-    let failed = |error: String| CliError::Serve(error);
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(|error| failed(format!("listen on {listen}: {error}")))?;
-    let address =
-        listener.local_addr().map_err(|error| failed(format!("listen on {listen}: {error}")))?;
-    let opened =
-        tokio::task::spawn_blocking(move || RegistryServer::open(Options::new(root))).await;
-    let server = opened.map_err(|error| failed(error.to_string()))?;
-    let server = server.map_err(|error| failed(with_causes(&error)))?;
-    output::print_line(&format!("listening on {address}"))?;
-    let shutdown = async {
-        shutdown.await;
-    };
-    Arc::new(server).serve(listener, shutdown).await.map_err(|error| failed(error.to_string()))
+impl Arguments {
+    /// Returns what a registry is to be served with, if one is.
+    pub(crate) fn serves(&self) -> Option<serve::Arguments> {
+        match (&self.verb, &self.unnamed) {
+            (Some(RegistryVerb::Serve(arguments)), _) => Some(arguments.clone()),
+            (None, UnnamedArguments { listen, root: Some(root) }) => {
+                Some(serve::Arguments::new(*listen, root.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Says whether nothing is asked for at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.verb.is_none() && self.serves().is_none()
+    }
+}
+
+/// Answers the verbs that are no server.
+pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
+    match arguments.verb {
+        Some(RegistryVerb::Ls(arguments)) => ls::run(arguments, session).await,
+        Some(RegistryVerb::Tags(arguments)) => tags::run(arguments, session).await,
+        Some(RegistryVerb::Inspect(arguments)) => inspect::run(arguments, session).await,
+        Some(RegistryVerb::Digest(arguments)) => digest::run(arguments, session).await,
+        Some(RegistryVerb::Tag(arguments)) => tag::run(arguments, session).await,
+        Some(RegistryVerb::Rm(arguments)) => rm::run(arguments, session).await,
+        Some(RegistryVerb::Referrers(arguments)) => referrers::run(arguments, session).await,
+        Some(RegistryVerb::Check(arguments)) => check::run(arguments, session).await,
+        // Served before there is a session.
+        Some(RegistryVerb::Serve(_)) | None => Ok(()),
+    }
+}
+
+/// A request about something at a registry, with the credentials for it.
+pub(in crate::verbs) struct Question {
+    method: Method,
+    path: &'static str,
+    query: Query,
+    registry_auth: String,
+    body: Option<Vec<u8>>,
+}
+
+impl Question {
+    /// Makes one about an image's name. What is wrong with the name is told before anybody is asked.
+    pub(in crate::verbs) async fn about(
+        session: &Session,
+        (method, path): (Method, &'static str),
+        name: &str,
+        platform: Option<&str>,
+    ) -> Result<Self, CliError> {
+        let reference = Reference::parse_familiar(name)?;
+        let mut query = Query::new().with("name", reference.to_string());
+        if let Some(platform) = platform.filter(|platform| !platform.is_empty()) {
+            spec::Platform::parse(platform)?;
+            query.add("platform", platform);
+        }
+        let domain = reference.repository().domain();
+        Ok(Self::of(session, (method, path), domain, query).await)
+    }
+
+    /// Makes one to a registry.
+    pub(in crate::verbs) async fn of(
+        session: &Session,
+        (method, path): (Method, &'static str),
+        domain: &str,
+        query: Query,
+    ) -> Self {
+        let auth = session.credentials_to_read().get_or_warn(key_of_domain(domain)).await;
+        Self { method, path, query, registry_auth: auth.encode(), body: None }
+    }
+
+    pub(in crate::verbs) fn with(mut self, name: &str, value: &str) -> Self {
+        self.query.add(name, value);
+        self
+    }
+
+    pub(in crate::verbs) fn body(mut self, document: &impl Serialize) -> Result<Self, CliError> {
+        self.body = Some(serde_json::to_vec(document).map_err(CliError::AnswerJson)?);
+        Ok(self)
+    }
+
+    /// Asks the daemon, or the engine of this process; so, too, where the daemon is not Longshore's, or does not answer this
+    /// there: it is the registry that counts.
+    pub(in crate::verbs) async fn ask(&self, session: &Session) -> Result<Bytes, CliError> {
+        let answer = session.client.request(self.method.clone(), self.path, self.call()).await;
+        match answer {
+            Err(error) if error.is_unknown_route() || error.is_closed_route() => {
+                let client = session.in_process()?;
+                let answered = async {
+                    client.request(self.method.clone(), self.path, self.call()).await?.bytes().await
+                };
+                let answered = answered.await;
+                client.close().await;
+                answered
+            }
+            answer => answer?.bytes().await,
+        }
+    }
+
+    /// Asks for a document.
+    pub(in crate::verbs) async fn document<T: DeserializeOwned>(
+        &self,
+        session: &Session,
+    ) -> Result<T, CliError> {
+        serde_json::from_slice(&self.ask(session).await?).map_err(CliError::AnswerJson)
+    }
+
+    fn call(&self) -> Call {
+        Call {
+            query: self.query.clone(),
+            registry_auth: Some(self.registry_auth.clone()),
+            body: self.body.clone(),
+            ..Call::default()
+        }
+    }
+}
+
+/// Prints a document by a `--format`; nothing is done if there is none.
+fn formatted(format: Option<&str>, document: &impl Serialize) -> Result<bool, CliError> {
+    let format = format.unwrap_or_default();
+    if format.is_empty() {
+        return Ok(false);
+    }
+    if format == "json" {
+        output::print_line(&serde_json::to_string(document).map_err(CliError::AnswerJson)?)?;
+        return Ok(true);
+    }
+    let template = Template::parse(format).map_err(CliError::TemplateArgument)?;
+    let json = serde_json::to_value(document).map_err(CliError::AnswerJson)?;
+    output::print_line(&template.execute(&Value::from_json(&json), Execution::Values)?)?;
+    Ok(true)
 }
