@@ -23,6 +23,8 @@
 //!   longshore/staging/<lease>.<name>                  what a running operation prepares
 //!   longshore/leases/<lease>                          what a running operation relies on; flocked while it runs
 //!   longshore/mounts/<id>/                            images that are mounted somewhere
+//!   longshore/used/<id>                               dated when an image was used last; may be missing
+//!   longshore/pruned                                  dated when the last prune by the clock began; may be missing
 //!   longshore/trash/                                  on its way out
 //!   longshore/reserve/                                room that only removals get
 //!   longshore/catalog                                 what lists say of images; may be missing
@@ -40,11 +42,11 @@
 //! | `commit` | publishing all that an operation has prepared, in one order |
 //! | `content` | manifests, configs and compressed layers by digest |
 //! | `layers`, `driver` | the layer database, and how layers' files are kept: `overlay2` or `packed` |
-//! | `images` | configs, notes of images, references |
+//! | `images` | configs, notes of images, their last uses, references |
 //! | `distribution` | what is known of registries: where layers came from, where uploads go on |
 //! | `mounts` | mounted images, and dockerd's containers |
 //! | `collect` | leases, the removal of what nothing uses, the trash, the sweep at a start |
-//! | `room` | free space, and the reserve that only removals get |
+//! | `room` | free space, what images take of the disk, and the reserve that only removals get |
 //! | `cache` | the catalog that lists are made of, parsed files |
 //! | `check` | what is damaged, and putting it right |
 //!
@@ -92,7 +94,7 @@ mod store;
 pub use cache::catalog::Description;
 pub use cache::images::Image;
 pub use check::{CheckReport, Finding, Remedy, Subject, Want, WholeLayer};
-pub use collect::{Lease, RemovedImage};
+pub use collect::{ImageUse, Lease, RemovedImage};
 pub use commit::{Commit, Committed, Moved, NewImage};
 pub use content::blob::{Blob, VerifiedBlob};
 pub use content::hashing::HashingReader;
@@ -106,7 +108,7 @@ pub use ingest::{Ingest, IngestReader, MAX_BLOB_SIZE, SEGMENT_SIZE, SegmentWrite
 pub use layers::{GraphDriver, Layer};
 pub use mounts::{Container, Mount};
 pub use open::StoreOptions;
-pub use room::Room;
+pub use room::{Ledger, Room, Thing};
 pub use staging::{
     BlobWriter, LayerRecord, StagedFile, StagedFileReader, StagedFileWriter, StagedLayer,
 };

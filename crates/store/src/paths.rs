@@ -55,6 +55,20 @@ impl Paths {
         self.longshore.join("mounts")
     }
 
+    /// A file for each image that was used.
+    pub(crate) fn last_uses(&self) -> PathBuf {
+        self.longshore.join("used")
+    }
+
+    /// Dated when the last prune by the clock began.
+    pub(crate) fn scheduled_prune(&self) -> PathBuf {
+        self.longshore.join("pruned")
+    }
+
+    pub(crate) fn last_use(&self, id: &ImageId) -> PathBuf {
+        self.last_uses().join(id.digest().hex())
+    }
+
     pub(crate) fn trash(&self) -> PathBuf {
         self.longshore.join("trash")
     }

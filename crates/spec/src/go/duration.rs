@@ -23,6 +23,34 @@ pub enum DurationError {
 
 /// Reads a duration as `time.ParseDuration` does, to nanoseconds: `1h15m30.918s`, `-1.5ms`, `0`.
 pub fn parse_duration(text: &str) -> Result<i64, DurationError> {
+    parse(text, short_unit)
+}
+
+/// As [`parse_duration`], also with days of 24 hours and weeks of seven days: `30d`, `1w2d12h`.
+pub fn parse_long_duration(text: &str) -> Result<i64, DurationError> {
+    parse(text, |unit| match unit {
+        "d" => Some(24 * HOUR),
+        "w" => Some(7 * 24 * HOUR),
+        unit => short_unit(unit),
+    })
+}
+
+/// An hour in nanoseconds.
+const HOUR: u64 = 3_600_000_000_000;
+
+fn short_unit(unit: &str) -> Option<u64> {
+    Some(match unit {
+        "ns" => 1,
+        "us" | "\u{b5}s" | "\u{3bc}s" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" => HOUR / 60,
+        "h" => HOUR,
+        _ => return None,
+    })
+}
+
+fn parse(text: &str, scale_of: impl Fn(&str) -> Option<u64>) -> Result<i64, DurationError> {
     let invalid = || DurationError::Invalid(text.to_owned());
     let (is_negative, unsigned) = match text.strip_prefix(['-', '+']) {
         Some(rest) => (text.starts_with('-'), rest),
@@ -44,19 +72,13 @@ pub fn parse_duration(text: &str) -> Result<i64, DurationError> {
         }
         let end = after.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(after.len());
         let (unit, after) = after.split_at(end);
-        let scale: u64 = match unit {
-            "ns" => 1,
-            "us" | "\u{b5}s" | "\u{3bc}s" => 1_000,
-            "ms" => 1_000_000,
-            "s" => 1_000_000_000,
-            "m" => 60_000_000_000,
-            "h" => 3_600_000_000_000,
-            "" => return Err(DurationError::MissingUnit(text.to_owned())),
-            unit => {
-                let (unit, text) = (unit.to_owned(), text.to_owned());
-                return Err(DurationError::UnknownUnit { unit, text });
-            }
-        };
+        if unit.is_empty() {
+            return Err(DurationError::MissingUnit(text.to_owned()));
+        }
+        let scale = scale_of(unit).ok_or_else(|| {
+            let (unit, text) = (unit.to_owned(), text.to_owned());
+            DurationError::UnknownUnit { unit, text }
+        })?;
         let whole = if whole.is_empty() { Some(0) } else { whole.parse::<u64>().ok() };
         let part = whole.and_then(|whole| whole.checked_mul(scale));
         let part = part.and_then(|part| part.checked_add(fraction_of(fraction, scale)));
@@ -161,6 +183,23 @@ mod tests {
             ("3d", Err("time: unknown unit \"d\" in duration \"3d\"")),
         ] {
             let read = parse_duration(text).map_err(|error| error.to_string());
+            assert_eq!(read, expected.map_err(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn long_durations_have_days_and_weeks() {
+        for (text, expected) in [
+            ("30d", Ok(30 * 24 * 3600)),
+            ("1w2d12h", Ok((9 * 24 + 12) * 3600)),
+            ("0.5d", Ok(12 * 3600)),
+            ("90s", Ok(90)),
+            ("1y", Err("time: unknown unit \"y\" in duration \"1y\"")),
+            ("30", Err("time: missing unit in duration \"30\"")),
+            ("99999w", Err("time: invalid duration \"99999w\"")),
+        ] {
+            let read = parse_long_duration(text).map_err(|error| error.to_string());
+            let expected = expected.map(|seconds: i64| seconds * 1_000_000_000);
             assert_eq!(read, expected.map_err(str::to_owned), "{text}");
         }
     }

@@ -6,10 +6,10 @@
 pub struct GlobError;
 
 /// A pattern of Go's `path.Match`: `*`, `?`, `[a-z]`, `[^a]`, `\x`; none of them matches a `/`.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob(Vec<Token>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
     Char(char),
     Any,

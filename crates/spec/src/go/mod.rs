@@ -7,8 +7,9 @@ mod glob;
 mod quote;
 mod units;
 
-pub use duration::{DurationError, duration, parse_duration};
+pub use duration::{DurationError, duration, parse_duration, parse_long_duration};
 pub use float::{fixed, scientific, significant, two_digit_exponent};
 pub use glob::{Glob, GlobError};
 pub use quote::quoted;
-pub use units::{LIST_DIGITS, PROGRESS_DIGITS, binary_size, human_duration, human_size};
+pub use units::{LIST_DIGITS, PROGRESS_DIGITS, SizeError};
+pub use units::{binary_size, human_duration, human_size, parse_size};

@@ -4,6 +4,7 @@
 //! approximate (`3 years`). Scripts compare these columns, so the rounding follows Go's `%.*g` to the digit.
 
 use super::float::significant;
+use super::quote::quoted;
 
 const DECIMAL: [&str; 9] = ["B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"];
 const BINARY: [&str; 9] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"];
@@ -57,6 +58,43 @@ pub fn human_duration(nanoseconds: i64) -> String {
         () if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
         () => format!("{} years", whole_hours / 24 / 365),
     }
+}
+
+/// A text that is no size.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid size {}: give a number and a unit, as in 40GB or 512MiB", quoted(.0))]
+pub struct SizeError(String);
+
+/// Reads a size as [`human_size`] and [`binary_size`] write it: `1.5GB`, `512MiB`; `40g` is `40GB`, and a number alone is of bytes.
+pub fn parse_size(text: &str) -> Result<u64, SizeError> {
+    let invalid = || SizeError(text.to_owned());
+    let text = text.trim();
+    let end = text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let unit = unit.trim_start().to_ascii_lowercase();
+    let position = |units: &[&str; 9], base: u128| {
+        let is_it = |name: &&str| {
+            let name = name.to_ascii_lowercase();
+            unit == name || unit.len() == 1 && base == 1000 && name.strip_suffix('b') == Some(&unit)
+        };
+        let power = units.iter().position(is_it)?;
+        base.checked_pow(u32::try_from(power).ok()?)
+    };
+    let scale = match unit.as_str() {
+        "" => 1,
+        _ => position(&DECIMAL, 1000).or_else(|| position(&BINARY, 1024)).ok_or_else(invalid)?,
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    // More digits behind the point than these are less than a byte of any unit that fits.
+    if whole.is_empty() || fraction.contains('.') || fraction.len() > 18 {
+        return Err(invalid());
+    }
+    let whole: u128 = whole.parse().map_err(|_| invalid())?;
+    let part = if fraction.is_empty() { Ok(0) } else { fraction.parse::<u128>() };
+    let divisor = 10_u128.pow(u32::try_from(fraction.len()).map_err(|_| invalid())?);
+    let part = part.map_err(|_| invalid())?.checked_mul(scale).ok_or_else(invalid)? / divisor;
+    let bytes = whole.checked_mul(scale).and_then(|whole| whole.checked_add(part));
+    bytes.and_then(|bytes| u64::try_from(bytes).ok()).ok_or_else(invalid)
 }
 
 #[cfg(test)]
@@ -114,5 +152,37 @@ mod tests {
         ] {
             assert_eq!(human_duration(nanoseconds), expected, "{nanoseconds} ns");
         }
+    }
+
+    #[test]
+    fn sizes_are_read_as_they_are_written() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("1234", Some(1234)),
+            ("12B", Some(12)),
+            ("40GB", Some(40_000_000_000)),
+            ("40g", Some(40_000_000_000)),
+            ("1.5 kb", Some(1500)),
+            ("512MiB", Some(512 << 20)),
+            ("0.5KiB", Some(512)),
+            ("16EiB", None),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("", None),
+            ("GB", None),
+            (".5GB", None),
+            ("1..5GB", None),
+            ("1.2.3GB", None),
+            ("-1GB", None),
+            ("1GBs", None),
+            ("1 G B", None),
+            ("1i", None),
+            ("\u{663}GB", None),
+            ("1.0000000000000000000GB", None),
+        ] {
+            assert_eq!(parse_size(text).ok(), expected, "{text}");
+        }
+        let error = parse_size("much").unwrap_err().to_string();
+        assert_eq!(error, "invalid size \"much\": give a number and a unit, as in 40GB or 512MiB");
     }
 }

@@ -55,7 +55,10 @@ impl Store {
     }
 
     /// Returns which living leases, apart from `own`, hold what.
-    fn holders(&self, own: Option<&str>) -> Result<HashMap<Item, Vec<PathBuf>>, StoreError> {
+    pub(crate) fn holders(
+        &self,
+        own: Option<&str>,
+    ) -> Result<HashMap<Item, Vec<PathBuf>>, StoreError> {
         let mut holders: HashMap<Item, Vec<PathBuf>> = HashMap::new();
         for id in journal::list(self)?.0.into_iter().filter(|id| Some(&**id) != own) {
             let path = self.paths().leases().join(id);
@@ -165,6 +168,7 @@ impl Collection<'_> {
             store.disk().sync_dir(&store.paths().configs())?;
             self.done.images.push(id.clone());
             store.image_cache().forget(id);
+            store.forget_use(id);
         }
         if self.trash.take(&store.paths().image_metadata(id))? {
             self.directories.remove(&store.paths().image_metadata(id));

@@ -1,6 +1,7 @@
 //! Holding and removing: leases, the collection of what they leave, and the trash.
 
 mod collection;
+mod in_use;
 pub(crate) mod journal;
 mod lease;
 mod pins;
@@ -8,5 +9,6 @@ mod remove;
 pub(crate) mod sweep;
 pub(crate) mod trash;
 
+pub use self::in_use::ImageUse;
 pub use self::lease::Lease;
 pub use self::remove::RemovedImage;

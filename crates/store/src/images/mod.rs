@@ -3,6 +3,7 @@
 mod descriptions;
 mod naming;
 pub(crate) mod references;
+mod uses;
 
 use std::collections::HashMap;
 use std::sync::Arc;

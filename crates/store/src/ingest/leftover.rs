@@ -29,9 +29,14 @@ struct Leftover {
 impl Store {
     /// Returns how many bytes of the disk partial downloads take that nobody is working on.
     pub fn partial_downloads(&self) -> Result<u64, StoreError> {
+        Ok(self.idle_downloads()?.iter().map(|(_, size)| size).sum())
+    }
+
+    /// Returns when each partial download was written last that nobody is working on, and how many bytes of the disk it takes.
+    pub fn idle_downloads(&self) -> Result<Vec<(SystemTime, u64)>, StoreError> {
         match self.leftovers() {
-            Ok(leftovers) => Ok(leftovers.iter().map(|leftover| leftover.size).sum()),
-            Err(error) if error.cannot_write() => size_of_idle(&self.paths().ingest()),
+            Ok(leftovers) => Ok(leftovers.iter().map(|left| (left.written, left.size)).collect()),
+            Err(error) if error.cannot_write() => idle(&self.paths().ingest()),
             Err(error) => Err(error),
         }
     }
@@ -168,22 +173,23 @@ pub(crate) fn look_at(path: &Path) -> Result<(u64, bool), StoreError> {
     }
 }
 
-/// Adds up what partial downloads take that nobody holds, where nothing can be written and so none can begin.
-fn size_of_idle(directory: &Path) -> Result<u64, StoreError> {
-    let mut size = 0;
+/// Lists the partial downloads that nobody holds, where nothing can be written and so none can begin.
+fn idle(directory: &Path) -> Result<Vec<(SystemTime, u64)>, StoreError> {
+    let mut idle = Vec::new();
     for name in files::names(directory)?.iter().filter(|name| !name.ends_with(STATE_SUFFIX)) {
         let path = directory.join(name);
-        let blocks = File::open(&path).and_then(|file| {
+        let looked_at = File::open(&path).and_then(|file| {
+            let metadata = file.metadata()?;
             let is_idle = file.try_lock_shared().is_ok();
-            Ok(if is_idle { file.metadata()?.blocks() } else { 0 })
+            Ok(is_idle.then_some((metadata.modified()?, metadata.blocks().saturating_mul(512))))
         });
-        match blocks {
-            Ok(blocks) => size += blocks.saturating_mul(512),
+        match looked_at {
+            Ok(found) => idle.extend(found),
             Err(error) if files::is_missing(&error) => {}
             Err(error) => return Err(StoreError::io("look at", path, error)),
         }
     }
-    Ok(size)
+    Ok(idle)
 }
 
 fn find(disk: &Disk, directory: &Path, except: &[PathBuf]) -> Result<Vec<Leftover>, StoreError> {

@@ -1,10 +1,13 @@
 //! Room on a file system, in bytes and in files.
 
+mod ledger;
 pub(crate) mod reserve;
 
 use std::fmt;
 use std::io;
 use std::path::Path;
+
+pub use self::ledger::{Ledger, Thing};
 
 /// Room on a file system, or what something takes of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

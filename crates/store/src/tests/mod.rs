@@ -13,4 +13,4 @@ mod shortage;
 mod support;
 mod versions;
 
-pub(crate) use self::support::{Root, Sample};
+pub(crate) use self::support::{Root, Sample, drivers};
