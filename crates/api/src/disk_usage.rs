@@ -19,6 +19,9 @@ pub struct DiskUsage {
     /// The bytes of the manifests and compressed layers that are kept beside the layers. Longshore's own; left out when 0.
     #[serde(skip_serializing_if = "is_zero")]
     pub kept_blobs: i64,
+    /// All that is kept, as it is on the disk. Longshore's own; left out where nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreUsage>,
     /// The images, with sizes that they share.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "without_empty_names")]
     pub images: Option<Vec<ImageSummary>>,
@@ -43,6 +46,30 @@ pub struct DiskUsage {
     /// The build cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub build_cache_usage: Option<Usage>,
+}
+
+/// Bytes of the disk: each thing once, however many images share it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct StoreUsage {
+    /// Unpacked layers.
+    pub layers: Share,
+    /// Manifests, configs and compressed layers.
+    pub content: Share,
+    /// The part of the content that are layers which are there unpacked, too.
+    pub kept_twice: i64,
+    /// Partial downloads that nobody works on.
+    pub partial_downloads: Share,
+}
+
+/// Bytes, and those of them that a prune of all that nobody uses frees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Share {
+    /// Bytes in all.
+    pub size: i64,
+    /// Bytes that would be free.
+    pub reclaimable: i64,
 }
 
 /// Disk usage of objects of one kind. Zeroes are left out.

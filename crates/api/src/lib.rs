@@ -28,6 +28,7 @@ pub mod manifest;
 pub mod message;
 pub mod mount;
 mod platform;
+pub mod prune;
 mod query;
 pub mod registry;
 pub mod remote;

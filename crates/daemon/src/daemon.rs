@@ -17,6 +17,7 @@ use crate::errors::operations::OperationErrors;
 use crate::lock::lock;
 use crate::machine::Machine;
 use crate::metrics::actions::Actions;
+use crate::prune::schedule::LastPrune;
 
 /// The largest `engine-id` that is believed, in bytes. A UUID has 36, the hash of a key that old ones are 59.
 const MAX_ID_SIZE: u64 = 128;
@@ -49,7 +50,9 @@ struct Shared {
     machine: Machine,
     /// The headers of every answer.
     headers: HeaderMap,
-    config: Mutex<Arc<DaemonConfig>>,
+    config: watch::Sender<Arc<DaemonConfig>>,
+    /// The last prune by the clock.
+    last_prune: Mutex<Option<LastPrune>>,
     /// Held once by each stream of events.
     event_streams: Arc<()>,
     actions: Arc<Actions>,
@@ -77,7 +80,8 @@ impl Daemon {
             credentials,
             machine: Machine::read(),
             headers,
-            config: Mutex::new(Arc::new(config)),
+            config: watch::Sender::new(Arc::new(config)),
+            last_prune: Mutex::default(),
             event_streams: Arc::new(()),
             actions: Arc::default(),
             operation_errors: OperationErrors::default(),
@@ -95,7 +99,7 @@ impl Daemon {
         };
         self.0.engine.reload(registry, config.limits())?;
         let mut attributes = config.told();
-        *lock(&self.0.config) = Arc::new(config);
+        self.0.config.send_replace(Arc::new(config));
         attributes.insert("name".to_owned(), self.0.machine.name.clone());
         self.engine().events().publish(EventKind::Daemon, "reload", self.id(), attributes);
         Ok(())
@@ -106,7 +110,21 @@ impl Daemon {
     }
 
     pub(crate) fn config(&self) -> Arc<DaemonConfig> {
-        Arc::clone(&lock(&self.0.config))
+        Arc::clone(&self.0.config.borrow())
+    }
+
+    /// The configuration that holds, and each that comes after it.
+    pub(crate) fn configurations(&self) -> watch::Receiver<Arc<DaemonConfig>> {
+        self.0.config.subscribe()
+    }
+
+    /// Keeps the result of a prune by the clock.
+    pub(crate) fn pruned(&self, pruned: LastPrune) {
+        *lock(&self.0.last_prune) = Some(pruned);
+    }
+
+    pub(crate) fn last_prune(&self) -> Option<LastPrune> {
+        *lock(&self.0.last_prune)
     }
 
     pub(crate) fn version(&self) -> &str {

@@ -33,6 +33,7 @@ mod machine;
 mod metrics;
 mod process;
 mod progress;
+mod prune;
 mod request;
 mod response;
 mod routes;
@@ -40,11 +41,13 @@ mod server;
 
 pub use config::{
     ConfigError, ConfigFile, DaemonConfig, Defaults, Directive, Directives, Group, ListenAddress,
-    ListenAddressError, LogFormat, Proxies, Reload, TlsFiles, TlsMode, default_address,
+    ListenAddressError, LogFormat, Proxies, PruneDirective, PruneSchedule, Reload, TlsFiles,
+    TlsMode, default_address,
 };
 pub use daemon::{Daemon, DaemonInfo, open_engine};
 pub use process::notify::Notifier;
 pub use process::run::{Activation, Process, RunError, run};
+pub use prune::policy::PolicyError;
 pub use registry::{
     CredentialSource, Credentials, CredentialsUnavailable, FoundCredentials, NOTICES,
 };

@@ -66,7 +66,8 @@ pub use error::{
 };
 pub use events::{Event, EventKind, Events};
 pub use images::{DiskUsage, HistoryStep, ImageDetails, ImageSummary, ManifestSummary};
-pub use images::{ListFilters, ListOptions, Prune, PruneFilters, Pruned, RemoveOptions, Removed};
+pub use images::{ListFilters, ListOptions, RemoveOptions, Removed, StoreUsage};
+pub use images::{Prune, PrunePolicy, PruneReason, PruneStep, Pruned, SparedImage};
 pub use import::{ImportRequest, ImportSource};
 pub use load::{LoadRequest, LoadedImages};
 pub use mount::MountRequest;
@@ -83,5 +84,5 @@ pub use registries::{
 };
 pub use registry::{HostMetrics, Wait};
 pub use save::{SaveRequest, SavedImages};
-pub use store::{Remedy, Subject};
+pub use store::{ImageUse, Remedy, Subject};
 pub use unpack::UnpackRequest;

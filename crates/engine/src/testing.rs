@@ -8,7 +8,7 @@
 //!
 //! Layers are words, too: `base` is one small file of that name, `base:700` one of 700 bytes. Without `layers` an image has one
 //! that is called as itself, with `layers=-` none. `digests` names repositories in which the image has its manifest's digest, `kept`
-//! keeps the manifest without. In what goes in and comes out, digests are names: see [`Fixture::digits`] and [`Fixture::words`].
+//! keeps the manifest without; `used` is when it was used last, in seconds. In what goes in and comes out, digests are names: see [`Fixture::digits`] and [`Fixture::words`].
 
 use std::collections::BTreeMap;
 
@@ -134,6 +134,11 @@ impl Fixture {
         commit.image =
             Some(NewImage { id: id.clone(), config: config.into(), manifests, parts: Vec::new() });
         store.commit(&lease, commit).unwrap();
+        if let Some(seconds) = line.used {
+            self.engine.store().note_use(&id);
+            self.date(&id, seconds);
+        }
+        let store = self.engine.store();
         if let Some(parent) = &line.parent {
             store.set_parent(&id, &self.id(parent)).unwrap();
         }
@@ -141,6 +146,17 @@ impl Fixture {
         self.called.push((digest.clone(), format!("{} digest", line.name)));
         let layers = line.layers.into_iter().map(|(_, layer)| layer).collect();
         self.made.insert(line.name, Made { id, manifest: digest, layers });
+    }
+
+    /// Pretends that an image came, and was used last, then.
+    fn date(&self, id: &ImageId, seconds: u64) {
+        let (root, hex) = (self.store().root(), id.digest().hex());
+        let configs = root.join("image").join(self.store().driver().as_str());
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        for folder in [root.join("longshore/used"), configs.join("imagedb/content/sha256")] {
+            let file = std::fs::File::options().write(true).open(folder.join(&hex)).unwrap();
+            file.set_modified(time).unwrap();
+        }
     }
 
     /// Pretends that a dockerd keeps a container of an image.
@@ -195,6 +211,7 @@ struct Line {
     digests: Vec<Reference>,
     keeps_manifest: bool,
     created: Option<i64>,
+    used: Option<u64>,
     labels: BTreeMap<String, String>,
     parent: Option<String>,
     platform: Platform,
@@ -211,6 +228,7 @@ impl Line {
             digests: Vec::new(),
             keeps_manifest: false,
             created: Some(0),
+            used: None,
             labels: BTreeMap::new(),
             parent: None,
             platform: Platform::parse("linux/amd64").unwrap(),
@@ -228,6 +246,7 @@ impl Line {
                 }
                 "kept" => line.keeps_manifest = true,
                 "layers" => line.layers = list.map(layer).collect(),
+                "used" => line.used = value.parse().ok(),
                 "at" => line.created = value.parse().ok(),
                 "labels" => {
                     let pairs = list.map(|pair| pair.split_once('=').unwrap_or((pair, "")));

@@ -163,6 +163,7 @@ impl Arguments {
             allow_nondistributable_artifacts: None,
             graph: None,
             min_api_version: None,
+            prune: None,
             stall_timeout: None,
         }
     }

@@ -2,7 +2,7 @@
 
 mod rows;
 
-use api::disk_usage::DiskUsage;
+use api::disk_usage::{DiskUsage, Share};
 use go_template::{Execution, Field, Listing, Marshal, Structure, Template, Value};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -24,6 +24,9 @@ const HEADERS: [(&str, &str); 5] = [
     ("Size", "SIZE"),
     ("Reclaimable", "RECLAIMABLE"),
 ];
+const STORE_TABLE: &str = "table {{.Type}}\t{{.Size}}\t{{.Reclaimable}}";
+const STORE_HEADERS: [(&str, &str); 3] =
+    [("Type", "STORE"), ("Size", "SIZE"), ("Reclaimable", "RECLAIMABLE")];
 const IMAGE_TABLE: &str = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t{{.SharedSize}}\t{{.UniqueSize}}\t{{.Containers}}";
 const CONTAINER_TABLE: &str = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}";
 const VOLUME_TABLE: &str = "table {{.Name}}\t{{.Links}}\t{{.Size}}";
@@ -48,23 +51,45 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         None | Some("") => "table",
         Some(format) => format,
     };
-    let kept = kept(format, &usage);
+    let store = store(format, &usage)?;
     let text = if arguments.verbose {
         details(format, usage, Timestamp::now(), &TimeZone::system())?
     } else {
         sums(format, &usage)?
     };
-    output::print(&(text + &kept))
+    output::print(&(text + &store))
 }
 
-/// Returns the line for what an engine keeps beside the layers; nothing where Docker's own columns were asked for, or where
+/// Returns a table of all that an engine of Longshore's keeps on the disk; nothing where Docker's own columns were asked for, or where
 /// nothing is kept.
-fn kept(format: &str, usage: &DiskUsage) -> String {
-    if format != "table" || usage.kept_blobs <= 0 {
-        return String::new();
-    }
-    let size = human_size(usage.kept_blobs, PROGRESS_DIGITS);
-    format!("Kept blobs: {size} of manifests and compressed layers, which go with their images\n")
+fn store(format: &str, usage: &DiskUsage) -> Result<String, CliError> {
+    let Some(store) = usage.store.filter(|_| format == "table") else { return Ok(String::new()) };
+    let parts = [store.layers, store.content, store.partial_downloads];
+    let total = Share {
+        size: parts.iter().map(|part| part.size).sum(),
+        reclaimable: parts.iter().map(|part| part.reclaimable).sum(),
+    };
+    let line = |name: &str, share: Share| {
+        let fields = [
+            ("Type", name.to_owned()),
+            ("Size", human_size(share.size, PROGRESS_DIGITS)),
+            ("Reclaimable", part(share.reclaimable, share.size)),
+        ];
+        row("*formatter.storeContext", fields)
+    };
+    let rows = [
+        line("Layers, unpacked", store.layers),
+        line("Content, as it came", store.content),
+        line("Partial downloads", store.partial_downloads),
+        line("All on the disk", total),
+    ];
+    let table = Listing { format: STORE_TABLE, headers: &STORE_HEADERS }.render(&rows)?;
+    let twice = human_size(store.kept_twice, PROGRESS_DIGITS);
+    let both = match store.kept_twice {
+        0 => String::new(),
+        _ => format!("Both: {twice} of the content are layers that are there unpacked, too\n"),
+    };
+    Ok(format!("\n{table}{both}"))
 }
 
 /// Returns a line for each kind of objects.
@@ -208,6 +233,7 @@ fn template(format: &str, rows: rows::Rows) -> Result<String, CliError> {
 
 #[cfg(test)]
 mod tests {
+    use api::disk_usage::StoreUsage;
     use serde_json::json;
 
     use super::*;
@@ -266,12 +292,25 @@ Build Cache     2         1         10B       0B
 
     #[test]
     fn what_is_kept_is_told_beside_dockers_columns_and_not_among_them() {
-        let usage = DiskUsage { kept_blobs: 1_200_000, ..usage() };
-        let expected =
-            "Kept blobs: 1.2MB of manifests and compressed layers, which go with their images\n";
-        assert_eq!(kept("table", &usage), expected);
+        let share = |size, reclaimable| Share { size, reclaimable };
+        let kept = StoreUsage {
+            layers: share(3_000_000, 1_500_000),
+            content: share(1_200_000, 600_000),
+            kept_twice: 1_100_000,
+            partial_downloads: share(0, 0),
+        };
+        let usage = DiskUsage { store: Some(kept), ..usage() };
+        let expected = "
+STORE                 SIZE      RECLAIMABLE
+Layers, unpacked      3MB       1.5MB (50%)
+Content, as it came   1.2MB     600kB (50%)
+Partial downloads     0B        0B
+All on the disk       4.2MB     2.1MB (50%)
+Both: 1.1MB of the content are layers that are there unpacked, too
+";
+        assert_eq!(store("table", &usage).unwrap(), expected);
         for (format, usage) in [("raw", &usage), ("json", &usage), ("table", &self::usage())] {
-            assert_eq!(kept(format, usage), "");
+            assert_eq!(store(format, usage).unwrap(), "");
         }
     }
 

@@ -1,8 +1,14 @@
 //! `longshore prune` and `longshore image prune`
 
+mod rows;
+
+use std::num::NonZeroUsize;
+
 use api::image::{ImageDeleted, PruneReport};
+use api::prune::PruneOutcome;
 use api::{Filters, Query};
-use spec::go::{PROGRESS_DIGITS, human_size};
+use jiff::Timestamp;
+use spec::go::{PROGRESS_DIGITS, human_size, parse_long_duration, parse_size};
 
 use crate::client::Call;
 use crate::error::CliError;
@@ -13,8 +19,14 @@ use crate::session::Session;
 const ALL_WARNING: &str =
     "WARNING! This will remove all images without at least one container associated to them.";
 const DANGLING_WARNING: &str = "WARNING! This will remove all dangling images.";
+const QUESTION: &str = "Are you sure you want to continue? [y/N] ";
+/// The filters that a dockerd does not have.
+const OWN_FILTERS: [&str; 4] = ["keep-last", "max-size", "reference", "unused-for"];
 
 /// Remove unused images
+///
+/// --keep-last, --unused-for, --max-size and --reference choose among all images, with tags or without. Each of them narrows what goes: an
+/// image that one of them protects stays. What is in use (mounted, in a container, relied on by a command that runs) stays in any case.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "longshore prune [OPTIONS]")]
 pub(crate) struct Arguments {
@@ -28,27 +40,139 @@ pub(crate) struct Arguments {
     /// Do not prompt for confirmation
     #[arg(short = 'f', long)]
     force: bool,
+    /// Keep so many tagged images of each repository: those that were used (pulled, tagged, pushed, saved, mounted ...) last
+    #[arg(long, value_name = "int")]
+    keep_last: Option<NonZeroUsize>,
+    /// Keep images that were used in this time: 30d, 2w, 12h
+    #[arg(long, value_name = "duration", value_parser = duration)]
+    unused_for: Option<String>,
+    /// Remove the least recently used images first, and none once all together takes no more than this: 40GB, 512MiB
+    #[arg(long, value_name = "bytes", value_parser = size)]
+    max_size: Option<String>,
+    /// Only remove names that match one of these patterns (ci/*, app:pr-*), and images that have no other name
+    #[arg(long, value_name = "pattern")]
+    reference: Vec<String>,
+    /// Show what would be removed, why, and what that frees, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Format what goes using a custom template: 'table', 'table TEMPLATE', 'json' or 'TEMPLATE' (a Go template)
+    #[arg(long, value_name = "string")]
+    format: Option<String>,
+}
+
+/// Reads a time as the daemon does, to refuse it early.
+fn duration(text: &str) -> Result<String, String> {
+    parse_long_duration(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// Reads a size likewise.
+fn size(text: &str) -> Result<String, String> {
+    parse_size(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 /// Removes unused images, once the user has agreed.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
+    let configured = session.credentials_to_read().file().prune_filters();
+    let filters = filters(&arguments, &configured);
+    if arguments.is_docker() {
+        return as_docker(&arguments, &filters, session).await;
+    }
+    let dry_run = arguments.dry_run;
+    if !dry_run && !arguments.force {
+        let planned = by_policy(&filters, true, session).await?;
+        if rows::is_empty(&planned) {
+            return show(&arguments, &planned);
+        }
+        let question = format!("{}{QUESTION}", rows::warning(&planned));
+        if !input::ask(&question).await?.eq_ignore_ascii_case("y") {
+            return Ok(());
+        }
+    }
+    show(&arguments, &by_policy(&filters, dry_run, session).await?)
+}
+
+/// Prunes with what Docker's command has: the same words, and a request that every daemon knows.
+async fn as_docker(
+    arguments: &Arguments,
+    filters: &Filters,
+    session: &Session,
+) -> Result<(), CliError> {
     if !arguments.force {
         let warning = if arguments.all { ALL_WARNING } else { DANGLING_WARNING };
-        let question = format!("{warning}\nAre you sure you want to continue? [y/N] ");
+        let question = format!("{warning}\n{QUESTION}");
         // Docker says nothing to a "no", and does not call it a failure.
         if !input::ask(&question).await?.eq_ignore_ascii_case("y") {
             return Ok(());
         }
     }
-    let configured = session.credentials_to_read().file().prune_filters();
-    let filters = filters(&arguments, &configured);
+    let call = Call::query(query(filters));
+    let report: PruneReport = session.client.post("/images/prune", call).await?.json().await?;
+    let removed = report.images_deleted.as_deref().unwrap_or_default();
+    output::print(&text(removed, report.space_reclaimed))
+}
+
+/// Prunes, or only asks, by the route that daemons of others do not have: what they do not know of a request they pass over.
+async fn by_policy(
+    filters: &Filters,
+    dry_run: bool,
+    session: &Session,
+) -> Result<PruneOutcome, CliError> {
+    let mut query = query(filters);
+    if dry_run {
+        query.add("dry-run", "1");
+    }
+    let answer = session.client.post("/longshore/prune", Call::query(query)).await;
+    let foreign = |error: CliError| {
+        error.of_another_daemon(
+            "prune by policy",
+            "use --all and --filter, which every daemon knows",
+        )
+    };
+    answer.map_err(foreign)?.json().await
+}
+
+fn show(arguments: &Arguments, outcome: &PruneOutcome) -> Result<(), CliError> {
+    let format = arguments.format.as_deref().filter(|format| !format.is_empty());
+    if arguments.dry_run || format.is_some() {
+        let format = format.unwrap_or("table");
+        return output::print(&rows::text(format, outcome, Timestamp::now())?);
+    }
+    let removed = outcome.images_deleted.as_deref().unwrap_or_default();
+    output::print(&text(removed, outcome.space_reclaimed))
+}
+
+impl Arguments {
+    /// Says whether nothing was asked for that Docker's command does not have.
+    fn is_docker(&self) -> bool {
+        let is_own = |(name, _): &(String, String)| OWN_FILTERS.contains(&name.as_str());
+        self.keep_last.is_none()
+            && self.unused_for.is_none()
+            && self.max_size.is_none()
+            && self.reference.is_empty()
+            && !self.dry_run
+            && self.format.is_none()
+            && !self.filter.iter().any(is_own)
+    }
+
+    /// Says whether the choice is among all images for another reason than `--all`.
+    fn is_narrowed(&self) -> bool {
+        let says = |(name, _): &(String, String)| {
+            OWN_FILTERS.contains(&name.as_str()) || name == "dangling"
+        };
+        self.keep_last.is_some()
+            || self.unused_for.is_some()
+            || self.max_size.is_some()
+            || !self.reference.is_empty()
+            || self.filter.iter().any(says) && !self.is_docker()
+    }
+}
+
+fn query(filters: &Filters) -> Query {
     let mut query = Query::new();
     if let Some(filters) = filters.encode() {
         query.add("filters", filters);
     }
-    let report: PruneReport =
-        session.client.post("/images/prune", Call::query(query)).await?.json().await?;
-    output::print(&text(&report))
+    query
 }
 
 /// Puts the filters of the command line and those of the user's configuration together: of two labels that exclude each
@@ -58,7 +182,19 @@ fn filters(arguments: &Arguments, configured: &[String]) -> Filters {
     for (name, value) in &arguments.filter {
         filters.add(name, value);
     }
-    filters.add("dangling", (!arguments.all).to_string());
+    if arguments.all || !arguments.is_narrowed() {
+        filters.add("dangling", (!arguments.all).to_string());
+    }
+    let keep_last = arguments.keep_last.map(|count| count.to_string());
+    let own = [
+        ("keep-last", &keep_last),
+        ("unused-for", &arguments.unused_for),
+        ("max-size", &arguments.max_size),
+    ];
+    for (name, value) in own {
+        value.iter().for_each(|value| filters.add(name, value));
+    }
+    arguments.reference.iter().for_each(|pattern| filters.add("reference", pattern));
     for filter in configured {
         let Some((name, value)) = filter.split_once('=') else { continue };
         let opposite = match name {
@@ -73,9 +209,8 @@ fn filters(arguments: &Arguments, configured: &[String]) -> Filters {
     filters
 }
 
-fn text(report: &PruneReport) -> String {
+fn text(removed: &[ImageDeleted], reclaimed: u64) -> String {
     let mut text = String::new();
-    let removed = report.images_deleted.as_deref().unwrap_or_default();
     if !removed.is_empty() {
         text.push_str("Deleted Images:\n");
         let line = |removed: &ImageDeleted| match removed {
@@ -85,43 +220,73 @@ fn text(report: &PruneReport) -> String {
         text.extend(removed.iter().map(line));
         text.push('\n');
     }
-    let size = i64::try_from(report.space_reclaimed).unwrap_or(i64::MAX);
-    text + &format!("Total reclaimed space: {}\n", human_size(size, PROGRESS_DIGITS))
+    text + &format!("Total reclaimed space: {}\n", bytes(reclaimed))
+}
+
+/// Returns bytes as Docker shows them.
+fn bytes(bytes: u64) -> String {
+    human_size(i64::try_from(bytes).unwrap_or(i64::MAX), PROGRESS_DIGITS)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pflag;
+
+    fn given(words: &[&str]) -> Arguments {
+        pflag::verb(words.iter().copied())
+    }
 
     #[test]
     fn what_is_gone_is_told_as_docker_tells_it() {
         let report = r#"{"ImagesDeleted":[{"Untagged":"a:1"},{"Deleted":"sha256:1"}],"SpaceReclaimed":1982581}"#;
+        let report: PruneReport = serde_json::from_str(report).unwrap();
         let expected =
             "Deleted Images:\nuntagged: a:1\ndeleted: sha256:1\n\nTotal reclaimed space: 1.983MB\n";
-        assert_eq!(text(&serde_json::from_str(report).unwrap()), expected);
-        let nothing = r#"{"ImagesDeleted":null,"SpaceReclaimed":0}"#;
-        assert_eq!(text(&serde_json::from_str(nothing).unwrap()), "Total reclaimed space: 0B\n");
+        assert_eq!(text(&report.images_deleted.unwrap(), report.space_reclaimed), expected);
+        assert_eq!(text(&[], 0), "Total reclaimed space: 0B\n");
     }
 
     #[test]
     fn configured_filters_give_way() {
-        let given = |filters: &[(&str, &str)], all| Arguments {
-            all,
-            filter: filters.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect(),
-            force: true,
-        };
         let configured = ["label=keep", "label!=old=1", "until=24h", "nonsense"].map(str::to_owned);
-        for (arguments, expected) in [
+        for (words, expected) in [
             (
-                given(&[], false),
+                &[][..],
                 r#"{"dangling":{"true":true},"label":{"keep":true},"label!":{"old=1":true},"until":{"24h":true}}"#,
             ),
             (
-                given(&[("label!", "keep"), ("label", "old=1")], true),
+                &["-a", "--filter", "label!=keep", "--filter", "label=old=1"],
                 r#"{"dangling":{"false":true},"label":{"old=1":true},"label!":{"keep":true},"until":{"24h":true}}"#,
             ),
         ] {
-            assert_eq!(filters(&arguments, &configured).encode().unwrap(), expected);
+            assert_eq!(filters(&given(words), &configured).encode().unwrap(), expected);
+        }
+    }
+
+    /// Where a policy narrows, the daemon is told nothing of dangling images, unless the user says something.
+    #[test]
+    fn policies_are_for_all_images() {
+        for (words, is_docker, expected) in [
+            (&["--dry-run"][..], false, r#"{"dangling":{"true":true}}"#),
+            (&["-a", "--dry-run"], false, r#"{"dangling":{"false":true}}"#),
+            (&["--filter", "dangling=false"], true, r#"{"dangling":{"false":true,"true":true}}"#),
+            (&["--keep-last", "3"], false, r#"{"keep-last":{"3":true}}"#),
+            (&["--filter", "keep-last=3"], false, r#"{"keep-last":{"3":true}}"#),
+            (
+                &["--unused-for", "30d", "--filter", "dangling=true"],
+                false,
+                r#"{"dangling":{"true":true},"unused-for":{"30d":true}}"#,
+            ),
+            (
+                &["-a", "--max-size=40GB", "--reference", "a", "--reference", "b*"],
+                false,
+                r#"{"dangling":{"false":true},"max-size":{"40GB":true},"reference":{"a":true,"b*":true}}"#,
+            ),
+        ] {
+            let arguments = given(words);
+            assert_eq!(arguments.is_docker(), is_docker, "{words:?}");
+            assert_eq!(filters(&arguments, &[]).encode().unwrap(), expected, "{words:?}");
         }
     }
 }

@@ -80,6 +80,8 @@ pub(crate) const KNOWN: &[Known] = &[
     known(Installed, "login-ok", "$.IdentityToken", NEWEST),
     known(Recorded, "*df*", "$.KeptBlobs", KEPT),
     known(Installed, "*df*", "$.KeptBlobs", KEPT),
+    known(Recorded, "*df*", "$.Store", KEPT),
+    known(Installed, "*df*", "$.Store", KEPT),
     known(Installed, "*df*", "$.BuildCache", NEWEST),
     known(Installed, "*df*", "$.BuilderSize", NEWEST),
     known(Installed, "sys-df-empty", "$.LayersSize", NEWEST),
@@ -105,7 +107,7 @@ const PAST: &str = "had containers, and a layer that an earlier one had left";
 const ARCHIVE: &str =
     "An archive that Longshore saves holds the manifests and compressed layers as they were pulled";
 const DIGESTS: &str = "so that a load brings back the image's repo digests, too";
-const KEPT: &str = "`KeptBlobs` in `GET /system/df`";
+const KEPT: &str = "`KeptBlobs` and `Store` in `GET /system/df`";
 const KEPT_OF_IMAGE: &str = "(`images --tree`) tells them of each image";
 const LAYOUT: &str = "`load` also takes OCI layouts without a `manifest.json`";
 const PARENT: &str = "The `Parent` that an archive names is not taken over";

@@ -71,11 +71,10 @@ fn a_store_is_described_as_dockerd_describes_it() {
             assert_eq!(ours, theirs, "longshore to dockerd: {arguments:?}");
         }
         assert_eq!(said(&bench.run(arguments)), theirs, "docker to longshore: {arguments:?}");
-        let alone = said(&bench.home.run(arguments));
-        let mut lines: Vec<&str> = alone.split_inclusive('\n').collect();
+        let mut alone = bench.home.run(arguments);
         // What dockerd does not have, and so does not tell.
-        lines.retain(|line| !line.starts_with("Kept blobs: "));
-        assert_eq!(lines.concat(), ours, "longshore alone: {arguments:?}");
+        alone.stdout.truncate(alone.stdout.find("\nSTORE ").unwrap_or(alone.stdout.len()));
+        assert_eq!(said(&alone), ours, "longshore alone: {arguments:?}");
     }
     // What goes is the same; dockerd takes images in any order.
     let sorted = |text: &str| {

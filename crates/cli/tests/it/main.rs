@@ -33,6 +33,7 @@ mod offline;
 mod operate;
 mod progress;
 mod protection;
+mod prune;
 mod random_layers;
 mod refusals;
 mod registries;

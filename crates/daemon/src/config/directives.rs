@@ -21,12 +21,12 @@ use super::address::ListenAddress;
 use super::error::ConfigError;
 use super::proxies::Proxies;
 use super::settings::{
-    DEFAULT_GROUP, Defaults, Group, LogFormat, SHUTDOWN_TIMEOUT, TLS_AUTHORITY, TLS_CERTIFICATE,
-    TLS_KEY,
+    DEFAULT_GROUP, Defaults, Group, LogFormat, PruneDirective, PruneSchedule, SHUTDOWN_TIMEOUT,
+    TLS_AUTHORITY, TLS_CERTIFICATE, TLS_KEY,
 };
 use super::values::{
     addresses, api_version, driver, features, graph, group, labels, level, list, log_format,
-    number, optional_path, optional_text, path, plugins, remap, said, seconds, set,
+    number, optional_path, optional_text, path, plugins, remap, said, schedule, seconds, set,
     storage_options, switches, timeout, told_timeout,
 };
 
@@ -226,6 +226,10 @@ directives! {
         storage_driver: String => Option<DriverKind> = |_| None, driver, Start, r#""packed""#;
         /// Compressed layers kept beside the unpacked ones. Longshore's own.
         keep_blobs: bool => bool = |_| true, set, Start, "false";
+        /// Prunes by the clock, each `interval`, of what `keep-last`, `unused-for`, `max-size`, `reference` and `filter` leave.
+        /// Longshore's own.
+        prune: PruneDirective => Option<PruneSchedule> = |_| None, schedule, Taken,
+            r#"{"interval": "7d", "keep-last": 3, "reference": ["ci/*"]}"#;
         /// URLs of mirrors of Docker Hub, asked first and in this order.
         registry_mirrors: Vec<String> => Vec<String> = |_| Vec::new(),
             set, Told(list), r#"["https://mirror.example"]"#;

@@ -7,6 +7,7 @@ use api::ApiVersion;
 use thiserror::Error;
 
 use super::address::ListenAddressError;
+use crate::prune::policy::PolicyError;
 
 /// Fault of a configuration. Texts of faults that dockerd knows are dockerd's.
 #[derive(Debug, Error)]
@@ -106,6 +107,15 @@ pub enum ConfigError {
     /// `graph` and `data-root` name one thing.
     #[error("graph and data-root must not both be specified: graph is the old name of data-root")]
     Graph,
+    /// The policy of prunes by the clock makes no sense.
+    #[error("prune: {0}")]
+    Prune(#[from] PolicyError),
+    /// A filter of prunes by the clock has no value.
+    #[error("prune: bad format of filter {0:?} (expected name=value)")]
+    PruneFilter(String),
+    /// The time between prunes is none, or too short.
+    #[error("prune: invalid interval {0:?}: give a time of at least a minute, as in 24h or 7d")]
+    PruneInterval(String),
     /// There is no such storage driver.
     #[error("unknown storage driver {0:?}: use overlay2 or packed")]
     StorageDriver(String),

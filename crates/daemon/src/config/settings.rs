@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use api::Filters;
+use serde::{Deserialize, Serialize};
+
 use super::address::ListenAddress;
 use super::proxies::Proxies;
 
@@ -11,6 +14,10 @@ pub(super) const DEFAULT_GROUP: &str = "docker";
 /// Time for requests that run after the daemon was told to stop; dockerd's value. What is cut off is not
 /// lost: the next pull goes on where it was.
 pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
+/// The time between prunes where the schedule does not say it.
+pub(super) const PRUNE_INTERVAL: Duration = Duration::from_hours(24);
+/// The least time between prunes: each looks at all images.
+pub(super) const LEAST_PRUNE_INTERVAL: Duration = Duration::from_mins(1);
 /// Names of files in the directory for TLS.
 pub(super) const TLS_AUTHORITY: &str = "ca.pem";
 pub(super) const TLS_CERTIFICATE: &str = "cert.pem";
@@ -72,4 +79,37 @@ pub struct Group {
     pub name: String,
     /// True if the user named it, so that it must exist.
     pub required: bool,
+}
+
+/// The directive of prunes by the clock, as it is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct PruneDirective {
+    /// Time from one to the next: `24h`, `7d`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
+    /// Images of each repository that stay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_last: Option<u64>,
+    /// Time in which an image was not used: `30d`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unused_for: Option<String>,
+    /// Size up to which nothing goes: `40GB`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<String>,
+    /// Patterns of names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reference: Vec<String>,
+    /// Docker's filters, `name=value`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filter: Vec<String>,
+}
+
+/// Prunes by the clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PruneSchedule {
+    /// Time from one to the next.
+    pub interval: Duration,
+    /// The filters of each, which make a policy when it begins: they may be about moments before that.
+    pub filters: Filters,
 }

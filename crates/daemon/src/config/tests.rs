@@ -77,6 +77,27 @@ fn senseless_values_are_refused_in_dockerds_words() {
             r#"{"min-api-version":"1.1"}"#,
             "invalid minimum API version (1.1): must be between 1.12 and 1.55",
         ),
+        (
+            r#"{"prune":{"interval":"1s"}}"#,
+            "prune: invalid interval \"1s\": give a time of at least a minute, as in 24h or 7d",
+        ),
+        (
+            r#"{"prune":{"interval":"often"}}"#,
+            "prune: invalid interval \"often\": give a time of at least a minute, as in 24h or 7d",
+        ),
+        (
+            r#"{"prune":{"keep-last":0}}"#,
+            "prune: invalid value for 'keep-last' filter: \"0\": give a number of at least 1",
+        ),
+        (
+            r#"{"prune":{"max-size":"x"}}"#,
+            "prune: invalid value for 'max-size' filter: invalid size \"x\": give a number and a unit, as in 40GB or 512MiB",
+        ),
+        (
+            r#"{"prune":{"filter":["a"]}}"#,
+            "prune: bad format of filter \"a\" (expected name=value)",
+        ),
+        (r#"{"prune":{"filter":["a=b"]}}"#, "prune: invalid filter 'a'"),
         (r#"{"storage-opts":["dm.fs=xfs"]}"#, "overlay2: unknown option dm.fs"),
         (r#"{"storage-opts":["x"]}"#, "unable to parse storage-opt key/value: x"),
         (
@@ -280,4 +301,22 @@ fn the_documentation_has_every_directive() {
     rows.sort();
     let table = rows.concat();
     assert!(page.contains(&table), "docs/daemon.md does not have this table:\n{table}");
+}
+
+#[test]
+fn a_schedule_is_a_policy_and_a_time() {
+    let text = r#"{"prune": {"interval": "7d", "keep-last": 3, "unused-for": "720h", "max-size": "40GB",
+        "reference": ["a", "b*"], "filter": ["label!=keep", "label!=x=y"]}}"#;
+    let schedule = load(text).unwrap().prune.unwrap();
+    assert_eq!(schedule.interval, Duration::from_hours(7 * 24));
+    let expected = concat!(
+        r#"{"keep-last":{"3":true},"label!":{"keep":true,"x=y":true},"max-size":{"40GB":true},"#,
+        r#""reference":{"a":true,"b*":true},"unused-for":{"720h":true}}"#
+    );
+    assert_eq!(schedule.filters.encode().unwrap(), expected);
+    let daily = load(r#"{"prune": {}}"#).unwrap().prune.unwrap();
+    assert_eq!((daily.interval, daily.filters.encode()), (Duration::from_hours(24), None));
+    assert_eq!(load(r#"{"prune": null}"#).unwrap().prune, None);
+    let error = load(r#"{"prune": {"keep_last": 3}}"#).unwrap_err().to_string();
+    assert!(error.starts_with("invalid JSON: prune: unknown field `keep_last`"), "{error}");
 }

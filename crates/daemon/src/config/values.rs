@@ -6,13 +6,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use api::ApiVersion;
+use api::{ApiVersion, Filters};
 use serde_json::json;
+use spec::go::parse_long_duration;
 use store::DriverKind;
 
 use super::address::ListenAddress;
 use super::error::ConfigError;
-use super::settings::{Group, LogFormat};
+use super::settings::{
+    Group, LEAST_PRUNE_INTERVAL, LogFormat, PRUNE_INTERVAL, PruneDirective, PruneSchedule,
+};
+use crate::prune::policy::policy;
 
 type Checked = Result<(), ConfigError>;
 
@@ -164,6 +168,35 @@ pub(super) fn features(
         return Err(ConfigError::Snapshotter);
     }
     *setting = said;
+    Ok(())
+}
+
+/// Takes a schedule whose filters make a policy.
+pub(super) fn schedule(said: PruneDirective, setting: &mut Option<PruneSchedule>) -> Checked {
+    let mut filters = Filters::default();
+    for filter in &said.filter {
+        let (name, value) =
+            filter.split_once('=').ok_or_else(|| ConfigError::PruneFilter(filter.clone()))?;
+        filters.add(name, value);
+    }
+    let keep_last = said.keep_last.map(|count| count.to_string());
+    let single =
+        [("keep-last", keep_last), ("unused-for", said.unused_for), ("max-size", said.max_size)];
+    for (name, value) in single {
+        value.into_iter().for_each(|value| filters.add(name, value));
+    }
+    said.reference.into_iter().for_each(|pattern| filters.add("reference", pattern));
+    policy(&filters)?;
+    let interval = match said.interval {
+        None => PRUNE_INTERVAL,
+        Some(text) => {
+            let nanoseconds = parse_long_duration(&text).ok().map(u64::try_from);
+            let interval = nanoseconds.and_then(Result::ok).map(Duration::from_nanos);
+            let long = interval.filter(|interval| *interval >= LEAST_PRUNE_INTERVAL);
+            long.ok_or(ConfigError::PruneInterval(text))?
+        }
+    };
+    *setting = Some(PruneSchedule { interval, filters });
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use spec::Platform;
 use crate::config::{DaemonConfig, ListenAddress, TlsMode, mask_credentials};
 use crate::daemon::Daemon;
 use crate::machine::open_files;
+use crate::prune::schedule::{LastPrune, size};
 
 /// Server of a login that names none.
 const INDEX_SERVER: &str = "https://index.docker.io/v1/";
@@ -37,11 +38,13 @@ pub(crate) fn describe(
         expected: (!version.at_least(49)).then(|| NO_PROGRAM.to_owned()),
     };
     let proxy = |url: &Option<String>| url.as_deref().map(mask_credentials).unwrap_or_default();
+    let mut driver_status = engine.driver_status;
+    driver_status.extend(daemon.last_prune().map(last_prune));
     Info {
         id: daemon.id(),
         images: engine.images as u64,
         driver: engine.driver,
-        driver_status: engine.driver_status,
+        driver_status,
         plugins: Plugins::default(),
         // Nothing runs here that could be limited. Clients warn of each limit that they are not told to be there.
         memory_limit: true,
@@ -84,6 +87,13 @@ pub(crate) fn describe(
         warnings: warnings(config),
         ..Info::default()
     }
+}
+
+/// The last prune by the clock, as a line of the driver's.
+fn last_prune(last: LastPrune) -> (String, String) {
+    let at = Timestamp::try_from(last.at).unwrap_or_default();
+    let told = format!("{at:.0}, {} images, {} freed", last.images, size(last.freed));
+    ("Last Scheduled Prune".to_owned(), told)
 }
 
 /// Settings of registries, as dockerd lists them: networks by themselves, names as registries that are not secure.

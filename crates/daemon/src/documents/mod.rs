@@ -5,3 +5,4 @@ pub(crate) mod diff;
 pub(crate) mod image_inspect;
 pub(crate) mod images;
 pub(crate) mod info;
+pub(crate) mod prune;

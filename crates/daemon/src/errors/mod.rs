@@ -8,6 +8,7 @@ use http::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Response, StatusCode};
 use spec::{PlatformError, ReferenceError};
 
+use crate::prune::policy::PolicyError;
 use crate::response::{self, Body};
 
 /// A response, or the error that is the response.
@@ -53,6 +54,12 @@ impl HttpError {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
+    }
+}
+
+impl From<PolicyError> for HttpError {
+    fn from(error: PolicyError) -> Self {
+        Self::invalid(error.to_string())
     }
 }
 

@@ -8,7 +8,7 @@ mod text;
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use engine::HostMetrics;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
@@ -139,6 +139,13 @@ pub(crate) async fn document(daemon: &Daemon) -> String {
     if let Some(engine) = engine {
         let help = "The number of images in the store";
         text.single("longshore_images", "gauge", help, engine.images as f64);
+    }
+    if let Some(last) = daemon.last_prune() {
+        let at = last.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let help = "Time of the last scheduled prune since unix epoch in seconds";
+        text.single("longshore_scheduled_prune_time_seconds", "gauge", help, at.as_secs_f64());
+        let help = "Bytes that the last scheduled prune freed";
+        text.single("longshore_scheduled_prune_freed_bytes", "gauge", help, last.freed as f64);
     }
     process(&mut text);
     registries(daemon, &mut text);

@@ -14,6 +14,7 @@ use super::pid_file::PidFile;
 use crate::config::{ConfigError, DaemonConfig, ListenAddress, TlsMode};
 use crate::daemon::{Daemon, DaemonInfo, open_engine};
 use crate::metrics;
+use crate::prune::schedule;
 use crate::server::listener::{InheritedSocket, ListenError, Listener};
 use crate::server::tls::{Tls, TlsError};
 
@@ -113,6 +114,7 @@ pub async fn run(
         Some(address) => Some(serve_metrics(&daemon, address).await?),
         None => None,
     };
+    let scheduled = tokio::spawn(schedule::run(daemon.clone()));
     process.listening(&listeners);
     notifier.ready();
 
@@ -133,6 +135,8 @@ pub async fn run(
         notifier.stopping();
     };
     daemon.serve(listeners, stop).await;
+    // One that runs ends after the image that it is at.
+    scheduled.abort();
     if let Some(measured) = measured {
         measured.abort();
     }

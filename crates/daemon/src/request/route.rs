@@ -47,6 +47,8 @@ pub(crate) enum Route {
     ImageDiff,
     /// Ours: what is wrong in the data root.
     SystemCheck,
+    /// Ours: a prune that tells what goes and why, and may only tell.
+    Prune,
     /// Ours: an image put on a directory.
     Mount,
     /// Ours: an image taken off a directory.
@@ -75,7 +77,7 @@ impl Route {
             Self::ImageList => "list",
             Self::ImageInspect(_) => "inspect",
             Self::ImageTag(_) => "tag",
-            Self::ImagePrune => "prune",
+            Self::ImagePrune | Self::Prune => "prune",
             Self::ImagesGet | Self::ImageGet(_) => "save",
             Self::ImagesLoad => "load",
             Self::Unpack => "unpack",
@@ -328,6 +330,7 @@ fn own(method: &Method, rest: &str) -> Option<Route> {
         ("GET", "failure") => Route::Failure,
         ("GET", "diff") => Route::ImageDiff,
         ("POST", "system/check") => Route::SystemCheck,
+        ("POST", "prune") => Route::Prune,
         ("POST", "mount") => Route::Mount,
         ("POST", "umount") => Route::Unmount,
         ("GET", "mounts") => Route::Mounts,

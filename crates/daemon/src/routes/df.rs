@@ -1,7 +1,7 @@
 //! `GET /system/df`.
 
 use api::ApiVersion;
-use api::disk_usage::{DiskUsage, Usage};
+use api::disk_usage::{DiskUsage, Share, StoreUsage, Usage};
 use http::StatusCode;
 
 use crate::daemon::Daemon;
@@ -30,6 +30,7 @@ pub(super) async fn disk_usage(daemon: &Daemon, request: &ApiRequest) -> Answer 
     } else {
         engine::DiskUsage::default()
     };
+    let store = Some(store(usage.store)).filter(|store| *store != StoreUsage::default());
     let total = signed(usage.layers.saturating_add(usage.partial_downloads));
     let partial = signed(usage.partial_downloads);
     let images: Vec<_> = usage
@@ -56,6 +57,7 @@ pub(super) async fn disk_usage(daemon: &Daemon, request: &ApiRequest) -> Answer 
     let document = DiskUsage {
         layers_size: if lists { total } else { 0 },
         kept_blobs: signed(usage.kept_blobs),
+        store,
         images: (lists && wants("image")).then_some(images),
         containers: (lists && wants("container")).then(Vec::new),
         volumes: (lists && wants("volume")).then(Vec::new),
@@ -66,6 +68,16 @@ pub(super) async fn disk_usage(daemon: &Daemon, request: &ApiRequest) -> Answer 
         build_cache_usage: nothing(wants("build-cache")),
     };
     Ok(response::json(StatusCode::OK, &document))
+}
+
+fn store(usage: engine::StoreUsage) -> StoreUsage {
+    let share = |size, reclaimable| Share { size: signed(size), reclaimable: signed(reclaimable) };
+    StoreUsage {
+        layers: share(usage.layers, usage.layers_reclaimable),
+        content: share(usage.content, usage.content_reclaimable),
+        kept_twice: signed(usage.kept_twice),
+        partial_downloads: share(usage.downloads, usage.downloads),
+    }
 }
 
 /// Returns the kinds that a client asks for.

@@ -76,6 +76,7 @@ pub(crate) async fn dispatch(
         Route::Failure => archives::failure(daemon, &request),
         Route::ImageDiff => diff::diff(daemon, &request).await,
         Route::SystemCheck => Ok(check::check(daemon, &request)),
+        Route::Prune => prune::by_policy(daemon, &request).await,
         Route::Mount => mount::mount(daemon, &request).await,
         Route::Unmount => mount::unmount(daemon, &request).await,
         Route::Mounts => mount::list(daemon).await,

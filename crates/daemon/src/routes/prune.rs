@@ -1,26 +1,26 @@
-//! `POST /images/prune`.
+//! `POST /images/prune`, and `POST /longshore/prune`, a route of ours.
+//!
+//! Both take the filters of a policy, which a dockerd refuses. A dry run is for the second alone: a dockerd would pass over a
+//! parameter that it does not know, and prune.
 
 use api::Filters;
 use api::image::PruneReport;
-use engine::PruneFilters;
 use http::StatusCode;
 
 use crate::daemon::Daemon;
 use crate::documents::images::removed;
-use crate::errors::{Answer, HttpError};
+use crate::documents::prune::outcome;
+use crate::errors::Answer;
+use crate::prune::policy::policy;
 use crate::request::ApiRequest;
-use crate::request::parameters::until;
 use crate::response;
-
-/// The filters of a prune.
-const FILTERS: [&str; 4] = ["dangling", "label", "label!", "until"];
 
 /// Removes images that nobody needs, within the filters.
 pub(super) async fn prune(daemon: &Daemon, request: &ApiRequest) -> Answer {
     let filters = Filters::decode(request.query.get("filters"))?;
     // As with dockerd, that another one is running is said before what is wrong with this one.
     let prune = daemon.engine().prune()?;
-    let pruned = prune.run(prune_filters(&filters)?).await?;
+    let pruned = prune.run(policy(&filters)?).await?;
     let report = PruneReport {
         images_deleted: (!pruned.removed.is_empty()).then(|| removed(pruned.removed)),
         space_reclaimed: pruned.reclaimed,
@@ -28,15 +28,15 @@ pub(super) async fn prune(daemon: &Daemon, request: &ApiRequest) -> Answer {
     Ok(response::json(StatusCode::OK, &report))
 }
 
-fn prune_filters(filters: &Filters) -> Result<PruneFilters, HttpError> {
-    filters.validate(&FILTERS)?;
-    let dangling = filters.boolean("dangling")?.unwrap_or(true);
-    let mut values = filters.values("until");
-    let until = match (values.next(), values.next()) {
-        (_, Some(_)) => return Err(HttpError::invalid("more than one until filter specified")),
-        (Some(value), None) => Some(until(value)?),
-        (None, None) => None,
+/// Does the same and tells more of it; with `dry-run` it only tells.
+pub(super) async fn by_policy(daemon: &Daemon, request: &ApiRequest) -> Answer {
+    let filters = Filters::decode(request.query.get("filters"))?;
+    let policy = policy(&filters)?;
+    let dry_run = request.query.boolean("dry-run");
+    let pruned = if dry_run {
+        daemon.engine().plan_prune(policy).await?
+    } else {
+        daemon.engine().prune()?.run(policy).await?
     };
-    let all = |name: &str| filters.values(name).map(str::to_owned).collect();
-    Ok(PruneFilters { all: !dangling, labels: all("label"), without_labels: all("label!"), until })
+    Ok(response::json(StatusCode::OK, &outcome(pruned, dry_run)))
 }

@@ -194,8 +194,13 @@ async fn disk_usage_has_the_form_of_each_version() {
     });
     let kept: u64 = image.blobs().chain([&image.manifest]).map(|blob| blob.size).sum();
     let usage = house.get("/v1.50/system/df?type=image&type=volume").await.json();
-    let expected =
-        json!({"LayersSize": 13_192, "KeptBlobs": kept, "Images": [summary], "Volumes": []});
+    let share = |size| json!({"Size": size, "Reclaimable": size});
+    let store = json!({
+        "Layers": share(0), "Content": share(kept), "KeptTwice": 0, "PartialDownloads": share(8192),
+    });
+    let expected = json!({
+        "LayersSize": 13_192, "KeptBlobs": kept, "Store": store, "Images": [summary], "Volumes": [],
+    });
     assert_eq!(usage, expected);
     let usage = house.get("/v1.41/system/df?type=image").await.json();
     assert_eq!(
@@ -203,7 +208,7 @@ async fn disk_usage_has_the_form_of_each_version() {
         (&json!(5000), &json!([]))
     );
     let usage = house.get("/v1.55/system/df?type=image&verbose=true").await.json();
-    let expected = json!({"KeptBlobs": kept, "ImageUsage": {
+    let expected = json!({"KeptBlobs": kept, "Store": store, "ImageUsage": {
         "Items": [summary], "Reclaimable": 13_192, "TotalCount": 1, "TotalSize": 13_192,
     }});
     assert_eq!(usage, expected);

@@ -9,6 +9,7 @@ mod images;
 mod import;
 mod inventory;
 mod lifetime;
+mod prune;
 mod search;
 mod system;
 

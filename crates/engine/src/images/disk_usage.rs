@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
+use store::{Store, Thing};
+
 use super::list::{ImageSummary, ListOptions};
+use super::prune;
 use crate::{Engine, Result};
 
 /// The space that images take on the disk.
@@ -16,6 +19,45 @@ pub struct DiskUsage {
     pub partial_downloads: u64,
     /// The bytes of manifests and compressed layers that are kept.
     pub kept_blobs: u64,
+    /// The whole store, and what of it a prune of all that nobody uses would free.
+    pub store: StoreUsage,
+}
+
+/// The space that a store takes on the disk: each thing once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreUsage {
+    /// Bytes of unpacked layers.
+    pub layers: u64,
+    /// Bytes of them that can be had back.
+    pub layers_reclaimable: u64,
+    /// Bytes of manifests, configs and compressed layers.
+    pub content: u64,
+    /// Bytes of them that can be had back.
+    pub content_reclaimable: u64,
+    /// Bytes of compressed layers that are there unpacked, too.
+    pub kept_twice: u64,
+    /// Bytes of partial downloads that nobody works on.
+    pub downloads: u64,
+}
+
+impl StoreUsage {
+    fn of(store: &Store) -> Result<Self> {
+        let reclaimable = prune::reclaimable(store)?;
+        let mut usage = Self {
+            layers_reclaimable: reclaimable.layers,
+            content_reclaimable: reclaimable.content,
+            kept_twice: store.kept_twice()?,
+            downloads: reclaimable.downloads,
+            ..Self::default()
+        };
+        for (thing, bytes) in &reclaimable.ledger.sizes {
+            match thing {
+                Thing::Layer(_) => usage.layers += bytes,
+                Thing::Blob(_) => usage.content += bytes,
+            }
+        }
+        Ok(usage)
+    }
 }
 
 impl Engine {
@@ -33,8 +75,9 @@ impl Engine {
                 used.extend(image.layers.iter().cloned());
             }
             let layers = used.iter().filter_map(|chain_id| sizes.get(chain_id)).sum();
-            let (partial_downloads, kept_blobs) = (store.partial_downloads()?, store.kept_bytes()?);
-            Ok(DiskUsage { images, layers, partial_downloads, kept_blobs })
+            let usage = StoreUsage::of(store)?;
+            let (partial_downloads, kept_blobs) = (usage.downloads, usage.content);
+            Ok(DiskUsage { images, layers, partial_downloads, kept_blobs, store: usage })
         })
         .await
     }

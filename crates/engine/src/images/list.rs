@@ -256,7 +256,7 @@ impl Window {
 }
 
 /// Matches the familiar and the canonical form, with and without the tag.
-fn matches_reference(pattern: &Glob, reference: &Reference) -> bool {
+pub(super) fn matches_reference(pattern: &Glob, reference: &Reference) -> bool {
     let repository = reference.repository();
     [
         reference.familiar(),

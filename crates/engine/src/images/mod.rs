@@ -8,9 +8,9 @@ mod prune;
 mod remove;
 mod tag;
 
-pub use disk_usage::DiskUsage;
+pub use disk_usage::{DiskUsage, StoreUsage};
 pub use history::HistoryStep;
 pub use inspect::ImageDetails;
 pub use list::{ImageSummary, ListFilters, ListOptions, ManifestSummary};
-pub use prune::{Prune, PruneFilters, Pruned};
+pub use prune::{Prune, PrunePolicy, PruneReason, PruneStep, Pruned, SparedImage};
 pub use remove::{RemoveOptions, Removed};

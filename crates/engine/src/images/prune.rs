@@ -1,39 +1,51 @@
 //! `image prune`: removes what nobody uses, images and the partial downloads of pulls that were given up.
+//!
+//! [`policy`] decides what goes, of a [`Survey`] of all that there is; here it is done. A dry run is the decision alone.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod policy;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use jiff::Timestamp;
-use spec::{ChainId, ImageId};
-use store::Description;
+use spec::{ImageId, Reference};
+use store::{Description, Ledger, Store};
 
-use super::list::has_label;
+use self::policy::{Candidate, Discard, Plan, Survey, decide};
+pub use self::policy::{PrunePolicy, PruneReason, PruneStep, SparedImage};
 use super::remove::{RemoveOptions, Removed};
 use crate::cancel::{CancelOnDrop, Cancelled};
 use crate::engine::blocking;
 use crate::{Engine, EngineError, ErrorKind, EventKind, Result};
 
-/// The choice of images that go.
-#[derive(Clone, Debug, Default)]
-pub struct PruneFilters {
-    /// Also images that have tags.
-    pub all: bool,
-    /// `key` or `key=value`, all of which an image must have.
-    pub labels: Vec<String>,
-    /// `key` or `key=value`; an image that has all of them stays.
-    pub without_labels: Vec<String>,
-    /// Images made after this moment stay.
-    pub until: Option<Timestamp>,
-}
-
-/// The result of a prune.
+/// The result of a prune, or of a dry run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// All that is gone, image by image.
+    /// All that is gone, image by image; nothing in a dry run.
     pub removed: Vec<Removed>,
-    /// Bytes of the layers and partial downloads that are gone.
+    /// Bytes of the layers and partial downloads that are gone, as dockerd counts.
     pub reclaimed: u64,
+    /// The images that went, or would go.
+    pub steps: Vec<PruneStep>,
+    /// The images that stay because they are in use.
+    pub spared: Vec<SparedImage>,
+    /// Bytes of partial downloads that went, or would go.
+    pub downloads: u64,
+    /// Bytes of the disk that are free and were not, or would be.
+    pub freed: u64,
+    /// Bytes of all that was there before.
+    pub total: u64,
+}
+
+/// What is there, and what of it a prune of all that nobody uses would free.
+#[derive(Debug)]
+pub(super) struct Reclaimable {
+    pub(super) ledger: Ledger,
+    pub(super) layers: u64,
+    pub(super) content: u64,
+    pub(super) downloads: u64,
 }
 
 /// The right to prune: one prune runs at a time.
@@ -61,19 +73,43 @@ impl Engine {
         }
         Ok(Prune { engine: self.clone(), running: Running(running) })
     }
+
+    /// Returns when the last prune by the clock began, if that was noted.
+    pub async fn last_scheduled_prune(&self) -> Option<SystemTime> {
+        self.on_disk(|store| Ok(store.last_scheduled_prune())).await.unwrap_or_default()
+    }
+
+    /// Notes that a prune by the clock begins, for the process that comes after this one.
+    pub async fn note_scheduled_prune(&self) {
+        // What cannot be noted is told in the log.
+        let _ = self.on_disk(|store| Ok(store.note_scheduled_prune())).await;
+    }
+
+    /// Tells what a prune would do.
+    pub async fn plan_prune(&self, policy: PrunePolicy) -> Result<Pruned> {
+        self.on_disk(move |store| {
+            let survey = survey(store, Some(&policy))?;
+            let Plan { steps, spared, downloads, .. } = decide(&policy, &survey);
+            let downloads = downloads.map_or(0, |discard| discard.bytes);
+            let freed = steps.iter().map(|step| step.frees).fold(downloads, u64::saturating_add);
+            let total = survey.total();
+            Ok(Pruned { steps, spared, downloads, freed, total, ..Pruned::default() })
+        })
+        .await
+    }
 }
 
 impl Prune {
-    /// Removes the images that nobody needs, and partial downloads that nobody works on.
+    /// Removes the images that the policy does not protect, and partial downloads that nobody works on.
     ///
     /// What somebody needs stays, and is no error; what could not be removed is told when all the rest is gone. Dropped, it ends
     /// after the image that it is at.
-    pub async fn run(self, filters: PruneFilters) -> Result<Pruned> {
+    pub async fn run(self, policy: PrunePolicy) -> Result<Pruned> {
         let (_cancel, cancelled) = CancelOnDrop::new();
         blocking(move || {
             // Another prune may begin when this one is over, not when its caller is gone.
             let Self { engine, running } = self;
-            let pruned = engine.prune_now(&filters, &cancelled);
+            let pruned = engine.prune_now(&policy, &cancelled);
             drop(running);
             pruned
         })
@@ -82,45 +118,33 @@ impl Prune {
 }
 
 impl Engine {
-    fn prune_now(&self, filters: &PruneFilters, cancelled: &Cancelled) -> Result<Pruned> {
-        let images = self.prunable(filters)?;
-        let sizes = self.layer_sizes(&images)?;
-        let mut pruned = Pruned::default();
+    fn prune_now(&self, policy: &PrunePolicy, cancelled: &Cancelled) -> Result<Pruned> {
+        let store = self.store();
+        let survey = survey(store, Some(policy))?;
+        let Plan { steps, spared, downloads, .. } = decide(policy, &survey);
+        let sizes = store.described_sizes()?;
+        let sizes: HashMap<String, u64> =
+            sizes.into_iter().map(|(chain, size)| (chain.to_string(), size)).collect();
+        let mut pruned = Pruned { spared, total: survey.total(), ..Pruned::default() };
         let mut failures = Vec::new();
-        for image in &images {
+        for step in steps {
             if cancelled.is_set() {
                 break;
             }
-            for name in self.names_to_remove(&image.id, filters.all)? {
-                let options = RemoveOptions { force: false, prune_children: true, platform: None };
-                match self.remove_now(&name, options) {
-                    Ok(removed) => pruned.removed.extend(removed),
-                    // Its name went with another, or somebody needs it: then it stays.
-                    Err(error)
-                        if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {}
-                    Err(error) => {
-                        tracing::warn!(%error, image = name, "an image was not pruned");
-                        failures.push(error);
-                    }
-                }
-            }
+            let removed = self.take(&step, &mut failures)?;
+            pruned.steps.extend(done(step, &removed));
+            pruned.removed.extend(removed);
         }
-        for removed in &pruned.removed {
-            if let Removed::Deleted(digest) = removed {
-                pruned.reclaimed += sizes.get(digest).copied().unwrap_or_default();
-            }
-        }
-        // A download has no labels.
-        if filters.labels.is_empty() && !cancelled.is_set() {
-            let until = filters.until.map(std::time::SystemTime::from);
-            match self.store().discard_partial_downloads(until) {
-                Ok(freed) => pruned.reclaimed += freed,
-                // The images say it.
-                Err(error) if !failures.is_empty() => {
-                    tracing::warn!(%error, "partial downloads stay");
-                }
-                Err(error) => failures.push(error.into()),
-            }
+        let deleted = |removed: &Removed| match removed {
+            Removed::Deleted(digest) => sizes.get(digest).copied(),
+            Removed::Untagged(_) => None,
+        };
+        pruned.reclaimed = pruned.removed.iter().filter_map(deleted).sum();
+        pruned.freed = freed(&survey, &pruned.removed);
+        if let Some(discard) = downloads.filter(|_| !cancelled.is_set()) {
+            pruned.downloads = self.discard(discard, &mut failures);
+            pruned.reclaimed += pruned.downloads;
+            pruned.freed += pruned.downloads;
         }
         let reclaimed = ("reclaimed".to_owned(), pruned.reclaimed.to_string());
         self.0.events.publish(
@@ -140,73 +164,128 @@ impl Engine {
         }
     }
 
-    /// Returns the images that the filters let through, the youngest first. A step on the way to another image goes with that
-    /// one.
-    fn prunable(&self, filters: &PruneFilters) -> Result<Vec<Arc<Description>>> {
+    /// Takes names from an image, and the image with the last of them, unless somebody uses it by now.
+    fn take(&self, step: &PruneStep, failures: &mut Vec<EngineError>) -> Result<Vec<Removed>> {
         let store = self.store();
+        let mut records = Vec::new();
+        if !store.images_in_use([&step.id])?.is_empty() {
+            return Ok(records);
+        }
         let references = store.references()?;
-        let mut images = store.describe_images()?;
-        let there: HashSet<&ImageId> = images.iter().map(|image| &image.id).collect();
-        let parents = store.parents()?.into_iter().filter(|(child, _)| there.contains(child));
-        let parents: HashSet<ImageId> = parents.map(|(_, parent)| parent).collect();
-        let is_step = |id: &ImageId| {
-            parents.contains(id) && (!filters.all || references.of_image(id).is_empty())
+        let now = references.of_image(&step.id);
+        let names: Vec<String> = if step.names.is_empty() && now.is_empty() {
+            vec![step.id.to_string()]
+        } else {
+            step.names.iter().filter(|name| now.contains(name)).map(Reference::to_string).collect()
         };
-        images.retain(|image| {
-            !is_step(&image.id) && filters.include(image.created, image.labels.as_ref())
-        });
-        // What is known of an image may be all that is left of it. Its layers, which each removal asks for, are known from now on.
-        images.retain(|image| match store.image(&image.id) {
-            Ok(image) => image.is_some(),
-            Err(error) => {
-                tracing::warn!(image = %image.id, %error, "an image cannot be read");
-                false
-            }
-        });
-        images.sort_by_cached_key(|image| (std::cmp::Reverse(image.created), image.id.clone()));
-        Ok(images)
-    }
-
-    /// Returns by which names an image is removed: all of its references, or its ID if it has none. None if it is to stay.
-    fn names_to_remove(&self, id: &ImageId, all: bool) -> Result<Vec<String>> {
-        let references = self.store().references()?;
-        let names = references.of_image(id);
-        if names.is_empty() {
-            return Ok(vec![id.to_string()]);
-        }
-        if !all && names.iter().any(|name| name.digest().is_none()) {
-            return Ok(Vec::new());
-        }
-        Ok(names.iter().map(ToString::to_string).collect())
-    }
-
-    /// Returns the sizes of the images' layers, as long as these are there. The layers of what an image was built on are its
-    /// own, too.
-    fn layer_sizes(&self, images: &[Arc<Description>]) -> Result<HashMap<String, u64>> {
-        let layers: BTreeSet<&ChainId> = images.iter().flat_map(|image| &image.layers).collect();
-        let mut sizes = HashMap::new();
-        for chain_id in layers {
-            match self.store().layer_size(chain_id) {
-                Ok(size) => sizes.extend(size.map(|size| (chain_id.to_string(), size))),
-                Err(store::StoreError::Damaged { .. }) => {}
-                Err(error) => return Err(error.into()),
+        for name in names {
+            let options = RemoveOptions { force: false, prune_children: true, platform: None };
+            match self.remove_now(&name, options) {
+                Ok(removed) => records.extend(removed),
+                // Its name went with another, or somebody needs it: then it stays.
+                Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {
+                }
+                Err(error) => {
+                    tracing::warn!(%error, image = name, "an image was not pruned");
+                    failures.push(error);
+                }
             }
         }
-        Ok(sizes)
+        Ok(records)
+    }
+
+    fn discard(&self, discard: Discard, failures: &mut Vec<EngineError>) -> u64 {
+        let until = discard.until.map(SystemTime::from);
+        match self.store().discard_partial_downloads(until) {
+            Ok(freed) => return freed,
+            // The images say it.
+            Err(error) if !failures.is_empty() => {
+                tracing::warn!(%error, "partial downloads stay");
+            }
+            Err(error) => failures.push(error.into()),
+        }
+        0
     }
 }
 
-impl PruneFilters {
-    fn include(
-        &self,
-        created: Option<Timestamp>,
-        labels: Option<&BTreeMap<String, String>>,
-    ) -> bool {
-        let is_old = self.until.is_none_or(|until| created.is_some_and(|created| created <= until));
-        let has = |wanted: &[String]| wanted.iter().all(|label| has_label(labels, label));
-        is_old
-            && has(&self.labels)
-            && (self.without_labels.is_empty() || !has(&self.without_labels))
+/// Returns what was done of a step; `None` if that is nothing.
+fn done(mut step: PruneStep, removed: &[Removed]) -> Option<PruneStep> {
+    let is_untagged = |name: &Reference| removed.contains(&Removed::Untagged(name.familiar()));
+    step.names.retain(is_untagged);
+    let is_gone = removed.contains(&Removed::Deleted(step.id.to_string()));
+    if !is_gone {
+        step.frees = 0;
+    }
+    step.is_whole = is_gone;
+    (is_gone || !step.names.is_empty()).then_some(step)
+}
+
+/// Returns the bytes that are free without the images that were removed.
+fn freed(survey: &Survey, removed: &[Removed]) -> u64 {
+    let deleted = removed.iter().filter_map(|removed| match removed {
+        Removed::Deleted(digest) => digest.parse().ok(),
+        Removed::Untagged(_) => None,
+    });
+    let gone: HashSet<ImageId> = deleted.collect();
+    let ledger = &survey.ledger;
+    ledger.freed_by(&gone.iter().collect()).into_iter().map(|thing| ledger.size(thing)).sum()
+}
+
+/// Returns what a prune of all that nobody uses would free.
+pub(super) fn reclaimable(store: &Store) -> Result<Reclaimable> {
+    let survey = survey(store, None)?;
+    let plan = decide(&PrunePolicy { all: true, ..PrunePolicy::default() }, &survey);
+    Ok(Reclaimable {
+        layers: plan.frees.layers,
+        content: plan.frees.content,
+        downloads: plan.downloads.map_or(0, |discard| discard.bytes),
+        ledger: survey.ledger,
+    })
+}
+
+/// Gathers all that decides. With a policy, an image that it may take is looked at: what is known of it may be all that is left.
+fn survey(store: &Store, policy: Option<&PrunePolicy>) -> Result<Survey> {
+    let references = store.references()?;
+    let mut images = store.describe_images()?;
+    let ledger = store.ledger()?;
+    images.retain(|image| {
+        let may_go = |policy: &PrunePolicy| policy.includes(image.created, image.labels.as_ref());
+        !policy.is_some_and(may_go) || is_readable(store, image)
+    });
+    let parents = store.parents()?;
+    let users = store.images_in_use(images.iter().map(|image| &image.id))?;
+    let uses = store.last_uses(images.iter().map(|image| &image.id))?;
+    let images = images.iter().filter_map(|image| {
+        Some(Candidate {
+            id: image.id.clone(),
+            names: references.of_image(&image.id).to_vec(),
+            created: image.created,
+            // Gone since.
+            last_used: *uses.get(&image.id)?,
+            labels: image.labels.clone(),
+            parent: parents.get(&image.id).cloned(),
+            user: users.get(&image.id).cloned(),
+        })
+    });
+    let downloads = store.idle_downloads()?.into_iter();
+    let downloads =
+        downloads.filter_map(|(at, bytes)| Some((Timestamp::try_from(at).ok()?, bytes)));
+    Ok(Survey {
+        now: Timestamp::now(),
+        images: images.collect(),
+        ledger,
+        downloads: downloads.collect(),
+    })
+}
+
+/// Says whether an image can be read. Its layers, which each removal asks for, are known from then on.
+fn is_readable(store: &Store, image: &Description) -> bool {
+    match store.image(&image.id) {
+        Ok(image) => image.is_some(),
+        Err(error) => {
+            tracing::warn!(image = %image.id, %error, "an image cannot be read");
+            false
+        }
     }
 }
 

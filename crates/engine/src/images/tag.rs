@@ -16,6 +16,7 @@ impl Engine {
             let found = resolve::find(store, &references, &source)?;
             store.update_references(|references| references.set(&target, &found.id))?;
             store.set_last_updated(&found.id, jiff::Timestamp::now())?;
+            store.note_use(&found.id);
             engine.image_event("tag", &found.id, &target.familiar());
             Ok(())
         })

@@ -138,6 +138,7 @@ impl Engine {
         reference: Option<&Reference>,
     ) -> Result<()> {
         self.store().commit(lease, commit)?;
+        self.store().note_use(id);
         if let Some(reference) = reference {
             self.store().set_last_updated(id, jiff::Timestamp::now())?;
             self.image_event("tag", id, &reference.familiar());

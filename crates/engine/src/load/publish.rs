@@ -35,9 +35,12 @@ impl Load<'_> {
         let names: Vec<(ImageId, Vec<Reference>)> = names.collect();
         let _turn = self.engine.0.publishing.lock().await;
         let lease = Arc::clone(&self.lease);
+        let ids: Vec<ImageId> = names.iter().map(|(id, _)| id.clone()).collect();
         let committed = self.engine.on_disk(move |store| {
             let commits = commits(store, images)?;
-            Ok(store.commit_all(&lease, commits)?)
+            let committed = store.commit_all(&lease, commits)?;
+            ids.iter().for_each(|id| store.note_use(id));
+            Ok(committed)
         });
         for ((id, names), committed) in names.into_iter().zip(committed.await?) {
             for name in names {

@@ -222,8 +222,10 @@ impl Pull {
             commit.blobs.extend(resolved.blobs()?);
             commit.blobs.push(VerifiedBlob::check(image.id.digest(), image.config.clone())?);
             let manifests = resolved.descriptors();
+            let used = image.id.clone();
             commit.image = Some(NewImage { id: image.id, config: image.config, manifests, parts });
             store.commit(&lease, commit)?;
+            store.note_use(&used);
             Ok(newer)
         })
         .await

@@ -116,6 +116,7 @@ impl Push {
                 let name = id.to_string();
                 resolve::check_platform(store, &id, &name, wanted.as_ref())?;
                 let image = store.image(&id)?.ok_or(EngineError::NoSuchImage(name))?;
+                store.note_use(&id);
                 Origin::gather(store, &lease, image)
             })
             .await

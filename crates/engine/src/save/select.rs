@@ -40,6 +40,7 @@ pub(super) fn select(
             return Err(EngineError::NoExportTarget(wanted.clone()));
         }
     }
+    selection.iter().for_each(|selected| store.note_use(&selected.id));
     Ok(selection)
 }
 

@@ -75,7 +75,9 @@ pub(crate) fn image_for(
     let id = resolve::find(store, &references, name)?.id;
     lease.hold_image(&id)?;
     resolve::check_platform(store, &id, name, platform)?;
-    store.image(&id)?.ok_or_else(|| EngineError::NoSuchImage(name.to_owned()))
+    let image = store.image(&id)?.ok_or_else(|| EngineError::NoSuchImage(name.to_owned()))?;
+    store.note_use(&id);
+    Ok(image)
 }
 
 /// The unpacking of one image.

@@ -53,7 +53,15 @@ pub(super) fn of(path: &[&str], flag: &str) -> Vec<String> {
             "images" | "ls" => {
                 &["before=", "dangling=", "label=", "reference=", "since=", "until="]
             }
-            "prune" => &["label!=", "label=", "until="],
+            "prune" => &[
+                "keep-last=",
+                "label!=",
+                "label=",
+                "max-size=",
+                "reference=",
+                "unused-for=",
+                "until=",
+            ],
             "search" => &["is-automated=", "is-official=", "stars="],
             "events" => return events(),
             _ => &[],

@@ -19,12 +19,12 @@ pub(super) fn text(program: Program, case: &Case, output: &str) -> String {
     let output = without_chance(&output);
     let output = if case.has(Rule::Fresh) { without_sources(&output) } else { output };
     let output = if case.has(Rule::Made) { without_ids(&output) } else { output };
+    // What only Longshore keeps.
+    let output = output.split("\nSTORE ").next().unwrap_or_default();
     let mut lines: Vec<&str> = output
         .split_inclusive('\n')
         // Advice below an error, which docker has not.
         .filter(|line| program == Program::Docker || !line.starts_with("hint: "))
-        // What only Longshore keeps.
-        .filter(|line| program == Program::Docker || !line.starts_with("Kept blobs: "))
         // dockerd leaves out steps of a progress that follow each other too soon.
         .filter(|line| !PASSING.iter().any(|step| line.ends_with(step)))
         .collect();

@@ -12,7 +12,7 @@ fn at(seconds: i64) -> Option<Timestamp> {
 }
 
 /// Prunes; returns what is gone, and the images that are left, by their names.
-fn pruned(fixture: &Fixture, filters: PruneFilters) -> (String, String) {
+fn pruned(fixture: &Fixture, filters: PrunePolicy) -> (String, String) {
     let pruned = fixture.run(fixture.engine.prune().unwrap().run(filters)).unwrap();
     let texts: Vec<String> = pruned
         .removed
@@ -30,8 +30,8 @@ fn pruned(fixture: &Fixture, filters: PruneFilters) -> (String, String) {
 
 #[test]
 fn images_without_a_tag_go_and_with_all_those_that_nobody_uses() {
-    let dangling = PruneFilters::default;
-    let all = || PruneFilters { all: true, ..PruneFilters::default() };
+    let dangling = PrunePolicy::default;
+    let all = || PrunePolicy { all: true, ..PrunePolicy::default() };
     for (images, filters, removed, left) in [
         (&["web tags=web:1", "old"][..], dangling(), "deleted <old>, deleted <layer old>", "<web>"),
         (
@@ -86,7 +86,7 @@ fn steps_to_another_image_go_with_that_one() {
         ),
     ] {
         let fixture = Fixture::new(&images);
-        let filters = PruneFilters { all: is_all, ..PruneFilters::default() };
+        let filters = PrunePolicy { all: is_all, ..PrunePolicy::default() };
         assert_eq!(pruned(&fixture, filters), (removed, left.to_owned()), "{images:?} {is_all}");
     }
 }
@@ -99,10 +99,10 @@ fn filters_leave_what_they_do_not_mean() {
         "c layers=- at=30",
         "d layers=- at=never",
     ];
-    let with = |given: &[&str]| PruneFilters { labels: labels(given), ..PruneFilters::default() };
+    let with = |given: &[&str]| PrunePolicy { labels: labels(given), ..PrunePolicy::default() };
     let without =
-        |given: &[&str]| PruneFilters { without_labels: labels(given), ..PruneFilters::default() };
-    let until = |until| PruneFilters { until: at(until), ..PruneFilters::default() };
+        |given: &[&str]| PrunePolicy { without_labels: labels(given), ..PrunePolicy::default() };
+    let until = |until| PrunePolicy { until: at(until), ..PrunePolicy::default() };
     for (filters, left) in [
         (with(&["tier"]), "<c> <d>"),
         (with(&["tier=front"]), "<b> <c> <d>"),
@@ -112,8 +112,8 @@ fn filters_leave_what_they_do_not_mean() {
         (without(&["tier=back"]), "<b>"),
         (until(20), "<c> <d>"),
         (until(9), "<a> <b> <c> <d>"),
-        (PruneFilters { until: at(20), ..without(&["tier=back"]) }, "<b> <c> <d>"),
-        (PruneFilters { until: at(20), ..with(&["tier=back"]) }, "<a> <c> <d>"),
+        (PrunePolicy { until: at(20), ..without(&["tier=back"]) }, "<b> <c> <d>"),
+        (PrunePolicy { until: at(20), ..with(&["tier=back"]) }, "<a> <c> <d>"),
     ] {
         let fixture = Fixture::new(&images);
         let told = format!("{filters:?}");
@@ -127,7 +127,7 @@ fn images_of_containers_stay_and_are_no_error() {
         let fixture = Fixture::new(&["old", "web tags=web:1", "free"]);
         fixture.container("old", "1", is_running);
         fixture.container("web", "2", is_running);
-        let filters = PruneFilters { all: true, ..PruneFilters::default() };
+        let filters = PrunePolicy { all: true, ..PrunePolicy::default() };
         let (removed, left) = pruned(&fixture, filters);
         assert_eq!(removed, "deleted <free>, deleted <layer free>", "{is_running}");
         assert_eq!(left, "<old> <web>", "{is_running}");
@@ -137,14 +137,14 @@ fn images_of_containers_stay_and_are_no_error() {
 
 #[test]
 fn what_was_reclaimed_are_the_layers_that_are_gone() {
-    let all = || PruneFilters { all: true, ..PruneFilters::default() };
+    let all = || PrunePolicy { all: true, ..PrunePolicy::default() };
     for (images, filters, reclaimed) in [
-        (&["old layers=a:700,b:50"][..], PruneFilters::default(), 750),
+        (&["old layers=a:700,b:50"][..], PrunePolicy::default(), 750),
         // A layer that another image has is still there.
-        (&["old layers=a:700,b:50", "web tags=web:1 layers=a:700"], PruneFilters::default(), 50),
+        (&["old layers=a:700,b:50", "web tags=web:1 layers=a:700"], PrunePolicy::default(), 50),
         (&["old layers=a:700,b:50", "web tags=web:1 layers=a:700"], all(), 750),
-        (&["old layers=a:700", "older layers=a:700"], PruneFilters::default(), 700),
-        (&["web tags=web:1 layers=a:700"], PruneFilters::default(), 0),
+        (&["old layers=a:700", "older layers=a:700"], PrunePolicy::default(), 700),
+        (&["web tags=web:1 layers=a:700"], PrunePolicy::default(), 0),
     ] {
         let fixture = Fixture::new(images);
         let pruned = fixture.run(fixture.engine.prune().unwrap().run(filters)).unwrap();
@@ -156,14 +156,113 @@ fn what_was_reclaimed_are_the_layers_that_are_gone() {
     }
 }
 
+/// A plan, and what is left of each driver's data root when it is done: the same images and names, and just the bytes that it said.
+#[test]
+fn a_dry_run_tells_what_then_happens() {
+    let images = [
+        "one tags=app:1 digests=app used=100 at=10 layers=base:5000,one:100",
+        "two tags=app:2,app:old used=300 at=20 layers=base:5000,two:200 kept",
+        "three tags=app:3,ci/app:pr-7 used=200 at=30 layers=base:5000,three:300 kept",
+        "four tags=app:4 used=900 at=40 layers=base:5000,four:400 kept",
+        "dangling used=150 at=15 layers=base:5000,dangling:150",
+        "step used=50 at=5 layers=step:70",
+        "top tags=top:1 used=60 at=6 layers=step:70,top:80 parent=step labels=keep",
+        "db tags=db:1 layers=db:3000 kept labels=keep=yes",
+    ];
+    let glob = |pattern: &str| spec::go::Glob::parse(pattern).unwrap();
+    let all = || PrunePolicy { all: true, ..PrunePolicy::default() };
+    let month = Some(jiff::SignedDuration::from_hours(30 * 24));
+    let last = |count| std::num::NonZeroUsize::new(count);
+    let policies = || {
+        [
+            PrunePolicy::default(),
+            all(),
+            PrunePolicy { without_labels: labels(&["keep"]), ..all() },
+            PrunePolicy { labels: labels(&["keep=yes"]), ..all() },
+            PrunePolicy { until: at(20), ..all() },
+            PrunePolicy { keep_last: last(1), ..all() },
+            PrunePolicy { keep_last: last(3), unused_for: month, ..all() },
+            PrunePolicy { unused_for: month, ..all() },
+            PrunePolicy { references: vec![glob("ci/*")], ..all() },
+            PrunePolicy { references: vec![glob("app:[123]")], keep_last: last(1), ..all() },
+            PrunePolicy { max_size: Some(9000), ..all() },
+            PrunePolicy { max_size: Some(0), keep_last: last(2), unused_for: month, ..all() },
+        ]
+    };
+    for number in 0..policies().len() {
+        let policy = || policies()[number].clone();
+        for fixture in
+            [Some(Fixture::new(&images)), Fixture::unpacked(&images)].into_iter().flatten()
+        {
+            fixture.container("four", "1", false);
+            let store = fixture.store();
+            let lease = store.lease().unwrap();
+            let digest = spec::Digest::sha256(b"whole");
+            let ingest = store.ingest(&lease, &digest, 10).unwrap();
+            ingest.writer(0..5).unwrap().write(b"whole").unwrap();
+            drop((ingest, lease));
+            let total = || store.ledger().unwrap().total() + store.partial_downloads().unwrap();
+
+            let (before, names) = (total(), fixture.names());
+            let planned = fixture.run(fixture.engine.plan_prune(policy())).unwrap();
+            let told = format!("{:?}: {planned:?}", policy());
+            assert_eq!(
+                (total(), fixture.names()),
+                (before, names),
+                "a plan removes nothing: {told}"
+            );
+            assert_eq!(planned.total, before, "{told}");
+            let pruned = fixture.run(fixture.engine.prune().unwrap().run(policy())).unwrap();
+            assert_eq!(pruned.steps, planned.steps, "{told}");
+            assert_eq!(pruned.spared, planned.spared, "{told}");
+            assert_eq!(
+                (pruned.freed, pruned.downloads),
+                (planned.freed, planned.downloads),
+                "{told}"
+            );
+            assert_eq!(before - total(), planned.freed, "{told}");
+            // Done again, nothing is left to do.
+            let again = fixture.run(fixture.engine.plan_prune(policy())).unwrap();
+            assert!(again.steps.is_empty() && again.freed == 0, "{told}: {again:?}");
+            assert!(fixture.names().contains("app:4 <four>"), "{told}");
+            assert!(store.image(&fixture.id("four")).unwrap().is_some());
+        }
+    }
+}
+
+#[test]
+fn what_is_needed_since_the_plan_stays() {
+    let fixture = Fixture::new(&["web tags=web:1", "old", "free"]);
+    let lease = fixture.store().lease().unwrap();
+    lease.hold_image(&fixture.id("web")).unwrap();
+    let all = || PrunePolicy { all: true, ..PrunePolicy::default() };
+    let (_, left) = pruned(&fixture, all());
+    assert_eq!((left.as_str(), fixture.names().as_str()), ("<web>", "web:1 <web>"));
+    drop(lease);
+    assert_eq!(pruned(&fixture, all()).1, "");
+
+    // An image that got a name, and one whose name moved, are not those of the plan.
+    let fixture = Fixture::new(&["old", "web tags=web:1", "new tags=new:1"]);
+    let plan = fixture.run(fixture.engine.plan_prune(all())).unwrap();
+    fixture.run(fixture.engine.tag(&fixture.id("old").to_string(), "named", "1")).unwrap();
+    fixture.run(fixture.engine.tag("new:1", "web", "1")).unwrap();
+    let mut failures = Vec::new();
+    let mut removed = Vec::new();
+    for step in plan.steps.iter().filter(|step| step.id != fixture.id("new")) {
+        removed.extend(fixture.engine.take(step, &mut failures).unwrap());
+    }
+    assert!(removed.is_empty() && failures.is_empty(), "{removed:?} {failures:?}");
+    assert_eq!(fixture.names(), "named:1 <old>, new:1 <new>, web:1 <new>");
+}
+
 #[test]
 fn partial_downloads_go_unless_labels_or_time_leave_them() {
     for (filters, stays) in [
-        (PruneFilters::default(), false),
-        (PruneFilters { all: true, ..PruneFilters::default() }, false),
+        (PrunePolicy::default(), false),
+        (PrunePolicy { all: true, ..PrunePolicy::default() }, false),
         // A download has no labels, and this one began just now.
-        (PruneFilters { labels: labels(&["a"]), ..PruneFilters::default() }, true),
-        (PruneFilters { until: at(1), ..PruneFilters::default() }, true),
+        (PrunePolicy { labels: labels(&["a"]), ..PrunePolicy::default() }, true),
+        (PrunePolicy { until: at(1), ..PrunePolicy::default() }, true),
     ] {
         let fixture = Fixture::new(&[]);
         let store = fixture.store();
@@ -190,7 +289,7 @@ fn one_prune_runs_at_a_time() {
     let error = fixture.engine.prune().unwrap_err();
     assert_eq!(error.message(), "a prune operation is already running");
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    fixture.run(first.run(PruneFilters::default())).unwrap();
+    fixture.run(first.run(PrunePolicy::default())).unwrap();
     // One that never ran gives the right back, too.
     drop(fixture.engine.prune().unwrap());
     assert!(fixture.engine.prune().is_ok());
@@ -202,7 +301,7 @@ fn an_image_that_cannot_be_read_is_passed_over() {
     let hex = fixture.id("broken").digest().hex();
     let config = fixture.store().root().join("image/packed/imagedb/content/sha256").join(hex);
     std::fs::write(config, "{").unwrap();
-    let (removed, _) = pruned(&fixture, PruneFilters::default());
+    let (removed, _) = pruned(&fixture, PrunePolicy::default());
     assert_eq!(removed, "deleted <old>");
 }
 
@@ -210,14 +309,14 @@ fn an_image_that_cannot_be_read_is_passed_over() {
 fn filters_are_dockerds() {
     let until = Some("2024-01-01T00:00:00Z".parse().unwrap());
     let labels = |labels: &[&str]| labels.iter().map(ToString::to_string).collect();
-    let with = |given: &[&str]| PruneFilters { labels: labels(given), ..PruneFilters::default() };
+    let with = |given: &[&str]| PrunePolicy { labels: labels(given), ..PrunePolicy::default() };
     let without =
-        |given: &[&str]| PruneFilters { without_labels: labels(given), ..PruneFilters::default() };
+        |given: &[&str]| PrunePolicy { without_labels: labels(given), ..PrunePolicy::default() };
     let table = [
-        (PruneFilters::default(), "", "null", true),
-        (PruneFilters { until, ..PruneFilters::default() }, "2024-01-01T00:00:00Z", "null", true),
-        (PruneFilters { until, ..PruneFilters::default() }, "2024-01-01T00:00:01Z", "null", false),
-        (PruneFilters { until, ..PruneFilters::default() }, "", "null", false),
+        (PrunePolicy::default(), "", "null", true),
+        (PrunePolicy { until, ..PrunePolicy::default() }, "2024-01-01T00:00:00Z", "null", true),
+        (PrunePolicy { until, ..PrunePolicy::default() }, "2024-01-01T00:00:01Z", "null", false),
+        (PrunePolicy { until, ..PrunePolicy::default() }, "", "null", false),
         (with(&["a"]), "", "null", false),
         (with(&["a", "b=1"]), "", r#"{"a":"","b":"1"}"#, true),
         (with(&["a", "b=1"]), "", r#"{"a":"","b":"2"}"#, false),
@@ -228,7 +327,7 @@ fn filters_are_dockerds() {
     ];
     for (filters, created, labels, expected) in table {
         let given: Option<BTreeMap<String, String>> = serde_json::from_str(labels).unwrap();
-        let included = filters.include(created.parse().ok(), given.as_ref());
+        let included = filters.includes(created.parse().ok(), given.as_ref());
         assert_eq!(included, expected, "{filters:?} {labels}");
     }
 }
