@@ -12,7 +12,7 @@ use registry::{CredentialSource, RegistryConfig};
 use spec::Digest;
 use tokio::sync::watch;
 
-use crate::config::DaemonConfig;
+use crate::config::{DaemonConfig, KeepBlobs};
 use crate::errors::operations::OperationErrors;
 use crate::lock::lock;
 use crate::machine::Machine;
@@ -203,7 +203,7 @@ pub async fn open_engine(
     Engine::open(EngineConfig {
         data_root: config.data_root.clone(),
         driver: config.storage_driver,
-        keep_blobs: config.keep_blobs,
+        keep_blobs: config.keep_blobs == KeepBlobs::All,
         registry: RegistryConfig { credentials, ..config.registry(version) },
         limits: config.limits(),
     })

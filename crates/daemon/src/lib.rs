@@ -40,9 +40,9 @@ mod routes;
 mod server;
 
 pub use config::{
-    ConfigError, ConfigFile, DaemonConfig, Defaults, Directive, Directives, Group, ListenAddress,
-    ListenAddressError, LogFormat, Proxies, PruneDirective, PruneSchedule, Reload, TlsFiles,
-    TlsMode, default_address,
+    ConfigError, ConfigFile, DaemonConfig, Defaults, Directive, Directives, Group, KeepBlobs,
+    KeepBlobsDirective, ListenAddress, ListenAddressError, LogFormat, Proxies, PruneDirective,
+    PruneSchedule, Reload, TlsFiles, TlsMode, default_address,
 };
 pub use daemon::{Daemon, DaemonInfo, open_engine};
 pub use process::notify::Notifier;

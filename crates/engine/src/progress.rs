@@ -64,6 +64,13 @@ pub enum ProgressEvent {
         /// The repository, canonical.
         repository: String,
     },
+    /// A push made layers anew that are not kept as they came, and so another manifest.
+    LayersRemade {
+        /// The one that is pushed.
+        tag: String,
+        /// The manifest that the image came with.
+        came_with: Digest,
+    },
     /// A push of one tag is over.
     Pushed {
         /// The one that was pushed.

@@ -162,7 +162,13 @@ impl Display {
             Form::Quiet if message.stream.is_none() => return Ok(()),
             Form::Quiet | Form::Plain => return self.stream.print(&plain::message(message)),
             Form::Json => return self.stream.print(&json::message(message, &self.tally)),
-            Form::Screen(screen) => screen.show(message, &self.tally, now, self.stream.size()),
+            Form::Screen(screen) => {
+                // A note without a line of its own is one.
+                let note = message.note.as_ref().filter(|_| message.status.is_none());
+                let alone = note.map(|note| Message::status(note.as_str()));
+                let message = alone.as_ref().unwrap_or(message);
+                screen.show(message, &self.tally, now, self.stream.size())
+            }
         };
         self.stream.write(&text)
     }

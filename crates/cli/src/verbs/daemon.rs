@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use daemon::{
-    ConfigError, ConfigFile, DaemonConfig, DaemonInfo, Defaults, Directives, Listener, LogFormat,
-    Process, RunError, Tls,
+    ConfigError, ConfigFile, DaemonConfig, DaemonInfo, Defaults, Directives, KeepBlobsDirective,
+    Listener, LogFormat, Process, RunError, Tls,
 };
 
 use crate::build_info::{BUILD_TIME, COMMIT, VERSION};
@@ -30,10 +30,16 @@ pub(crate) struct Arguments {
     /// Path to use for daemon PID file
     #[arg(short = 'p', long, value_name = "string")]
     pidfile: Option<String>,
-    /// Keep compressed layers beside the unpacked ones: pushes are byte for byte, and the disk that compressed layers
-    /// take about doubles (default true)
-    #[arg(long)]
-    keep_blobs: Option<bool>,
+    /// Keep "all" content of images that are unpacked, so that pushes are byte for byte, or only "manifests" without compressed
+    /// layers, which take about half of the disk and are made anew by a push (default "all")
+    #[arg(
+        long,
+        value_name = "string",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "all"
+    )]
+    keep_blobs: Option<String>,
     /// Set the max concurrent downloads (default 3)
     #[arg(long, value_name = "int")]
     max_concurrent_downloads: Option<i64>,
@@ -124,7 +130,7 @@ impl Arguments {
         }
         Directives {
             hosts: some(self.hosts),
-            keep_blobs: self.keep_blobs,
+            keep_blobs: self.keep_blobs.map(KeepBlobsDirective::Word),
             storage_opts: some(self.storage_opts),
             max_concurrent_downloads: self.max_concurrent_downloads,
             max_concurrent_uploads: self.max_concurrent_uploads,

@@ -25,6 +25,7 @@ mod hosts;
 mod import;
 mod interchange;
 mod inventory;
+mod keep_blobs;
 mod manifest;
 mod mount;
 mod odd_registries;

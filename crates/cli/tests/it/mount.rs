@@ -9,7 +9,7 @@ use test_support::tar::Entry;
 use super::support::{Bench, Front, files_below, is_root};
 
 /// Unmounts what a failed test leaves, or its folder could not be removed.
-struct Unmount<'a>(&'a std::path::Path);
+pub(super) struct Unmount<'a>(pub(super) &'a std::path::Path);
 
 impl Drop for Unmount<'_> {
     fn drop(&mut self) {

@@ -21,13 +21,13 @@ use super::address::ListenAddress;
 use super::error::ConfigError;
 use super::proxies::Proxies;
 use super::settings::{
-    DEFAULT_GROUP, Defaults, Group, LogFormat, PruneDirective, PruneSchedule, SHUTDOWN_TIMEOUT,
-    TLS_AUTHORITY, TLS_CERTIFICATE, TLS_KEY,
+    DEFAULT_GROUP, Defaults, Group, KeepBlobs, KeepBlobsDirective, LogFormat, PruneDirective,
+    PruneSchedule, SHUTDOWN_TIMEOUT, TLS_AUTHORITY, TLS_CERTIFICATE, TLS_KEY,
 };
 use super::values::{
-    addresses, api_version, driver, features, graph, group, labels, level, list, log_format,
-    number, optional_path, optional_text, path, plugins, remap, said, schedule, seconds, set,
-    storage_options, switches, timeout, told_timeout,
+    addresses, api_version, driver, features, graph, group, keep_blobs, labels, level, list,
+    log_format, number, optional_path, optional_text, path, plugins, remap, said, schedule,
+    seconds, set, storage_options, switches, timeout, told_timeout,
 };
 
 /// The effect of SIGHUP on a setting.
@@ -224,8 +224,9 @@ directives! {
             path, Start, r#""/d""#;
         /// Storage driver, `overlay2` or `packed`; else that of the data root, or the best that works.
         storage_driver: String => Option<DriverKind> = |_| None, driver, Start, r#""packed""#;
-        /// Compressed layers kept beside the unpacked ones. Longshore's own.
-        keep_blobs: bool => bool = |_| true, set, Start, "false";
+        /// Content kept of images that are unpacked: `all`, or `manifests` without their compressed layers. Longshore's own.
+        keep_blobs: KeepBlobsDirective => KeepBlobs = |_| KeepBlobs::All,
+            keep_blobs, Start, r#""manifests""#;
         /// Prunes by the clock, each `interval`, of what `keep-last`, `unused-for`, `max-size`, `reference` and `filter` leave.
         /// Longshore's own.
         prune: PruneDirective => Option<PruneSchedule> = |_| None, schedule, Taken,

@@ -107,6 +107,9 @@ pub enum ConfigError {
     /// `graph` and `data-root` name one thing.
     #[error("graph and data-root must not both be specified: graph is the old name of data-root")]
     Graph,
+    /// The content that stays is told by another word than those that there are.
+    #[error("invalid keep-blobs {0:?}: use all or manifests")]
+    KeepBlobs(String),
     /// The policy of prunes by the clock makes no sense.
     #[error("prune: {0}")]
     Prune(#[from] PolicyError),

@@ -23,7 +23,10 @@ pub use error::ConfigError;
 use file::Merged;
 pub use proxies::Proxies;
 pub(crate) use proxies::mask_credentials;
-pub use settings::{Defaults, Group, LogFormat, PruneDirective, PruneSchedule, TlsFiles, TlsMode};
+pub use settings::{
+    Defaults, Group, KeepBlobs, KeepBlobsDirective, LogFormat, PruneDirective, PruneSchedule,
+    TlsFiles, TlsMode,
+};
 
 /// The largest `daemon.json` that is read, in bytes. Those in use have some hundred.
 const MAX_FILE_SIZE: u64 = 1024 * 1024;

@@ -81,6 +81,26 @@ pub struct Group {
     pub required: bool,
 }
 
+/// The content of pulled images that stays when their layers are unpacked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeepBlobs {
+    /// All of it: a push sends the very bytes that were pulled.
+    #[default]
+    All,
+    /// Manifests, configs, and what only parts of an index have, which are not unpacked. A push makes the other layers anew.
+    Manifests,
+}
+
+/// The directive of the content that stays, as it is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected all or manifests")]
+pub enum KeepBlobsDirective {
+    /// `all`, `manifests`.
+    Word(String),
+    /// Its older form: true is `all`, false `manifests`.
+    Truth(bool),
+}
+
 /// The directive of prunes by the clock, as it is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]

@@ -39,7 +39,7 @@ fn a_whole_file_is_taken_over() {
     );
     assert_eq!(config.data_root, Path::new("/d"));
     assert_eq!(config.storage_driver.map(|driver| driver.to_string()).as_deref(), Some("packed"));
-    assert!(!config.keep_blobs && config.debug);
+    assert!(config.keep_blobs == KeepBlobs::Manifests && config.debug);
     assert_eq!(config.limits(), engine::Limits { downloads: 8, uploads: 2, attempts: 1 });
     assert_eq!((config.log_level, config.log_format), (tracing::Level::WARN, LogFormat::Json));
     assert_eq!(config.pidfile.as_deref(), Some(Path::new("/run/l.pid")));
@@ -54,7 +54,7 @@ fn nothing_said_means_the_defaults() {
         "authorization-plugins":[],"userns-remap":null}"#;
     assert_eq!(load(zeros).unwrap(), plain);
     assert_eq!(plain.limits(), engine::Limits { downloads: 3, uploads: 5, attempts: 5 });
-    assert!(plain.keep_blobs && !plain.group.required);
+    assert!(plain.keep_blobs == KeepBlobs::All && !plain.group.required);
 }
 
 #[test]
@@ -77,6 +77,8 @@ fn senseless_values_are_refused_in_dockerds_words() {
             r#"{"min-api-version":"1.1"}"#,
             "invalid minimum API version (1.1): must be between 1.12 and 1.55",
         ),
+        (r#"{"keep-blobs":"some"}"#, "invalid keep-blobs \"some\": use all or manifests"),
+        (r#"{"keep-blobs":7}"#, "invalid JSON: keep-blobs: expected all or manifests"),
         (
             r#"{"prune":{"interval":"1s"}}"#,
             "prune: invalid interval \"1s\": give a time of at least a minute, as in 24h or 7d",
@@ -319,4 +321,20 @@ fn a_schedule_is_a_policy_and_a_time() {
     assert_eq!(load(r#"{"prune": null}"#).unwrap().prune, None);
     let error = load(r#"{"prune": {"keep_last": 3}}"#).unwrap_err().to_string();
     assert!(error.starts_with("invalid JSON: prune: unknown field `keep_last`"), "{error}");
+}
+
+#[test]
+fn what_is_kept_is_told_by_a_word_or_as_ever() {
+    for (text, expected) in [
+        (r#""all""#, KeepBlobs::All),
+        ("true", KeepBlobs::All),
+        (r#""manifests""#, KeepBlobs::Manifests),
+        ("false", KeepBlobs::Manifests),
+        (r#""false""#, KeepBlobs::Manifests),
+        (r#""""#, KeepBlobs::All),
+        ("null", KeepBlobs::All),
+    ] {
+        let config = load(&format!(r#"{{"keep-blobs": {text}}}"#)).unwrap();
+        assert_eq!(config.keep_blobs, expected, "{text}");
+    }
 }

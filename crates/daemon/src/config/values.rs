@@ -14,7 +14,8 @@ use store::DriverKind;
 use super::address::ListenAddress;
 use super::error::ConfigError;
 use super::settings::{
-    Group, LEAST_PRUNE_INTERVAL, LogFormat, PRUNE_INTERVAL, PruneDirective, PruneSchedule,
+    Group, KeepBlobs, KeepBlobsDirective, LEAST_PRUNE_INTERVAL, LogFormat, PRUNE_INTERVAL,
+    PruneDirective, PruneSchedule,
 };
 use crate::prune::policy::policy;
 
@@ -168,6 +169,21 @@ pub(super) fn features(
         return Err(ConfigError::Snapshotter);
     }
     *setting = said;
+    Ok(())
+}
+
+/// Takes what is to stay of an image's content, by its word or as a truth value.
+pub(super) fn keep_blobs(said: KeepBlobsDirective, setting: &mut KeepBlobs) -> Checked {
+    *setting = match said {
+        KeepBlobsDirective::Truth(true) => KeepBlobs::All,
+        KeepBlobsDirective::Truth(false) => KeepBlobs::Manifests,
+        KeepBlobsDirective::Word(word) => match word.as_str() {
+            "" => return Ok(()),
+            "all" | "true" | "1" => KeepBlobs::All,
+            "manifests" | "false" | "0" => KeepBlobs::Manifests,
+            _ => return Err(ConfigError::KeepBlobs(word)),
+        },
+    };
     Ok(())
 }
 

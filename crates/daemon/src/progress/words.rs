@@ -4,6 +4,7 @@ use api::message::{Aux, LayerFacts, Message, ProgressDetail, PushResult};
 use engine::{
     CheckOutcome, CheckedPart, LayerState, LoadedImages, PassedOver, ProgressEvent, Pulled, Wait,
 };
+use serde_json::json;
 use spec::ImageId;
 
 use crate::documents::check_report;
@@ -39,6 +40,17 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
         ProgressEvent::Pushing { repository } => {
             Message::status(format!("The push refers to repository [{repository}]"))
         }
+        ProgressEvent::LayersRemade { tag, came_with } => Message {
+            note: Some(format!(
+                "{tag}: layers were compressed anew, as their blobs are not kept (keep-blobs): the manifest is not the \
+                 {came_with} that the image came with"
+            )),
+            // Stock clients show nothing of a line with data.
+            aux: Some(Aux::Other(
+                json!({ "LayersRemade": tag, "CameWith": came_with.to_string() }),
+            )),
+            ..Message::default()
+        },
         ProgressEvent::Pushed { tag, digest, size } => {
             let status = Message::status(format!("{tag}: digest: {digest} size: {size}"));
             let result = PushResult { tag, digest: digest.to_string(), size };

@@ -100,6 +100,7 @@ async fn a_page_of_another_site_changes_nothing() {
     for (method, path) in [
         ("POST", "/longshore/unpack?image=x&directory=/tmp/y"),
         ("GET", "/longshore/mounts"),
+        ("POST", "/longshore/prune"),
         ("POST", "/images/create?fromImage=x"),
         ("POST", "/v1.41/images/load"),
         ("POST", "/images/prune"),

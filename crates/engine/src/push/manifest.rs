@@ -74,6 +74,11 @@ impl Origin {
         Ok(Self { image, layers, manifest })
     }
 
+    /// Returns the manifest that the image came with, if another one is pushed.
+    pub(super) fn given_up(&self, document: &Document) -> Option<&Digest> {
+        self.manifest.as_ref().map(Raw::digest).filter(|came_with| **came_with != document.digest)
+    }
+
     /// Returns the manifest to push: the one that the image came with if its layers are still those.
     pub(super) fn document(&self, layers: &[PushedLayer]) -> Result<Document> {
         if let Some(manifest) = &self.manifest {

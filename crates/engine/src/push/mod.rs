@@ -90,6 +90,10 @@ impl Push {
             .await
             .map_err(refused)?;
         debug_assert_eq!(digest, document.digest, "the client compares the digests");
+        if let Some(came_with) = origin.given_up(&document) {
+            let (tag, came_with) = (tag.to_string(), came_with.clone());
+            self.progress.report(ProgressEvent::LayersRemade { tag, came_with });
+        }
         self.progress.report(ProgressEvent::Pushed {
             tag: tag.to_string(),
             digest,

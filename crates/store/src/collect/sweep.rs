@@ -32,7 +32,7 @@ pub(crate) fn sweep(store: &Store) -> Result<(), StoreError> {
         }
     }
     forget_removed_images(store, &transaction, &mut trash)?;
-    store.sweep_uses()?;
+    files::sound(store.sweep_uses().map(Some));
     store.sweep_mounts(&transaction, &mut trash)?;
     let staging = store.paths().staging();
     for name in files::names(&staging)? {

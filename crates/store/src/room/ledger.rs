@@ -147,7 +147,9 @@ impl Store {
 
     /// Returns the layers and blobs that leases, mounts and dockerd's containers hold.
     fn held(&self) -> Result<(HashSet<ChainId>, HashSet<Digest>), StoreError> {
-        let mut layers: HashSet<ChainId> = self.mounted_layers()?.into_iter().collect();
+        // One that cannot be read keeps removals away, and is told by them.
+        let mounted = files::sound(self.mounted_layers().map(Some)).unwrap_or_default();
+        let mut layers: HashSet<ChainId> = mounted.into_iter().collect();
         let mut blobs = HashSet::new();
         for item in self.holders(None)?.into_keys() {
             match item {

@@ -47,6 +47,7 @@ pub(super) fn of(path: &[&str], flag: &str) -> Vec<String> {
         "platform" => &PLATFORMS,
         "storage-driver" => &["overlay2", "packed"],
         "progress" => &["auto", "json", "plain", "quiet", "tty"],
+        "keep-blobs" => &["all", "manifests"],
         "log-format" => &["json", "text"],
         "type" => &KINDS,
         "filter" => match last {

@@ -1,0 +1,51 @@
+//! `keep-blobs=manifests`: an image without its compressed layers, and what a push says of that.
+
+use test_support::servers::LocalRegistry;
+
+use super::support::{Bench, Front, files_below, is_root, small_image};
+
+#[test]
+fn a_push_of_layers_that_are_not_kept_says_that_they_are_new() {
+    if !is_root() {
+        println!("skipped: not root, and of packed layers the blobs are the only copy");
+        return;
+    }
+    let (here, there) = (LocalRegistry::start().unwrap(), LocalRegistry::start().unwrap());
+    let image = small_image(7);
+    image.push(&here.client(), "app", "1").unwrap();
+    let name = format!("{}/app:1", here.address());
+    let copy = format!("{}/app:1", there.address());
+    for word in ["manifests", "false"] {
+        let bench = Bench::new(Front::Longshore, &[&format!("--keep-blobs={word}")]);
+        bench.run(&["pull", "-q", &name]).success();
+        let blobs = files_below(&bench.home.data_root().join("longshore/content/blobs/sha256"));
+        let mut kept = [image.manifest.digest.hex(), image.id().digest().hex()];
+        kept.sort();
+        assert_eq!(blobs, kept);
+        let usage = bench.run(&["system", "df"]).success();
+        assert!(!usage.contains("\nBoth: "), "{usage}");
+
+        // Where the layers are, the manifest is as it was.
+        let same = bench.run(&["push", &name]);
+        let digest = image.manifest.digest.to_string();
+        assert!(same.stderr.is_empty() && same.stdout.contains(&digest), "{same:?}");
+        bench.run(&["tag", &name, &copy]).success();
+        let other = bench.run(&["push", &copy]);
+        let note = format!(
+            "1: layers were compressed anew, as their blobs are not kept (keep-blobs): the manifest is not the {digest} \
+             that the image came with\n"
+        );
+        assert_eq!(other.stderr, note);
+        assert!(!other.success().contains(&digest));
+    }
+    // What stays is all, unless something else is said.
+    let bench = Bench::new(Front::Longshore, &["--keep-blobs"]);
+    bench.run(&["pull", "-q", &name]).success();
+    bench.run(&["tag", &name, &copy]).success();
+    let pushed = bench.run(&["push", &copy]);
+    assert!(pushed.stderr.is_empty(), "{pushed:?}");
+    assert!(pushed.success().contains(&image.manifest.digest.to_string()));
+    let home = bench.into_home();
+    let error = home.run(&["daemon", "--validate", "--keep-blobs=some"]).failure();
+    assert!(error.contains("invalid keep-blobs \"some\": use all or manifests"), "{error}");
+}
