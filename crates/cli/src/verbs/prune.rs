@@ -186,15 +186,17 @@ fn filters(arguments: &Arguments, configured: &[String]) -> Filters {
         filters.add("dangling", (!arguments.all).to_string());
     }
     let keep_last = arguments.keep_last.map(|count| count.to_string());
+    let patterns = arguments.reference.iter().map(|pattern| ("reference", Some(pattern)));
     let own = [
-        ("keep-last", &keep_last),
-        ("unused-for", &arguments.unused_for),
-        ("max-size", &arguments.max_size),
+        ("keep-last", keep_last.as_ref()),
+        ("unused-for", arguments.unused_for.as_ref()),
+        ("max-size", arguments.max_size.as_ref()),
     ];
-    for (name, value) in own {
-        value.iter().for_each(|value| filters.add(name, value));
+    for (name, value) in own.into_iter().chain(patterns) {
+        if let Some(value) = value {
+            filters.add(name, value);
+        }
     }
-    arguments.reference.iter().for_each(|pattern| filters.add("reference", pattern));
     for filter in configured {
         let Some((name, value)) = filter.split_once('=') else { continue };
         let opposite = match name {

@@ -12,6 +12,8 @@ use super::mount::Unmount;
 use super::support::{Bench, Front, Home, is_root, noise, run};
 
 const DAY: Duration = Duration::from_hours(24);
+/// Tells what goes, and why.
+const FORMAT: &str = "{{.Type}} {{.Names}}: {{.Reason}}";
 
 /// An image whose layers are far larger than a block. All share a layer.
 fn image(number: u64) -> Image {
@@ -65,12 +67,13 @@ fn a_dry_run_is_what_then_happens() {
         image.push(&registry.client(), "app", name.rsplit(':').next().unwrap()).unwrap();
     }
     for bench in benches() {
-        names.iter().for_each(|name| drop(bench.run(&["pull", "-q", name]).success()));
+        for name in &names {
+            bench.run(&["pull", "-q", name]).success();
+        }
         let data_root = bench.home.data_root();
         for (image, days) in images.iter().zip([40, 30, 20, 10]) {
             age(&data_root, image, DAY * days);
         }
-        const FORMAT: &str = "{{.Type}} {{.Names}}: {{.Reason}}";
         let ask = |flags: &[&str]| {
             let flags = [&["prune", "--dry-run", "--format", FORMAT], flags].concat();
             bench.run(&flags).success().replace(&format!("{}/", registry.address()), "")
@@ -125,9 +128,9 @@ fn a_dry_run_is_what_then_happens() {
         assert_eq!(tags, ["1", "4"]);
         // What the disk has back is what was said, but for what each file and folder fills of its last block.
         let after = taken(&data_root);
-        let (freed, said) = (before.0 - after.0, frees[0] + frees[1]);
+        let (back, said) = (before.0 - after.0, frees[0] + frees[1]);
         let slack = (before.1 - after.1 + 8) * 4096;
-        assert!(freed.abs_diff(said) <= slack, "{freed} {said} {slack}");
+        assert!(back.abs_diff(said) <= slack, "{back} {said} {slack}");
         assert_eq!(ask(&flags), "");
         let done = bench.run(&[&["prune", "-f"], &flags[..]].concat()).success();
         assert_eq!(done, "Total reclaimed space: 0B\n");

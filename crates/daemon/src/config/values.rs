@@ -198,10 +198,12 @@ pub(super) fn schedule(said: PruneDirective, setting: &mut Option<PruneSchedule>
     let keep_last = said.keep_last.map(|count| count.to_string());
     let single =
         [("keep-last", keep_last), ("unused-for", said.unused_for), ("max-size", said.max_size)];
-    for (name, value) in single {
-        value.into_iter().for_each(|value| filters.add(name, value));
+    let patterns = said.reference.into_iter().map(|pattern| ("reference", Some(pattern)));
+    for (name, value) in single.into_iter().chain(patterns) {
+        if let Some(value) = value {
+            filters.add(name, value);
+        }
     }
-    said.reference.into_iter().for_each(|pattern| filters.add("reference", pattern));
     policy(&filters)?;
     let interval = match said.interval {
         None => PRUNE_INTERVAL,

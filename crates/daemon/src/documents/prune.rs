@@ -12,7 +12,7 @@ use super::images::removed;
 pub(crate) fn outcome(pruned: Pruned, dry_run: bool) -> PruneOutcome {
     PruneOutcome {
         dry_run,
-        images: pruned.steps.into_iter().map(image).collect(),
+        images: pruned.steps.iter().map(image).collect(),
         in_use: pruned.spared.into_iter().map(in_use).collect(),
         images_deleted: (!pruned.removed.is_empty()).then(|| removed(pruned.removed)),
         partial_downloads: pruned.downloads,
@@ -21,9 +21,9 @@ pub(crate) fn outcome(pruned: Pruned, dry_run: bool) -> PruneOutcome {
     }
 }
 
-fn image(step: PruneStep) -> PrunedImage {
+fn image(step: &PruneStep) -> PrunedImage {
     PrunedImage {
-        reasons: reasons(&step),
+        reasons: reasons(step),
         id: step.id.to_string(),
         names: familiar(&step.names),
         deleted: step.is_whole,

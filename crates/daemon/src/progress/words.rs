@@ -5,7 +5,7 @@ use engine::{
     CheckOutcome, CheckedPart, LayerState, LoadedImages, PassedOver, ProgressEvent, Pulled, Wait,
 };
 use serde_json::json;
-use spec::ImageId;
+use spec::{Digest, ImageId};
 
 use crate::documents::check_report;
 
@@ -40,17 +40,7 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
         ProgressEvent::Pushing { repository } => {
             Message::status(format!("The push refers to repository [{repository}]"))
         }
-        ProgressEvent::LayersRemade { tag, came_with } => Message {
-            note: Some(format!(
-                "{tag}: layers were compressed anew, as their blobs are not kept (keep-blobs): the manifest is not the \
-                 {came_with} that the image came with"
-            )),
-            // Stock clients show nothing of a line with data.
-            aux: Some(Aux::Other(
-                json!({ "LayersRemade": tag, "CameWith": came_with.to_string() }),
-            )),
-            ..Message::default()
-        },
+        ProgressEvent::LayersRemade { tag, came_with } => layers_remade(&tag, &came_with),
         ProgressEvent::Pushed { tag, digest, size } => {
             let status = Message::status(format!("{tag}: digest: {digest} size: {size}"));
             let result = PushResult { tag, digest: digest.to_string(), size };
@@ -97,6 +87,16 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
         }
     };
     vec![line]
+}
+
+/// Tells of a manifest that is not the one that an image came with. Stock clients show nothing of a line with data.
+fn layers_remade(tag: &str, came_with: &Digest) -> Message {
+    let note = format!(
+        "{tag}: layers were compressed anew, as their blobs are not kept (keep-blobs): the manifest is not the {came_with} that \
+         the image came with"
+    );
+    let data = json!({ "LayersRemade": tag, "CameWith": came_with.to_string() });
+    Message { note: Some(note), aux: Some(Aux::Other(data)), ..Message::default() }
 }
 
 /// A result of an operation, which the last lines of its answer tell.

@@ -110,7 +110,7 @@ mod tests {
         for (last, now, expected) in
             [(100, 100, 60), (100, 130, 30), (100, 160, 0), (100, 900, 0), (100, 50, 60)]
         {
-            let left = left(Duration::from_secs(60), at(last), at(now));
+            let left = left(Duration::from_mins(1), at(last), at(now));
             assert_eq!(left, Duration::from_secs(expected), "{last} {now}");
         }
     }

@@ -11,6 +11,7 @@ fn path(route: &str, filters: &Value) -> String {
 }
 
 const OWN: &str = "/v1.50/longshore/prune";
+const DOCKERS: &str = "/v1.50/images/prune";
 
 #[tokio::test]
 async fn a_plan_tells_all_and_removes_nothing() {
@@ -54,7 +55,6 @@ async fn dockers_route_takes_the_filters_too() {
     let name = format!("{}/me/app", registry.address());
     house.post(&format!("/images/create?fromImage={name}&tag=1")).await;
     let count = async || house.get("/images/json").await.json().as_array().unwrap().len();
-    const DOCKERS: &str = "/v1.50/images/prune";
     for kept in [
         json!({"unused-for": ["1h"]}),
         json!({"max-size": ["1GB"]}),

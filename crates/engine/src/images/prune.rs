@@ -82,7 +82,12 @@ impl Engine {
     /// Notes that a prune by the clock begins, for the process that comes after this one.
     pub async fn note_scheduled_prune(&self) {
         // What cannot be noted is told in the log.
-        let _ = self.on_disk(|store| Ok(store.note_scheduled_prune())).await;
+        let _ = self
+            .on_disk(|store| {
+                store.note_scheduled_prune();
+                Ok(())
+            })
+            .await;
     }
 
     /// Tells what a prune would do.
@@ -254,14 +259,14 @@ fn survey(store: &Store, policy: Option<&PrunePolicy>) -> Result<Survey> {
     });
     let parents = store.parents()?;
     let users = store.images_in_use(images.iter().map(|image| &image.id))?;
-    let uses = store.last_uses(images.iter().map(|image| &image.id))?;
+    let dates = store.last_uses(images.iter().map(|image| &image.id))?;
     let images = images.iter().filter_map(|image| {
         Some(Candidate {
             id: image.id.clone(),
             names: references.of_image(&image.id).to_vec(),
             created: image.created,
             // Gone since.
-            last_used: *uses.get(&image.id)?,
+            last_used: *dates.get(&image.id)?,
             labels: image.labels.clone(),
             parent: parents.get(&image.id).cloned(),
             user: users.get(&image.id).cloned(),

@@ -39,7 +39,9 @@ impl Load<'_> {
         let committed = self.engine.on_disk(move |store| {
             let commits = commits(store, images)?;
             let committed = store.commit_all(&lease, commits)?;
-            ids.iter().for_each(|id| store.note_use(id));
+            for id in &ids {
+                store.note_use(id);
+            }
             Ok(committed)
         });
         for ((id, names), committed) in names.into_iter().zip(committed.await?) {

@@ -40,7 +40,9 @@ pub(super) fn select(
             return Err(EngineError::NoExportTarget(wanted.clone()));
         }
     }
-    selection.iter().for_each(|selected| store.note_use(&selected.id));
+    for selected in &selection {
+        store.note_use(&selected.id);
+    }
     Ok(selection)
 }
 

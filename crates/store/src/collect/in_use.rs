@@ -62,7 +62,9 @@ mod tests {
         let samples: Vec<Sample> =
             ["a", "b", "c", "d", "e"].map(|word| Sample::new(&format!("{word}:1"), &[word])).into();
         let ids: Vec<ImageId> = samples.iter().map(Sample::id).collect();
-        samples.iter().for_each(|sample| drop(sample.pull(store).unwrap()));
+        for sample in &samples {
+            sample.pull(store).unwrap();
+        }
         assert!(store.images_in_use(&ids).unwrap().is_empty());
 
         let lease = store.lease().unwrap();

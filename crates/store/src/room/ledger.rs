@@ -99,7 +99,9 @@ impl Store {
             }
         }
         let Ledger { sizes, of_images, .. } = &mut ledger;
-        of_images.values_mut().for_each(|things| things.retain(|thing| sizes.contains_key(thing)));
+        for things in of_images.values_mut() {
+            things.retain(|thing| sizes.contains_key(thing));
+        }
         Ok(ledger)
     }
 

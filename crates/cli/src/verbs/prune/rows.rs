@@ -41,35 +41,33 @@ pub(super) fn text(
     }
     let is_table = format == "table";
     let format = if is_table { TABLE } else { format };
-    let mut text = Listing { format, headers: &HEADERS }.render(&rows)?;
-    if is_table {
-        let would = if outcome.dry_run { "Would reclaim" } else { "Reclaimed" };
-        let (freed, left) = (bytes(outcome.space_reclaimed), bytes(outcome.space_left));
-        text.push_str(&format!("\n{would}: {freed}; left: {left}\n"));
-        for image in &outcome.in_use {
-            let names = names(&image.names, &image.id);
-            text.push_str(&format!("In use, and stays: {names} ({})\n", image.user));
-        }
+    let list = Listing { format, headers: &HEADERS }.render(&rows)?;
+    if !is_table {
+        return Ok(list);
     }
-    Ok(text)
+    let would = if outcome.dry_run { "Would reclaim" } else { "Reclaimed" };
+    let (freed, left) = (bytes(outcome.space_reclaimed), bytes(outcome.space_left));
+    let sum = format!("\n{would}: {freed}; left: {left}\n");
+    let in_use = outcome.in_use.iter().map(|image| {
+        format!("In use, and stays: {} ({})\n", names(&image.names, &image.id), image.user)
+    });
+    Ok([list, sum].into_iter().chain(in_use).collect())
 }
 
 /// Returns what the user is asked to agree to.
 pub(super) fn warning(outcome: &PruneOutcome) -> String {
-    let mut text = format!("WARNING! This will free {}:\n", bytes(outcome.space_reclaimed));
-    for image in outcome.images.iter().take(MAX_ASKED) {
+    let warning = format!("WARNING! This will free {}:\n", bytes(outcome.space_reclaimed));
+    let images = outcome.images.iter().take(MAX_ASKED).map(|image| {
         let what = if image.deleted { "image" } else { "only the name" };
         let names = names(&image.names, &image.id);
-        text.push_str(&format!("  {what} {names}: {}\n", image.reasons.join(", ")));
-    }
+        format!("  {what} {names}: {}\n", image.reasons.join(", "))
+    });
     let more = outcome.images.len().saturating_sub(MAX_ASKED);
-    if more > 0 {
-        text.push_str(&format!("  and {more} more, which --dry-run lists\n"));
-    }
-    if outcome.partial_downloads > 0 {
-        text.push_str(&format!("  {} of partial downloads\n", bytes(outcome.partial_downloads)));
-    }
-    text
+    let more = (more > 0).then(|| format!("  and {more} more, which --dry-run lists\n"));
+    let downloads = outcome.partial_downloads;
+    let downloads =
+        (downloads > 0).then(|| format!("  {} of partial downloads\n", bytes(downloads)));
+    [warning].into_iter().chain(images).chain(more).chain(downloads).collect()
 }
 
 fn of_image(image: &PrunedImage, now: Timestamp) -> Value {
