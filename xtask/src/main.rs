@@ -38,7 +38,7 @@ Tasks:
   fuzz         Send mutated inputs to everything that reads what others wrote; see `fuzz/`
                [TARGET] [--seconds N]
   mutate-syncs Take each sync of the store out in turn: a test of the crash suite fails for each
-  bench        Pull, push and list images, side by side with dockerd, podman and skopeo
+  bench        Pull, push, list and copy images, side by side with dockerd, podman, skopeo and crane
                [--quick] [--runs N] [--only pull|push|rebuild|list] [--image NAME]...
                [--peer NAME]... [--against BINARY]: another build of Longshore
   facts        Write the fixtures of the conformance suite anew from recordings of a dockerd

@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: pull and push of real images, and lists of a thousand, side by side with what a user has today.
+//! `cargo xtask bench`: pull and push of real images, lists of a thousand, and copies of many between registries, side by
+//! side with what a user has today.
 //!
 //! Tasks alternate (A B C A B C), each on an emptied store after a `sync`, so that what the machine
 //! does meanwhile hits all alike. The wall time is that of the client's command; CPU time and peak
@@ -7,6 +8,7 @@
 //! inodes that were deleted in the last minutes and scans past them, which makes the unpacking
 //! after a deletion slower by ten times and more.
 
+mod copy;
 mod images;
 mod lists;
 mod measure;
@@ -18,6 +20,7 @@ mod table;
 mod transfers;
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::geteuid;
@@ -44,19 +47,31 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let folder = workspace.target.join("bench");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
 
+    let mount = Mount::new(&folder)?;
+    if options.includes(Operation::Copy) {
+        println!("\n{}", copy::run(&workspace, &folder, mount.path(), options)?);
+    }
+    let all = [Operation::Pull, Operation::Push, Operation::Rebuild, Operation::List];
+    if all.into_iter().any(|operation| options.includes(operation)) {
+        stores(&workspace, &folder, &mount, options)?;
+    }
+    Ok(())
+}
+
+/// Measures those that have a store.
+fn stores(workspace: &Workspace, folder: &Path, mount: &Mount, options: &Options) -> Result<()> {
     let cache = folder.join("registry");
     let source = DockerRegistry::builder().storage(&cache).start().context("docker-registry")?;
     let transfers = [Operation::Pull, Operation::Push, Operation::Rebuild];
     let transfers = transfers.into_iter().any(|operation| options.includes(operation));
     let recipes = if transfers { images::selected(options) } else { Vec::new() };
     for recipe in &recipes {
-        recipe.prepare(&source, &folder)?;
+        recipe.prepare(&source, folder)?;
     }
-    let mount = Mount::new(&folder)?;
     let target_storage = mount.path().join("pushed");
     let target =
         DockerRegistry::builder().storage(&target_storage).start().context("docker-registry")?;
-    let peers = peers::start(&workspace, mount.path(), options)?;
+    let peers = peers::start(workspace, mount.path(), options)?;
 
     let mut results = Results::default();
     for recipe in &recipes {
@@ -75,7 +90,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     if options.includes(Operation::List) {
-        lists::run(&peers, &folder, options, &mut results)?;
+        lists::run(&peers, folder, options, &mut results)?;
     }
     println!("\n{}", results.markdown(&peers, &recipes, (&lists::TASKS, lists::COUNT)));
     Ok(())

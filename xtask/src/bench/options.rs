@@ -9,6 +9,9 @@ const IMAGES: [&str; 5] = ["app", "app-zstd", "one", "many", "tenth"];
 pub(super) const PEERS: [&str; 5] =
     ["longshore", "longshore-daemon", "dockerd", "podman", "skopeo"];
 
+/// Those that copy between registries; crane is in no package of Debian's.
+pub(super) const COPIERS: [&str; 3] = ["longshore", "skopeo", "crane"];
+
 /// Kind of task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Operation {
@@ -18,6 +21,8 @@ pub(crate) enum Operation {
     Rebuild,
     /// Lists, inspections and tags with a thousand images.
     List,
+    /// Copies of many repositories between registries.
+    Copy,
 }
 
 /// Tasks, images and programs to measure, and the scale of the images.
@@ -27,6 +32,8 @@ pub(crate) struct Options {
     pub(super) runs: usize,
     /// Images of a tenth of their size: whether everything works, not how fast.
     pub(super) quick: bool,
+    /// Take the release binary that is there, whatever it was built from.
+    pub(super) built: bool,
     only: Option<Operation>,
     images: Vec<String>,
     peers: Vec<String>,
@@ -39,6 +46,7 @@ impl Options {
         let mut options = Options {
             runs: 0,
             quick: false,
+            built: false,
             only: None,
             images: Vec::new(),
             peers: Vec::new(),
@@ -49,6 +57,7 @@ impl Options {
             let mut value = || rest.next().with_context(|| format!("`{option}` needs a value"));
             match option.as_str() {
                 "--quick" => options.quick = true,
+                "--built" => options.built = true,
                 "--runs" => {
                     let runs = value()?;
                     options.runs =
@@ -62,13 +71,14 @@ impl Options {
                         "push" => Operation::Push,
                         "rebuild" => Operation::Rebuild,
                         "list" => Operation::List,
-                        other => {
-                            bail!("`--only` is `pull`, `push`, `rebuild` or `list`, not `{other}`")
-                        }
+                        "copy" => Operation::Copy,
+                        other => bail!(
+                            "`--only` is `pull`, `push`, `rebuild`, `list` or `copy`, not `{other}`"
+                        ),
                     });
                 }
                 "--image" => options.images.push(known(value()?, &IMAGES)?),
-                "--peer" => options.peers.push(known(value()?, &PEERS)?),
+                "--peer" => options.peers.push(known(value()?, &[&PEERS[..], &COPIERS].concat())?),
                 "--against" => options.against = Some(value()?.into()),
                 other => bail!("`bench` has no option `{other}`"),
             }
@@ -114,7 +124,8 @@ mod tests {
             Options::parse(&words)
         };
         let all = parse("").unwrap();
-        assert_eq!((all.runs, all.quick), (5, false));
+        assert_eq!((all.runs, all.quick, all.built), (5, false, false));
+        assert!(parse("--built").unwrap().built);
         assert!(all.includes(Operation::Push) && all.includes_image("app"));
         let some = parse("--quick --only pull --image app --image many --peer skopeo").unwrap();
         assert_eq!((some.runs, some.quick), (1, true));
@@ -125,6 +136,8 @@ mod tests {
         assert!(some.includes_peer("skopeo") && !some.includes_peer("podman"));
         assert!(parse("--only rebuild").unwrap().includes(Operation::Rebuild));
         assert!(parse("--only list").unwrap().includes(Operation::List));
+        let copy = parse("--only copy --peer crane").unwrap();
+        assert!(copy.includes(Operation::Copy) && !copy.includes(Operation::Pull));
         assert_eq!(parse("--quick --runs 3").unwrap().runs, 3);
         for wrong in [
             "--runs",

@@ -49,7 +49,7 @@ enum Kind {
 pub(super) fn start(workspace: &Workspace, folder: &Path, options: &Options) -> Result<Vec<Peer>> {
     let mut peers = Vec::new();
     let binary = workspace.release_binary();
-    if OURS.into_iter().any(|name| options.includes_peer(name)) {
+    if !options.built && OURS.into_iter().any(|name| options.includes_peer(name)) {
         workspace.build_release()?;
     }
     for name in PEERS.into_iter().filter(|name| options.includes_peer(name)) {

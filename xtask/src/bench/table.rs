@@ -29,6 +29,7 @@ impl fmt::Display for Operation {
             Operation::Push => "push",
             Operation::Rebuild => "push from a dockerd's data root",
             Operation::List => "list",
+            Operation::Copy => "copy",
         })
     }
 }
@@ -85,7 +86,7 @@ impl Results {
         text
     }
 
-    fn write_table(
+    pub(super) fn write_table(
         &self,
         text: &mut String,
         operation: Operation,
