@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::Bench;
 use super::peers::{Copier, Target};
 use super::proxy::Counts;
+use super::runs::Bench;
 
 /// The number of times that it is killed.
 const KILLS: u32 = 20;

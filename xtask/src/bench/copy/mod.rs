@@ -7,6 +7,7 @@ mod content;
 mod kill;
 mod peers;
 mod proxy;
+mod runs;
 mod verify;
 
 use std::fmt::Write as _;
@@ -16,9 +17,9 @@ use anyhow::{Context as _, Result};
 use test_support::servers::DockerRegistry;
 
 use self::content::Content;
-use self::peers::{Copier, TARGETS, Target};
-use self::proxy::{Counts, Proxy};
-use super::measure::{Sample, measure};
+use self::peers::{Copier, TARGETS};
+use self::proxy::Counts;
+use self::runs::Bench;
 use super::options::{Operation, Options};
 use super::table::{Key, Results};
 use crate::workspace::Workspace;
@@ -28,15 +29,6 @@ const RUNS: [[&str; 2]; 2] = [
     ["to docker-registry", "to docker-registry, again"],
     ["to longshore registry", "to longshore registry, again"],
 ];
-
-/// What all of it needs.
-struct Bench<'a> {
-    content: Content,
-    source: &'a DockerRegistry,
-    binary: &'a Path,
-    /// A folder on the file system that is measured on.
-    folder: &'a Path,
-}
 
 /// Measures, and returns the tables. `cache` keeps what is copied, `folder` is for the copies.
 pub(super) fn run(
@@ -106,42 +98,6 @@ pub(super) fn run(
 
 fn key(image: &'static str, copier: &Copier<'_>) -> Key {
     Key { operation: Operation::Copy, image, peer: copier.name }
-}
-
-impl Bench<'_> {
-    /// Copies to an empty registry, and once more.
-    fn measured(&self, kind: &str, copier: &Copier<'_>, verify: bool) -> Result<[Sample; 2]> {
-        let target = Target::start(kind, self.binary, self.folder)?;
-        let copy = || copier.command(self.content, self.source.address(), target.address());
-        rustix::fs::sync();
-        let first = measure(copy()?, None)?;
-        if verify {
-            let equal = self.verify(&target, copier)?;
-            println!("{} to {kind}: {equal}", copier.name);
-        }
-        Ok([first, measure(copy()?, None)?])
-    }
-
-    /// Counts the requests of a copy to an empty registry, and of one more: of each those at the source and at the target.
-    fn counted(&self, kind: &str, copier: &Copier<'_>) -> Result<[[Counts; 2]; 2]> {
-        let target = Target::start(kind, self.binary, self.folder)?;
-        let [from, to] = self.proxies(&target)?;
-        let run = || -> Result<[Counts; 2]> {
-            measure(copier.command(self.content, &from.address(), &to.address())?, None)?;
-            Ok([from.take(), to.take()])
-        };
-        Ok([run()?, run()?])
-    }
-
-    fn proxies(&self, target: &Target) -> Result<[Proxy; 2]> {
-        let start = |address: &str| Proxy::start(address).context("no proxy");
-        Ok([start(self.source.address())?, start(target.address())?])
-    }
-
-    fn verify(&self, target: &Target, copier: &Copier<'_>) -> Result<verify::Equal> {
-        let wanted = |tag: &str| copier.takes_referrers() || tag.starts_with('v');
-        verify::compare(&self.source.client(), &target.client(), self.content.names(), wanted)
-    }
 }
 
 type Counted = (&'static str, &'static str, [[Counts; 2]; 2]);
