@@ -62,4 +62,4 @@ pub use read::read_file;
 pub use rebuild::{decompress, rebuild, rebuilt_size};
 pub use unpack::{apply, extract, unpack};
 pub use verify::{Damage, Verified, verify};
-pub use writer::{MAX_PLAIN_NAME, TarEntry, TarWriter};
+pub use writer::{TarEntry, TarWriter};

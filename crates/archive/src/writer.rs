@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use crate::tar::BLOCK_SIZE;
 
 /// The longest name that fits into a header without extensions, in bytes.
-pub const MAX_PLAIN_NAME: usize = 100;
+const MAX_PLAIN_NAME: usize = 100;
+/// The longest name: those of blobs have 141 bytes at most.
+const MAX_NAME: usize = 255;
 /// The end of the numbers of a header field: they have a NUL behind them.
 const MAX_OCTAL_12: u64 = 0o777_7777_7777;
 
@@ -21,7 +23,7 @@ pub struct TarWriter<W> {
 /// The facts of a file or directory that its header has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TarEntry<'a> {
-    /// Its name: at most [`MAX_PLAIN_NAME`] bytes; a directory's ends with a slash.
+    /// Its name: at most 255 bytes; a directory's ends with a slash.
     pub name: &'a str,
     /// Permissions.
     pub mode: u32,
@@ -40,7 +42,10 @@ impl<W: Write> TarWriter<W> {
     /// Writes a header; [`write_content`](Self::write_content) must give exactly as many bytes as it says.
     pub fn start(&mut self, entry: &TarEntry<'_>) -> io::Result<()> {
         self.end()?;
-        self.sink.write_all(&header(entry)?)?;
+        if entry.name.len() > MAX_PLAIN_NAME {
+            self.sink.write_all(&long_name(entry.name)?)?;
+        }
+        self.sink.write_all(&header(entry))?;
         self.left = entry.size;
         self.padding = usize::try_from(entry.size.wrapping_neg() % BLOCK_SIZE as u64).unwrap_or(0);
         Ok(())
@@ -83,12 +88,29 @@ impl<W: Write> Write for TarWriter<W> {
     }
 }
 
-fn header(entry: &TarEntry<'_>) -> io::Result<[u8; BLOCK_SIZE]> {
-    if entry.name.len() > MAX_PLAIN_NAME {
-        return Err(io::Error::other(format!("`{}` is too long for a tar header", entry.name)));
+/// Makes the blocks that stand before a header whose name is longer than it has room for: a PAX header, as Go makes it of names that cannot
+/// be split.
+fn long_name(name: &str) -> io::Result<Vec<u8>> {
+    if name.len() > MAX_NAME {
+        return Err(io::Error::other(format!("`{name}` is too long for a tar")));
     }
+    // The number counts its own digits, too: three, for names of this length.
+    let record = format!("{} path={name}\n", name.len() + "123 path=\n".len());
+    let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
+    let place = format!("{folder}/PaxHeaders.0/{file}");
+    let entry = TarEntry { name: &place, mode: 0o644, modified: 0, size: record.len() as u64 };
+    let mut blocks = header(&entry).to_vec();
+    blocks[156] = b'x';
+    seal(&mut blocks);
+    blocks.extend(record.as_bytes());
+    blocks.resize(blocks.len().next_multiple_of(BLOCK_SIZE), 0);
+    Ok(blocks)
+}
+
+fn header(entry: &TarEntry<'_>) -> [u8; BLOCK_SIZE] {
     let mut block = [0; BLOCK_SIZE];
-    block[..entry.name.len()].copy_from_slice(entry.name.as_bytes());
+    let length = entry.name.len().min(MAX_PLAIN_NAME);
+    block[..length].copy_from_slice(&entry.name.as_bytes()[..length]);
     octal(&mut block[100..108], entry.mode.into());
     octal(&mut block[108..116], 0);
     octal(&mut block[116..124], 0);
@@ -105,10 +127,15 @@ fn header(entry: &TarEntry<'_>) -> io::Result<[u8; BLOCK_SIZE]> {
     block[257..265].copy_from_slice(b"ustar\x0000");
     octal(&mut block[329..337], 0);
     octal(&mut block[337..345], 0);
+    seal(&mut block);
+    block
+}
+
+/// Writes the sum of a header into it.
+fn seal(block: &mut [u8]) {
     block[148..156].fill(b' ');
     let sum: u64 = block.iter().copied().map(u64::from).sum();
     octal(&mut block[148..155], sum);
-    Ok(block)
 }
 
 /// Fills a field with digits and a NUL.
@@ -129,7 +156,7 @@ mod tests {
     /// From `docker save` of dockerd 20.10, less what 29 leaves out: the file type in the mode, and owners' names.
     #[test]
     fn a_header_is_gos() {
-        let block = header(&TarEntry { modified: 0, ..entry("manifest.json", 194) }).unwrap();
+        let block = header(&TarEntry { modified: 0, ..entry("manifest.json", 194) });
         let mut expected = [0; BLOCK_SIZE];
         expected[..13].copy_from_slice(b"manifest.json");
         expected[100..148]
@@ -152,15 +179,43 @@ mod tests {
         assert_eq!(tar.finish().unwrap().len(), 5 * BLOCK_SIZE);
     }
 
+    /// Read back by our own reader, which takes what Go writes.
+    #[test]
+    fn long_names_stand_in_a_header_of_their_own() {
+        let names: Vec<String> = [100, 101, 141, 255]
+            .map(|length| format!("blobs/sha512/{}", "a".repeat(length - 13)))
+            .into();
+        let mut tar = TarWriter::new(Vec::new());
+        for name in &names {
+            tar.start(&entry(name, 3)).unwrap();
+            tar.write_content(b"abc").unwrap();
+        }
+        let bytes = tar.finish().unwrap();
+        let mut read = Vec::new();
+        crate::read_entries(&*bytes, u64::MAX, |found, content| {
+            let mut text = Vec::new();
+            content.copy(|piece| {
+                text.extend_from_slice(piece);
+                Ok::<_, crate::ArchiveError>(())
+            })?;
+            assert_eq!(text, b"abc");
+            read.push(String::from_utf8(found.path).unwrap());
+            Ok::<_, crate::ArchiveError>(())
+        })
+        .unwrap();
+        assert_eq!(read, names);
+        // Only what needs one has one.
+        assert_eq!(bytes.len(), (4 * 2 + 3 * 2 + 2) * BLOCK_SIZE);
+    }
+
     #[test]
     fn what_does_not_fit_is_refused_or_marked() {
-        let long = "n".repeat(MAX_PLAIN_NAME + 1);
-        assert!(header(&entry(&long, 0)).is_err());
-        assert!(header(&entry(&long[1..], 0)).is_ok());
-        let block = header(&entry("large", 1 << 33)).unwrap();
+        let long = "n".repeat(MAX_NAME + 1);
+        assert!(TarWriter::new(Vec::new()).start(&entry(&long, 0)).is_err());
+        let block = header(&entry("large", 1 << 33));
         assert_eq!(block[124..136], [0x80, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0]);
         for modified in [-1, 1 << 33] {
-            let block = header(&TarEntry { modified, ..entry("old", 0) }).unwrap();
+            let block = header(&TarEntry { modified, ..entry("old", 0) });
             assert_eq!(&block[136..147], b"00000000000");
         }
     }
