@@ -25,7 +25,7 @@ pub struct ImageSummary {
     pub labels: Option<BTreeMap<String, String>>,
     /// The ID of the image that this one was built on here, or empty.
     pub parent_id: String,
-    /// The manifests that are kept of the image, for clients that ask.
+    /// The manifests that the image's names lead to, for clients that ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifests: Option<Vec<ManifestSummary>>,
     /// `NAME@DIGEST` of the manifests under which the image is known. API < 1.43 prints `<none>@<none>` for an image
@@ -45,10 +45,13 @@ pub struct ImageSummary {
     pub virtual_size: Option<u64>,
 }
 
-/// A manifest in `Manifests` of `GET /images/json?manifests=1`.
+/// A manifest in `Manifests` of `GET /images/json?manifests=1` and `GET /images/{name}/json?manifests=1`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ManifestSummary {
+    /// About what it says something of, if it is an attestation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestation_data: Option<ManifestAttestation>,
     /// True if all that it mentions is here.
     pub available: bool,
     /// The manifest.
@@ -59,7 +62,7 @@ pub struct ManifestSummary {
     /// About the image, if it is the manifest of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_data: Option<ManifestImage>,
-    /// `image`, or `unknown` for an index.
+    /// `image`, `attestation` or `unknown`.
     pub kind: String,
     /// Size on the disk.
     pub size: ManifestSize,
@@ -85,6 +88,14 @@ pub struct ManifestImage {
     pub platform: Platform,
     /// Size unpacked.
     pub size: UnpackedSize,
+}
+
+/// The manifest that an attestation is of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestAttestation {
+    /// Its digest.
+    #[serde(rename = "For")]
+    pub subject: String,
 }
 
 /// Size of an unpacked image, in bytes.
@@ -135,6 +146,9 @@ pub struct ImageInspect {
     /// Time of the build, RFC 3339; left out where its config does not say (up to API 1.43: [`ZERO_TIME`]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
+    /// The manifest, if what is told is not the image of that name, but another one of its index.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub descriptor: Option<Descriptor>,
     /// The version of the Docker that built the image. Printed as `author` is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub docker_version: Option<String>,
@@ -143,6 +157,9 @@ pub struct ImageInspect {
     pub graph_driver: Option<GraphDriver>,
     /// The image ID, `sha256:…`.
     pub id: String,
+    /// The manifests that the image's names lead to, for clients that ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifests: Option<Vec<ManifestSummary>>,
     /// Facts that only this daemon knows of the image.
     pub metadata: Metadata,
     /// The operating system.

@@ -14,7 +14,8 @@
 //! - `images`: list, history, inspect, tag, remove, prune, disk usage;
 //! - `check`: finds damage in the data root and restores what can be had again.
 //!
-//! They share `engine` (the state of all operations), `resolve` (the image that a name means), `transfer` (one job for all who want
+//! They share `engine` (the state of all operations), `resolve` (the image that a name means), `kept` (what is
+//! here of the manifests that its name leads to), `transfer` (one job for all who want
 //! the same blob, layer or upload), `receive` (bodies that clients send), `space` (room on the disk) and `cancel`.
 //!
 //! # Flow of a pull
@@ -39,6 +40,7 @@ mod error;
 mod events;
 mod images;
 mod import;
+mod kept;
 mod layer;
 mod load;
 mod lock;
@@ -65,10 +67,11 @@ pub use error::{
     PlatformMismatch, Result,
 };
 pub use events::{Event, EventKind, Events};
-pub use images::{DiskUsage, HistoryStep, ImageDetails, ImageSummary, ManifestSummary};
+pub use images::{DiskUsage, HistoryStep, ImageDetails, ImageSummary, InspectOptions};
 pub use images::{ListFilters, ListOptions, RemoveOptions, Removed, StoreUsage};
 pub use images::{Prune, PrunePolicy, PruneReason, PruneStep, Pruned, SparedImage};
 pub use import::{ImportRequest, ImportSource};
+pub use kept::{KeptManifest, ManifestKind, Platforms};
 pub use load::{LoadRequest, LoadedImages};
 pub use mount::MountRequest;
 pub use progress::{

@@ -6,6 +6,7 @@ use spec::{Digest, ImageId, Platform, Reference, ReferenceError};
 use store::{Image, PrefixMatch, References, Store};
 
 use crate::error::PlatformMismatch;
+use crate::kept::{Kept, KeptManifest};
 use crate::{EngineError, Result};
 
 /// A local image that was asked for, and how it was.
@@ -47,16 +48,42 @@ pub(crate) fn find(store: &Store, references: &References, name: &str) -> Result
     }
 }
 
-/// Reads the image that `name` means, provided that it runs on `platform` if one is given.
+/// The image that a name means for a platform.
+#[derive(Debug)]
+pub(crate) struct Meant {
+    /// The image that has the name.
+    pub(crate) named: Arc<Image>,
+    /// That image, or another one that the index lists which it came with.
+    pub(crate) image: Arc<Image>,
+    /// The manifest of the other one.
+    pub(crate) part: Option<KeptManifest>,
+}
+
+/// Reads the image that `name` means for a platform, if one is given: the image itself, or what is here of its index for exactly that
+/// platform.
 pub(crate) fn image(
     store: &Store,
     references: &References,
     name: &str,
     platform: Option<&Platform>,
-) -> Result<Arc<Image>> {
-    let found = find(store, references, name)?;
-    check_platform(store, &found.id, name, platform)?;
-    store.image(&found.id)?.ok_or_else(|| EngineError::NoSuchImage(name.to_owned()))
+) -> Result<Meant> {
+    let missing = || EngineError::NoSuchImage(name.to_owned());
+    let id = find(store, references, name)?.id;
+    let named = store.image(&id)?.ok_or_else(missing)?;
+    let own = named.config.value().platform();
+    if let Some(wanted) = platform.filter(|wanted| !wanted.is_exactly(&own)) {
+        if let Some((image, part)) = part(store, &named, wanted)? {
+            return Ok(Meant { named, image: Arc::new(image), part: Some(part) });
+        }
+        check_platform(store, &id, name, platform)?;
+    }
+    Ok(Meant { image: Arc::clone(&named), named, part: None })
+}
+
+fn part(store: &Store, named: &Image, wanted: &Platform) -> Result<Option<(Image, KeptManifest)>> {
+    let kept = Kept::of(store, named, store.manifests_of(&named.id)?)?;
+    let Some(listed) = kept.for_platform(wanted) else { return Ok(None) };
+    Ok(listed.image(store).map(|image| (image, listed.kept.clone())))
 }
 
 /// Fails if `platform` is given and the image `id`, asked for by `name`, runs on another one.
@@ -93,16 +120,6 @@ pub(crate) fn platform_matches(wanted: &Platform, offered: &Platform) -> bool {
             && wanted.os == offered.os
             && wanted.architecture == offered.clone().normalized().architecture
             && wanted.suits_version(offered))
-}
-
-/// Says whether an image is for exactly this platform, as save and load want it: [`platform_matches`] also takes what would
-/// run there. Configs often lack the variant that goes without saying.
-pub(crate) fn is_for(wanted: &Platform, offered: &Platform) -> bool {
-    let (wanted, offered) = (wanted.clone().normalized(), offered.clone().normalized());
-    wanted.os == offered.os
-        && wanted.architecture == offered.architecture
-        && wanted.variant == offered.variant
-        && wanted.suits_version(&offered)
 }
 
 #[cfg(test)]

@@ -159,6 +159,57 @@ impl Fixture {
         }
     }
 
+    /// Puts what makes up an image into the store as blobs alone, and describes it as an index does.
+    pub(crate) fn add_part(&mut self, line: &str) -> Descriptor {
+        let line = Line::parse(line);
+        let config = line.config(&json!({}));
+        let manifest = line.manifest(&config);
+        let (id, digest) = (ImageId::new(Digest::sha256(&config)), Digest::sha256(&manifest));
+        let size = manifest.len() as u64;
+        for bytes in [config, manifest] {
+            self.add_blob(bytes);
+        }
+        let layers: Vec<Layer> = line.layers.into_iter().map(|(_, layer)| layer).collect();
+        for layer in &layers {
+            self.add_blob(layer.blob.read().unwrap());
+        }
+        self.called.push((id.digest().clone(), line.name.clone()));
+        self.called.push((digest.clone(), format!("{} digest", line.name)));
+        self.made.insert(line.name, Made { id, manifest: digest.clone(), layers });
+        let mut descriptor = Descriptor::new(MediaType::OciManifest, digest, size);
+        descriptor.platform = Some(line.platform);
+        descriptor
+    }
+
+    /// Describes the manifest of an image as an index does.
+    pub(crate) fn described(&self, name: &str) -> Descriptor {
+        let image = self.store().image(&self.id(name)).unwrap().unwrap();
+        let digest = self.made(name).manifest.clone();
+        let size = self.store().blob(&digest).unwrap().unwrap().size;
+        let mut descriptor = Descriptor::new(MediaType::OciManifest, digest, size);
+        descriptor.platform = Some(image.config.value().platform());
+        descriptor
+    }
+
+    pub(crate) fn add_blob(&self, bytes: Vec<u8>) -> Digest {
+        let blob = VerifiedBlob::of_bytes(bytes.into());
+        self.store().replace_blob(&blob).unwrap();
+        blob.digest().clone()
+    }
+
+    /// Makes an index one that an image came with.
+    pub(crate) fn add_index(&self, image: &str, entries: &[Descriptor]) -> Descriptor {
+        let index = json!({
+            "schemaVersion": 2, "mediaType": MediaType::OciIndex, "manifests": entries,
+        });
+        let bytes = index.to_string().into_bytes();
+        let (digest, size) = (Digest::sha256(&bytes), bytes.len() as u64);
+        let descriptor = Descriptor::new(MediaType::OciIndex, digest, size);
+        let document = (descriptor.clone(), bytes.into());
+        self.store().keep_manifests(&self.id(image), &[document]).unwrap();
+        descriptor
+    }
+
     /// Pretends that a dockerd keeps a container of an image.
     pub(crate) fn container(&self, image: &str, container: &str, running: bool) {
         let folder = self.store().root().join("containers").join(container);

@@ -168,6 +168,16 @@ impl Platform {
         self.clone().normalized().runs().iter().position(matches)
     }
 
+    /// Says whether an image for `offered` is for this very platform: [`preference`](Self::preference) also takes what would run there.
+    /// Configs often lack the variant that goes without saying.
+    pub fn is_exactly(&self, offered: &Self) -> bool {
+        let (wanted, offered) = (self.clone().normalized(), offered.clone().normalized());
+        wanted.os == offered.os
+            && wanted.architecture == offered.architecture
+            && wanted.variant == offered.variant
+            && wanted.suits_version(&offered)
+    }
+
     /// Compares versions of the operating system, which a platform need not say. Of Windows the build decides, not what it was
     /// patched to.
     pub fn suits_version(&self, offered: &Self) -> bool {

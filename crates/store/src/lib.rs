@@ -98,7 +98,6 @@ pub use collect::{ImageUse, Lease, RemovedImage};
 pub use commit::{Commit, Committed, Moved, NewImage};
 pub use content::blob::{Blob, VerifiedBlob};
 pub use content::hashing::HashingReader;
-pub use content::kept::KeptManifest;
 pub use distribution::{Credentials, Hmac, HmacKey, Source, UploadNote};
 pub use driver::{DriverKind, UnknownDriver};
 pub use error::StoreError;

@@ -49,8 +49,17 @@ pub(crate) struct Client {
     connector: Connector,
     /// The version that the user fixed.
     fixed_version: Option<ApiVersion>,
-    version: OnceCell<ApiVersion>,
+    daemon: OnceCell<Daemon>,
+    /// The version of a request that needs a newer one than [`MAX_VERSION`].
+    raised_version: OnceCell<ApiVersion>,
     connection: Mutex<Option<Connection>>,
+}
+
+/// What a daemon says of itself.
+#[derive(Clone, Copy, Debug)]
+struct Daemon {
+    version: ApiVersion,
+    is_ours: bool,
 }
 
 /// The parts of a request besides method and path.
@@ -97,7 +106,13 @@ impl Client {
     }
 
     fn new(connector: Connector, fixed_version: Option<ApiVersion>) -> Client {
-        Client { connector, fixed_version, version: OnceCell::new(), connection: Mutex::new(None) }
+        Client {
+            connector,
+            fixed_version,
+            daemon: OnceCell::new(),
+            raised_version: OnceCell::new(),
+            connection: Mutex::new(None),
+        }
     }
 
     /// Returns the version that requests carry, asking the daemon if that is not known yet.
@@ -105,7 +120,30 @@ impl Client {
         if let Some(version) = self.fixed_version {
             return Ok(version);
         }
-        self.version.get_or_try_init(|| self.negotiate()).await.copied()
+        if let Some(version) = self.raised_version.get() {
+            return Ok(*version);
+        }
+        Ok(MAX_VERSION.min(self.daemon().await?.version))
+    }
+
+    /// Speaks a newer version from now on than the daemon is spoken to otherwise. Fails if it is too old for that.
+    pub(crate) async fn speak(&self, flag: &str, version: ApiVersion) -> Result<(), CliError> {
+        let spoken = match self.fixed_version {
+            Some(fixed) => fixed,
+            None => self.daemon().await?.version,
+        };
+        if spoken < version {
+            return Err(too_old(flag, version, spoken));
+        }
+        if self.fixed_version.is_none() {
+            // Two that speak one newer version are one.
+            let _ = self.raised_version.set(version);
+        }
+        Ok(())
+    }
+
+    async fn daemon(&self) -> Result<Daemon, CliError> {
+        self.daemon.get_or_try_init(|| self.ping()).await.copied()
     }
 
     /// Fails if the daemon is too old for a flag.
@@ -114,29 +152,24 @@ impl Client {
         if version >= minimum {
             return Ok(());
         }
-        Err(CliError::Refused(format!(
-            "{flag:?} requires API version {minimum}, but the Docker daemon API version is {version}"
-        )))
+        Err(too_old(flag, minimum, version))
     }
 
-    /// Fails if the daemon is none of Longshore's, which alone knows a flag.
+    /// Fails if the daemon is none of Longshore's, which alone knows a flag: others would pass its parameter over in silence.
     pub(crate) async fn require_longshore(&self, flag: &str) -> Result<(), CliError> {
-        let ping = self.build(Method::HEAD, "/_ping", &Call::default())?;
-        let response = self.send(ping).await?;
-        let ours = response.header("server").is_some_and(|server| server.starts_with("Longshore/"));
-        response.drain().await;
-        if ours {
+        if self.daemon().await?.is_ours {
             return Ok(());
         }
         Err(CliError::Refused(format!("the daemon is not Longshore's, and does not know {flag}")))
     }
 
-    async fn negotiate(&self) -> Result<ApiVersion, CliError> {
+    async fn ping(&self) -> Result<Daemon, CliError> {
         let ping = self.build(Method::HEAD, "/_ping", &Call::default())?;
         let response = self.send(ping).await?;
         let said = response.header("api-version").and_then(|version| version.parse().ok());
+        let is_ours = response.header("server").is_some_and(|name| name.starts_with("Longshore/"));
         response.drain().await;
-        Ok(MAX_VERSION.min(said.unwrap_or(UNSAID_VERSION)))
+        Ok(Daemon { version: said.unwrap_or(UNSAID_VERSION), is_ours })
     }
 
     /// Sends `GET` for `path`, which is escaped here and gets its version here.
@@ -261,6 +294,12 @@ impl Client {
         self.connection.lock().await.take();
         self.connector.close().await;
     }
+}
+
+fn too_old(flag: &str, minimum: ApiVersion, version: ApiVersion) -> CliError {
+    CliError::Refused(format!(
+        "{flag:?} requires API version {minimum}, but the Docker daemon API version is {version}"
+    ))
 }
 
 /// Returns a path without empty parts, `.` and `..`, as Docker's client sends it: a name that has such parts means the

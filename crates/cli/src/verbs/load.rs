@@ -11,8 +11,7 @@ use std::time::Duration;
 use api::Query;
 use api::message::Message;
 
-use super::parameters::platform_variant;
-use super::save::PLATFORM_VERSION;
+use super::parameters::Platforms;
 use super::transfer;
 use crate::client::{Call, RequestBody, Source, body_of};
 use crate::error::{CliError, in_go_words};
@@ -32,9 +31,12 @@ pub(crate) struct Arguments {
     /// Read from tar archive file, instead of STDIN; a directory (an OCI image layout) or a URL will do, too
     #[arg(short = 'i', long, value_name = "string", value_parser = values::path())]
     input: Option<PathBuf>,
-    /// Load only the given platform variant. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")
-    #[arg(long, value_name = "string")]
-    platform: Option<String>,
+    /// Load whole indexes, of which the archive must have all
+    #[arg(long)]
+    all_platforms: bool,
+    /// Load only the given platforms: a comma-separated list of "os[/arch[/variant]]" (e.g., "linux/amd64,linux/arm64")
+    #[arg(long, value_name = "strings", value_delimiter = ',')]
+    platform: Vec<String>,
     #[command(flatten)]
     progress: ProgressFlag,
     /// Suppress the load output
@@ -54,8 +56,9 @@ async fn load(
     session: &Session,
     display: &mut Display,
 ) -> Result<Option<Message>, CliError> {
-    let platform =
-        platform_variant(arguments.platform.as_deref(), PLATFORM_VERSION, session).await?;
+    let mut query = Query::new();
+    let platforms = Platforms { named: &arguments.platform, all: arguments.all_platforms };
+    platforms.add_to(&mut query, session).await?;
     let input = match arguments.input.filter(|path| !path.as_os_str().is_empty()) {
         Some(path) => match path.to_str().filter(|input| url::is_url(input)) {
             Some(input) => url::open(input).await?,
@@ -68,10 +71,6 @@ async fn load(
         }
         None => body_of(io::stdin(), STDIN),
     };
-    let mut query = Query::new();
-    if let Some(platform) = platform {
-        query.add("platform", platform);
-    }
     // As docker, which wants to hear of layers where it shows them.
     query.add("quiet", if display.wants_facts() { "0" } else { "1" });
     upload("/images/load", query, input, session, display).await

@@ -8,6 +8,10 @@ use spec::Platform;
 use crate::error::{CliError, in_go_words};
 use crate::session::Session;
 
+/// The version of the API since which archives are made of and read for one platform, and that since which for several.
+pub(super) const PLATFORM_VERSION: ApiVersion = ApiVersion::new(1, 48);
+const PLATFORMS_VERSION: ApiVersion = ApiVersion::new(1, 52);
+
 /// Reads a `--platform` for a route that takes it since a version of the API. An empty one is none.
 pub(super) async fn platform(
     text: Option<&str>,
@@ -32,6 +36,43 @@ pub(super) async fn platform_variant(
         CliError::Platform(error) => CliError::Refused(format!("invalid platform: {error}")),
         error => error,
     })
+}
+
+/// The platforms of the images of an archive.
+pub(super) struct Platforms<'a> {
+    pub(super) named: &'a [String],
+    pub(super) all: bool,
+}
+
+impl Platforms<'_> {
+    /// Adds them to a request.
+    pub(super) async fn add_to(
+        &self,
+        query: &mut Query,
+        session: &Session,
+    ) -> Result<(), CliError> {
+        if self.all && !self.named.is_empty() {
+            let message = "conflicting options: --all-platforms and --platform cannot both be set";
+            return Err(CliError::Refused(message.to_owned()));
+        }
+        if self.all {
+            session.client.require_longshore("--all-platforms").await?;
+            query.add("parts", "all");
+        }
+        if !self.named.is_empty() {
+            session.client.require("--platform", PLATFORM_VERSION).await?;
+        }
+        let named: Vec<&String> = self.named.iter().filter(|text| !text.is_empty()).collect();
+        if named.len() > 1 {
+            session.client.speak("--platform", PLATFORMS_VERSION).await?;
+        }
+        for text in named {
+            let platform = Platform::parse(text)
+                .map_err(|error| CliError::Refused(format!("invalid platform: {error}")))?;
+            query.add("platform", encode_platform(&platform));
+        }
+        Ok(())
+    }
 }
 
 /// The parameters of what is done with an image and a directory.

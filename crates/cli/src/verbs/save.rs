@@ -6,18 +6,15 @@ use std::io;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
-use api::{ARCHIVE_SIZE_HEADER, ApiVersion, Query};
+use api::{ARCHIVE_SIZE_HEADER, Query};
 
-use super::parameters::platform_variant;
+use super::parameters::Platforms;
 use crate::aside::Aside;
 use crate::client::Call;
 use crate::error::{CliError, in_go_words};
 use crate::render::{Display, ProgressFlag, Stream, TICK};
 use crate::session::Session;
 use crate::{output, terminal, values};
-
-/// The version of the API since which archives are made of and read for one platform.
-pub(super) const PLATFORM_VERSION: ApiVersion = ApiVersion::new(1, 48);
 
 /// Save one or more images to a tar archive (streamed to STDOUT by default)
 #[derive(Debug, clap::Args)]
@@ -26,9 +23,12 @@ pub(crate) struct Arguments {
     /// Write to a file, instead of STDOUT
     #[arg(short = 'o', long, value_name = "string", value_parser = values::path())]
     output: Option<PathBuf>,
-    /// Save only the given platform variant. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")
-    #[arg(long, value_name = "string")]
-    platform: Option<String>,
+    /// Save the whole index of each image, all of which must be here (see `pull --all-platforms`)
+    #[arg(long)]
+    all_platforms: bool,
+    /// Save only the given platforms: a comma-separated list of "os[/arch[/variant]]" (e.g., "linux/amd64,linux/arm64")
+    #[arg(long, value_name = "strings", value_delimiter = ',')]
+    platform: Vec<String>,
     #[command(flatten)]
     progress: ProgressFlag,
     /// Leave out the layers that whoever loads the archive has by this image
@@ -50,16 +50,13 @@ async fn save(
     session: &Session,
     display: &mut Display,
 ) -> Result<(), CliError> {
-    let platform =
-        platform_variant(arguments.platform.as_deref(), PLATFORM_VERSION, session).await?;
     let output = arguments.output.filter(|path| !path.as_os_str().is_empty());
     let mut query = Query::new();
     for image in arguments.images {
         query.add("names", image);
     }
-    if let Some(platform) = platform {
-        query.add("platform", platform);
-    }
+    let platforms = Platforms { named: &arguments.platform, all: arguments.all_platforms };
+    platforms.add_to(&mut query, session).await?;
     let narrows = !arguments.since.is_empty();
     for image in arguments.since {
         query.add("since", image);

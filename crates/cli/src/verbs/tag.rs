@@ -3,6 +3,7 @@
 use api::Query;
 use spec::{Digest, Reference};
 
+use super::parameters::{PLATFORM_VERSION, platform_variant};
 use crate::client::Call;
 use crate::error::CliError;
 use crate::session::Session;
@@ -11,6 +12,9 @@ use crate::session::Session;
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "longshore tag SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]")]
 pub(crate) struct Arguments {
+    /// Tag what is here of the index for this platform, as an image of its own. Formatted as "os[/arch[/variant]]"
+    #[arg(long, value_name = "string")]
+    platform: Option<String>,
     #[arg(hide = true)]
     source: String,
     #[arg(hide = true)]
@@ -19,7 +23,7 @@ pub(crate) struct Arguments {
 
 /// Tags an image.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
-    let Arguments { source, target } = arguments;
+    let Arguments { platform, source, target } = arguments;
     // The source may be an image's ID as well, which is no reference of its own right.
     if !is_id(&source) {
         parse(&source)?;
@@ -32,9 +36,14 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     }
     let reference = reference.with_default_tag();
     let tag = reference.tag().map(|tag| tag.as_str().to_owned());
-    let query = Query::new()
+    let mut query = Query::new()
         .with("repo", reference.repository().to_string())
         .with("tag", tag.unwrap_or_default());
+    if let Some(platform) = platform_variant(platform.as_deref(), PLATFORM_VERSION, session).await?
+    {
+        session.client.require_longshore("--platform").await?;
+        query.add("platform", platform);
+    }
     session
         .client
         .post(&format!("/images/{source}/tag"), Call::query(query))

@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     /// Make a bundle for an OCI runtime
     #[arg(long)]
     bundle: bool,
-    /// Fail if the image is not for this platform
+    /// Unpack what is here for this platform: the image itself, or another one of its index
     #[arg(long, value_name = "string")]
     platform: Option<String>,
     #[command(flatten)]

@@ -46,6 +46,7 @@ mod support;
 mod two_engines;
 mod unpack;
 mod unpack_places;
+mod whole;
 
 /// A test file that nobody lists would pass by not running.
 #[test]

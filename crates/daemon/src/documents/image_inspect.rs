@@ -41,12 +41,16 @@ fn complete(details: ImageDetails) -> ImageInspect {
         container: None,
         container_config: None,
         created: details.created,
+        descriptor: details.descriptor,
         docker_version: details.docker_version,
         graph_driver: Some(GraphDriver {
             data: Some(details.graph_driver.data),
             name: details.graph_driver.name,
         }),
         id: details.id.to_string(),
+        manifests: details
+            .manifests
+            .map(|manifests| manifests.into_iter().map(super::images::manifest).collect()),
         metadata: details
             .last_tag_time
             .map_or_else(Metadata::default, |last_tag_time| Metadata { last_tag_time }),

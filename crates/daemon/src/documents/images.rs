@@ -2,10 +2,10 @@
 
 use api::ApiVersion;
 use api::image::{
-    HistoryItem, ImageDeleted, ImageSummary, ManifestImage, ManifestSize, ManifestSummary,
-    UnpackedSize,
+    HistoryItem, ImageDeleted, ImageSummary, ManifestAttestation, ManifestImage, ManifestSize,
+    ManifestSummary, UnpackedSize,
 };
-use engine::{HistoryStep, Removed};
+use engine::{HistoryStep, KeptManifest, ManifestKind, Removed};
 
 /// The ID of a step in a history that is no image here.
 const MISSING: &str = "<missing>";
@@ -17,12 +17,9 @@ pub(crate) fn summary(image: engine::ImageSummary, version: ApiVersion) -> Image
         repo_tags.push("<none>:<none>".to_owned());
         repo_digests.push("<none>@<none>".to_owned());
     }
-    let unpacked = image.size;
     // Whoever asks for manifests is told what they take, and all of it together.
-    let content = image.manifests.iter().map(|manifest| manifest.kept.content);
-    let size = content.fold(unpacked, u64::saturating_add);
-    let manifests: Vec<_> =
-        image.manifests.into_iter().map(|of_image| manifest(of_image, unpacked)).collect();
+    let size = image.size.saturating_add(image.content);
+    let manifests: Vec<_> = image.manifests.into_iter().map(manifest).collect();
     ImageSummary {
         // Older versions never counted; from 1.51 on the count is always there, and there are no containers.
         containers: version.at_least(51).then_some(0),
@@ -39,23 +36,28 @@ pub(crate) fn summary(image: engine::ImageSummary, version: ApiVersion) -> Image
     }
 }
 
-/// A kept manifest of an image whose layers take `unpacked` bytes.
-fn manifest(summary: engine::ManifestSummary, unpacked: u64) -> ManifestSummary {
-    let store::KeptManifest { descriptor, content, is_part } = summary.kept;
-    // Parts are never unpacked.
-    let unpacked = if is_part { 0 } else { unpacked };
-    let (kind, own) = if summary.platform.is_some() { ("image", unpacked) } else { ("unknown", 0) };
+/// A manifest that a name of an image leads to, as dockerd's containerd store tells it.
+pub(crate) fn manifest(kept: KeptManifest) -> ManifestSummary {
+    let size = ManifestSize { content: kept.content, total: kept.size() };
+    let (kind, image_data, attestation_data) = match kept.kind {
+        ManifestKind::Image { platform, unpacked } => {
+            let size = UnpackedSize { unpacked };
+            let data = ManifestImage { containers: Vec::new(), platform, size };
+            ("image", Some(data), None)
+        }
+        ManifestKind::Attestation { subject } => {
+            ("attestation", None, Some(ManifestAttestation { subject: subject.to_string() }))
+        }
+        ManifestKind::Unknown => ("unknown", None, None),
+    };
     ManifestSummary {
-        available: true,
-        id: descriptor.digest.to_string(),
-        descriptor,
-        image_data: summary.platform.map(|platform| ManifestImage {
-            containers: Vec::new(),
-            platform,
-            size: UnpackedSize { unpacked },
-        }),
+        attestation_data,
+        available: kept.available,
+        id: kept.descriptor.digest.to_string(),
+        descriptor: kept.descriptor,
+        image_data,
         kind: kind.to_owned(),
-        size: ManifestSize { content, total: content.saturating_add(own) },
+        size,
     }
 }
 

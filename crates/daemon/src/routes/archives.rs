@@ -6,7 +6,7 @@ use std::time::Duration;
 use api::message::FACTS_HEADER;
 use api::{ARCHIVE_SIZE_HEADER, ApiVersion, decode_platform};
 use bytes::Bytes;
-use engine::{LoadRequest, SaveRequest};
+use engine::{LoadRequest, Platforms, SaveRequest};
 use futures_util::{Stream, StreamExt as _};
 use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
@@ -30,10 +30,10 @@ const REST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// `GET /images/get` and `GET /images/{name}/get`: save.
 pub(super) async fn save(daemon: &Daemon, request: &ApiRequest, names: Vec<String>) -> Answer {
-    let platform = one(platforms(request)?)?;
+    let platforms = wanted(request)?;
     // Ours: images that the reader has.
     let since = request.query.all("since").map(str::to_owned).collect();
-    let archive = daemon.engine().save(SaveRequest { names, platform, since }).await?;
+    let archive = daemon.engine().save(SaveRequest { names, platforms, since }).await?;
     let size = archive.size();
     let (daemon, operation) = (daemon.clone(), operation_name(&request.headers));
     let bytes = archive.into_stream().map(move |piece| {
@@ -64,15 +64,12 @@ pub(super) fn failure(daemon: &Daemon, request: &ApiRequest) -> Answer {
 
 /// `POST /images/load`. As with dockerd, whatever is wrong with the archive is told in the stream.
 pub(super) async fn load(daemon: &Daemon, request: &ApiRequest, body: Incoming) -> Answer {
-    let platforms = platforms(request)?;
+    let platforms = wanted(request)?;
     let quiet = !request.query.contains("quiet") || request.query.boolean("quiet");
     let engine = daemon.engine().clone();
     let mut body = body.into_data_stream().map(|chunk| chunk.map_err(io::Error::other));
     let load = Operation::start(|progress| async move {
-        let request = match one(platforms) {
-            Ok(platform) => LoadRequest { platform, quiet },
-            Err(failure) => return Err(failure),
-        };
+        let request = LoadRequest { platforms, quiet };
         let result = engine.load(request, &mut body, progress).await;
         if result.is_err() {
             drain(&mut body).await;
@@ -96,6 +93,24 @@ pub(super) async fn drain(body: &mut (impl Stream<Item = io::Result<Bytes>> + Un
     let _ = tokio::time::timeout(REST_TIMEOUT, rest).await;
 }
 
+/// The platforms that a request is about. That these are all is told by a parameter of ours, as in a pull.
+fn wanted(request: &ApiRequest) -> Result<Platforms, HttpError> {
+    let named = platforms(request)?;
+    Ok(match (request.query.get("parts"), named.is_empty()) {
+        ("all", true) => Platforms::All,
+        ("all", false) => {
+            return Err(HttpError::invalid(
+                "conflicting options: parts and platform cannot both be set",
+            ));
+        }
+        ("", true) => Platforms::Here,
+        ("", false) => Platforms::These(named),
+        (other, _) => {
+            return Err(HttpError::invalid(format!("parts may be all, and not {other:?}")));
+        }
+    })
+}
+
 /// The platforms that a request names.
 fn platforms(request: &ApiRequest) -> Result<Vec<Platform>, HttpError> {
     if !request.version.at_least(PLATFORM_SINCE) {
@@ -109,14 +124,4 @@ fn platforms(request: &ApiRequest) -> Result<Vec<Platform>, HttpError> {
         )));
     }
     texts.into_iter().map(|text| Ok(decode_platform(text)?)).collect()
-}
-
-/// Images here have one platform each, as with dockerd's graph drivers.
-fn one(mut platforms: Vec<Platform>) -> Result<Option<Platform>, HttpError> {
-    if platforms.len() > 1 {
-        return Err(HttpError::invalid(
-            "multiple platforms not supported for this image store; use a multi-platform image store such as containerd-snapshotter",
-        ));
-    }
-    Ok(platforms.pop())
 }

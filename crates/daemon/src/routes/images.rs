@@ -1,7 +1,9 @@
 //! The routes of images.
 
 use api::{Filters, decode_platform};
-use engine::{ListFilters, ListOptions, Parts, PullRequest, PushRequest, RemoveOptions};
+use engine::{
+    InspectOptions, ListFilters, ListOptions, Parts, PullRequest, PushRequest, RemoveOptions,
+};
 use http::StatusCode;
 use jiff::Timestamp;
 use registry::Caller;
@@ -122,12 +124,14 @@ fn list_options(request: &ApiRequest) -> Result<ListOptions, HttpError> {
 /// `GET /images/{name}/json`.
 pub(super) async fn inspect(daemon: &Daemon, request: &ApiRequest, name: &str) -> Answer {
     let platform = platform(request, 49)?;
-    if platform.is_some() && request.version.at_least(48) && request.query.boolean("manifests") {
+    let manifests = request.version.at_least(48) && request.query.boolean("manifests");
+    if platform.is_some() && manifests {
         return Err(HttpError::invalid(
             "conflicting options: manifests and platform options cannot both be set",
         ));
     }
-    let details = daemon.engine().inspect(name, platform).await?;
+    let options = InspectOptions { platform, manifests };
+    let details = daemon.engine().inspect(name, options).await?;
     Ok(response::json(StatusCode::OK, &image_inspect::document(details, request.version)))
 }
 
@@ -167,7 +171,10 @@ pub(super) async fn tag(daemon: &Daemon, request: &ApiRequest, name: &str) -> An
         ));
     }
     let tag = reference.tag().map_or("latest", Tag::as_str);
-    daemon.engine().tag(name, &reference.repository().to_string(), tag).await?;
+    // Ours: which of the images of an index gets the name.
+    let platform = platform(request, 48)?;
+    let repository = reference.repository().to_string();
+    daemon.engine().tag(name, platform, (&repository, tag)).await?;
     Ok(response::empty(StatusCode::CREATED))
 }
 

@@ -256,6 +256,13 @@ async fn lists_have_the_form_of_each_version() {
     assert_eq!(manifest["ImageData"]["Size"], json!({"Unpacked": 5000}));
     assert_eq!(manifest["ImageData"]["Platform"]["os"], "linux");
     assert_eq!(listed[0]["Size"], kept + 5000);
+    for (version, is_told) in [("1.47", false), ("1.48", true)] {
+        let inspected =
+            house.get(&format!("/v{version}/images/{name}:1/json?manifests=1")).await.json();
+        let expected = is_told.then_some(&listed[0]["Manifests"]);
+        assert_eq!(inspected.get("Manifests"), expected, "{version}");
+        assert!(inspected["Size"] == 5000 && inspected.get("Descriptor").is_none());
+    }
     let listed = house.get("/v1.47/images/json").await.json();
     assert!(listed[0].get("Manifests").is_none() && listed[0]["Size"] == 5000);
     assert_eq!(house.get("/v1.53/images/json?identity=1").await.status, 200);

@@ -72,6 +72,9 @@ pub enum BadArchive {
     /// More entries, or longer names, than any archive has.
     #[error("invalid archive: it has more than {0} entries")]
     TooManyEntries(usize),
+    /// An index lists what is not there, or not all of it.
+    #[error("invalid archive: not all that its index lists is there, missing: {0}")]
+    Incomplete(String),
     /// A hard link leads to nothing.
     #[error("invalid archive: a hard link to {0}, which is not there")]
     HardLink(String),

@@ -41,6 +41,14 @@ pub enum Missing {
     /// The kept blob of a layer that is to be restored, where no registry is asked.
     #[error("its kept blob is damaged")]
     KeptBlob,
+    /// Manifests that the index of an image lists.
+    #[error("not all that the index of {name} lists is here, missing: {parts}")]
+    Parts {
+        /// The image, as it was asked for.
+        name: String,
+        /// Their platforms, or what they are.
+        parts: String,
+    },
     /// A registry to restore a layer from.
     #[error("no registry is known that it came from; load or pull its image again")]
     OriginOfLayer,

@@ -7,7 +7,8 @@ use spec::{ChainId, ImageId, Platform};
 use store::{Image, References, Store};
 
 use crate::error::Missing;
-use crate::{Engine, EngineError, Result, resolve};
+use crate::resolve::{self, Meant};
+use crate::{Engine, EngineError, Result};
 
 /// One step on the way to an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub struct HistoryStep {
 }
 
 impl Engine {
-    /// Returns the steps that made the image `name`, the last one first, provided that it runs on `platform` if one is given.
+    /// Returns the steps that made the image `name`, the last one first; if a platform is given, of what is here for it.
     pub async fn history(
         &self,
         name: &str,
@@ -36,23 +37,28 @@ impl Engine {
         let name = name.to_owned();
         self.on_disk(move |store| {
             let references = store.references()?;
-            let image = resolve::image(store, &references, &name, platform.as_ref())?;
-            let mut steps = steps(store, &image)?;
-            name_steps(store, &references, &image, &mut steps)?;
+            let meant = resolve::image(store, &references, &name, platform.as_ref())?;
+            let mut steps = steps(store, &meant)?;
+            name_steps(store, &references, &meant.image, &mut steps)?;
             Ok(steps)
         })
         .await
     }
 }
 
-fn steps(store: &Store, image: &Image) -> Result<Vec<HistoryStep>> {
-    let mut layers = image.layers.iter();
+fn steps(store: &Store, meant: &Meant) -> Result<Vec<HistoryStep>> {
+    let mut layers = meant.image.layers.iter();
     let mut steps = Vec::new();
-    for step in &image.config.value().history {
+    for step in &meant.image.config.value().history {
         let size = if step.empty_layer {
             0
         } else {
-            step_size(store, layers.next().ok_or(EngineError::HistoryMismatch)?)?
+            let layer = layers.next().ok_or(EngineError::HistoryMismatch)?;
+            match step_size(store, layer) {
+                // As in dockerd's containerd store: what is not unpacked takes no room.
+                Err(EngineError::Missing(_)) if meant.part.is_some() => 0,
+                size => size?,
+            }
         };
         let created = step.created.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
         steps.push(HistoryStep {

@@ -4,10 +4,21 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use spec::{Descriptor, DiffId, ImageId, Platform};
-use store::{GraphDriver, Store};
+use store::{GraphDriver, Image, Store};
 
 use crate::error::Missing;
-use crate::{Engine, EngineError, Result, resolve};
+use crate::kept::{Kept, KeptManifest};
+use crate::resolve::{self, Meant};
+use crate::{Engine, EngineError, Result};
+
+/// What is to be told of an image.
+#[derive(Clone, Debug, Default)]
+pub struct InspectOptions {
+    /// The platform that is meant; without, that of the image that has the name.
+    pub platform: Option<Platform>,
+    /// Also the manifests that its names lead to.
+    pub manifests: bool,
+}
 
 /// All that is known of an image. Texts are as its config has them.
 #[derive(Clone, Debug)]
@@ -32,7 +43,7 @@ pub struct ImageDetails {
     pub config: Option<Value>,
     /// The platform that it runs on.
     pub platform: Platform,
-    /// The sum of its layers' unpacked sizes in bytes.
+    /// The sum of its layers' unpacked sizes in bytes; of what is not unpacked, with its compressed bytes.
     pub size: u64,
     /// The place of its layers.
     pub graph_driver: GraphDriver,
@@ -40,57 +51,72 @@ pub struct ImageDetails {
     pub layers: Vec<DiffId>,
     /// The time of its last new name, RFC 3339.
     pub last_tag_time: Option<String>,
-    /// The manifests that it was pulled with.
-    pub manifests: Vec<Descriptor>,
+    /// Its manifest, if it is not the image that has the name, but another one of its index.
+    pub descriptor: Option<Descriptor>,
+    /// The manifests that its names lead to, if they were asked for.
+    pub manifests: Option<Vec<KeptManifest>>,
 }
 
 impl Engine {
-    /// Returns what is known of the image `name`, provided that it runs on `platform` if one is given.
-    pub async fn inspect(&self, name: &str, platform: Option<Platform>) -> Result<ImageDetails> {
+    /// Returns what is known of the image `name`.
+    pub async fn inspect(&self, name: &str, options: InspectOptions) -> Result<ImageDetails> {
         let name = name.to_owned();
-        self.on_disk(move |store| details(store, &name, platform.as_ref())).await
+        self.on_disk(move |store| details(store, &name, &options)).await
     }
 }
 
-fn details(store: &Store, name: &str, platform: Option<&Platform>) -> Result<ImageDetails> {
+fn details(store: &Store, name: &str, options: &InspectOptions) -> Result<ImageDetails> {
     let references = store.references()?;
-    let image = resolve::image(store, &references, name, platform)?;
-    let (id, config) = (&image.id, image.config.value());
+    let meant = resolve::image(store, &references, name, options.platform.as_ref())?;
+    let Meant { named, image, part } = &meant;
+    let (id, config) = (&named.id, image.config.value());
     let (digests, tags): (Vec<_>, Vec<_>) =
         references.of_image(id).iter().partition(|reference| reference.digest().is_some());
-    let mut size = 0_u64;
-    for chain_id in &image.layers {
-        let layer = store.layer(chain_id)?.ok_or_else(|| {
-            EngineError::Missing(Missing::LayerOfImage {
-                layer: chain_id.clone(),
-                image: id.clone(),
-            })
-        })?;
-        size = size.saturating_add(layer.size);
-    }
+    let manifests = options.manifests.then(|| -> Result<Vec<KeptManifest>> {
+        let kept = Kept::of(store, named, store.manifests_of(id)?)?;
+        Ok(kept.manifests().map(|listed| listed.kept.clone()).collect())
+    });
     let last_comment = || config.history.last().and_then(|step| step.comment.clone());
     let comment =
         config.comment.clone().filter(|comment| !comment.is_empty()).or_else(last_comment);
     Ok(ImageDetails {
         repo_tags: tags.iter().map(|reference| reference.familiar()).collect(),
         repo_digests: digests.iter().map(|reference| reference.familiar()).collect(),
-        parent: store.parent(id)?,
+        parent: if part.is_none() { store.parent(id)? } else { None },
         comment: comment.unwrap_or_default(),
         created: config.created.clone(),
         docker_version: config.docker_version.clone(),
         author: config.author.clone(),
         config: config.config.clone(),
         platform: config.platform(),
-        size,
-        graph_driver: match image.layers.last() {
+        size: match part {
+            Some(part) => part.size(),
+            None => size(store, image)?,
+        },
+        graph_driver: match image.layers.last().filter(|_| part.is_none()) {
             Some(top) => store.graph_driver(top)?,
             None => GraphDriver { name: store.driver().to_string(), data: BTreeMap::new() },
         },
         layers: config.rootfs.diff_ids.clone(),
         last_tag_time: store.last_updated(id)?.map(|time| time.to_string()),
-        manifests: store.manifests_of(id)?,
-        id: id.clone(),
+        descriptor: part.as_ref().map(|part| part.descriptor.clone()),
+        manifests: manifests.transpose()?,
+        id: image.id.clone(),
     })
+}
+
+fn size(store: &Store, image: &Image) -> Result<u64> {
+    let mut size: u64 = 0;
+    for chain_id in &image.layers {
+        let layer = store.layer(chain_id)?.ok_or_else(|| {
+            EngineError::Missing(Missing::LayerOfImage {
+                layer: chain_id.clone(),
+                image: image.id.clone(),
+            })
+        })?;
+        size = size.saturating_add(layer.size);
+    }
+    Ok(size)
 }
 
 #[cfg(test)]

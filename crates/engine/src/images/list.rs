@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use spec::go::{Glob, GlobError};
-use spec::{ChainId, ImageId, Platform, Reference};
-use store::{Description, KeptManifest, References, Store};
+use spec::{ChainId, Descriptor, ImageId, Reference};
+use store::{Description, References, Store};
 
+use crate::kept::{Kept, KeptManifest};
 use crate::{Engine, EngineError, Result, resolve};
 
 /// The columns and the images of a list.
@@ -59,17 +60,10 @@ pub struct ImageSummary {
     pub shared_size: Option<u64>,
     /// Its labels, if its config has such an object.
     pub labels: Option<BTreeMap<String, String>>,
-    /// The manifests that are kept of it, if they were asked for.
-    pub manifests: Vec<ManifestSummary>,
-}
-
-/// A manifest that is kept of an image.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ManifestSummary {
-    /// The manifest, or an index that led to it, and what is kept with it.
-    pub kept: KeptManifest,
-    /// The platform that the image runs on; `None` for an index.
-    pub platform: Option<Platform>,
+    /// The manifests that its names lead to, if they were asked for.
+    pub manifests: Vec<KeptManifest>,
+    /// The bytes of these and of what they mention, as far as they are here.
+    pub content: u64,
 }
 
 impl Engine {
@@ -108,8 +102,8 @@ impl<'a> Listing<'a> {
         // The image that another was built on may be gone, and then the other is none's.
         let parents: HashSet<&ImageId> = self.parents.values().collect();
         let shared = options.shared_size.then(|| self.layer_users());
-        let mut kept =
-            if options.manifests { self.store.kept_manifests()? } else { HashMap::new() };
+        let mut documents =
+            if options.manifests { self.store.manifests_by_image()? } else { HashMap::new() };
         let mut summaries = Vec::new();
         for image in &self.images {
             let id = &image.id;
@@ -126,6 +120,7 @@ impl<'a> Listing<'a> {
             }
             let Some(size) = self.size(&image.layers) else { continue };
             let shared_size = shared.as_ref().map(|users| self.shared(&image.layers, users));
+            let kept = self.kept(id, documents.remove(id).unwrap_or_default())?;
             summaries.push(ImageSummary {
                 id: id.clone(),
                 parent: self.parents.get(id).cloned(),
@@ -135,26 +130,22 @@ impl<'a> Listing<'a> {
                 size,
                 shared_size,
                 labels: image.labels.clone(),
-                manifests: self.manifests(id, kept.remove(id).unwrap_or_default())?,
+                manifests: kept.manifests().map(|listed| listed.kept.clone()).collect(),
+                content: kept.bytes(self.store)?,
             });
         }
         summaries.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
         Ok(summaries)
     }
 
-    /// Adds to the kept manifests of an image what it runs on.
-    fn manifests(&self, id: &ImageId, kept: Vec<KeptManifest>) -> Result<Vec<ManifestSummary>> {
-        if kept.is_empty() {
-            return Ok(Vec::new());
+    fn kept(&self, id: &ImageId, documents: Vec<Descriptor>) -> Result<Kept> {
+        if documents.is_empty() {
+            return Ok(Kept::default());
         }
-        let image = self.store.image(id)?;
-        let platform = image.map(|image| image.config.value().platform());
-        let manifest = |kept: KeptManifest| {
-            let is_image = !kept.is_part && !kept.descriptor.media_type.is_index();
-            let of_part = kept.descriptor.platform.clone().filter(|_| kept.is_part);
-            ManifestSummary { kept, platform: of_part.or(platform.clone().filter(|_| is_image)) }
-        };
-        Ok(kept.into_iter().map(manifest).collect())
+        match self.store.image(id)? {
+            Some(image) => Kept::of(self.store, &image, documents),
+            None => Ok(Kept::default()),
+        }
     }
 
     fn window(&self, filters: &ListFilters) -> Result<Window> {

@@ -1,23 +1,38 @@
 //! `tag`: one more name for an image.
 
-use spec::{Reference, ReferenceError, Repository, Tag};
+use spec::{Platform, Reference, ReferenceError, Repository, Tag};
 
 use crate::error::Mistake;
 use crate::{Engine, EngineError, Result, resolve};
 
 impl Engine {
-    /// Makes `repository:tag` a name of the image `source`; an empty `tag` means `latest`.
-    pub async fn tag(&self, source: &str, repository: &str, tag: &str) -> Result<()> {
+    /// Makes `repository:tag` a name of the image `source`; an empty `tag` means `latest`. For a platform that is not that image's own, what
+    /// is here of the index that it came with becomes an image, which alone has the name.
+    pub async fn tag(
+        &self,
+        source: &str,
+        platform: Option<Platform>,
+        (repository, tag): (&str, &str),
+    ) -> Result<()> {
         let target = parse_target(repository, tag)?;
+        let made = match platform {
+            Some(platform) => self.tag_part(source, platform, &target).await?,
+            None => None,
+        };
         let engine = self.clone();
         let source = source.to_owned();
         self.on_disk(move |store| {
-            let references = store.references()?;
-            let found = resolve::find(store, &references, &source)?;
-            store.update_references(|references| references.set(&target, &found.id))?;
-            store.set_last_updated(&found.id, jiff::Timestamp::now())?;
-            store.note_use(&found.id);
-            engine.image_event("tag", &found.id, &target.familiar());
+            let id = if let Some(image) = made {
+                image.id
+            } else {
+                let references = store.references()?;
+                let found = resolve::find(store, &references, &source)?;
+                store.update_references(|references| references.set(&target, &found.id))?;
+                found.id
+            };
+            store.set_last_updated(&id, jiff::Timestamp::now())?;
+            store.note_use(&id);
+            engine.image_event("tag", &id, &target.familiar());
             Ok(())
         })
         .await

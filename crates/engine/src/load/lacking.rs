@@ -4,16 +4,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use spec::{ChainId, ImageConfig, MAX_CONFIG_SIZE, Platform, Reference};
+use spec::{ChainId, ImageConfig, MAX_CONFIG_SIZE, Reference};
 use store::Store;
 
-use super::contents::Contents;
+use super::contents::{Contents, named_digest};
 use super::list::Listed;
-use super::plan::named_digest;
 use crate::error::{BadArchive, LeftOutLayers};
-use crate::resolve::is_for;
 use crate::save::left_out::{BaseImage, LEFT_OUT, LeftOut, MAX_LEFT_OUT};
-use crate::{EngineError, Result};
+use crate::{EngineError, Platforms, Result};
 
 /// The layers that are told of; the rest is counted.
 const MAX_TOLD: usize = 10;
@@ -25,7 +23,7 @@ pub(super) fn check(
     store: &Store,
     contents: &Contents,
     images: &[Listed],
-    platform: Option<&Platform>,
+    platforms: &Platforms,
 ) -> Result<()> {
     let mut known: HashMap<ChainId, bool> = HashMap::new();
     let mut lacking: BTreeSet<&str> = BTreeSet::new();
@@ -36,7 +34,10 @@ pub(super) fn check(
         let Ok(bytes) = file.read(&listed.config, MAX_CONFIG_SIZE) else { continue };
         let Ok(config) = ImageConfig::parse(&bytes) else { continue };
         let diff_ids = &config.rootfs.diff_ids;
-        if platform.is_some_and(|wanted| !is_for(wanted, &config.platform()))
+        let platform = config.platform();
+        let is_other = matches!(platforms, Platforms::These(wanted)
+            if !wanted.iter().any(|wanted| wanted.is_exactly(&platform)));
+        if is_other
             || listed.layers.len() != diff_ids.len()
             || store.check_depth(diff_ids.len()).is_err()
         {

@@ -1,10 +1,12 @@
 //! The layers of an image of an archive: those that are not here are unpacked, several at once.
 
 use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
-use archive::Unpacked;
+use archive::{ArchiveError, Unpacked};
 use futures_util::future::try_join_all;
+use spec::{Algorithm, Digest};
 use store::{DriverKind, LayerRecord, StagedLayer, VerifiedBlob};
 
 use super::operation::Load;
@@ -12,6 +14,7 @@ use super::plan::PlannedLayer;
 use super::tree::StoredFile;
 use crate::cancel::CancelOnDrop;
 use crate::error::{BadArchive, Missing};
+use crate::save::documents::blob_path;
 use crate::space::Coming;
 use crate::{EngineError, LayerFacts, LayerState, Result, layer, space};
 
@@ -57,7 +60,9 @@ impl Load<'_> {
             .engine
             .on_disk(move |store| {
                 let keeps_blob = planned.keep || store.driver() == DriverKind::Packed;
-                let mut source = file.reader(keeps_blob || planned.expected.is_some())?;
+                let algorithm = planned.expected.as_ref().map(Digest::algorithm);
+                let algorithm = algorithm.or(keeps_blob.then_some(Algorithm::Sha256));
+                let mut source = file.reader(algorithm)?;
                 let guarded = cancelled.guard(&mut source);
                 let digest = planned.diff_id.digest();
                 if planned.present {
@@ -103,6 +108,26 @@ impl Load<'_> {
         });
         proved.await?;
         Ok(LoadedLayer { staged: None, blob: None })
+    }
+
+    /// Makes blobs of files that no layer of the image is made of. They are named by what index and manifests say, and hashed.
+    pub(super) async fn blobs(&self, files: Vec<(Digest, StoredFile)>) -> Result<Vec<LoadedLayer>> {
+        try_join_all(files.into_iter().map(|(digest, file)| self.blob(digest, file))).await
+    }
+
+    async fn blob(&self, digest: Digest, file: StoredFile) -> Result<LoadedLayer> {
+        let _permit = self.engine.unpacker().await?;
+        let (_cancel, cancelled) = CancelOnDrop::new();
+        self.engine
+            .on_disk(move |_| {
+                let mut source = file.reader(Some(digest.algorithm()))?;
+                let read = io::copy(&mut cancelled.guard(&mut source), &mut io::sink());
+                read.map_err(|error| EngineError::ArchiveRead(ArchiveError::Read(error)))?;
+                let blob = source.finish()?.filter(|blob| *blob.digest() == digest);
+                let fault = || EngineError::BadArchive(BadArchive::Content(blob_path(&digest)));
+                Ok(LoadedLayer { staged: None, blob: Some(blob.ok_or_else(fault)?) })
+            })
+            .await
     }
 }
 

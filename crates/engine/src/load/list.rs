@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
-use spec::ImageId;
+use spec::{Descriptor, ImageId};
 
 use crate::error::BadArchive;
 use crate::{EngineError, Result};
@@ -29,6 +29,8 @@ pub(super) struct Listed {
     pub(super) layers: Vec<String>,
     /// The image that it was built from.
     pub(super) parent: Option<ImageId>,
+    /// The outermost index that leads to it.
+    pub(super) root: Option<Descriptor>,
 }
 
 #[derive(Deserialize)]
@@ -60,6 +62,7 @@ impl<'de> Deserialize<'de> for Images {
                 tags: item.repo_tags.0,
                 layers: item.layers.0,
                 parent: item.parent.parse().ok(),
+                root: None,
             };
             texts += image.tags.len() + image.layers.len();
             (texts <= MAX_TEXTS).then_some(image)

@@ -5,7 +5,8 @@
 //!
 //! # Flow
 //! body → [`crate::receive`] → files in `staging/`, small ones in memory ([`tree`]) → what they are ([`contents`]) and whether all is
-//! there or here ([`lacking`]) → for each image its missing layers, unpacked at once ([`layers`]) → one commit, or one for many images that need no layer. What was loaded before an
+//! there or here ([`lacking`]) → for each image, and what else its index lists ([`whole`]), its missing layers, unpacked at once
+//! ([`layers`]) → one commit, or one for many images that need no layer. What was loaded before an
 //! error stays.
 //!
 //! # Trust
@@ -17,9 +18,11 @@ mod lacking;
 mod layers;
 mod list;
 mod operation;
+mod origin;
 mod plan;
 mod publish;
 mod tree;
+mod whole;
 
 use std::collections::HashSet;
 use std::io;
@@ -27,13 +30,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use spec::{ImageId, Platform};
+use spec::ImageId;
 use store::Store;
 
 use crate::cancel::CancelOnDrop;
 use crate::engine::blocking;
 use crate::error::BadArchive;
-use crate::{Engine, EngineError, Progress, ProgressEvent, Result, receive};
+use crate::{Engine, EngineError, Platforms, Progress, ProgressEvent, Result, receive};
 use contents::Contents;
 use list::Listed;
 use operation::Load;
@@ -44,8 +47,8 @@ use tree::Tree;
 /// An order to load.
 #[derive(Clone, Debug, Default)]
 pub struct LoadRequest {
-    /// The platform of the images that are wanted; others are passed over.
-    pub platform: Option<Platform>,
+    /// The platforms that are wanted: other images are passed over.
+    pub platforms: Platforms,
     /// Say nothing of layers.
     pub quiet: bool,
 }
@@ -75,17 +78,17 @@ impl Engine {
         let tree = tree?;
         let contents = Arc::new(blocking(move || Contents::read(tree)).await?);
         let layer_progress = if request.quiet { Progress::silent() } else { progress.clone() };
-        let platform = request.platform;
-        Load { engine: self, lease, platform, progress, layer_progress }.run(contents).await
+        let platforms = request.platforms;
+        Load { engine: self, lease, platforms, progress, layer_progress }.run(contents).await
     }
 }
 
 impl Load<'_> {
     async fn run(&self, contents: Arc<Contents>) -> Result<LoadedImages> {
-        let (listing, platform) = (Arc::clone(&contents), self.platform.clone());
+        let (listing, platforms) = (Arc::clone(&contents), self.platforms.clone());
         let list = self.engine.on_disk(move |store| {
-            let list = listing.list(platform.as_ref())?;
-            lacking::check(store, &listing, &list, platform.as_ref())?;
+            let list = listing.list(&platforms)?;
+            lacking::check(store, &listing, &list, &platforms)?;
             Ok(list)
         });
         let list = list.await?;
@@ -113,7 +116,7 @@ impl Load<'_> {
                 self.progress.report(ProgressEvent::WithoutManifest(planned.id.clone()));
             }
             last_is_named = planned.names.iter().any(|name| planned.bears(name));
-            if planned.layers.iter().all(PlannedLayer::is_ready) {
+            if planned.layers.iter().all(PlannedLayer::is_ready) && planned.blobs.is_empty() {
                 ready.push((planned, Vec::new()));
                 if ready.len() < MAX_BATCH && held(&ready) < MAX_BATCH_BYTES {
                     continue;
@@ -132,16 +135,17 @@ impl Load<'_> {
 
     /// Reads an image's config and finds out what of it is here; `None` if it is not for the platform.
     async fn plan(&self, contents: &Arc<Contents>, listed: Listed) -> Result<Option<PlannedImage>> {
-        let (contents, platform) = (Arc::clone(contents), self.platform.clone());
+        let (contents, platforms) = (Arc::clone(contents), self.platforms.clone());
         let lease = Arc::clone(&self.lease);
         self.engine
-            .on_disk(move |store| plan::plan(store, &lease, &contents, &listed, platform.as_ref()))
+            .on_disk(move |store| plan::plan(store, &lease, &contents, &listed, &platforms))
             .await
     }
 
     /// Unpacks what is missing of an image.
     async fn with_layers(&self, mut planned: PlannedImage) -> Result<ReadyImage> {
-        let layers = self.layers(std::mem::take(&mut planned.layers)).await?;
+        let mut layers = self.layers(std::mem::take(&mut planned.layers)).await?;
+        layers.extend(self.blobs(std::mem::take(&mut planned.blobs)).await?);
         Ok((planned, layers))
     }
 

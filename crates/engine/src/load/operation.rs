@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use spec::Platform;
 use store::Lease;
 
-use crate::{Engine, Progress};
+use crate::{Engine, Platforms, Progress};
 
 /// A load under way.
 pub(super) struct Load<'a> {
     pub(super) engine: &'a Engine,
     pub(super) lease: Arc<Lease>,
-    pub(super) platform: Option<Platform>,
+    pub(super) platforms: Platforms,
     pub(super) progress: Progress,
     /// The end that layers report to.
     pub(super) layer_progress: Progress,

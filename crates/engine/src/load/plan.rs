@@ -1,18 +1,20 @@
 //! The plan of an image that is to be loaded: what of it is here, and which files of the archive bring the rest.
 
+use bytes::Bytes;
 use spec::{
-    ChainId, Descriptor, DiffId, Digest, ImageConfig, ImageId, MAX_CONFIG_SIZE, Platform, Raw,
+    Algorithm, ChainId, Descriptor, DiffId, Digest, ImageConfig, ImageId, MAX_CONFIG_SIZE, Raw,
     Reference,
 };
 use store::{DriverKind, Lease, Store};
 
-use super::contents::{Contents, Origin};
+use super::contents::{Contents, named_digest};
 use super::list::Listed;
+use super::origin::Origin;
 use super::tree::{StoredFile, Tree};
-use crate::error::BadArchive;
-use crate::resolve::is_for;
+use super::whole::{Whole, Wish};
+use crate::error::{BadArchive, Mistake};
 use crate::save::documents::blob_path;
-use crate::{EngineError, Result};
+use crate::{EngineError, Platforms, Result};
 
 /// An image that is to be loaded, and what of it is here.
 #[derive(Debug)]
@@ -23,6 +25,9 @@ pub(super) struct PlannedImage {
     pub(super) names: Vec<Reference>,
     pub(super) layers: Vec<PlannedLayer>,
     pub(super) origin: Option<Origin>,
+    /// What its index lists beside it, and the files that this needs.
+    pub(super) parts: Vec<(Descriptor, Bytes)>,
+    pub(super) blobs: Vec<(Digest, StoredFile)>,
     pub(super) parent: Option<ImageId>,
 }
 
@@ -66,13 +71,16 @@ pub(super) fn plan(
     lease: &Lease,
     contents: &Contents,
     listed: &Listed,
-    platform: Option<&Platform>,
+    platforms: &Platforms,
 ) -> Result<Option<PlannedImage>> {
     let bytes = contents.tree.require(&listed.config)?.read(&listed.config, MAX_CONFIG_SIZE)?;
     let id = ImageId::new(Digest::sha256(&bytes));
     if let Some(named) = named_digest(&listed.config)
         && named != *id.digest()
     {
+        if named.algorithm() != Algorithm::Sha256 && named.matches(&bytes) {
+            return Err(EngineError::InvalidParameter(Mistake::ConfigAlgorithm(named)));
+        }
         return Err(EngineError::BadArchive(BadArchive::Content(listed.config.clone())));
     }
     let invalid = |source| EngineError::Config { digest: id.digest().clone(), source };
@@ -82,7 +90,10 @@ pub(super) fn plan(
     {
         return Err(EngineError::BadArchive(BadArchive::OperatingSystem(os.clone())));
     }
-    if platform.is_some_and(|wanted| !is_for(wanted, &config.value().platform())) {
+    let platform = config.value().platform();
+    if let Platforms::These(wanted) = platforms
+        && !wanted.iter().any(|wanted| wanted.is_exactly(&platform))
+    {
         return Ok(None);
     }
     let diff_ids = &config.value().rootfs.diff_ids;
@@ -105,18 +116,28 @@ pub(super) fn plan(
         lease.hold_blob(&layer.digest)?;
         Ok(index < whole && store.blob(&layer.digest)?.is_some_and(|blob| blob.size == layer.size))
     };
-    let origin = if store.keep_blobs() {
-        contents.origin(&id, diff_ids.len(), &claimed, &is_kept)?
+    let wish = Wish { id: &id, platform: &platform, platforms };
+    let root = listed.root.as_ref();
+    let mut beside = root.map(|root| contents.whole(store, lease, root, &wish)).transpose()?;
+    let has_parts = beside.as_ref().is_some_and(|beside| !beside.parts.is_empty());
+    let origin = if store.keep_blobs() || has_parts {
+        contents.origin(&id, diff_ids.len(), &claimed, &is_kept, beside.as_ref())?
     } else {
         None
     };
+    if origin.is_none() && has_parts {
+        // Nothing but the image's own manifest leads to them.
+        tracing::warn!(%id, "an archive has other platforms of an image whose manifest is not whole");
+        beside = None;
+    }
+    let Whole { parts, blobs, .. } = beside.unwrap_or_default();
     let mut layers =
         plan_layers(store, lease, &contents.tree, listed, &config, (whole, origin.as_ref()))?;
     if let Some(origin) = &origin {
         note_unproved(store, &id, origin, &mut layers)?;
     }
     let parent = listed.parent.clone();
-    Ok(Some(PlannedImage { id, config, names, layers, origin, parent }))
+    Ok(Some(PlannedImage { id, config, names, layers, origin, parts, blobs, parent }))
 }
 
 /// Holds layers and returns how many, from the bottom, are here. Where one is damaged, it and all that stands on it are made anew.
@@ -170,7 +191,7 @@ fn plan_layers(
         let mut keep = false;
         if let Some(digest) = kept {
             lease.hold_blob(digest)?;
-            keep = store.blob(digest)?.is_none();
+            keep = store.keep_blobs() && store.blob(digest)?.is_none();
         }
         let path = kept.map_or_else(|| listed.layers[index].clone(), blob_path);
         let file = if present { tree.find(&path) } else { Some(tree.require(&path)?) };
@@ -188,12 +209,6 @@ fn plan_layers(
         });
     }
     Ok(layers)
-}
-
-/// Returns the digest that a blob of an image layout is named by.
-pub(super) fn named_digest(path: &str) -> Option<Digest> {
-    let hex = path.strip_prefix("blobs/sha256/")?;
-    format!("sha256:{hex}").parse().ok()
 }
 
 /// Parses the name of an image; a tag is not made up.

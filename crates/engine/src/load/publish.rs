@@ -6,9 +6,9 @@ use std::sync::Arc;
 use spec::{ImageId, Reference};
 use store::{Commit, Committed, NewImage, Store, VerifiedBlob};
 
-use super::contents::Origin;
 use super::layers::LoadedLayer;
 use super::operation::Load;
+use super::origin::Origin;
 use super::plan::PlannedImage;
 use crate::Result;
 use crate::progress::ProgressEvent;
@@ -75,6 +75,7 @@ fn by_tag(name: &Reference) -> Option<Reference> {
 pub(super) fn held(images: &[ReadyImage]) -> usize {
     let held = |planned: &PlannedImage| {
         let documents = planned.origin.iter().flat_map(|origin| &origin.documents);
+        let documents = documents.chain(&planned.parts);
         let documents: usize = documents.map(|(_, bytes)| bytes.len()).sum();
         planned.config.bytes().len() + documents + planned.names.len() * BYTES_OF_A_NAME
     };
@@ -86,7 +87,7 @@ fn commits(store: &Store, images: Vec<ReadyImage>) -> Result<Vec<Commit>> {
     let references = store.references()?;
     let mut taken: HashMap<Reference, ImageId> = HashMap::new();
     let mut commits = Vec::with_capacity(images.len());
-    for (PlannedImage { id, config, names, origin, .. }, layers) in images {
+    for (PlannedImage { id, config, names, origin, parts, .. }, layers) in images {
         let mut commit = Commit::default();
         for layer in layers {
             commit.layers.extend(layer.staged);
@@ -110,9 +111,14 @@ fn commits(store: &Store, images: Vec<ReadyImage>) -> Result<Vec<Commit>> {
             }
             commit.blobs.push(VerifiedBlob::check(id.digest(), config.bytes().clone())?);
         }
+        let mut listed = Vec::new();
+        for (descriptor, bytes) in parts {
+            commit.blobs.push(VerifiedBlob::check(&descriptor.digest, bytes)?);
+            listed.push(descriptor);
+        }
         commit.references.extend(names.iter().filter_map(by_tag).map(|tag| (tag, id.clone())));
         commit.image =
-            Some(NewImage { id, config: config.bytes().clone(), manifests, parts: Vec::new() });
+            Some(NewImage { id, config: config.bytes().clone(), manifests, parts: listed });
         commits.push(commit);
     }
     Ok(commits)

@@ -8,7 +8,7 @@ use std::io::{self, Cursor, Read, Write as _};
 
 use archive::{ArchiveEntry, ArchiveError, EntryContent, EntryKind, read_entries};
 use bytes::Bytes;
-use spec::Digest;
+use spec::{Algorithm, Digest};
 use store::{Lease, StagedFile, StagedFileReader, Store, VerifiedBlob};
 
 use crate::cancel::Cancelled;
@@ -40,7 +40,7 @@ pub(super) enum StoredFile {
 /// A file of an archive that is being read.
 #[derive(Debug)]
 pub(super) enum StoredReader {
-    Memory(Cursor<Bytes>),
+    Memory(Cursor<Bytes>, Algorithm),
     Plain(File),
     Hashed(StagedFileReader),
 }
@@ -70,12 +70,15 @@ impl StoredFile {
         }
     }
 
-    /// Opens the file; with `is_hashed`, reading it to its end makes a blob of it.
-    pub(super) fn reader(&self, is_hashed: bool) -> Result<StoredReader> {
-        Ok(match self {
-            Self::Memory(bytes) => StoredReader::Memory(Cursor::new(bytes.clone())),
-            Self::Disk(file) if is_hashed => StoredReader::Hashed(file.reader()?),
-            Self::Disk(file) => StoredReader::Plain(file.open()?),
+    /// Opens the file; with an algorithm to hash it by, reading it to its end makes a blob of it.
+    pub(super) fn reader(&self, algorithm: Option<Algorithm>) -> Result<StoredReader> {
+        Ok(match (self, algorithm) {
+            (Self::Memory(bytes), algorithm) => StoredReader::Memory(
+                Cursor::new(bytes.clone()),
+                algorithm.unwrap_or(Algorithm::Sha256),
+            ),
+            (Self::Disk(file), Some(algorithm)) => StoredReader::Hashed(file.reader(algorithm)?),
+            (Self::Disk(file), None) => StoredReader::Plain(file.open()?),
         })
     }
 
@@ -101,7 +104,9 @@ impl StoredReader {
     /// Makes a blob of what was read to its end, if it was hashed.
     pub(super) fn finish(self) -> Result<Option<VerifiedBlob>> {
         Ok(match self {
-            Self::Memory(bytes) => Some(VerifiedBlob::of_bytes(bytes.into_inner())),
+            Self::Memory(bytes, algorithm) => {
+                Some(VerifiedBlob::hash(bytes.into_inner(), algorithm))
+            }
             Self::Plain(_) => None,
             Self::Hashed(reader) => Some(reader.verify()?),
         })
@@ -111,7 +116,7 @@ impl StoredReader {
 impl Read for StoredReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Memory(bytes) => bytes.read(buffer),
+            Self::Memory(bytes, _) => bytes.read(buffer),
             Self::Plain(file) => file.read(buffer),
             Self::Hashed(reader) => reader.read(buffer),
         }

@@ -6,7 +6,7 @@ mod layer;
 mod manifest;
 mod operation;
 mod parts;
-mod plan;
+pub(crate) mod plan;
 
 pub use operation::PullRequest;
 pub use parts::Parts;

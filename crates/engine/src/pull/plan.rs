@@ -9,16 +9,16 @@ use crate::{EngineError, Result};
 
 /// The layers of an image, each present or to be made.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     /// The layers, the bottom one first.
-    pub(super) layers: Vec<PlannedLayer>,
+    pub(crate) layers: Vec<PlannedLayer>,
     /// The image itself is here with all its layers.
     image_present: bool,
 }
 
 impl Plan {
     /// Makes a plan. What it finds here is held by the lease before it is looked for, so that it stays. Blocking.
-    pub(super) fn make(
+    pub(crate) fn make(
         store: &Store,
         lease: &Lease,
         id: &ImageId,
@@ -45,7 +45,7 @@ impl Plan {
     }
 
     /// Lists the layers that must be made.
-    pub(super) fn missing(&self) -> impl Iterator<Item = &PlannedLayer> {
+    pub(crate) fn missing(&self) -> impl Iterator<Item = &PlannedLayer> {
         self.layers.iter().filter(|layer| !layer.present)
     }
 
@@ -62,7 +62,7 @@ impl Plan {
 }
 
 /// Fails if what is missing cannot fit on the disk. Blocking.
-pub(super) fn require_room(store: &Store, layers: &[PlannedLayer]) -> Result<()> {
+pub(crate) fn require_room(store: &Store, layers: &[PlannedLayer]) -> Result<()> {
     let mut coming = Vec::new();
     for layer in layers.iter().filter(|layer| !layer.present) {
         let Descriptor { digest, size, .. } = &layer.descriptor;

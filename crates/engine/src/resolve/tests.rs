@@ -191,7 +191,7 @@ fn platforms_match_by_what_runs_and_are_equal_by_what_they_say() {
     ] {
         let (wanted, offered) = (Platform::parse(wanted).unwrap(), written(offered));
         assert_eq!(platform_matches(&wanted, &offered), runs, "runs: {wanted} {offered}");
-        assert_eq!(is_for(&wanted, &offered), is_exact, "is exact: {wanted} {offered}");
+        assert_eq!(wanted.is_exactly(&offered), is_exact, "is exact: {wanted} {offered}");
     }
 }
 
@@ -210,6 +210,6 @@ fn windows_versions_must_suit_each_other() {
     ] {
         let (wanted, offered) = (platform(wanted), platform(offered));
         assert_eq!(platform_matches(&wanted, &offered), suits, "{wanted:?} {offered:?}");
-        assert_eq!(is_for(&wanted, &offered), suits, "{wanted:?} {offered:?}");
+        assert_eq!(wanted.is_exactly(&offered), suits, "{wanted:?} {offered:?}");
     }
 }

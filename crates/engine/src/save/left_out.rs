@@ -57,7 +57,7 @@ impl Base {
     pub(super) fn find(store: &Store, lease: &Lease, names: &[String]) -> Result<Self> {
         let mut base = Self::default();
         let references = store.references()?;
-        for selected in select(store, lease, names, None)? {
+        for selected in select(store, lease, names)? {
             let missing = || EngineError::NoSuchImage(selected.id.to_string());
             let image = store.image(&selected.id)?.ok_or_else(missing)?;
             for chain in &image.layers {

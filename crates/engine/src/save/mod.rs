@@ -5,9 +5,11 @@
 //! is dockerd's to the byte.
 //!
 //! # Flow
-//! names → images ([`select`]), and those that the reader has ([`left_out`]) → manifest and layers of each ([`parts`]) → all files with their sizes ([`plan`]) → bytes
+//! names → images ([`select`]), and those that the reader has ([`left_out`]) → what of each ([`choice`]) → manifest and layers of that
+//! ([`parts`]) → all files with their sizes ([`plan`]) → bytes
 //! ([`mod@write`]). Errors up to the plan are told before the first byte; a later one breaks the archive off.
 
+mod choice;
 pub(crate) mod documents;
 pub(crate) mod left_out;
 pub(crate) mod parts;
@@ -20,12 +22,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use spec::Platform;
 use store::Lease;
 use tokio::sync::mpsc::Receiver;
 
 use crate::error::Defect;
-use crate::{Engine, EngineError, Result};
+use crate::{Engine, EngineError, Platforms, Result};
 use left_out::Base;
 use plan::Plan;
 use write::Piece;
@@ -35,8 +36,8 @@ use write::Piece;
 pub struct SaveRequest {
     /// References, repositories (which mean all their tags) and IDs.
     pub names: Vec<String>,
-    /// The platform that the images must be for.
-    pub platform: Option<Platform>,
+    /// The platforms that are saved.
+    pub platforms: Platforms,
     /// Images, named as those, that whoever reads the archive has: their layers are left out.
     pub since: Vec<String>,
 }
@@ -55,10 +56,9 @@ impl Engine {
         let lease = self.reading_lease().await?;
         let held = Arc::clone(&lease);
         let plan = self.on_disk(move |store| {
-            let platform = request.platform.as_ref();
-            let selection = select::select(store, &held, &request.names, platform)?;
+            let selection = select::select(store, &held, &request.names)?;
             let base = Base::find(store, &held, &request.since)?;
-            Plan::make(store, &held, &selection, base)
+            Plan::make(store, &held, &selection, &request.platforms, base)
         });
         Ok(SavedImages { engine: self.clone(), plan: plan.await?, lease })
     }

@@ -8,14 +8,16 @@ use std::sync::Arc;
 use archive::Compression;
 use bytes::Bytes;
 use spec::{
-    Algorithm, ChainId, Descriptor, DiffId, Digest, ImageManifest, MAX_MANIFEST_SIZE, Manifest,
-    MediaType, Reference,
+    ChainId, Descriptor, DiffId, Digest, ImageManifest, MAX_MANIFEST_SIZE, Manifest, MediaType,
+    Reference,
 };
 use store::{Blob, Image, Store};
 
+use super::choice::Choice;
 use super::documents::GeneratedManifest;
 use super::select::Selected;
 use crate::error::{Defect, Missing};
+use crate::kept::Listed;
 use crate::{EngineError, Result};
 
 /// The source of the bytes of a layer.
@@ -40,41 +42,74 @@ pub(super) struct LayerPart {
 pub(super) struct Parts {
     pub(super) image: Arc<Image>,
     pub(super) layers: Vec<LayerPart>,
-    /// The manifest that the index of the archive lists.
+    /// The manifest, or the index with several, that the index of the archive lists.
     pub(super) manifest: Descriptor,
     pub(super) manifest_bytes: Bytes,
     /// Set if all of it is as dockerd saves it: no manifest is kept, and the layers are plain tars.
     pub(super) is_dockerds: bool,
     /// Other manifests of the image and the indexes that list them: what references by digest name.
     pub(super) related: Vec<(Digest, Bytes)>,
+    /// Blobs of the manifests that an index lists.
+    pub(super) others: Vec<Descriptor>,
     /// References by digest that the manifests in the archive prove.
     pub(super) repo_digests: Vec<Reference>,
 }
 
 impl Parts {
     /// Decides how an image is saved. Blocking.
-    pub(super) fn of(store: &Store, image: Arc<Image>, selected: &Selected) -> Result<Self> {
-        let documents = documents(store, &image)?;
-        match original(store, &image, &documents)? {
-            Some((index, layers)) => {
-                Self::original(store, image, selected, documents, index, layers)
-            }
-            None => Self::generated(store, image),
-        }
-    }
-
-    fn original(
+    pub(super) fn of(
         store: &Store,
         image: Arc<Image>,
         selected: &Selected,
+        choice: Choice,
+    ) -> Result<Self> {
+        let documents = documents(store, &image)?;
+        match choice {
+            Choice::Own => match original(store, &image, &documents)? {
+                Some((index, layers)) => {
+                    let listed = documents[index].descriptor.digest.clone();
+                    Self::kept(store, (image, layers), selected, documents, &listed)
+                }
+                None => Self::generated(store, image),
+            },
+            Choice::Part(tree, part) => {
+                let mut documents = documents;
+                documents.retain(|document| tree.leads(&document.descriptor.digest));
+                documents.extend(document(store, &part.kept.descriptor)?);
+                let listed = part.kept.descriptor.digest.clone();
+                Self::kept(store, of_part(store, &part)?, selected, documents, &listed)
+            }
+            Choice::Whole { tree, main } => {
+                let made = if main.is_of(&image.id) {
+                    let layers = listed_layers(store, &image, &main)?;
+                    (image, layers)
+                } else {
+                    of_part(store, &main)?
+                };
+                let mut documents = documents;
+                documents.retain(|document| {
+                    document.manifest.is_none() || tree.lists(&document.descriptor.digest)
+                });
+                let parts = Self::kept(store, made, selected, documents, &tree.root.digest)?;
+                let contents = tree.manifests.iter().flat_map(Listed::content);
+                let others = contents.chain(&tree.indexes).cloned().collect();
+                Ok(Self { others, ..parts })
+            }
+        }
+    }
+
+    /// An image whose manifest is kept: that, or an index of it, is what the archive lists.
+    fn kept(
+        store: &Store,
+        (image, layers): (Arc<Image>, Vec<LayerPart>),
+        selected: &Selected,
         mut documents: Vec<Document>,
-        index: usize,
-        layers: Vec<LayerPart>,
+        listed: &Digest,
     ) -> Result<Self> {
         let references = store.references()?;
         let named: BTreeSet<_> = selected.tags.iter().map(Reference::repository).collect();
         let repo_digests = references
-            .of_image(&image.id)
+            .of_image(&selected.id)
             .iter()
             .filter(|reference| {
                 let is_wanted =
@@ -85,7 +120,9 @@ impl Parts {
             })
             .cloned()
             .collect();
-        let Document { descriptor, bytes, .. } = documents.swap_remove(index);
+        let index = documents.iter().position(|document| document.descriptor.digest == *listed);
+        let gone = || EngineError::Missing(Missing::BlobGone(listed.clone()));
+        let Document { descriptor, bytes, .. } = documents.swap_remove(index.ok_or_else(gone)?);
         documents.sort_by_key(|document| document.descriptor.digest.to_string());
         let related = documents.into_iter().map(|d| (d.descriptor.digest, d.bytes)).collect();
         let manifest =
@@ -98,6 +135,7 @@ impl Parts {
             manifest_bytes,
             is_dockerds: false,
             related,
+            others: Vec::new(),
             repo_digests,
         })
     }
@@ -125,6 +163,7 @@ impl Parts {
             manifest_bytes: bytes.into(),
             is_dockerds,
             related: Vec::new(),
+            others: Vec::new(),
             repo_digests: Vec::new(),
         })
     }
@@ -144,8 +183,7 @@ fn documents(store: &Store, image: &Image) -> Result<Vec<Document>> {
     let mut documents: Vec<Document> = Vec::new();
     for descriptor in store.manifests_of(&image.id)? {
         let is_known = documents.iter().any(|other| other.descriptor.digest == descriptor.digest);
-        // A longer name than an archive's header has room for.
-        if is_known || descriptor.digest.algorithm() != Algorithm::Sha256 {
+        if is_known {
             continue;
         }
         let Some(bytes) = store.read_blob(&descriptor.digest, MAX_MANIFEST_SIZE)? else { continue };
@@ -162,6 +200,28 @@ fn documents(store: &Store, image: &Image) -> Result<Vec<Document>> {
         documents.push(Document { descriptor, bytes, manifest });
     }
     Ok(documents)
+}
+
+/// Reads a manifest that an index lists.
+fn document(store: &Store, descriptor: &Descriptor) -> Result<Option<Document>> {
+    let bytes = store.read_blob(&descriptor.digest, MAX_MANIFEST_SIZE)?;
+    let descriptor = descriptor.clone();
+    Ok(bytes.map(|bytes| Document { descriptor, bytes, manifest: None }))
+}
+
+/// Reads an image that is here as blobs alone.
+fn of_part(store: &Store, listed: &Listed) -> Result<(Arc<Image>, Vec<LayerPart>)> {
+    let config = || listed.manifest.as_ref().map(|manifest| manifest.config.digest.clone());
+    let digest = config().unwrap_or_else(|| listed.kept.descriptor.digest.clone());
+    let missing = EngineError::Missing(Missing::Blob(digest));
+    let image = listed.image(store).ok_or(missing)?;
+    let layers = listed_layers(store, &image, listed)?;
+    Ok((Arc::new(image), layers))
+}
+
+fn listed_layers(store: &Store, image: &Image, listed: &Listed) -> Result<Vec<LayerPart>> {
+    let layers = listed.manifest.as_ref().map(|manifest| kept_layers(store, image, manifest));
+    layers.transpose()?.flatten().ok_or(EngineError::RootFsMismatch)
 }
 
 /// Finds the manifest of which all blobs are here; of several the one that came last.
@@ -190,9 +250,8 @@ fn kept_layers(
     }
     let mut layers = Vec::with_capacity(diff_ids.len());
     for (descriptor, diff_id) in manifest.layers.iter().zip(diff_ids) {
-        let is_kept = descriptor.digest.algorithm() == Algorithm::Sha256
-            && store.blob(&descriptor.digest)?.is_some_and(|blob| blob.size == descriptor.size);
-        if !is_kept {
+        let blob = store.blob(&descriptor.digest)?;
+        if blob.is_none_or(|blob| blob.size != descriptor.size) {
             return Ok(None);
         }
         layers.push(LayerPart {
@@ -209,19 +268,16 @@ fn layer_part(store: &Store, diff_id: &DiffId, chain: &ChainId) -> Result<LayerP
     let layer = store.whole_layer(chain)?;
     let missing = || EngineError::Missing(Missing::WholeLayer(chain.clone()));
     let layer = layer.ok_or_else(missing)?;
-    let (media_type, digest, size, source) = match layer.blob {
-        Some(digest) if digest.algorithm() == Algorithm::Sha256 => {
-            let blob = store.blob(&digest)?.ok_or_else(missing)?;
-            let media_type = media_type_of(&blob)?;
-            (media_type, digest.clone(), blob.size, LayerSource::Blob(digest))
-        }
-        _ => {
-            let tar_split = store.tar_split(chain)?.ok_or_else(missing)?;
-            let failed = |source| EngineError::Layer { digest: diff_id.digest().clone(), source };
-            let size = archive::rebuilt_size(tar_split).map_err(failed)?;
-            let source = LayerSource::Directory(chain.clone(), diff_id.clone());
-            (MediaType::OciLayer, diff_id.digest().clone(), size, source)
-        }
+    let (media_type, digest, size, source) = if let Some(digest) = layer.blob {
+        let blob = store.blob(&digest)?.ok_or_else(missing)?;
+        let media_type = media_type_of(&blob)?;
+        (media_type, digest.clone(), blob.size, LayerSource::Blob(digest))
+    } else {
+        let tar_split = store.tar_split(chain)?.ok_or_else(missing)?;
+        let failed = |source| EngineError::Layer { digest: diff_id.digest().clone(), source };
+        let size = archive::rebuilt_size(tar_split).map_err(failed)?;
+        let source = LayerSource::Directory(chain.clone(), diff_id.clone());
+        (MediaType::OciLayer, diff_id.digest().clone(), size, source)
     };
     let descriptor = Descriptor::new(media_type, digest, size);
     Ok(LayerPart { diff_id: diff_id.clone(), descriptor, source })

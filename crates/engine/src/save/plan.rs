@@ -7,6 +7,7 @@ use serde::Serialize;
 use spec::{Descriptor, Digest, ImageId, Reference, Tag};
 use store::{Lease, Store};
 
+use super::choice::Choice;
 use super::documents::{
     self, IndexFile, Item, LAYOUT, NAME_ANNOTATION, REF_NAME_ANNOTATION, REPO_DIGESTS_ANNOTATION,
     blob_path,
@@ -16,7 +17,7 @@ use super::parts::{LayerSource, Parts};
 use super::select::Selected;
 use super::v1;
 use crate::error::Defect;
-use crate::{EngineError, Result};
+use crate::{EngineError, Platforms, Result};
 
 /// The file or directory at a path of the archive.
 #[derive(Clone, Debug)]
@@ -49,6 +50,9 @@ pub(super) struct Plan {
 const LAYER_MODE: u32 = 0o666;
 const FILE_MODE: u32 = 0o644;
 const DIRECTORY_MODE: u32 = 0o755;
+const SHA256: &str = "blobs/sha256/";
+/// A folder that is rarely there.
+const SHA512: &str = "blobs/sha512/";
 
 impl Plan {
     /// Plans an archive of these images, without the layers of the `base`. Blocking.
@@ -56,6 +60,7 @@ impl Plan {
         store: &Store,
         lease: &Lease,
         selection: &[Selected],
+        platforms: &Platforms,
         base: Base,
     ) -> Result<Self> {
         let mut plan = Self::default();
@@ -69,7 +74,8 @@ impl Plan {
             for chain in &image.layers {
                 lease.hold_layer(chain)?;
             }
-            let parts = Parts::of(store, image, selected)?;
+            let choice = Choice::of(store, lease, &image, (&selected.name(), platforms))?;
+            let parts = Parts::of(store, image, selected, choice)?;
             plan.add_image(&parts, &base);
             let top = parts.layers.last().map(|layer| layer.descriptor.digest.hex());
             for tag in &selected.tags {
@@ -133,7 +139,23 @@ impl Plan {
         for (digest, bytes) in &parts.related {
             self.bytes(digest, bytes.clone(), 0);
         }
-        for (path, modified) in [("blobs/", created), ("blobs/sha256/", 0)] {
+        for blob in &parts.others {
+            let path = blob_path(&blob.digest);
+            if self.left_out.contains_key(&path) {
+                continue;
+            }
+            let source = LayerSource::Blob(blob.digest.clone());
+            self.files.entry(path).or_insert_with(|| PlannedFile {
+                mode: FILE_MODE,
+                modified: created,
+                size: blob.size,
+                content: Content::Layer(source),
+            });
+        }
+        for (path, modified) in [("blobs/", created), (SHA256, 0), (SHA512, 0)] {
+            if path == SHA512 && !self.files.keys().any(|name| name.starts_with(SHA512)) {
+                continue;
+            }
             let (mode, content) = (DIRECTORY_MODE, Content::Directory);
             self.files.insert(path.to_owned(), PlannedFile { mode, modified, size: 0, content });
         }

@@ -1,6 +1,6 @@
 //! The images that a save is about, and their names.
 
-use spec::{ImageId, Platform, Reference, ReferenceError};
+use spec::{ImageId, Reference, ReferenceError};
 use store::{Lease, PrefixMatch, References, Store};
 
 use crate::{EngineError, Result, resolve};
@@ -15,14 +15,17 @@ pub(super) struct Selected {
     pub(super) digests: Vec<Reference>,
 }
 
+impl Selected {
+    /// Returns what the image is called in messages.
+    pub(super) fn name(&self) -> String {
+        let name = self.tags.first().or(self.digests.first());
+        name.map_or_else(|| self.id.to_string(), Reference::familiar)
+    }
+}
+
 /// Finds the images that `names` mean, in their order, as dockerd does: a name without a tag means all tags of the
 /// repository. What is found is held by the lease.
-pub(super) fn select(
-    store: &Store,
-    lease: &Lease,
-    names: &[String],
-    platform: Option<&Platform>,
-) -> Result<Vec<Selected>> {
+pub(super) fn select(store: &Store, lease: &Lease, names: &[String]) -> Result<Vec<Selected>> {
     let references = store.references()?;
     let mut selection = Vec::new();
     for name in names {
@@ -32,12 +35,8 @@ pub(super) fn select(
     }
     for selected in &selection {
         lease.hold_image(&selected.id)?;
-        let missing = || EngineError::NoSuchImage(selected.id.to_string());
-        let image = store.image(&selected.id)?.ok_or_else(missing)?;
-        if let Some(wanted) = platform
-            && !resolve::is_for(wanted, &image.config.value().platform())
-        {
-            return Err(EngineError::NoExportTarget(wanted.clone()));
+        if store.image(&selected.id)?.is_none() {
+            return Err(EngineError::NoSuchImage(selected.id.to_string()));
         }
     }
     for selected in &selection {

@@ -30,7 +30,7 @@ use site::Site;
 pub struct UnpackRequest {
     /// The image, by name or ID.
     pub name: String,
-    /// The platform that it must be for.
+    /// The platform that is wanted: the image's own, or another one of its index.
     pub platform: Option<Platform>,
     /// An absolute path at which there is nothing, or an empty directory, which may be a mount point or behind a symlink.
     pub directory: PathBuf,
@@ -43,10 +43,20 @@ impl Engine {
     ///
     /// As root the files get their owners, devices and attributes, else those that this user may set.
     pub async fn unpack(&self, request: UnpackRequest, progress: Progress) -> Result<()> {
-        let lease = self.reading_lease().await?;
+        let part = match &request.platform {
+            Some(platform) => self.part_layers(&request.name, platform.clone()).await?,
+            None => None,
+        };
+        let (lease, part) = match part {
+            Some((lease, image)) => (lease, Some(Arc::new(image))),
+            None => (self.reading_lease().await?, None),
+        };
         let (_cancel, cancelled) = CancelOnDrop::new();
         self.on_disk(move |store| {
-            let image = image_for(store, &lease, &request.name, request.platform.as_ref())?;
+            let image = match part {
+                Some(image) => image,
+                None => image_for(store, &lease, &request.name, request.platform.as_ref())?,
+            };
             space::require_unpacked(store, &image, &request.directory)?;
             let site = Site::new(&request.directory, &DataRoot::find(store.root())?)?;
             let work = Work { store, image: &image, cancelled, progress: &progress };

@@ -66,7 +66,8 @@ impl VerifiedBlob {
         Self { digest, size, source: BlobSource::File(file) }
     }
 
-    fn hash(bytes: Bytes, algorithm: Algorithm) -> Self {
+    /// As [`VerifiedBlob::of_bytes`], by an algorithm of the caller's.
+    pub fn hash(bytes: Bytes, algorithm: Algorithm) -> Self {
         let mut hasher = Hasher::new(algorithm);
         hasher.update(&bytes);
         let (digest, size) = (hasher.finish(), bytes.len() as u64);

@@ -128,8 +128,8 @@ impl StagedFile {
     }
 
     /// As [`StagedFile::open`], for a file that is to be a blob.
-    pub fn reader(&self) -> Result<StagedFileReader, StoreError> {
-        let reader = HashingReader::new(self.open()?, Algorithm::Sha256);
+    pub fn reader(&self, algorithm: Algorithm) -> Result<StagedFileReader, StoreError> {
+        let reader = HashingReader::new(self.open()?, algorithm);
         Ok(StagedFileReader { file: self.clone(), reader })
     }
 
@@ -197,7 +197,7 @@ mod tests {
         let file = writing.finish();
         assert_eq!(file.size(), 3);
         root.reopen();
-        let mut reader = file.reader().unwrap();
+        let mut reader = file.reader(Algorithm::Sha256).unwrap();
         drop(file);
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
@@ -221,7 +221,7 @@ mod tests {
         let lease = root.store.lease().unwrap();
         let mut writing = root.store.staged_file(&lease).unwrap();
         writing.write_all(b"abc").unwrap();
-        let mut reader = writing.finish().reader().unwrap();
+        let mut reader = writing.finish().reader(Algorithm::Sha256).unwrap();
         reader.read_exact(&mut [0; 2]).unwrap();
         let error = reader.verify().unwrap_err();
         assert!(matches!(error, StoreError::Incomplete { present: 2, size: 3, .. }), "{error}");

@@ -83,3 +83,17 @@ fn an_image_for_another_platform_or_none_has_no_history() {
     assert!(matches!(error, EngineError::PlatformMismatch(_)), "{error}");
     assert_eq!(told(&fixture, "gone"), ["No such image: gone:latest"]);
 }
+
+/// What is not unpacked takes no room, as in dockerd's containerd store.
+#[test]
+fn another_image_of_the_index_has_a_history_of_its_own() {
+    let mut fixture = Fixture::new(&["web tags=web:1 digests=web layers=base:100,web:20"]);
+    let arm = fixture.add_part("arm platform=linux/arm64 layers=base:100,arm:30");
+    let web = fixture.described("web");
+    fixture.add_index("web", &[web, arm]);
+    let arm64 = Platform::parse("linux/arm64").unwrap();
+    let steps = fixture.run(fixture.engine.history("web:1", Some(arm64))).unwrap();
+    let told: Vec<(&str, u64)> = steps.iter().map(|step| (&*step.created_by, step.size)).collect();
+    assert_eq!(told, [("RUN arm", 0), ("RUN base", 100)]);
+    assert_eq!(steps[0].id, Some(fixture.id("arm")));
+}

@@ -1,3 +1,4 @@
+use crate::kept::ManifestKind;
 use crate::testing::Fixture;
 
 use super::*;
@@ -243,8 +244,9 @@ fn kept_manifests_are_told_with_the_platform() {
         image.manifests.clone()
     };
     let [manifest] = &manifests("web")[..] else { panic!("one manifest") };
-    assert_eq!(manifest.kept.descriptor.digest, fixture.made("web").manifest);
-    assert_eq!(manifest.platform.as_ref().unwrap().to_string(), "linux/arm64");
+    assert_eq!(manifest.descriptor.digest, fixture.made("web").manifest);
+    let ManifestKind::Image { platform, .. } = &manifest.kind else { panic!("{manifest:?}") };
+    assert_eq!(platform.to_string(), "linux/arm64");
     assert!(manifests("local").is_empty());
 }
 

@@ -47,7 +47,7 @@ fn a_tag_moves_to_the_image_that_it_is_given_to() {
         ("db:1", "web", "1", "db:1 <db>, web:1 <db>"),
     ] {
         let fixture = Fixture::new(&images);
-        fixture.run(fixture.engine.tag(&fixture.digits(source), repository, tag)).unwrap();
+        fixture.run(fixture.engine.tag(&fixture.digits(source), None, (repository, tag))).unwrap();
         assert_eq!(fixture.names(), names, "{source} {repository} {tag}");
         let (events, _) = fixture.engine.events().subscribe();
         let event = events.last().unwrap();
@@ -66,8 +66,9 @@ fn a_source_that_is_not_there_names_nothing() {
         ("web", "No such image: web:latest"),
         ("<web digest>", "No such image: <web digest>"),
     ] {
-        let error =
-            fixture.run(fixture.engine.tag(&fixture.digits(source), "other", "")).unwrap_err();
+        let error = fixture
+            .run(fixture.engine.tag(&fixture.digits(source), None, ("other", "")))
+            .unwrap_err();
         assert_eq!(fixture.words(&error.message()), told);
     }
     assert_eq!(fixture.names(), "web:1 <web>");

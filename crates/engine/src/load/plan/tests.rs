@@ -73,9 +73,11 @@ impl Archive {
         let mut files = self.files.clone();
         files.push((self.listed.config.clone(), self.config.clone()));
         let contents = Contents::read(Tree::of(files)).unwrap();
-        let platform = platform.map(|text| Platform::parse(text).unwrap());
+        let platforms = platform.map_or(Platforms::Here, |text| {
+            Platforms::These(vec![spec::Platform::parse(text).unwrap()])
+        });
         let lease = fixture.store().lease().unwrap();
-        plan(fixture.store(), &lease, &contents, &self.listed, platform.as_ref())
+        plan(fixture.store(), &lease, &contents, &self.listed, &platforms)
     }
 
     fn layers(&self, fixture: &Fixture) -> Vec<PlannedLayer> {

@@ -14,7 +14,9 @@ fn image(word: &str, names: &[&str]) -> PlannedImage {
     let id = ImageId::new(Digest::sha256(config.as_bytes()));
     let config = Raw::parse(Bytes::from(config), ImageConfig::parse).unwrap();
     let names = names.iter().map(|name| reference(name)).collect();
-    PlannedImage { id, config, names, layers: Vec::new(), origin: None, parent: None }
+    let layers = Vec::new();
+    let (parts, blobs) = (Vec::new(), Vec::new());
+    PlannedImage { id, config, names, layers, origin: None, parts, blobs, parent: None }
 }
 
 const INDEX: &str = r#"{"schemaVersion":2,"manifests":[]}"#;
@@ -141,7 +143,7 @@ fn publish(fixture: &Fixture, images: Vec<ReadyImage>) -> Vec<String> {
     let load = Load {
         engine: &fixture.engine,
         lease: Arc::new(fixture.store().lease().unwrap()),
-        platform: None,
+        platforms: crate::Platforms::Here,
         progress,
         layer_progress: Progress::silent(),
     };

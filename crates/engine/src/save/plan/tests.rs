@@ -8,16 +8,29 @@ use super::super::select::select;
 use super::*;
 
 fn plan(fixture: &Fixture, names: &[&str]) -> Plan {
-    plan_since(fixture, names, &[])
+    plan_of(fixture, names, &Platforms::Here).unwrap()
 }
 
 fn plan_since(fixture: &Fixture, names: &[&str], since: &[&str]) -> Plan {
+    plan_without(fixture, names, &Platforms::Here, since).unwrap()
+}
+
+fn plan_of(fixture: &Fixture, names: &[&str], platforms: &Platforms) -> Result<Plan> {
+    plan_without(fixture, names, platforms, &[])
+}
+
+fn plan_without(
+    fixture: &Fixture,
+    names: &[&str],
+    platforms: &Platforms,
+    since: &[&str],
+) -> Result<Plan> {
     let since: Vec<String> = since.iter().map(|name| fixture.digits(name)).collect();
     let names: Vec<String> = names.iter().map(|name| fixture.digits(name)).collect();
     let lease = fixture.store().reading_lease().unwrap();
-    let selection = select(fixture.store(), &lease, &names, None).unwrap();
+    let selection = select(fixture.store(), &lease, &names).unwrap();
     let base = Base::find(fixture.store(), &lease, &since).unwrap();
-    Plan::make(fixture.store(), &lease, &selection, base).unwrap()
+    Plan::make(fixture.store(), &lease, &selection, platforms, base)
 }
 
 fn document(plan: &Plan, name: &str) -> Value {
@@ -241,5 +254,82 @@ fn layers_of_what_the_reader_has_are_left_out() {
         assert_eq!(since[0]["names"], serde_json::json!(["base:1", digest]));
         assert_eq!(since[1]["names"], serde_json::json!(["db:1"]));
         assert_eq!(document(&plan, "manifest.json")[0]["Layers"].as_array().unwrap().len(), 2);
+    }
+}
+
+/// The index of the archive leads to the image's index and that to its manifests; `manifest.json` has the image that the name means.
+#[test]
+fn an_index_is_saved_with_what_is_here_of_it() {
+    let mut fixture = Fixture::new(&["web tags=web:1 digests=web layers=base,web"]);
+    let arm = fixture.add_part("arm platform=linux/arm64 layers=base,arm");
+    let web = fixture.described("web");
+    let mut gone = arm.clone();
+    gone.digest = Digest::sha256(b"gone");
+    gone.platform = spec::Platform::parse("linux/s390x").ok();
+    let alone = plan(&fixture, &["web:1"]);
+    let index = fixture.add_index("web", &[arm.clone(), web.clone(), gone]);
+    let whole = plan(&fixture, &["web:1"]);
+    let entry = document(&whole, "index.json")["manifests"][0].clone();
+    assert_eq!(
+        (&entry["digest"], &entry["size"]),
+        (&index.digest.to_string().into(), &index.size.into())
+    );
+    assert_eq!(entry["annotations"][NAME_ANNOTATION], "docker.io/library/web:1");
+    let items = document(&whole, "manifest.json");
+    assert_eq!(items, document(&alone, "manifest.json"));
+    let made = fixture.made("arm");
+    for digest in
+        [&arm.digest, made.id.digest(), &made.layers[0].blob.digest, &made.layers[1].blob.digest]
+    {
+        let size = fixture.store().blob(digest).unwrap().unwrap().size;
+        assert_eq!(whole.files[&blob_path(digest)].size, size);
+    }
+    let platforms = |list: &[&str]| {
+        Platforms::These(list.iter().map(|text| spec::Platform::parse(text).unwrap()).collect())
+    };
+    let saved = |platforms: &Platforms| plan_of(&fixture, &["web:1"], platforms);
+    let both = saved(&platforms(&["linux/arm64", "linux/amd64"])).unwrap();
+    assert_eq!(files(&fixture, &both), files(&fixture, &whole));
+    let own = saved(&platforms(&["linux/amd64", "linux/x86_64"])).unwrap();
+    assert_eq!(document(&own, "index.json")["manifests"][0]["digest"], web.digest.to_string());
+    let other = saved(&platforms(&["linux/arm64"])).unwrap();
+    assert_eq!(document(&other, "index.json")["manifests"][0]["digest"], arm.digest.to_string());
+    let items = document(&other, "manifest.json");
+    assert_eq!(items[0]["Config"], blob_path(made.id.digest()));
+    assert_eq!(items[0]["RepoTags"], serde_json::json!(["web:1"]));
+    for (wanted, expected) in [
+        (platforms(&["linux/s390x"]), "no suitable export target found for platform linux/s390x"),
+        (
+            platforms(&["linux/amd64", "linux/s390x"]),
+            "no suitable export target found for platform linux/s390x",
+        ),
+        // What would run there is not enough.
+        (platforms(&["linux/386"]), "no suitable export target found for platform linux/386"),
+        (Platforms::All, "not all that the index of web:1 lists is here, missing: linux/s390x"),
+    ] {
+        assert_eq!(saved(&wanted).unwrap_err().message(), expected);
+    }
+}
+
+/// Without an index an image is all that there is of it.
+#[test]
+fn an_image_without_an_index_is_for_one_platform() {
+    let fixture = Fixture::new(&["web tags=web:1", "db tags=db:1 platform=linux/arm64"]);
+    let platforms = |list: &[&str]| {
+        Platforms::These(list.iter().map(|text| spec::Platform::parse(text).unwrap()).collect())
+    };
+    for (names, wanted, expected) in [
+        (&["web:1"][..], platforms(&["linux/amd64"]), None),
+        (&["web:1"], Platforms::All, None),
+        (&["db:1"], platforms(&["linux/arm64"]), None),
+        (&["web:1"], platforms(&["linux/arm64"]), Some("linux/arm64")),
+        (&["web:1", "db:1"], platforms(&["linux/amd64"]), Some("linux/amd64")),
+        (&["web:1"], platforms(&["linux/amd64", "linux/arm64"]), Some("linux/arm64")),
+        (&["web:1"], platforms(&["linux/386"]), Some("linux/386")),
+    ] {
+        let lacking = plan_of(&fixture, names, &wanted).err().map(|error| error.message());
+        let expected = expected
+            .map(|platform| format!("no suitable export target found for platform {platform}"));
+        assert_eq!(lacking, expected, "{names:?} {wanted:?}");
     }
 }

@@ -1,0 +1,219 @@
+//! What an index of an archive lists beside the image that is loaded from it.
+//!
+//! All of it is hostile: what is kept is hashed, as large as it should be, and bounded.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use spec::{
+    Descriptor, Digest, ImageConfig, ImageId, ImageManifest, MAX_CONFIG_SIZE, MAX_MANIFEST_SIZE,
+    Manifest, Platform,
+};
+use store::{Lease, Store};
+
+use super::contents::{Contents, MAX_DOCUMENTS, MAX_INDEX_DEPTH};
+use super::tree::StoredFile;
+use crate::error::BadArchive;
+use crate::kept::{self, ManifestKind, Platforms};
+use crate::save::documents::blob_path;
+use crate::{EngineError, Result};
+
+/// What an index has beside one image.
+#[derive(Debug, Default)]
+pub(super) struct Whole {
+    /// The indexes that lead to the image, the outermost first.
+    pub(super) indexes: Vec<(Descriptor, Bytes)>,
+    /// Other manifests, and indexes, that are kept.
+    pub(super) parts: Vec<(Descriptor, Bytes)>,
+    /// Files of the archive that these need.
+    pub(super) blobs: Vec<(Digest, StoredFile)>,
+}
+
+/// The choice of what an index lists.
+pub(super) struct Wish<'a> {
+    /// The image that is loaded.
+    pub(super) id: &'a ImageId,
+    /// Its platform.
+    pub(super) platform: &'a Platform,
+    pub(super) platforms: &'a Platforms,
+}
+
+/// A manifest that an index lists, with what it says if it is here.
+struct Entry {
+    descriptor: Descriptor,
+    document: Option<Document>,
+    kind: ManifestKind,
+}
+
+/// A manifest of any kind that is here.
+struct Document {
+    bytes: Bytes,
+    /// What it says if it is an image's.
+    manifest: Option<Arc<ImageManifest>>,
+    mentioned: Vec<Descriptor>,
+}
+
+impl Entry {
+    fn is_for_any(&self, wanted: &[Platform]) -> bool {
+        wanted.iter().any(|wanted| self.kind.is_for(wanted))
+    }
+
+    fn manifest(&self) -> Option<&ImageManifest> {
+        self.document.as_ref()?.manifest.as_deref()
+    }
+
+    fn is_of(&self, id: &ImageId) -> bool {
+        self.manifest().is_some_and(|manifest| manifest.config.digest == *id.digest())
+    }
+}
+
+/// The indexes and manifests below an index.
+#[derive(Default)]
+struct Found {
+    /// Each with whether it leads to the image; an index comes before those that it lists.
+    indexes: Vec<(Descriptor, Bytes, bool)>,
+    entries: Vec<Entry>,
+    seen: HashSet<Digest>,
+    bytes: u64,
+}
+
+impl Contents {
+    /// Finds what an index lists beside an image, as far as it is wanted. Blocking.
+    ///
+    /// What is in the store already need not be in the archive: it is held before it is looked for.
+    pub(super) fn whole(
+        &self,
+        store: &Store,
+        lease: &Lease,
+        root: &Descriptor,
+        wish: &Wish<'_>,
+    ) -> Result<Whole> {
+        let mut found = Found::default();
+        self.find(root, wish.id, 0, &mut found)?;
+        let own = found.entries.iter().filter(|entry| entry.is_of(wish.id));
+        let mut images: HashSet<Digest> =
+            own.map(|entry| entry.descriptor.digest.clone()).collect();
+        if let Platforms::These(wanted) = wish.platforms {
+            for platform in wanted.iter().filter(|wanted| !wanted.is_exactly(wish.platform)) {
+                if !found.entries.iter().any(|entry| entry.kind.is_for(platform)) {
+                    return Err(EngineError::NoMatchingManifest(platform.specifier()));
+                }
+            }
+            let wanted = found.entries.iter().filter(|entry| entry.is_for_any(wanted));
+            images.extend(wanted.map(|entry| entry.descriptor.digest.clone()));
+        }
+        let mut whole = Whole::default();
+        let mut taken = HashSet::new();
+        for entry in found.entries.into_iter().filter(|entry| !entry.is_of(wish.id)) {
+            let must = match wish.platforms {
+                Platforms::Here => false,
+                Platforms::All => true,
+                Platforms::These(wanted) if entry.is_for_any(wanted) => true,
+                Platforms::These(_) if images.iter().any(|it| entry.kind.attests(it)) => false,
+                Platforms::These(_) => continue,
+            };
+            match self.files(store, lease, &entry)? {
+                Some(files) => {
+                    whole
+                        .blobs
+                        .extend(files.into_iter().filter(|(it, _)| taken.insert(it.clone())));
+                    whole
+                        .parts
+                        .extend(entry.document.map(|document| (entry.descriptor, document.bytes)));
+                }
+                None if must => {
+                    let fault = BadArchive::Incomplete(name(&entry));
+                    return Err(EngineError::BadArchive(fault));
+                }
+                None => {}
+            }
+        }
+        for (descriptor, bytes, leads) in found.indexes {
+            let list = if leads { &mut whole.indexes } else { &mut whole.parts };
+            list.push((descriptor, bytes));
+        }
+        Ok(whole)
+    }
+
+    /// Lists what is below a descriptor; says whether it leads to the image.
+    fn find(
+        &self,
+        descriptor: &Descriptor,
+        id: &ImageId,
+        depth: usize,
+        found: &mut Found,
+    ) -> Result<bool> {
+        if depth > MAX_INDEX_DEPTH || !found.seen.insert(descriptor.digest.clone()) {
+            return Ok(false);
+        }
+        let bytes = self.tree.document(&descriptor.digest, MAX_MANIFEST_SIZE)?;
+        found.bytes += bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        if found.bytes > MAX_DOCUMENTS {
+            let (name, size) = (blob_path(&descriptor.digest), found.bytes);
+            let fault = BadArchive::FileTooLarge { name, size, max: MAX_DOCUMENTS };
+            return Err(EngineError::BadArchive(fault));
+        }
+        if let Some(bytes) = &bytes
+            && let Ok(Manifest::Index(index)) = Manifest::parse(Some(&descriptor.media_type), bytes)
+        {
+            let place = found.indexes.len();
+            found.indexes.push((descriptor.clone(), bytes.clone(), false));
+            let mut leads = false;
+            for below in &index.manifests {
+                leads |= self.find(below, id, depth + 1, found)?;
+            }
+            found.indexes[place].2 = leads;
+            return Ok(leads);
+        }
+        let document = bytes.and_then(|bytes| {
+            let (manifest, mentioned) = kept::read(descriptor, &bytes);
+            Some(Document { bytes, manifest, mentioned: mentioned? })
+        });
+        let manifest = document.as_ref().and_then(|document| document.manifest.as_deref());
+        let mut kind = kept::kind(descriptor, manifest);
+        if let (ManifestKind::Image { platform, .. }, None, Some(manifest)) =
+            (&mut kind, &descriptor.platform, manifest)
+            && let Some(bytes) = self.tree.document(&manifest.config.digest, MAX_CONFIG_SIZE)?
+            && let Ok(config) = ImageConfig::parse(&bytes)
+        {
+            *platform = config.platform();
+        }
+        let entry = Entry { descriptor: descriptor.clone(), document, kind };
+        let leads = entry.is_of(id);
+        found.entries.push(entry);
+        Ok(leads)
+    }
+
+    /// Returns the files that a manifest needs and the store has not; `None` if one is neither here nor there.
+    fn files(
+        &self,
+        store: &Store,
+        lease: &Lease,
+        entry: &Entry,
+    ) -> Result<Option<Vec<(Digest, StoredFile)>>> {
+        let Some(document) = &entry.document else { return Ok(None) };
+        let mut files = Vec::new();
+        lease.hold_blob(&entry.descriptor.digest)?;
+        for Descriptor { digest, size, .. } in &document.mentioned {
+            lease.hold_blob(digest)?;
+            if store.blob(digest)?.is_some_and(|blob| blob.size == *size) {
+                continue;
+            }
+            match self.tree.blob(digest).filter(|file| file.size() == *size) {
+                Some(file) => files.push((digest.clone(), file.clone())),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(files))
+    }
+}
+
+fn name(entry: &Entry) -> String {
+    match &entry.kind {
+        ManifestKind::Image { platform, .. } => platform.specifier(),
+        ManifestKind::Attestation { .. } | ManifestKind::Unknown => {
+            entry.descriptor.digest.to_string()
+        }
+    }
+}
