@@ -60,6 +60,12 @@ impl std::fmt::Debug for EntryContent<'_, '_> {
 }
 
 impl EntryContent<'_, '_> {
+    /// Returns where the content begins in the uncompressed archive, if nothing of it was read yet and it is there in one piece.
+    pub fn start(&self) -> Option<u64> {
+        let is_whole = self.position == 0 && self.fragment == self.size;
+        is_whole.then(|| self.stream.offset())
+    }
+
     /// Hands the content to `take`, piece by piece; holes of a sparse file as zeros.
     pub fn copy<E: From<ArchiveError>>(
         &mut self,

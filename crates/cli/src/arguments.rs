@@ -9,7 +9,7 @@ use crate::globals::Globals;
 use crate::verbs::{
     check, completion, copy, daemon, df, dial_stdio, diff, events, help, history, images, import,
     info, inspect, load, login, logout, man, manifest, mount, prune, pull, push, registry, rmi,
-    save, search, tag, unpack, version,
+    save, search, sync, tag, unpack, version,
 };
 
 /// The whole command line.
@@ -55,6 +55,7 @@ pub(crate) enum Verb {
     Prune(prune::Arguments),
     Import(import::Arguments),
     Search(search::Arguments),
+    Sync(sync::Arguments),
     Tag(tag::Arguments),
     Unpack(unpack::Arguments),
     /// Manage Docker image manifests and manifest lists
@@ -117,14 +118,17 @@ impl Verb {
     /// Says whether the verb is about images that are kept. The others are about registries alone, and work without a data
     /// root.
     pub(crate) fn needs_store(&self) -> bool {
+        if let Verb::Copy(arguments) = self {
+            return arguments.needs_store();
+        }
         !matches!(
             self,
-            Verb::Copy(_)
-                | Verb::Login(_)
+            Verb::Login(_)
                 | Verb::Logout(_)
                 | Verb::Manifest(_)
                 | Verb::Registry(_)
                 | Verb::Search(_)
+                | Verb::Sync(_)
                 | Verb::Version(_)
         )
     }

@@ -50,7 +50,7 @@ use verbs::images::CalledAs;
 use verbs::{
     check, completion, copy, daemon, df, dial_stdio, diff, events, history, images, import, info,
     inspect, load, login, logout, man, manifest, mount, prune, pull, push, registry, rmi, save,
-    search, tag, unpack, version,
+    search, sync, tag, unpack, version,
 };
 
 /// The time to clean up for work that was told to stop.
@@ -192,6 +192,7 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
         }
         Verb::Login(arguments) => login::run(arguments, session).await,
         Verb::Logout(arguments) => logout::run(arguments, session).await,
+        Verb::Sync(arguments) => sync::run(arguments, session).await,
         Verb::Version(arguments) => version::run(arguments, session).await,
         Verb::Info(arguments) | Verb::System(SystemVerb::Info(arguments)) => {
             info::run(arguments, session).await

@@ -1,7 +1,11 @@
 //! Failures of a copy: each names the place that it happened at.
 
+use std::io;
+
 use registry::RegistryError;
 use spec::{Digest, ManifestError};
+
+use crate::files::archive::ArchiveFault;
 
 /// A failure of a copy.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +98,90 @@ pub enum CopyError {
         has: u64,
         /// The descriptor's size.
         size: u64,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A file or folder cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A list or document is larger than any honest one.
+    #[error("{path} is larger than {limit}, which no image needs")]
+    TooLarge {
+        /// The file.
+        path: String,
+        /// The bound.
+        limit: u64,
+    },
+    /// A list is no JSON, or not what it should be.
+    #[error("{path}: {source}")]
+    Json {
+        /// The file.
+        path: String,
+        /// The cause.
+        source: serde_json::Error,
+    },
+    /// A file that a list or document names is not there.
+    #[error("{path} is missing: the source is not complete")]
+    Missing {
+        /// The file.
+        path: String,
+    },
+    /// A folder or archive without `index.json`.
+    #[error("{place} is no OCI image layout: it has no index.json")]
+    NoLayout {
+        /// The place.
+        place: String,
+    },
+    /// An archive without `manifest.json`.
+    #[error("{place} is no archive of images: it has no manifest.json")]
+    NoArchive {
+        /// The place.
+        place: String,
+    },
+    /// No image with that name, or several where none is named.
+    #[error("{place} names no image, or more than one; the images there are: {found}")]
+    NoImage {
+        /// The place.
+        place: String,
+        /// The names that there are.
+        found: String,
+    },
+    /// A layer with a compression that manifests have no type for.
+    #[error("{path} is compressed in a way that registries do not know")]
+    Compression {
+        /// The file.
+        path: String,
+    },
+    /// An archive that cannot be read.
+    #[error("{place}: {source}")]
+    Archive {
+        /// The place.
+        place: String,
+        /// The cause.
+        source: ArchiveFault,
+    },
+    /// A place that has one image, where several are asked for.
+    #[error("{place} is no repository: it has no tags")]
+    NoRepository {
+        /// The place.
+        place: String,
+    },
+    /// A stream where nobody gave one.
+    #[error("{place}: there is nothing to read from or write to")]
+    NoStream {
+        /// The place.
+        place: String,
     },
 }
 

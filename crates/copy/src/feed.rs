@@ -63,6 +63,19 @@ impl Feed {
         }
     }
 
+    /// Begins behind what is known of the blob: its first bytes, and their hash.
+    pub(crate) fn after(mut self, have: u64, hasher: Hasher) -> Self {
+        (self.hashed, self.position) = (have, have);
+        self.trail = vec![(have, hasher.clone())];
+        self.hasher = hasher;
+        self
+    }
+
+    /// Insists on the digest, once all is handed on: a blob without bytes, or one that was known whole, has no last piece.
+    pub(crate) fn finish(&self) -> Result<()> {
+        self.check()
+    }
+
     /// Goes on from another place: what lies between is hashed and not handed on.
     pub(crate) fn seek(&mut self, position: u64) {
         if position < self.position {

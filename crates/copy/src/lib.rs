@@ -7,6 +7,7 @@
 //!
 //! # Rooms
 //!
+//! - `files`: folders and archives, to read from
 //! - `place`: what a user writes, as skopeo spells it
 //! - `source`, `target`: where bytes come from and where they go
 //! - `job`: one image on its way: its documents, children before parents, and each of its blobs once
@@ -40,6 +41,7 @@ mod budget;
 mod document;
 mod error;
 mod feed;
+mod files;
 mod job;
 mod lock;
 mod pattern;
@@ -49,14 +51,17 @@ mod progress;
 mod shared;
 mod side;
 mod source;
+mod sync;
 mod target;
 
 pub use error::CopyError;
+pub use files::archive::ArchiveFault;
 pub use job::{Copied, Copier};
 pub use pattern::{Pattern, PatternError};
-pub use place::{Place, PlaceError};
+pub use place::{Place, PlaceError, Selection};
 pub use progress::{Event, Outcome, Report, Summary};
 pub use registry::{CredentialSource, Credentials, RegistryConfig};
 pub use side::Side;
-pub use source::Source;
-pub use target::Target;
+pub use source::{Input, Source};
+pub use sync::{Entry, SyncError};
+pub use target::{Stream, Target};

@@ -1,11 +1,12 @@
 //! Places as a user writes them, spelt as skopeo does.
 
 use std::fmt;
+use std::path::PathBuf;
 
-use spec::{Reference, ReferenceError};
+use spec::{Digest, Reference, ReferenceError};
 
 /// The transports of skopeo, podman and buildah.
-const TRANSPORTS: [&str; 11] = [
+const TRANSPORTS: [&str; 10] = [
     "containers-storage",
     "dir",
     "docker",
@@ -15,15 +16,50 @@ const TRANSPORTS: [&str; 11] = [
     "oci-archive",
     "ostree",
     "sif",
-    "store",
     "tarball",
 ];
+
+/// The file that is standard input or output.
+const STANDARD: &str = "-";
+/// The longest name of an image in a layout.
+const MAX_NAME: usize = 1024;
 
 /// A place of images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// `docker://NAME[:TAG|@DIGEST]`, or the name alone: a registry.
     Registry(Reference),
+    /// `oci:FOLDER[:NAME|@DIGEST]`: an OCI image layout.
+    Layout(PathBuf, Selection),
+    /// `dir:FOLDER`: a folder with one image.
+    Directory(PathBuf),
+    /// `oci-archive:FILE[:NAME|@DIGEST]`: an image layout in a tar. Without a file it is standard input or output.
+    OciArchive(Option<PathBuf>, Selection),
+    /// `docker-archive:FILE[:NAME[:TAG]]`: what `docker save` writes. Without a file it is standard input or output.
+    DockerArchive(Option<PathBuf>, Option<Reference>),
+    /// `docker-daemon:NAME[:TAG]`: the images of a daemon, or of the store of this process.
+    Daemon(Reference),
+}
+
+/// An image of several in a layout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// The only one.
+    Only,
+    /// The one with this name.
+    Name(String),
+    /// The one with this digest.
+    Digest(Digest),
+}
+
+impl fmt::Display for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Only => Ok(()),
+            Self::Name(name) => write!(f, ":{name}"),
+            Self::Digest(digest) => write!(f, "@{digest}"),
+        }
+    }
 }
 
 /// A fault of a text that is no place.
@@ -40,7 +76,8 @@ pub enum PlaceError {
     },
     /// A transport that Longshore has not.
     #[error(
-        "invalid image name {text:?}: longshore cannot copy from or to {transport}:; use docker://"
+        "invalid image name {text:?}: longshore cannot copy from or to {transport}:; use docker://, oci:, oci-archive:, \
+         docker-archive:, dir: or docker-daemon:"
     )]
     Transport {
         /// The text.
@@ -48,47 +85,131 @@ pub enum PlaceError {
         /// The part before the colon.
         transport: String,
     },
+    /// No file or folder behind the transport.
+    #[error("invalid image name {text:?}: it names no file or folder")]
+    Path {
+        /// The text.
+        text: String,
+    },
+    /// No name of an image in a layout behind the folder.
+    #[error(
+        "invalid image name {text:?}: no name or digest of an image is behind the file or folder"
+    )]
+    Name {
+        /// The text.
+        text: String,
+    },
 }
 
 impl Place {
-    /// Parses a place.
+    /// Parses a place. `-` is an archive at standard input or output.
     pub fn parse(text: &str) -> Result<Self, PlaceError> {
+        if text == STANDARD {
+            return Ok(Self::DockerArchive(None, None));
+        }
         let (transport, rest) = match text.split_once(':') {
+            // Without the slashes it is the image of that name.
+            Some(("docker", rest)) if !rest.starts_with("//") => ("", text),
             Some((transport, rest)) if TRANSPORTS.contains(&transport) => (transport, rest),
             _ => ("", text),
         };
-        let name = match transport {
-            "" => text,
-            "docker" => rest.strip_prefix("//").unwrap_or(text),
-            _ => {
-                let (text, transport) = (text.to_owned(), transport.to_owned());
-                return Err(PlaceError::Transport { text, transport });
-            }
+        let reference = |name: &str| {
+            let wrong = |source| PlaceError::Reference { text: text.to_owned(), source };
+            Reference::parse_familiar(name).map_err(wrong)
         };
-        let reference = Reference::parse_familiar(name);
-        let wrong = |source| PlaceError::Reference { text: text.to_owned(), source };
-        reference.map(Self::Registry).map_err(wrong)
+        let file = |path: &str| match path {
+            "" => Err(PlaceError::Path { text: text.to_owned() }),
+            STANDARD => Ok(None),
+            path => Ok(Some(PathBuf::from(path))),
+        };
+        let folder = |path: &str| match path {
+            "" => Err(PlaceError::Path { text: text.to_owned() }),
+            path => Ok(PathBuf::from(path)),
+        };
+        match transport {
+            "" => reference(text).map(Self::Registry),
+            "docker" => reference(rest.trim_start_matches("//")).map(Self::Registry),
+            "docker-daemon" => reference(rest).map(|name| Self::Daemon(name.with_default_tag())),
+            "dir" => folder(rest).map(Self::Directory),
+            "oci" => {
+                let (path, selection) = selection(text, rest)?;
+                Ok(Self::Layout(folder(path)?, selection))
+            }
+            "oci-archive" => {
+                let (path, selection) = selection(text, rest)?;
+                Ok(Self::OciArchive(file(path)?, selection))
+            }
+            "docker-archive" => {
+                let (path, name) = match rest.split_once(':') {
+                    Some((path, name)) => (path, Some(reference(name)?.with_default_tag())),
+                    None => (rest, None),
+                };
+                Ok(Self::DockerArchive(file(path)?, name))
+            }
+            transport => Err(PlaceError::Transport {
+                text: text.to_owned(),
+                transport: transport.to_owned(),
+            }),
+        }
     }
 
     /// Returns the host of a registry, if it is at one.
     pub fn registry(&self) -> Option<&str> {
         match self {
             Self::Registry(reference) => Some(reference.repository().domain()),
+            _ => None,
         }
     }
 
-    /// Says whether it names a repository and none of its images.
+    /// Says whether it is standard input or output.
+    pub fn is_standard(&self) -> bool {
+        matches!(self, Self::OciArchive(None, _) | Self::DockerArchive(None, _))
+    }
+
+    /// Says whether it names a repository, or a layout, and none of its images.
     pub fn is_name_only(&self) -> bool {
         match self {
             Self::Registry(reference) => reference.is_name_only(),
+            Self::Layout(_, selection) => *selection == Selection::Only,
+            _ => false,
         }
     }
 }
 
+/// Splits a path from the image behind it.
+fn selection<'t>(text: &str, rest: &'t str) -> Result<(&'t str, Selection), PlaceError> {
+    let wrong = || PlaceError::Name { text: text.to_owned() };
+    // A path may hold an `@`; what is behind the last one is a digest or part of the path.
+    if let Some((path, digest)) = rest.rsplit_once('@')
+        && let Ok(digest) = digest.parse()
+    {
+        return Ok((path, Selection::Digest(digest)));
+    }
+    let Some((path, name)) = rest.split_once(':') else { return Ok((rest, Selection::Only)) };
+    if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+        return Err(wrong());
+    }
+    Ok((path, Selection::Name(name.to_owned())))
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |file: &Option<PathBuf>| match file {
+            Some(path) => path.display().to_string(),
+            None => STANDARD.to_owned(),
+        };
         match self {
             Self::Registry(reference) => write!(f, "docker://{reference}"),
+            Self::Layout(folder, selection) => write!(f, "oci:{}{selection}", folder.display()),
+            Self::Directory(folder) => write!(f, "dir:{}", folder.display()),
+            Self::OciArchive(file, selection) => {
+                write!(f, "oci-archive:{}{selection}", shown(file))
+            }
+            Self::DockerArchive(file, Some(name)) => {
+                write!(f, "docker-archive:{}:{}", shown(file), name.familiar())
+            }
+            Self::DockerArchive(file, None) => write!(f, "docker-archive:{}", shown(file)),
+            Self::Daemon(name) => write!(f, "docker-daemon:{}", name.familiar()),
         }
     }
 }
@@ -96,6 +217,9 @@ impl fmt::Display for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LONG: &str =
+        "oci:a@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     #[test]
     fn places_are_spelt_as_skopeo_does() {
@@ -105,11 +229,25 @@ mod tests {
             // The image of that name.
             ("docker:24", "docker://docker.io/library/docker:24"),
             ("localhost:5000/a:1", "docker://localhost:5000/a:1"),
+            ("oci:/a/b", "oci:/a/b"),
+            ("oci:a@b:x", "oci:a@b:x"),
+            ("oci:a:r.example/x:1", "oci:a:r.example/x:1"),
+            (LONG, LONG),
+            ("dir:a:b", "dir:a:b"),
+            ("-", "docker-archive:-"),
+            ("oci-archive:-", "oci-archive:-"),
+            ("oci-archive:x.tar:1", "oci-archive:x.tar:1"),
+            ("docker-archive:x.tar:a/b", "docker-archive:x.tar:a/b:latest"),
+            ("docker-daemon:alpine", "docker-daemon:alpine:latest"),
         ] {
             assert_eq!(Place::parse(text).unwrap().to_string(), expected, "{text}");
         }
         for (text, expected) in [
             ("docker://", "invalid reference format"),
+            ("oci:", "names no file or folder"),
+            ("oci:a:", "no name or digest"),
+            ("dir:", "names no file or folder"),
+            ("docker-archive:x:A", "must be lowercase"),
             ("sif:x", "cannot copy from or to sif:"),
             ("A", "must be lowercase"),
         ] {

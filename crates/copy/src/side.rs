@@ -1,5 +1,7 @@
 //! One side of a copy: how its registries are reached.
 
+use std::path::{Path, PathBuf};
+
 use registry::{Access, Client, Credentials, RegistryConfig, Remote};
 use spec::Repository;
 
@@ -11,14 +13,24 @@ use crate::error::Result;
 pub struct Side {
     client: Client,
     credentials: Option<Credentials>,
+    scratch: PathBuf,
 }
 
 impl Side {
-    /// Makes a side. `credentials` are for all its registries; without any, `config` knows where to look for them.
-    pub fn new(config: RegistryConfig, credentials: Option<Credentials>) -> Result<Self> {
+    /// Makes a side. `credentials` are for all its registries; without any, `config` knows where to look for them. What has to be
+    /// put aside of archives goes to the folder `scratch`.
+    pub fn new(
+        config: RegistryConfig,
+        credentials: Option<Credentials>,
+        scratch: PathBuf,
+    ) -> Result<Self> {
         let client = Client::new(config)
             .map_err(|source| CopyError::registry(&"the settings of registries", source))?;
-        Ok(Self { client, credentials })
+        Ok(Self { client, credentials, scratch })
+    }
+
+    pub(crate) fn scratch(&self) -> &Path {
+        &self.scratch
     }
 
     pub(crate) async fn remote(&self, repository: &Repository, access: Access) -> Result<Remote> {

@@ -29,6 +29,10 @@ pub(crate) struct Stream<C> {
 }
 
 impl<C: Chunks> Stream<C> {
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     pub(crate) fn remaining(&self) -> u64 {
         self.remaining
     }

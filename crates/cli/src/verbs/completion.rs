@@ -202,7 +202,7 @@ fn argument(path: &[&str], position: usize) -> Wanted {
         | ("tag" | "diff", 0 | 1)
         | ("rmi" | "rm" | "save" | "inspect", _) => Wanted::Images,
         ("login" | "logout", 0) => Wanted::Registries,
-        ("import" | "umount" | "man", 0) | ("unpack" | "mount", 1) => Wanted::Files,
+        ("import" | "umount" | "man" | "sync", 0) | ("unpack" | "mount", 1) => Wanted::Files,
         ("completion", 0) => {
             Wanted::Words(described(["bash", "zsh", "fish"].map(str::to_owned).to_vec(), "shell"))
         }

@@ -29,6 +29,7 @@ pub(crate) mod registry;
 pub(crate) mod rmi;
 pub(crate) mod save;
 pub(crate) mod search;
+pub(crate) mod sync;
 pub(crate) mod tag;
 mod transfer;
 pub(crate) mod unpack;

@@ -1,10 +1,24 @@
 //! `copy`: between registries, and to and from what other tools write.
 
-use test_support::image::{Format, Index};
+use test_support::image::{Compression, Format, Image, ImageBuilder, Index, Layer};
 use test_support::servers::{DockerRegistry, LocalRegistry, installed};
+use test_support::tar::Entry;
+
+use test_support::http::Client;
 
 use super::registries::base64;
-use super::support::{Home, small_image};
+use super::support::{Home, run, small_image};
+
+/// Returns what a registry has, as it is: without the header docker's converts.
+fn stored(client: &Client, repository: &str, name: &str) -> Vec<u8> {
+    let accept = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+    let path = format!("/v2/{repository}/manifests/{name}");
+    client.send("GET", &path, &[("Accept", accept)], b"").unwrap().expect(200).unwrap().body
+}
+
+fn layer(seed: u8) -> Layer {
+    Layer::new(Compression::Gzip, &[Entry::file("file", vec![seed; 1000])])
+}
 
 fn index() -> Index {
     Index::new(Format::Oci, vec![small_image(1), small_image(2)])
@@ -57,8 +71,7 @@ fn tags_go_from_one_kind_of_registry_to_the_other_and_back() {
         "{copied}"
     );
     assert_eq!(std::fs::read_to_string(file).unwrap(), index.manifest.digest.to_string());
-    let stored = docker.client().get("/v2/back/app/manifests/x").unwrap();
-    assert_eq!(stored.body, index.manifest.read().unwrap());
+    assert_eq!(stored(&docker.client(), "back/app", "x"), index.manifest.read().unwrap());
     assert!(!home.data_root().exists(), "no data root is needed");
 }
 
@@ -105,7 +118,141 @@ fn each_side_has_credentials_of_its_own() {
         "{refused}"
     );
     home.run(&["copy", "--src-creds", "ann:one", "--dest-creds", "bob:two", &from, &to]).success();
-    let stored =
-        b.client().with_authorization(basic("bob:two")).get("/v2/app/manifests/1").unwrap();
-    assert_eq!(stored.body, image.manifest.read().unwrap());
+    let client = b.client().with_authorization(basic("bob:two"));
+    assert_eq!(stored(&client, "app", "1"), image.manifest.read().unwrap());
+}
+
+/// Another tool's command: it knows nothing of this machine's configuration.
+fn skopeo(home: &Home, source: &str, target: &str) {
+    let mut skopeo = home.clean("skopeo");
+    skopeo.args(["--insecure-policy", "copy", "--quiet", "--all"]);
+    skopeo.args(["--src-tls-verify=false", "--dest-tls-verify=false", source, target]);
+    run(&mut skopeo, "").success();
+}
+
+#[test]
+fn other_tools_read_what_is_written_and_the_other_way_round() {
+    if !installed(&["skopeo"]) {
+        println!("skipped: needs skopeo");
+        return;
+    }
+    let registry = LocalRegistry::start().unwrap();
+    // Of OCI's types, as skopeo converts Docker's for a layout.
+    let images =
+        [1, 2].map(|seed| Image::builder().format(Format::Oci).layer(layer(seed)).layer(layer(0)));
+    let index = Index::new(Format::Oci, images.map(ImageBuilder::build).to_vec());
+    let (client, image) = (registry.client(), small_image(3));
+    index.push(&client, "app", "all").unwrap();
+    image.push(&client, "app", "one").unwrap();
+    let home = Home::new();
+    let at = |name: &str| format!("docker://{}/{name}", registry.address());
+    let file = |name: &str| home.path().join(name).display().to_string();
+    let copy = |from: &str, to: &str| home.run(&["copy", from, to]).success();
+    for (name, place) in [
+        ("layout", format!("oci:{}:v1", file("layout"))),
+        ("archive", format!("oci-archive:{}:v1", file("archive.tar"))),
+        ("folder", format!("dir:{}", file("folder"))),
+    ] {
+        let digest = index.manifest.digest.to_string();
+        assert!(copy(&at("app:all"), &place).contains(&digest), "{name}");
+        // Theirs of ours, and ours of ours.
+        skopeo(&home, &place, &at(&format!("theirs/{name}:1")));
+        assert_eq!(stored(&client, &format!("theirs/{name}"), "1"), index.manifest.read().unwrap());
+        copy(&place, &at(&format!("ours/{name}:1")));
+        assert_eq!(stored(&client, &format!("ours/{name}"), "1"), index.manifest.read().unwrap());
+        // Ours of theirs.
+        let theirs = place.replace(&file(""), &format!("{}/their-", home.path().display()));
+        skopeo(&home, &at("app:all"), &theirs);
+        copy(&theirs, &at(&format!("back/{name}:1")));
+        assert_eq!(stored(&client, &format!("back/{name}"), "1"), index.manifest.read().unwrap());
+    }
+    // A second time nothing is written, and what is missing is fetched alone.
+    let layout = format!("oci:{}:v1", file("layout"));
+    assert!(copy(&at("app:all"), &layout).contains("up to date"));
+    let blob = file(&format!("layout/blobs/sha256/{}", index.images[0].config.digest.hex()));
+    std::fs::remove_file(blob).unwrap();
+    let again = copy(&at("app:all"), &layout.replace("v1", "v2"));
+    assert!(again.contains("in 1 blob, 4 already there"), "{again}");
+
+    let archive = format!("docker-archive:{}:r.example/app:one", file("docker.tar"));
+    copy(&at("app:one"), &archive);
+    skopeo(&home, &archive, &at("theirs/docker:1"));
+    let configs = |bytes: Vec<u8>| {
+        let manifest: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        manifest["config"]["digest"].clone()
+    };
+    let config = serde_json::json!(image.config.digest.to_string());
+    assert_eq!(configs(stored(&client, "theirs/docker", "1")), config);
+    // The digest stays where the archive has the manifest, too.
+    copy(&archive, &at("ours/docker:1"));
+    assert_eq!(stored(&client, "ours/docker", "1"), image.manifest.read().unwrap());
+    let theirs = format!("docker-archive:{}:r.example/app:one", file("their.tar"));
+    let mut single = home.clean("skopeo");
+    single.args(["--insecure-policy", "copy", "--quiet", "--src-tls-verify=false"]);
+    run(single.args([&at("app:one"), &theirs]), "").success();
+    copy(&theirs, &at("back/docker:1"));
+    assert_eq!(configs(stored(&client, "back/docker", "1")), config);
+}
+
+#[test]
+fn the_store_of_this_process_is_a_place_and_a_stream_is_one() {
+    let registry = LocalRegistry::start().unwrap();
+    let (client, image) = (registry.client(), small_image(3));
+    image.push(&client, "app", "one").unwrap();
+    let home = Home::new();
+    let at = |name: &str| format!("docker://{}/{name}", registry.address());
+    home.run(&["copy", &at("app:one"), "docker-daemon:r.example/app:one"]).success();
+    let listed = home.run(&["images", "--no-trunc", "-q", "r.example/app:one"]).success();
+    assert_eq!(listed.trim(), image.id().to_string());
+    home.run(&["copy", "docker-daemon:r.example/app:one", &at("back:1")]).success();
+    assert_eq!(stored(&client, "back", "1"), image.manifest.read().unwrap());
+
+    let mut command = home.clean(env!("CARGO_BIN_EXE_longshore"));
+    let output = command.args(["copy", &at("app:one"), "oci-archive:-"]).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty());
+    let file = home.path().join("stream.tar");
+    std::fs::write(&file, output.stdout).unwrap();
+    let mut command = home.clean(env!("CARGO_BIN_EXE_longshore"));
+    command
+        .args(["copy", "oci-archive:-", &at("stream:1")])
+        .stdin(std::fs::File::open(file).unwrap());
+    assert!(command.output().unwrap().status.success());
+    assert_eq!(stored(&client, "stream", "1"), image.manifest.read().unwrap());
+}
+
+#[test]
+fn a_file_of_copies_is_synced_and_one_failure_does_not_stop_the_others() {
+    let (a, b) = (LocalRegistry::start().unwrap(), LocalRegistry::start().unwrap());
+    let (index, image) = (index(), small_image(3));
+    index.push(&a.client(), "lib/app", "1.0").unwrap();
+    image.push(&a.client(), "lib/app", "1.1-rc1").unwrap();
+    image.push(&a.client(), "lib/other", "x").unwrap();
+    let home = Home::new();
+    let layout = home.path().join("layout").display().to_string();
+    let (from, to) = (a.address(), b.address());
+    let text = format!(
+        "[[copy]]\nsource = \"{from}/lib/app\"\ntargets = [\"{to}/app\", \"oci:{layout}\"]\nexcept = \"*-rc*\"\n\
+         [[copy]]\nsource = \"{from}/lib/other:x\"\ntarget = \"{to}/other:y\"\n"
+    );
+    let file = home.path().join("sync.toml");
+    std::fs::write(&file, &text).unwrap();
+    let file = file.to_str().unwrap();
+    let dry = home.run(&["sync", "--dry-run", file]).success();
+    assert!(dry.contains("3 images: 3 would be copied"), "{dry}");
+    let done = home.run(&["sync", file]).success();
+    assert!(done.contains("3 images: 3 copied, 0 up to date, 0 failed"), "{done}");
+    assert_eq!(stored(&b.client(), "app", "1.0"), index.manifest.read().unwrap());
+    assert_eq!(stored(&b.client(), "other", "y"), image.manifest.read().unwrap());
+    let again = home.run(&["sync", file]).success();
+    assert!(again.contains("3 images: 0 copied, 3 up to date, 0 failed; moved 0B"), "{again}");
+
+    let missing = format!("{text}[[copy]]\nsource = \"{from}/none:1\"\ntarget = \"{to}/none\"\n");
+    std::fs::write(file, missing).unwrap();
+    let failed = home.run(&["sync", file]);
+    assert!(failed.stdout.contains("4 images: 0 copied, 3 up to date, 1 failed"), "{failed:?}");
+    let error = failed.failure();
+    assert!(error.contains(&format!("{from}/none:1: ")), "{error}");
+    std::fs::write(file, "[[copy]]\nsource = 1\n").unwrap();
+    let error = home.run(&["sync", file]).failure();
+    assert!(error.contains("sync.toml: line 2: \"source\" is to be a text"), "{error}");
 }

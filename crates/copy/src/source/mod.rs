@@ -1,17 +1,29 @@
 //! Where images come from.
 
-#![allow(clippy::unnecessary_wraps, reason = "files have no host")]
-
+pub(crate) mod directory;
+pub(crate) mod docker;
+pub(crate) mod layout;
+mod read;
 pub(crate) mod registry;
 
 use std::fmt;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use spec::{Descriptor, Digest, Manifest, Repository, Tag};
+use spec::{Descriptor, Digest, Manifest, Reference, Repository, Tag};
 
+use self::directory::DirectorySource;
+use self::docker::DockerSource;
+use self::layout::LayoutSource;
 use self::registry::RegistrySource;
 use crate::document::Document;
 use crate::error::Result;
+use crate::files::archive::Archive;
+use crate::files::blocking::blocking;
+use crate::files::tree::Tree;
 use crate::pieces::Pieces;
+use crate::place::Selection;
 use crate::{CopyError, Place, Side};
 
 /// An image, or a repository of them, that can be read. Clones are cheap.
@@ -21,30 +33,63 @@ pub struct Source(Kind);
 #[derive(Clone, Debug)]
 enum Kind {
     Registry(RegistrySource),
+    Layout(LayoutSource),
+    Directory(DirectorySource),
+    Docker(DockerSource),
 }
+
+/// A stream that an archive comes from.
+pub type Input = Box<dyn Read + Send>;
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Registry(source) => source.fmt(f),
+            Kind::Layout(source) => source.fmt(f),
+            Kind::Directory(source) => source.fmt(f),
+            Kind::Docker(source) => source.fmt(f),
         }
     }
 }
 
 impl Source {
-    /// Opens a place to read from. A registry is not asked yet.
-    pub async fn open(place: &Place, side: &Side) -> Result<Self> {
-        match place {
+    /// Opens a place to read from. A registry is not asked yet. `input` is standard input or the daemon's stream, if the
+    /// place is one of these.
+    pub async fn open(place: &Place, side: &Side, input: Option<Input>) -> Result<Self> {
+        Ok(Self(match place {
             Place::Registry(reference) => {
-                Ok(Self(Kind::Registry(RegistrySource::open(reference, side).await?)))
+                Kind::Registry(RegistrySource::open(reference, side).await?)
             }
-        }
+            Place::Layout(folder, wanted) => {
+                let tree = Tree::Folder(Arc::new(folder.clone()));
+                let shown = format!("oci:{}", folder.display());
+                Kind::Layout(LayoutSource::open(&shown, tree, wanted).await?)
+            }
+            Place::Directory(folder) => Kind::Directory(DirectorySource::new(folder)),
+            Place::OciArchive(file, wanted) => {
+                let tree = archive(place, file.clone(), side, input).await?;
+                let shown = shown("oci-archive", file.as_ref());
+                Kind::Layout(LayoutSource::open(&shown, tree, wanted).await?)
+            }
+            Place::DockerArchive(file, name) => {
+                let tree = archive(place, file.clone(), side, input).await?;
+                docker(&shown("docker-archive", file.as_ref()), tree, name.as_ref()).await?
+            }
+            Place::Daemon(name) => {
+                let tree = archive(place, None, side, input).await?;
+                docker("docker-daemon", tree, Some(name)).await?
+            }
+        }))
     }
 
-    /// Lists the tags of the repository.
+    /// Lists the tags of the repository, or of the images of the layout.
     pub async fn tags(&self) -> Result<Vec<Tag>> {
         match &self.0 {
             Kind::Registry(source) => source.tags().await,
+            Kind::Layout(source) => Ok(source.tags()),
+            Kind::Directory(_) | Kind::Docker(_) => {
+                Err(CopyError::NoRepository { place: self.to_string() })
+            }
         }
     }
 
@@ -53,20 +98,21 @@ impl Source {
     pub fn tagged(&self, tag: &Tag) -> Self {
         match &self.0 {
             Kind::Registry(source) => Self(Kind::Registry(source.tagged(tag))),
+            Kind::Layout(source) => Self(Kind::Layout(source.tagged(tag))),
+            Kind::Directory(_) | Kind::Docker(_) => self.clone(),
         }
     }
 
     /// Returns the host that has a budget, if it is one.
     pub(crate) fn host(&self) -> Option<&str> {
-        match &self.0 {
-            Kind::Registry(source) => Some(source.host()),
-        }
+        self.repository().map(Repository::domain)
     }
 
     /// Returns the repository, if it is one.
     pub(crate) fn repository(&self) -> Option<&Repository> {
         match &self.0 {
             Kind::Registry(source) => Some(source.repository()),
+            _ => None,
         }
     }
 
@@ -74,6 +120,10 @@ impl Source {
     pub(crate) async fn digest(&self) -> Result<Option<Digest>> {
         match &self.0 {
             Kind::Registry(source) => source.digest().await,
+            Kind::Layout(source) => source.digest().map(Some),
+            Kind::Directory(_) | Kind::Docker(_) => {
+                self.document(None).await.map(|document| Some(document.digest))
+            }
         }
     }
 
@@ -81,6 +131,9 @@ impl Source {
     pub(crate) async fn document(&self, digest: Option<&Digest>) -> Result<Document> {
         match &self.0 {
             Kind::Registry(source) => source.document(digest).await,
+            Kind::Layout(source) => source.document(digest).await,
+            Kind::Directory(source) => source.document(digest).await,
+            Kind::Docker(source) => source.document(digest),
         }
     }
 
@@ -88,6 +141,9 @@ impl Source {
     pub(crate) async fn blob(&self, blob: &Descriptor, start: u64) -> Result<Pieces> {
         match &self.0 {
             Kind::Registry(source) => source.blob(blob, start).await,
+            Kind::Layout(source) => source.blob(blob, start).await,
+            Kind::Directory(source) => source.blob(blob, start).await,
+            Kind::Docker(source) => source.blob(blob, start).await,
         }
     }
 
@@ -97,4 +153,39 @@ impl Source {
             CopyError::Manifest { place: self.to_string(), digest: document.digest.clone(), source }
         })
     }
+}
+
+fn shown(transport: &str, file: Option<&PathBuf>) -> String {
+    format!("{transport}:{}", file.map_or("-".to_owned(), |file| file.display().to_string()))
+}
+
+/// Opens an archive: a file, or what comes.
+async fn archive(
+    place: &Place,
+    file: Option<PathBuf>,
+    side: &Side,
+    input: Option<Input>,
+) -> Result<Tree> {
+    let scratch = side.scratch().to_owned();
+    let opened = match (file, input) {
+        (Some(file), _) => blocking(move || Archive::open(&file, &scratch)).await,
+        (None, Some(input)) => blocking(move || Archive::receive(input, &scratch)).await,
+        (None, None) => return Err(CopyError::NoStream { place: place.to_string() }),
+    };
+    let archive =
+        opened.map_err(|source| CopyError::Archive { place: place.to_string(), source })?;
+    Ok(Tree::Archive(Arc::new(archive)))
+}
+
+/// Opens an archive for docker: as an image layout if it is one as well, since that has manifests.
+async fn docker(place: &str, tree: Tree, name: Option<&Reference>) -> Result<Kind> {
+    let mut is_layout = true;
+    for path in [layout::MARK.0, "index.json"] {
+        is_layout = is_layout && read::file(&tree, place, path).await?.is_some();
+    }
+    if !is_layout {
+        return Ok(Kind::Docker(DockerSource::open(place, tree, name).await?));
+    }
+    let wanted = name.map_or(Selection::Only, |name| Selection::Name(name.to_string()));
+    Ok(Kind::Layout(LayoutSource::open(place, tree, &wanted).await?))
 }

@@ -38,10 +38,6 @@ impl RegistrySource {
         Self { remote: self.remote.clone(), name: TagOrDigest::Tag(tag.clone()) }
     }
 
-    pub(crate) fn host(&self) -> &str {
-        self.repository().domain()
-    }
-
     pub(crate) fn repository(&self) -> &Repository {
         self.remote.repository()
     }

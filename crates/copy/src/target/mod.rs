@@ -1,46 +1,78 @@
 //! Where images go.
 
-#![allow(clippy::unnecessary_wraps, reason = "files have no host")]
-
+pub(crate) mod archive;
+mod folder;
+pub(crate) mod layout;
 pub(crate) mod registry;
 
 use std::fmt;
+use std::io::Write;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use spec::{Descriptor, Digest, MediaType, Tag};
 
+use self::archive::{ArchiveTarget, Output};
+use self::layout::LayoutTarget;
 use self::registry::RegistryTarget;
 use crate::error::Result;
 use crate::progress::Outcome;
 use crate::shared::Shared;
 use crate::source::Source;
-use crate::{Place, Side};
+use crate::{CopyError, Place, Side};
 
-/// A place that images are written to, and the name that the next one gets there. Clones are cheap.
+/// A place that images are written to, and the name that the next one gets there. Clones are cheap, and of one place.
 #[derive(Clone, Debug)]
 pub struct Target(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
     Registry(RegistryTarget),
+    Layout(LayoutTarget),
+    Archive(ArchiveTarget),
 }
+
+/// A stream that an archive goes to.
+pub type Stream = Box<dyn Write + Send>;
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Registry(target) => target.fmt(f),
+            Kind::Layout(target) => target.fmt(f),
+            Kind::Archive(target) => target.fmt(f),
         }
     }
 }
 
 impl Target {
-    /// Opens a place to write to. A registry is not asked yet.
-    pub async fn open(place: &Place, side: &Side) -> Result<Self> {
-        match place {
+    /// Opens a place to write to. A registry is not asked yet, and no file is made. `stream` is standard output or the way to the
+    /// daemon, if the place is one of these.
+    pub async fn open(place: &Place, side: &Side, stream: Option<Stream>) -> Result<Self> {
+        let output = |file: Option<&PathBuf>| match (file, stream) {
+            (Some(file), _) => Ok(Output::File(file.clone())),
+            (None, Some(stream)) => Ok(Output::Stream(stream)),
+            (None, None) => Err(CopyError::NoStream { place: place.to_string() }),
+        };
+        Ok(Self(match place {
             Place::Registry(reference) => {
-                Ok(Self(Kind::Registry(RegistryTarget::open(reference, side).await?)))
+                Kind::Registry(RegistryTarget::open(reference, side).await?)
             }
-        }
+            Place::Layout(folder, name) => Kind::Layout(LayoutTarget::layout(folder, name)),
+            Place::Directory(folder) => Kind::Layout(LayoutTarget::directory(folder).await?),
+            Place::OciArchive(file, name) => {
+                let output = output(file.as_ref())?;
+                Kind::Archive(ArchiveTarget::oci(place.to_string(), output, name))
+            }
+            Place::DockerArchive(file, name) => {
+                let output = output(file.as_ref())?;
+                Kind::Archive(ArchiveTarget::docker(place.to_string(), output, name.as_ref()))
+            }
+            Place::Daemon(name) => {
+                let output = output(None)?;
+                Kind::Archive(ArchiveTarget::docker(place.to_string(), output, Some(name)))
+            }
+        }))
     }
 
     /// Returns the same place with another tag for the next image.
@@ -48,6 +80,16 @@ impl Target {
     pub fn tagged(&self, tag: &Tag) -> Self {
         match &self.0 {
             Kind::Registry(target) => Self(Kind::Registry(target.tagged(tag))),
+            Kind::Layout(target) => Self(Kind::Layout(target.tagged(tag))),
+            Kind::Archive(_) => self.clone(),
+        }
+    }
+
+    /// Ends an archive, after its last image.
+    pub async fn finish(&self) -> Result<()> {
+        match &self.0 {
+            Kind::Archive(target) => target.finish().await,
+            Kind::Registry(_) | Kind::Layout(_) => Ok(()),
         }
     }
 
@@ -55,6 +97,7 @@ impl Target {
     pub(crate) fn host(&self) -> Option<&str> {
         match &self.0 {
             Kind::Registry(target) => Some(target.host()),
+            Kind::Layout(_) | Kind::Archive(_) => None,
         }
     }
 
@@ -62,6 +105,8 @@ impl Target {
     pub(crate) fn key(&self) -> String {
         match &self.0 {
             Kind::Registry(target) => target.key(),
+            Kind::Layout(target) => target.key(),
+            Kind::Archive(target) => target.key(),
         }
     }
 
@@ -69,6 +114,7 @@ impl Target {
     pub(crate) fn demanded(&self) -> Option<&Digest> {
         match &self.0 {
             Kind::Registry(target) => target.demanded(),
+            Kind::Layout(_) | Kind::Archive(_) => None,
         }
     }
 
@@ -76,6 +122,8 @@ impl Target {
     pub(crate) async fn digest(&self) -> Result<Option<Digest>> {
         match &self.0 {
             Kind::Registry(target) => target.digest().await,
+            Kind::Layout(target) => target.digest().await,
+            Kind::Archive(_) => Ok(None),
         }
     }
 
@@ -83,6 +131,8 @@ impl Target {
     pub(crate) async fn has(&self, digest: &Digest) -> Result<bool> {
         match &self.0 {
             Kind::Registry(target) => target.has(digest).await,
+            // Files are looked for one by one, which costs little.
+            Kind::Layout(_) | Kind::Archive(_) => Ok(false),
         }
     }
 
@@ -95,6 +145,8 @@ impl Target {
     ) -> Result<Option<Outcome>> {
         match &self.0 {
             Kind::Registry(target) => target.blob(shared, source, blob).await,
+            Kind::Layout(target) => target.blob(shared, source, blob).await,
+            Kind::Archive(target) => target.blob(shared, source, blob).await,
         }
     }
 
@@ -108,6 +160,8 @@ impl Target {
     ) -> Result<()> {
         match &self.0 {
             Kind::Registry(target) => target.put(is_root, digest, media_type, bytes).await,
+            Kind::Layout(target) => target.put(is_root, digest, media_type, bytes).await,
+            Kind::Archive(target) => target.put(is_root, digest, media_type, bytes).await,
         }
     }
 }

@@ -13,20 +13,22 @@ pub(crate) fn copier() -> Copier {
 }
 
 pub(crate) fn side() -> Side {
-    Side::new(RegistryConfig::default(), None).unwrap()
+    Side::new(RegistryConfig::default(), None, std::env::temp_dir()).unwrap()
 }
 
 pub(crate) async fn source(text: &str) -> Source {
-    Source::open(&Place::parse(text).unwrap(), &side()).await.unwrap()
+    Source::open(&Place::parse(text).unwrap(), &side(), None).await.unwrap()
 }
 
 pub(crate) async fn target(text: &str) -> Target {
-    Target::open(&Place::parse(text).unwrap(), &side()).await.unwrap()
+    Target::open(&Place::parse(text).unwrap(), &side(), None).await.unwrap()
 }
 
 pub(crate) async fn copy(from: &str, to: &str) -> Result<(Copied, Summary), CopyError> {
     let copier = copier();
-    let done = copier.copy(&source(from).await, &target(to).await, &[]).await?;
+    let target = target(to).await;
+    let done = copier.copy(&source(from).await, &target, &[]).await?;
+    target.finish().await?;
     Ok((done, copier.summary()))
 }
 

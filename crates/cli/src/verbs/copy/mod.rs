@@ -1,30 +1,31 @@
 //! `longshore copy`
 
+pub(super) mod batch;
 mod sides;
-mod told;
+mod streams;
+pub(super) mod told;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use copy::{Copied, Copier, Pattern, Place, Source, Target};
-use futures_util::{StreamExt as _, stream};
-use spec::Platform;
+use copy::{Copied, Copier, Pattern, Place};
+use spec::{Platform, Tag};
 
+use self::batch::{Image, Manner};
 use self::sides::Sides;
 use self::told::{Painter, totals};
 use crate::error::CliError;
 use crate::render::{ProgressFlag, Stream};
 use crate::session::Session;
 
-/// Images that are copied together. Hosts have budgets of their own; this bounds what is known of images at a time.
-const IMAGES_AT_ONCE: usize = 16;
-
 /// Copy images from one place to another, with all their platforms
 ///
-/// A place is spelt as skopeo does: `docker://NAME[:TAG|@DIGEST]` is a registry, and NAME alone means the same. Nothing is
-/// unpacked, and no data root and no daemon is needed. A copy has the digest of its source. What is at the destination is not
-/// sent again, and what another repository of the same registry has is mounted from there.
+/// A place is spelt as skopeo does: `docker://NAME[:TAG|@DIGEST]` is a registry, and NAME alone means the same;
+/// `oci:FOLDER[:NAME]`, `oci-archive:FILE[:NAME]`, `docker-archive:FILE[:NAME]`, `dir:FOLDER` are files, where `-` for a file is
+/// standard input or output; `docker-daemon:NAME` is the daemon, or the store of this process. Nothing is unpacked, and no data
+/// root and no daemon is needed but for the last. A copy has the digest of its source. What is at the destination is not sent
+/// again, and what another repository of the same registry has is mounted from there.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "longshore copy [OPTIONS] SOURCE DESTINATION")]
 pub(crate) struct Arguments {
@@ -59,77 +60,81 @@ pub(crate) struct Arguments {
 
 /// Copies one image, or some of a repository.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
-    let painter = Painter::new(arguments.progress.start(arguments.quiet, Stream::Output, session));
-    let copied = run_shown(&arguments, session, &painter).await;
+    let place = |text: &str| Place::parse(text).map_err(CliError::Place);
+    let places = (place(&arguments.source)?, place(&arguments.destination)?);
+    // What goes to standard output is the archive alone.
+    let stream = if places.1.is_standard() { Stream::Error } else { Stream::Output };
+    let painter = Painter::new(arguments.progress.start(arguments.quiet, stream, session));
+    let copied = run_shown(&arguments, places, session, &painter).await;
     painter.finish(copied)
 }
 
 async fn run_shown(
     arguments: &Arguments,
+    (from, to): (Place, Place),
     session: &Session,
     painter: &Arc<Painter>,
 ) -> Result<(), CliError> {
-    let started = Instant::now();
-    let place = |text: &str| Place::parse(text).map_err(CliError::Place);
-    let (from, to) = (place(&arguments.source)?, place(&arguments.destination)?);
     let platforms = arguments.platform.iter().map(|text| Platform::parse(text));
     let platforms = platforms.collect::<Result<Vec<Platform>, _>>()?;
     let tags = arguments.tags()?;
     if tags.is_some() {
         arguments.check_many(&from, &to)?;
     }
+    let manner = Manner { painter, dry_run: arguments.dry_run, started: Instant::now() };
     let (reading, writing) = arguments.sides.open(session, &from, &to).await?;
-    let source = Source::open(&from, &reading).await?;
-    let target = Target::open(&to, &writing).await?;
+    let source = streams::source(&from, &reading, session).await?;
+    let (target, pipe) = streams::target(&to, &writing).await?;
     let carrier = Copier::new(Arc::clone(painter).report(), arguments.dry_run);
-    let Some(patterns) = tags else {
-        let copied =
-            painter.while_it(Box::pin(carrier.copy(&source, &target, &platforms))).await??;
-        if let Some(path) = &arguments.digest_file {
-            write_digest(path, &copied)?;
+    if let Some(patterns) = tags {
+        let found = source.tags().await?;
+        let is_wanted = |tag: &&Tag| {
+            patterns.is_empty() || patterns.iter().any(|pattern| pattern.fits(tag.as_str()))
+        };
+        let image = |tag: &Tag| Image {
+            source: source.tagged(tag),
+            target: target.tagged(tag),
+            platforms: &platforms,
+        };
+        let images: Vec<Image<'_>> = found.iter().filter(is_wanted).map(image).collect();
+        if images.is_empty() {
+            return Err(CliError::Refused(format!("{from}: no tag of the repository fits")));
         }
-        let moved = totals(&carrier.summary(), started.elapsed(), arguments.dry_run);
-        let done = if copied.unchanged { "up to date" } else { &moved };
-        return painter.say(&told(&target, &copied, done));
-    };
-    let found = source.tags().await?;
-    let wanted = found.iter().filter(|tag| {
-        patterns.is_empty() || patterns.iter().any(|pattern| pattern.fits(tag.as_str()))
+        return manner.copy(&carrier, images, Vec::new()).await;
+    }
+    let name = target.to_string();
+    let (carried_by, wanted) = (&carrier, &platforms);
+    // It owns the target: the archive for a daemon ends with it, however that comes.
+    let carried = Box::pin(async move {
+        let copied = carried_by.copy(&source, &target, wanted).await?;
+        target.finish().await?;
+        Ok::<_, CliError>(copied)
     });
-    let mut results = stream::iter(wanted)
-        .map(|tag| {
-            let (source, target) = (source.tagged(tag), target.tagged(tag));
-            let (carrier, platforms) = (&carrier, &platforms);
-            async move { (carrier.copy(&source, &target, platforms).await, target) }
-        })
-        .buffered(IMAGES_AT_ONCE);
-    let (mut images, mut unchanged, mut failures) = (0, 0, Vec::new());
-    while let Some((copied, target)) = painter.while_it(results.next()).await? {
-        images += 1;
-        match copied {
-            Ok(copied) => {
-                unchanged += usize::from(copied.unchanged);
-                let done = if copied.unchanged { "up to date" } else { arguments.done() };
-                painter.say(&told(&target, &copied, done))?;
-            }
-            Err(error) => failures.push(CliError::from(error)),
+    let copied = match pipe.filter(|_| !arguments.dry_run) {
+        Some(pipe) => {
+            let both = async { tokio::join!(carried, streams::send(pipe, session)) };
+            let (copied, sent) = painter.while_it(Box::pin(both)).await?;
+            // A source that fails ends the archive early, and what the daemon says of that helps nobody.
+            let copied = copied?;
+            sent?;
+            copied
         }
+        None => painter.while_it(carried).await??,
+    };
+    if let Some(path) = &arguments.digest_file {
+        write_digest(path, &copied)?;
     }
-    drop(results);
-    if images == 0 {
-        return Err(CliError::Refused(format!("{source}: no tag of the repository fits")));
-    }
-    let copied = images - unchanged - failures.len();
-    let moved = totals(&carrier.summary(), started.elapsed(), arguments.dry_run);
-    let failed = failures.len();
-    painter.say(&format!(
-        "{images} images: {copied} {}, {unchanged} up to date, {failed} failed; {moved}",
-        arguments.done()
-    ))?;
-    if failures.is_empty() { Ok(()) } else { Err(CliError::Several(failures)) }
+    let moved = totals(&carrier.summary(), manner.started.elapsed(), arguments.dry_run);
+    manner.tell(&name, &copied, if copied.unchanged { "up to date" } else { &moved })
 }
 
 impl Arguments {
+    /// Says whether one of the places is the store of this process, where there is no daemon.
+    pub(crate) fn needs_store(&self) -> bool {
+        let is_daemon = |text: &String| matches!(Place::parse(text), Ok(Place::Daemon(_)));
+        [&self.source, &self.destination].into_iter().any(is_daemon)
+    }
+
     /// Returns the patterns of tags, if not one image is meant; none fit all.
     fn tags(&self) -> Result<Option<Vec<Pattern>>, CliError> {
         if self.tags.is_empty() {
@@ -142,11 +147,6 @@ impl Arguments {
         let patterns = self.tags.iter().map(|text| text.parse::<Pattern>());
         let patterns = patterns.collect::<Result<Vec<_>, _>>();
         patterns.map(Some).map_err(|error| CliError::Refused(error.to_string()))
-    }
-
-    /// Says what becomes of an image that is not there.
-    fn done(&self) -> &'static str {
-        if self.dry_run { "would be copied" } else { "copied" }
     }
 
     fn check_many(&self, from: &Place, to: &Place) -> Result<(), CliError> {
@@ -163,11 +163,6 @@ impl Arguments {
         }
         Ok(())
     }
-}
-
-fn told(target: &Target, copied: &Copied, done: &str) -> String {
-    let cut = if copied.cut { " (an index cut to these platforms)" } else { "" };
-    format!("{target}: digest: {}{cut} {done}", copied.digest)
 }
 
 /// Writes a digest as skopeo does: without a line end.

@@ -84,7 +84,7 @@ impl Flags<'_> {
             Some(text) => Some(credentials(text).await?),
             None => None,
         };
-        Ok(Side::new(config, credentials)?)
+        Ok(Side::new(config, credentials, std::env::temp_dir())?)
     }
 }
 

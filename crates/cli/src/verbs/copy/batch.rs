@@ -1,0 +1,79 @@
+//! Many images, together.
+
+use std::time::Instant;
+
+use copy::{Copied, Copier, Source, Target};
+use futures_util::{StreamExt as _, stream};
+use spec::Platform;
+
+use super::told::{Painter, totals};
+use crate::error::CliError;
+
+/// Images that are copied together. Hosts have budgets of their own; this bounds what is known of images at a time.
+const AT_ONCE: usize = 16;
+
+/// One image on its way.
+pub(crate) struct Image<'a> {
+    pub(crate) source: Source,
+    pub(crate) target: Target,
+    pub(crate) platforms: &'a [Platform],
+}
+
+/// How a command tells what it does.
+#[derive(Clone, Copy)]
+pub(crate) struct Manner<'p> {
+    pub(crate) painter: &'p Painter,
+    pub(crate) dry_run: bool,
+    pub(crate) started: Instant,
+}
+
+impl Manner<'_> {
+    /// Copies images, and tells of each and of all. The others go on where one fails; `failures` are some from before.
+    pub(crate) async fn copy(
+        self,
+        carrier: &Copier,
+        images: Vec<Image<'_>>,
+        mut failures: Vec<CliError>,
+    ) -> Result<(), CliError> {
+        let count = images.len() + failures.len();
+        let mut results = stream::iter(images)
+            .map(|Image { source, target, platforms }| async move {
+                (carrier.copy(&source, &target, platforms).await, target)
+            })
+            .buffered(AT_ONCE);
+        let mut unchanged = 0;
+        while let Some((result, target)) = self.painter.while_it(results.next()).await? {
+            match result {
+                Ok(copied) => {
+                    unchanged += usize::from(copied.unchanged);
+                    let done = if copied.unchanged { "up to date" } else { self.done() };
+                    self.tell(&target, &copied, done)?;
+                }
+                Err(error) => failures.push(CliError::from(error)),
+            }
+        }
+        let (failed, done) = (failures.len(), self.done());
+        let copied = count - unchanged - failed;
+        let moved = totals(&carrier.summary(), self.started.elapsed(), self.dry_run);
+        self.painter.say(&format!(
+            "{count} images: {copied} {done}, {unchanged} up to date, {failed} failed; {moved}"
+        ))?;
+        if failures.is_empty() { Ok(()) } else { Err(CliError::Several(failures)) }
+    }
+
+    /// Says what becomes of an image that is not there.
+    fn done(self) -> &'static str {
+        if self.dry_run { "would be copied" } else { "copied" }
+    }
+
+    /// Tells of one image.
+    pub(crate) fn tell(
+        self,
+        target: &dyn std::fmt::Display,
+        copied: &Copied,
+        done: &str,
+    ) -> Result<(), CliError> {
+        let cut = if copied.cut { " (an index cut to these platforms)" } else { "" };
+        self.painter.say(&format!("{target}: digest: {}{cut} {done}", copied.digest))
+    }
+}

@@ -1,0 +1,124 @@
+//! `longshore sync`
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use copy::{Copier, Entry, Side, Source, Target};
+use futures_util::{StreamExt as _, stream};
+use spec::Tag;
+
+use super::copy::batch::{Image, Manner};
+use super::copy::told::Painter;
+use crate::error::CliError;
+use crate::render::{ProgressFlag, Stream};
+use crate::session::Session;
+
+/// The largest file that is read: some ten thousand entries.
+const MAX_FILE: u64 = 16 << 20;
+/// Sources whose tags are listed together.
+const LISTS_AT_ONCE: usize = 8;
+
+/// Copy what a file lists from where it is to where it is wanted
+///
+/// The file is TOML, a table `[[copy]]` for each source:
+///
+///   [[copy]]
+///   source = "registry.example/lib/alpine"
+///   targets = ["mirror.example/alpine", "oci:/srv/alpine"]
+///   tags = ["3.*", "latest"]
+///   except = ["*-rc*"]
+///   platforms = ["linux/amd64"]
+///
+/// A source without a tag is a repository: of its tags those are copied that fit one of `tags` and none of `except`, and all
+/// where these are missing. Places are those of `longshore copy`. What is up to date costs a question to each side. Where one image
+/// fails the others go on, and the command fails at its end.
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "longshore sync [OPTIONS] FILE", verbatim_doc_comment)]
+pub(crate) struct Arguments {
+    /// Say what would be copied, and store nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    progress: ProgressFlag,
+    /// Show no progress, and nothing at the end
+    #[arg(short = 'q', long)]
+    quiet: bool,
+    #[arg(hide = true, value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// Copies what is listed.
+pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
+    let painter = Painter::new(arguments.progress.start(arguments.quiet, Stream::Output, session));
+    let copied = run_shown(&arguments, session, &painter).await;
+    painter.finish(copied)
+}
+
+async fn run_shown(
+    arguments: &Arguments,
+    session: &Session,
+    painter: &Arc<Painter>,
+) -> Result<(), CliError> {
+    let manner = Manner { painter, dry_run: arguments.dry_run, started: Instant::now() };
+    let entries = read(&arguments.file)?;
+    let side = Side::new(session.registries()?, None, std::env::temp_dir())?;
+    let carrier = Copier::new(Arc::clone(painter).report(), arguments.dry_run);
+    let mut lists = stream::iter(&entries)
+        .map(|entry| {
+            let side = &side;
+            async move { (entry, list(entry, side).await) }
+        })
+        .buffered(LISTS_AT_ONCE);
+    let (mut images, mut failures) = (Vec::new(), Vec::new());
+    while let Some((entry, listed)) = lists.next().await {
+        let (source, tags) = match listed {
+            Ok(listed) => listed,
+            Err(error) => {
+                failures.push(error);
+                continue;
+            }
+        };
+        for place in &entry.targets {
+            let target = match Target::open(place, &side, None).await {
+                Ok(target) => target,
+                Err(error) => {
+                    failures.push(error.into());
+                    continue;
+                }
+            };
+            let platforms = &entry.platforms[..];
+            match &tags {
+                None => images.push(Image { source: source.clone(), target, platforms }),
+                Some(tags) => images.extend(tags.iter().map(|tag| Image {
+                    source: source.tagged(tag),
+                    target: target.tagged(tag),
+                    platforms,
+                })),
+            }
+        }
+    }
+    manner.copy(&carrier, images, failures).await
+}
+
+fn read(path: &PathBuf) -> Result<Vec<Entry>, CliError> {
+    let refused =
+        |why: &dyn std::fmt::Display| CliError::Refused(format!("{}: {why}", path.display()));
+    let size = path.metadata().map_err(|error| refused(&error))?.len();
+    if size > MAX_FILE {
+        return Err(refused(&"too large for a file of `longshore sync`"));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| refused(&error))?;
+    Entry::parse(&text).map_err(|error| refused(&error))
+}
+
+/// Opens a source, and lists the tags that are wanted of a repository.
+async fn list(entry: &Entry, side: &Side) -> Result<(Source, Option<Vec<Tag>>), CliError> {
+    let source = Source::open(&entry.source, side, None).await?;
+    if !entry.is_repository() {
+        return Ok((source, None));
+    }
+    let mut tags = source.tags().await?;
+    tags.retain(|tag| entry.wants(tag.as_str()));
+    Ok((source, Some(tags)))
+}

@@ -1,0 +1,309 @@
+//! An archive, written from its beginning to its end: to a file, or to whoever reads a stream.
+//!
+//! Every archive is an OCI image layout. One for docker has a `manifest.json` as well, which names the same files: docker and
+//! podman load it, and what it holds keeps its digests.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use archive::{TarEntry, TarWriter};
+use bytes::Bytes;
+use serde::Serialize;
+use spec::{Descriptor, Digest, Manifest, MediaType, Platform, Reference};
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinHandle;
+
+use super::layout::index;
+use crate::CopyError;
+use crate::error::Result;
+use crate::feed::Feed;
+use crate::place::Selection;
+use crate::progress::Outcome;
+use crate::shared::Shared;
+use crate::source::Source;
+use crate::source::layout::{MARK, NAME_ANNOTATIONS, blob_path};
+
+/// Pieces of a blob that wait to be written.
+const WAITING: usize = 8;
+
+/// Where an archive goes.
+pub(crate) enum Output {
+    /// To a file, which is there when all of it is.
+    File(PathBuf),
+    /// To whoever reads.
+    Stream(Box<dyn Write + Send>),
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct ArchiveTarget {
+    place: Arc<str>,
+    /// The name of the image in the layout, and for docker.
+    name: Option<String>,
+    tags: Option<Vec<String>>,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    output: Option<Output>,
+    writer: Option<Writer>,
+    written: HashSet<Digest>,
+    /// The documents by which `manifest.json` is made.
+    manifests: BTreeMap<Digest, Manifest>,
+    roots: Vec<Descriptor>,
+}
+
+struct Writer {
+    sender: Sender<Command>,
+    done: JoinHandle<io::Result<()>>,
+}
+
+enum Command {
+    Start(String, u64),
+    Data(Bytes),
+    End,
+}
+
+/// An image of `manifest.json`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    config: String,
+    repo_tags: Vec<String>,
+    layers: Vec<String>,
+}
+
+impl fmt::Display for ArchiveTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.place)
+    }
+}
+
+impl fmt::Debug for ArchiveTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ArchiveTarget").field(&self.place).finish()
+    }
+}
+
+impl ArchiveTarget {
+    pub(crate) fn oci(place: String, output: Output, name: &Selection) -> Self {
+        let name = match name {
+            Selection::Name(name) => Some(name.clone()),
+            Selection::Only | Selection::Digest(_) => None,
+        };
+        Self::new(place, output, name, None)
+    }
+
+    pub(crate) fn docker(place: String, output: Output, name: Option<&Reference>) -> Self {
+        let name = name.map(|name| name.clone().with_default_tag());
+        let tags = name.iter().map(Reference::familiar).collect();
+        let tag = name.as_ref().and_then(Reference::tag).map(ToString::to_string);
+        Self::new(place, output, tag, Some(tags))
+    }
+
+    fn new(place: String, output: Output, name: Option<String>, tags: Option<Vec<String>>) -> Self {
+        let state = State {
+            output: Some(output),
+            writer: None,
+            written: HashSet::new(),
+            manifests: BTreeMap::new(),
+            roots: Vec::new(),
+        };
+        Self { place: place.into(), name, tags, state: Arc::new(Mutex::new(state)) }
+    }
+
+    pub(crate) fn key(&self) -> String {
+        self.place.to_string()
+    }
+
+    pub(crate) async fn blob(
+        &self,
+        shared: &Shared,
+        source: &Source,
+        blob: &Descriptor,
+    ) -> Result<Option<Outcome>> {
+        // One after the other, as the archive has them.
+        let mut state = self.state.lock().await;
+        if !state.written.insert(blob.digest.clone()) {
+            return Ok(None);
+        }
+        if shared.dry {
+            return Ok(Some(Outcome::Copied));
+        }
+        let _turn = shared.budget.turn(&[source.host()]).await;
+        let mut feed = Feed::new(source, blob, &shared.report);
+        // Before the header is written: what cannot be had at all leaves the archive as it was.
+        let mut piece = feed.next(blob.size).await?;
+        if piece.is_none() {
+            feed.finish()?;
+        }
+        self.send(&mut state, Command::Start(blob_path(&blob.digest), blob.size)).await?;
+        while let Some(bytes) = piece {
+            self.send(&mut state, Command::Data(bytes)).await?;
+            piece = feed.next(blob.size).await?;
+        }
+        Ok(Some(Outcome::Copied))
+    }
+
+    pub(crate) async fn put(
+        &self,
+        is_root: bool,
+        digest: &Digest,
+        media_type: &MediaType,
+        bytes: Bytes,
+    ) -> Result<()> {
+        let mut state = self.state.lock().await;
+        if is_root {
+            let mut entry = Descriptor::new(media_type.clone(), digest.clone(), bytes.len() as u64);
+            if let Some(name) = &self.name {
+                entry.annotations.insert(NAME_ANNOTATIONS[0].to_owned(), name.clone());
+            }
+            let full = self.tags.iter().flatten().next();
+            if let Some(full) = full.and_then(|name| Reference::parse_familiar(name).ok()) {
+                entry.annotations.insert(NAME_ANNOTATIONS[1].to_owned(), full.to_string());
+            }
+            state.roots.push(entry);
+        }
+        if self.tags.is_some()
+            && let Ok(manifest) = Manifest::parse(Some(media_type), &bytes)
+        {
+            state.manifests.insert(digest.clone(), manifest);
+        }
+        if !state.written.insert(digest.clone()) {
+            return Ok(());
+        }
+        self.file(&mut state, blob_path(digest), bytes).await
+    }
+
+    /// Writes the lists of the images, and the end.
+    pub(crate) async fn finish(&self) -> Result<()> {
+        let mut state = self.state.lock().await;
+        if state.writer.is_none() {
+            return Ok(());
+        }
+        let failed = |error: serde_json::Error| self.failed(error.into());
+        if let Some(tags) = &self.tags {
+            let images: Vec<Listed> =
+                state.roots.iter().filter_map(|root| state.listed(&root.digest, tags)).collect();
+            let bytes = serde_json::to_vec(&images).map_err(failed)?;
+            self.file(&mut state, "manifest.json".to_owned(), bytes.into()).await?;
+        }
+        self.file(&mut state, MARK.0.to_owned(), Bytes::from_static(MARK.1.as_bytes())).await?;
+        let bytes = index(&state.roots).map_err(failed)?;
+        self.file(&mut state, "index.json".to_owned(), bytes.into()).await?;
+        self.send(&mut state, Command::End).await?;
+        let Some(writer) = state.writer.take() else { return Ok(()) };
+        drop(writer.sender);
+        match writer.done.await {
+            Ok(done) => done.map_err(|error| self.failed(error)),
+            Err(error) => Err(self.failed(io::Error::other(error))),
+        }
+    }
+
+    async fn file(&self, state: &mut State, name: String, bytes: Bytes) -> Result<()> {
+        self.send(state, Command::Start(name, bytes.len() as u64)).await?;
+        self.send(state, Command::Data(bytes)).await
+    }
+
+    async fn send(&self, state: &mut State, command: Command) -> Result<()> {
+        if let Some(output) = state.output.take() {
+            let (sender, receiver) = channel(WAITING);
+            let done = tokio::task::spawn_blocking(move || write(output, receiver));
+            state.writer = Some(Writer { sender, done });
+        }
+        let Some(writer) = &mut state.writer else {
+            return Err(self.failed(io::Error::other("the archive has ended")));
+        };
+        if writer.sender.send(command).await.is_ok() {
+            return Ok(());
+        }
+        // It ends before it was told to for one reason alone.
+        let failure = match (&mut writer.done).await {
+            Ok(Err(error)) => error,
+            _ => io::Error::other("the archive has ended"),
+        };
+        state.writer = None;
+        Err(self.failed(failure))
+    }
+
+    fn failed(&self, source: io::Error) -> CopyError {
+        CopyError::Write { path: self.place.to_string(), source }
+    }
+}
+
+impl State {
+    /// Returns what docker reads of an image: of an index, the one for this machine, or the first.
+    fn listed(&self, root: &Digest, tags: &[String]) -> Option<Listed> {
+        let image = match self.manifests.get(root)? {
+            Manifest::Image(image) => image,
+            Manifest::Index(index) => {
+                let host = Platform::host();
+                let runs = |entry: &Descriptor| {
+                    entry.platform.as_ref().and_then(|offered| host.preference(offered))
+                };
+                let mut entries: Vec<&Descriptor> = index.manifests.iter().collect();
+                entries.sort_by_key(|entry| runs(entry).unwrap_or(usize::MAX));
+                entries.iter().find_map(|entry| match self.manifests.get(&entry.digest)? {
+                    Manifest::Image(image) => Some(image),
+                    Manifest::Index(_) => None,
+                })?
+            }
+        };
+        Some(Listed {
+            config: blob_path(&image.config.digest),
+            repo_tags: tags.to_vec(),
+            layers: image.layers.iter().map(|layer| blob_path(&layer.digest)).collect(),
+        })
+    }
+}
+
+/// Writes what it is told. Blocking.
+fn write(output: Output, mut commands: Receiver<Command>) -> io::Result<()> {
+    match output {
+        Output::Stream(stream) => compose(BufWriter::new(stream), &mut commands).map(drop),
+        // A pipe or device is no file to put in place.
+        Output::File(path) if path.metadata().is_ok_and(|metadata| !metadata.is_file()) => {
+            let stream = std::fs::OpenOptions::new().write(true).open(path)?;
+            compose(BufWriter::new(stream), &mut commands).map(drop)
+        }
+        Output::File(path) => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let mut builder = tempfile::Builder::new();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+            let builder = builder.permissions(mode).prefix(".longshore-");
+            let mut file = builder.tempfile_in(folder.unwrap_or(Path::new(".")))?;
+            if compose(BufWriter::new(&mut file), &mut commands)? {
+                file.as_file().sync_all()?;
+                file.persist(&path)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Writes an archive; returns whether it was told the end, and not just left alone.
+fn compose(sink: impl Write, commands: &mut Receiver<Command>) -> io::Result<bool> {
+    let mut tar = TarWriter::new(sink);
+    while let Some(command) = commands.blocking_recv() {
+        match command {
+            Command::Start(name, size) => {
+                tar.start(&TarEntry { name: &name, mode: 0o644, modified: 0, size })?;
+            }
+            Command::Data(bytes) => tar.write_content(&bytes)?,
+            Command::End => return tar.finish().map(|_| true),
+        }
+    }
+    Ok(false)
+}

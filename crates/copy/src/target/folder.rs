@@ -1,0 +1,183 @@
+//! Files of a folder, written aside and renamed.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{FlockOperation, flock, syncfs};
+use spec::{Descriptor, Hasher};
+use tokio::io::AsyncWriteExt as _;
+
+use crate::CopyError;
+use crate::error::Result;
+use crate::feed::Feed;
+use crate::files::blocking::blocking;
+use crate::progress::Outcome;
+use crate::shared::Shared;
+use crate::source::Source;
+
+/// The folder of blobs that are not complete. What a copy that was killed left there is gone on with.
+const PARTIAL: &str = ".longshore-partial";
+/// Bytes that are hashed at once.
+const PIECE: usize = 256 << 10;
+
+/// A folder that is written to.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder(Arc<PathBuf>);
+
+/// The beginning of a blob in a file of its own.
+struct Partial {
+    file: File,
+    path: PathBuf,
+    have: u64,
+    hasher: Hasher,
+}
+
+impl Folder {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self(Arc::new(path.to_owned()))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn written<T>(path: &Path, done: io::Result<T>) -> Result<T> {
+        done.map_err(|source| CopyError::Write { path: path.display().to_string(), source })
+    }
+
+    /// Does something with the folder on a thread that may wait.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let folder = Arc::clone(&self.0);
+        let done = blocking(move || change(&folder)).await;
+        Self::written(&self.0, done)
+    }
+
+    /// Sees to it that a blob is in the file `name`.
+    pub(crate) async fn blob(
+        &self,
+        shared: &Shared,
+        source: &Source,
+        blob: &Descriptor,
+        name: &str,
+    ) -> Result<Outcome> {
+        let (wanted, size) = (name.to_owned(), blob.size);
+        let has = move |folder: &Path| {
+            // A file gets this name when its digest is known to be right.
+            let metadata = folder.join(wanted).symlink_metadata();
+            Ok(metadata.is_ok_and(|metadata| metadata.is_file() && metadata.len() == size))
+        };
+        if self.change(has).await? {
+            return Ok(Outcome::Exists);
+        }
+        if shared.dry {
+            return Ok(Outcome::Copied);
+        }
+        let _turn = shared.budget.turn(&[source.host()]).await;
+        let mut keeps = true;
+        loop {
+            let wanted = blob.clone();
+            let partial = self.change(move |folder| Partial::open(folder, &wanted, keeps)).await?;
+            let resumed = partial.have > 0;
+            match self.fill(shared, source, blob, partial, name).await {
+                // What was left may have been damaged by a crash.
+                Err(CopyError::Digest { .. }) if resumed => keeps = false,
+                Err(error) => return Err(error),
+                Ok(()) => return Ok(Outcome::Copied),
+            }
+        }
+    }
+
+    async fn fill(
+        &self,
+        shared: &Shared,
+        source: &Source,
+        blob: &Descriptor,
+        partial: Partial,
+        name: &str,
+    ) -> Result<()> {
+        let Partial { file, path, have, hasher } = partial;
+        let mut feed = Feed::new(source, blob, &shared.report).after(have, hasher);
+        let mut file = tokio::fs::File::from_std(file);
+        while let Some(piece) = feed.next(blob.size).await? {
+            Self::written(&path, file.write_all(&piece).await)?;
+        }
+        feed.finish()?;
+        Self::written(&path, file.flush().await)?;
+        let name = name.to_owned();
+        let renamed = move |folder: &Path| {
+            let place = folder.join(name);
+            place.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+            std::fs::rename(path, place)
+        };
+        // The file stays open until then, and with it the lock.
+        let done = self.change(renamed).await;
+        drop(file);
+        done
+    }
+
+    /// Writes a small file, aside first.
+    pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let place = folder.join(name);
+        let parent = place.parent().unwrap_or(folder);
+        std::fs::create_dir_all(parent)?;
+        let mut builder = tempfile::Builder::new();
+        let mut file = builder.permissions(Permissions::from_mode(0o644)).tempfile_in(parent)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_data()?;
+        file.persist(&place)?;
+        Ok(())
+    }
+
+    /// Has all that was written so far on the disk, so that what names it comes after it. What is left of blobs that are not
+    /// complete stays; their folder goes if it is empty.
+    pub(crate) fn sync(folder: &Path) -> io::Result<()> {
+        let _ = std::fs::remove_dir(folder.join(PARTIAL));
+        Ok(syncfs(File::open(folder)?)?)
+    }
+
+    /// Holds the folder against other copies that change its list of images.
+    pub(crate) fn lock(folder: &Path) -> io::Result<File> {
+        let file = File::open(folder)?;
+        flock(&file, FlockOperation::LockExclusive)?;
+        Ok(file)
+    }
+}
+
+impl Partial {
+    /// Opens what there is of a blob, or begins anew. Blocking.
+    fn open(folder: &Path, blob: &Descriptor, keeps: bool) -> io::Result<Self> {
+        let aside = folder.join(PARTIAL);
+        std::fs::create_dir_all(&aside)?;
+        let path = aside.join(format!("{}-{}", blob.digest.algorithm(), blob.digest.hex()));
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).open(&path)?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            // Another process fetches the same: nobody waits for its network.
+            let mut builder = tempfile::Builder::new();
+            let own = builder.permissions(Permissions::from_mode(0o644)).tempfile_in(&aside)?;
+            let (file, path) = own.keep()?;
+            return Ok(Self { file, path, have: 0, hasher: blob.digest.hasher() });
+        }
+        let mut have = file.metadata()?.len();
+        if !keeps || have > blob.size {
+            file.set_len(0)?;
+            have = 0;
+        }
+        let mut hasher = blob.digest.hasher();
+        let (mut left, mut piece) = ((&file).take(have), vec![0; PIECE]);
+        loop {
+            let length = left.read(&mut piece)?;
+            if length == 0 {
+                break;
+            }
+            hasher.update(&piece[..length]);
+        }
+        Ok(Self { file, path, have, hasher })
+    }
+}

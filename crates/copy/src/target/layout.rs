@@ -1,0 +1,239 @@
+//! An OCI image layout in a folder, and a directory of skopeo's, to write to.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, MediaType, Tag, from_go_json};
+
+use super::folder::Folder;
+use crate::error::Result;
+use crate::place::Selection;
+use crate::progress::Outcome;
+use crate::shared::Shared;
+use crate::source::Source;
+use crate::source::directory::{ROOT, document_name};
+use crate::source::layout::{MARK, MAX_INDEX, NAME_ANNOTATIONS, blob_path};
+
+/// The file that says that a folder is a directory of skopeo's, and what it says.
+const DIRECTORY_MARK: (&str, &str) = ("version", "Directory Transport Version: 1.1\n");
+
+#[derive(Clone, Debug)]
+pub(crate) struct LayoutTarget {
+    folder: Folder,
+    kind: Form,
+}
+
+/// The form of a folder.
+#[derive(Clone, Debug)]
+enum Form {
+    /// A layout, and the name of the next image in it.
+    Layout(Option<String>),
+    Directory,
+}
+
+/// What of an entry of `index.json` counts here. Others' entries may hold anything.
+#[derive(Deserialize)]
+struct Known {
+    #[serde(default)]
+    digest: String,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+impl fmt::Display for LayoutTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let folder = self.folder.path().display();
+        match &self.kind {
+            Form::Layout(Some(name)) => write!(f, "oci:{folder}:{name}"),
+            Form::Layout(None) => write!(f, "oci:{folder}"),
+            Form::Directory => write!(f, "dir:{folder}"),
+        }
+    }
+}
+
+impl LayoutTarget {
+    pub(crate) fn layout(folder: &Path, name: &Selection) -> Self {
+        let name = match name {
+            Selection::Name(name) => Some(name.clone()),
+            Selection::Only | Selection::Digest(_) => None,
+        };
+        Self { folder: Folder::new(folder), kind: Form::Layout(name) }
+    }
+
+    /// Opens a directory. One that holds anything else than an image is left alone.
+    pub(crate) async fn directory(folder: &Path) -> Result<Self> {
+        let folder = Folder::new(folder);
+        let check = |folder: &Path| {
+            let mut entries = match folder.read_dir() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                entries => entries?,
+            };
+            if entries.next().is_some() && !folder.join(DIRECTORY_MARK.0).is_file() {
+                return Err(io::Error::other(
+                    "it is not empty and holds no image: give an empty directory, or a new one",
+                ));
+            }
+            Ok(())
+        };
+        folder.change(check).await?;
+        Ok(Self { folder, kind: Form::Directory })
+    }
+
+    pub(crate) fn tagged(&self, tag: &Tag) -> Self {
+        match self.kind {
+            Form::Layout(_) => {
+                Self { folder: self.folder.clone(), kind: Form::Layout(Some(tag.to_string())) }
+            }
+            Form::Directory => self.clone(),
+        }
+    }
+
+    pub(crate) fn key(&self) -> String {
+        self.folder.path().display().to_string()
+    }
+
+    /// Returns what the folder has under the name. It was written after all that it leads to.
+    pub(crate) async fn digest(&self) -> Result<Option<Digest>> {
+        let kind = self.kind.clone();
+        let find = move |folder: &Path| match kind {
+            Form::Layout(name) => {
+                let entries = entries(folder)?;
+                let found =
+                    entries.iter().find(|(known, _)| name.is_some() && known_name(known) == name);
+                Ok(found.and_then(|(known, _)| known.digest.parse().ok()))
+            }
+            Form::Directory => {
+                Ok(read(&folder.join(ROOT), MAX_MANIFEST_SIZE)?.map(|bytes| Digest::sha256(&bytes)))
+            }
+        };
+        self.folder.change(find).await
+    }
+
+    fn blob_name(&self, digest: &Digest) -> String {
+        match self.kind {
+            Form::Layout(_) => blob_path(digest),
+            Form::Directory => digest.hex(),
+        }
+    }
+
+    pub(crate) async fn blob(
+        &self,
+        shared: &Shared,
+        source: &Source,
+        blob: &Descriptor,
+    ) -> Result<Option<Outcome>> {
+        let known = shared.visited(self.key(), &blob.digest);
+        let mut outcome = None;
+        let name = self.blob_name(&blob.digest);
+        // Boxed, as it holds a file's state and there is one for each blob on its way.
+        let placing = Box::pin(self.folder.blob(shared, source, blob, &name));
+        let place = async {
+            outcome = Some(placing.await?);
+            Ok(())
+        };
+        known.get_or_try_init(|| place).await?;
+        Ok(outcome)
+    }
+
+    pub(crate) async fn put(
+        &self,
+        is_root: bool,
+        digest: &Digest,
+        media_type: &MediaType,
+        bytes: Bytes,
+    ) -> Result<()> {
+        let (kind, digest, media_type) = (self.kind.clone(), digest.clone(), media_type.clone());
+        let store = move |folder: &Path| match kind {
+            Form::Layout(name) => {
+                Folder::write(folder, &blob_path(&digest), &bytes)?;
+                if !is_root {
+                    return Ok(());
+                }
+                let mut entry = Descriptor::new(media_type, digest, bytes.len() as u64);
+                if let Some(name) = name {
+                    entry.annotations.insert(NAME_ANNOTATIONS[0].to_owned(), name);
+                }
+                list(folder, &entry)
+            }
+            Form::Directory if is_root => {
+                Folder::write(folder, DIRECTORY_MARK.0, DIRECTORY_MARK.1.as_bytes())?;
+                Folder::sync(folder)?;
+                Folder::write(folder, ROOT, &bytes)
+            }
+            Form::Directory => Folder::write(folder, &document_name(&digest), &bytes),
+        };
+        self.folder.change(store).await
+    }
+}
+
+/// Lists an image in `index.json`, in place of what had its name.
+fn list(folder: &Path, entry: &Descriptor) -> io::Result<()> {
+    let _lock = Folder::lock(folder)?;
+    let name = entry.annotations.get(NAME_ANNOTATIONS[0]).cloned();
+    let mut listed: Vec<Box<RawValue>> = Vec::new();
+    for (known, raw) in entries(folder)? {
+        let named = known_name(&known);
+        let same = match &name {
+            Some(_) => named == name,
+            None => named.is_none() && known.digest == entry.digest.to_string(),
+        };
+        if !same {
+            listed.push(raw);
+        }
+    }
+    listed.push(serde_json::value::to_raw_value(entry)?);
+    if !folder.join(MARK.0).exists() {
+        Folder::write(folder, MARK.0, MARK.1.as_bytes())?;
+    }
+    Folder::sync(folder)?;
+    Folder::write(folder, "index.json", &index(&listed)?)
+}
+
+/// Writes an `index.json`.
+pub(crate) fn index<T: Serialize>(entries: &[T]) -> serde_json::Result<Vec<u8>> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Fields<'a, T> {
+        schema_version: u32,
+        media_type: &'static str,
+        manifests: &'a [T],
+    }
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    serde_json::to_vec(&Fields { schema_version: 2, media_type, manifests: entries })
+}
+
+/// Reads the entries of `index.json`, none if there is no such file.
+fn entries(folder: &Path) -> io::Result<Vec<(Known, Box<RawValue>)>> {
+    #[derive(Deserialize)]
+    struct Listed {
+        #[serde(default)]
+        manifests: Vec<Box<RawValue>>,
+    }
+    let Some(bytes) = read(&folder.join("index.json"), MAX_INDEX)? else {
+        return Ok(Vec::new());
+    };
+    let listed: Listed = serde_json::from_slice(&bytes)?;
+    let known = |raw: Box<RawValue>| Ok((from_go_json(raw.get().as_bytes())?, raw));
+    listed.manifests.into_iter().map(known).collect()
+}
+
+fn known_name(entry: &Known) -> Option<String> {
+    entry.annotations.as_ref()?.get(NAME_ANNOTATIONS[0]).cloned()
+}
+
+/// Reads a file of at most `limit` bytes, if there is one.
+fn read(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    match path.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+        Ok(metadata) if metadata.len() > limit || !metadata.is_file() => Err(io::Error::other(
+            format!("{} is larger than {limit} bytes, or no file", path.display()),
+        )),
+        Ok(_) => std::fs::read(path).map(Some),
+    }
+}
