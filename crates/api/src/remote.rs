@@ -1,4 +1,4 @@
-//! What registries have and what is changed there: routes of Longshore's own.
+//! Content of registries, and changes there: routes of Longshore's own.
 //!
 //! | route | answer |
 //! |---|---|
@@ -38,7 +38,7 @@ pub struct Tags {
     pub tags: Vec<String>,
 }
 
-/// What a name means at its registry.
+/// The meaning of a name at its registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Inspection {
@@ -52,13 +52,13 @@ pub struct Inspection {
     pub media_type: String,
     /// Its bytes.
     pub size: u64,
-    /// What it says it is, of an artifact.
+    /// Kind of its content, of an artifact.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub artifact_type: String,
     /// Digest of the manifest that it refers to.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub subject: String,
-    /// Its annotations.
+    /// Notes in it, by their keys.
     pub annotations: BTreeMap<String, String>,
     /// The manifests that it lists, of an index.
     pub manifests: Vec<Listed>,
@@ -80,16 +80,16 @@ pub struct Listed {
     pub size: u64,
     /// The platform, as users write it; empty if there is none.
     pub platform: String,
-    /// What it says it is, of an artifact.
+    /// Kind of its content, of an artifact.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub artifact_type: String,
-    /// Its annotations in the index.
+    /// Notes of the index on it.
     pub annotations: BTreeMap<String, String>,
     /// Bytes of the image's blobs, as far as they are known.
     pub image_size: Option<u64>,
 }
 
-/// An image.
+/// An image at a registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Image {
@@ -106,7 +106,7 @@ pub struct Image {
     pub author: String,
     /// Bytes of all blobs.
     pub size: u64,
-    /// The labels.
+    /// Labels of the config.
     pub labels: BTreeMap<String, String>,
     /// The manifest's annotations.
     pub annotations: BTreeMap<String, String>,
@@ -124,11 +124,11 @@ pub struct PullLimit {
     pub remaining: Option<u64>,
     /// The window's seconds.
     pub window: Option<u64>,
-    /// Whose pulls are counted.
+    /// Owner of the pulls that are counted.
     pub source: Option<String>,
 }
 
-/// What refers to a manifest.
+/// The referrers of a manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Referrers {
@@ -146,20 +146,20 @@ pub struct Referrer {
     pub digest: String,
     /// The type.
     pub media_type: String,
-    /// What it says it is.
+    /// Kind of its content.
     pub artifact_type: String,
     /// Its bytes.
     pub size: u64,
-    /// Who lists it: `registry`, `tag` where clients keep the list, or `cosign`.
+    /// Keeper of the list that it is in: `registry`, `tag` where clients keep the list, or `cosign`.
     pub listed_by: String,
     /// The tag that it has, where that is how it is found.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub tag: String,
-    /// Its annotations.
+    /// Notes in it, by their keys.
     pub annotations: BTreeMap<String, String>,
 }
 
-/// What was deleted.
+/// The outcome of a deletion.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Removal {
@@ -179,7 +179,7 @@ pub struct ListPush {
     pub name: String,
     /// The list's type.
     pub media_type: String,
-    /// The list.
+    /// The document as it is sent.
     pub list: String,
     /// The manifests of other repositories of the registry that it lists.
     pub images: Vec<ListedImage>,
@@ -189,7 +189,7 @@ pub struct ListPush {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ListedImage {
-    /// Its repository.
+    /// The place that has it.
     pub repository: String,
     /// Its type.
     pub media_type: String,

@@ -12,7 +12,7 @@ use crate::{
     manifests::pages::{List, PAGE},
 };
 
-/// What a token is asked for.
+/// The scope of a token for it.
 const SCOPE: &str = "registry:catalog:*";
 /// A thousand of the longest names are a quarter of a page's bytes. All names are held at once: the most of them are some
 /// 60 MiB, and more than Docker's registry lists in any reasonable time, which walks through its storage for each page.

@@ -1,4 +1,4 @@
-//! What is deleted at a registry: manifests, tags, blobs.
+//! Deletion at a registry: manifests, tags, blobs.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 

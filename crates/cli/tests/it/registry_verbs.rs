@@ -6,7 +6,8 @@ use std::fs;
 use serde_json::{Value, json};
 use spec::{Digest, Tag};
 use test_support::http::Client;
-use test_support::image::{Compression, Format, Image, Index, Layer};
+use test_support::image::{Blob, Compression, Format, Image, Index, Layer};
+use test_support::scripted::{Answer, Scripted};
 use test_support::servers::{DockerRegistry, LocalRegistry, installed};
 use test_support::tar::Entry;
 
@@ -173,7 +174,7 @@ fn an_image_is_summed_up_or_shown_byte_for_byte() {
 }
 
 /// An artifact that refers to a manifest.
-fn artifact(subject: &test_support::image::Blob, kind: &str) -> String {
+fn artifact(subject: &Blob, kind: &str) -> String {
     json!({
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
@@ -334,6 +335,36 @@ fn mirrors_are_read_and_never_written_to() {
         registry.client().get("/v2/me/app/tags/list").unwrap().json()["tags"].clone()
     };
     assert_eq!((tags(&mirror), tags(&registry)), (json!(["1"]), json!(["2"])));
+}
+
+/// Docker Hub counts each manifest that is fetched, and says so with each.
+#[tokio::test(flavor = "multi_thread")]
+async fn pulls_that_are_counted_are_not_spent_on_sizes() {
+    let server = Scripted::start().await.unwrap();
+    let index = index();
+    let at = |reference: &str| format!("/v2/me/app/manifests/{reference}");
+    let answer = |blob: &Blob| {
+        Answer::status(200)
+            .header("content-type", blob.media_type.as_str())
+            .header("docker-content-digest", blob.digest.to_string())
+            .body(blob.read().unwrap())
+    };
+    let head = answer(&index.manifest)
+        .header("ratelimit-limit", "100;w=21600")
+        .header("ratelimit-remaining", "76;w=21600");
+    server.on("HEAD", &at("1"), [head]);
+    let [amd, arm] = [0, 1].map(|of| &index.images[of]);
+    for blob in [&index.manifest, &amd.manifest, &arm.manifest] {
+        server.on("GET", &at(&blob.digest.to_string()), [answer(blob)]);
+    }
+    let config = format!("/v2/me/app/blobs/{}", amd.config.digest);
+    server.on("GET", &config, [answer(&amd.config)]);
+    let bench = Bench::new(Front::InProcess, &[]);
+    let name = format!("{}/me/app:1", server.host());
+    let shown = bench.run(&["registry", "inspect", "--platform", "linux/amd64", &name]).success();
+    assert!(shown.contains("Pulls left:    76 of 100 in 6h\n"), "{shown}");
+    assert!(shown.contains("Image for linux/amd64:\n"), "{shown}");
+    assert_eq!(server.count("GET", &at(&arm.manifest.digest.to_string())), 0);
 }
 
 #[test]

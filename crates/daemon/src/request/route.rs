@@ -89,7 +89,7 @@ impl Route {
 /// The routes about registries that need no image here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AtRegistry {
-    /// Who is asked for an image, and what each says.
+    /// The endpoints that are asked for an image, and the answer of each.
     Check,
     Catalog,
     Tags,

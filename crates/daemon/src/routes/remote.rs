@@ -1,4 +1,4 @@
-//! What registries have and what is changed there: the routes of ours that need no image here (see [`api::remote`]).
+//! Content of registries, and changes there: the routes of ours that need no image here (see [`api::remote`]).
 
 use api::remote::{
     Catalog, Found, Image, Inspection, ListPush, ListPushed, Listed, PullLimit, Referrer,

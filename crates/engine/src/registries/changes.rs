@@ -1,4 +1,4 @@
-//! What is changed at a registry without an image here: tags given and taken, manifests deleted.
+//! Changes at a registry without an image here: tags given and taken, manifests deleted.
 
 use registry::{Access, TagOrDigest, TagRemoval};
 use spec::{Descriptor, Manifest, Tag};

@@ -15,24 +15,24 @@ const MAX_SIZED: usize = 64;
 /// Manifests that are fetched at the same time.
 const PARALLEL: usize = 4;
 
-/// What a name means at a registry.
+/// The meaning of a name at a registry.
 #[derive(Clone, Debug)]
 pub struct RegistryObject {
     /// The manifest or the index.
     pub descriptor: Descriptor,
     /// The URL of the endpoint that says so.
     pub source: String,
-    /// What it says it is, if it is an artifact.
+    /// Kind of its content, of an artifact.
     pub artifact_type: Option<String>,
     /// The manifest that it refers to.
     pub subject: Option<Digest>,
     /// Its notes.
     pub annotations: BTreeMap<String, String>,
-    /// What it lists, if it is an index.
+    /// The manifests that it lists, of an index.
     pub entries: Vec<ListedManifest>,
     /// The image: it, or the one of the index that is meant.
     pub image: Option<RegistryImage>,
-    /// How many pulls the registry still allows.
+    /// The pulls that the registry still allows.
     pub pull_limit: Option<PullLimit>,
 }
 
@@ -41,7 +41,7 @@ pub struct RegistryObject {
 pub struct ListedManifest {
     /// The manifest, with its platform and its notes.
     pub descriptor: Descriptor,
-    /// What it says it is, if it is an artifact.
+    /// Kind of its content, of an artifact.
     pub artifact_type: Option<String>,
     /// The size of its image as it is kept by the registry, if it was asked for.
     pub image_size: Option<u64>,
@@ -58,11 +58,11 @@ pub struct RegistryImage {
     pub config: Descriptor,
     /// Its layers, the bottom one first.
     pub layers: Vec<Descriptor>,
-    /// When it was made.
+    /// Time of creation, RFC 3339.
     pub created: Option<String>,
-    /// Who made it.
+    /// Name and address of the maker.
     pub author: Option<String>,
-    /// Its labels.
+    /// Labels of the config.
     pub labels: BTreeMap<String, String>,
 }
 

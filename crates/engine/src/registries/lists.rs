@@ -1,4 +1,4 @@
-//! What a registry lists: repositories, tags, referrers.
+//! Lists of a registry: repositories, tags, referrers.
 
 use registry::{Access, Caller, Credentials, ReferrersFrom, RegistryError};
 use spec::{Descriptor, Digest, Repository, Tag};
@@ -6,16 +6,16 @@ use spec::{Descriptor, Digest, Repository, Tag};
 use super::visit::Visit;
 use crate::{Engine, EngineError, Result};
 
-/// What refers to a manifest.
+/// The referrers of a manifest.
 #[derive(Clone, Debug)]
 pub struct FoundReferrers {
     /// The manifest.
     pub subject: Digest,
-    /// Who keeps the list.
+    /// The keeper of the list.
     pub from: ReferrersFrom,
     /// Its entries.
     pub referrers: Vec<registry::Referrer>,
-    /// What cosign keeps beside it, by tags of its own.
+    /// Manifests that cosign keeps beside it, by tags of its own.
     pub cosign: Vec<(Tag, Descriptor)>,
 }
 

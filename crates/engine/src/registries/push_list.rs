@@ -14,13 +14,13 @@ pub struct ListPush {
     pub reference: Reference,
     /// Its type.
     pub media_type: MediaType,
-    /// Its bytes.
+    /// The document as it is sent.
     pub bytes: Bytes,
-    /// What it lists and its repository may not have.
+    /// Manifests that it lists and its repository may not have.
     pub images: Vec<ListedImage>,
     /// True if plain HTTP and any certificate will do.
     pub insecure: bool,
-    /// What the registry itself is shown.
+    /// The credentials for the registry itself.
     pub credentials: Credentials,
     /// On whose behalf.
     pub caller: Caller,
@@ -29,11 +29,11 @@ pub struct ListPush {
 /// A manifest in another repository of the same registry.
 #[derive(Clone, Debug)]
 pub struct ListedImage {
-    /// Where it is.
+    /// The repository that has it.
     pub repository: Repository,
     /// Its type.
     pub media_type: MediaType,
-    /// Its bytes.
+    /// The document as it is sent.
     pub bytes: Bytes,
     /// Its digest, which is the list's word for it.
     pub digest: Digest,

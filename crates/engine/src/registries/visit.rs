@@ -16,7 +16,7 @@ pub struct Visit {
     pub reference: Reference,
     /// The one of an index that is meant, if not the index.
     pub platform: Option<Platform>,
-    /// What the registry itself is shown.
+    /// The credentials for the registry itself.
     pub credentials: Credentials,
     /// On whose behalf.
     pub caller: Caller,
@@ -25,9 +25,9 @@ pub struct Visit {
 /// A document at a registry, as it is there.
 #[derive(Clone, Debug)]
 pub struct RegistryDocument {
-    /// What it is.
+    /// Type, digest and size.
     pub descriptor: Descriptor,
-    /// The bytes.
+    /// The content.
     pub bytes: Bytes,
 }
 

@@ -129,7 +129,7 @@ pub struct Resolution {
     pub descriptor: Descriptor,
     /// The endpoint that says so.
     pub source: Source,
-    /// How many pulls it still allows, if it says it.
+    /// The pulls that it still allows, if it says them.
     pub pull_limit: Option<PullLimit>,
 }
 

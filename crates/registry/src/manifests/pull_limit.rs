@@ -1,4 +1,4 @@
-//! How many pulls a registry still allows, as Docker Hub says it with each manifest.
+//! The pulls that a registry still allows, as Docker Hub says it with each manifest.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub struct PullLimit {
     pub remaining: Option<u64>,
     /// The window that they are counted in.
     pub window: Option<Duration>,
-    /// Whose pulls are counted: an address, or an account's ID.
+    /// Owner of the pulls that are counted: an address, or an account's ID.
     pub source: Option<String>,
 }
 

@@ -36,7 +36,7 @@ const REFERRERS: List = List {
 pub struct Referrer {
     /// Its descriptor, with its annotations.
     pub descriptor: Descriptor,
-    /// What it is: `application/spdx+json` for instance.
+    /// Kind of its content: `application/spdx+json` for instance.
     pub artifact_type: Option<String>,
 }
 
@@ -54,7 +54,7 @@ pub enum ReferrersFrom {
 pub struct Referrers {
     /// They, in the order of the list.
     pub list: Vec<Referrer>,
-    /// Who keeps it.
+    /// The keeper of the list.
     pub from: ReferrersFrom,
 }
 

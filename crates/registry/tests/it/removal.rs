@@ -1,4 +1,4 @@
-//! What is deleted: manifests by digest, tags alone, blobs.
+//! Deletion: manifests by digest, tags alone, blobs.
 
 use std::{
     collections::BTreeMap,

@@ -141,7 +141,7 @@ impl<'a> List<'a> {
     }
 }
 
-/// The lists.
+/// The folder of all lists.
 pub(super) struct Lists(PathBuf);
 
 impl Lists {

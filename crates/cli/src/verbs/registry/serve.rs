@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use crate::error::{CliError, with_causes};
 use crate::{output, signals};
 
-/// Where registries are listened for on a developer's machine.
+/// The address of registries on a developer's machine.
 const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 5000));
 
 /// Run a small registry over a folder: plain HTTP, without users

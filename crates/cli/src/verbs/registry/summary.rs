@@ -1,4 +1,4 @@
-//! What a name means at its registry, for people.
+//! The meaning of a name at its registry, for people.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

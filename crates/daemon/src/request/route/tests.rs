@@ -58,6 +58,24 @@ fn only_unclean_paths_have_a_clean_form() {
 }
 
 #[test]
+fn registries_are_asked_by_routes_of_ours() {
+    let table = [
+        ("GET", "/longshore/registry/check", Some(AtRegistry::Check)),
+        ("GET", "/v1.50/longshore/registry/tags", Some(AtRegistry::Tags)),
+        ("POST", "/longshore/registry/tag", Some(AtRegistry::Tag)),
+        ("GET", "/longshore/registry/tag", None),
+        ("DELETE", "/longshore/registry/manifest", Some(AtRegistry::Remove)),
+        ("GET", "/longshore/registry/manifest", None),
+        ("DELETE", "/longshore/registry/tags", None),
+        ("POST", "/longshore/manifest/push", Some(AtRegistry::PushList)),
+    ];
+    for (method, path, expected) in table {
+        assert_eq!(route(method, path), expected.map(Route::Registry), "{method} {path}");
+    }
+    assert!(find(&Method::GET, "/longshore/registry/tags").is_some_and(|target| target.own));
+}
+
+#[test]
 fn the_version_is_taken_off_and_kept_as_written() {
     let table = [
         ("/v1.50/version", Some("1.50"), Some(Route::Version)),
