@@ -392,9 +392,9 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "does not match its digest",
         ),
         (
-            "an index of what is not there",
+            "a list of what is not there",
             tar(&[Entry::file("index.json", wrong_index.to_string())]),
-            "no matching manifest for linux/",
+            "open blobs/sha256/0000000000000000000000000000000000000000000000000000000000000000: no such file",
         ),
         (
             "a large list",

@@ -183,6 +183,7 @@ impl Contents {
         let mut images: Vec<Listed> = Vec::new();
         let mut known = HashMap::new();
         for descriptor in &self.index {
+            self.check_listed(descriptor, choice)?;
             let Some((manifest, digest)) = self.choose_wanted(descriptor, choice)? else {
                 continue;
             };
@@ -222,6 +223,18 @@ impl Contents {
             }
         }
         Ok(None)
+    }
+
+    /// Fails if a manifest is not there that the layout itself lists. What an index lists may be elsewhere.
+    fn check_listed(&self, entry: &Descriptor, choice: &Choice) -> Result<()> {
+        let is_wanted = |candidate: &Option<Platform>| {
+            let both = candidate.as_ref().zip(entry.platform.as_ref());
+            both.is_none_or(|(wanted, offered)| wanted.is_exactly(offered))
+        };
+        if entry.media_type.may_be_manifest() && choice.candidates.iter().any(is_wanted) {
+            self.tree.require(&blob_path(&entry.digest))?;
+        }
+        Ok(())
     }
 
     /// Follows a descriptor to the manifest of an image. `barren` are those that are known to lead to none.

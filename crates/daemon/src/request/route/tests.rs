@@ -17,6 +17,8 @@ fn names_keep_their_slashes() {
         ("GET", "/images/json", Some(Route::ImageList)),
         ("GET", "/system/df", Some(Route::DiskUsage)),
         ("GET", "/system/df/x", None),
+        ("GET", "/longshore/diff", Some(Route::ImageDiff)),
+        ("POST", "/longshore/diff", None),
         ("GET", "/images/a/b/history", Some(Route::ImageHistory("a/b".into()))),
         ("POST", "/images/me/push/push", Some(Route::ImagePush("me/push".into()))),
         ("GET", "/images/get", Some(Route::ImagesGet)),
