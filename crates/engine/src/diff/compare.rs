@@ -157,14 +157,14 @@ fn differs<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Comparison {
     pub(super) totals: Totals,
-    /// Files whose bytes were counted, as they may have several names.
-    counted: HashSet<*const LayerFile>,
+    /// Files whose bytes were counted, as what was there and as what is: they may have several names.
+    counted: [HashSet<*const LayerFile>; 2],
 }
 
 impl Comparison {
     pub(super) fn count(&mut self, change: &Change) {
-        let before = self.bytes(change.before.as_ref());
-        let after = self.bytes(change.after.as_ref());
+        let before = bytes(&mut self.counted[0], change.before.as_ref());
+        let after = bytes(&mut self.counted[1], change.after.as_ref());
         let sum: &mut Sum = match (&change.before, &change.after) {
             (None, _) => &mut self.totals.added,
             (_, None) => &mut self.totals.removed,
@@ -176,13 +176,10 @@ impl Comparison {
             _ => after.saturating_sub(before),
         });
     }
+}
 
-    fn bytes(&mut self, file: Option<&Arc<LayerFile>>) -> i64 {
-        match file {
-            Some(file) if self.counted.insert(Arc::as_ptr(file)) => {
-                i64::try_from(file.size()).unwrap_or(i64::MAX)
-            }
-            _ => 0,
-        }
-    }
+/// Returns the bytes of a file that was not counted before.
+fn bytes(counted: &mut HashSet<*const LayerFile>, file: Option<&Arc<LayerFile>>) -> i64 {
+    let file = file.filter(|file| counted.insert(Arc::as_ptr(file)));
+    file.map_or(0, |file| i64::try_from(file.size()).unwrap_or(i64::MAX))
 }

@@ -200,6 +200,7 @@ fn each_layer_is_compared_with_those_below_it() {
         );
         assert_eq!(lines.len() - above.len(), base().len());
         assert_eq!(diff.layers[0].totals.added.files, base().len() as u64);
+        assert_eq!(diff.totals.changed, Sum { files: 2, bytes: 4 }, "of what was there before");
         assert!(diff.from.is_none() && diff.layers.iter().all(|layer| !layer.is_shared));
     }
 }
