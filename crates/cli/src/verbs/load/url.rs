@@ -61,7 +61,8 @@ pub(super) async fn open(url: &str) -> Result<(RequestBody, Source), CliError> {
     }
     download.validator = validator(response.headers());
     download.total = response.content_length();
-    let (feed, body, source) = Feed::new(download.shown.clone());
+    let (feed, body, mut source) = Feed::new(download.shown.clone());
+    source.size = download.total;
     tokio::spawn(download.run(response, feed));
     Ok((body, source))
 }
