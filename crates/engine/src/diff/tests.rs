@@ -193,7 +193,7 @@ fn each_layer_is_compared_with_those_below_it() {
             [
                 "C2 etc/passwd 4>4 Mode",
                 "D2 old/a 5",
-                "C3 old 0>4 Kind",
+                "C3 old 0>4 Kind Mode",
                 "D3 old/b 0",
                 "D3 old/b/c 7"
             ]
