@@ -266,7 +266,7 @@ mod tests {
         }
     }
 
-    /// Where a policy narrows, the daemon is told nothing of dangling images, unless the user says something.
+    /// The daemon is told nothing of dangling images if a policy narrows, unless the user says something.
     #[test]
     fn policies_are_for_all_images() {
         for (words, is_docker, expected) in [

@@ -39,7 +39,7 @@ pub struct Pruned {
     pub total: u64,
 }
 
-/// What is there, and what of it a prune of all that nobody uses would free.
+/// All that is there, and the part of it that a prune of all that nobody uses would free.
 #[derive(Debug)]
 pub(super) struct Reclaimable {
     pub(super) ledger: Ledger,

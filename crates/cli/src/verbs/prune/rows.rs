@@ -1,4 +1,4 @@
-//! What a prune takes, as a list and as a question.
+//! The images that a prune takes, as a list and as a question.
 
 use api::prune::{PruneOutcome, PrunedImage};
 use go_template::{Listing, Value};

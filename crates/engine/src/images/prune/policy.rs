@@ -37,9 +37,9 @@ pub struct PrunePolicy {
 /// The plan of a prune.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// What goes, in this order.
+    /// The images that go, in this order.
     pub(super) steps: Vec<PruneStep>,
-    /// What would go if it were not in use.
+    /// Images that would go if they were not in use.
     pub(super) spared: Vec<SparedImage>,
     /// The partial downloads that go, if some may.
     pub(super) downloads: Option<Discard>,
@@ -149,7 +149,7 @@ impl Survey {
     }
 }
 
-/// What a policy wants of an image.
+/// The part of an image that a policy wants.
 struct Wanted {
     names: Vec<Reference>,
     is_whole: bool,
@@ -339,9 +339,9 @@ fn tags(image: &Candidate) -> impl Iterator<Item = &Reference> {
 struct Taking<'a> {
     survey: &'a Survey,
     places: HashMap<&'a ImageId, usize>,
-    /// How many images stand on each.
+    /// Number of images that stand on each.
     children: Vec<usize>,
-    /// How many users each thing has left.
+    /// Number of users that each thing has left.
     users: HashMap<&'a Thing, usize>,
 }
 
