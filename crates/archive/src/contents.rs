@@ -55,7 +55,7 @@ pub enum FileKind {
         /// The hash of its content, if that was wanted.
         hash: Option<ContentHash>,
     },
-    /// A directory.
+    /// A folder for files.
     Directory {
         /// Set if it hides what the layers below have in it.
         opaque: bool,

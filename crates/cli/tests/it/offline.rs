@@ -79,7 +79,7 @@ fn an_archive_since_an_image_is_as_large_as_what_is_new() {
     }
 }
 
-/// Where the base is in another form, the image comes without its manifest, and that is told.
+/// Of a base in another form the image comes without its manifest, and that is told.
 #[test]
 fn a_base_in_another_form_is_told_of() {
     let registry = LocalRegistry::start().unwrap();
@@ -157,7 +157,7 @@ fn directories_and_urls_are_loaded() {
     assert_eq!(said, format!("get {}/gone.tar: 404 Not Found\n", server.url()));
 }
 
-/// What one image of an archive lacks is told before another of it is loaded.
+/// A file that one image of an archive lacks is told of before another of it is loaded.
 #[test]
 fn an_archive_that_lacks_a_file_changes_nothing() {
     let (base, app) = base_and_app();

@@ -77,7 +77,7 @@ pub struct Totals {
 pub struct Sum {
     /// The number of files.
     pub files: u64,
-    /// Bytes.
+    /// The bytes in them.
     pub bytes: i64,
 }
 

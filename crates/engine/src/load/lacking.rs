@@ -1,4 +1,4 @@
-//! What an archive lacks of its images, found out before anything of it is taken.
+//! The files that an archive lacks of its images, found out before anything of it is taken.
 //!
 //! A layer that is here need not be in the archive: so it is with dockerd, and a save for somebody who has an image counts on it.
 

@@ -16,7 +16,7 @@ pub(crate) const LEFT_OUT: &str = "longshore-left-out.json";
 /// The largest such document: an archive of 100,000 entries could leave out 30,000 layers.
 pub(crate) const MAX_LEFT_OUT: u64 = 16 << 20;
 
-/// What an archive leaves out.
+/// The files that are left out of an archive.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct LeftOut {
