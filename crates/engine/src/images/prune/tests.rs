@@ -244,8 +244,8 @@ fn what_is_needed_since_the_plan_stays() {
     // An image that got a name, and one whose name moved, are not those of the plan.
     let fixture = Fixture::new(&["old", "web tags=web:1", "new tags=new:1"]);
     let plan = fixture.run(fixture.engine.plan_prune(all())).unwrap();
-    fixture.run(fixture.engine.tag(&fixture.id("old").to_string(), "named", "1")).unwrap();
-    fixture.run(fixture.engine.tag("new:1", "web", "1")).unwrap();
+    fixture.run(fixture.engine.tag(&fixture.id("old").to_string(), None, ("named", "1"))).unwrap();
+    fixture.run(fixture.engine.tag("new:1", None, ("web", "1"))).unwrap();
     let mut failures = Vec::new();
     let mut removed = Vec::new();
     for step in plan.steps.iter().filter(|step| step.id != fixture.id("new")) {
