@@ -33,6 +33,7 @@ const LISTS_AT_ONCE: usize = 8;
 /// A source without a tag is a repository: of its tags those are copied that fit one of `tags` and none of `except`, and all
 /// where these are missing. Places are those of `longshore copy`. What is up to date costs a question to each side. Where one image
 /// fails the others go on, and the command fails at its end.
+#[expect(clippy::doc_link_with_quotes, reason = "TOML's lists are no links")]
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "longshore sync [OPTIONS] FILE", verbatim_doc_comment)]
 pub(crate) struct Arguments {

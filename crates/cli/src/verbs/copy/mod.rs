@@ -105,21 +105,21 @@ async fn run_shown(
     let name = target.to_string();
     let (carried_by, wanted) = (&carrier, &platforms);
     // It owns the target: the archive for a daemon ends with it, however that comes.
-    let carried = Box::pin(async move {
+    let work = Box::pin(async move {
         let copied = carried_by.copy(&source, &target, wanted).await?;
         target.finish().await?;
         Ok::<_, CliError>(copied)
     });
     let copied = match pipe.filter(|_| !arguments.dry_run) {
         Some(pipe) => {
-            let both = async { tokio::join!(carried, streams::send(pipe, session)) };
+            let both = async { tokio::join!(work, streams::send(pipe, session)) };
             let (copied, sent) = painter.while_it(Box::pin(both)).await?;
             // A source that fails ends the archive early, and what the daemon says of that helps nobody.
             let copied = copied?;
             sent?;
             copied
         }
-        None => painter.while_it(carried).await??,
+        None => painter.while_it(work).await??,
     };
     if let Some(path) = &arguments.digest_file {
         write_digest(path, &copied)?;
