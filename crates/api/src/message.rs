@@ -1,6 +1,7 @@
 //! The lines of a progress stream: what a pull, a push, a load or an import answers while it runs.
 
 use serde::{Deserialize, Serialize};
+use spec::Descriptor;
 
 /// One JSON message of a progress stream.
 ///
@@ -104,6 +105,8 @@ pub enum Aux {
         #[serde(rename = "longshore")]
         facts: LayerFacts,
     },
+    /// A note that one image was pushed for several.
+    WithoutIndex(ManifestPushedInsteadOfIndex),
     /// Anything else, of a build for instance.
     Other(serde_json::Value),
 }
@@ -138,6 +141,29 @@ pub struct PushResult {
     pub digest: String,
     /// The manifest's bytes.
     pub size: u64,
+}
+
+/// The `aux` of a push that sent one image although its name means an index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ManifestPushedInsteadOfIndex {
+    /// Always true.
+    manifest_pushed_instead_of_index: bool,
+    /// The index.
+    pub original_index: Descriptor,
+    /// The manifest that was pushed, with its platform.
+    pub selected_manifest: Descriptor,
+}
+
+impl ManifestPushedInsteadOfIndex {
+    /// Says that `manifest` was pushed in the place of `index`.
+    pub fn new(index: Descriptor, manifest: Descriptor) -> Self {
+        Self {
+            manifest_pushed_instead_of_index: true,
+            original_index: index,
+            selected_manifest: manifest,
+        }
+    }
 }
 
 impl Message {
@@ -178,6 +204,15 @@ impl Message {
     /// A line of facts about a layer, for programs.
     pub fn facts(facts: LayerFacts) -> Self {
         Self { aux: Some(Aux::Layer { facts }), ..Self::default() }
+    }
+
+    /// The line of a push that sent one image although its name means an index.
+    pub fn pushed_without_index(note: ManifestPushedInsteadOfIndex) -> Self {
+        Self {
+            progress_detail: Some(ProgressDetail::default()),
+            aux: Some(Aux::WithoutIndex(note)),
+            ..Self::default()
+        }
     }
 
     /// The line as it travels: JSON and CRLF, as dockerd ends it.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use registry::Wait;
-use spec::{ChainId, DiffId, Digest, ImageId, MediaType};
+use spec::{ChainId, Descriptor, DiffId, Digest, ImageId, MediaType};
 use tokio::sync::Notify;
 
 use crate::lock::lock;
@@ -79,6 +79,13 @@ pub enum ProgressEvent {
         digest: Digest,
         /// The manifest's size in bytes.
         size: u64,
+    },
+    /// A push of one tag sent the image alone, as not all that its index lists is here or at the registry.
+    PushedWithoutIndex {
+        /// The index.
+        index: Descriptor,
+        /// The manifest that was pushed in its place, with its platform.
+        manifest: Descriptor,
     },
     /// An image of an archive is here under this name.
     Loaded {

@@ -1,5 +1,6 @@
 //! Synthetic images, made in memory or on disk, pushed to a registry or written as an OCI layout.
 
+mod attested;
 mod blob;
 mod layer;
 mod layout;

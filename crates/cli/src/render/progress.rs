@@ -143,6 +143,11 @@ impl Display {
         matches!(self.form, Form::Quiet)
     }
 
+    /// Says whether all output is for a program.
+    pub(crate) fn is_json(&self) -> bool {
+        matches!(self.form, Form::Json)
+    }
+
     /// Shows a line of the command's own.
     pub(crate) fn say(&mut self, text: &str) -> Result<(), CliError> {
         self.show(&Message::status(text))

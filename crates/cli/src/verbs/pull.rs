@@ -65,7 +65,7 @@ async fn pull(
         path: "/images/create".to_owned(),
         query,
     };
-    transfer.run(session, display).await.map_err(|error| {
+    transfer.run(session, display).await.map(drop).map_err(|error| {
         if error.is_disk_full() { CliError::DiskFull(Box::new(error)) } else { error }
     })?;
     Ok(reference)

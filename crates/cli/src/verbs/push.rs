@@ -1,5 +1,6 @@
 //! `longshore push`
 
+use api::message::ManifestPushedInsteadOfIndex as Note;
 use api::{ApiVersion, Query, encode_platform};
 use spec::{Platform, Reference};
 
@@ -16,6 +17,9 @@ const PLATFORM_VERSION: ApiVersion = ApiVersion::new(1, 46);
 const PLATFORM_NOTE: &str = "Using --platform pushes only the specified platform manifest of a multi-platform image index.\n\
      Other components, like attestations, will not be included.\n\
      To push the complete multi-platform image, remove the --platform flag.\n";
+
+const INDEX_HINT: &str = "hint: `longshore pull --all-platforms` keeps the other platforms for a push, and `longshore copy` \
+     sends them all without keeping them";
 
 /// Upload an image to a registry
 #[derive(Debug, clap::Args)]
@@ -43,14 +47,31 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     let mut display = arguments.progress.start(arguments.quiet, Stream::Output, session);
     let is_quiet = display.is_quiet();
     let pushed = push(arguments, session, &mut display).await;
-    display.finish(pushed.map(|reference| is_quiet.then(|| reference.to_string())))
+    let (pushed, notes) = match pushed {
+        Ok((reference, notes)) => (Ok(is_quiet.then(|| reference.to_string())), notes),
+        Err(error) => (Err(error), Vec::new()),
+    };
+    let is_json = display.is_json();
+    for note in notes.iter().filter(|_| is_json) {
+        display.say(&without_index(note, |_, digest| digest.to_owned()))?;
+    }
+    display.finish(pushed)?;
+    for note in notes.iter().filter(|_| !is_json) {
+        // Docker colours them in pipes, too.
+        let text = without_index(note, |colour, digest| format!("\x1b[{colour}m{digest}\x1b[0m"));
+        output::print_drawn(&render::note(&text, terminal::writes_terminal()))?;
+    }
+    if !notes.is_empty() {
+        output::warn_line(INDEX_HINT);
+    }
+    Ok(())
 }
 
 async fn push(
     arguments: Arguments,
     session: &Session,
     display: &mut Display,
-) -> Result<Reference, CliError> {
+) -> Result<(Reference, Vec<Note>), CliError> {
     let mut query = Query::new();
     if let Some(text) = arguments.platform.as_deref().filter(|platform| !platform.is_empty()) {
         session.client.require("--platform", PLATFORM_VERSION).await?;
@@ -70,8 +91,18 @@ async fn push(
         path: format!("/images/{}/push", reference.repository()),
         query,
     };
-    transfer.run(session, display).await?;
-    Ok(reference)
+    let notes = transfer.run(session, display).await?;
+    Ok((reference, notes))
+}
+
+/// Returns what docker says of a push of one image for several; `shown` is what it does with a digest.
+fn without_index(note: &Note, shown: impl Fn(&str, &str) -> String) -> String {
+    let (index, manifest) = (&note.original_index.digest, &note.selected_manifest.digest);
+    let (index, manifest) = (shown("31", &index.to_string()), shown("32", &manifest.to_string()));
+    format!(
+        "Not all multiplatform-content is present and only the available single-platform image was pushed\n\
+         {index} -> {manifest}"
+    )
 }
 
 fn parse_platform(text: &str) -> Result<Platform, CliError> {

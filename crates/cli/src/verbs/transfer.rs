@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::Query;
 use api::auth::AuthConfig;
-use api::message::Message;
+use api::message::{Aux, ManifestPushedInsteadOfIndex as Note, Message};
 use spec::Repository;
 
 use crate::client::{Call, Messages};
@@ -37,7 +37,7 @@ impl Transfer<'_> {
         &self,
         session: &Session,
         display: &mut Display,
-    ) -> Result<(), CliError> {
+    ) -> Result<Vec<Note>, CliError> {
         let key = key_of_domain(self.repository.domain());
         let auth = session.credentials_to_read().get_or_warn(key).await;
         match self.attempt(session, &auth, display).await {
@@ -63,7 +63,7 @@ impl Transfer<'_> {
         session: &Session,
         auth: &AuthConfig,
         display: &mut Display,
-    ) -> Result<(), CliError> {
+    ) -> Result<Vec<Note>, CliError> {
         let call = Call {
             query: self.query.clone(),
             registry_auth: Some(auth.encode()),
@@ -72,8 +72,14 @@ impl Transfer<'_> {
         };
         let registry = self.repository.domain();
         let answer = with_notice(registry, session.client.post(&self.path, call)).await?;
-        follow(answer.messages(), display).await?;
-        Ok(())
+        let mut notes = Vec::new();
+        let note = |message: &Message| {
+            if let Some(Aux::WithoutIndex(note)) = &message.aux {
+                notes.push(note.clone());
+            }
+        };
+        follow_each(answer.messages(), display, note).await?;
+        Ok(notes)
     }
 }
 
@@ -93,8 +99,17 @@ async fn with_notice<T>(registry: &str, answer: impl Future<Output = T>) -> T {
 
 /// Follows an operation to its end and shows its progress. Returns the last message.
 pub(super) async fn follow(
+    messages: Messages,
+    display: &mut Display,
+) -> Result<Option<Message>, CliError> {
+    follow_each(messages, display, |_| ()).await
+}
+
+/// Follows an operation as [`follow`] does, and has `each` see every message.
+async fn follow_each(
     mut messages: Messages,
     display: &mut Display,
+    mut each: impl FnMut(&Message),
 ) -> Result<Option<Message>, CliError> {
     let mut last = None;
     loop {
@@ -106,6 +121,7 @@ pub(super) async fn follow(
         if let Some(failure) = message.failure() {
             return Err(CliError::Stream(failure.to_owned()));
         }
+        each(&message);
         display.show(&message)?;
         last = Some(message);
     }

@@ -47,6 +47,7 @@ mod two_engines;
 mod unpack;
 mod unpack_places;
 mod whole;
+mod whole_images;
 
 /// A test file that nobody lists would pass by not running.
 #[test]

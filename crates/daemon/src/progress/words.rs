@@ -1,6 +1,8 @@
 //! Docker's words for what a pull or push is doing.
 
-use api::message::{Aux, LayerFacts, Message, ProgressDetail, PushResult};
+use api::message::{
+    Aux, LayerFacts, ManifestPushedInsteadOfIndex, Message, ProgressDetail, PushResult,
+};
 use engine::{
     CheckOutcome, CheckedPart, LayerState, LoadedImages, PassedOver, ProgressEvent, Pulled, Wait,
 };
@@ -45,6 +47,9 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
             let status = Message::status(format!("{tag}: digest: {digest} size: {size}"));
             let result = PushResult { tag, digest: digest.to_string(), size };
             return vec![status, Message::push_result(result)];
+        }
+        ProgressEvent::PushedWithoutIndex { index, manifest } => {
+            Message::pushed_without_index(ManifestPushedInsteadOfIndex::new(index, manifest))
         }
         ProgressEvent::Loaded { reference } => output(format!("Loaded image: {reference}\n")),
         ProgressEvent::WithoutManifest(id) => {

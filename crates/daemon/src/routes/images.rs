@@ -214,14 +214,10 @@ pub(super) async fn remove(daemon: &Daemon, request: &ApiRequest, name: &str) ->
             platforms.push(decode_platform(platform)?);
         }
     }
-    // An image here has one platform.
-    if platforms.len() > 1 {
-        return Err(HttpError::invalid("multiple platforms are not supported"));
-    }
     let options = RemoveOptions {
         force: request.query.boolean("force"),
         prune_children: !request.query.boolean("noprune"),
-        platform: platforms.pop(),
+        platforms,
     };
     let documents = removed(daemon.engine().remove(name, options).await?);
     Ok(response::json(StatusCode::OK, &documents))

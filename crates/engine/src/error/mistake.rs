@@ -16,6 +16,9 @@ pub enum Mistake {
     /// The config of an image has a digest that is no image's ID.
     #[error("image config {0} cannot name an image: image IDs are sha256")]
     ConfigAlgorithm(Digest),
+    /// Several platforms of an image that is for one.
+    #[error("multiple platforms are not supported")]
+    SeveralPlatforms,
     /// An index lists an index, whose manifests nobody shows.
     #[error("unsupported manifest type: an index within an index")]
     NestedIndex,

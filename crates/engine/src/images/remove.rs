@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 
-use spec::{ImageId, Platform, Reference};
+use spec::{Descriptor, Digest, ImageId, Platform, Reference};
 use store::{Store, StoreError};
 
+use crate::error::Mistake;
 use crate::{Engine, EngineError, Result, resolve};
+
+/// The annotation by which an attestation names the manifest that it is about.
+const ATTESTED: &str = "vnd.docker.reference.digest";
 
 /// Ways to remove.
 #[derive(Clone, Debug)]
@@ -14,8 +18,8 @@ pub struct RemoveOptions {
     pub force: bool,
     /// Also the image's parents, if nothing else needs them.
     pub prune_children: bool,
-    /// Only if the image runs on this platform.
-    pub platform: Option<Platform>,
+    /// Only what is for these platforms: parts that are kept beside the image, or the image itself.
+    pub platforms: Vec<Platform>,
 }
 
 /// Something that a removal did.
@@ -67,7 +71,9 @@ impl Removal<'_> {
         let references = self.store().references()?;
         let found = resolve::find(self.store(), &references, name)?;
         let id = found.id;
-        resolve::check_platform(self.store(), &id, name, self.options.platform.as_ref())?;
+        if self.parts(&id, name)? {
+            return Ok(());
+        }
         // A name that is also the beginning of the image's ID means the ID.
         let is_id = id.digest().hex().starts_with(name) || id.to_string().starts_with(name);
         let Some(reference) = found.reference.filter(|_| !is_id) else {
@@ -107,6 +113,53 @@ impl Removal<'_> {
             }
         }
         if left.is_empty() { self.delete(&id, true) } else { Ok(()) }
+    }
+
+    /// Removes the parts of an image that are for the platforms which are asked for; says whether that is all that is to be removed.
+    /// The image itself goes with all its parts, and so not while others stay that are asked for by nobody.
+    fn parts(&mut self, id: &ImageId, name: &str) -> Result<bool> {
+        let wanted = &self.options.platforms;
+        if wanted.is_empty() {
+            return Ok(false);
+        }
+        let parts = self.store().parts_of(id)?;
+        if parts.is_empty() && wanted.len() > 1 {
+            return Err(EngineError::InvalidParameter(Mistake::SeveralPlatforms));
+        }
+        let is_for = |part: &Descriptor, wanted: &Platform| {
+            part.platform.as_ref().is_some_and(|offered| resolve::is_for(wanted, offered))
+        };
+        let (mut chosen, mut itself) = (Vec::new(), false);
+        for platform in wanted {
+            let before = chosen.len();
+            let of_platform = parts.iter().filter(|part| is_for(part, platform));
+            chosen.extend(of_platform.map(|part| part.digest.clone()));
+            if chosen.len() == before {
+                resolve::check_platform(self.store(), id, name, Some(platform))?;
+                itself = true;
+            }
+        }
+        // What attests an image goes with it.
+        let attested = parts.iter().filter(|part| {
+            let of = part.annotations.get(ATTESTED);
+            of.is_some_and(|of| chosen.iter().any(|digest| digest.to_string() == *of))
+        });
+        let attested: Vec<Digest> = attested.map(|part| part.digest.clone()).collect();
+        if itself {
+            let is_other = |part: &Descriptor| {
+                !chosen.contains(&part.digest)
+                    && part.platform.as_ref().is_some_and(|platform| platform.os != "unknown")
+            };
+            return if parts.iter().any(is_other) {
+                Err(in_use(id, true, "images for other platforms are kept beside it"))
+            } else {
+                Ok(false)
+            };
+        }
+        chosen.extend(attested);
+        self.store().remove_parts(id, &chosen)?;
+        self.records.extend(chosen.iter().map(|digest| Removed::Deleted(digest.to_string())));
+        Ok(true)
     }
 
     fn names(&self, id: &ImageId) -> Result<Vec<Reference>> {

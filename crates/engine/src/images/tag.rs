@@ -28,6 +28,12 @@ impl Engine {
                 let references = store.references()?;
                 let found = resolve::find(store, &references, &source)?;
                 store.update_references(|references| references.set(&target, &found.id))?;
+                // One of several indexes of the image, or its manifest alone.
+                if let Some(name) = &found.reference
+                    && let Some(root) = store.root_of(&found.id, &name.clone().by_digest())?
+                {
+                    store.note_root(&found.id, &root, &target)?;
+                }
                 found.id
             };
             store.set_last_updated(&id, jiff::Timestamp::now())?;

@@ -2,8 +2,11 @@
 //!
 //! Each layer takes the cheapest honest way: the registry has it already (HEAD), has it in a sibling repository (mount), or gets
 //! it from the kept blob, or from a blob that is made anew from the layer's directory. When all layers turn out to be those of
-//! the manifest that the image was pulled with, that manifest goes up byte for byte; otherwise one is made.
+//! the manifest that the image was pulled with, that manifest goes up byte for byte; otherwise one is made. Where the name was pulled as
+//! an index, that goes up whole if all that it lists can be had at the registry then, and else the image alone, which is told.
 
+mod content;
+mod index;
 mod layer;
 mod manifest;
 mod operation;
@@ -15,13 +18,15 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use registry::{Access, Credentials, TagOrDigest};
-use spec::{Descriptor, ImageId, Reference, Repository, Tag};
+use spec::{Descriptor, Digest, ImageId, Reference, Repository, Tag};
 use store::{Commit, HmacKey, Image, NewImage, Source, VerifiedBlob};
 
 use crate::progress::ProgressEvent;
 use crate::{Engine, EngineError, LayerFacts, LayerState, Progress, Result, resolve};
+use index::{Listed, Original};
 use manifest::{Document, Origin, PushedLayer};
 use operation::{Push, refused};
+use upload::cancel;
 
 impl Engine {
     /// Pushes one tag of a repository, or all of them. Dropping the future cancels the push.
@@ -72,6 +77,9 @@ impl Engine {
 
 impl Push {
     async fn tag(self: &Arc<Self>, tag: &Tag, id: &ImageId) -> Result<()> {
+        if let Some(part) = self.wanted_part(id).await? {
+            return self.part_alone(&part, tag).await;
+        }
         let origin = self.origin(id).await?;
         // dockerd shows the top layer first.
         for layer in origin.layers.iter().rev() {
@@ -82,24 +90,35 @@ impl Push {
         }
         let layers = try_join_all(origin.layers.iter().map(|layer| self.layer(layer))).await?;
         let document = origin.document(&layers)?;
-        self.config(&document.config, &origin.image).await?;
-        let target = TagOrDigest::Tag(tag.clone());
-        let digest = self
-            .remote
-            .put_manifest(&target, &document.media_type, document.bytes.clone())
-            .await
-            .map_err(refused)?;
-        debug_assert_eq!(digest, document.digest, "the client compares the digests");
-        if let Some(came_with) = origin.given_up(&document) {
+        let original = self.original(id, tag).await?;
+        let siblings = original.as_ref().map_or(&[][..], |original| &original.siblings);
+        self.config(&document.config, &origin.image, siblings).await?;
+        let whole = match &original {
+            Some(original) if self.index(original, &document, tag).await? => {
+                Some(&original.index.descriptor)
+            }
+            _ => None,
+        };
+        if whole.is_none() {
+            let target = TagOrDigest::Tag(tag.clone());
+            let (kind, bytes) = (&document.media_type, document.bytes.clone());
+            let digest = self.remote.put_manifest(&target, kind, bytes).await.map_err(refused)?;
+            debug_assert_eq!(digest, document.digest, "the client compares the digests");
+        }
+        if let Some(came_with) = origin.given_up(&document).filter(|_| whole.is_none()) {
             let (tag, came_with) = (tag.to_string(), came_with.clone());
             self.progress.report(ProgressEvent::LayersRemade { tag, came_with });
         }
-        self.progress.report(ProgressEvent::Pushed {
-            tag: tag.to_string(),
-            digest,
-            size: document.bytes.len() as u64,
-        });
-        match self.remember(document, &origin.image, layers).await {
+        let mut pushed = whole.cloned().unwrap_or_else(|| document.descriptor());
+        let (digest, size) = (pushed.digest.clone(), pushed.size);
+        self.progress.report(ProgressEvent::Pushed { tag: tag.to_string(), digest, size });
+        if let (Some(original), None) = (&original, whole) {
+            pushed.platform = Some(origin.image.config.value().platform());
+            let index = original.index.descriptor.clone();
+            self.progress.report(ProgressEvent::PushedWithoutIndex { index, manifest: pushed });
+        }
+        let named = whole.map(|index| index.digest.clone());
+        match self.remember(document, named, &origin.image, layers).await {
             // All is at the registry; its next push there asks for more.
             Err(EngineError::Store(error)) if error.cannot_write() => {
                 let error: &dyn std::error::Error = &error;
@@ -108,6 +127,38 @@ impl Push {
             }
             remembered => remembered,
         }
+    }
+
+    /// Finds the index that a tag of an image was pulled as, unless one platform is asked for.
+    async fn original(&self, id: &ImageId, tag: &Tag) -> Result<Option<Original>> {
+        if self.request.platform.is_some() {
+            return Ok(None);
+        }
+        let name = Reference::new(self.request.repository.clone(), Some(tag.clone()), None);
+        let id = id.clone();
+        self.engine.on_disk(move |store| Original::find(store, &id, &name)).await
+    }
+
+    /// Finds the part of an image that is for the platform which is asked for, if the image itself is not.
+    async fn wanted_part(self: &Arc<Self>, id: &ImageId) -> Result<Option<Listed>> {
+        let (push, id) = (Arc::clone(self), id.clone());
+        self.engine
+            .on_disk(move |store| {
+                push.lease.hold_image(&id)?;
+                push.part(store, &id)
+            })
+            .await
+    }
+
+    /// Pushes a part of an image as an image of its own.
+    async fn part_alone(&self, part: &Listed, tag: &Tag) -> Result<()> {
+        self.blobs(std::slice::from_ref(part), &[]).await?;
+        let target = TagOrDigest::Tag(tag.clone());
+        let digest = self.put(&target, part).await.map_err(refused)?;
+        let tag = tag.to_string();
+        let size = part.bytes.len() as u64;
+        self.progress.report(ProgressEvent::Pushed { tag, digest, size });
+        Ok(())
     }
 
     /// Gathers what is known of an image, and holds it against removal meanwhile.
@@ -126,19 +177,32 @@ impl Push {
             .await
     }
 
-    /// Uploads the config unless the registry has it.
-    async fn config(&self, descriptor: &Descriptor, image: &Image) -> Result<()> {
+    /// Uploads the config unless the registry has it, if only in a sibling repository.
+    async fn config(
+        &self,
+        descriptor: &Descriptor,
+        image: &Image,
+        siblings: &[Repository],
+    ) -> Result<()> {
         let known = self.remote.blob_presence(&descriptor.digest).await.map_err(refused)?;
         if known.is_some() {
             return Ok(());
         }
-        self.upload_bytes(descriptor, image.config.bytes().clone()).await
+        match self.mount_from(&descriptor.digest, siblings).await {
+            (Some(_), _) => Ok(()),
+            (None, session) => {
+                cancel(session).await;
+                self.upload_bytes(descriptor, image.config.bytes().clone()).await
+            }
+        }
     }
 
-    /// Notes at which registry the image now is, so that its next push there is short.
+    /// Notes at which registry the image now is, so that its next push there is short. What it has there is the digest `named`, or else
+    /// the manifest's.
     async fn remember(
         &self,
         document: Document,
+        named: Option<Digest>,
         image: &Arc<Image>,
         layers: Vec<PushedLayer>,
     ) -> Result<()> {
@@ -168,7 +232,8 @@ impl Push {
                     }),
                     ..Commit::default()
                 };
-                let reference = Reference::new(repository.clone(), None, Some(document.digest));
+                let digest = named.unwrap_or(document.digest);
+                let reference = Reference::new(repository.clone(), None, Some(digest));
                 // A digest that names another image already stays with it, as in dockerd.
                 if store.references()?.get(&reference).is_none() {
                     commit.references.push((reference, id));

@@ -355,8 +355,13 @@ impl Store {
         if any_new {
             self.disk().sync_dir(&self.paths().configs())?;
         }
-        for (_, image) in images() {
-            self.add_manifests(transaction, &image.id, &image.manifests, &image.parts)?;
+        for prepared in prepared {
+            let Some((_, image)) = &prepared.config else { continue };
+            let own = prepared.references.iter().filter(|(_, id)| *id == image.id);
+            let tags = own.filter(|(name, _)| name.digest().is_none());
+            let tags: Vec<String> = tags.map(|(name, _)| name.to_string()).collect();
+            let NewImage { id, manifests, parts, .. } = image;
+            self.add_manifests(transaction, id, manifests, parts, &tags)?;
         }
         Ok(())
     }

@@ -6,12 +6,14 @@
 //! layers are blobs whatever the driver and the settings say, as nothing else of them is here.
 
 use serde::{Deserialize, Serialize};
-use spec::{Descriptor, ImageId};
+use spec::{Descriptor, Digest, ImageId, Reference};
 
 /// The annotation with the image that a manifest is of. One manifest of several (an index) is listed once for each.
 const IMAGE_ANNOTATION: &str = "dev.longshore.image.id";
 /// The annotation of a part, beside the one with its image.
 const PART_ANNOTATION: &str = "dev.longshore.image.part";
+/// The annotation with the tags that were last pulled, loaded or made as this manifest or index of the image, separated by blanks.
+const NAMES_ANNOTATION: &str = "dev.longshore.image.names";
 /// The most bytes that an index may say of a part for the list to say it, too: real ones say some three hundred, and a thousand
 /// hostile ones must not make a list that is too long to be read.
 const MAX_SAID: usize = 2 << 10;
@@ -46,6 +48,50 @@ impl ContentIndex {
         of_image.filter(|entry| is_part(entry) == parts).map(descriptor).collect()
     }
 
+    /// Returns what a tag or digest of an image was pulled as: the digest of a manifest or an index of the image, if that is known.
+    pub(super) fn root_of(&self, id: &ImageId, name: &Reference) -> Option<Digest> {
+        let (id, text) = (id.to_string(), name.to_string());
+        let is_root = |entry: &&Descriptor| match name.digest() {
+            Some(digest) => entry.digest == *digest,
+            None => names(entry).any(|known| known == text),
+        };
+        let mut own = self.manifests.iter().filter(|e| image_of(e) == Some(&*id) && !is_part(e));
+        own.find(is_root).map(|entry| entry.digest.clone())
+    }
+
+    /// Notes as what tags of an image were pulled; those that the image has not got any more are forgotten. Says whether that changed
+    /// anything.
+    pub(super) fn name(
+        &mut self,
+        id: &ImageId,
+        root: &Digest,
+        tags: &[String],
+        current: &[String],
+    ) -> bool {
+        let id = id.to_string();
+        let mut changed = false;
+        for entry in self.manifests.iter_mut().filter(|entry| image_of(entry) == Some(&*id)) {
+            let is_root = entry.digest == *root;
+            let known = names(entry).filter(|name| current.iter().any(|tag| tag == name));
+            let known = known.filter(|name| !tags.iter().any(|tag| tag == name));
+            let mut listed: Vec<&str> = known.collect();
+            listed.extend(tags.iter().filter(|_| is_root).map(String::as_str));
+            listed.sort_unstable();
+            let listed = listed.join(" ");
+            let before = entry.annotations.get(NAMES_ANNOTATION).map_or("", String::as_str);
+            if before == listed {
+                continue;
+            }
+            changed = true;
+            if listed.is_empty() {
+                entry.annotations.remove(NAMES_ANNOTATION);
+            } else {
+                entry.annotations.insert(NAMES_ANNOTATION.to_owned(), listed);
+            }
+        }
+        changed
+    }
+
     /// Adds an entry; says whether that changed anything. What is an image's own manifest is no part of it.
     pub(super) fn add(&mut self, entry: Descriptor) -> bool {
         let same = |other: &&mut Descriptor| {
@@ -75,11 +121,16 @@ pub(crate) fn is_part(entry: &Descriptor) -> bool {
     entry.annotations.contains_key(PART_ANNOTATION)
 }
 
+fn names(entry: &Descriptor) -> impl Iterator<Item = &str> {
+    entry.annotations.get(NAMES_ANNOTATION).into_iter().flat_map(|names| names.split(' '))
+}
+
 /// Makes the entry of a manifest of the image `id`.
 pub(super) fn entry(id: &ImageId, descriptor: &Descriptor, is_part: bool) -> Descriptor {
     let mut entry = if is_part { brief(descriptor) } else { descriptor.clone() };
     // Whoever wrote the index does not say what is listed here.
     entry.annotations.remove(PART_ANNOTATION);
+    entry.annotations.remove(NAMES_ANNOTATION);
     entry.annotations.insert(IMAGE_ANNOTATION.to_owned(), id.to_string());
     if is_part {
         entry.annotations.insert(PART_ANNOTATION.to_owned(), "true".to_owned());
@@ -100,5 +151,6 @@ pub(super) fn descriptor(entry: &Descriptor) -> Descriptor {
     let mut descriptor = entry.clone();
     descriptor.annotations.remove(IMAGE_ANNOTATION);
     descriptor.annotations.remove(PART_ANNOTATION);
+    descriptor.annotations.remove(NAMES_ANNOTATION);
     descriptor
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, from_go_json};
+use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, Reference, from_go_json};
 
 use crate::cache::snapshot::MAX_DOCUMENT;
 use crate::lock::Transaction;
@@ -140,18 +140,50 @@ impl Store {
         Ok(self.content_index()?.of_image(id, true))
     }
 
-    /// Lists `manifests` as those of the image `id`, and `parts` as its parts.
+    /// Returns the digest of the manifest or index that a name of the image `id` was last pulled, loaded or tagged as, if that is
+    /// known: several names of an image may have come by several indexes.
+    pub fn root_of(&self, id: &ImageId, name: &Reference) -> Result<Option<Digest>, StoreError> {
+        Ok(self.content_index()?.root_of(id, name))
+    }
+
+    /// Notes that `tag` of the image `id` means the manifest or index `root` of it.
+    pub fn note_root(
+        &self,
+        id: &ImageId,
+        root: &Digest,
+        tag: &Reference,
+    ) -> Result<(), StoreError> {
+        let transaction = self.transaction()?;
+        let mut index = ContentIndex::clone(&*self.content_index()?);
+        if index.name(id, root, &[tag.to_string()], &self.tags_of(id)?) {
+            self.write_index(&transaction, &index)?;
+        }
+        Ok(())
+    }
+
+    fn tags_of(&self, id: &ImageId) -> Result<Vec<String>, StoreError> {
+        let references = self.references()?;
+        let tags = references.of_image(id).iter().filter(|name| name.digest().is_none());
+        Ok(tags.map(ToString::to_string).collect())
+    }
+
+    /// Lists `manifests` as those of the image `id`, and `parts` as its parts. The first of `manifests` is what `tags` mean.
     pub(crate) fn add_manifests(
         &self,
         transaction: &Transaction,
         id: &ImageId,
         manifests: &[Descriptor],
         parts: &[Descriptor],
+        tags: &[String],
     ) -> Result<(), StoreError> {
         let mut index = ContentIndex::clone(&*self.content_index()?);
         let own = manifests.iter().map(|manifest| index::entry(id, manifest, false));
         let parts = parts.iter().map(|part| index::entry(id, part, true));
-        let changed = own.chain(parts).fold(false, |changed, entry| index.add(entry) || changed);
+        let mut changed =
+            own.chain(parts).fold(false, |changed, entry| index.add(entry) || changed);
+        if let Some(root) = manifests.first().filter(|_| !tags.is_empty()) {
+            changed |= index.name(id, &root.digest, tags, &self.tags_of(id)?);
+        }
         if changed {
             self.write_index(transaction, &index)?;
         }
@@ -350,7 +382,7 @@ impl Store {
         }
         let descriptors: Vec<Descriptor> =
             documents.iter().map(|(descriptor, _)| descriptor.clone()).collect();
-        self.add_manifests(&self.transaction()?, id, &descriptors, &[])
+        self.add_manifests(&self.transaction()?, id, &descriptors, &[], &[])
     }
 
     pub(crate) fn write_index(

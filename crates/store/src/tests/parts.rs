@@ -300,3 +300,40 @@ fn an_index_cannot_say_what_is_listed_nor_make_the_list_too_long() {
     let parts = store.parts_of(&sample.id()).unwrap();
     assert_eq!(parts, [Descriptor::new("".into(), index.digest, 2)]);
 }
+
+#[test]
+fn a_tag_means_what_it_was_last_pulled_as() {
+    let root = Root::packed();
+    let store = &root.store;
+    let (family, alone) = (family(), Sample::new("alone:1", &["a", "bb"]));
+    family.pull(store).unwrap();
+    alone.pull(store).unwrap();
+    let id = family.own.id();
+    let digests = [family.index(), family.own.manifest()].map(|bytes| Digest::sha256(&bytes));
+    let root_of = |name: &str| store.root_of(&id, &name.parse_reference()).unwrap();
+    assert_eq!(root_of("app:1").as_ref(), Some(&digests[0]));
+    assert_eq!(root_of("alone:1").as_ref(), Some(&digests[1]));
+    assert_eq!(root_of(&format!("x@{}", digests[0])).as_ref(), Some(&digests[0]));
+    assert_eq!(root_of("none:1"), None);
+    // A name of another image's, and one that moves.
+    store.update_references(|all| all.set(&"b:1".parse_reference(), &id)).unwrap();
+    store.note_root(&id, &digests[1], &"b:1".parse_reference()).unwrap();
+    store.note_root(&id, &digests[1], &"app:1".parse_reference()).unwrap();
+    assert_eq!(root_of("app:1").as_ref(), Some(&digests[1]));
+    // What the image has lost is forgotten.
+    store.remove_references(|all| Ok(all.remove(&"b:1".parse_reference()))).unwrap();
+    store.note_root(&id, &digests[0], &"app:1".parse_reference()).unwrap();
+    assert_eq!((root_of("b:1"), root_of("app:1").as_ref()), (None, Some(&digests[0])));
+    assert!(store.manifests_of(&id).unwrap().iter().all(|entry| entry.annotations.is_empty()));
+    assert_sound(store);
+}
+
+trait ParseReference {
+    fn parse_reference(&self) -> spec::Reference;
+}
+
+impl ParseReference for str {
+    fn parse_reference(&self) -> spec::Reference {
+        spec::Reference::parse_familiar(self).unwrap()
+    }
+}

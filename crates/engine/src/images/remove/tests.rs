@@ -2,8 +2,10 @@ use crate::testing::Fixture;
 
 use super::*;
 
-const FORCE: RemoveOptions = RemoveOptions { force: true, prune_children: true, platform: None };
-const PLAIN: RemoveOptions = RemoveOptions { force: false, prune_children: true, platform: None };
+const FORCE: RemoveOptions =
+    RemoveOptions { force: true, prune_children: true, platforms: Vec::new() };
+const PLAIN: RemoveOptions =
+    RemoveOptions { force: false, prune_children: true, platforms: Vec::new() };
 
 /// Removes; returns what is told, or the error.
 fn removed(fixture: &Fixture, name: &str, options: &RemoveOptions) -> String {
@@ -212,7 +214,7 @@ fn names_that_are_wrong_or_gone_change_nothing() {
 #[test]
 fn an_image_for_another_platform_is_left_alone() {
     let options = |platform: &str| RemoveOptions {
-        platform: Some(Platform::parse(platform).unwrap()),
+        platforms: vec![Platform::parse(platform).unwrap()],
         ..FORCE
     };
     let told = "NotFound: image with reference web:1 was found but its platform (linux/amd64) does not match the specified platform (linux/arm64)";

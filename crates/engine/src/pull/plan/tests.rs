@@ -118,7 +118,8 @@ fn what_a_plan_has_found_stays_until_its_lease_is_over() {
     let lease = fixture.store().lease().unwrap();
     let id = ImageId::new(Digest::sha256(b"another config"));
     Plan::make(fixture.store(), &lease, &id, &manifest, &diff_ids).unwrap();
-    let options = crate::RemoveOptions { force: false, prune_children: true, platform: None };
+    let options =
+        crate::RemoveOptions { force: false, prune_children: true, platforms: Vec::new() };
     fixture.run(fixture.engine.remove("web:1", options)).unwrap();
     assert_eq!(fixture.store().images().unwrap(), []);
     assert!(fixture.store().whole_layer(&chain[1]).unwrap().is_some());

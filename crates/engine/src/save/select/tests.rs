@@ -75,7 +75,7 @@ fn what_was_selected_stays_until_the_lease_is_over() {
     let fixture = Fixture::new(&["web tags=web:1"]);
     let lease = fixture.store().reading_lease().unwrap();
     select(fixture.store(), &lease, &["web:1".to_owned()]).unwrap();
-    let options = crate::RemoveOptions { force: true, prune_children: true, platform: None };
+    let options = crate::RemoveOptions { force: true, prune_children: true, platforms: Vec::new() };
     let _ = fixture.run(fixture.engine.remove("web:1", options));
     let chain = spec::ChainId::chain(&[fixture.made("web").layers[0].diff_id.clone()]);
     assert!(fixture.store().whole_layer(&chain[0]).unwrap().is_some());
