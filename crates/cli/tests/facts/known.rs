@@ -49,6 +49,9 @@ pub(crate) const KNOWN: &[Known] = &[
     known(Recorded, "events-live", "stream", PAST),
     known(Recorded, "client-*", "$.GraphDriver.Data.*", PAST),
     known(Recorded, "df-*", "$.Images[].Containers", PAST),
+    // An image that came by an index.
+    known(Recorded, "push-*", "stream.note", INDEX),
+    known(Installed, "push-*", "stream.note", INDEX),
     // Archives.
     known(Recorded, "save-*", "archive *", ARCHIVE),
     known(Recorded, "client-dive", "archive *", ARCHIVE),
@@ -107,6 +110,7 @@ const PAST: &str = "had containers, and a layer that an earlier one had left";
 const ARCHIVE: &str =
     "An archive that Longshore saves holds the manifests and compressed layers as they were pulled";
 const DIGESTS: &str = "so that a load brings back the image's repo digests, too";
+const INDEX: &str = "dockerd's graph drivers always send the image and say nothing";
 const KEPT: &str = "`KeptBlobs` and `Store` in `GET /system/df`";
 const KEPT_OF_IMAGE: &str = "(`images --tree`) tells them of each image";
 const LAYOUT: &str = "`load` also takes OCI layouts without a `manifest.json`";

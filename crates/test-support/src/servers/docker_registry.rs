@@ -37,6 +37,7 @@ pub struct DockerRegistryBuilder {
     mirror_of: Option<String>,
     storage: Option<PathBuf>,
     keeps_all: bool,
+    access_log: bool,
 }
 
 impl DockerRegistry {
@@ -68,6 +69,14 @@ impl DockerRegistry {
     /// Returns the folder of its images.
     pub fn storage(&self) -> &Path {
         &self.storage
+    }
+
+    /// Lists the requests for repositories so far, as `GET /v2/…`, of one with an access log.
+    pub fn requests(&self) -> Vec<String> {
+        let log = self.process.log();
+        let quoted = log.lines().filter_map(|line| line.split('"').nth(1));
+        let requests = quoted.filter_map(|line| line.strip_suffix(" HTTP/1.1"));
+        requests.filter(|request| !request.ends_with(" /v2/")).map(str::to_owned).collect()
     }
 
     /// Returns the process, to measure it or to read its log.
@@ -114,6 +123,12 @@ impl DockerRegistryBuilder {
         self
     }
 
+    /// Writes each request into its log.
+    pub fn access_log(mut self) -> DockerRegistryBuilder {
+        self.access_log = true;
+        self
+    }
+
     /// Starts it.
     pub fn start(&self) -> io::Result<DockerRegistry> {
         let program = find_program("docker-registry").ok_or(io::ErrorKind::NotFound)?;
@@ -149,7 +164,7 @@ impl DockerRegistryBuilder {
     ) -> io::Result<Value> {
         let mut config = json!({
             "version": "0.1",
-            "log": { "level": "warn", "accesslog": { "disabled": true } },
+            "log": { "level": "warn", "accesslog": { "disabled": !self.access_log } },
             "storage": {
                 "filesystem": { "rootdirectory": storage },
                 "delete": { "enabled": !self.keeps_all },
