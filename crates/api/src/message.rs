@@ -106,7 +106,7 @@ pub enum Aux {
         facts: LayerFacts,
     },
     /// A note that one image was pushed for several.
-    WithoutIndex(ManifestPushedInsteadOfIndex),
+    WithoutIndex(Box<ManifestPushedInsteadOfIndex>),
     /// Anything else, of a build for instance.
     Other(serde_json::Value),
 }
@@ -147,8 +147,9 @@ pub struct PushResult {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ManifestPushedInsteadOfIndex {
-    /// Always true.
-    manifest_pushed_instead_of_index: bool,
+    /// Always true: by its name the note is known.
+    #[serde(rename = "manifestPushedInsteadOfIndex")]
+    is_said: bool,
     /// The index.
     pub original_index: Descriptor,
     /// The manifest that was pushed, with its platform.
@@ -158,11 +159,7 @@ pub struct ManifestPushedInsteadOfIndex {
 impl ManifestPushedInsteadOfIndex {
     /// Says that `manifest` was pushed in the place of `index`.
     pub fn new(index: Descriptor, manifest: Descriptor) -> Self {
-        Self {
-            manifest_pushed_instead_of_index: true,
-            original_index: index,
-            selected_manifest: manifest,
-        }
+        Self { is_said: true, original_index: index, selected_manifest: manifest }
     }
 }
 
@@ -210,7 +207,7 @@ impl Message {
     pub fn pushed_without_index(note: ManifestPushedInsteadOfIndex) -> Self {
         Self {
             progress_detail: Some(ProgressDetail::default()),
-            aux: Some(Aux::WithoutIndex(note)),
+            aux: Some(Aux::WithoutIndex(Box::new(note))),
             ..Self::default()
         }
     }

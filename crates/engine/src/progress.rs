@@ -83,9 +83,9 @@ pub enum ProgressEvent {
     /// A push of one tag sent the image alone, as not all that its index lists is here or at the registry.
     PushedWithoutIndex {
         /// The index.
-        index: Descriptor,
+        index: Box<Descriptor>,
         /// The manifest that was pushed in its place, with its platform.
-        manifest: Descriptor,
+        manifest: Box<Descriptor>,
     },
     /// An image of an archive is here under this name.
     Loaded {

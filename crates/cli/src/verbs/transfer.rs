@@ -75,7 +75,7 @@ impl Transfer<'_> {
         let mut notes = Vec::new();
         let note = |message: &Message| {
             if let Some(Aux::WithoutIndex(note)) = &message.aux {
-                notes.push(note.clone());
+                notes.push(Note::clone(note));
             }
         };
         follow_each(answer.messages(), display, note).await?;

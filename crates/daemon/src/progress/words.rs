@@ -49,7 +49,7 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
             return vec![status, Message::push_result(result)];
         }
         ProgressEvent::PushedWithoutIndex { index, manifest } => {
-            Message::pushed_without_index(ManifestPushedInsteadOfIndex::new(index, manifest))
+            Message::pushed_without_index(ManifestPushedInsteadOfIndex::new(*index, *manifest))
         }
         ProgressEvent::Loaded { reference } => output(format!("Loaded image: {reference}\n")),
         ProgressEvent::WithoutManifest(id) => {

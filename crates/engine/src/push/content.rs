@@ -11,7 +11,7 @@ use super::index::Listed;
 use super::operation::{Push, refused};
 use super::upload::{Content, Upload, cancel};
 use crate::transfer::{Watcher, Watchers};
-use crate::{LayerState, Result};
+use crate::{LayerFacts, LayerState, Result};
 
 /// Repositories that a blob is tried to be mounted from. Each try is a request; more rarely help.
 const MOUNT_ATTEMPTS: usize = 3;
@@ -27,6 +27,7 @@ impl Push {
             blobs.extend(all.filter(|(blob, _)| seen.insert(&blob.digest)));
         }
         for (layer, _) in blobs.iter().filter(|(_, is_told)| *is_told) {
+            self.progress.facts(&layer.digest.short(), LayerFacts::wanted(layer.size));
             self.progress.layer(&layer.digest.short(), LayerState::Preparing);
         }
         let at_once = self.engine.network().limits.uploads.saturating_add(1);
@@ -51,6 +52,7 @@ impl Push {
         let Some(kept) = kept else { return Ok(()) };
         let _turn = watchers.turn(&self.engine.network().uploads).await?;
         if self.remote.blob_presence(&blob.digest).await.map_err(refused)?.is_some() {
+            watchers.tell(&LayerFacts::here(blob.size));
             watchers.report(LayerState::LayerAlreadyExists);
             return Ok(());
         }

@@ -42,7 +42,7 @@ pub(super) struct Original {
 /// The place of a manifest that an index lists.
 enum Found {
     AtTarget,
-    Here(Listed),
+    Here(Box<Listed>),
     Nowhere,
 }
 
@@ -53,14 +53,14 @@ impl Listed {
     }
 
     /// Reads what is kept under a descriptor. Blocking.
-    pub(super) fn read(store: &Store, descriptor: Descriptor) -> Result<Option<Self>> {
-        match store.read_blob(&descriptor.digest, MAX_MANIFEST_SIZE) {
-            Ok(bytes) => Ok(bytes.and_then(|bytes| Self::new(descriptor, bytes))),
-            Err(error) => {
-                tracing::warn!(%error, manifest = %descriptor.digest, "a kept manifest cannot be read");
-                Ok(None)
-            }
-        }
+    pub(super) fn read(store: &Store, descriptor: Descriptor) -> Option<Self> {
+        let bytes =
+            store.read_blob(&descriptor.digest, MAX_MANIFEST_SIZE).unwrap_or_else(|error| {
+                let manifest = &descriptor.digest;
+                tracing::warn!(%error, %manifest, "a kept manifest cannot be read");
+                None
+            });
+        Self::new(descriptor, bytes?)
     }
 
     fn lists(&self, digest: &Digest) -> bool {
@@ -85,34 +85,17 @@ impl Original {
     pub(super) fn find(store: &Store, id: &ImageId, name: &Reference) -> Result<Option<Self>> {
         let mut indexes = Vec::new();
         for descriptor in store.manifests_of(id)? {
-            let listed = Listed::read(store, descriptor)?;
+            let listed = Listed::read(store, descriptor);
             indexes.extend(listed.filter(|listed| !listed.mentioned.manifests.is_empty()));
         }
         let references = store.references()?;
         let digests: Vec<&Reference> =
             references.of_image(id).iter().filter(|name| name.digest().is_some()).collect();
-        let index = match store.root_of(id, name)? {
+        let index = if let Some(root) = store.root_of(id, name)? {
             // It may be the image's manifest alone.
-            Some(root) => indexes.into_iter().find(|index| index.descriptor.digest == root),
-            None => {
-                let inner = |index: &Listed, all: &[Listed]| {
-                    all.iter().any(|outer| outer.lists(&index.descriptor.digest))
-                };
-                let rank = |index: &Listed| {
-                    let named =
-                        |name: &&&Reference| name.digest() == Some(&index.descriptor.digest);
-                    let by = digests.iter().filter(named);
-                    by.map(|by| 1 + usize::from(by.repository() == name.repository())).max()
-                };
-                let outer: Vec<bool> =
-                    indexes.iter().map(|index| !inner(index, &indexes)).collect();
-                let outer = indexes.into_iter().zip(outer).filter(|(_, is_outer)| *is_outer);
-                outer
-                    .map(|(index, _)| index)
-                    .enumerate()
-                    .max_by_key(|(at, i)| (rank(i), *at))
-                    .map(|it| it.1)
-            }
+            indexes.into_iter().find(|index| index.descriptor.digest == root)
+        } else {
+            likeliest(indexes, &digests, name.repository())
         };
         let target = name.repository();
         let mut siblings: Vec<Repository> = Vec::new();
@@ -124,6 +107,24 @@ impl Original {
         }
         Ok(index.map(|index| Self { index, siblings }))
     }
+}
+
+/// Chooses the index that a name means of which nothing is known.
+fn likeliest(
+    indexes: Vec<Listed>,
+    digests: &[&Reference],
+    repository: &Repository,
+) -> Option<Listed> {
+    let inner: HashSet<Digest> = indexes
+        .iter()
+        .flat_map(|index| index.mentioned.manifests.iter().map(|entry| entry.digest.clone()))
+        .collect();
+    let rank = |index: &Listed| {
+        let by = digests.iter().filter(|by| by.digest() == Some(&index.descriptor.digest));
+        by.map(|by| 1 + usize::from(by.repository() == repository)).max()
+    };
+    let outer = indexes.into_iter().filter(|index| !inner.contains(&index.descriptor.digest));
+    outer.enumerate().max_by_key(|(at, index)| (rank(index), *at)).map(|(_, index)| index)
 }
 
 impl Push {
@@ -188,7 +189,7 @@ impl Push {
                     Found::Nowhere => return Ok(None),
                     Found::Here(child) => {
                         level.extend(child.mentioned.manifests.iter().cloned());
-                        children.push(child);
+                        children.push(*child);
                     }
                 }
             }
@@ -205,7 +206,7 @@ impl Push {
         let (wanted, lease) = (entry.clone(), Arc::clone(&self.lease));
         let kept = self.engine.on_disk(move |store| {
             lease.hold_blob(&wanted.digest)?;
-            Listed::read(store, wanted)
+            Ok(Listed::read(store, wanted))
         });
         let child = match kept.await? {
             Some(child) => child,
@@ -222,7 +223,7 @@ impl Push {
                 return Ok(Found::Nowhere);
             }
         }
-        Ok(Found::Here(child))
+        Ok(Found::Here(Box::new(child)))
     }
 
     /// Fetches a manifest from another repository of the registry.
@@ -320,7 +321,7 @@ impl Push {
             Some((wanted.preference(platform)?, part))
         });
         match parts.min_by_key(|(preference, _)| *preference) {
-            Some((_, part)) => Listed::read(store, part),
+            Some((_, part)) => Ok(Listed::read(store, part)),
             None => Ok(None),
         }
     }

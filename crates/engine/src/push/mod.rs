@@ -114,8 +114,9 @@ impl Push {
         self.progress.report(ProgressEvent::Pushed { tag: tag.to_string(), digest, size });
         if let (Some(original), None) = (&original, whole) {
             pushed.platform = Some(origin.image.config.value().platform());
-            let index = original.index.descriptor.clone();
-            self.progress.report(ProgressEvent::PushedWithoutIndex { index, manifest: pushed });
+            let index = Box::new(original.index.descriptor.clone());
+            let manifest = Box::new(pushed);
+            self.progress.report(ProgressEvent::PushedWithoutIndex { index, manifest });
         }
         let named = whole.map(|index| index.digest.clone());
         match self.remember(document, named, &origin.image, layers).await {

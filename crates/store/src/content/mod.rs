@@ -179,8 +179,10 @@ impl Store {
         let mut index = ContentIndex::clone(&*self.content_index()?);
         let own = manifests.iter().map(|manifest| index::entry(id, manifest, false));
         let parts = parts.iter().map(|part| index::entry(id, part, true));
-        let mut changed =
-            own.chain(parts).fold(false, |changed, entry| index.add(entry) || changed);
+        let mut changed = false;
+        for entry in own.chain(parts) {
+            changed |= index.add(entry);
+        }
         if let Some(root) = manifests.first().filter(|_| !tags.is_empty()) {
             changed |= index.name(id, &root.digest, tags, &self.tags_of(id)?);
         }
