@@ -184,7 +184,8 @@ impl Engine {
             step.names.iter().filter(|name| now.contains(name)).map(Reference::to_string).collect()
         };
         for name in names {
-            let options = RemoveOptions { force: false, prune_children: true, platforms: Vec::new() };
+            let options =
+                RemoveOptions { force: false, prune_children: true, platforms: Vec::new() };
             match self.remove_now(&name, options) {
                 Ok(removed) => records.extend(removed),
                 // Its name went with another, or somebody needs it: then it stays.
