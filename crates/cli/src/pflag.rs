@@ -60,7 +60,7 @@ pub(crate) fn flags_alone(grammar: Command) -> Command {
     let command = grammar.mut_args(|arg| {
         if !arg.is_positional() {
             let arg = arg.required(false);
-            // To pflag a level is any text: docker looks at it after the flags.
+            // To pflag a level is any text: docker looks at it by itself.
             let is_level = arg.get_long() == Some("log-level");
             return if is_level { arg.value_parser(ValueParser::os_string()) } else { arg };
         }

@@ -17,7 +17,10 @@ pub enum TemplateError {
         message: String,
     },
     /// The template does not fit the value.
-    #[error("template: {name}:{line}:{column}: executing \"{name}\" at <{source_text}>: {message}")]
+    #[error(
+        "template: {name}:{line}:{column}: executing \"{}\" at <{source_text}>: {message}",
+        .body.as_deref().unwrap_or(.name)
+    )]
     Execution {
         /// The template's name.
         name: &'static str,
@@ -25,6 +28,8 @@ pub enum TemplateError {
         line: usize,
         /// The column of the expression in bytes, from 0.
         column: usize,
+        /// The name of the definition that it is in, if it is in one.
+        body: Option<Box<str>>,
         /// The expression.
         source_text: String,
         /// The fault.
@@ -42,6 +47,14 @@ impl TemplateError {
         }
         self
     }
+}
+
+/// Says in which definition a fault is; the innermost counts.
+pub(super) fn within(name: &str, mut error: TemplateError) -> TemplateError {
+    if let TemplateError::Execution { body, .. } = &mut error {
+        body.get_or_insert_with(|| name.into());
+    }
+    error
 }
 
 /// Says that an operand takes no arguments.
@@ -70,6 +83,7 @@ pub(super) fn failed(position: Position, text: &str, message: String) -> Templat
         name: "",
         line: position.line,
         column: position.column,
+        body: None,
         source_text: text.to_owned(),
         message,
     }

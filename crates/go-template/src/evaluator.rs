@@ -4,7 +4,7 @@ use std::iter;
 
 use super::MAX_MADE;
 use super::ast::{Command, Node, Operand, OperandKind, Pipeline, Position};
-use super::error::{TemplateError, failed, failure, not_a_function};
+use super::error::{TemplateError, failed, failure, not_a_function, within};
 use super::functions::{self, FunctionError};
 use super::parser::{Parsed, parse};
 use super::print::printed;
@@ -243,7 +243,7 @@ impl<'a> Evaluator<'a> {
             None => Value::Missing,
         };
         let (body, outer) = self.enter(name, &value, position)?;
-        self.nodes(body, &value)?;
+        self.nodes(body, &value).map_err(|error| within(name, error))?;
         self.variables = outer;
         Ok(())
     }

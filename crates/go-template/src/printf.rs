@@ -33,7 +33,7 @@ pub(super) fn sprintf(format: &str, arguments: &[Value]) -> Option<String> {
     let mut given = Arguments { all: arguments, next: 0, reordered: false };
     while let Some(at) = rest.find('%') {
         text.push_str(&rest[..at]);
-        let (verb, letter, after) = verb(&rest[at + 1..], &mut given);
+        let (verb, letter, after) = verb(&rest[at + 1..], &mut given, &mut text);
         rest = after;
         if text.len() > MAX_MADE {
             return None;
@@ -98,8 +98,13 @@ impl Arguments<'_> {
     }
 }
 
-/// Reads a verb after its `%`; returns it, its letter and the text after it.
-fn verb<'t>(text: &'t str, given: &mut Arguments<'_>) -> (Verb, Option<char>, &'t str) {
+/// Reads a verb after its `%`; returns it, its letter and the text after it. As in Go, a width or precision that no argument
+/// gives is told at once, and the verb does without.
+fn verb<'t>(
+    text: &'t str,
+    given: &mut Arguments<'_>,
+    made: &mut String,
+) -> (Verb, Option<char>, &'t str) {
     let mut verb = Verb::default();
     let mut rest = text.trim_start_matches(|flag| match flag {
         '-' => set(&mut verb.minus),
@@ -116,7 +121,7 @@ fn verb<'t>(text: &'t str, given: &mut Arguments<'_>) -> (Verb, Option<char>, &'
                 verb.minus |= width < 0;
                 verb.width = usize::try_from(width.unsigned_abs()).ok();
             }
-            _ => verb.fault = Some("(BADWIDTH)"),
+            _ => made.push_str("%!(BADWIDTH)"),
         }
         rest = after;
     } else {
@@ -127,7 +132,7 @@ fn verb<'t>(text: &'t str, given: &mut Arguments<'_>) -> (Verb, Option<char>, &'
         if let Some(after) = rest.strip_prefix('*') {
             match given.number().filter(|number| number.unsigned_abs() <= MAX_WIDTH) {
                 Some(precision @ 0..) => verb.precision = usize::try_from(precision).ok(),
-                _ => verb.fault = Some("(BADPREC)"),
+                _ => made.push_str("%!(BADPREC)"),
             }
             rest = after;
         } else {
@@ -181,7 +186,10 @@ impl Verb {
             ('X', Value::Text(text) | Value::Number(text)) => self.bytes(text).to_uppercase(),
             ('U', Value::Int(number)) => format!("U+{number:04X}"),
             ('s', Value::Duration(_) | Value::Time(_)) => nested(value),
-            ('d', Value::Int(number)) => self.signed(*number >= 0, number.to_string()),
+            ('d', Value::Int(number)) => {
+                let digits = self.radix(*number, "", &number.unsigned_abs().to_string());
+                self.signed(*number >= 0, digits)
+            }
             ('x', Value::Int(number)) => {
                 self.radix(*number, "0x", &format!("{:x}", number.unsigned_abs()))
             }
@@ -205,7 +213,7 @@ impl Verb {
             (_, Value::Missing | Value::Nil) => format!("%!{letter}(<nil>)"),
             (_, value) => format!("%!{letter}({}={})", value.type_name(), nested(value)),
         };
-        self.pad(text, matches!(value, Value::Int(_) | Value::Float(_)))
+        self.pad(text, value)
     }
 
     /// Returns the bytes of text in hexadecimal digits, apart where the flag for that is written.
@@ -230,9 +238,18 @@ impl Verb {
         }
     }
 
+    /// Returns an integer by its digits, of which there are at least as many as the precision says.
     fn radix(self, number: i64, prefix: &str, digits: &str) -> String {
         let sign = if number < 0 { "-" } else { "" };
-        format!("{sign}{}{digits}", if self.sharp { prefix } else { "" })
+        let prefix = if self.sharp { prefix } else { "" };
+        match self.precision {
+            Some(0) if number == 0 => String::new(),
+            Some(least) => {
+                let zeros = "0".repeat(least.saturating_sub(digits.len()));
+                format!("{sign}{prefix}{zeros}{digits}")
+            }
+            None => format!("{sign}{prefix}{digits}"),
+        }
     }
 
     fn float(self, letter: char, number: f64) -> String {
@@ -246,7 +263,7 @@ impl Verb {
         }
     }
 
-    fn pad(self, text: String, is_number: bool) -> String {
+    fn pad(self, text: String, value: &Value) -> String {
         let missing = self.width.unwrap_or(0).saturating_sub(text.chars().count());
         if missing == 0 {
             return text;
@@ -254,8 +271,12 @@ impl Verb {
         if self.minus {
             return text + &" ".repeat(missing);
         }
-        if self.zero && is_number {
-            let digits = text.trim_start_matches(['-', '+', ' ']);
+        // The zeros of an integer are those of its precision, if it has one.
+        let by_precision = self.precision.is_some() && matches!(value, Value::Int(_));
+        if self.zero && !by_precision {
+            let is_number = matches!(value, Value::Int(_) | Value::Float(_));
+            let signs: &[char] = if is_number { &['-', '+', ' '] } else { &[] };
+            let digits = text.trim_start_matches(signs);
             let (sign, digits) = text.split_at(text.len() - digits.len());
             return format!("{sign}{}{digits}", "0".repeat(missing));
         }

@@ -122,8 +122,8 @@ fn widths_and_precisions_are_as_large_as_gos() {
         ("{{printf \"%01000001d\" 7}}", format!("{}7", zeros(1_000_000))),
         ("{{printf \"a%10000010d b\" 7}}", "a%!(NOVERB)%!(EXTRA int=7)".to_owned()),
         ("{{printf \"%.99999999999999999999f\" 7}}", "%!(NOVERB)%!(EXTRA int=7)".to_owned()),
-        ("{{printf \"%*d\" 1000001 7}}", "%!d(BADWIDTH)".to_owned()),
-        ("{{printf \"%.*f\" 1000001 7.5}}", "%!f(BADPREC)".to_owned()),
+        ("{{printf \"%*d\" 1000001 7}}", "%!(BADWIDTH)7".to_owned()),
+        ("{{printf \"%.*f\" 1000001 7.5}}", "%!(BADPREC)7.500000".to_owned()),
     ] {
         let printed = print(template, &document());
         assert!(printed.as_ref() == Ok(&expected), "{template}: {printed:.80?}");

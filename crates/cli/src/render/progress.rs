@@ -192,7 +192,13 @@ impl Display {
         }
         self.counted = Some(now);
         let detail = ProgressDetail::bytes(done, total.unwrap_or_default());
-        self.show(&Message { progress_detail: Some(detail), ..Message::status(status) })
+        let message = Message { progress_detail: Some(detail), ..Message::status(status) };
+        // docker has no such line, not even one without counts.
+        if matches!(self.form, Form::Plain) {
+            self.tally.note(&message, now);
+            return Ok(());
+        }
+        self.show(&message)
     }
 
     /// Shows how time passes.

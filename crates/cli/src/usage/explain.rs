@@ -229,11 +229,10 @@ mod tests {
                 "longshore: 'longshore mount' requires 0 or 2 arguments\n\nUsage:  longshore mount [OPTIONS] [IMAGE DIRECTORY]\n\nRun 'longshore mount --help' for more information".to_owned(),
             ),
             ("-l bogus images", 1, "Unable to parse logging level: bogus".to_owned()),
-            ("-l bogus images --foo", 125, format!("unknown flag: --foo{images}")),
             ("daemon --log-level=bogus", 1, "Unable to parse logging level: bogus".to_owned()),
             ("--data-root D images --=x", 125, format!("bad flag syntax: --=x{images}")),
             ("--data-root ---a images ---b", 125, format!("bad flag syntax: ---b{images}")),
-            ("-l -Z images -Zq", 125, format!("unknown shorthand flag: 'Z' in -Zq{images}")),
+            ("-l -Z images -Zq", 1, "Unable to parse logging level: -Z".to_owned()),
             ("--data-root -qZ images -qaZx", 125, format!("unknown shorthand flag: 'Z' in -Zx{images}")),
             ("--data-root -q= images -aq=", 125, format!("unknown shorthand flag: '=' in -={images}")),
             ("images -q-", 125, format!("unknown shorthand flag: '-' in --{images}")),
@@ -260,8 +259,47 @@ mod tests {
                 "longshore: 'longshore image pull' requires 1 argument\n\nUsage:  longshore image pull [OPTIONS] NAME[:TAG|@DIGEST]\n\nRun 'longshore image pull --help' for more information".to_owned(),
             ),
         ] {
-            let error = parse(format!("longshore {line}").split(' ').map(OsString::from)).unwrap_err();
-            assert_eq!((error.to_string(), error.status()), (expected, status), "{line}");
+            assert_eq!(refused(line), (expected, status), "{line}");
+        }
+    }
+
+    /// Returns the text and the status of a line that is wrong.
+    fn refused(line: &str) -> (String, u8) {
+        let error = parse(format!("longshore {line}").split(' ').map(OsString::from)).unwrap_err();
+        (error.to_string(), error.status())
+    }
+
+    #[test]
+    fn levels_and_letters_out_of_use_are_told_before_the_rest() {
+        let images = "\n\nUsage:  longshore images [OPTIONS] [REPOSITORY[:TAG]]\n\nRun 'longshore images --help' for more information";
+        for (line, status, expected) in [
+            ("-l bogus images --foo", 1, "Unable to parse logging level: bogus".to_owned()),
+            ("-l bogus frob", 1, "Unable to parse logging level: bogus".to_owned()),
+            ("-l bogus --help", 1, "Unable to parse logging level: bogus".to_owned()),
+            ("images --foo -l bogus", 125, format!("unknown flag: --foo{images}")),
+            (
+                "-h -l bogus images",
+                1,
+                "Flag shorthand -h has been deprecated, use --help\nUnable to parse logging level: bogus".to_owned(),
+            ),
+            (
+                "-h images --foo",
+                125,
+                format!("Flag shorthand -h has been deprecated, use --help\nunknown flag: --foo{images}"),
+            ),
+            (
+                "-hx",
+                125,
+                "Flag shorthand -h has been deprecated, use --help\nunknown shorthand flag: 'x' in -x\n\nUsage:  longshore [OPTIONS] COMMAND [ARG...]\n\nRun 'longshore --help' for more information".to_owned(),
+            ),
+            ("images -hx", 125, format!("unknown shorthand flag: 'x' in -x{images}")),
+            (
+                "manifest frob",
+                1,
+                "longshore: unknown command: longshore manifest frob\n\nUsage:  longshore manifest COMMAND\n\nRun 'longshore manifest --help' for more information".to_owned(),
+            ),
+        ] {
+            assert_eq!(refused(line), (expected, status), "{line}");
         }
     }
 }

@@ -9,17 +9,21 @@ mod explain;
 use std::ffi::OsString;
 
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
+use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _, ValueEnum as _};
 
 use explain::explain;
 
 use crate::arguments::{CommandLine, Verb};
 use crate::error::CliError;
+use crate::globals::LogLevel;
 use crate::pflag::{self, Help};
 
 /// The word by which the scripts of shells ask for candidates.
 const COMPLETE: &str = "__complete";
 
+const DEPRECATED: &str = "Flag shorthand -h has been deprecated, use --help\n";
+/// The columns of a help text, at most.
+const WIDTH: usize = 80;
 const HELP_TEMPLATE: &str = "Usage:  {usage}\n\n{about-with-newline}\n{all-args}{after-help}\n";
 
 /// A command line, read.
@@ -57,10 +61,11 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
     let alone = pflag::flags_alone(pflag::grammar(CommandLine::command()));
     let read = |words: &[OsString]| alone.clone().try_get_matches_from(words);
     let (error, matches, from) = match read(&arguments) {
-        Ok(matches) => match help_asked(&grammar, &matches) {
+        Ok(matches) if wrong_level(&matches).is_none() => match help_asked(&grammar, &matches) {
             Some(help) => return Ok(help),
             None => (error, Some(matches), arguments.len()),
         },
+        Ok(matches) => (error, Some(matches), arguments.len()),
         // The words before the flag that is wrong say whose flag it is.
         Err(error) => {
             let mut flags = (1..arguments.len()).rev().filter(|at| is_flag(&arguments[*at]));
@@ -69,12 +74,43 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
             (error, matches, at.unwrap_or(arguments.len()))
         }
     };
-    let path = pflag::path(&grammar, &matches.unwrap_or_default());
-    match error.kind() {
+    let matches = matches.unwrap_or_default();
+    let path = pflag::path(&grammar, &matches);
+    let error = match error.kind() {
+        // docker looks at the level once it has read the flags before the command.
+        _ if let Some(level) = wrong_level(&matches) => CliError::Usage {
+            message: format!("Unable to parse logging level: {level}"),
+            status: 1,
+        },
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            Ok(Request::Nothing(help(&path)))
+            return Ok(Request::Nothing(help(&path)));
         }
-        _ => Err(explain(&error, at(&grammar, &path), &path, &arguments[from..])),
+        _ => explain(&error, at(&grammar, &path), &path, &arguments[from..]),
+    };
+    // Of these flags it also tells at once that a letter is out of use.
+    let end = (1..=from)
+        .find(|end| read(&arguments[..*end]).is_ok_and(|read| read.subcommand_name().is_some()));
+    let first = read(&arguments[..end.map_or(from, |end| end - 1)]);
+    let with_letter = end.is_none()
+        && arguments.get(from).is_some_and(|word| word.as_encoded_bytes().starts_with(b"-h"));
+    let is_told = with_letter || first.is_ok_and(|read| pflag::help(&read) == Some(Help::Letter));
+    Err(if is_told { deprecated(error) } else { error })
+}
+
+/// Returns the level that is asked for and is none.
+fn wrong_level(matches: &ArgMatches) -> Option<String> {
+    let level = matches.try_get_one::<OsString>("log_level").ok().flatten()?;
+    let level = level.to_string_lossy();
+    LogLevel::from_str(&level, false).is_err().then(|| level.into_owned())
+}
+
+/// Tells of a letter that is out of use before an error.
+fn deprecated(error: CliError) -> CliError {
+    match error {
+        CliError::Usage { message, status } => {
+            CliError::Usage { message: format!("{DEPRECATED}{message}"), status }
+        }
+        error => error,
     }
 }
 
@@ -85,7 +121,7 @@ fn is_flag(word: &OsString) -> bool {
 fn help_asked(grammar: &Command, matches: &ArgMatches) -> Option<Request> {
     let deprecated = match pflag::help(matches)? {
         Help::Name => "",
-        Help::Letter => "Flag shorthand -h has been deprecated, use --help\n",
+        Help::Letter => DEPRECATED,
     };
     Some(Request::Help(deprecated.to_owned() + &help(&pflag::path(grammar, matches))))
 }
@@ -116,7 +152,7 @@ pub(crate) fn tree() -> Command {
 }
 
 fn with_template(command: Command) -> Command {
-    command.help_template(HELP_TEMPLATE).mut_subcommands(with_template)
+    command.help_template(HELP_TEMPLATE).max_term_width(WIDTH).mut_subcommands(with_template)
 }
 
 /// Returns the help of the command at the end of a path of names, the program's first.
@@ -157,6 +193,20 @@ mod tests {
     fn the_tree_of_commands_is_sound() {
         grammar().debug_assert();
         tree().debug_assert();
+    }
+
+    #[test]
+    fn help_fits_a_terminal_of_common_size_and_says_what_a_command_does() {
+        fn check(command: &Command) {
+            let help = command.clone().render_help().to_string();
+            let name = command.get_name();
+            for line in help.lines() {
+                assert!(line.chars().count() <= WIDTH, "{name}: {line}");
+            }
+            assert!(command.get_about().is_some(), "{name}");
+            command.get_subcommands().for_each(check);
+        }
+        check(&tree());
     }
 
     #[test]

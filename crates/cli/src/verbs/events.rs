@@ -95,7 +95,7 @@ fn query(arguments: &Arguments, now: Timestamp, zone: &TimeZone) -> Result<Query
         }
     }
     let mut filters = Filters::default();
-    for (name, value) in &arguments.filter {
+    for (name, value) in super::images::asking(&arguments.filter) {
         filters.add(name, value);
     }
     if let Some(filters) = filters.encode() {

@@ -73,10 +73,18 @@ pub(crate) struct Arguments {
     name: Option<String>,
 }
 
-/// Reads `name=value`; names are not told apart by case, nor by spaces around them.
+/// Reads `name=value`; names are not told apart by case, nor by spaces around them. An empty text asks for nothing.
 pub(super) fn parse_filter(text: &str) -> Result<(String, String), String> {
+    if text.is_empty() {
+        return Ok((String::new(), String::new()));
+    }
     let (name, value) = text.split_once('=').ok_or("bad format of filter (expected name=value)")?;
     Ok((name.trim().to_lowercase(), value.trim().to_owned()))
+}
+
+/// Returns those filters that ask for something.
+pub(super) fn asking(filters: &[(String, String)]) -> impl Iterator<Item = &(String, String)> {
+    filters.iter().filter(|(name, value)| !(name.is_empty() && value.is_empty()))
 }
 
 /// The name that the verb was called by: the older one is helpful about mistaken arguments.
@@ -95,7 +103,7 @@ pub(crate) async fn run(
     session: &Session,
 ) -> Result<(), CliError> {
     let mut filters = Filters::default();
-    for (name, value) in &arguments.filter {
+    for (name, value) in asking(&arguments.filter) {
         filters.add(name, value);
     }
     if let Some(name) = arguments.name.as_ref().filter(|name| !name.is_empty()) {

@@ -179,7 +179,7 @@ fn query(filters: &Filters) -> Query {
 /// other, the one of the command line counts.
 fn filters(arguments: &Arguments, configured: &[String]) -> Filters {
     let mut filters = Filters::default();
-    for (name, value) in &arguments.filter {
+    for (name, value) in super::images::asking(&arguments.filter) {
         filters.add(name, value);
     }
     if arguments.all || !arguments.is_narrowed() {

@@ -4,7 +4,7 @@ use api::search::SearchResult;
 use api::{Filters, Query};
 use go_template::{Listing, Value};
 
-use super::images::parse_filter;
+use super::images::{asking, parse_filter};
 use crate::cells::{ellipsis, row};
 use crate::client::Call;
 use crate::credentials::key_of_domain;
@@ -49,7 +49,7 @@ fn parse_limit(text: &str) -> Result<i64, String> {
 /// Searches a registry, with the credentials for it.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
     let mut filters = Filters::default();
-    for (name, value) in &arguments.filter {
+    for (name, value) in asking(&arguments.filter) {
         filters.add(name, value);
     }
     if filters.contains("is-automated") {
