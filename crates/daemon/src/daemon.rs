@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use api::ApiVersion;
 use engine::{Engine, EngineConfig, EngineError, EventKind};
@@ -17,7 +18,6 @@ use crate::errors::operations::OperationErrors;
 use crate::lock::lock;
 use crate::machine::Machine;
 use crate::metrics::actions::Actions;
-use crate::prune::schedule::LastPrune;
 
 /// The largest `engine-id` that is believed, in bytes. A UUID has 36, the hash of a key that old ones are 59.
 const MAX_ID_SIZE: u64 = 128;
@@ -35,6 +35,16 @@ pub struct DaemonInfo {
     pub config: DaemonConfig,
     /// Source of credentials for mirrors of registries.
     pub credentials: Option<Arc<dyn CredentialSource>>,
+}
+
+/// The result of a prune by the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LastPrune {
+    pub(crate) at: SystemTime,
+    /// Images that went, or lost names.
+    pub(crate) images: usize,
+    /// Bytes that were freed.
+    pub(crate) freed: u64,
 }
 
 /// An Engine API daemon. Cheap to clone: all clones are the same daemon.

@@ -11,7 +11,7 @@ use crate::{
     FetchedManifest, RegistryError, Remote, TagOrDigest,
     hosts::access::Need,
     http::endpoint::Call,
-    manifests::{manifest_path, referrers},
+    manifests::{about, manifest_path},
 };
 
 /// An empty tar, compressed by gzip: the layer of what takes a tag's place. Its diff ID is [`EMPTY_TAR`]. It is the one that
@@ -45,7 +45,7 @@ impl Remote {
     pub async fn delete_manifest(&self, digest: &Digest) -> Result<(), RegistryError> {
         let target = TagOrDigest::Digest(digest.clone());
         let subject = match self.manifest(&target).await {
-            Ok(fetched) => referrers::subject(&fetched.bytes),
+            Ok(fetched) => about::subject(&fetched.bytes),
             Err(error) if error.is_not_found() => return Err(error),
             // What cannot be read can be deleted.
             Err(_) => None,

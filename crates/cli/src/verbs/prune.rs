@@ -8,7 +8,7 @@ use api::image::{ImageDeleted, PruneReport};
 use api::prune::PruneOutcome;
 use api::{Filters, Query};
 use jiff::Timestamp;
-use spec::go::{PROGRESS_DIGITS, human_size, parse_long_duration, parse_size};
+use spec::go::{parse_long_duration, parse_size};
 
 use crate::client::Call;
 use crate::error::CliError;
@@ -222,12 +222,7 @@ fn text(removed: &[ImageDeleted], reclaimed: u64) -> String {
         text.extend(removed.iter().map(line));
         text.push('\n');
     }
-    text + &format!("Total reclaimed space: {}\n", bytes(reclaimed))
-}
-
-/// Returns bytes as Docker shows them.
-fn bytes(bytes: u64) -> String {
-    human_size(i64::try_from(bytes).unwrap_or(i64::MAX), PROGRESS_DIGITS)
+    text + &format!("Total reclaimed space: {}\n", rows::bytes(reclaimed))
 }
 
 #[cfg(test)]

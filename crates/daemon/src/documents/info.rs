@@ -10,8 +10,9 @@ use spec::Platform;
 
 use crate::config::{DaemonConfig, ListenAddress, TlsMode, mask_credentials};
 use crate::daemon::Daemon;
+use crate::daemon::LastPrune;
 use crate::machine::open_files;
-use crate::prune::schedule::{LastPrune, size};
+use crate::prune::schedule::size;
 
 /// Server of a login that names none.
 const INDEX_SERVER: &str = "https://index.docker.io/v1/";

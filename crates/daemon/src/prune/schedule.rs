@@ -6,21 +6,11 @@ use spec::go::{PROGRESS_DIGITS, human_size};
 
 use super::policy::policy;
 use crate::config::PruneSchedule;
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, LastPrune};
 use crate::documents::prune::reasons;
 
 /// The longest time that is slept at once: a clock may be set meanwhile, and a machine suspended.
 const LONGEST_SLEEP: Duration = Duration::from_hours(1);
-
-/// The result of a prune by the clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LastPrune {
-    pub(crate) at: SystemTime,
-    /// Images that went, or lost names.
-    pub(crate) images: usize,
-    /// Bytes that were freed.
-    pub(crate) freed: u64,
-}
 
 /// Prunes when it is time, for ever. The first time is one interval after a schedule was first seen on the data root.
 pub(crate) async fn run(daemon: Daemon) {

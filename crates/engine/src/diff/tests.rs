@@ -1,3 +1,6 @@
+use std::sync::Arc;
+
+use archive::LayerFile;
 use futures_util::stream;
 use test_support::image::{Compression, Image, Layer};
 use test_support::tar::{Entry, Kind, PaxSparse, Writer};

@@ -8,8 +8,7 @@ mod operation;
 mod parts;
 pub(crate) mod plan;
 
-pub use operation::PullRequest;
-pub use parts::Parts;
+pub use operation::{Parts, PullRequest};
 
 use std::sync::{Arc, Mutex};
 

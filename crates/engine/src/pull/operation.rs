@@ -9,7 +9,6 @@ use spec::{Digest, Platform, Reference};
 use store::Lease;
 use tokio::sync::OnceCell;
 
-use super::parts::Parts;
 use crate::error::PlatformMismatch;
 use crate::lock::lock;
 use crate::{Engine, EngineError, Progress};
@@ -29,6 +28,18 @@ pub struct PullRequest {
     pub credentials: Credentials,
     /// On whose behalf the registry is asked.
     pub caller: Caller,
+}
+
+/// The parts of an index that are kept beside the image that a name means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Parts {
+    /// None.
+    #[default]
+    None,
+    /// The images for these platforms.
+    For(Vec<Platform>),
+    /// All, those that are no images too.
+    All,
 }
 
 /// A pull under way.

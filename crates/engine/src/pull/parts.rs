@@ -13,7 +13,7 @@ use spec::{
 use store::{Lease, Room, Store};
 
 use super::manifest::{MAX_INDEX_DEPTH, Resolved, choose};
-use super::operation::Pull;
+use super::operation::{Parts, Pull};
 use crate::transfer::Download;
 use crate::{EngineError, LayerFacts, LayerState, Result, resolve};
 
@@ -21,18 +21,6 @@ use crate::{EngineError, LayerFacts, LayerState, Result, resolve};
 const MANIFESTS_AT_ONCE: usize = 4;
 /// The most bytes of the documents of all parts of an image, which are in memory until they are published: a few kilobytes each.
 const MAX_DOCUMENTS: usize = 64 << 20;
-
-/// The parts of an index that are kept beside the image that a name means.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Parts {
-    /// None.
-    #[default]
-    None,
-    /// The images for these platforms.
-    For(Vec<Platform>),
-    /// All, those that are no images too.
-    All,
-}
 
 /// A manifest or index that is kept beside an image.
 #[derive(Debug)]

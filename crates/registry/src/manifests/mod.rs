@@ -1,5 +1,6 @@
 //! Manifests: resolving a tag, fetching, storing.
 
+pub(crate) mod about;
 pub(crate) mod pages;
 pub(crate) mod pull_limit;
 pub(crate) mod referrers;
@@ -267,7 +268,7 @@ impl Remote {
         bytes: Bytes,
     ) -> Result<Digest, RegistryError> {
         let (digest, listed) = self.store_manifest(target, media_type, &bytes).await?;
-        if !listed && let Some(subject) = referrers::subject(&bytes) {
+        if !listed && let Some(subject) = about::subject(&bytes) {
             let stored = Descriptor::new(media_type.clone(), digest.clone(), bytes.len() as u64);
             self.list_referrer(&subject, &stored, &bytes).await?;
         }

@@ -17,6 +17,7 @@ use crate::{
     hosts::access::Need,
     manifests::{
         Resolution,
+        about::About,
         pages::{List, PAGE},
     },
 };
@@ -239,33 +240,6 @@ impl Remote {
         }
         self.store_manifest(&target, &MediaType::OciIndex, &bytes).await.map(drop)
     }
-}
-
-/// The part of a manifest that says what it is about.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct About {
-    subject: Option<Named>,
-    artifact_type: Option<String>,
-    config: Option<Typed>,
-    annotations: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    digest: Digest,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Typed {
-    media_type: String,
-}
-
-/// Returns the manifest that another one refers to.
-pub(crate) fn subject(bytes: &[u8]) -> Option<Digest> {
-    let about: About = spec::from_go_json(bytes).ok()?;
-    about.subject.map(|subject| subject.digest)
 }
 
 /// Tells whether a registry does not know the question, and not just no answer.

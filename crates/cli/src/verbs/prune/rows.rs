@@ -3,8 +3,8 @@
 use api::prune::{PruneOutcome, PrunedImage};
 use go_template::{Listing, Value};
 use jiff::Timestamp;
+use spec::go::{PROGRESS_DIGITS, human_size};
 
-use super::bytes;
 use crate::cells::{ago, row, short_id};
 use crate::error::CliError;
 use crate::verbs::images::NONE;
@@ -103,6 +103,11 @@ fn downloads(size: u64) -> Value {
 /// Returns how an image is called: by its names, or else its ID.
 fn names(names: &[String], id: &str) -> String {
     if names.is_empty() { short_id(id) } else { names.join(", ") }
+}
+
+/// Returns bytes as Docker shows them.
+pub(super) fn bytes(bytes: u64) -> String {
+    human_size(i64::try_from(bytes).unwrap_or(i64::MAX), PROGRESS_DIGITS)
 }
 
 #[cfg(test)]
