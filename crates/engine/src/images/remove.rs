@@ -127,7 +127,7 @@ impl Removal<'_> {
             return Err(EngineError::InvalidParameter(Mistake::SeveralPlatforms));
         }
         let is_for = |part: &Descriptor, wanted: &Platform| {
-            part.platform.as_ref().is_some_and(|offered| is_for(wanted, offered))
+            part.platform.as_ref().is_some_and(|offered| wanted.is_exactly(offered))
         };
         let (mut chosen, mut itself) = (Vec::new(), false);
         for platform in wanted {
@@ -289,15 +289,6 @@ impl Removal<'_> {
             .find(|container| container.image == *id && wanted(container.running));
         Ok(found.map(|container| container.id.chars().take(12).collect()))
     }
-}
-
-/// Says whether a part is for exactly this platform: one that would run there, too, is another.
-fn is_for(wanted: &Platform, offered: &Platform) -> bool {
-    let (wanted, offered) = (wanted.clone().normalized(), offered.clone().normalized());
-    wanted.os == offered.os
-        && wanted.architecture == offered.architecture
-        && wanted.variant == offered.variant
-        && wanted.suits_version(&offered)
 }
 
 /// Says where an image is mounted, if it is.
