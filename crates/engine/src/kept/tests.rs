@@ -65,8 +65,8 @@ fn all_that_an_index_lists_is_told() {
     );
     assert!(words.starts_with(&expected), "{words}");
     assert!(
-        words.ends_with(" of <web digest> not here"),
-        "an attestation without content: {words}"
+        words.ends_with(" of <web digest> here"),
+        "what mentions nothing lacks nothing: {words}"
     );
 
     let of = |platform: &str| {
