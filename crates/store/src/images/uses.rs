@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(last(), at(100), "it came here");
         store.set_last_updated(&id, at(200)).unwrap();
         assert_eq!(last(), at(200), "it was tagged");
-        store.date_use(&id, SystemTime::UNIX_EPOCH + Duration::from_secs(300)).unwrap();
+        store.date_use(&id, SystemTime::UNIX_EPOCH + Duration::from_mins(5)).unwrap();
         assert_eq!(last(), at(300));
         date(&store.paths().last_use(&id), 150);
         assert_eq!(last(), at(200));
