@@ -101,7 +101,7 @@ pub enum Aux {
     Push(PushResult),
     /// Longshore's own, for who asks by [`FACTS_HEADER`]: docker shows nothing of a line with an `aux`.
     Layer {
-        /// What is known of a layer beside its state.
+        /// Facts of a layer beside its state.
         #[serde(rename = "longshore")]
         facts: LayerFacts,
     },
@@ -114,7 +114,7 @@ pub enum Aux {
 /// The header by which a client asks for [`LayerFacts`] in a progress stream.
 pub const FACTS_HEADER: &str = "longshore-facts";
 
-/// What is known of a layer beside its state. What a line leaves out is as an earlier one said.
+/// Facts of a layer beside its state. What a line leaves out is as an earlier one said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LayerFacts {

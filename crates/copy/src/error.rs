@@ -48,7 +48,7 @@ pub enum CopyError {
     /// The target is to have a digest that the source has not.
     #[error("{target}: the image has the digest {actual}, not {demanded}")]
     OtherDigest {
-        /// The target.
+        /// Name of the image at the target.
         target: String,
         /// The digest in its name.
         demanded: Digest,
@@ -140,19 +140,19 @@ pub enum CopyError {
     /// A folder or archive without `index.json`.
     #[error("{place} is no OCI image layout: it has no index.json")]
     NoLayout {
-        /// The place.
+        /// Name of the place that was opened.
         place: String,
     },
     /// An archive without `manifest.json`.
     #[error("{place} is no archive of images: it has no manifest.json")]
     NoArchive {
-        /// The place.
+        /// Name of the place that was opened.
         place: String,
     },
     /// No image with that name, or several where none is named.
     #[error("{place} names no image, or more than one; the images there are: {found}")]
     NoImage {
-        /// The place.
+        /// Name of the place that was searched.
         place: String,
         /// The names that there are.
         found: String,
@@ -166,7 +166,7 @@ pub enum CopyError {
     /// An archive that cannot be read.
     #[error("{place}: {source}")]
     Archive {
-        /// The place.
+        /// Name of the place that has the archive.
         place: String,
         /// The cause.
         source: ArchiveFault,
@@ -174,13 +174,13 @@ pub enum CopyError {
     /// A place that has one image, where several are asked for.
     #[error("{place} is no repository: it has no tags")]
     NoRepository {
-        /// The place.
+        /// Name of the place that has one image.
         place: String,
     },
     /// A stream where nobody gave one.
     #[error("{place}: there is nothing to read from or write to")]
     NoStream {
-        /// The place.
+        /// Name of the place that means a stream.
         place: String,
     },
 }

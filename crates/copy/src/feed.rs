@@ -34,10 +34,10 @@ pub(crate) struct Feed {
     hasher: Hasher,
     /// All before this place was handed on, or is not wanted.
     position: u64,
-    /// What was hashed and not handed on.
+    /// Bytes that were hashed and not handed on.
     rest: Bytes,
     pieces: Option<Pieces>,
-    /// What was hashed when the pieces were opened.
+    /// The value of `hashed` when the pieces were opened.
     opened: u64,
     /// Earlier places, and the hasher as it was there.
     trail: Vec<(u64, Hasher)>,

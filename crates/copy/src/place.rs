@@ -69,7 +69,7 @@ pub enum PlaceError {
     /// No reference behind `docker://`, or no transport at all.
     #[error("invalid image name {text:?}: {source}")]
     Reference {
-        /// The text.
+        /// The whole name, as it was given.
         text: String,
         /// The cause.
         source: ReferenceError,
@@ -80,7 +80,7 @@ pub enum PlaceError {
          docker-archive:, dir: or docker-daemon:"
     )]
     Transport {
-        /// The text.
+        /// The whole name, as it was given.
         text: String,
         /// The part before the colon.
         transport: String,
@@ -88,7 +88,7 @@ pub enum PlaceError {
     /// No file or folder behind the transport.
     #[error("invalid image name {text:?}: it names no file or folder")]
     Path {
-        /// The text.
+        /// The whole name, as it was given.
         text: String,
     },
     /// No name of an image in a layout behind the folder.
@@ -96,7 +96,7 @@ pub enum PlaceError {
         "invalid image name {text:?}: no name or digest of an image is behind the file or folder"
     )]
     Name {
-        /// The text.
+        /// The whole name, as it was given.
         text: String,
     },
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use spec::{Descriptor, Digest};
 
-/// What became of a blob.
+/// Result of a copy for one blob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Its bytes were sent.
@@ -22,23 +22,23 @@ pub enum Outcome {
 pub enum Event<'a> {
     /// A blob is on its way.
     Sent {
-        /// The blob.
+        /// Descriptor of the blob.
         blob: &'a Descriptor,
         /// Its bytes that were handed on.
         bytes: u64,
     },
     /// A blob is at the target.
     Blob {
-        /// The blob.
+        /// Descriptor of the blob.
         blob: &'a Descriptor,
-        /// How it came there.
+        /// The way it came there.
         outcome: Outcome,
     },
     /// A manifest or index was stored.
     Document {
-        /// Its digest.
+        /// Digest of the document.
         digest: &'a Digest,
-        /// Its size.
+        /// Bytes of the document.
         size: u64,
     },
 }

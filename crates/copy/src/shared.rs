@@ -1,4 +1,4 @@
-//! What all copies of one run share: no blob and no document goes twice.
+//! State that all copies of one run share: no blob and no document goes twice.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -23,7 +23,7 @@ const MAX_ENTRIES: usize = 10_000;
 pub struct Entry {
     /// The source: an image, or a repository with all its tags.
     pub source: Place,
-    /// Where they go.
+    /// The places that its images go to.
     pub targets: Vec<Place>,
     /// Of these patterns one must fit a tag; none fit all.
     pub tags: Vec<Pattern>,

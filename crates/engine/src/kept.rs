@@ -1,4 +1,4 @@
-//! What is kept of an image: the manifests that its name leads to, here or not, and what each of them is.
+//! Manifests that are kept of an image: all that its name leads to, here or not, and what each of them is.
 //!
 //! dockerd's layout knows one image for a name. What its index lists beside it, other platforms and attestations, is told by the rules of
 //! dockerd's containerd store: a manifest counts as available when all that it mentions is here, whoever it was fetched for.
@@ -29,7 +29,7 @@ const REFERENCE_DIGEST_ANNOTATION: &str = "vnd.docker.reference.digest";
 pub struct KeptManifest {
     /// The manifest, as the index lists it.
     pub descriptor: Descriptor,
-    /// What it is.
+    /// Its kind: an image's, an attestation, or anything else.
     pub kind: ManifestKind,
     /// True if all that it mentions is here.
     pub available: bool,
@@ -37,7 +37,7 @@ pub struct KeptManifest {
     pub content: u64,
 }
 
-/// The kinds of manifests.
+/// Kind of a manifest, with what only that kind has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ManifestKind {
     /// That of an image.
@@ -47,7 +47,7 @@ pub enum ManifestKind {
         /// The bytes of its layers where they are unpacked, else 0.
         unpacked: u64,
     },
-    /// What somebody says of another manifest.
+    /// Statement of somebody about another manifest.
     Attestation {
         /// The other one.
         subject: Digest,
@@ -81,7 +81,7 @@ impl KeptManifest {
 /// The platforms of an image that are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Platforms {
-    /// What there is.
+    /// Those that are here.
     #[default]
     Here,
     /// These, each of which must be there.
@@ -90,10 +90,10 @@ pub enum Platforms {
     All,
 }
 
-/// What a name led to: a manifest, or an index with all that it lists.
+/// Documents that a name led to: a manifest, or an index with all that it lists.
 #[derive(Clone, Debug)]
 pub(crate) struct Tree {
-    /// What the name led to.
+    /// The manifest or index that the name led to itself.
     pub(crate) root: Descriptor,
     /// The indexes that are here, `root` the first if it is one.
     pub(crate) indexes: Vec<Descriptor>,
@@ -105,9 +105,9 @@ pub(crate) struct Tree {
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {
     pub(crate) kept: KeptManifest,
-    /// What it says, if it is here and an image's.
+    /// Its content, if it is here and an image's.
     pub(crate) manifest: Option<Arc<ImageManifest>>,
-    /// What it mentions, whatever its kind; `None` if it is not here.
+    /// Blobs and manifests that it mentions, whatever its kind; `None` if it is not here.
     mentioned: Option<Vec<Descriptor>>,
 }
 

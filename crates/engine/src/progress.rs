@@ -37,7 +37,7 @@ pub enum ProgressEvent {
     Facts {
         /// The layer, as its states name it.
         id: String,
-        /// What is known.
+        /// Facts that are known of it.
         facts: LayerFacts,
     },
     /// A pull has everything; the digest of what the tag pointed to.
@@ -82,7 +82,7 @@ pub enum ProgressEvent {
     },
     /// A push of one tag sent the image alone, as not all that its index lists is here or at the registry.
     PushedWithoutIndex {
-        /// The index.
+        /// The index that the image came by.
         index: Box<Descriptor>,
         /// The manifest that was pushed in its place, with its platform.
         manifest: Box<Descriptor>,
@@ -154,7 +154,7 @@ pub enum PassedOver {
     OperatingSystem(String),
 }
 
-/// What is known of a layer beside its state; the rest is as it was said before.
+/// Facts of a layer beside its state; the rest is as it was said before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LayerFacts {
     /// Bytes of its blob.

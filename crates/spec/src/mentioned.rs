@@ -1,4 +1,4 @@
-//! What a document that a registry keeps as a manifest mentions, whichever kind of manifest it is.
+//! Blobs and manifests that are mentioned in a document that a registry keeps as a manifest, whichever kind of manifest it is.
 
 use serde::Deserialize;
 
@@ -16,7 +16,7 @@ pub struct Mentioned {
     pub media_type: MediaType,
     /// The config, if it has one.
     pub config: Option<Descriptor>,
-    /// The layers.
+    /// The layers of an image, or the blobs of whatever else has such a list.
     pub layers: Vec<Descriptor>,
     /// The manifests of an index.
     pub manifests: Vec<Descriptor>,

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-/// A terminal.
+/// Screen and cursor of a terminal, with the rows that left it.
 #[derive(Debug)]
 pub struct Terminal {
     columns: usize,
@@ -17,7 +17,7 @@ pub struct Terminal {
     wrapped: bool,
 }
 
-/// A row.
+/// The characters of a row.
 #[derive(Clone, Debug, Default)]
 struct Row {
     cells: Vec<char>,

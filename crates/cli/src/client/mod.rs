@@ -55,7 +55,7 @@ pub(crate) struct Client {
     connection: Mutex<Option<Connection>>,
 }
 
-/// What a daemon says of itself.
+/// Version and make of a daemon, as it tells them itself.
 #[derive(Clone, Copy, Debug)]
 struct Daemon {
     version: ApiVersion,

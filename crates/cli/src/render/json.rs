@@ -9,7 +9,7 @@ use super::tally::{Bytes, Sums, Tally, about_layer};
 /// The version of the lines. A field that is added does not raise it; one that changes or goes does.
 const VERSION: u32 = 1;
 
-/// A line.
+/// A JSON object that is one line of the output.
 #[derive(Debug, Serialize)]
 pub(super) struct Line<'a> {
     version: u32,
@@ -17,7 +17,7 @@ pub(super) struct Line<'a> {
     event: Event<'a>,
 }
 
-/// What a line tells.
+/// Content of a line.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Event<'a> {
@@ -41,13 +41,13 @@ enum Event<'a> {
     },
     /// The last word of the command, as it prints it without `--progress json`.
     Result { text: &'a str },
-    /// What was moved, at the end.
+    /// Sums of what was moved, at the end.
     Summary {
         #[serde(flatten)]
         sums: Sums,
         seconds: f64,
     },
-    /// Why the operation failed.
+    /// The failure of the operation, in words.
     Error { text: &'a str },
 }
 

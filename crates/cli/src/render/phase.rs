@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// What is being done with a layer.
+/// State of a layer in an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Phase {

@@ -1,4 +1,4 @@
-//! How fast bytes move, over the last seconds.
+//! Rate at which bytes move, over the last seconds.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -24,7 +24,7 @@ pub(crate) struct Size {
     pub(crate) rows: usize,
 }
 
-/// What is drawn, and what is to be.
+/// The rows that are drawn, and the layers that are to be.
 #[derive(Debug)]
 pub(super) struct Screen {
     size: Size,

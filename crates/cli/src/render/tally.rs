@@ -1,4 +1,4 @@
-//! What of an operation is done, what is left, and what of it was there before: totals over all layers.
+//! Totals over all layers: what of an operation is done, what is left, and what of it was there before.
 //!
 //! Daemons of others tell no sizes of layers before they move: then there is no sum to divide by, and no time is told.
 
@@ -18,7 +18,7 @@ pub(crate) struct Tally {
     rate: Rate,
 }
 
-/// What is known of a layer.
+/// State of a layer, as far as it was told.
 #[derive(Debug, Default)]
 pub(super) struct Layer {
     phase: Option<Phase>,
@@ -46,13 +46,13 @@ pub(super) struct Count {
     pub(super) bytes: u64,
 }
 
-/// What an operation has moved in the end.
+/// Totals of an operation at its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Sums {
     pub(super) moved: Count,
-    /// What was there before.
+    /// Layers that were there before.
     pub(super) present: Count,
-    /// What a registry took from another repository of its own.
+    /// Layers that a registry took from another repository of its own.
     pub(super) mounted: Count,
 }
 

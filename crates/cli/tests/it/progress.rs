@@ -238,7 +238,7 @@ fn archives_tell_their_size_and_what_of_them_was_new() {
     }
 }
 
-/// Who sends the header and does not know what it asks for shows nothing of it.
+/// A client that sends the header and does not know what it asks for shows nothing of it.
 #[test]
 fn docker_passes_over_facts() {
     if !installed(&["docker"]) {

@@ -378,7 +378,7 @@ fn a_platform_of_an_index_is_looked_at_and_tagged() {
     }
 }
 
-/// What is refused leaves nothing behind.
+/// A refused load leaves nothing behind.
 #[test]
 fn parts_that_are_not_what_they_should_be_are_refused() {
     type Harm = fn(&mut Layout);

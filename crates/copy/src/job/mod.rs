@@ -21,7 +21,7 @@ pub struct Copier {
     shared: Arc<Shared>,
 }
 
-/// What a copy came to.
+/// Result of a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copied {
     /// The digest of the image at the target.

@@ -1,4 +1,4 @@
-//! Where images come from.
+//! Places that images come from.
 
 pub(crate) mod directory;
 pub(crate) mod docker;

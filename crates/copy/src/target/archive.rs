@@ -30,7 +30,7 @@ use crate::source::layout::{MARK, NAME_ANNOTATIONS, blob_path};
 /// Pieces of a blob that wait to be written.
 const WAITING: usize = 8;
 
-/// Where an archive goes.
+/// Destination of an archive.
 pub(crate) enum Output {
     /// To a file, which is there when all of it is.
     File(PathBuf),

@@ -36,7 +36,7 @@ enum Form {
     Directory,
 }
 
-/// What of an entry of `index.json` counts here. Others' entries may hold anything.
+/// The fields of an entry of `index.json` that count here. Others' entries may hold anything.
 #[derive(Deserialize)]
 struct Known {
     #[serde(default)]

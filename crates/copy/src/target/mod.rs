@@ -1,4 +1,4 @@
-//! Where images go.
+//! Places that images go to.
 
 pub(crate) mod archive;
 mod folder;

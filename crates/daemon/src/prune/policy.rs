@@ -43,7 +43,7 @@ pub enum PolicyError {
     /// A pattern that is none.
     #[error("invalid value for 'reference' filter: {pattern}: {source}", pattern = quoted(pattern))]
     Reference {
-        /// The pattern.
+        /// The value of the filter.
         pattern: String,
         /// Fault in it.
         source: GlobError,

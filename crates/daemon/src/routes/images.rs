@@ -38,7 +38,7 @@ pub(super) async fn create(daemon: &Daemon, request: &ApiRequest) -> Answer {
     pull.asked_by(&request.headers).answer().await
 }
 
-/// What is kept of an index beside the image that the name means: Longshore's own parameter `parts`, which may come several times, is
+/// Parts of an index to keep beside the image that the name means: Longshore's own parameter `parts`, which may come several times, is
 /// a platform as a user writes it, or `all`.
 fn wanted_parts(request: &ApiRequest) -> Result<Parts, HttpError> {
     let parts: Vec<&str> = request.query.all("parts").filter(|part| !part.is_empty()).collect();

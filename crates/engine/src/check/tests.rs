@@ -9,7 +9,7 @@ use crate::testing::{Fixture, Made};
 
 use super::*;
 
-/// What a check says, as lines: what is wrong with what, the remedy, and what became of it.
+/// Lines of what a check says: what is wrong with what, the remedy, and what became of it.
 fn check(fixture: &Fixture, deep: bool, repair: bool) -> Vec<String> {
     let request = CheckRequest { deep, repair };
     let outcome = fixture.run(fixture.engine.check(request, Progress::silent())).unwrap();

@@ -1,4 +1,4 @@
-//! What a comparison finds.
+//! Changes that a comparison finds, and their sums.
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use crate::kept::{Kept, KeptManifest};
 use crate::resolve::{self, Meant};
 use crate::{Engine, EngineError, Result};
 
-/// What is to be told of an image.
+/// Choice of what is to be told of an image.
 #[derive(Clone, Debug, Default)]
 pub struct InspectOptions {
     /// The platform that is meant; without, that of the image that has the name.

@@ -25,7 +25,7 @@ pub(super) struct PlannedImage {
     pub(super) names: Vec<Reference>,
     pub(super) layers: Vec<PlannedLayer>,
     pub(super) origin: Option<Origin>,
-    /// What its index lists beside it, and the files that this needs.
+    /// Manifests and indexes that its index lists beside it, and the files that these need.
     pub(super) parts: Vec<(Descriptor, Bytes)>,
     pub(super) blobs: Vec<(Digest, StoredFile)>,
     pub(super) parent: Option<ImageId>,

@@ -1,4 +1,4 @@
-//! What an index of an archive lists beside the image that is loaded from it.
+//! Manifests that an index of an archive lists beside the image that is loaded from it.
 //!
 //! All of it is hostile: what is kept is hashed, as large as it should be, and bounded.
 
@@ -19,7 +19,7 @@ use crate::kept::{self, ManifestKind, Platforms};
 use crate::save::documents::blob_path;
 use crate::{EngineError, Result};
 
-/// What an index has beside one image.
+/// Documents of an index beside one image, and the files that these need.
 #[derive(Debug, Default)]
 pub(super) struct Whole {
     /// The indexes that lead to the image, the outermost first.
@@ -34,7 +34,7 @@ pub(super) struct Whole {
 pub(super) struct Wish<'a> {
     /// The image that is loaded.
     pub(super) id: &'a ImageId,
-    /// Its platform.
+    /// The platform that it runs on.
     pub(super) platform: &'a Platform,
     pub(super) platforms: &'a Platforms,
 }
@@ -49,7 +49,7 @@ struct Entry {
 /// A manifest of any kind that is here.
 struct Document {
     bytes: Bytes,
-    /// What it says if it is an image's.
+    /// Its content, if it is an image's.
     manifest: Option<Arc<ImageManifest>>,
     mentioned: Vec<Descriptor>,
 }

@@ -25,7 +25,7 @@ pub(super) struct Begun {
     pub(super) config: Raw<ImageConfig>,
     /// Downloads that the layers' jobs join.
     pub(super) ahead: Vec<(Digest, Download)>,
-    /// What is kept beside it.
+    /// Manifests and indexes that are kept beside it.
     pub(super) parts: Vec<Part>,
     /// Kept as long as others may ask for the same.
     _cell: Option<Arc<OnceCell<Bytes>>>,

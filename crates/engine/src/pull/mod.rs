@@ -237,7 +237,7 @@ struct Ready {
     config: Bytes,
     plan: Plan,
     layers: Vec<LayerTransfer>,
-    /// What is kept beside it, and what of that was downloaded.
+    /// Manifests and indexes that are kept beside it, and what of that was downloaded.
     parts: Vec<Part>,
     downloads: Vec<Download>,
 }

@@ -22,7 +22,7 @@ pub struct PullRequest {
     pub all_tags: bool,
     /// For which platform, if not for this machine's.
     pub platform: Option<Platform>,
-    /// What else of its index is kept.
+    /// Other parts of its index that are kept.
     pub parts: Parts,
     /// For the registry that the reference names, and for no other host.
     pub credentials: Credentials,
@@ -33,7 +33,7 @@ pub struct PullRequest {
 /// The parts of an index that are kept beside the image that a name means.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Parts {
-    /// None.
+    /// The image alone.
     #[default]
     None,
     /// The images for these platforms.

@@ -31,14 +31,14 @@ pub(super) struct Part {
     mentioned: Mentioned,
 }
 
-/// What is looked for in an index: the image for a platform, or everything.
+/// Aim of a search in an index: the image for a platform, or everything.
 type Wanted<'a> = Option<&'a Platform>;
 
 /// A search for parts.
 struct Search<'a> {
     pull: &'a Pull,
     reference: &'a Reference,
-    /// What the image itself came by: nobody needs to be asked for it again.
+    /// Documents that the image itself came by: nobody needs to be asked for them again.
     own: HashMap<Digest, Bytes>,
     found: Vec<Part>,
     size: usize,

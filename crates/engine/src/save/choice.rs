@@ -1,4 +1,4 @@
-//! Which of the manifests that an image came with go into an archive.
+//! Choice of the manifests that go into an archive, of those that an image came with.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use crate::error::Missing;
 use crate::kept::{Kept, Listed, Tree};
 use crate::{EngineError, Platforms, Result};
 
-/// What of an image is saved.
+/// Parts of an image that are saved.
 #[derive(Debug)]
 pub(super) enum Choice {
     /// The image alone.

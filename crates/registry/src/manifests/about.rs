@@ -1,4 +1,4 @@
-//! What a manifest says of itself: its type, and which other one it refers to.
+//! Statements of a manifest about itself: its type, and which other one it refers to.
 
 use std::collections::BTreeMap;
 

@@ -54,7 +54,7 @@ pub struct NewImage {
     /// The manifest that it came with and the indexes through which that was found; all among the blobs, of this
     /// commit or an earlier one.
     pub manifests: Vec<Descriptor>,
-    /// What else is kept of those indexes: manifests, as the index describes them, which with all that they mention are among the
+    /// Other manifests that are kept of those indexes, as the index describes them, which with all that they mention are among the
     /// blobs, of this commit or an earlier one. Their blobs are kept whether or not the store keeps those of unpacked layers.
     pub parts: Vec<Descriptor>,
 }

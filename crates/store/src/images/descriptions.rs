@@ -1,4 +1,4 @@
-//! What lists say of images.
+//! Descriptions of images for lists.
 
 use std::collections::HashMap;
 use std::sync::Arc;

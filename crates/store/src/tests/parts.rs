@@ -67,7 +67,7 @@ impl Family {
         .unwrap()
     }
 
-    /// What is kept for the parts alone.
+    /// Contents of the blobs that are kept for the parts alone.
     fn blobs(&self) -> Vec<Vec<u8>> {
         let words = self.other.words.iter().map(|word| word.clone().into_bytes());
         let documents = [self.other.config(), self.other.manifest(), Self::attestation()];

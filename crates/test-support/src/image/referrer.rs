@@ -1,4 +1,4 @@
-//! What says something of an image beside it: a signature, a list of what is in it.
+//! Manifests that say something of an image beside it: a signature, a list of what is in it.
 
 use bytes::Bytes;
 use serde_json::json;
@@ -9,7 +9,7 @@ use super::Blob;
 /// A manifest that refers to another.
 #[derive(Clone, Debug)]
 pub struct Referrer {
-    /// Its manifest.
+    /// The manifest that refers to the other.
     pub manifest: Blob,
     /// The blobs that it mentions.
     pub blobs: [Blob; 2],

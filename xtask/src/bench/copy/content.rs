@@ -20,7 +20,7 @@ const OF_A_TAG: [usize; 2] = [200_000, 4_000];
 /// Every so many tags there is one with a referrer.
 const REFERRED: usize = 10;
 
-/// What all names begin with.
+/// Beginning of the names of all repositories.
 pub(super) const PREFIX: &str = "bench";
 
 /// The extent of what is copied.

@@ -222,13 +222,13 @@ fn exactly(
     Ok(())
 }
 
-/// What the head of a request says.
+/// Head of a request, as far as it is counted.
 #[derive(Debug, PartialEq)]
 struct Request {
     kind: &'static str,
     /// Without the query.
     path: String,
-    /// What an upload is to be.
+    /// Of the blob that an upload is to be; empty if the query has none.
     digest: String,
     /// None if the body comes in chunks.
     length: Option<u64>,

@@ -11,7 +11,7 @@ use super::proxy::{Counts, Proxy};
 use super::verify;
 use crate::bench::measure::{Sample, measure};
 
-/// What all of it needs.
+/// Setup that all runs share.
 pub(super) struct Bench<'a> {
     pub(super) content: Content,
     pub(super) source: &'a DockerRegistry,

@@ -1,4 +1,4 @@
-//! Whether a registry has what another has, down to the last byte, by nothing but plain requests.
+//! Comparison of two registries, down to the last byte, by nothing but plain requests.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,7 +13,7 @@ const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.docker.distribution.manifest.v2+json";
 
-/// What was found to be equal.
+/// Counts of what was found to be equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Equal {
     tags: usize,
@@ -58,7 +58,7 @@ struct Repository<'a> {
     name: &'a str,
     source: &'a Client,
     target: &'a Client,
-    /// What was looked at in it.
+    /// Digests of its manifests and blobs that were looked at.
     seen: BTreeSet<String>,
 }
 

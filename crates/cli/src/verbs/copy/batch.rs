@@ -19,7 +19,7 @@ pub(crate) struct Image<'a> {
     pub(crate) platforms: &'a [Platform],
 }
 
-/// How a command tells what it does.
+/// Manner in which a command tells what it does.
 #[derive(Clone, Copy)]
 pub(crate) struct Manner<'p> {
     pub(crate) painter: &'p Painter,

@@ -1,4 +1,4 @@
-//! What is asked about a registry.
+//! Requests about something at a registry.
 
 use api::Query;
 use bytes::Bytes;

@@ -84,7 +84,7 @@ fn an_image_for_another_platform_or_none_has_no_history() {
     assert_eq!(told(&fixture, "gone"), ["No such image: gone:latest"]);
 }
 
-/// What is not unpacked takes no room, as in dockerd's containerd store.
+/// Layers that are not unpacked take no room, as in dockerd's containerd store.
 #[test]
 fn another_image_of_the_index_has_a_history_of_its_own() {
     let mut fixture = Fixture::new(&["web tags=web:1 digests=web layers=base:100,web:20"]);

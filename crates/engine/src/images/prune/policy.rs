@@ -88,7 +88,7 @@ pub struct SparedImage {
     pub id: ImageId,
     /// The names that it would have lost.
     pub names: Vec<Reference>,
-    /// The user.
+    /// The use that keeps it.
     pub user: ImageUse,
 }
 
