@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     all_platforms: bool,
     /// Load only the given platforms: a comma-separated list of "os[/arch[/variant]]" (e.g., "linux/amd64,linux/arm64")
-    #[arg(long, value_name = "strings", value_delimiter = ',')]
+    #[arg(long, value_name = "string", value_delimiter = ',')]
     platform: Vec<String>,
     #[command(flatten)]
     progress: ProgressFlag,

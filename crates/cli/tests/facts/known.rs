@@ -52,6 +52,10 @@ pub(crate) const KNOWN: &[Known] = &[
     // An image that came by an index.
     known(Recorded, "push-*", "stream.note", INDEX),
     known(Installed, "push-*", "stream.note", INDEX),
+    known(Recorded, "images-*", "$[].RepoDigests[]", INDEX),
+    known(Installed, "images-*", "$[].RepoDigests[]", INDEX),
+    known(Recorded, "df*", "$.Images[].RepoDigests[]", INDEX),
+    known(Installed, "df*", "$.Images[].RepoDigests[]", INDEX),
     // Archives.
     known(Recorded, "save-*", "archive *", ARCHIVE),
     known(Recorded, "client-dive", "archive *", ARCHIVE),

@@ -71,7 +71,7 @@ fn what_was_pulled_comes_back_with_every_digest() {
         let copy = format!("{}/copy:1", registry.address());
         bench.run(&["tag", &name, &copy]).success();
         bench.run(&["push", "-q", &copy]).success();
-        assert_eq!(manifest_digest(&registry, "copy"), image.manifest.digest.to_string());
+        assert_eq!(manifest_digest(&registry, "copy"), index.manifest.digest.to_string());
 
         for driver in DRIVERS {
             let home = Home::new();

@@ -384,7 +384,7 @@ fn a_repair_makes_no_less_of_an_image() {
             let copy = format!("{}/copy:1", registry.address());
             bench.run(&["tag", &name, &copy]).success();
             let pushed = bench.run(&["push", &copy]).success();
-            let digest = image.manifest.digest.to_string();
+            let digest = index.manifest.digest.to_string();
             assert!(pushed.contains(&digest), "{driver} {what}: {pushed}");
         }
     }
