@@ -71,9 +71,17 @@ fn a_reload_that_asks_for_a_protection_is_refused() {
 /// A daemon at a port of its own choice; its address.
 fn over_tcp(flags: &[&str]) -> (Bench, String) {
     let bench = Bench::new(Front::Longshore, &[&["-H", "tcp://127.0.0.1:0"], flags].concat());
-    let log = fs::read_to_string(bench.home.path().join("daemon.log")).unwrap();
-    let (_, rest) = log.split_once("address=tcp://").unwrap();
-    let address = rest.split_whitespace().next().unwrap().to_owned();
+    let log = bench.home.path().join("daemon.log");
+    // The daemon's own socket answers before the line about the other is written.
+    let address = loop {
+        let log = fs::read_to_string(&log).unwrap();
+        if let Some((_, rest)) = log.split_once("address=tcp://")
+            && let Some((address, _)) = rest.split_once(char::is_whitespace)
+        {
+            break address.to_owned();
+        }
+        std::thread::yield_now();
+    };
     (bench, address)
 }
 
