@@ -45,6 +45,32 @@ pub enum CopyError {
         /// The bound.
         limit: usize,
     },
+    /// Referrers of referrers, deeper than anybody needs them.
+    #[error("{place}: what refers to the image is referred to again, more than {limit} deep")]
+    ReferrersDepth {
+        /// The image.
+        place: String,
+        /// The bound.
+        limit: usize,
+    },
+    /// More referrers than any image has.
+    #[error("{place}: more than {limit} manifests refer to the image")]
+    Referrers {
+        /// The image.
+        place: String,
+        /// The bound.
+        limit: usize,
+    },
+    /// A place that referrers are not looked for at, or that has no room for them.
+    #[error(
+        "{source_place} to {target}: what refers to an image is copied from a registry to a registry, or to a layout in which the image gets a name: oci:FOLDER:NAME, oci-archive:FILE:NAME"
+    )]
+    NoReferrers {
+        /// The source.
+        source_place: String,
+        /// The target.
+        target: String,
+    },
     /// The target is to have a digest that the source has not.
     #[error("{target}: the image has the digest {actual}, not {demanded}")]
     OtherDigest {

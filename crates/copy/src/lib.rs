@@ -20,6 +20,8 @@
 //! goes through the documents of the image from the root down: blobs first, manifests when all that they name is there, the root last
 //! under its name. Documents are sent as they were received.
 //!
+//! Where they are wanted, manifests that refer to the image come before its name, so that whoever sees it sees them.
+//!
 //! A blob takes the cheapest way: it is at the target, it is in another repository of the same registry and is mounted, or it is
 //! streamed. A stream is hashed while it passes, and its last piece is held back until the digest is right. A source that breaks
 //! off is asked for the rest; a target that does is asked how far it got.

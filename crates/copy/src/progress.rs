@@ -41,6 +41,11 @@ pub enum Event<'a> {
         /// Bytes of the document.
         size: u64,
     },
+    /// A manifest that refers to an image was stored.
+    Referrer {
+        /// Digest of the manifest.
+        digest: &'a Digest,
+    },
 }
 
 /// Is told of the facts of a copy.
@@ -57,6 +62,8 @@ pub struct Summary {
     pub existed: u64,
     /// Blobs that were mounted.
     pub mounted: u64,
+    /// Manifests that refer to an image and were sent.
+    pub referrers: u64,
 }
 
 /// The sums, while they grow.
@@ -66,6 +73,7 @@ pub(crate) struct Sums {
     copied: AtomicU64,
     existed: AtomicU64,
     mounted: AtomicU64,
+    referrers: AtomicU64,
 }
 
 impl Sums {
@@ -73,6 +81,7 @@ impl Sums {
         let (sum, bytes) = match event {
             Event::Sent { .. } | Event::Blob { outcome: Outcome::LeftToItsUrls, .. } => return,
             Event::Document { size, .. } => (None, *size),
+            Event::Referrer { .. } => (Some(&self.referrers), 0),
             Event::Blob { blob, outcome: Outcome::Copied } => (Some(&self.copied), blob.size),
             Event::Blob { outcome: Outcome::Exists, .. } => (Some(&self.existed), 0),
             Event::Blob { outcome: Outcome::Mounted(_), .. } => (Some(&self.mounted), 0),
@@ -90,6 +99,7 @@ impl Sums {
             copied: read(&self.copied),
             existed: read(&self.existed),
             mounted: read(&self.mounted),
+            referrers: read(&self.referrers),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! tags = ["3.*", "latest"]
 //! except = ["*-rc*"]
 //! platforms = ["linux/amd64", "linux/arm64"]
+//! referrers = true
 //! ```
 
 use spec::{Platform, PlatformError};
@@ -31,6 +32,8 @@ pub struct Entry {
     pub except: Vec<Pattern>,
     /// The platforms; all if there are none.
     pub platforms: Vec<Platform>,
+    /// True if what refers to its images is copied as well.
+    pub referrers: bool,
 }
 
 /// A fault of a file, and its line.
@@ -128,7 +131,7 @@ impl File<'_> {
     }
 
     fn entry(&self, at: usize, fields: &DeTable<'_>) -> Result<Entry, SyncError> {
-        let mut source = None;
+        let (mut source, mut referrers) = (None, false);
         let (mut targets, mut tags, mut except, mut platforms) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (key, value) in fields {
@@ -139,6 +142,13 @@ impl File<'_> {
                 "tags" => tags = self.list("tags", value, str::parse::<Pattern>)?,
                 "except" => except = self.list("except", value, str::parse::<Pattern>)?,
                 "platforms" => platforms = self.list("platforms", value, Platform::parse)?,
+                "referrers" => {
+                    let DeValue::Boolean(wanted) = value.get_ref() else {
+                        let wrong = Fault::Kind { key: "referrers", wanted: "true or false" };
+                        return Err(self.fault(value.span().start, wrong));
+                    };
+                    referrers = *wanted;
+                }
                 other => return Err(self.fault(value.span().start, Fault::Key(other.to_owned()))),
             }
         }
@@ -146,7 +156,7 @@ impl File<'_> {
         if targets.is_empty() {
             return Err(self.fault(at, Fault::Missing("target")));
         }
-        let entry = Entry { source, targets, tags, except, platforms };
+        let entry = Entry { source, targets, tags, except, platforms, referrers };
         if entry.is_repository() {
             if let Some(target) = entry.targets.iter().find(|target| !target.is_name_only()) {
                 return Err(self.fault(at, Fault::Target(target.clone())));
@@ -198,6 +208,7 @@ targets = ["m.example/a", "oci:/srv/a"]
 tags = ["1.*", "latest"]
 except = "*-rc*"
 platforms = ["linux/amd64", "linux/arm64"]
+referrers = true
 
 [[copy]]
 source = "r.example/b:1"
@@ -207,6 +218,7 @@ target = "m.example/b:2"
         assert_eq!(entries.len(), 2);
         let [first, second] = &entries[..] else { panic!() };
         assert_eq!(first.targets.len(), 2);
+        assert!(first.referrers && !second.referrers);
         assert_eq!(first.platforms.len(), 2);
         let wanted = ["1.0", "1.1-rc2", "latest", "2.0"].map(|tag| first.wants(tag));
         assert_eq!(wanted, [true, false, true, false]);
@@ -225,6 +237,7 @@ target = "m.example/b:2"
             (entry(""), "line 1: \"target\" is missing"),
             (entry("target = \"A\""), "line 3: invalid image name \"A\""),
             (entry("target = 1"), "line 3: \"target\" is to be a text, or a list of texts"),
+            (entry("target = \"a.b/c\"\nreferrers = 1"), "line 4: \"referrers\" is to be true or"),
             (entry("target = \"m.example/a:1\""), "without a tag: docker://m.example/a:1"),
             (entry("target = \"m.example/a\"\ntags = [\"[\"]"), "line 4: invalid pattern"),
             (entry("target = \"m.example/a\"\nplatforms = \"*\""), "line 4: \"*\": wildcards"),

@@ -101,6 +101,7 @@ pub use hosts::{
 };
 pub use manifests::{
     FetchedManifest, Resolution, TagOrDigest,
+    about::subject,
     pull_limit::PullLimit,
     referrers::{Referrer, Referrers, ReferrersFrom},
 };

@@ -29,9 +29,10 @@ const LISTS_AT_ONCE: usize = 8;
 ///   tags = ["3.*", "latest"]
 ///   except = ["*-rc*"]
 ///   platforms = ["linux/amd64"]
+///   referrers = true
 ///
 /// A source without a tag is a repository: of its tags those are copied that fit one of `tags` and none of `except`, and all
-/// where these are missing. Places are those of `longshore copy`. What is up to date costs a question to each side. Where one image
+/// where these are missing. With `referrers` signatures, SBOMs and the like go along. Places are those of `longshore copy`. What is up to date costs a question to each side. Where one image
 /// fails the others go on, and the command fails at its end.
 #[expect(clippy::doc_link_with_quotes, reason = "TOML's lists are no links")]
 #[derive(Debug, clap::Args)]
@@ -88,13 +89,14 @@ async fn run_shown(
                     continue;
                 }
             };
-            let platforms = &entry.platforms[..];
+            let (platforms, referrers) = (&entry.platforms[..], entry.referrers);
             match &tags {
-                None => images.push(Image { source: source.clone(), target, platforms }),
+                None => images.push(Image { source: source.clone(), target, platforms, referrers }),
                 Some(tags) => images.extend(tags.iter().map(|tag| Image {
                     source: source.tagged(tag),
                     target: target.tagged(tag),
                     platforms,
+                    referrers,
                 })),
             }
         }

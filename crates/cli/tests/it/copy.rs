@@ -1,6 +1,6 @@
 //! `copy`: between registries, and to and from what other tools write.
 
-use test_support::image::{Compression, Format, Image, ImageBuilder, Index, Layer};
+use test_support::image::{Compression, Format, Image, ImageBuilder, Index, Layer, Referrer};
 use test_support::servers::{DockerRegistry, LocalRegistry, installed};
 use test_support::tar::Entry;
 
@@ -255,4 +255,26 @@ fn a_file_of_copies_is_synced_and_one_failure_does_not_stop_the_others() {
     std::fs::write(file, "[[copy]]\nsource = 1\n").unwrap();
     let error = home.run(&["sync", file]).failure();
     assert!(error.contains("sync.toml: line 2: \"source\" is to be a text"), "{error}");
+}
+
+#[test]
+fn referrers_go_along_where_they_are_asked_for() {
+    let (a, b) = (LocalRegistry::start().unwrap(), LocalRegistry::start().unwrap());
+    let index = index();
+    index.push(&a.client(), "app", "1").unwrap();
+    let sbom = Referrer::new("test/sbom", "an sbom", &index.images[0].manifest);
+    sbom.push(&a.client(), "app").unwrap();
+    let home = Home::new();
+    let (from, to) = (format!("{}/app:1", a.address()), format!("{}/copy:1", b.address()));
+    home.run(&["copy", &from, &to]).success();
+    let told = home.run(&["copy", "--referrers", &from, &to]).success();
+    assert!(told.contains("up to date; moved") && told.contains(", 1 referrer, in"), "{told}");
+    let digest = sbom.manifest.digest.to_string();
+    assert_eq!(stored(&b.client(), "copy", &digest), sbom.manifest.read().unwrap());
+    let text = format!("[[copy]]\nsource = \"{from}\"\ntarget = \"{to}\"\nreferrers = true\n");
+    let file = home.path().join("sync.toml");
+    std::fs::write(&file, text.replace("/copy:1", "/sync:1")).unwrap();
+    let told = home.run(&["sync", file.to_str().unwrap()]).success();
+    assert!(told.contains("1 copied") && told.contains(", 1 referrer, in"), "{told}");
+    assert_eq!(stored(&b.client(), "sync", &digest), sbom.manifest.read().unwrap());
 }

@@ -44,7 +44,8 @@ impl<'a> Job<'a> {
 
     /// Copies all that the root leads to, once for all its names.
     pub(crate) async fn whole(&self, root: &Document, manifest: &Manifest) -> Result<()> {
-        let done = self.shared.document(self.target.key(), &root.digest);
+        // Not as `document` has it: the root itself is not there when this is done.
+        let done = self.shared.document(format!("{} below", self.target.key()), &root.digest);
         done.get_or_try_init(|| self.below(manifest, 0)).await.copied()
     }
 

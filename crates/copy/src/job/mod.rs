@@ -2,6 +2,7 @@
 
 mod choice;
 mod documents;
+mod referrers;
 
 use std::sync::Arc;
 
@@ -9,6 +10,8 @@ use spec::{Digest, Platform};
 
 use self::choice::{Root, choose};
 use self::documents::Job;
+use self::referrers::Referrers;
+use crate::document::Document;
 use crate::error::Result;
 use crate::progress::{Event, Summary};
 use crate::shared::Shared;
@@ -16,9 +19,10 @@ use crate::source::Source;
 use crate::{CopyError, Report, Target};
 
 /// Copies images. All copies of one share the budgets of hosts, and what is known to be at a target.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Copier {
     shared: Arc<Shared>,
+    referrers: bool,
 }
 
 /// Result of a copy.
@@ -35,7 +39,13 @@ pub struct Copied {
 impl Copier {
     /// Makes a copier that tells `report` of all it does, or, if it is a `dry` run, of what it would do.
     pub fn new(report: Arc<Report>, dry: bool) -> Self {
-        Self { shared: Arc::new(Shared::new(report, dry)) }
+        Self { shared: Arc::new(Shared::new(report, dry)), referrers: false }
+    }
+
+    /// Returns a copier that copies what refers to an image as well, and shares all else with this one.
+    #[must_use]
+    pub fn with_referrers(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), referrers: true }
     }
 
     /// Returns what was done so far.
@@ -51,6 +61,10 @@ impl Copier {
         platforms: &[Platform],
     ) -> Result<Copied> {
         let shared = &*self.shared;
+        if self.referrers && !(source.has_referrers() && target.takes_referrers()) {
+            let (source, target) = (source.to_string(), target.to_string());
+            return Err(CopyError::NoReferrers { source_place: source, target });
+        }
         let present = {
             let _turn = shared.budget.turn(&[target.host()]).await;
             target.digest().await?
@@ -60,7 +74,7 @@ impl Copier {
         if let Some(present) = present.as_ref().filter(|_| platforms.is_empty()) {
             let _turn = shared.budget.turn(&[source.host()]).await;
             wanted = source.digest().await?;
-            if wanted.as_ref() == Some(present) {
+            if wanted.as_ref() == Some(present) && !self.referrers {
                 return Ok(Copied { digest: present.clone(), unchanged: true, cut: false });
             }
         }
@@ -68,26 +82,48 @@ impl Copier {
             let _turn = shared.budget.turn(&[source.host()]).await;
             source.document(wanted.as_ref()).await?
         };
-        let Root { document: root, manifest, cut } =
-            choose(shared, source, root, platforms).await?;
-        if let Some(demanded) = target.demanded().filter(|demanded| **demanded != root.digest) {
-            return Err(CopyError::OtherDigest {
+        let root = choose(shared, source, root, platforms).await?;
+        let unchanged = present.as_ref() == Some(&root.document.digest);
+        Self::check(target, &root)?;
+        if !unchanged {
+            // Only where an earlier image was, parts of this one are likely to be.
+            let job = Job::new(shared, source, target, present.is_some());
+            job.whole(&root.document, &root.manifest).await?;
+        }
+        let put = async |named: bool| {
+            if shared.dry {
+                return Ok(());
+            }
+            let Document { digest, bytes, .. } = &root.document;
+            let _turn = shared.budget.turn(&[target.host()]).await;
+            target.put(named, digest, root.manifest.media_type(), bytes.clone()).await
+        };
+        if self.referrers {
+            let referrers = Referrers { shared, source, target };
+            let missing = referrers.missing(&root).await?;
+            // Whoever sees the name sees what refers to it; and what is referred to is there before.
+            if !unchanged && !missing.is_empty() {
+                put(false).await?;
+            }
+            referrers.copy(missing).await?;
+        }
+        let Root { document: Document { digest, bytes, .. }, cut, .. } = &root;
+        if !unchanged {
+            put(true).await?;
+            shared.tell(&Event::Document { digest, size: bytes.len() as u64 });
+        }
+        Ok(Copied { digest: digest.clone(), unchanged, cut: *cut })
+    }
+
+    /// Fails if the target is to have another digest.
+    fn check(target: &Target, root: &Root) -> Result<()> {
+        match target.demanded() {
+            Some(demanded) if *demanded != root.document.digest => Err(CopyError::OtherDigest {
                 target: target.to_string(),
                 demanded: demanded.clone(),
-                actual: root.digest,
-            });
+                actual: root.document.digest.clone(),
+            }),
+            _ => Ok(()),
         }
-        if present.as_ref() == Some(&root.digest) {
-            return Ok(Copied { digest: root.digest, unchanged: true, cut });
-        }
-        // Only where an earlier image was, parts of this one are likely to be.
-        let job = Job::new(shared, source, target, present.is_some());
-        job.whole(&root, &manifest).await?;
-        if !shared.dry {
-            let _turn = shared.budget.turn(&[target.host()]).await;
-            target.put(true, &root.digest, manifest.media_type(), root.bytes.clone()).await?;
-        }
-        shared.tell(&Event::Document { digest: &root.digest, size: root.bytes.len() as u64 });
-        Ok(Copied { digest: root.digest, unchanged: false, cut })
     }
 }

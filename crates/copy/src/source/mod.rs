@@ -137,6 +137,27 @@ impl Source {
         }
     }
 
+    /// Says whether what refers to an image can be found.
+    pub(crate) fn has_referrers(&self) -> bool {
+        matches!(self.0, Kind::Registry(_))
+    }
+
+    /// Lists the manifests that refer to another.
+    pub(crate) async fn referrers(&self, subject: &Digest) -> Result<Vec<Digest>> {
+        match &self.0 {
+            Kind::Registry(source) => source.referrers(subject).await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Lists what cosign has put beside a manifest.
+    pub(crate) async fn cosign_tags(&self, subject: &Digest) -> Result<Vec<(Tag, Digest)>> {
+        match &self.0 {
+            Kind::Registry(source) => source.cosign_tags(subject).await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// Opens a blob at a place in it.
     pub(crate) async fn blob(&self, blob: &Descriptor, start: u64) -> Result<Pieces> {
         match &self.0 {

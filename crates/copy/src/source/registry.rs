@@ -47,6 +47,18 @@ impl RegistrySource {
         tags.map_err(|source| CopyError::registry(self.repository(), source))
     }
 
+    pub(crate) async fn referrers(&self, subject: &Digest) -> Result<Vec<Digest>> {
+        let found = self.remote.referrers(subject, None).await;
+        let found = found.map_err(|source| CopyError::registry(self.repository(), source))?;
+        Ok(found.list.into_iter().map(|referrer| referrer.descriptor.digest).collect())
+    }
+
+    pub(crate) async fn cosign_tags(&self, subject: &Digest) -> Result<Vec<(Tag, Digest)>> {
+        let found = self.remote.cosign_tags(subject).await;
+        let found = found.map_err(|source| CopyError::registry(self.repository(), source))?;
+        Ok(found.into_iter().map(|(tag, descriptor)| (tag, descriptor.digest)).collect())
+    }
+
     pub(crate) async fn digest(&self) -> Result<Option<Digest>> {
         if let TagOrDigest::Digest(digest) = &self.name {
             return Ok(Some(digest.clone()));

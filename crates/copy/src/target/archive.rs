@@ -12,7 +12,7 @@ use std::sync::Arc;
 use archive::{TarEntry, TarWriter};
 use bytes::Bytes;
 use serde::Serialize;
-use spec::{Descriptor, Digest, Manifest, MediaType, Platform, Reference};
+use spec::{Descriptor, Digest, Manifest, MediaType, Platform, Reference, Tag};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
@@ -122,6 +122,23 @@ impl ArchiveTarget {
             roots: Vec::new(),
         };
         Self { place: place.into(), name, tags, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Returns the same archive, with another name for the next image of a layout.
+    pub(crate) fn tagged(&self, tag: &Tag) -> Self {
+        match self.tags {
+            None => Self { name: Some(tag.to_string()), ..self.clone() },
+            Some(_) => self.clone(),
+        }
+    }
+
+    pub(crate) fn unnamed(&self) -> Self {
+        Self { name: None, ..self.clone() }
+    }
+
+    /// Says whether the next image gets a name in a layout.
+    pub(crate) fn is_named_layout(&self) -> bool {
+        self.tags.is_none() && self.name.is_some()
     }
 
     pub(crate) fn key(&self) -> String {

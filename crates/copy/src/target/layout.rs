@@ -1,6 +1,6 @@
 //! An OCI image layout in a folder, and a directory of skopeo's, to write to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -91,6 +91,28 @@ impl LayoutTarget {
             }
             Form::Directory => self.clone(),
         }
+    }
+
+    pub(crate) fn unnamed(&self) -> Self {
+        match self.kind {
+            Form::Layout(_) => Self { folder: self.folder.clone(), kind: Form::Layout(None) },
+            Form::Directory => self.clone(),
+        }
+    }
+
+    /// Says whether the next image gets a name in a layout.
+    pub(crate) fn is_named_layout(&self) -> bool {
+        matches!(self.kind, Form::Layout(Some(_)))
+    }
+
+    /// Lists what `index.json` has without a name. It was listed after all that it leads to.
+    pub(crate) async fn listed(&self) -> Result<HashSet<Digest>> {
+        let find = |folder: &Path| {
+            let unnamed = entries(folder)?.into_iter().map(|(known, _)| known);
+            let unnamed = unnamed.filter(|known| known_name(known).is_none());
+            Ok(unnamed.filter_map(|known| known.digest.parse().ok()).collect())
+        };
+        self.folder.change(find).await
     }
 
     pub(crate) fn key(&self) -> String {

@@ -5,6 +5,7 @@ mod folder;
 pub(crate) mod layout;
 pub(crate) mod registry;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
@@ -81,7 +82,34 @@ impl Target {
         match &self.0 {
             Kind::Registry(target) => Self(Kind::Registry(target.tagged(tag))),
             Kind::Layout(target) => Self(Kind::Layout(target.tagged(tag))),
-            Kind::Archive(_) => self.clone(),
+            Kind::Archive(target) => Self(Kind::Archive(target.tagged(tag))),
+        }
+    }
+
+    /// Returns the same place, where the next image gets no name.
+    pub(crate) fn unnamed(&self) -> Self {
+        Self(match &self.0 {
+            Kind::Registry(target) => Kind::Registry(target.unnamed()),
+            Kind::Layout(target) => Kind::Layout(target.unnamed()),
+            Kind::Archive(target) => Kind::Archive(target.unnamed()),
+        })
+    }
+
+    /// Says whether what refers to an image has room beside it, and does not make it ambiguous.
+    pub(crate) fn takes_referrers(&self) -> bool {
+        match &self.0 {
+            Kind::Registry(_) => true,
+            Kind::Layout(target) => target.is_named_layout(),
+            Kind::Archive(target) => target.is_named_layout(),
+        }
+    }
+
+    /// Lists the manifests there that refer to another, and may list more.
+    pub(crate) async fn referrers(&self, subject: &Digest) -> Result<HashSet<Digest>> {
+        match &self.0 {
+            Kind::Registry(target) => target.referrers(subject).await,
+            Kind::Layout(target) => target.listed().await,
+            Kind::Archive(_) => Ok(HashSet::new()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! A repository of a registry, to write to.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -58,6 +59,17 @@ impl RegistryTarget {
 
     pub(crate) fn tagged(&self, tag: &Tag) -> Self {
         Self { tag: Some(tag.clone()), digest: None, ..self.clone() }
+    }
+
+    pub(crate) fn unnamed(&self) -> Self {
+        Self { tag: None, digest: None, ..self.clone() }
+    }
+
+    /// Lists the manifests that refer to another.
+    pub(crate) async fn referrers(&self, subject: &Digest) -> Result<HashSet<Digest>> {
+        let found = self.remote.referrers(subject, None).await;
+        let found = found.map_err(|error| self.failed(error))?;
+        Ok(found.list.into_iter().map(|referrer| referrer.descriptor.digest).collect())
     }
 
     pub(crate) fn host(&self) -> &str {

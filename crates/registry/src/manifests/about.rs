@@ -27,7 +27,7 @@ pub(super) struct Typed {
 }
 
 /// Returns the manifest that another one refers to.
-pub(crate) fn subject(bytes: &[u8]) -> Option<Digest> {
+pub fn subject(bytes: &[u8]) -> Option<Digest> {
     let about: About = spec::from_go_json(bytes).ok()?;
     about.subject.map(|subject| subject.digest)
 }

@@ -17,6 +17,8 @@ pub(crate) struct Image<'a> {
     pub(crate) source: Source,
     pub(crate) target: Target,
     pub(crate) platforms: &'a [Platform],
+    /// True if what refers to it is copied as well.
+    pub(crate) referrers: bool,
 }
 
 /// Manner in which a command tells what it does.
@@ -36,8 +38,10 @@ impl Manner<'_> {
         mut failures: Vec<CliError>,
     ) -> Result<(), CliError> {
         let count = images.len() + failures.len();
+        let with_referrers = &carrier.with_referrers();
         let mut results = stream::iter(images)
-            .map(|Image { source, target, platforms }| async move {
+            .map(|Image { source, target, platforms, referrers }| async move {
+                let carrier = if referrers { with_referrers } else { carrier };
                 (carrier.copy(&source, &target, platforms).await, target)
             })
             .buffered(AT_ONCE);

@@ -26,6 +26,7 @@ use crate::session::Session;
 /// standard input or output; `docker-daemon:NAME` is the daemon, or the store of this process. Nothing is unpacked, and no data
 /// root and no daemon is needed but for the last. A copy has the digest of its source. What is at the destination is not sent
 /// again, and what another repository of the same registry has is mounted from there.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "longshore copy [OPTIONS] SOURCE DESTINATION")]
 pub(crate) struct Arguments {
@@ -47,6 +48,10 @@ pub(crate) struct Arguments {
     /// Show no progress, and nothing at the end
     #[arg(short = 'q', long)]
     quiet: bool,
+    /// Copy what refers to the image and to its manifests, too, where the destination lacks it: signatures, SBOMs, attestations,
+    /// and the tags "sha256-*.sig", ".att" and ".sbom" of cosign
+    #[arg(long)]
+    referrers: bool,
     #[command(flatten)]
     sides: Sides,
     /// Copy the tags that fit this pattern, as "1.*" (also "a,b", and several times)
@@ -95,6 +100,7 @@ async fn run_shown(
             source: source.tagged(tag),
             target: target.tagged(tag),
             platforms: &platforms,
+            referrers: arguments.referrers,
         };
         let images: Vec<Image<'_>> = found.iter().filter(is_wanted).map(image).collect();
         if images.is_empty() {
@@ -103,6 +109,7 @@ async fn run_shown(
         return manner.copy(&carrier, images, Vec::new()).await;
     }
     let name = target.to_string();
+    let carrier = if arguments.referrers { carrier.with_referrers() } else { carrier };
     let (carried_by, wanted) = (&carrier, &platforms);
     // It owns the target: the archive for a daemon ends with it, however that comes.
     let work = Box::pin(async move {
@@ -124,8 +131,14 @@ async fn run_shown(
     if let Some(path) = &arguments.digest_file {
         write_digest(path, &copied)?;
     }
-    let moved = totals(&carrier.summary(), manner.started.elapsed(), arguments.dry_run);
-    manner.tell(&name, &copied, if copied.unchanged { "up to date" } else { &moved })
+    let summary = carrier.summary();
+    let moved = totals(&summary, manner.started.elapsed(), arguments.dry_run);
+    let done = match (copied.unchanged, summary.referrers) {
+        (true, 0) => "up to date".to_owned(),
+        (true, _) => format!("up to date; {moved}"),
+        (false, _) => moved,
+    };
+    manner.tell(&name, &copied, &done)
 }
 
 impl Arguments {

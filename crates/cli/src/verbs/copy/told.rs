@@ -70,7 +70,7 @@ impl Painter {
 impl Canvas {
     fn paint(&mut self, event: &Event<'_>) {
         let (blob, status, detail) = match event {
-            Event::Document { .. } => return,
+            Event::Document { .. } | Event::Referrer { .. } => return,
             Event::Sent { blob, bytes } => {
                 let now = Instant::now();
                 let drawn = self.drawn.get(&blob.digest);
@@ -101,12 +101,17 @@ fn status(outcome: &Outcome) -> String {
 
 /// Says what was moved and what was not.
 pub(crate) fn totals(summary: &Summary, elapsed: Duration, is_dry: bool) -> String {
-    let Summary { bytes, copied, existed, mounted } = *summary;
+    let Summary { bytes, copied, existed, mounted, referrers } = *summary;
     let size = human_size(i64::try_from(bytes).unwrap_or(i64::MAX), PROGRESS_DIGITS);
     let blobs = if copied == 1 { "blob" } else { "blobs" };
     let seconds = elapsed.as_secs_f64();
     let moved = if is_dry { "would move" } else { "moved" };
+    let referrers = match referrers {
+        0 => String::new(),
+        1 => ", 1 referrer".to_owned(),
+        more => format!(", {more} referrers"),
+    };
     format!(
-        "{moved} {size} in {copied} {blobs}, {existed} already there, {mounted} mounted, in {seconds:.1}s"
+        "{moved} {size} in {copied} {blobs}, {existed} already there, {mounted} mounted{referrers}, in {seconds:.1}s"
     )
 }
