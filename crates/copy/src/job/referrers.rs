@@ -1,4 +1,4 @@
-//! What refers to an image: signatures, SBOMs, attestations, and what refers to these.
+//! Referrers of an image: signatures, SBOMs, attestations, and the referrers of these.
 
 use std::collections::HashSet;
 
@@ -32,7 +32,7 @@ struct Found {
     is_there: bool,
 }
 
-/// How a referrer says what it is about.
+/// The way in which a referrer says its subject.
 enum By {
     Subject(Digest),
     /// By a tag of cosign's.

@@ -1,4 +1,4 @@
-//! What refers to an image goes along.
+//! Referrers of an image go along with it.
 
 use serde_json::Value;
 use test_support::http::Client;
