@@ -115,6 +115,9 @@ fn run(line: CommandLine) -> Result<(), CliError> {
                     Some(level) => drop(logging::start(level, false)),
                     None => logging::start_notices(),
                 }
+                if !verb.is_quick() {
+                    limits::open_many_files();
+                }
                 let session = Session::new(&globals, environment, verb.needs_store())?;
                 until_signal(&session, verb).await
             }

@@ -68,7 +68,7 @@ pub enum CopyError {
     NoReferrers {
         /// The source.
         source_place: String,
-        /// The target.
+        /// The archive, or the daemon.
         target: String,
     },
     /// The target is to have a digest that the source has not.
@@ -80,6 +80,14 @@ pub enum CopyError {
         demanded: Digest,
         /// The source's.
         actual: Digest,
+    },
+    /// An image of which docker's list would have nothing.
+    #[error(
+        "{place}: what was copied holds no image that docker could load; oci-archive: takes it"
+    )]
+    NoDockerImage {
+        /// The target.
+        place: String,
     },
     /// The image is not for a platform that is wanted.
     #[error("{place}: no image for platform {wanted}; it is for {offered}")]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use copy::{Copier, Entry, Side, Source, Target};
+use copy::{Copier, Entry, Place, Side, Source, Target};
 use futures_util::{StreamExt as _, stream};
 use spec::Tag;
 
@@ -91,7 +91,16 @@ async fn run_shown(
             };
             let (platforms, referrers) = (&entry.platforms[..], entry.referrers);
             match &tags {
-                None => images.push(Image { source: source.clone(), target, platforms, referrers }),
+                None => {
+                    // What is one image keeps its tag where the target names none.
+                    let target = match &entry.source {
+                        Place::Registry(source) if place.is_name_only() => {
+                            source.tag().map_or(target.clone(), |tag| target.tagged(tag))
+                        }
+                        _ => target,
+                    };
+                    images.push(Image { source: source.clone(), target, platforms, referrers });
+                }
                 Some(tags) => images.extend(tags.iter().map(|tag| Image {
                     source: source.tagged(tag),
                     target: target.tagged(tag),

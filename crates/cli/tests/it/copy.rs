@@ -278,3 +278,72 @@ fn referrers_go_along_where_they_are_asked_for() {
     assert!(told.contains("1 copied") && told.contains(", 1 referrer, in"), "{told}");
     assert_eq!(stored(&b.client(), "sync", &digest), sbom.manifest.read().unwrap());
 }
+
+#[test]
+fn archives_and_repositories_are_targets_of_a_sync() {
+    let registry = LocalRegistry::start().unwrap();
+    let image = small_image(1);
+    image.push(&registry.client(), "app", "1.0").unwrap();
+    let home = Home::new();
+    let (address, folder) = (registry.address(), home.path().display().to_string());
+    let text = format!(
+        "[[copy]]\nsource = \"{address}/app:1.0\"\ntargets = [\"{address}/copy\", \"oci-archive:{folder}/a.tar:x\", \"docker-archive:{folder}/b.tar:a/b:1\"]\n"
+    );
+    let file = home.path().join("sync.toml");
+    std::fs::write(&file, text).unwrap();
+    home.run(&["sync", file.to_str().unwrap()]).success();
+    assert_eq!(stored(&registry.client(), "copy", "1.0"), image.manifest.read().unwrap());
+    home.run(&["copy", &format!("oci-archive:{folder}/a.tar:x"), &format!("oci:{folder}/back:x")])
+        .success();
+    let loaded = home.run(&["load", "-i", &format!("{folder}/b.tar")]).success();
+    assert_eq!(loaded, "Loaded image: a/b:1\n");
+}
+
+/// A folder may be somebody else's: no link in it leads a copy out, and a pipe is no blob.
+#[test]
+fn what_stands_where_a_blob_is_to_come_is_not_written_to() {
+    let registry = LocalRegistry::start().unwrap();
+    let image = small_image(1);
+    image.push(&registry.client(), "app", "1").unwrap();
+    let home = Home::new();
+    let hex = image.layers[0].blob.digest.hex();
+    let victim = home.path().join("victim");
+    for what in ["link", "name", "pipe"] {
+        std::fs::write(&victim, "precious").unwrap();
+        let layout = home.path().join(what);
+        let aside = layout.join(".longshore-partial");
+        std::fs::create_dir_all(&aside).unwrap();
+        let place = aside.join(format!("sha256-{hex}"));
+        match what {
+            "link" => std::os::unix::fs::symlink(&victim, place).unwrap(),
+            "name" => std::fs::hard_link(&victim, place).unwrap(),
+            _ => {
+                run(std::process::Command::new("mkfifo").arg(place), "").success();
+            }
+        }
+        let target = format!("oci:{}:x", layout.display());
+        home.run(&["copy", &format!("{}/app:1", registry.address()), &target]).success();
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious", "{what}");
+        let blob = layout.join("blobs/sha256").join(&hex);
+        assert!(blob.symlink_metadata().unwrap().is_file(), "{what}");
+    }
+}
+
+#[test]
+fn what_docker_cannot_load_is_no_archive_for_it() {
+    let home = Home::new();
+    let layout = home.path().join("layout");
+    std::fs::create_dir(&layout).unwrap();
+    std::fs::write(layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    // As umoci writes it.
+    std::fs::write(layout.join("index.json"), r#"{"schemaVersion":2,"manifests":null}"#).unwrap();
+    let registry = LocalRegistry::start().unwrap();
+    Index::new(Format::Oci, vec![]).push(&registry.client(), "empty", "1").unwrap();
+    let empty = format!("{}/empty:1", registry.address());
+    home.run(&["copy", &empty, &format!("oci:{}:x", layout.display())]).success();
+    let archive = home.path().join("a.tar");
+    let target = format!("docker-archive:{}:a/b:1", archive.display());
+    let error = home.run(&["copy", &empty, &target]).failure();
+    assert!(error.contains("holds no image that docker could load"), "{error}");
+    assert!(!archive.exists());
+}

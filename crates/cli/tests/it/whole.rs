@@ -7,7 +7,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use spec::{Algorithm, Digest};
+use test_support::image::{Compression, Format, Image, Index, Layer};
 use test_support::servers::{Dockerd, LocalRegistry, installed};
+use test_support::tar::Entry;
 
 use self::layout::{Layout, path};
 use super::support::{Bench, FRONTS, Front, Home, is_root, noise, run};
@@ -387,4 +389,29 @@ fn an_old_dockerd_loads_the_image_of_a_whole_archive() {
     let digest: Digest = layout.index["digest"].as_str().unwrap().parse().unwrap();
     let (blobs, _) = contents(&saved);
     assert!(digest.matches(&blobs[&path(&digest.to_string())]));
+}
+
+/// As an index that has each image with two compressions.
+#[test]
+fn several_manifests_of_one_config_stay() {
+    let image = |compression| {
+        let layer = Layer::new(compression, &[Entry::file("file", noise(1, 1000))]);
+        Image::builder().format(Format::Oci).layer(layer).build()
+    };
+    let index = Index::new(Format::Oci, vec![image(Compression::Gzip), image(Compression::Zstd)]);
+    assert_eq!(index.images[0].config.digest, index.images[1].config.digest);
+    let (from, to) = (LocalRegistry::start().unwrap(), LocalRegistry::start().unwrap());
+    index.push(&from.client(), "app", "1").unwrap();
+    let name = format!("{}/app:1", from.address());
+    let bench = Bench::new(Front::InProcess, &[]);
+    let archive = bench.home.path().join("app.tar");
+    bench.run(&["pull", "-q", "--all-platforms", &name]).success();
+    bench.run(&["save", "--all-platforms", "-o", text(&archive), &name]).success();
+    bench.run(&["rmi", &name]).success();
+    bench.run(&["load", "--all-platforms", "-i", text(&archive)]).success();
+    let copy = format!("{}/app:1", to.address());
+    bench.run(&["tag", &name, &copy]).success();
+    let pushed = bench.run(&["push", &copy]).success();
+    assert!(pushed.contains(&index.manifest.digest.to_string()), "{pushed}");
+    bench.run(&["system", "check", "--deep"]).success();
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use archive::{TarEntry, TarWriter};
 use bytes::Bytes;
 use serde::Serialize;
-use spec::{Descriptor, Digest, Manifest, MediaType, Platform, Reference, Tag};
+use spec::{Descriptor, Digest, ImageManifest, Manifest, MediaType, Platform, Reference, Tag};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
@@ -77,6 +77,9 @@ enum Command {
 }
 
 /// An image of `manifest.json`.
+/// The depth to which indexes are looked into for what docker reads.
+const MAX_DEPTH: usize = 4;
+
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Listed {
@@ -214,6 +217,9 @@ impl ArchiveTarget {
         if let Some(tags) = &self.tags {
             let images: Vec<Listed> =
                 state.roots.iter().filter_map(|root| state.listed(&root.digest, tags)).collect();
+            if images.len() < state.roots.len() {
+                return Err(CopyError::NoDockerImage { place: self.place.to_string() });
+            }
             let bytes = serde_json::to_vec(&images).map_err(failed)?;
             self.file(&mut state, "manifest.json".to_owned(), bytes.into()).await?;
         }
@@ -263,26 +269,36 @@ impl ArchiveTarget {
 impl State {
     /// Returns what docker reads of an image: of an index, the one for this machine, or the first.
     fn listed(&self, root: &Digest, tags: &[String]) -> Option<Listed> {
-        let image = match self.manifests.get(root)? {
-            Manifest::Image(image) => image,
-            Manifest::Index(index) => {
-                let host = Platform::host();
-                let runs = |entry: &Descriptor| {
-                    entry.platform.as_ref().and_then(|offered| host.preference(offered))
-                };
-                let mut entries: Vec<&Descriptor> = index.manifests.iter().collect();
-                entries.sort_by_key(|entry| runs(entry).unwrap_or(usize::MAX));
-                entries.iter().find_map(|entry| match self.manifests.get(&entry.digest)? {
-                    Manifest::Image(image) => Some(image),
-                    Manifest::Index(_) => None,
-                })?
-            }
-        };
+        let mut images = Vec::new();
+        self.images(root, None, 0, &mut images);
+        let (_, image) = images.into_iter().min_by_key(|(preference, _)| *preference)?;
         Some(Listed {
             config: blob_path(&image.config.digest),
             repo_tags: tags.to_vec(),
             layers: image.layers.iter().map(|layer| blob_path(&layer.digest)).collect(),
         })
+    }
+
+    /// Lists the images below a manifest, each with how well it suits this machine, less being better.
+    fn images<'a>(
+        &'a self,
+        digest: &Digest,
+        platform: Option<&Platform>,
+        depth: usize,
+        found: &mut Vec<(usize, &'a ImageManifest)>,
+    ) {
+        match self.manifests.get(digest) {
+            Some(Manifest::Image(image)) => {
+                let preference = platform.and_then(|offered| Platform::host().preference(offered));
+                found.push((preference.unwrap_or(usize::MAX), image));
+            }
+            Some(Manifest::Index(index)) if depth < MAX_DEPTH => {
+                for entry in &index.manifests {
+                    self.images(&entry.digest, entry.platform.as_ref(), depth + 1, found);
+                }
+            }
+            _ => {}
+        }
     }
 }
 

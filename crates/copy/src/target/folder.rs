@@ -2,11 +2,11 @@
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, flock, syncfs};
+use rustix::fs::{FlockOperation, OFlags, flock, syncfs};
 use spec::{Descriptor, Hasher};
 use tokio::io::AsyncWriteExt as _;
 
@@ -19,7 +19,9 @@ use crate::shared::Shared;
 use crate::source::Source;
 
 /// The folder of blobs that are not complete. What a copy that was killed left there is gone on with.
-const PARTIAL: &str = ".longshore-partial";
+pub(crate) const PARTIAL: &str = ".longshore-partial";
+/// The times that a file is looked for again, as another copy has just completed it. Each is another blob's end: more are a fault.
+const MAX_TRIES: usize = 64;
 /// Bytes that are hashed at once.
 const PIECE: usize = 256 << 10;
 
@@ -153,16 +155,37 @@ impl Partial {
     /// Opens what there is of a blob, or begins anew. Blocking.
     fn open(folder: &Path, blob: &Descriptor, keeps: bool) -> io::Result<Self> {
         let aside = folder.join(PARTIAL);
-        std::fs::create_dir_all(&aside)?;
         let path = aside.join(format!("{}-{}", blob.digest.algorithm(), blob.digest.hex()));
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).open(&path)?;
+        for _ in 0..MAX_TRIES {
+            match Self::take(&aside, &path, blob, keeps) {
+                Ok(Some(partial)) => return Ok(partial),
+                Ok(None) => {}
+                // Another copy has just ended, and with it the folder.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::Error::other(format!("{} changes all the time", aside.display())))
+    }
+
+    /// Takes the file of a blob; nothing if another copy completed it meanwhile.
+    fn take(aside: &Path, path: &Path, blob: &Descriptor, keeps: bool) -> io::Result<Option<Self>> {
+        std::fs::create_dir_all(aside)?;
+        if !aside.symlink_metadata()?.is_dir() {
+            return Err(io::Error::other(format!("{} is no directory", aside.display())));
+        }
+        let file = own_file(path)?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             // Another process fetches the same: nobody waits for its network.
             let mut builder = tempfile::Builder::new();
-            let own = builder.permissions(Permissions::from_mode(0o644)).tempfile_in(&aside)?;
+            let own = builder.permissions(Permissions::from_mode(0o644)).tempfile_in(aside)?;
             let (file, path) = own.keep()?;
-            return Ok(Self { file, path, have: 0, hasher: blob.digest.hasher() });
+            return Ok(Some(Self { file, path, have: 0, hasher: blob.digest.hasher() }));
+        }
+        // Between the two, it may have got its name as a blob.
+        let (opened, named) = (file.metadata()?, path.symlink_metadata()?);
+        if (opened.dev(), opened.ino()) != (named.dev(), named.ino()) {
+            return Ok(None);
         }
         let mut have = file.metadata()?.len();
         if !keeps || have > blob.size {
@@ -178,6 +201,22 @@ impl Partial {
             }
             hasher.update(&piece[..length]);
         }
-        Ok(Self { file, path, have, hasher })
+        Ok(Some(Self { file, path: path.to_owned(), have, hasher }))
     }
+}
+
+/// Opens a file for what comes of a blob. Folders are others', too: a link, a pipe or a file with further names is no place to
+/// write to, and is replaced.
+fn own_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).truncate(false);
+    options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+    match options.clone().create(true).open(path) {
+        Ok(file) if file.metadata().is_ok_and(|it| it.is_file() && it.nlink() <= 1) => {
+            return Ok(file);
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
+        _ => std::fs::remove_file(path)?,
+    }
+    options.create_new(true).open(path)
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, MediaType, Tag, from_go_json};
 
-use super::folder::Folder;
+use super::folder::{Folder, PARTIAL};
 use crate::error::Result;
 use crate::place::Selection;
 use crate::progress::Outcome;
@@ -69,11 +69,19 @@ impl LayoutTarget {
     pub(crate) async fn directory(folder: &Path) -> Result<Self> {
         let folder = Folder::new(folder);
         let check = |folder: &Path| {
-            let mut entries = match folder.read_dir() {
+            let entries = match folder.read_dir() {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                 entries => entries?,
             };
-            if entries.next().is_some() && !folder.join(DIRECTORY_MARK.0).is_file() {
+            // A copy that was cut off has left blobs and manifests, and files on their way.
+            let is_ours = |name: &str| {
+                let hex = name.strip_suffix(".manifest.json").unwrap_or(name);
+                let is_document = hex.len() >= 64 && hex.bytes().all(|b| b.is_ascii_hexdigit());
+                is_document || name == PARTIAL || name.starts_with(".tmp")
+            };
+            let mut names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
+            let is_foreign = names.any(|name| !name.to_str().is_some_and(is_ours));
+            if is_foreign && !folder.join(DIRECTORY_MARK.0).is_file() {
                 return Err(io::Error::other(
                     "it is not empty and holds no image: give an empty directory, or a new one",
                 ));
@@ -233,15 +241,16 @@ pub(crate) fn index<T: Serialize>(entries: &[T]) -> serde_json::Result<Vec<u8>> 
 fn entries(folder: &Path) -> io::Result<Vec<(Known, Box<RawValue>)>> {
     #[derive(Deserialize)]
     struct Listed {
+        // Go writes an empty list as null.
         #[serde(default)]
-        manifests: Vec<Box<RawValue>>,
+        manifests: Option<Vec<Box<RawValue>>>,
     }
     let Some(bytes) = read(&folder.join("index.json"), MAX_INDEX)? else {
         return Ok(Vec::new());
     };
     let listed: Listed = serde_json::from_slice(&bytes)?;
     let known = |raw: Box<RawValue>| Ok((from_go_json(raw.get().as_bytes())?, raw));
-    listed.manifests.into_iter().map(known).collect()
+    listed.manifests.into_iter().flatten().map(known).collect()
 }
 
 fn known_name(entry: &Known) -> Option<String> {

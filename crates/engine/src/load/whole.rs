@@ -105,7 +105,13 @@ impl Contents {
         }
         let mut whole = Whole::default();
         let mut taken = HashSet::new();
-        for entry in found.entries.into_iter().filter(|entry| !entry.is_of(wish.id)) {
+        // Several of one config differ in their layers' compression. Which of them the image came by is not known here, so that
+        // all are kept; the store lists none twice.
+        let is_one_of_many = found.entries.iter().filter(|entry| entry.is_of(wish.id)).count() > 1;
+        for entry in found.entries {
+            if entry.is_of(wish.id) && !is_one_of_many {
+                continue;
+            }
             let must = match wish.platforms {
                 Platforms::Here => false,
                 Platforms::All => true,

@@ -45,7 +45,7 @@ impl Manner<'_> {
                 (carrier.copy(&source, &target, platforms).await, target)
             })
             .buffered(AT_ONCE);
-        let mut unchanged = 0;
+        let (mut unchanged, mut targets) = (0, Vec::new());
         while let Some((result, target)) = self.painter.while_it(results.next()).await? {
             match result {
                 Ok(copied) => {
@@ -55,9 +55,14 @@ impl Manner<'_> {
                 }
                 Err(error) => failures.push(CliError::from(error)),
             }
+            targets.push(target);
+        }
+        // An archive of several images ends once.
+        for target in &targets {
+            failures.extend(target.finish().await.err().map(CliError::from));
         }
         let (failed, done) = (failures.len(), self.done());
-        let copied = count - unchanged - failed;
+        let copied = count.saturating_sub(unchanged + failed);
         let moved = totals(&carrier.summary(), self.started.elapsed(), self.dry_run);
         self.painter.say(&format!(
             "{count} images: {copied} {done}, {unchanged} up to date, {failed} failed; {moved}"
