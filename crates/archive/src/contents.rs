@@ -7,15 +7,14 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use crate::ArchiveError;
 use crate::apply::{Directories, unsupported};
 use crate::attributes::is_private;
-use crate::error::printable;
-use crate::path::split;
+use crate::entries::ZEROS;
+use crate::rebuild::{BUFFER_SIZE, open_regular, unreadable};
 use crate::source::Input;
 use crate::split::{SplitEntry, SplitReader, SplitWriter};
 use crate::tar::{Chunks, Header, Kind};
@@ -126,26 +125,9 @@ pub fn hash_file(
     path: &[u8],
     mut wanted: impl FnMut() -> bool,
 ) -> Result<ContentHash, ArchiveError> {
-    let failed = |errno: Errno| ArchiveError::Io {
-        action: "read",
-        path: printable(path).into(),
-        source: errno.into(),
-    };
-    let damaged = |problem| ArchiveError::Damaged { name: printable(path), problem };
-    let (parent, name) = split(path);
-    let parent = Directories::open(root)?.find(parent)?.ok_or_else(|| damaged("it is gone"))?;
-    // Not blocking, should a FIFO have taken its place.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = openat(&parent, name, flags, Mode::empty()).map_err(|errno| match errno {
-        Errno::NOENT | Errno::NOTDIR => damaged("it is gone"),
-        Errno::LOOP => damaged("it has become a symlink"),
-        errno => failed(errno),
-    })?;
-    if FileType::from_raw_mode(fstat(&file).map_err(failed)?.st_mode) != FileType::RegularFile {
-        return Err(damaged("it is no regular file"));
-    }
+    let (file, _) = open_regular(&mut Directories::open(root)?, path, path)?;
     let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 256 << 10];
+    let mut buffer = vec![0; BUFFER_SIZE];
     loop {
         if !wanted() {
             return Err(ArchiveError::Read(std::io::Error::other("cancelled")));
@@ -154,7 +136,7 @@ pub fn hash_file(
             Ok(0) => return Ok(hasher.finalize().into()),
             Ok(read) => hasher.update(&buffer[..read]),
             Err(Errno::INTR) => {}
-            Err(errno) => return Err(failed(errno)),
+            Err(errno) => return Err(unreadable(path, errno)),
         }
     }
 }
@@ -331,9 +313,6 @@ impl LayerFile {
         matches!(self.kind, FileKind::Directory { opaque: true })
     }
 }
-
-/// Content that nobody looks at.
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// The tar of a tar-split, with zeros for the content of files.
 struct Outline<R: Read> {

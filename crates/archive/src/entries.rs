@@ -50,8 +50,8 @@ pub struct EntryContent<'a, 'b> {
     size: u64,
 }
 
-/// Zeros for the holes of sparse files, handed out in pieces.
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+/// Zeros, handed out in pieces: for the holes of sparse files, and for content that nobody looks at.
+pub(crate) static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 impl std::fmt::Debug for EntryContent<'_, '_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

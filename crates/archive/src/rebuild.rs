@@ -1,9 +1,10 @@
 //! A layer's tar from its directory and its tar-split.
 
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
+use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, openat};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use spec::{DiffId, Digest};
@@ -17,7 +18,7 @@ use crate::split::{Checksum, SplitEntry, SplitReader};
 use crate::{ArchiveError, Compression};
 
 /// File content that is read at once.
-const BUFFER_SIZE: usize = 256 << 10;
+pub(crate) const BUFFER_SIZE: usize = 256 << 10;
 
 /// Writes the exact tar of the layer that was unpacked into `root`, and returns its diff ID.
 ///
@@ -102,20 +103,42 @@ struct Expected<'a> {
 
 impl Expected<'_> {
     fn damaged(&self, problem: &'static str) -> ArchiveError {
-        ArchiveError::Damaged { name: printable(self.name), problem }
+        damaged(self.name, problem)
     }
+}
 
-    fn failed(&self, errno: Errno) -> ArchiveError {
-        match errno {
-            Errno::NOENT | Errno::NOTDIR => self.damaged("it is gone"),
-            Errno::LOOP => self.damaged("it has become a symlink"),
-            _ => ArchiveError::Io {
-                action: "read",
-                path: printable(self.name).into(),
-                source: errno.into(),
-            },
+fn damaged(name: &[u8], problem: &'static str) -> ArchiveError {
+    ArchiveError::Damaged { name: printable(name), problem }
+}
+
+/// Says of a file of a layer why it cannot be read.
+pub(crate) fn unreadable(name: &[u8], errno: Errno) -> ArchiveError {
+    match errno {
+        Errno::NOENT | Errno::NOTDIR => damaged(name, "it is gone"),
+        Errno::LOOP => damaged(name, "it has become a symlink"),
+        _ => {
+            ArchiveError::Io { action: "read", path: printable(name).into(), source: errno.into() }
         }
     }
+}
+
+/// Opens the regular file `path` of a layer, which errors call `name`.
+pub(crate) fn open_regular(
+    directories: &mut Directories,
+    path: &[u8],
+    name: &[u8],
+) -> Result<(OwnedFd, Stat), ArchiveError> {
+    let (parent, last) = split(path);
+    let parent = directories.find(parent)?.ok_or_else(|| damaged(name, "it is gone"))?;
+    // Not blocking, should a FIFO have taken its place.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let failed = |errno| unreadable(name, errno);
+    let file = openat(&parent, last, flags, Mode::empty()).map_err(failed)?;
+    let stat = fstat(&file).map_err(failed)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(damaged(name, "it is no regular file"));
+    }
+    Ok((file, stat))
 }
 
 fn copy_file<W: Write>(
@@ -126,15 +149,7 @@ fn copy_file<W: Write>(
 ) -> Result<(), ArchiveError> {
     let mut path = Vec::new();
     clean(expected.name, &mut path);
-    let (parent, name) = split(&path);
-    let parent = directories.find(parent)?.ok_or_else(|| expected.damaged("it is gone"))?;
-    // Not blocking, should a FIFO have taken its place.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = openat(&parent, name, flags, Mode::empty()).map_err(|e| expected.failed(e))?;
-    let stat = fstat(&file).map_err(|errno| expected.failed(errno))?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(expected.damaged("it is no regular file"));
-    }
+    let (file, stat) = open_regular(directories, &path, expected.name)?;
     if u64::try_from(stat.st_size) != Ok(expected.size) {
         return Err(expected.damaged("its size differs"));
     }
@@ -146,7 +161,7 @@ fn copy_file<W: Write>(
             Ok(0) => return Err(expected.damaged("its size differs")),
             Ok(read) => read,
             Err(Errno::INTR) => continue,
-            Err(errno) => return Err(expected.failed(errno)),
+            Err(errno) => return Err(unreadable(expected.name, errno)),
         };
         checksum.update(&buffer[..read]);
         output.write(&buffer[..read])?;
