@@ -81,7 +81,8 @@ fn single<'a>(filters: &'a Filters, name: &'static str) -> Result<Option<&'a str
     }
 }
 
-fn moment(text: &str) -> Result<Timestamp, PolicyError> {
+/// Reads the moment that a value of the filter `until` means.
+pub(crate) fn moment(text: &str) -> Result<Timestamp, PolicyError> {
     let now = Timestamp::now();
     timestamp::moment(text, now, &TimeZone::system()).map_err(PolicyError::Until)
 }

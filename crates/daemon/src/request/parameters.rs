@@ -1,9 +1,7 @@
 //! Parameters and headers that requests of several routes have.
 
 use api::auth::{AuthConfig, REGISTRY_AUTH_HEADER};
-use api::{decode_platform, timestamp};
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use api::decode_platform;
 use registry::Credentials;
 use spec::Platform;
 
@@ -27,12 +25,6 @@ pub(crate) fn written_platform(request: &ApiRequest) -> Result<Option<Platform>,
         text if request.version.at_least(SINCE) => Ok(Some(Platform::parse(text)?)),
         _ => Ok(None),
     }
-}
-
-/// The moment that a value of the filter `until` means.
-pub(crate) fn until(value: &str) -> Result<Timestamp, HttpError> {
-    timestamp::moment(value, Timestamp::now(), &TimeZone::system())
-        .map_err(|reason| HttpError::invalid(format!("invalid value for 'until' filter: {reason}")))
 }
 
 /// The credentials in a request's header. What cannot be read is no credentials, as with dockerd: many registries need

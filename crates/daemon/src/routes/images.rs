@@ -14,8 +14,9 @@ use crate::documents::image_inspect;
 use crate::documents::images::{removed, summary};
 use crate::errors::{Answer, HttpError};
 use crate::progress::Operation;
+use crate::prune::policy::moment;
 use crate::request::ApiRequest;
-use crate::request::parameters::{header_credentials, platform, until, written_platform};
+use crate::request::parameters::{header_credentials, platform, written_platform};
 use crate::response;
 
 /// Filters that `GET /images/json` takes.
@@ -101,7 +102,7 @@ fn list_options(request: &ApiRequest) -> Result<ListOptions, HttpError> {
     let all = |name: &str| filters.values(name).map(str::to_owned).collect();
     let mut earliest: Option<Timestamp> = None;
     for value in filters.values("until") {
-        let moment = until(value)?;
+        let moment = moment(value)?;
         // As dockerd, which lists by whole seconds.
         let moment = Timestamp::from_second(moment.as_second()).unwrap_or(moment);
         earliest = Some(earliest.map_or(moment, |earlier| earlier.min(moment)));

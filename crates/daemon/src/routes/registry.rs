@@ -6,7 +6,7 @@ use api::registry::{Endpoint, Found, RegistryCheck, Request, Tls};
 use engine::EngineError;
 use http::StatusCode;
 use registry::{Checked, EndpointCheck, Probe, TagOrDigest, TlsCheck};
-use spec::Reference;
+use spec::{Descriptor, Reference};
 
 use crate::daemon::Daemon;
 use crate::errors::{Answer, HttpError};
@@ -32,15 +32,27 @@ fn checked(name: &str) -> Result<(Checked, String), HttpError> {
         return Err(HttpError::invalid("name is required: an image or a registry"));
     }
     if let Some(bare) = api::registry::host(name) {
-        // The grammar of names decides what a host may be.
-        let probe = Reference::parse_familiar(&format!("{bare}/a/b"))?;
-        let registry = probe.repository().domain().to_owned();
+        let registry = domain(bare)?;
         return Ok((Checked::Registry(registry.clone()), registry));
     }
     let reference = Reference::parse_familiar(name)?;
     let target = TagOrDigest::from(&reference);
     let shown = reference.clone().with_default_tag().familiar();
     Ok((Checked::Image(reference.repository().clone(), target), shown))
+}
+
+/// Reads the host of a registry: the grammar of names decides what one may be.
+pub(super) fn domain(host: &str) -> Result<String, HttpError> {
+    let probe = Reference::parse_familiar(&format!("{host}/a/b"))?;
+    Ok(probe.repository().domain().to_owned())
+}
+
+pub(super) fn described(found: &Descriptor) -> Found {
+    Found {
+        digest: found.digest.to_string(),
+        media_type: found.media_type.to_string(),
+        size: found.size,
+    }
 }
 
 fn document(name: String, check: registry::RegistryCheck) -> RegistryCheck {
@@ -88,11 +100,7 @@ fn request(probe: Probe) -> Request {
         request: probe.request,
         status: probe.status,
         error: probe.error,
-        found: probe.found.map(|found| Found {
-            digest: found.digest.to_string(),
-            media_type: found.media_type.to_string(),
-            size: found.size,
-        }),
+        found: probe.found.as_ref().map(described),
         milliseconds: u64::try_from(probe.took.as_millis()).unwrap_or(u64::MAX),
     }
 }

@@ -20,6 +20,7 @@ use crate::request::body;
 use crate::request::parameters::header_credentials;
 use crate::request::route::AtRegistry;
 use crate::response::{self, Body};
+use crate::routes::registry::{described, domain};
 
 /// The largest list that is pushed, with all that it lists: as much as `manifest inspect` holds.
 const MAX_LIST: usize = 64 << 20;
@@ -63,13 +64,10 @@ fn visit(request: &ApiRequest) -> Result<Visit, HttpError> {
 }
 
 async fn catalog(daemon: &Daemon, request: &ApiRequest) -> Answer {
-    // The grammar of names decides what a host may be.
-    let host = request.query.get("registry");
-    let probe = Reference::parse_familiar(&format!("{host}/a/b"))?;
+    let registry = domain(request.query.get("registry"))?;
     let (credentials, caller) =
         (header_credentials(request), Caller::agent_of_request(&request.headers));
-    let registry = probe.repository().domain();
-    let found = daemon.engine().registry_catalog(registry, &credentials, caller).await;
+    let found = daemon.engine().registry_catalog(&registry, &credentials, caller).await;
     let found = found.map_err(EngineError::Registry)?;
     let repositories = found.iter().map(Repository::familiar).collect();
     Ok(response::json(StatusCode::OK, &Catalog { repositories }))
@@ -159,14 +157,6 @@ async fn push_list(daemon: &Daemon, request: &ApiRequest, body: Incoming) -> Ans
     };
     let digest = daemon.engine().push_list(&push).await?.to_string();
     Ok(response::json(StatusCode::CREATED, &ListPushed { digest }))
-}
-
-fn described(found: &Descriptor) -> Found {
-    Found {
-        digest: found.digest.to_string(),
-        media_type: found.media_type.to_string(),
-        size: found.size,
-    }
 }
 
 fn platform(descriptor: &Descriptor) -> String {
