@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, MediaType, Platform, Tag};
 
 use crate::{
@@ -208,19 +208,18 @@ impl Remote {
         // Two pushes of this process must not both read the list before either writes it.
         let _alone = self.client().alone_with_referrers().await;
         let target = TagOrDigest::Tag(Tag::of_referrers(subject));
-        let mut index = match self.manifest(&target).await {
+        let mut index: Map<String, Value> = match self.manifest(&target).await {
             Ok(fetched) => serde_json::from_slice(&fetched.bytes)
                 .map_err(|source| RegistryError::Json { url: fetched.source.url, source })?,
             Err(error) if error.is_not_found() && entry.is_none() => return Ok(()),
-            Err(error) if error.is_not_found() => json!({
-                "schemaVersion": 2,
-                "mediaType": MediaType::OciIndex,
-                "manifests": [],
-            }),
+            Err(error) if error.is_not_found() => Map::from_iter([
+                ("schemaVersion".to_owned(), json!(2)),
+                ("mediaType".to_owned(), json!(MediaType::OciIndex)),
+            ]),
             Err(error) => return Err(error),
         };
-        let listed = index.get("manifests").and_then(Value::as_array).cloned();
-        let mut manifests = listed.clone().unwrap_or_default();
+        let listed = index.get("manifests").and_then(Value::as_array);
+        let mut manifests = listed.cloned().unwrap_or_default();
         let name = referrer.to_string();
         let is_it = |entry: &Value| entry.get("digest").and_then(Value::as_str) == Some(&name);
         match (manifests.iter().position(is_it), entry) {
@@ -229,11 +228,11 @@ impl Remote {
             (None, Some(entry)) => manifests.push(entry),
             (None, None) => {}
         }
-        if listed.as_ref() == Some(&manifests) {
+        if listed == Some(&manifests) {
             return Ok(());
         }
-        index["manifests"] = Value::Array(manifests);
-        let bytes = Bytes::from(index.to_string());
+        index.insert("manifests".to_owned(), Value::Array(manifests));
+        let bytes = Bytes::from(Value::Object(index).to_string());
         if bytes.len() as u64 > MAX_MANIFEST_SIZE {
             let (url, limit) = (format!("{}:{target}", self.repository()), MAX_MANIFEST_SIZE);
             return Err(RegistryError::TooLarge { what: "list of referrers", url, limit });

@@ -186,6 +186,21 @@ async fn who_pushes_a_referrer_lists_it_where_the_registry_does_not() {
 }
 
 #[tokio::test]
+async fn a_list_that_is_no_document_is_an_error() {
+    for body in ["[]", "1", "\"text\""] {
+        let answer = Answer::status(200).header("content-type", INDEX).body(body);
+        let (server, kept) = keeping(Some(answer)).await;
+        let document = referring("");
+        let target = TagOrDigest::Digest(Digest::sha256(document.as_bytes()));
+        let put = pushing(&server).await;
+        let put = put.put_manifest(&target, &MediaType::OciManifest, document.into()).await;
+        let error = put.unwrap_err().to_string();
+        assert!(error.contains("error unmarshalling content"), "{body}: {error}");
+        assert_eq!(*kept.lock().unwrap(), None);
+    }
+}
+
+#[tokio::test]
 async fn pushes_at_the_same_time_lose_nothing() {
     let (server, _kept) = keeping(None).await;
     let remote = pushing(&server).await;
