@@ -48,7 +48,7 @@ pub fn find_program(program: &str) -> Option<PathBuf> {
 
 /// Returns a port of 127.0.0.1 that was free a moment ago. Somebody may take it before it is used:
 /// whoever starts a server on it tries again with another.
-fn free_port() -> io::Result<u16> {
+pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 

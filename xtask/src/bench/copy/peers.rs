@@ -1,13 +1,13 @@
 //! Programs that copy between registries, and registries to copy to.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use test_support::http::Client;
-use test_support::servers::{DockerRegistry, Process, find_program};
+use test_support::servers::{DockerRegistry, Process, find_program, free_port};
 
 use super::content::{Content, PREFIX};
 use crate::bench::options::{COPIERS, Options};
@@ -119,8 +119,8 @@ impl Target {
             let address = docker.address().to_owned();
             return Ok(Target { address, _docker: Some(docker), _ours: None });
         }
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let address = free.context("no port is free")?.to_string();
+        let port = free_port().context("no port is free")?;
+        let address = format!("127.0.0.1:{port}");
         let mut command = longshore(binary, folder)?;
         command.args(["registry", "serve", "--listen", &address, "--root"]).arg(&storage);
         let ready = || TcpStream::connect(&address).is_ok();
