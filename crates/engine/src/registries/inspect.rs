@@ -134,15 +134,19 @@ impl Engine {
                     Err(error) if visit.platform.is_some() => return Err(error),
                     Err(_) => None,
                 };
-                let counts = resolved.pull_limit.is_some();
-                let sizes = visit.sizes(&remote, index, chosen.filter(|_| counts)).await?;
-                entries = listed(index, &notes, &sizes);
+                let mut fetched = None;
                 if let Some(chosen) = chosen {
                     let mut entry = visit.fetch(&remote, &chosen.digest.clone().into()).await?;
                     entry.descriptor.platform.clone_from(&chosen.platform);
-                    if let Manifest::Image(manifest) = &entry.manifest {
-                        image = Some(visit.image(&remote, manifest, &entry).await?);
-                    }
+                    fetched = Some(entry);
+                }
+                let counts = resolved.pull_limit.is_some();
+                let sizes = visit.sizes(&remote, index, fetched.as_ref(), counts).await;
+                entries = listed(index, &notes, &sizes);
+                if let Some(entry) = &fetched
+                    && let Manifest::Image(manifest) = &entry.manifest
+                {
+                    image = Some(visit.image(&remote, manifest, entry).await?);
                 }
             }
             Manifest::Image(manifest) => {
@@ -174,34 +178,47 @@ fn listed(index: &Index, notes: &Notes, sizes: &BTreeMap<Digest, u64>) -> Vec<Li
     entries.collect()
 }
 
+impl Found {
+    /// Returns the bytes of all blobs of an image.
+    fn image_size(&self) -> Option<u64> {
+        match &self.manifest {
+            Manifest::Image(image) => Some(size(&image.config, &image.layers)),
+            Manifest::Index(_) => None,
+        }
+    }
+}
+
 impl Visit {
-    /// Fetches the manifests of an index's platforms, or of `only` one, and adds up the sizes of what they list. A manifest
-    /// that cannot be had or read leaves its size unknown.
+    /// Adds up the sizes of what the manifests of an index's platforms list. `fetched` is one of them that is at hand, and the only one
+    /// that is looked at by a registry that `counts` pulls; the others are fetched. A manifest that cannot be had or read leaves its size
+    /// unknown.
     async fn sizes(
         &self,
         remote: &Remote,
         index: &Index,
-        only: Option<&Descriptor>,
-    ) -> Result<BTreeMap<Digest, u64>> {
+        fetched: Option<&Found>,
+        counts: bool,
+    ) -> BTreeMap<Digest, u64> {
+        let only = fetched.filter(|_| counts);
         let wanted = index.manifests.iter().filter(|entry| {
             let of_platform = entry.platform.as_ref().is_some_and(|platform| {
                 !platform.architecture.is_empty() && platform.architecture != "unknown"
             });
-            of_platform && only.is_none_or(|only| only.digest == entry.digest)
+            of_platform && only.is_none_or(|only| only.descriptor.digest == entry.digest)
         });
         let digests: Vec<Digest> = wanted.map(|entry| entry.digest.clone()).collect();
         if digests.len() > MAX_SIZED {
-            return Ok(BTreeMap::new());
+            return BTreeMap::new();
         }
-        let fetches = digests.into_iter().map(|digest| async move {
-            let found = self.fetch(remote, &TagOrDigest::Digest(digest.clone())).await.ok()?;
-            match found.manifest {
-                Manifest::Image(image) => Some((digest, size(&image.config, &image.layers))),
-                Manifest::Index(_) => None,
-            }
+        let sizes = digests.into_iter().map(|digest| async move {
+            let size = match fetched.filter(|found| found.descriptor.digest == digest) {
+                Some(found) => found.image_size(),
+                None => self.fetch(remote, &digest.clone().into()).await.ok()?.image_size(),
+            };
+            Some((digest, size?))
         });
-        let found: Vec<_> = stream::iter(fetches).buffer_unordered(PARALLEL).collect().await;
-        Ok(found.into_iter().flatten().collect())
+        let found: Vec<_> = stream::iter(sizes).buffer_unordered(PARALLEL).collect().await;
+        found.into_iter().flatten().collect()
     }
 
     async fn image(
