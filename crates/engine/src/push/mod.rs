@@ -142,6 +142,9 @@ impl Push {
 
     /// Finds the part of an image that is for the platform which is asked for, if the image itself is not.
     async fn wanted_part(self: &Arc<Self>, id: &ImageId) -> Result<Option<Listed>> {
+        if self.request.platform.is_none() {
+            return Ok(None);
+        }
         let (push, id) = (Arc::clone(self), id.clone());
         self.engine
             .on_disk(move |store| {
