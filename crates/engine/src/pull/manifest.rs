@@ -185,12 +185,11 @@ impl Pull {
     fn choose<'i>(&self, index: &'i Index) -> Result<&'i Descriptor> {
         let wanted = self.request.platform.clone().unwrap_or_else(Platform::host);
         choose(&index.manifests, &wanted)
-            .ok_or_else(|| EngineError::NoMatchingManifest(wanted.specifier()))
     }
 }
 
 /// Chooses the entry of an index that suits a platform best; of equals the first.
-pub(crate) fn choose<'i>(entries: &'i [Descriptor], wanted: &Platform) -> Option<&'i Descriptor> {
+pub(crate) fn choose<'i>(entries: &'i [Descriptor], wanted: &Platform) -> Result<&'i Descriptor> {
     let preference = |descriptor: &Descriptor| match &descriptor.platform {
         Some(platform) => wanted.preference(platform),
         // An entry that says nothing may be anything; an index within an index is one. It comes last.
@@ -202,6 +201,7 @@ pub(crate) fn choose<'i>(entries: &'i [Descriptor], wanted: &Platform) -> Option
         .filter_map(|descriptor| Some((preference(descriptor)?, descriptor)))
         .min_by_key(|(preference, _)| *preference)
         .map(|(_, descriptor)| descriptor)
+        .ok_or_else(|| EngineError::NoMatchingManifest(wanted.specifier()))
 }
 
 fn parse(descriptor: &Descriptor, bytes: &[u8], reference: &Reference) -> Result<Manifest> {
@@ -282,8 +282,13 @@ mod tests {
             (vec![entry(None, MediaType::OciIndex, 0)], Some(0)),
             (vec![entry(Some("linux/amd64"), MediaType::from("application/x-helm"), 0)], None),
         ] {
-            let chosen = choose(&entries, &amd64).map(|descriptor| descriptor.digest.clone());
-            assert_eq!(chosen, expected.map(|mark| Digest::sha256(&[mark])), "{entries:?}");
+            let chosen = choose(&entries, &amd64);
+            let Some(mark) = expected else {
+                let told = chosen.unwrap_err().to_string();
+                assert_eq!(told, EngineError::NoMatchingManifest("linux/amd64".into()).to_string());
+                continue;
+            };
+            assert_eq!(chosen.unwrap().digest, Digest::sha256(&[mark]), "{entries:?}");
         }
     }
 

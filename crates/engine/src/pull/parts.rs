@@ -128,11 +128,7 @@ impl Search<'_> {
             let entries = self.parse(&bytes)?.manifests;
             let entries = match wanted {
                 None => entries,
-                Some(platform) => {
-                    let chosen = choose(&entries, platform);
-                    let none = || EngineError::NoMatchingManifest(platform.specifier());
-                    vec![chosen.ok_or_else(none)?.clone()]
-                }
+                Some(platform) => vec![choose(&entries, platform)?.clone()],
             };
             let entries = entries.into_iter().filter(|entry| walked.insert(entry.digest.clone()));
             for (entry, bytes) in self.documents(entries.collect()).await? {

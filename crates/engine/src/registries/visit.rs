@@ -115,6 +115,5 @@ impl Visit {
     pub(super) fn choose<'i>(&self, index: &'i Index) -> Result<&'i Descriptor> {
         let wanted = self.platform.clone().unwrap_or_else(Platform::host);
         choose(&index.manifests, &wanted)
-            .ok_or_else(|| EngineError::NoMatchingManifest(wanted.specifier()))
     }
 }
