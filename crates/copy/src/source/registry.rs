@@ -27,11 +27,7 @@ impl fmt::Display for RegistrySource {
 impl RegistrySource {
     pub(crate) async fn open(reference: &Reference, side: &Side) -> Result<Self> {
         let remote = side.remote(reference.repository(), Access::Pull).await?;
-        let name = match (reference.digest(), reference.tag()) {
-            (Some(digest), _) => TagOrDigest::Digest(digest.clone()),
-            (None, tag) => TagOrDigest::Tag(tag.cloned().unwrap_or_else(Tag::latest)),
-        };
-        Ok(Self { remote, name })
+        Ok(Self { remote, name: TagOrDigest::from(reference) })
     }
 
     pub(crate) fn tagged(&self, tag: &Tag) -> Self {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use registry::TagOrDigest;
 use spec::{
-    Descriptor, Digest, ImageConfig, ImageId, ImageManifest, MAX_CONFIG_SIZE, Raw, Reference, Tag,
+    Descriptor, Digest, ImageConfig, ImageId, ImageManifest, MAX_CONFIG_SIZE, Raw, Reference,
 };
 use tokio::sync::OnceCell;
 
@@ -34,10 +34,7 @@ pub(super) struct Begun {
 impl Pull {
     /// Finds out what a reference means, and begins to fetch what it takes. Nothing is unpacked yet.
     pub(super) async fn begin(&self, reference: &Reference, progress: &Progress) -> Result<Begun> {
-        let target = match (reference.digest(), reference.tag()) {
-            (Some(digest), _) => TagOrDigest::Digest(digest.clone()),
-            (None, tag) => TagOrDigest::Tag(tag.cloned().unwrap_or_else(Tag::latest)),
-        };
+        let target = TagOrDigest::from(reference);
         let resolved = self.resolve(&target, reference, progress).await?;
         let manifest = resolved.manifest.value();
         let id = ImageId::new(manifest.config.digest.clone());
