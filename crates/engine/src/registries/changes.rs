@@ -1,7 +1,7 @@
 //! Changes at a registry without an image here: tags given and taken, manifests deleted.
 
 use registry::{Access, TagOrDigest, TagRemoval};
-use spec::{Descriptor, Manifest, Tag};
+use spec::{Descriptor, Tag};
 
 use super::visit::Visit;
 use crate::error::Mistake;
@@ -12,11 +12,7 @@ impl Engine {
     pub async fn registry_tag(&self, visit: &Visit, tag: &Tag) -> Result<Descriptor> {
         // Of the registry that is written to, and not of a mirror, which may be behind.
         let remote = self.visit(visit, Access::Push).await?;
-        let mut found = visit.fetch(&remote, &TagOrDigest::from(&visit.reference)).await?;
-        if let (Manifest::Index(index), Some(_)) = (&found.manifest, &visit.platform) {
-            let digest = visit.choose(index)?.digest.clone();
-            found = visit.fetch(&remote, &digest.into()).await?;
-        }
+        let found = visit.fetch_meant(&remote).await?;
         let target = TagOrDigest::Tag(tag.clone());
         let put = remote.put_manifest(&target, &found.descriptor.media_type, found.bytes).await;
         put.map_err(EngineError::Registry)?;

@@ -57,11 +57,7 @@ impl Engine {
     /// Fetches a manifest or an index, byte for byte.
     pub async fn registry_manifest(&self, visit: &Visit) -> Result<RegistryDocument> {
         let remote = self.visit(visit, Access::Pull).await?;
-        let mut found = visit.fetch(&remote, &TagOrDigest::from(&visit.reference)).await?;
-        if let (Manifest::Index(index), Some(_)) = (&found.manifest, &visit.platform) {
-            let digest = visit.choose(index)?.digest.clone();
-            found = visit.fetch(&remote, &digest.into()).await?;
-        }
+        let found = visit.fetch_meant(&remote).await?;
         Ok(RegistryDocument { descriptor: found.descriptor, bytes: found.bytes })
     }
 
@@ -109,6 +105,17 @@ impl Visit {
         let size = fetched.bytes.len() as u64;
         let descriptor = Descriptor::new(media_type, fetched.digest, size);
         Ok(Found { descriptor, bytes: fetched.bytes, manifest })
+    }
+
+    /// Fetches what is meant: of an index, where a platform is meant, the manifest for it.
+    pub(super) async fn fetch_meant(&self, remote: &Remote) -> Result<Found> {
+        let found = self.fetch(remote, &TagOrDigest::from(&self.reference)).await?;
+        match &found.manifest {
+            Manifest::Index(index) if self.platform.is_some() => {
+                self.fetch(remote, &self.choose(index)?.digest.clone().into()).await
+            }
+            _ => Ok(found),
+        }
     }
 
     /// Chooses the image of an index that is meant.
