@@ -46,7 +46,7 @@ impl StoreUsage {
         let mut usage = Self {
             layers_reclaimable: reclaimable.layers,
             content_reclaimable: reclaimable.content,
-            kept_twice: store.kept_twice()?,
+            kept_twice: store.kept_twice(&reclaimable.ledger)?,
             downloads: reclaimable.downloads,
             ..Self::default()
         };

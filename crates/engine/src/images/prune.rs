@@ -253,7 +253,7 @@ pub(super) fn reclaimable(store: &Store) -> Result<Reclaimable> {
 fn survey(store: &Store, policy: Option<&PrunePolicy>) -> Result<Survey> {
     let references = store.references()?;
     let mut images = store.describe_images()?;
-    let ledger = store.ledger()?;
+    let ledger = store.ledger(&images)?;
     images.retain(|image| {
         let may_go = |policy: &PrunePolicy| policy.includes(image.created, image.labels.as_ref());
         !policy.is_some_and(may_go) || is_readable(store, image)

@@ -1,10 +1,12 @@
 //! The ledger: what images take of the disk, each thing once, and so what a removal of some of them frees.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::{fs, iter};
 
 use spec::{Algorithm, ChainId, DiffId, Digest, ImageId};
 
+use crate::cache::catalog::Description;
 use crate::collect::journal::Item;
 use crate::content::image_of;
 use crate::driver::{Driver, packed};
@@ -53,9 +55,8 @@ impl Ledger {
 }
 
 impl Store {
-    /// Adds up what is there. Only images that can be read are in it.
-    pub fn ledger(&self) -> Result<Ledger, StoreError> {
-        let images = self.describe_images()?;
+    /// Adds up what is there. Of images only those are in it that were described, which are all that can be read.
+    pub fn ledger(&self, images: &[Arc<Description>]) -> Result<Ledger, StoreError> {
         let mut ledger = Ledger { sizes: self.blob_sizes()?, ..Ledger::default() };
         let is_unpacked = matches!(self.layer_driver(), Driver::Overlay2(_));
         if is_unpacked {
@@ -74,7 +75,7 @@ impl Store {
                 layers.insert(chain, Thing::Blob(blob));
             }
         }
-        for image in &images {
+        for image in images {
             let own = Thing::Blob(image.id.digest().clone());
             let things = image.layers.iter().filter_map(|chain| layers.get(chain).cloned());
             ledger.of_images.insert(image.id.clone(), things.chain([own]).collect());
@@ -105,8 +106,8 @@ impl Store {
         Ok(ledger)
     }
 
-    /// Returns the bytes of compressed layers that are there unpacked, too.
-    pub fn kept_twice(&self) -> Result<u64, StoreError> {
+    /// Returns the bytes of compressed layers of a ledger that are there unpacked, too.
+    pub fn kept_twice(&self, ledger: &Ledger) -> Result<u64, StoreError> {
         if let Driver::Packed(_) = self.layer_driver() {
             return Ok(0);
         }
@@ -116,11 +117,11 @@ impl Store {
             unpacked.extend(diff_id.and_then(|text| text.parse().ok()));
         }
         let mut bytes: u64 = 0;
-        for (thing, size) in self.blob_sizes()? {
+        for (thing, size) in &ledger.sizes {
             if let Thing::Blob(blob) = thing
-                && self.diff_id_of(&blob)?.is_some_and(|diff_id| unpacked.contains(&diff_id))
+                && self.diff_id_of(blob)?.is_some_and(|diff_id| unpacked.contains(&diff_id))
             {
-                bytes = bytes.saturating_add(size);
+                bytes = bytes.saturating_add(*size);
             }
         }
         Ok(bytes)
@@ -169,6 +170,10 @@ mod tests {
     use super::*;
     use crate::tests::{Root, Sample, drivers};
 
+    fn ledger(store: &Store) -> Ledger {
+        store.ledger(&store.describe_images().unwrap()).unwrap()
+    }
+
     #[test]
     fn what_images_share_is_counted_once_and_freed_by_the_last() {
         for driver in drivers() {
@@ -180,13 +185,13 @@ mod tests {
             two.pull(store).unwrap();
             let freed = |gone: &[&Sample]| {
                 let ids: Vec<ImageId> = gone.iter().map(|sample| sample.id()).collect();
-                let ledger = store.ledger().unwrap();
+                let ledger = ledger(store);
                 let things = ledger.freed_by(&ids.iter().collect());
                 things.into_iter().map(|thing| ledger.size(thing)).sum::<u64>()
             };
             let (first, second, both) = (freed(&[&one]), freed(&[&two]), freed(&[&one, &two]));
             assert!(first > 0 && second > first && both > first + second, "{driver:?}");
-            assert_eq!(both, store.ledger().unwrap().total(), "{driver:?}");
+            assert_eq!(both, ledger(store).total(), "{driver:?}");
             let content =
                 |sample: &Sample| (sample.manifest().len() + sample.config().len()) as u64;
             let times = if driver == crate::DriverKind::Packed { 1 } else { 2 };
@@ -202,10 +207,10 @@ mod tests {
             assert_eq!(both - held, expected, "{driver:?}");
             drop(lease);
 
-            let before = store.ledger().unwrap().total();
+            let before = ledger(store).total();
             one.untag(store);
             store.remove_image(&one.id()).unwrap();
-            assert_eq!(before - store.ledger().unwrap().total(), first, "{driver:?}");
+            assert_eq!(before - ledger(store).total(), first, "{driver:?}");
         }
     }
 
@@ -215,7 +220,11 @@ mod tests {
             let root = Root::new(driver);
             Sample::new("one:1", &["base", "a"]).pull(&root.store).unwrap();
             let expected = if driver == crate::DriverKind::Packed { 0 } else { 5 };
-            assert_eq!(root.store.kept_twice().unwrap(), expected, "{driver:?}");
+            assert_eq!(
+                root.store.kept_twice(&ledger(&root.store)).unwrap(),
+                expected,
+                "{driver:?}"
+            );
         }
     }
 }

@@ -201,7 +201,10 @@ fn a_dry_run_tells_what_then_happens() {
             let ingest = store.ingest(&lease, &digest, 10).unwrap();
             ingest.writer(0..5).unwrap().write(b"whole").unwrap();
             drop((ingest, lease));
-            let total = || store.ledger().unwrap().total() + store.partial_downloads().unwrap();
+            let total = || {
+                let ledger = store.ledger(&store.describe_images().unwrap()).unwrap();
+                ledger.total() + store.partial_downloads().unwrap()
+            };
 
             let (before, names) = (total(), fixture.names());
             let planned = fixture.run(fixture.engine.plan_prune(policy())).unwrap();
