@@ -22,7 +22,7 @@ const MAX_DEPTH: usize = 4;
 const MAX_DOCUMENTS: u64 = 64 << 20;
 /// The mark of a manifest that says something of another one, and which one that is.
 pub(crate) const REFERENCE_TYPE_ANNOTATION: &str = "vnd.docker.reference.type";
-const REFERENCE_DIGEST_ANNOTATION: &str = "vnd.docker.reference.digest";
+pub(crate) const REFERENCE_DIGEST_ANNOTATION: &str = "vnd.docker.reference.digest";
 
 /// A manifest that a name of an image leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,10 +6,8 @@ use spec::{Descriptor, Digest, ImageId, Platform, Reference};
 use store::{Store, StoreError};
 
 use crate::error::Mistake;
+use crate::kept::REFERENCE_DIGEST_ANNOTATION;
 use crate::{Engine, EngineError, Result, resolve};
-
-/// The annotation by which an attestation names the manifest that it is about.
-const ATTESTED: &str = "vnd.docker.reference.digest";
 
 /// Ways to remove.
 #[derive(Clone, Debug)]
@@ -141,7 +139,7 @@ impl Removal<'_> {
         }
         // What attests an image goes with it.
         let attested = parts.iter().filter(|part| {
-            let of = part.annotations.get(ATTESTED);
+            let of = part.annotations.get(REFERENCE_DIGEST_ANNOTATION);
             of.is_some_and(|of| chosen.iter().any(|digest| digest.to_string() == *of))
         });
         let attested: Vec<Digest> = attested.map(|part| part.digest.clone()).collect();

@@ -14,7 +14,7 @@ use crate::transfer::{Watcher, Watchers};
 use crate::{LayerFacts, LayerState, Result};
 
 /// Repositories that a blob is tried to be mounted from. Each try is a request; more rarely help.
-const MOUNT_ATTEMPTS: usize = 3;
+pub(super) const MOUNT_ATTEMPTS: usize = 3;
 
 impl Push {
     /// Makes sure that the registry has the blobs of manifests that are kept here.

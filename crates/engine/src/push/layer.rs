@@ -10,6 +10,7 @@ use registry::{Mounted, Presence, UploadSession};
 use spec::{Descriptor, Digest, MediaType, Repository};
 use store::{BlobWriter, HmacKey, Lease, Source, Store};
 
+use super::content::MOUNT_ATTEMPTS;
 use super::manifest::{LayerToPush, PushedLayer};
 use super::operation::{Push, refused};
 use super::upload::{Content, Upload, cancel};
@@ -17,8 +18,6 @@ use crate::error::Missing;
 use crate::transfer::{Watcher, Watchers};
 use crate::{EngineError, LayerFacts, LayerState, Result, space};
 
-/// Repositories that a layer is tried to be mounted from. Each try is a request; more rarely help.
-const MOUNT_ATTEMPTS: usize = 3;
 /// Other blobs of the same layer that are looked for at the registry before one is made anew.
 const EXISTENCE_CHECKS: usize = 3;
 
