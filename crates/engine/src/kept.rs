@@ -90,6 +90,16 @@ pub enum Platforms {
     All,
 }
 
+impl Platforms {
+    /// Says whether an image for a platform is wanted, if it is there.
+    pub(crate) fn include(&self, platform: &Platform) -> bool {
+        match self {
+            Self::These(wanted) => wanted.iter().any(|wanted| wanted.is_exactly(platform)),
+            Self::Here | Self::All => true,
+        }
+    }
+}
+
 /// Documents that a name led to: a manifest, or an index with all that it lists.
 #[derive(Clone, Debug)]
 pub(crate) struct Tree {

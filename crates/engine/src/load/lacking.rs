@@ -41,10 +41,7 @@ pub(super) fn check(
         let Ok(bytes) = file.read(&listed.config, MAX_CONFIG_SIZE) else { continue };
         let Ok(config) = ImageConfig::parse(&bytes) else { continue };
         let diff_ids = &config.rootfs.diff_ids;
-        let platform = config.platform();
-        let is_other = matches!(platforms, Platforms::These(wanted)
-            if !wanted.iter().any(|wanted| wanted.is_exactly(&platform)));
-        if is_other || listed.layers.len() != diff_ids.len() {
+        if !platforms.include(&config.platform()) || listed.layers.len() != diff_ids.len() {
             continue;
         }
         let mut is_here = true;

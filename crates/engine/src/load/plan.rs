@@ -91,9 +91,7 @@ pub(super) fn plan(
         return Err(EngineError::BadArchive(BadArchive::OperatingSystem(os.clone())));
     }
     let platform = config.value().platform();
-    if let Platforms::These(wanted) = platforms
-        && !wanted.iter().any(|wanted| wanted.is_exactly(&platform))
-    {
+    if !platforms.include(&platform) {
         return Ok(None);
     }
     let diff_ids = &config.value().rootfs.diff_ids;

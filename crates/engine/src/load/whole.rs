@@ -94,6 +94,9 @@ impl Contents {
         let own = found.entries.iter().filter(|entry| entry.is_of(wish.id));
         let mut images: HashSet<Digest> =
             own.map(|entry| entry.descriptor.digest.clone()).collect();
+        // Several of one config differ in their layers' compression. Which of them the image came by is not known here, so that
+        // all are kept; the store lists none twice.
+        let is_one_of_many = images.len() > 1;
         if let Platforms::These(wanted) = wish.platforms {
             for platform in wanted.iter().filter(|wanted| !wanted.is_exactly(wish.platform)) {
                 if !found.entries.iter().any(|entry| entry.kind.is_for(platform)) {
@@ -105,9 +108,6 @@ impl Contents {
         }
         let mut whole = Whole::default();
         let mut taken = HashSet::new();
-        // Several of one config differ in their layers' compression. Which of them the image came by is not known here, so that
-        // all are kept; the store lists none twice.
-        let is_one_of_many = found.entries.iter().filter(|entry| entry.is_of(wish.id)).count() > 1;
         for entry in found.entries {
             if entry.is_of(wish.id) && !is_one_of_many {
                 continue;
