@@ -1,6 +1,7 @@
 //! Requests about something at a registry.
 
 use api::Query;
+use api::auth::AuthConfig;
 use bytes::Bytes;
 use go_template::{Execution, Template, Value};
 use http::Method;
@@ -44,11 +45,20 @@ impl Question {
     /// Makes one to a registry.
     pub(in crate::verbs) async fn of(
         session: &Session,
-        (method, path): (Method, &'static str),
+        route: (Method, &'static str),
         domain: &str,
         query: Query,
     ) -> Self {
         let auth = session.credentials_to_read().get_or_warn(key_of_domain(domain)).await;
+        Self::with_auth(route, &auth, query)
+    }
+
+    /// Makes one with credentials that were looked for already.
+    pub(in crate::verbs) fn with_auth(
+        (method, path): (Method, &'static str),
+        auth: &AuthConfig,
+        query: Query,
+    ) -> Self {
         Self { method, path, query, registry_auth: auth.encode(), body: None }
     }
 
