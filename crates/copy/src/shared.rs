@@ -8,8 +8,11 @@ use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 
 use crate::Report;
 use crate::budget::Budget;
+use crate::document::Document;
+use crate::error::Result;
 use crate::lock::lock;
 use crate::progress::{Event, Sums};
+use crate::source::Source;
 
 type Done = Arc<OnceCell<()>>;
 type Holders = Arc<AsyncMutex<Vec<Repository>>>;
@@ -60,6 +63,12 @@ impl Shared {
     /// Returns whether a blob is at a place that is no registry: set by whoever brings it there.
     pub(crate) fn visited(&self, place: String, digest: &Digest) -> Done {
         self.document(place, digest)
+    }
+
+    /// Fetches the document that the source's name means, or that of a digest, when it is its host's turn.
+    pub(crate) async fn fetch(&self, source: &Source, digest: Option<&Digest>) -> Result<Document> {
+        let _turn = self.budget.turn(&[source.host()]).await;
+        source.document(digest).await
     }
 
     pub(crate) fn tell(&self, event: &Event<'_>) {

@@ -65,8 +65,7 @@ pub(super) async fn choose(
             return Ok(Root { document, manifest, cut: true });
         }
         let Some(entry) = chosen.first() else { break };
-        let _turn = shared.budget.turn(&[source.host()]).await;
-        document = source.document(Some(&entry.digest)).await?;
+        document = shared.fetch(source, Some(&entry.digest)).await?;
         manifest = source.parse(&document)?;
     }
     Ok(Root { document, manifest, cut: false })

@@ -90,17 +90,11 @@ impl<'a> Job<'a> {
                 return Ok(());
             }
         }
-        let document = {
-            let _turn = self.shared.budget.turn(&[self.source.host()]).await;
-            self.source.document(Some(&entry.digest)).await?
-        };
+        let document = self.shared.fetch(self.source, Some(&entry.digest)).await?;
         let manifest = self.source.parse(&document)?;
         self.below(&manifest, depth).await?;
+        self.target.store(self.shared, false, &document, manifest.media_type()).await?;
         let (digest, size) = (&document.digest, document.bytes.len() as u64);
-        if !self.shared.dry {
-            let _turn = self.shared.budget.turn(&[self.target.host()]).await;
-            self.target.put(false, digest, manifest.media_type(), document.bytes.clone()).await?;
-        }
         self.shared.tell(&Event::Document { digest, size });
         Ok(())
     }

@@ -78,10 +78,7 @@ impl Copier {
                 return Ok(Copied { digest: present.clone(), unchanged: true, cut: false });
             }
         }
-        let root = {
-            let _turn = shared.budget.turn(&[source.host()]).await;
-            source.document(wanted.as_ref()).await?
-        };
+        let root = shared.fetch(source, wanted.as_ref()).await?;
         let root = choose(shared, source, root, platforms).await?;
         let unchanged = present.as_ref() == Some(&root.document.digest);
         Self::check(target, &root)?;
@@ -90,26 +87,19 @@ impl Copier {
             let job = Job::new(shared, source, target, present.is_some());
             job.whole(&root.document, &root.manifest).await?;
         }
-        let put = async |named: bool| {
-            if shared.dry {
-                return Ok(());
-            }
-            let Document { digest, bytes, .. } = &root.document;
-            let _turn = shared.budget.turn(&[target.host()]).await;
-            target.put(named, digest, root.manifest.media_type(), bytes.clone()).await
-        };
+        let media_type = root.manifest.media_type();
         if self.referrers {
             let referrers = Referrers { shared, source, target };
             let missing = referrers.missing(&root).await?;
             // Whoever sees the name sees what refers to it; and what is referred to is there before.
             if !unchanged && !missing.is_empty() {
-                put(false).await?;
+                target.store(shared, false, &root.document, media_type).await?;
             }
             referrers.copy(missing).await?;
         }
         let Root { document: Document { digest, bytes, .. }, cut, .. } = &root;
         if !unchanged {
-            put(true).await?;
+            target.store(shared, true, &root.document, media_type).await?;
             shared.tell(&Event::Document { digest, size: bytes.len() as u64 });
         }
         Ok(Copied { digest: digest.clone(), unchanged, cut: *cut })

@@ -111,8 +111,8 @@ impl Referrers<'_> {
             }
             next = match within.pop() {
                 Some(digest) => {
-                    let _turn = self.shared.budget.turn(&[self.source.host()]).await;
-                    Some(self.source.parse(&self.source.document(Some(&digest)).await?)?)
+                    let document = self.shared.fetch(self.source, Some(&digest)).await?;
+                    Some(self.source.parse(&document)?)
                 }
                 None => None,
             };
@@ -154,11 +154,7 @@ impl Referrers<'_> {
             By::Subject(_) => self.target.unnamed(),
             By::Tag(tag) => self.target.tagged(tag),
         };
-        let document = {
-            let _turn = shared.budget.turn(&[self.source.host()]).await;
-            self.source.document(Some(digest)).await
-        };
-        let document = match document {
+        let document = match shared.fetch(self.source, Some(digest)).await {
             // The lists that clients keep outlive what they list.
             Err(error) if error.of_registry().is_some_and(RegistryError::is_not_found) => {
                 tracing::warn!(%digest, source = %self.source, "a referrer that is listed is not there");
@@ -174,12 +170,8 @@ impl Referrers<'_> {
         }
         let manifest = self.source.parse(&document)?;
         Job::new(shared, self.source, &target, false).whole(&document, &manifest).await?;
-        let size = document.bytes.len() as u64;
-        if !shared.dry {
-            let _turn = shared.budget.turn(&[target.host()]).await;
-            target.put(true, digest, manifest.media_type(), document.bytes).await?;
-        }
-        shared.tell(&Event::Document { digest, size });
+        target.store(shared, true, &document, manifest.media_type()).await?;
+        shared.tell(&Event::Document { digest, size: document.bytes.len() as u64 });
         shared.tell(&Event::Referrer { digest });
         Ok(())
     }

@@ -16,6 +16,7 @@ use spec::{Descriptor, Digest, MediaType, Tag};
 use self::archive::{ArchiveTarget, Output};
 use self::layout::LayoutTarget;
 use self::registry::RegistryTarget;
+use crate::document::Document;
 use crate::error::Result;
 use crate::progress::Outcome;
 use crate::shared::Shared;
@@ -178,8 +179,23 @@ impl Target {
         }
     }
 
-    /// Stores a document: the root of an image under its name, others under their digest.
-    pub(crate) async fn put(
+    /// Stores a document when it is the host's turn, unless the run is dry: the root of an image under its name, others under
+    /// their digest.
+    pub(crate) async fn store(
+        &self,
+        shared: &Shared,
+        is_root: bool,
+        document: &Document,
+        media_type: &MediaType,
+    ) -> Result<()> {
+        if shared.dry {
+            return Ok(());
+        }
+        let _turn = shared.budget.turn(&[self.host()]).await;
+        self.put(is_root, &document.digest, media_type, document.bytes.clone()).await
+    }
+
+    async fn put(
         &self,
         is_root: bool,
         digest: &Digest,
