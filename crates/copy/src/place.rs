@@ -52,6 +52,16 @@ pub enum Selection {
     Digest(Digest),
 }
 
+impl Selection {
+    /// Returns the name, if it is one.
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Name(name) => Some(name),
+            Self::Only | Self::Digest(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Selection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

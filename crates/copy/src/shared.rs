@@ -54,15 +54,10 @@ impl Shared {
         Arc::clone(blobs.entry((host.to_owned(), digest.clone())).or_default())
     }
 
-    /// Returns whether a document is at a place: set by whoever brings it there.
+    /// Returns whether a document is at a place, or a blob at one that is no registry: set by whoever brings it there.
     pub(crate) fn document(&self, place: String, digest: &Digest) -> Done {
         let mut documents = lock(&self.documents);
         Arc::clone(documents.entry((place, digest.clone())).or_default())
-    }
-
-    /// Returns whether a blob is at a place that is no registry: set by whoever brings it there.
-    pub(crate) fn visited(&self, place: String, digest: &Digest) -> Done {
-        self.document(place, digest)
     }
 
     /// Fetches the document that the source's name means, or that of a digest, when it is its host's turn.

@@ -38,15 +38,6 @@ pub(crate) enum Output {
     Stream(Box<dyn Write + Send>),
 }
 
-impl fmt::Debug for Output {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => f.debug_tuple("File").field(path).finish(),
-            Self::Stream(_) => f.write_str("Stream"),
-        }
-    }
-}
-
 #[derive(Clone)]
 pub(crate) struct ArchiveTarget {
     place: Arc<str>,
@@ -76,10 +67,10 @@ enum Command {
     End,
 }
 
-/// An image of `manifest.json`.
 /// The depth to which indexes are looked into for what docker reads.
 const MAX_DEPTH: usize = 4;
 
+/// An image of `manifest.json`.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Listed {
@@ -102,11 +93,7 @@ impl fmt::Debug for ArchiveTarget {
 
 impl ArchiveTarget {
     pub(crate) fn oci(place: String, output: Output, name: &Selection) -> Self {
-        let name = match name {
-            Selection::Name(name) => Some(name.clone()),
-            Selection::Only | Selection::Digest(_) => None,
-        };
-        Self::new(place, output, name, None)
+        Self::new(place, output, name.name().map(str::to_owned), None)
     }
 
     pub(crate) fn docker(place: String, output: Output, name: Option<&Reference>) -> Self {

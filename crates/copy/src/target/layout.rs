@@ -58,10 +58,7 @@ impl fmt::Display for LayoutTarget {
 
 impl LayoutTarget {
     pub(crate) fn layout(folder: &Path, name: &Selection) -> Self {
-        let name = match name {
-            Selection::Name(name) => Some(name.clone()),
-            Selection::Only | Selection::Digest(_) => None,
-        };
+        let name = name.name().map(str::to_owned);
         Self { folder: Folder::new(folder), kind: Form::Layout(name) }
     }
 
@@ -157,7 +154,7 @@ impl LayoutTarget {
         source: &Source,
         blob: &Descriptor,
     ) -> Result<Option<Outcome>> {
-        let known = shared.visited(self.key(), &blob.digest);
+        let known = shared.document(self.key(), &blob.digest);
         let mut outcome = None;
         let name = self.blob_name(&blob.digest);
         // Boxed, as it holds a file's state and there is one for each blob on its way.
