@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::message::{Message, ProgressDetail, Units};
-use spec::go::{LIST_DIGITS, PROGRESS_DIGITS, human_size};
+use spec::go::{LIST_DIGITS, PROGRESS_DIGITS, human_bytes};
 use unicode_width::UnicodeWidthChar as _;
 
 use super::tally::{Bytes, Count, Sums, Tally};
@@ -46,15 +46,15 @@ pub(super) fn of_totals(tally: &Tally, now: Duration, columns: usize) -> Option<
     if tally.is_empty() || bytes.total == Some(0) {
         return None;
     }
-    let done = sized(bytes.done, LIST_DIGITS);
+    let done = human_bytes(bytes.done, LIST_DIGITS);
     let counts = match bytes.total {
-        Some(total) => format!("{done}/{}", sized(total, LIST_DIGITS)),
+        Some(total) => format!("{done}/{}", human_bytes(total, LIST_DIGITS)),
         None => done,
     };
     let rate = tally.rate(now).filter(|rate| *rate >= 1.0);
     let left = rate.and_then(|rate| left(bytes, rate)).map(|left| format!("  {} left", span(left)));
     let left = left.unwrap_or_default();
-    let rate = rate.map(|rate| format!("  {}/s", sized(whole(rate), LIST_DIGITS)));
+    let rate = rate.map(|rate| format!("  {}/s", human_bytes(whole(rate), LIST_DIGITS)));
     let rate = rate.unwrap_or_default();
     let parts = if layers > 0 { format!("{over}/{layers} layers  ") } else { String::new() };
     let bar = bytes.total.filter(|_| columns > BAR_NEEDS).map(|total| arrow(bytes.done, total));
@@ -74,7 +74,7 @@ pub(super) fn of_sums(sums: &Sums, time: Duration) -> String {
     let counted = |Count { layers, bytes }| {
         let plural = if layers == 1 { "" } else { "s" };
         let layers = (layers > 0).then(|| format!("{layers} layer{plural}"));
-        let bytes = (bytes > 0).then(|| sized(bytes, LIST_DIGITS));
+        let bytes = (bytes > 0).then(|| human_bytes(bytes, LIST_DIGITS));
         let parts: Vec<String> = layers.into_iter().chain(bytes).collect();
         (!parts.is_empty()).then(|| parts.join(", "))
     };
@@ -94,24 +94,25 @@ pub(super) fn bar(detail: ProgressDetail, columns: usize) -> String {
     }
     match (current, total) {
         (0, 0) => return String::new(),
-        (_, 0) => return format!("{:>8}", sized(current, PROGRESS_DIGITS)),
+        (_, 0) => return format!("{:>8}", human_bytes(current, PROGRESS_DIGITS)),
         _ => {}
     }
     let bar = if columns > BAR_NEEDS { arrow(current, total) + " " } else { String::new() };
     // More than there is in all: the sum was wrong, and is not shown.
     let of = if current <= total {
-        format!("/{}", sized(total, PROGRESS_DIGITS))
+        format!("/{}", human_bytes(total, PROGRESS_DIGITS))
     } else {
         String::new()
     };
-    format!("{bar}{:>8}{of}", sized(current, PROGRESS_DIGITS))
+    format!("{bar}{:>8}{of}", human_bytes(current, PROGRESS_DIGITS))
 }
 
 /// Returns counts with fewer digits and no blanks.
 fn compact(detail: ProgressDetail) -> Option<String> {
     let ProgressDetail { current, total, units } = detail;
-    (units.is_none() && total > 0 && current <= total)
-        .then(|| format!("{}/{}", sized(current, LIST_DIGITS), sized(total, LIST_DIGITS)))
+    (units.is_none() && total > 0 && current <= total).then(|| {
+        format!("{}/{}", human_bytes(current, LIST_DIGITS), human_bytes(total, LIST_DIGITS))
+    })
 }
 
 fn percent(detail: ProgressDetail) -> Option<String> {
@@ -124,10 +125,6 @@ fn arrow(current: u64, total: u64) -> String {
     let done = u128::from(current) * 100 / u128::from(total.max(1)) / 2;
     let done = usize::try_from(done).unwrap_or(BAR).min(BAR);
     format!("[{}>{}]", "=".repeat(done), " ".repeat(BAR - done))
-}
-
-fn sized(bytes: u64, digits: usize) -> String {
-    human_size(i64::try_from(bytes).unwrap_or(i64::MAX), digits)
 }
 
 /// Returns the time that what is left takes.

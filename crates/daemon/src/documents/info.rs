@@ -7,12 +7,12 @@ use api::system::{Commit, IndexConfig, Info, Plugins, RegistryConfig};
 use engine::EngineInfo;
 use jiff::Timestamp;
 use spec::Platform;
+use spec::go::{PROGRESS_DIGITS, human_bytes};
 
 use crate::config::{DaemonConfig, ListenAddress, TlsMode, mask_credentials};
 use crate::daemon::Daemon;
 use crate::daemon::LastPrune;
 use crate::machine::open_files;
-use crate::prune::schedule::size;
 
 /// Server of a login that names none.
 const INDEX_SERVER: &str = "https://index.docker.io/v1/";
@@ -93,7 +93,8 @@ pub(crate) fn describe(
 /// The last prune by the clock, as a line of the driver's.
 fn last_prune(last: LastPrune) -> (String, String) {
     let at = Timestamp::try_from(last.at).unwrap_or_default();
-    let told = format!("{at:.0}, {} images, {} freed", last.images, size(last.freed));
+    let freed = human_bytes(last.freed, PROGRESS_DIGITS);
+    let told = format!("{at:.0}, {} images, {freed} freed", last.images);
     ("Last Scheduled Prune".to_owned(), told)
 }
 

@@ -4,7 +4,7 @@ use api::prune::{ImageInUse, PruneOutcome, PrunedImage};
 use engine::{ImageUse, PruneReason, PruneStep, Pruned, SparedImage};
 use jiff::{SignedDuration, Timestamp};
 use spec::Reference;
-use spec::go::{PROGRESS_DIGITS, human_duration, human_size};
+use spec::go::{PROGRESS_DIGITS, human_bytes, human_duration};
 
 use super::images::removed;
 
@@ -52,8 +52,7 @@ fn words(reason: PruneReason, unused: SignedDuration) -> String {
         }
         PruneReason::Matches => "its name was asked for".to_owned(),
         PruneReason::OverSize(max) => {
-            let max = i64::try_from(max).unwrap_or(i64::MAX);
-            format!("all takes more than {}", human_size(max, PROGRESS_DIGITS))
+            format!("all takes more than {}", human_bytes(max, PROGRESS_DIGITS))
         }
     }
 }

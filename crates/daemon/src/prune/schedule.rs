@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use spec::go::{PROGRESS_DIGITS, human_size};
+use spec::go::{PROGRESS_DIGITS, human_bytes};
 
 use super::policy::policy;
 use crate::config::PruneSchedule;
@@ -81,13 +81,9 @@ async fn prune(daemon: &Daemon, schedule: &PruneSchedule) {
     }
     let (images, freed) = (pruned.steps.len(), pruned.freed);
     daemon.pruned(LastPrune { at: SystemTime::now(), images, freed });
-    let left = size(pruned.total.saturating_sub(freed));
-    tracing::info!(images, freed = size(freed), left, "scheduled prune done");
-}
-
-/// Returns bytes as people read them.
-pub(crate) fn size(bytes: u64) -> String {
-    human_size(i64::try_from(bytes).unwrap_or(i64::MAX), PROGRESS_DIGITS)
+    let left = human_bytes(pruned.total.saturating_sub(freed), PROGRESS_DIGITS);
+    let freed = human_bytes(freed, PROGRESS_DIGITS);
+    tracing::info!(images, freed, left, "scheduled prune done");
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use spec::go::{LIST_DIGITS, human_size};
+use spec::go::{LIST_DIGITS, human_bytes};
 use spec::{DiffId, Digest, ImageId, Reference};
 
 /// A fault of an archive of images.
@@ -116,7 +116,7 @@ impl fmt::Display for LeftOutLayers {
             "the archive leaves out {what} that {are} not here: load or pull {images} first"
         )?;
         for (digest, size, id) in &self.layers {
-            let size = human_size(i64::try_from(*size).unwrap_or(i64::MAX), LIST_DIGITS);
+            let size = human_bytes(*size, LIST_DIGITS);
             write!(formatter, "\n{digest} ({size}) of {id}")?;
             for name in self.images.get(id).into_iter().flatten() {
                 write!(formatter, " {}", name.familiar())?;

@@ -12,4 +12,4 @@ pub use float::{fixed, scientific, significant, two_digit_exponent};
 pub use glob::{Glob, GlobError};
 pub use quote::quoted;
 pub use units::{LIST_DIGITS, PROGRESS_DIGITS, SizeError};
-pub use units::{binary_size, human_duration, human_size, parse_size};
+pub use units::{binary_size, human_bytes, human_duration, human_size, parse_size};

@@ -19,6 +19,11 @@ pub fn human_size(bytes: i64, digits: usize) -> String {
     scaled(bytes, 1000.0, &DECIMAL, digits)
 }
 
+/// Returns `bytes` as [`human_size`] does; what is more than go-units counts to is shown as the most that it counts to.
+pub fn human_bytes(bytes: u64, digits: usize) -> String {
+    human_size(i64::try_from(bytes).unwrap_or(i64::MAX), digits)
+}
+
 /// Returns `bytes` in binary units with four significant digits: `23.54GiB`.
 pub fn binary_size(bytes: i64) -> String {
     scaled(bytes, 1024.0, &BINARY, 4)
@@ -123,6 +128,8 @@ mod tests {
             assert_eq!(human_size(bytes, digits), expected, "{bytes} with {digits} digits");
         }
         assert_eq!(binary_size(25_276_502_016), "23.54GiB");
+        assert_eq!(human_bytes(1_982_581, LIST_DIGITS), "1.98MB");
+        assert_eq!(human_bytes(u64::MAX, PROGRESS_DIGITS), "9.223EB");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use api::message::{Message, ProgressDetail};
 use copy::{Event, Outcome, Report, Summary};
 use spec::Digest;
-use spec::go::{PROGRESS_DIGITS, human_size};
+use spec::go::{PROGRESS_DIGITS, human_bytes};
 
 use crate::error::CliError;
 use crate::render::{Display, TICK};
@@ -102,7 +102,7 @@ fn status(outcome: &Outcome) -> String {
 /// Says what was moved and what was not.
 pub(crate) fn totals(summary: &Summary, elapsed: Duration, is_dry: bool) -> String {
     let Summary { bytes, copied, existed, mounted, referrers } = *summary;
-    let size = human_size(i64::try_from(bytes).unwrap_or(i64::MAX), PROGRESS_DIGITS);
+    let size = human_bytes(bytes, PROGRESS_DIGITS);
     let blobs = if copied == 1 { "blob" } else { "blobs" };
     let seconds = elapsed.as_secs_f64();
     let moved = if is_dry { "would move" } else { "moved" };

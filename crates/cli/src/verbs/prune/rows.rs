@@ -3,7 +3,7 @@
 use api::prune::{PruneOutcome, PrunedImage};
 use go_template::{Listing, Value};
 use jiff::Timestamp;
-use spec::go::{PROGRESS_DIGITS, human_size};
+use spec::go::{PROGRESS_DIGITS, human_bytes};
 
 use crate::cells::{ago, row, short_id};
 use crate::error::CliError;
@@ -107,7 +107,7 @@ fn names(names: &[String], id: &str) -> String {
 
 /// Returns bytes as Docker shows them.
 pub(super) fn bytes(bytes: u64) -> String {
-    human_size(i64::try_from(bytes).unwrap_or(i64::MAX), PROGRESS_DIGITS)
+    human_bytes(bytes, PROGRESS_DIGITS)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use api::remote::Referrers;
 use go_template::Listing;
 use http::Method;
-use spec::go::human_size;
+use spec::go::{LIST_DIGITS, human_bytes};
 
 use super::Question;
 use crate::cells::row;
@@ -61,7 +61,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
             ("Digest", referrer.digest),
             ("ArtifactType", referrer.artifact_type),
             ("MediaType", referrer.media_type),
-            ("Size", human_size(i64::try_from(referrer.size).unwrap_or(i64::MAX), 3)),
+            ("Size", human_bytes(referrer.size, LIST_DIGITS)),
             ("ListedBy", listed_by),
             ("Tag", referrer.tag),
         ];

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use api::remote::{Image, Inspection, Listed, PullLimit};
-use spec::go::human_size;
+use spec::go::{LIST_DIGITS, human_bytes};
 
 /// The annotations by which Docker's builder says which manifest of an index an attestation is about.
 const ATTESTS: &str = "vnd.docker.reference.digest";
@@ -61,10 +61,6 @@ fn pairs(text: &mut String, indent: &str, name: &str, pairs: &BTreeMap<String, S
     }
 }
 
-fn size(bytes: u64) -> String {
-    human_size(i64::try_from(bytes).unwrap_or(i64::MAX), 3)
-}
-
 /// Describes an entry of an index: a platform, an attestation, or whatever it says it is.
 fn listed(entry: &Listed) -> String {
     let what = match (&*entry.platform, entry.annotations.get(ATTESTS)) {
@@ -74,7 +70,7 @@ fn listed(entry: &Listed) -> String {
         (platform, None) => platform.to_owned(),
     };
     match entry.image_size {
-        Some(bytes) => format!("{what}  {}", size(bytes)),
+        Some(bytes) => format!("{what}  {}", human_bytes(bytes, LIST_DIGITS)),
         None => what,
     }
 }
@@ -85,7 +81,7 @@ fn describe(text: &mut String, indent: &str, image: &Image) {
         ("Config", image.config.as_str()),
         ("Created", image.created.as_str()),
         ("Author", image.author.as_str()),
-        ("Size", &size(image.size)),
+        ("Size", &human_bytes(image.size, LIST_DIGITS)),
     ];
     for (name, value) in lines {
         line(text, indent, name, value);
@@ -98,7 +94,7 @@ fn describe(text: &mut String, indent: &str, image: &Image) {
             text,
             "{indent}  {}  {}  {}",
             layer.digest,
-            size(layer.size),
+            human_bytes(layer.size, LIST_DIGITS),
             layer.media_type
         );
     }
