@@ -167,7 +167,7 @@ impl Client {
         let ping = self.build(Method::HEAD, "/_ping", &Call::default())?;
         let response = self.send(ping).await?;
         let said = response.header("api-version").and_then(|version| version.parse().ok());
-        let is_ours = response.header("server").is_some_and(|name| name.starts_with("Longshore/"));
+        let is_ours = response.is_longshores();
         response.drain().await;
         Ok(Daemon { version: said.unwrap_or(UNSAID_VERSION), is_ours })
     }

@@ -31,6 +31,11 @@ impl Response {
         self.inner.headers().get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// Says whether a daemon of Longshore's has answered.
+    pub(crate) fn is_longshores(&self) -> bool {
+        self.header("server").is_some_and(|name| name.starts_with("Longshore/"))
+    }
+
     /// Reads what is left, so that the connection can be used again; a body that is no end is left alone.
     pub(super) async fn drain(mut self) {
         let _ = body(&mut self.inner, MAX_ERROR).await;

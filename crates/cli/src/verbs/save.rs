@@ -96,7 +96,7 @@ async fn receive(
         Err(error) => return Err(session.client.explain(&operation, error).await),
     };
     // Any other daemon sends all, and says nothing of the parameter.
-    if narrows && !answer.header("server").is_some_and(|server| server.starts_with("Longshore/")) {
+    if narrows && !answer.is_longshores() {
         return Err(CliError::Refused(
             "this daemon is not Longshore's and cannot leave layers out: save without --since"
                 .to_owned(),
