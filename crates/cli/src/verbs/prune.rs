@@ -142,13 +142,18 @@ fn show(arguments: &Arguments, outcome: &PruneOutcome) -> Result<(), CliError> {
 }
 
 impl Arguments {
+    /// Says whether a flag chooses among all images.
+    fn has_policy(&self) -> bool {
+        self.keep_last.is_some()
+            || self.unused_for.is_some()
+            || self.max_size.is_some()
+            || !self.reference.is_empty()
+    }
+
     /// Says whether nothing was asked for that Docker's command does not have.
     fn is_docker(&self) -> bool {
         let is_own = |(name, _): &(String, String)| OWN_FILTERS.contains(&name.as_str());
-        self.keep_last.is_none()
-            && self.unused_for.is_none()
-            && self.max_size.is_none()
-            && self.reference.is_empty()
+        !self.has_policy()
             && !self.dry_run
             && self.format.is_none()
             && !self.filter.iter().any(is_own)
@@ -159,11 +164,7 @@ impl Arguments {
         let says = |(name, _): &(String, String)| {
             OWN_FILTERS.contains(&name.as_str()) || name == "dangling"
         };
-        self.keep_last.is_some()
-            || self.unused_for.is_some()
-            || self.max_size.is_some()
-            || !self.reference.is_empty()
-            || self.filter.iter().any(says) && !self.is_docker()
+        self.has_policy() || self.filter.iter().any(says) && !self.is_docker()
     }
 }
 
