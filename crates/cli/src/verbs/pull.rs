@@ -86,11 +86,9 @@ async fn platforms(
     let named = asked.into_iter().enumerate();
     let mut parameters: Vec<_> =
         named.map(|(at, value)| (if at == 0 { "platform" } else { "parts" }, value)).collect();
-    if arguments.all_platforms {
-        parameters.push(("parts", "all".to_owned()));
-    }
     // Another daemon would pass over what it does not know.
     if arguments.all_platforms {
+        parameters.push(("parts", "all".to_owned()));
         session.client.require_longshore("--all-platforms").await?;
     } else if several {
         session.client.require_longshore("--platform with several platforms").await?;
