@@ -12,14 +12,11 @@ use test_support::servers::{Dockerd, LocalRegistry, installed};
 use test_support::tar::Entry;
 
 use self::layout::{Layout, path};
+use super::archives::{DRIVERS, text, with_driver};
 use super::support::{Bench, FRONTS, Front, Home, is_root, noise, run};
 
 const NAME: &str = "many:1";
 const PLATFORMS: [&str; 3] = ["linux/amd64", "linux/arm64", "linux/s390x"];
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
 
 /// The blobs of an archive, and its `index.json`.
 fn contents(archive: &Path) -> (BTreeMap<String, Vec<u8>>, Value) {
@@ -69,21 +66,17 @@ fn a_whole_index_comes_back_with_every_digest() {
         bench.run(&["save", "-o", text(&saved), NAME]).success();
         same(&layout, &saved);
         // The same again from what it was loaded into, whatever the layers are there.
-        for driver in ["packed", "overlay2"] {
-            if driver == "overlay2" && !is_root() {
-                println!("skipped: overlay2 needs root");
-                continue;
-            }
+        for driver in DRIVERS {
             let home = Home::new();
-            let run_with = |arguments: &[&str]| {
-                run(home.longshore().args(["--storage-driver", driver]).args(arguments), "")
-            };
-            run_with(&["load", "--all-platforms", "-i", text(&saved)]).success();
+            let load = ["load", "--all-platforms", "-i", text(&saved)];
+            let Some(loaded) = with_driver(&home, driver, &load) else { continue };
+            loaded.success();
             let again = home.path().join("again.tar");
-            run_with(&["save", "--all-platforms", "-o", text(&again), NAME]).success();
+            let save = ["save", "--all-platforms", "-o", text(&again), NAME];
+            with_driver(&home, driver, &save).unwrap().success();
             let (first, second) = (std::fs::read(&saved), std::fs::read(&again));
             assert!(first.unwrap() == second.unwrap(), "{front:?} {driver}");
-            let found = run_with(&["system", "check", "--deep"]);
+            let found = with_driver(&home, driver, &["system", "check", "--deep"]).unwrap();
             assert!(found.ok, "{front:?} {driver}: {found:?}");
         }
         bench.run(&["rmi", NAME]).success();

@@ -70,6 +70,17 @@ fn ours(bench: &Bench, front: Front, arguments: &[&str]) -> Done {
     run(command.args(["-H", &host]).args(arguments), "")
 }
 
+/// A registry with an index, its name there, and a bench that has pulled all of it.
+fn pulled_whole(seed: u64) -> (DockerRegistry, Index, String, Bench) {
+    let registry = DockerRegistry::builder().start().unwrap();
+    let index = index(seed);
+    index.push(&registry.client(), "me/app", "1").unwrap();
+    let name = format!("{}/me/app:1", registry.address());
+    let bench = Bench::new(Front::InProcess, &[]);
+    bench.run(&["pull", "--all-platforms", &name]).success();
+    (registry, index, name, bench)
+}
+
 #[test]
 fn an_index_goes_whole_from_registry_to_registry() {
     if !installed(&["docker-registry"]) {
@@ -200,13 +211,8 @@ fn one_platform_is_pushed_and_removed_alone() {
         println!("skipped: needs docker-registry");
         return;
     }
-    let registry = DockerRegistry::builder().start().unwrap();
-    let index = index(400);
-    index.push(&registry.client(), "me/app", "1").unwrap();
-    let name = format!("{}/me/app:1", registry.address());
+    let (registry, index, name, bench) = pulled_whole(400);
     let other = format!("{}/you/app:1", registry.address());
-    let bench = Bench::new(Front::InProcess, &[]);
-    bench.run(&["pull", "--all-platforms", &name]).success();
     bench.run(&["tag", &name, &other]).success();
     let told = bench.run(&["push", "--platform", "linux/s390x", &other]).success();
     let wanted = index.images[5].manifest.digest.to_string();
@@ -239,12 +245,7 @@ fn what_is_lost_of_other_platforms_is_fetched_again() {
         println!("skipped: needs docker-registry");
         return;
     }
-    let registry = DockerRegistry::builder().start().unwrap();
-    let index = index(500);
-    index.push(&registry.client(), "me/app", "1").unwrap();
-    let name = format!("{}/me/app:1", registry.address());
-    let bench = Bench::new(Front::InProcess, &[]);
-    bench.run(&["pull", "--all-platforms", &name]).success();
+    let (_registry, index, _, bench) = pulled_whole(500);
     let blobs = bench.home.data_root().join("longshore/content/blobs/sha256");
     let (other, attested) = (&index.images[0], &index.images[8]);
     // A manifest and a layer of it: the second is missed when the first is back.
@@ -269,13 +270,8 @@ fn a_dockerd_works_on_a_root_with_whole_images() {
         println!("skipped: needs root, docker-registry and dockerd");
         return;
     }
-    let registry = DockerRegistry::builder().start().unwrap();
-    let index = index(600);
-    index.push(&registry.client(), "me/app", "1").unwrap();
-    let name = format!("{}/me/app:1", registry.address());
+    let (registry, index, name, bench) = pulled_whole(600);
     let other = format!("{}/you/app:1", registry.address());
-    let bench = Bench::new(Front::InProcess, &[]);
-    bench.run(&["pull", "--all-platforms", &name]).success();
     bench.run(&["tag", &name, &other]).success();
     let home = bench.into_home();
     let dockerd = Dockerd::builder().data_root(&home.data_root()).start().unwrap();
