@@ -16,9 +16,10 @@
 //!
 //! # Flow
 //!
-//! [`Copier::copy`] asks the target what its name means, then the source, and is done where both say the same digest. Else it
-//! goes through the documents of the image from the root down: blobs first, manifests when all that they name is there, the root last
-//! under its name. Documents are sent as they were received.
+//! [`Copier::copy`] asks the target what its name means, then the source, and is done where both say the same digest, unless
+//! it is told to believe nothing. Else it goes through the documents of the image from the root down: blobs first, manifests when
+//! all that they name is there, the root last under its name. Each part is asked for on its own. Documents are sent as they were
+//! received.
 //!
 //! Where they are wanted, manifests that refer to the image come before its name, so that whoever sees it sees them.
 //!
@@ -63,6 +64,7 @@ pub use pattern::{Pattern, PatternError};
 pub use place::{Place, PlaceError, Selection};
 pub use progress::{Event, Outcome, Report, Summary};
 pub use registry::{CredentialSource, Credentials, RegistryConfig};
+pub use shared::Mode;
 pub use side::Side;
 pub use source::{Input, Source};
 pub use sync::{Entry, SyncError};

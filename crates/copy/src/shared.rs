@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use registry::RegistryError;
 use spec::{Digest, Repository};
 use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 
@@ -14,6 +15,15 @@ use crate::lock::lock;
 use crate::progress::{Event, Sums};
 use crate::source::Source;
 
+/// The manner of a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mode {
+    /// True if nothing is stored.
+    pub dry: bool,
+    /// True if nothing is believed to be at a target for what lists it being there.
+    pub force: bool,
+}
+
 type Done = Arc<OnceCell<()>>;
 type Holders = Arc<AsyncMutex<Vec<Repository>>>;
 
@@ -22,8 +32,7 @@ pub(crate) struct Shared {
     pub(crate) budget: Budget,
     pub(crate) report: Arc<Report>,
     pub(crate) sums: Sums,
-    /// True if nothing is stored.
-    pub(crate) dry: bool,
+    pub(crate) mode: Mode,
     /// The repositories of a host that have a blob, as far as this run has seen to it.
     blobs: Mutex<HashMap<(String, Digest), Holders>>,
     /// The documents that are at a place with all that they name.
@@ -37,12 +46,12 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(report: Arc<Report>, dry: bool) -> Self {
+    pub(crate) fn new(report: Arc<Report>, mode: Mode) -> Self {
         Self {
             budget: Budget::default(),
             report,
             sums: Sums::default(),
-            dry,
+            mode,
             blobs: Mutex::default(),
             documents: Mutex::default(),
         }
@@ -64,6 +73,20 @@ impl Shared {
     pub(crate) async fn fetch(&self, source: &Source, digest: Option<&Digest>) -> Result<Document> {
         let _turn = self.budget.turn(&[source.host()]).await;
         source.document(digest).await
+    }
+
+    /// Fetches the document that the source's name means. `hint` is the digest that the source says it has: where there is no
+    /// such document, that was not true.
+    pub(crate) async fn meant(&self, source: &Source, hint: Option<&Digest>) -> Result<Document> {
+        match self.fetch(source, hint).await {
+            Err(error)
+                if hint.is_some()
+                    && error.of_registry().is_some_and(RegistryError::is_not_found) =>
+            {
+                self.fetch(source, None).await
+            }
+            fetched => fetched,
+        }
     }
 
     pub(crate) fn tell(&self, event: &Event<'_>) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use copy::{Copier, Entry, Place, Side, Source, Target};
+use copy::{Copier, Entry, Mode, Place, Side, Source, Target};
 use futures_util::{StreamExt as _, stream};
 use spec::Tag;
 
@@ -41,6 +41,9 @@ pub(crate) struct Arguments {
     /// Say what would be copied, and store nothing
     #[arg(long)]
     dry_run: bool,
+    /// Ask for every part at its targets, even where an image is there, and send what they lack
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     progress: ProgressFlag,
     /// Show no progress, and nothing at the end
@@ -65,7 +68,8 @@ async fn run_shown(
     let manner = Manner { painter, dry_run: arguments.dry_run, started: Instant::now() };
     let entries = read(&arguments.file)?;
     let side = Side::new(session.registries()?, None, std::env::temp_dir())?;
-    let carrier = Copier::new(Arc::clone(painter).report(), arguments.dry_run);
+    let mode = Mode { dry: arguments.dry_run, force: arguments.force };
+    let carrier = Copier::new(Arc::clone(painter).report(), mode);
     let mut lists = stream::iter(&entries)
         .map(|entry| {
             let side = &side;

@@ -1,7 +1,7 @@
 //! The documents of one image: children before parents, blobs before all.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
@@ -9,7 +9,7 @@ use spec::{Descriptor, Manifest};
 
 use crate::document::Document;
 use crate::error::Result;
-use crate::progress::Event;
+use crate::progress::{Event, Outcome};
 use crate::shared::Shared;
 use crate::source::Source;
 use crate::{CopyError, Target};
@@ -27,8 +27,9 @@ pub(crate) struct Job<'a> {
     shared: &'a Shared,
     source: &'a Source,
     target: &'a Target,
-    /// True if the target is asked for documents before they are fetched.
+    /// True if the target is asked for documents. What a document names is asked for in any case: a registry may have lost it.
     asks: bool,
+    sent: AtomicBool,
     documents: AtomicUsize,
 }
 
@@ -39,7 +40,13 @@ impl<'a> Job<'a> {
         target: &'a Target,
         asks: bool,
     ) -> Self {
-        Self { shared, source, target, asks, documents: AtomicUsize::new(0) }
+        let (sent, documents) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Self { shared, source, target, asks, sent, documents }
+    }
+
+    /// Says whether the target lacked anything so far.
+    pub(crate) fn has_sent(&self) -> bool {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// Copies all that the root leads to, once for all its names.
@@ -84,15 +91,17 @@ impl<'a> Job<'a> {
         if self.documents.fetch_add(1, Ordering::Relaxed) >= MAX_DOCUMENTS {
             return Err(CopyError::Documents { place: place(), limit: MAX_DOCUMENTS });
         }
-        if self.asks {
+        let is_there = self.asks && {
             let _turn = self.shared.budget.turn(&[self.target.host()]).await;
-            if self.target.has(&entry.digest).await? {
-                return Ok(());
-            }
-        }
+            self.target.has(&entry.digest).await?
+        };
         let document = self.shared.fetch(self.source, Some(&entry.digest)).await?;
         let manifest = self.source.parse(&document)?;
         self.below(&manifest, depth).await?;
+        if is_there {
+            return Ok(());
+        }
+        self.sent.store(true, Ordering::Relaxed);
         self.target.store(self.shared, false, &document, manifest.media_type()).await?;
         let (digest, size) = (&document.digest, document.bytes.len() as u64);
         self.shared.tell(&Event::Document { digest, size });
@@ -101,6 +110,9 @@ impl<'a> Job<'a> {
 
     async fn blob(&self, blob: &Descriptor) -> Result<()> {
         if let Some(outcome) = self.target.blob(self.shared, self.source, blob).await? {
+            if matches!(outcome, Outcome::Copied | Outcome::Mounted(_)) {
+                self.sent.store(true, Ordering::Relaxed);
+            }
             self.shared.tell(&Event::Blob { blob, outcome });
         }
         Ok(())

@@ -14,7 +14,7 @@ use self::referrers::Referrers;
 use crate::document::Document;
 use crate::error::Result;
 use crate::progress::{Event, Summary};
-use crate::shared::Shared;
+use crate::shared::{Mode, Shared};
 use crate::source::Source;
 use crate::{CopyError, Report, Target};
 
@@ -30,16 +30,16 @@ pub struct Copier {
 pub struct Copied {
     /// The digest of the image at the target.
     pub digest: Digest,
-    /// True if the target had it under that name.
+    /// True if the target had it under that name, and nothing of it had to be sent.
     pub unchanged: bool,
     /// True if it is an index that was cut to some platforms, so that its digest is another than the source's.
     pub cut: bool,
 }
 
 impl Copier {
-    /// Makes a copier that tells `report` of all it does, or, if it is a `dry` run, of what it would do.
-    pub fn new(report: Arc<Report>, dry: bool) -> Self {
-        Self { shared: Arc::new(Shared::new(report, dry)), referrers: false }
+    /// Makes a copier that tells `report` of all it does, or, in a dry run, of what it would do.
+    pub fn new(report: Arc<Report>, mode: Mode) -> Self {
+        Self { shared: Arc::new(Shared::new(report, mode)), referrers: false }
     }
 
     /// Returns a copier that copies what refers to an image as well, and shares all else with this one.
@@ -69,22 +69,22 @@ impl Copier {
             let _turn = shared.budget.turn(&[target.host()]).await;
             target.digest().await?
         };
-        let mut wanted = None;
+        let mut hint = None;
         // One platform of an image has another digest than the image.
         if let Some(present) = present.as_ref().filter(|_| platforms.is_empty()) {
             let _turn = shared.budget.turn(&[source.host()]).await;
-            wanted = source.digest().await?;
-            if wanted.as_ref() == Some(present) && !self.referrers {
+            hint = source.digest().await?;
+            if hint.as_ref() == Some(present) && !self.referrers && !shared.mode.force {
                 return Ok(Copied { digest: present.clone(), unchanged: true, cut: false });
             }
         }
-        let root = shared.fetch(source, wanted.as_ref()).await?;
+        let root = shared.meant(source, hint.as_ref()).await?;
         let root = choose(shared, source, root, platforms).await?;
-        let unchanged = present.as_ref() == Some(&root.document.digest);
         Self::check(target, &root)?;
-        if !unchanged {
-            // Only where an earlier image was, parts of this one are likely to be.
-            let job = Job::new(shared, source, target, present.is_some());
+        let is_there = present.as_ref() == Some(&root.document.digest);
+        // Only where an earlier image was, documents of this one are likely to be.
+        let job = Job::new(shared, source, target, present.is_some());
+        if !is_there || shared.mode.force {
             job.whole(&root.document, &root.manifest).await?;
         }
         let media_type = root.manifest.media_type();
@@ -92,13 +92,14 @@ impl Copier {
             let referrers = Referrers { shared, source, target };
             let missing = referrers.missing(&root).await?;
             // Whoever sees the name sees what refers to it; and what is referred to is there before.
-            if !unchanged && !missing.is_empty() {
+            if !is_there && !missing.is_empty() {
                 target.store(shared, false, &root.document, media_type).await?;
             }
             referrers.copy(missing).await?;
         }
+        let unchanged = is_there && !job.has_sent();
         let Root { document: Document { digest, bytes, .. }, cut, .. } = &root;
-        if !unchanged {
+        if !is_there {
             target.store(shared, true, &root.document, media_type).await?;
             shared.tell(&Event::Document { digest, size: bytes.len() as u64 });
         }

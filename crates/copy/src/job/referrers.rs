@@ -46,7 +46,7 @@ pub(super) struct Referrers<'a> {
     pub(super) target: &'a Target,
 }
 
-/// Referrers that are not at the target.
+/// Referrers that are not at the target, or not believed to be there whole.
 pub(super) struct Missing(Vec<Found>);
 
 impl Missing {
@@ -79,7 +79,7 @@ impl Referrers<'_> {
             // A list may name what is known, and tags of cosign's each other.
             let new = found.iter().filter(|one| seen.insert(one.digest.clone()));
             level = new.map(|one| one.digest.clone()).collect();
-            missing.extend(found.into_iter().filter(|one| !one.is_there));
+            missing.extend(found.into_iter().filter(|one| !one.is_there || self.shared.mode.force));
         }
         Ok(Missing(missing))
     }
@@ -150,11 +150,16 @@ impl Referrers<'_> {
 
     async fn one(&self, found: &Found) -> Result<()> {
         let (digest, shared) = (&found.digest, self.shared);
-        let target = match &found.by {
-            By::Subject(_) => self.target.unnamed(),
-            By::Tag(tag) => self.target.tagged(tag),
+        let (fetched, target) = match &found.by {
+            By::Subject(_) => {
+                (shared.fetch(self.source, Some(digest)).await, self.target.unnamed())
+            }
+            By::Tag(tag) => {
+                let source = self.source.tagged(tag);
+                (shared.meant(&source, Some(digest)).await, self.target.tagged(tag))
+            }
         };
-        let document = match shared.fetch(self.source, Some(digest)).await {
+        let document = match fetched {
             // The lists that clients keep outlive what they list.
             Err(error) if error.of_registry().is_some_and(RegistryError::is_not_found) => {
                 tracing::warn!(%digest, source = %self.source, "a referrer that is listed is not there");
@@ -169,9 +174,14 @@ impl Referrers<'_> {
             return Ok(());
         }
         let manifest = self.source.parse(&document)?;
-        Job::new(shared, self.source, &target, false).whole(&document, &manifest).await?;
+        let job = Job::new(shared, self.source, &target, found.is_there);
+        job.whole(&document, &manifest).await?;
+        if found.is_there {
+            return Ok(());
+        }
         target.store(shared, true, &document, manifest.media_type()).await?;
-        shared.tell(&Event::Document { digest, size: document.bytes.len() as u64 });
+        let (digest, size) = (&document.digest, document.bytes.len() as u64);
+        shared.tell(&Event::Document { digest, size });
         shared.tell(&Event::Referrer { digest });
         Ok(())
     }

@@ -67,7 +67,7 @@ impl LayoutSource {
         names.filter_map(|name| name.parse().ok()).collect()
     }
 
-    pub(crate) fn digest(&self) -> Result<Digest> {
+    fn digest(&self) -> Result<Digest> {
         Ok(match &self.wanted {
             Selection::Digest(digest) => digest.clone(),
             _ => self.entry()?.digest.clone(),

@@ -120,8 +120,8 @@ impl Source {
     pub(crate) async fn digest(&self) -> Result<Option<Digest>> {
         match &self.0 {
             Kind::Registry(source) => source.digest().await,
-            Kind::Layout(source) => source.digest().map(Some),
-            Kind::Directory(_) | Kind::Docker(_) => {
+            // A list alone tells nothing: what it means is read, and has its digest.
+            Kind::Layout(_) | Kind::Directory(_) | Kind::Docker(_) => {
                 self.document(None).await.map(|document| Some(document.digest))
             }
         }

@@ -146,7 +146,7 @@ impl ArchiveTarget {
         if !state.written.insert(blob.digest.clone()) {
             return Ok(None);
         }
-        if shared.dry {
+        if shared.mode.dry {
             return Ok(Some(Outcome::Copied));
         }
         let _turn = shared.budget.turn(&[source.host()]).await;

@@ -68,16 +68,23 @@ impl Folder {
         blob: &Descriptor,
         name: &str,
     ) -> Result<Outcome> {
-        let (wanted, size) = (name.to_owned(), blob.size);
+        let (wanted, looked_for, reads) = (name.to_owned(), blob.clone(), shared.mode.force);
         let has = move |folder: &Path| {
+            let path = folder.join(wanted);
+            let metadata = path.symlink_metadata();
+            if !metadata.is_ok_and(|it| it.is_file() && it.len() == looked_for.size) {
+                return Ok(false);
+            }
             // A file gets this name when its digest is known to be right.
-            let metadata = folder.join(wanted).symlink_metadata();
-            Ok(metadata.is_ok_and(|metadata| metadata.is_file() && metadata.len() == size))
+            Ok(!reads || {
+                let hasher = hash(&File::open(path)?, looked_for.digest.hasher())?;
+                hasher.finish() == looked_for.digest
+            })
         };
         if self.change(has).await? {
             return Ok(Outcome::Exists);
         }
-        if shared.dry {
+        if shared.mode.dry {
             return Ok(Outcome::Copied);
         }
         let _turn = shared.budget.turn(&[source.host()]).await;
@@ -192,16 +199,19 @@ impl Partial {
             file.set_len(0)?;
             have = 0;
         }
-        let mut hasher = blob.digest.hasher();
-        let (mut left, mut piece) = ((&file).take(have), vec![0; PIECE]);
-        loop {
-            let length = left.read(&mut piece)?;
-            if length == 0 {
-                break;
-            }
-            hasher.update(&piece[..length]);
-        }
+        let hasher = hash((&file).take(have), blob.digest.hasher())?;
         Ok(Some(Self { file, path: path.to_owned(), have, hasher }))
+    }
+}
+
+/// Hashes all that a reader has. Blocking.
+fn hash(mut reader: impl io::Read, mut hasher: Hasher) -> io::Result<Hasher> {
+    let mut piece = vec![0; PIECE];
+    loop {
+        match reader.read(&mut piece)? {
+            0 => return Ok(hasher),
+            length => hasher.update(&piece[..length]),
+        }
     }
 }
 

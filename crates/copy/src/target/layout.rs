@@ -132,13 +132,30 @@ impl LayoutTarget {
                 let entries = entries(folder)?;
                 let found =
                     entries.iter().find(|(known, _)| name.is_some() && known_name(known) == name);
-                Ok(found.and_then(|(known, _)| known.digest.parse().ok()))
+                let digest: Option<Digest> = found.and_then(|(known, _)| known.digest.parse().ok());
+                // A list tells what there was when it was written.
+                Ok(match digest {
+                    Some(digest) if holds(&folder.join(blob_path(&digest)), &digest)? => {
+                        Some(digest)
+                    }
+                    _ => None,
+                })
             }
             Form::Directory => {
                 Ok(read(&folder.join(ROOT), MAX_MANIFEST_SIZE)?.map(|bytes| Digest::sha256(&bytes)))
             }
         };
         self.folder.change(find).await
+    }
+
+    /// Says whether a document is there, and whole.
+    pub(crate) async fn has(&self, digest: &Digest) -> Result<bool> {
+        let name = match self.kind {
+            Form::Layout(_) => blob_path(digest),
+            Form::Directory => document_name(digest),
+        };
+        let digest = digest.clone();
+        self.folder.change(move |folder| holds(&folder.join(name), &digest)).await
     }
 
     fn blob_name(&self, digest: &Digest) -> String {
@@ -252,6 +269,19 @@ fn entries(folder: &Path) -> io::Result<Vec<(Known, Box<RawValue>)>> {
 
 fn known_name(entry: &Known) -> Option<String> {
     entry.annotations.as_ref()?.get(NAME_ANNOTATIONS[0]).cloned()
+}
+
+/// Says whether a file is the document with a digest.
+fn holds(path: &Path, digest: &Digest) -> io::Result<bool> {
+    let mut hasher = digest.hasher();
+    let bytes = match path.metadata() {
+        Ok(metadata) if metadata.len() <= MAX_MANIFEST_SIZE => read(path, MAX_MANIFEST_SIZE)?,
+        _ => None,
+    };
+    Ok(bytes.is_some_and(|bytes| {
+        hasher.update(&bytes);
+        hasher.finish() == *digest
+    }))
 }
 
 /// Reads a file of at most `limit` bytes, if there is one.

@@ -156,12 +156,12 @@ impl Target {
         }
     }
 
-    /// Says whether a document is there, and with it all that it names.
+    /// Says whether a document is there; what it names may be not.
     pub(crate) async fn has(&self, digest: &Digest) -> Result<bool> {
         match &self.0 {
             Kind::Registry(target) => target.has(digest).await,
-            // Files are looked for one by one, which costs little.
-            Kind::Layout(_) | Kind::Archive(_) => Ok(false),
+            Kind::Layout(target) => target.has(digest).await,
+            Kind::Archive(_) => Ok(false),
         }
     }
 
@@ -188,7 +188,7 @@ impl Target {
         document: &Document,
         media_type: &MediaType,
     ) -> Result<()> {
-        if shared.dry {
+        if shared.mode.dry {
             return Ok(());
         }
         let _turn = shared.budget.turn(&[self.host()]).await;

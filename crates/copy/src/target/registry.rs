@@ -160,9 +160,13 @@ impl RegistryTarget {
         let same_host =
             |from: &&Repository| from.domain() == self.host() && **from != *self.repository();
         let from = source.repository().filter(same_host);
-        let mounts = if shared.dry { 0 } else { MOUNT_ATTEMPTS };
+        let mounts = if shared.mode.dry { 0 } else { MOUNT_ATTEMPTS };
         let candidates = holders.iter().rev().chain(from).take(mounts);
         let turn = shared.budget.turn(&[Some(self.host())]).await;
+        // Where the image is, its blobs are, for the most part.
+        if shared.mode.force && self.has_blob(blob).await? {
+            return Ok(Outcome::Exists);
+        }
         let mut session = None;
         for from in candidates {
             match self.remote.mount(&blob.digest, from).await {
@@ -175,12 +179,11 @@ impl RegistryTarget {
                 Err(error) => tracing::debug!(%error, %from, "mount failed"),
             }
         }
-        let present = self.remote.blob_presence(&blob.digest).await;
-        if present.map_err(|error| self.failed(error))?.is_some() {
+        if !shared.mode.force && self.has_blob(blob).await? {
             cancel(session).await;
             return Ok(Outcome::Exists);
         }
-        if shared.dry {
+        if shared.mode.dry {
             let mounted = |from: &Repository| Outcome::Mounted(from.path().to_owned());
             return Ok(holders.last().or(from).map_or(Outcome::Copied, mounted));
         }
@@ -189,6 +192,11 @@ impl RegistryTarget {
         let feed = Arc::new(Mutex::new(Feed::new(source, blob, &shared.report)));
         self.upload(&feed, blob, session).await?;
         Ok(Outcome::Copied)
+    }
+
+    async fn has_blob(&self, blob: &Descriptor) -> Result<bool> {
+        let present = self.remote.blob_presence(&blob.digest).await;
+        Ok(present.map_err(|error| self.failed(error))?.is_some())
     }
 
     /// Sends a blob. After a failure the upload goes on from what the registry has, or begins anew.

@@ -4,6 +4,7 @@
 
 mod breaks;
 mod lies;
+mod lost;
 mod referrers;
 mod registries;
 mod support;

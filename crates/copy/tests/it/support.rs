@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use copy::{Copied, Copier, CopyError, Place, RegistryConfig, Side, Source, Summary, Target};
+use copy::{Copied, Copier, CopyError, Mode, Place, RegistryConfig, Side, Source, Summary, Target};
 use spec::Platform;
 use test_support::image::{Compression, Format, Image, Index, Layer};
 use test_support::scripted::{Answer, Scripted};
 use test_support::tar::Entry;
 
 pub(crate) fn copier() -> Copier {
-    Copier::new(Arc::new(|_| {}), false)
+    Copier::new(Arc::new(|_| {}), Mode::default())
 }
 
 pub(crate) fn side() -> Side {

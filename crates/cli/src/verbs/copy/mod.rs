@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use copy::{Copied, Copier, Pattern, Place};
+use copy::{Copied, Copier, Mode, Pattern, Place, Summary};
 use spec::{Platform, Tag};
 
 use self::batch::{Image, Manner};
@@ -39,6 +39,9 @@ pub(crate) struct Arguments {
     /// Say what would be copied, and store nothing
     #[arg(long)]
     dry_run: bool,
+    /// Ask for every part at the destination, even where the image is there, and send what it lacks
+    #[arg(long)]
+    force: bool,
     /// Copy these platforms alone (also "a,b"): the image itself for one, an index that is cut, with a digest of its own, for
     /// several
     #[arg(long, value_name = "string", value_delimiter = ',')]
@@ -90,7 +93,8 @@ async fn run_shown(
     let (reading, writing) = arguments.sides.open(session, &from, &to).await?;
     let source = streams::source(&from, &reading, session).await?;
     let (target, pipe) = streams::target(&to, &writing).await?;
-    let carrier = Copier::new(Arc::clone(painter).report(), arguments.dry_run);
+    let mode = Mode { dry: arguments.dry_run, force: arguments.force };
+    let carrier = Copier::new(Arc::clone(painter).report(), mode);
     if let Some(patterns) = tags {
         let found = source.tags().await?;
         let is_wanted = |tag: &&Tag| {
@@ -133,10 +137,10 @@ async fn run_shown(
     }
     let summary = carrier.summary();
     let moved = totals(&summary, manner.started.elapsed(), arguments.dry_run);
-    let done = match (copied.unchanged, summary.referrers) {
-        (true, 0) => "up to date".to_owned(),
-        (true, _) => format!("up to date; {moved}"),
-        (false, _) => moved,
+    let done = match copied.unchanged {
+        true if summary == Summary::default() => "up to date".to_owned(),
+        true => format!("up to date; {moved}"),
+        false => moved,
     };
     manner.tell(&name, &copied, &done)
 }

@@ -1,0 +1,122 @@
+//! Targets that have an image, and not all that it leads to.
+
+use copy::{Copied, Copier, Mode, Summary};
+use spec::Digest;
+use test_support::http::Client;
+use test_support::image::{Format, Image, Index, Referrer};
+use test_support::scripted::{Answer, Scripted};
+use test_support::servers::LocalRegistry;
+
+use super::support::{copy, image, index, offer, source, target};
+
+async fn force(from: &str, to: &str, referrers: bool) -> (Copied, Summary) {
+    let mut copier = Copier::new(std::sync::Arc::new(|_| {}), Mode { dry: false, force: true });
+    if referrers {
+        copier = copier.with_referrers();
+    }
+    let done = copier.copy(&source(from).await, &target(to).await, &[]).await.unwrap();
+    (done, copier.summary())
+}
+
+fn lose(registry: &Client, path: &str) {
+    registry.send("DELETE", &format!("/v2/copy/{path}"), &[], b"").unwrap().expect(202).unwrap();
+}
+
+fn check(registry: &Client, images: &[Image]) {
+    for image in images {
+        let path = format!("/v2/copy/manifests/{}", image.manifest.digest);
+        registry.get(&path).unwrap().expect(200).unwrap();
+        for blob in image.blobs() {
+            let path = format!("/v2/copy/blobs/{}", blob.digest);
+            assert_eq!(registry.get(&path).unwrap().body, blob.read().unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn with_force_every_part_is_asked_for_and_what_lacks_is_sent() {
+    let (a, b) = (LocalRegistry::start().unwrap(), LocalRegistry::start().unwrap());
+    let (index, client) = (index(2, 1000), b.client());
+    index.push(&a.client(), "app", "1").unwrap();
+    let sbom = Referrer::new("test/sbom", "an sbom", &index.images[0].manifest);
+    sbom.push(&a.client(), "app").unwrap();
+    let (from, to) = (format!("{}/app:1", a.address()), format!("{}/copy:1", b.address()));
+    force(&from, &to, true).await;
+    lose(&client, &format!("manifests/{}", index.images[0].manifest.digest));
+    lose(&client, &format!("blobs/{}", index.images[1].layers[1].blob.digest));
+    lose(&client, &format!("blobs/{}", sbom.blobs[1].digest));
+    assert!(copy(&from, &to).await.unwrap().0.unchanged, "it is not looked for");
+    let (copied, summary) = force(&from, &to, true).await;
+    assert!(!copied.unchanged);
+    // Of five blobs of the image and two of the referrer one each was lost.
+    assert_eq!((summary.copied, summary.existed, summary.referrers), (2, 5, 0));
+    check(&client, &index.images);
+    let path = format!("/v2/copy/blobs/{}", sbom.blobs[1].digest);
+    client.get(&path).unwrap().expect(200).unwrap();
+    let (copied, summary) = force(&from, &to, false).await;
+    assert!(copied.unchanged);
+    assert_eq!(summary, Summary { existed: 5, ..Summary::default() });
+}
+
+#[tokio::test]
+async fn an_update_asks_for_all_that_the_new_image_leads_to() {
+    let (a, b) = (LocalRegistry::start().unwrap(), LocalRegistry::start().unwrap());
+    let (old, client) = (index(2, 1000), b.client());
+    old.push(&a.client(), "app", "1").unwrap();
+    let (from, to) = (format!("{}/app:1", a.address()), format!("{}/copy:1", b.address()));
+    copy(&from, &to).await.unwrap();
+    lose(&client, &format!("blobs/{}", old.images[0].layers[1].blob.digest));
+    let new = Index::new(Format::Oci, vec![old.images[0].clone(), image(4, 1000)]);
+    new.push(&a.client(), "app", "1").unwrap();
+    copy(&from, &to).await.unwrap();
+    check(&client, &new.images);
+}
+
+#[tokio::test]
+async fn what_is_damaged_in_a_layout_is_not_what_is_there() {
+    let a = LocalRegistry::start().unwrap();
+    let index = index(2, 1000);
+    index.push(&a.client(), "app", "1").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let from = format!("{}/app:1", a.address());
+    let blob = |digest: &Digest| folder.path().join("l/blobs/sha256").join(digest.hex());
+    let directory = |digest: &Digest| folder.path().join("d").join(digest.hex());
+    for (to, path) in [
+        (format!("oci:{}/l:x", folder.path().display()), &blob as &dyn Fn(&Digest) -> _),
+        (format!("dir:{}/d", folder.path().display()), &directory),
+    ] {
+        copy(&from, &to).await.unwrap();
+        let damaged = path(&index.images[0].layers[1].blob.digest);
+        let right = std::fs::read(&damaged).unwrap();
+        std::fs::write(&damaged, vec![0; right.len()]).unwrap();
+        let (copied, summary) = force(&from, &to, false).await;
+        assert_eq!((copied.unchanged, summary.copied, summary.existed), (false, 1, 4), "{to}");
+        assert_eq!(std::fs::read(&damaged).unwrap(), right);
+        assert!(force(&from, &to, false).await.0.unchanged);
+    }
+    // The list tells of an image that is not there.
+    std::fs::remove_file(blob(&index.manifest.digest)).unwrap();
+    let to = format!("oci:{}/l:x", folder.path().display());
+    assert!(!copy(&from, &to).await.unwrap().0.unchanged);
+    std::fs::write(blob(&index.manifest.digest), "{}").unwrap();
+    let error = copy(&to, &format!("{}/copy:1", a.address())).await.unwrap_err().to_string();
+    assert!(error.contains(&format!("{}", index.manifest.digest)), "{error}");
+    assert!(!copy(&from, &to).await.unwrap().0.unchanged);
+}
+
+#[tokio::test]
+async fn the_digest_of_a_tag_is_a_hint() {
+    let (a, b) = (Scripted::start().await.unwrap(), LocalRegistry::start().unwrap());
+    let (old, new) = (image(2, 1000), image(4, 1000));
+    let to = format!("{}/copy:1", b.address());
+    old.push(&b.client(), "copy", "1").unwrap();
+    offer(&a, &new);
+    let lie = Answer::status(200)
+        .header("content-type", new.manifest.media_type.as_str())
+        .header("content-length", new.manifest.size.to_string())
+        .header("docker-content-digest", Digest::sha256(b"none").to_string());
+    a.on("HEAD", "/v2/app/manifests/1", [lie]);
+    let (copied, _) = copy(&format!("{}/app:1", a.host()), &to).await.unwrap();
+    assert_eq!(copied.digest, new.manifest.digest);
+    check(&b.client(), &[new]);
+}
