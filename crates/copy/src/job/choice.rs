@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize as _;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use spec::{
-    Descriptor, Digest, ImageConfig, ImageManifest, Index, MAX_CONFIG_SIZE, Manifest, Platform,
+    Descriptor, Digest, ImageManifest, Index, MAX_CONFIG_SIZE, Manifest, Platform, from_go_json,
 };
 
 use crate::document::Document;
@@ -20,6 +20,8 @@ use crate::{CopyError, Report};
 
 /// The depth to which indexes are gone through for a platform.
 const MAX_DEPTH: usize = 4;
+/// The most indexes within an index that are read for their platforms.
+const MAX_INDEXES: usize = 100;
 /// The mark of an attestation, and its digest of the manifest that it is about.
 const SUBJECT_ANNOTATION: &str = "vnd.docker.reference.digest";
 
@@ -29,6 +31,12 @@ pub(super) struct Root {
     pub(super) manifest: Manifest,
     /// True if it is an index that was cut, and so has a digest of its own.
     pub(super) cut: bool,
+}
+
+/// An entry of an index, as it was read and as it stands there.
+struct Entry {
+    descriptor: Descriptor,
+    raw: Box<RawValue>,
 }
 
 /// Returns what is copied of an image if these platforms are wanted; all of it where none are named.
@@ -48,17 +56,15 @@ pub(super) async fn choose(
             }
             Manifest::Index(index) => index,
         };
-        let chosen = entries(source, index, wanted)?;
+        let entries = within(shared, source, &document, index, wanted).await?;
+        let chosen = best(source, &entries, wanted)?;
         if wanted.len() > 1 {
-            if index.manifests.iter().all(|entry| stays(entry, &chosen)) {
+            if entries.iter().all(|entry| stays(&entry.descriptor, &chosen)) {
                 break;
             }
-            let bytes = cut(&document.bytes, index, &chosen);
-            let bytes = bytes.map_err(|error| CopyError::Manifest {
-                place: source.to_string(),
-                digest: document.digest.clone(),
-                source: error.into(),
-            })?;
+            let kept = entries.iter().filter(|entry| stays(&entry.descriptor, &chosen));
+            let kept: Vec<&RawValue> = kept.map(|entry| &*entry.raw).collect();
+            let bytes = cut(&document.bytes, &kept).map_err(failed(source, &document))?;
             let digest = Digest::sha256(&bytes);
             let document = Document { bytes: bytes.into(), digest, ..document };
             let manifest = source.parse(&document)?;
@@ -71,35 +77,124 @@ pub(super) async fn choose(
     Ok(Root { document, manifest, cut: false })
 }
 
-/// Returns the best entry for each platform.
-fn entries<'i>(
+/// Lists the entries of an index. Where some platform is not among them, those of the indexes within it stand in their place.
+async fn within(
+    shared: &Shared,
     source: &Source,
-    index: &'i Index,
+    document: &Document,
+    index: &Index,
     wanted: &[Platform],
-) -> Result<Vec<&'i Descriptor>> {
-    let mut chosen = Vec::new();
-    for platform in wanted {
-        let suits = |entry: &&Descriptor| {
-            let offered = entry.platform.as_ref()?;
-            platform.preference(offered)
+) -> Result<Vec<Entry>> {
+    let mut entries = read(document, index, None).map_err(failed(source, document))?;
+    let mut indexes = 0;
+    for _ in 0..MAX_DEPTH {
+        let is_there = |platform: &Platform| {
+            let mut images = entries.iter().filter(|entry| !entry.descriptor.media_type.is_index());
+            images.any(|entry| suits(platform, &entry.descriptor).is_some())
         };
-        let best = index.manifests.iter().filter(|entry| suits(entry).is_some());
-        let Some(best) = best.min_by_key(suits) else {
-            let mut offered: Vec<String> = index
-                .manifests
-                .iter()
-                .filter_map(|entry| Some(entry.platform.as_ref()?.specifier()))
-                .collect();
-            offered.retain(|platform| !platform.starts_with("unknown/"));
-            return Err(CopyError::NoPlatform {
-                place: source.to_string(),
-                wanted: platform.specifier(),
-                offered: offered.join(", "),
-            });
-        };
-        chosen.push(best);
+        if wanted.iter().all(is_there) {
+            break;
+        }
+        let mut deeper = Vec::new();
+        for entry in entries {
+            let Descriptor { media_type, platform, digest, .. } = &entry.descriptor;
+            let is_other = platform.is_some()
+                && !wanted.iter().any(|wanted| suits(wanted, &entry.descriptor).is_some());
+            if !media_type.is_index() || is_other {
+                deeper.push(entry);
+                continue;
+            }
+            indexes += 1;
+            if indexes > MAX_INDEXES {
+                let (place, limit) = (source.to_string(), MAX_INDEXES);
+                return Err(CopyError::Documents { place, limit });
+            }
+            let document = shared.fetch(source, Some(digest)).await?;
+            match source.parse(&document)? {
+                Manifest::Index(index) => {
+                    let inner = read(&document, &index, platform.as_ref());
+                    deeper.extend(inner.map_err(failed(source, &document))?);
+                }
+                Manifest::Image(_) => deeper.push(entry),
+            }
+        }
+        entries = deeper;
     }
-    Ok(chosen)
+    Ok(entries)
+}
+
+/// Reads the entries of an index that is itself for a platform, or for none.
+fn read(
+    document: &Document,
+    index: &Index,
+    platform: Option<&Platform>,
+) -> Result<Vec<Entry>, serde_json::Error> {
+    let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(&document.bytes)?;
+    let mut raw: Vec<Option<Box<RawValue>>> = Vec::new();
+    // As the index was read.
+    for (_, value) in fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("manifests")) {
+        raw = Vec::deserialize(&**value)?;
+    }
+    let listed = raw.into_iter().flatten().zip(&index.manifests);
+    listed
+        .map(|(raw, descriptor)| {
+            let mut descriptor = descriptor.clone();
+            if descriptor.platform.is_some() || platform.is_none() {
+                return Ok(Entry { descriptor, raw });
+            }
+            descriptor.platform = platform.cloned();
+            Ok(Entry { raw: to_raw_value(&descriptor)?, descriptor })
+        })
+        .collect()
+}
+
+/// Says how well an entry suits a platform, less being better. Images of another architecture that would run there, too, are not
+/// what is asked for.
+fn suits(wanted: &Platform, entry: &Descriptor) -> Option<usize> {
+    let offered = entry.platform.as_ref()?;
+    let architecture = |platform: &Platform| platform.clone().normalized().architecture;
+    wanted.preference(offered).filter(|_| architecture(wanted) == architecture(offered))
+}
+
+/// Returns the best entry for each platform.
+fn best<'e>(
+    source: &Source,
+    entries: &'e [Entry],
+    wanted: &[Platform],
+) -> Result<Vec<&'e Descriptor>> {
+    let one = |platform: &Platform| {
+        let images = entries.iter().map(|entry| &entry.descriptor);
+        let fitting = images.filter(|entry| suits(platform, entry).is_some());
+        fitting.min_by_key(|entry| suits(platform, entry)).ok_or_else(|| {
+            let offered = entries.iter().filter_map(|entry| entry.descriptor.platform.as_ref());
+            let offered = offered.filter(|platform| platform.os != "unknown");
+            let offered: Vec<String> = offered.map(Platform::specifier).collect();
+            no_platform(source, platform, &offered)
+        })
+    };
+    wanted.iter().map(one).collect()
+}
+
+fn no_platform(source: &Source, wanted: &Platform, offered: &[String]) -> CopyError {
+    CopyError::NoPlatform {
+        place: source.to_string(),
+        wanted: wanted.specifier(),
+        offered: if offered.is_empty() {
+            "none that it names".to_owned()
+        } else {
+            offered.join(", ")
+        },
+    }
+}
+
+/// Says of which document it is that it cannot be read.
+fn failed(source: &Source, document: &Document) -> impl Fn(serde_json::Error) -> CopyError {
+    let (place, digest) = (source.to_string(), document.digest.clone());
+    move |error| CopyError::Manifest {
+        place: place.clone(),
+        digest: digest.clone(),
+        source: error.into(),
+    }
 }
 
 /// Says whether an entry is a chosen one, or attests to one.
@@ -110,22 +205,13 @@ fn stays(entry: &Descriptor, chosen: &[&Descriptor]) -> bool {
     })
 }
 
-/// Writes an index with the chosen entries and what attests to them. All else, and each entry, stays as it is.
-fn cut(bytes: &[u8], index: &Index, chosen: &[&Descriptor]) -> Result<Vec<u8>, serde_json::Error> {
+/// Writes an index with these entries. All else, and each entry, stays as it is.
+fn cut(bytes: &[u8], kept: &[&RawValue]) -> Result<Vec<u8>, serde_json::Error> {
     let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(bytes)?;
     for (name, value) in &mut fields {
-        // As the index was read.
-        if !name.eq_ignore_ascii_case("manifests") {
-            continue;
+        if name.eq_ignore_ascii_case("manifests") {
+            *value = to_raw_value(kept)?;
         }
-        let listed: Vec<Option<Box<RawValue>>> = Vec::deserialize(&**value)?;
-        let kept: Vec<Box<RawValue>> = listed
-            .into_iter()
-            .flatten()
-            .zip(&index.manifests)
-            .filter_map(|(raw, entry)| stays(entry, chosen).then_some(raw))
-            .collect();
-        *value = serde_json::value::to_raw_value(&kept)?;
     }
     serde_json::to_vec(&fields)
 }
@@ -137,7 +223,21 @@ async fn check(
     image: &ImageManifest,
     wanted: &[Platform],
 ) -> Result<()> {
-    let config = &image.config;
+    let config = read_config(shared, source, &image.config).await?;
+    // What is no image may have any config: it names no platform.
+    let offered = from_go_json::<Platform>(&config).unwrap_or_default();
+    let entry = Descriptor { platform: Some(offered.clone()), ..image.config.clone() };
+    match wanted.iter().find(|platform| suits(platform, &entry).is_none()) {
+        None => Ok(()),
+        Some(platform) => {
+            let named = (!offered.os.is_empty()).then(|| offered.specifier());
+            Err(no_platform(source, platform, named.as_slice()))
+        }
+    }
+}
+
+/// Reads the config of an image.
+async fn read_config(shared: &Shared, source: &Source, config: &Descriptor) -> Result<Bytes> {
     if config.size > MAX_CONFIG_SIZE {
         let (digest, size) = (config.digest.clone(), MAX_CONFIG_SIZE);
         return Err(CopyError::Size { place: source.to_string(), digest, size });
@@ -148,18 +248,5 @@ async fn check(
     while let Some(piece) = feed.next(config.size).await? {
         bytes.extend_from_slice(&piece);
     }
-    let offered = ImageConfig::parse(&Bytes::from(bytes)).map_err(|error| CopyError::Manifest {
-        place: source.to_string(),
-        digest: config.digest.clone(),
-        source: error.into(),
-    })?;
-    let offered = offered.platform();
-    match wanted.iter().find(|platform| platform.preference(&offered).is_none()) {
-        None => Ok(()),
-        Some(platform) => Err(CopyError::NoPlatform {
-            place: source.to_string(),
-            wanted: platform.specifier(),
-            offered: offered.specifier(),
-        }),
-    }
+    Ok(bytes.into())
 }

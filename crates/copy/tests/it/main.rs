@@ -5,6 +5,7 @@
 mod breaks;
 mod lies;
 mod lost;
+mod platforms;
 mod referrers;
 mod registries;
 mod support;
