@@ -38,7 +38,7 @@ pub enum CopyError {
         limit: usize,
     },
     /// More manifests than any image has.
-    #[error("{place}: the index leads to more than {limit} manifests")]
+    #[error("{place}: it leads to more than {limit} manifests or indexes")]
     Documents {
         /// The image.
         place: String,
@@ -63,7 +63,7 @@ pub enum CopyError {
     },
     /// A place that referrers are not looked for at, or that has no room for them.
     #[error(
-        "{source_place} to {target}: what refers to an image is copied from a registry to a registry, or to a layout in which the image gets a name: oci:FOLDER:NAME, oci-archive:FILE:NAME"
+        "{source_place} to {target}: what refers to an image is copied from a registry or a layout to a registry, or to a layout in which the image gets a name: oci:FOLDER:NAME, oci-archive:FILE:NAME"
     )]
     NoReferrers {
         /// The source.
@@ -171,6 +171,16 @@ pub enum CopyError {
         /// The file.
         path: String,
     },
+    /// A layer that was left at its URLs is to be copied to where it has to be itself.
+    #[error(
+        "{path} is missing: it is not to be redistributed and stays at {url}; a registry or layout takes the image without it"
+    )]
+    Foreign {
+        /// The file.
+        path: String,
+        /// The first of the URLs.
+        url: String,
+    },
     /// A folder or archive without `index.json`.
     #[error("{place} is no OCI image layout: it has no index.json")]
     NoLayout {
@@ -190,6 +200,16 @@ pub enum CopyError {
         place: String,
         /// The names that there are.
         found: String,
+    },
+    /// Images of two repositories that have the same tag, where one repository is to have both.
+    #[error("{place}: {other} has the tag {tag}, too: copy one by its whole name, or choose tags")]
+    SameTag {
+        /// The one.
+        place: String,
+        /// The tag.
+        tag: String,
+        /// Name of the other one.
+        other: String,
     },
     /// A layer with a compression that manifests have no type for.
     #[error("{path} is compressed in a way that registries do not know")]

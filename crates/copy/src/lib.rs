@@ -9,7 +9,7 @@
 //!
 //! - `files`: folders and archives, to read from
 //! - `place`: what a user writes, as skopeo spells it
-//! - `source`, `target`: where bytes come from and where they go
+//! - `source`, `target`: where bytes come from and where they go; which images there are at a source
 //! - `job`: one image on its way: its documents, children before parents, and each of its blobs once
 //! - `feed`: the bytes of one blob, checked while they pass, begun anew wherever its two ends want
 //! - `budget`: how much is asked of a host at once
@@ -66,6 +66,6 @@ pub use progress::{Event, Outcome, Report, Summary};
 pub use registry::{CredentialSource, Credentials, RegistryConfig};
 pub use shared::Mode;
 pub use side::Side;
-pub use source::{Input, Source};
+pub use source::{Images, Input, Source};
 pub use sync::{Entry, SyncError};
 pub use target::{Stream, Target};

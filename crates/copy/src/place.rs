@@ -24,6 +24,9 @@ const STANDARD: &str = "-";
 /// The longest name of an image in a layout.
 const MAX_NAME: usize = 1024;
 
+/// The beginnings of digests.
+const ALGORITHMS: [&str; 2] = ["sha256:", "sha512:"];
+
 /// A place of images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -109,6 +112,30 @@ pub enum PlaceError {
         /// The whole name, as it was given.
         text: String,
     },
+    /// A digest that is none, or behind a name.
+    #[error(
+        "invalid image name {text:?}: behind the file or folder stands a name or a whole digest, and not both"
+    )]
+    LayoutDigest {
+        /// The whole name, as it was given.
+        text: String,
+    },
+    /// A digest of an image in an archive that has names alone.
+    #[error(
+        "invalid image name {text:?}: an archive for docker has names and no digests; give NAME:TAG, or use oci-archive:"
+    )]
+    ArchiveDigest {
+        /// The whole name, as it was given.
+        text: String,
+    },
+    /// A digest where a name is to be written.
+    #[error(
+        "invalid destination {text:?}: the digest of a copy is that of its source and cannot be chosen; give a name, or none"
+    )]
+    TargetDigest {
+        /// The whole name, as it was given.
+        text: String,
+    },
 }
 
 impl Place {
@@ -154,6 +181,9 @@ impl Place {
                     Some((path, name)) => (path, Some(reference(name)?.with_default_tag())),
                     None => (rest, None),
                 };
+                if name.as_ref().is_some_and(|name| name.digest().is_some()) {
+                    return Err(PlaceError::ArchiveDigest { text: text.to_owned() });
+                }
                 Ok(Self::DockerArchive(file(path)?, name))
             }
             transport => Err(PlaceError::Transport {
@@ -161,6 +191,17 @@ impl Place {
                 transport: transport.to_owned(),
             }),
         }
+    }
+
+    /// Parses a place to write to.
+    pub fn parse_target(text: &str) -> Result<Self, PlaceError> {
+        let place = Self::parse(text)?;
+        match &place {
+            Self::Layout(_, Selection::Digest(_)) | Self::OciArchive(_, Selection::Digest(_)) => {}
+            Self::Daemon(name) if name.digest().is_some() => {}
+            _ => return Ok(place),
+        }
+        Err(PlaceError::TargetDigest { text: text.to_owned() })
     }
 
     /// Returns the host of a registry, if it is at one.
@@ -184,16 +225,32 @@ impl Place {
             _ => false,
         }
     }
+
+    /// Says whether it may have several images, and names none of them.
+    pub fn may_list(&self) -> bool {
+        match self {
+            Self::OciArchive(_, selection) => *selection == Selection::Only,
+            Self::DockerArchive(_, name) => name.is_none(),
+            _ => self.is_name_only(),
+        }
+    }
+
+    /// Says whether several images may be written there, each under a tag of its own.
+    pub fn takes_many(&self) -> bool {
+        matches!(self, Self::OciArchive(_, Selection::Only)) || self.is_name_only()
+    }
 }
 
 /// Splits a path from the image behind it.
 fn selection<'t>(text: &str, rest: &'t str) -> Result<(&'t str, Selection), PlaceError> {
     let wrong = || PlaceError::Name { text: text.to_owned() };
     // A path may hold an `@`; what is behind the last one is a digest or part of the path.
-    if let Some((path, digest)) = rest.rsplit_once('@')
-        && let Ok(digest) = digest.parse()
-    {
-        return Ok((path, Selection::Digest(digest)));
+    if let Some((path, behind)) = rest.rsplit_once('@') {
+        match behind.parse() {
+            Ok(digest) if !path.contains(':') => return Ok((path, Selection::Digest(digest))),
+            Err(_) if !ALGORITHMS.iter().any(|name| behind.starts_with(name)) => {}
+            _ => return Err(PlaceError::LayoutDigest { text: text.to_owned() }),
+        }
     }
     let Some((path, name)) = rest.split_once(':') else { return Ok((rest, Selection::Only)) };
     if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
@@ -258,11 +315,26 @@ mod tests {
             ("oci:a:", "no name or digest"),
             ("dir:", "names no file or folder"),
             ("docker-archive:x:A", "must be lowercase"),
+            (
+                "oci:a:b@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+                "and not both",
+            ),
+            ("oci:a@sha256:e3b0", "a whole digest"),
+            (
+                "docker-archive:x:a@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+                "no digests",
+            ),
             ("sif:x", "cannot copy from or to sif:"),
             ("A", "must be lowercase"),
         ] {
             let error = Place::parse(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
+        let digest = &LONG["oci:a".len()..];
+        for text in [LONG, &format!("oci-archive:a{digest}"), &format!("docker-daemon:a{digest}")] {
+            let error = Place::parse_target(text).unwrap_err().to_string();
+            assert!(error.contains("cannot be chosen"), "{error}");
+        }
+        assert!(Place::parse_target(&format!("r.example/a{digest}")).is_ok());
     }
 }

@@ -60,6 +60,10 @@ enum Fault {
     Tags,
     #[error("with more than one image the target is a repository or a layout, without a tag: {0}")]
     Target(Place),
+    #[error(
+        "{0}: a file of copies names no daemon, and neither standard input nor output; use `longshore copy` for these"
+    )]
+    Stream(Place),
     #[error(transparent)]
     Place(#[from] PlaceError),
     #[error(transparent)]
@@ -71,7 +75,9 @@ enum Fault {
 impl Entry {
     /// Says whether not one image is meant but those of a repository.
     pub fn is_repository(&self) -> bool {
-        self.source.is_name_only()
+        let chooses = !(self.tags.is_empty() && self.except.is_empty());
+        // An archive is one image for the most part.
+        self.source.is_name_only() || chooses && self.source.may_list()
     }
 
     /// Says whether a tag is to be copied.
@@ -116,6 +122,22 @@ impl Entry {
     }
 }
 
+fn source_place(text: &str) -> Result<Place, Fault> {
+    file_or_registry(Place::parse(text)?)
+}
+
+fn target_place(text: &str) -> Result<Place, Fault> {
+    file_or_registry(Place::parse_target(text)?)
+}
+
+/// Refuses what a command has once alone, or asks an engine for.
+fn file_or_registry(place: Place) -> Result<Place, Fault> {
+    if place.is_standard() || matches!(place, Place::Daemon(_)) {
+        return Err(Fault::Stream(place));
+    }
+    Ok(place)
+}
+
 /// A file, for the lines of its faults.
 struct File<'a> {
     text: &'a str,
@@ -136,9 +158,9 @@ impl File<'_> {
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (key, value) in fields {
             match &**key.get_ref() {
-                "source" => source = self.list("source", value, Place::parse)?.pop(),
-                "target" => targets.extend(self.list("target", value, Place::parse)?),
-                "targets" => targets.extend(self.list("targets", value, Place::parse)?),
+                "source" => source = self.list("source", value, source_place)?.pop(),
+                "target" => targets.extend(self.list("target", value, target_place)?),
+                "targets" => targets.extend(self.list("targets", value, target_place)?),
                 "tags" => tags = self.list("tags", value, str::parse::<Pattern>)?,
                 "except" => except = self.list("except", value, str::parse::<Pattern>)?,
                 "platforms" => platforms = self.list("platforms", value, Platform::parse)?,
@@ -158,7 +180,7 @@ impl File<'_> {
         }
         let entry = Entry { source, targets, tags, except, platforms, referrers };
         if entry.is_repository() {
-            if let Some(target) = entry.targets.iter().find(|target| !target.is_name_only()) {
+            if let Some(target) = entry.targets.iter().find(|target| !target.takes_many()) {
                 return Err(self.fault(at, Fault::Target(target.clone())));
             }
         } else if !(entry.tags.is_empty() && entry.except.is_empty()) {
@@ -241,6 +263,8 @@ target = "m.example/b:2"
             (entry("target = \"m.example/a:1\""), "without a tag: docker://m.example/a:1"),
             (entry("target = \"m.example/a\"\ntags = [\"[\"]"), "line 4: invalid pattern"),
             (entry("target = \"m.example/a\"\nplatforms = \"*\""), "line 4: \"*\": wildcards"),
+            (entry("target = \"-\""), "line 3: docker-archive:-: a file of copies names no daemon"),
+            (entry("target = \"docker-daemon:a\""), "line 3: docker-daemon:a:latest: a file"),
             ("a = [".to_owned(), "line 1: "),
         ] {
             let error = Entry::parse(&text).unwrap_err().to_string();

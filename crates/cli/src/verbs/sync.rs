@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use copy::{Copier, Entry, Mode, Place, Side, Source, Target};
+use copy::{Copier, Entry, Images, Mode, Place, Side, Source, Target};
 use futures_util::{StreamExt as _, stream};
-use spec::Tag;
 
 use super::copy::batch::{Image, Manner};
 use super::copy::told::Painter;
@@ -32,8 +31,10 @@ const LISTS_AT_ONCE: usize = 8;
 ///   referrers = true
 ///
 /// A source without a tag is a repository: of its tags those are copied that fit one of `tags` and none of `except`, and all
-/// where these are missing. With `referrers` signatures, SBOMs and the like go along. Places are those of `longshore copy`. What is up to date costs a question to each side. Where one image
-/// fails the others go on, and the command fails at its end.
+/// where these are missing; a layout without a name, or an archive with `tags`, is one too. With `referrers` signatures, SBOMs
+/// and the like go along. Places are those of `longshore copy`, without standard input and output and `docker-daemon:`. What is
+/// up to date costs a question to each side. Where one image fails the others go on, and the command fails at its end; where no
+/// tag fits it says so, which is no failure.
 #[expect(clippy::doc_link_with_quotes, reason = "TOML's lists are no links")]
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "longshore sync [OPTIONS] FILE", verbatim_doc_comment)]
@@ -78,13 +79,24 @@ async fn run_shown(
         .buffered(LISTS_AT_ONCE);
     let (mut images, mut failures) = (Vec::new(), Vec::new());
     while let Some((entry, listed)) = lists.next().await {
-        let (source, tags) = match listed {
+        let (source, found) = match listed {
             Ok(listed) => listed,
             Err(error) => {
                 failures.push(error);
                 continue;
             }
         };
+        if let Some(found) = &found {
+            if entry.tags.is_empty() {
+                painter.tell_untagged(found)?;
+            }
+            if found.images.is_empty() {
+                painter.warn(format!(
+                    "WARNING: {}: no tag there fits, and nothing is copied",
+                    entry.source
+                ))?;
+            }
+        }
         for place in &entry.targets {
             let target = match Target::open(place, &side, None).await {
                 Ok(target) => target,
@@ -94,7 +106,7 @@ async fn run_shown(
                 }
             };
             let (platforms, referrers) = (&entry.platforms[..], entry.referrers);
-            match &tags {
+            match &found {
                 None => {
                     // What is one image keeps its tag where the target names none.
                     let target = match &entry.source {
@@ -105,8 +117,8 @@ async fn run_shown(
                     };
                     images.push(Image { source: source.clone(), target, platforms, referrers });
                 }
-                Some(tags) => images.extend(tags.iter().map(|tag| Image {
-                    source: source.tagged(tag),
+                Some(found) => images.extend(found.images.iter().map(|(tag, source)| Image {
+                    source: source.clone(),
                     target: target.tagged(tag),
                     platforms,
                     referrers,
@@ -128,13 +140,12 @@ fn read(path: &PathBuf) -> Result<Vec<Entry>, CliError> {
     Entry::parse(&text).map_err(|error| refused(&error))
 }
 
-/// Opens a source, and lists the tags that are wanted of a repository.
-async fn list(entry: &Entry, side: &Side) -> Result<(Source, Option<Vec<Tag>>), CliError> {
+/// Opens a source, and lists the images that are wanted where it is a repository.
+async fn list(entry: &Entry, side: &Side) -> Result<(Source, Option<Images>), CliError> {
     let source = Source::open(&entry.source, side, None).await?;
     if !entry.is_repository() {
         return Ok((source, None));
     }
-    let mut tags = source.tags().await?;
-    tags.retain(|tag| entry.wants(tag.as_str()));
-    Ok((source, Some(tags)))
+    let images = source.images(&|tag| entry.wants(tag.as_str())).await?;
+    Ok((source, Some(images)))
 }

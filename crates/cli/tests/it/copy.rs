@@ -82,7 +82,7 @@ fn what_cannot_be_meant_is_refused() {
         (&["copy", "a"][..], "requires"),
         (
             &["copy", "-a", "r.example/a:1", "r.example/b"],
-            "the source is a repository, without a tag",
+            "the source is a repository, a layout or an archive, without a tag",
         ),
         (&["copy", "-a", "--tags", "x", "r.example/a", "r.example/b"], "contradict each other"),
         (&["copy", "--tags", "[", "r.example/a", "r.example/b"], "a `[` is not closed"),

@@ -39,9 +39,19 @@ enum Entry {
 /// An archive that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveFault {
-    /// It cannot be read, or what it holds cannot be put aside.
+    /// It cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// What it holds cannot be put aside.
+    #[error(
+        "cannot write what it holds to {folder}, the folder for temporary files (TMPDIR): {source}"
+    )]
+    Scratch {
+        /// The folder.
+        folder: String,
+        /// The cause.
+        source: io::Error,
+    },
     /// It is none.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -74,20 +84,24 @@ impl Archive {
 
     /// Puts the files of a stream aside, in a file without a name. Blocking.
     pub(crate) fn receive(stream: impl Read + Send, scratch: &Path) -> Result<Self, ArchiveFault> {
-        let mut file = BufWriter::new(tempfile::tempfile_in(scratch)?);
+        let aside = |source| {
+            let folder = scratch.display().to_string();
+            ArchiveFault::Scratch { folder, source }
+        };
+        let mut file = BufWriter::new(tempfile::tempfile_in(scratch).map_err(aside)?);
         let (mut entries, mut end) = (HashMap::new(), 0);
         read_entries(stream, MAX_SIZE, |entry, content| {
             let start = end;
             if entry.kind == EntryKind::File {
                 content.copy(|bytes| {
                     end += bytes.len() as u64;
-                    file.write_all(bytes).map_err(ArchiveFault::Io)
+                    file.write_all(bytes).map_err(aside)
                 })?;
             }
             let at = Entry::At { start, size: end - start };
             add(&mut entries, entry.path, &entry.kind, at)
         })?;
-        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let file = file.into_inner().map_err(|error| aside(error.into_error()))?;
         Ok(Self { file: Arc::new(file), entries })
     }
 

@@ -176,7 +176,12 @@ impl Referrers<'_> {
         let manifest = self.source.parse(&document)?;
         let job = Job::new(shared, self.source, &target, found.is_there);
         job.whole(&document, &manifest).await?;
-        if found.is_there {
+        // The target's list may outlive what it lists, too.
+        let is_there = found.is_there && {
+            let _turn = shared.budget.turn(&[target.host()]).await;
+            target.has(&document.digest).await?
+        };
+        if is_there {
             return Ok(());
         }
         target.store(shared, true, &document, manifest.media_type()).await?;

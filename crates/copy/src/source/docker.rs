@@ -14,7 +14,11 @@ use spec::{
     Algorithm, Descriptor, Digest, Hasher, MAX_CONFIG_SIZE, MediaType, Reference, from_go_json,
 };
 
+use tokio::sync::OnceCell;
+
+use super::list::Named;
 use super::read::{document, file, open_blob, read};
+use super::{Kind, Source};
 use crate::CopyError;
 use crate::document::Document;
 use crate::error::Result;
@@ -55,19 +59,30 @@ struct Manifest<'a> {
 pub(crate) struct DockerSource {
     place: Arc<str>,
     tree: Tree,
+    listed: Arc<Vec<Listed>>,
+    name: Option<Reference>,
+    made: Arc<OnceCell<Made>>,
+}
+
+/// What is made of one image.
+#[derive(Debug)]
+struct Made {
     root: Document,
     /// The files of the blobs.
-    files: Arc<HashMap<Digest, String>>,
+    files: HashMap<Digest, String>,
 }
 
 impl fmt::Display for DockerSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.place)
+        match &self.name {
+            Some(name) => write!(f, "{}:{}", self.place, name.familiar()),
+            None => f.write_str(&self.place),
+        }
     }
 }
 
 impl DockerSource {
-    /// Chooses an image of the archive, and makes its manifest.
+    /// Reads which images an archive has.
     pub(crate) async fn open(place: &str, tree: Tree, name: Option<&Reference>) -> Result<Self> {
         let path = format!("{place}/manifest.json");
         let list = file(&tree, place, "manifest.json").await?;
@@ -75,29 +90,61 @@ impl DockerSource {
         let bytes = read(list, path.clone(), MAX_LIST).await?;
         let listed: Vec<Option<Listed>> =
             from_go_json(&bytes).map_err(|source| CopyError::Json { path, source })?;
-        let image = choose(place, listed.into_iter().flatten().collect(), name)?;
+        let listed = Arc::new(listed.into_iter().flatten().collect());
+        Ok(Self { place: place.into(), tree, listed, name: name.cloned(), made: Arc::default() })
+    }
+
+    /// Lists the images, each by all of its names.
+    pub(crate) fn images(&self) -> Vec<Named> {
+        let mut images = Vec::new();
+        for image in self.listed.iter() {
+            let identity = &image.config;
+            let names = image.repo_tags.iter().flatten();
+            for name in names.filter_map(|name| Reference::parse_familiar(name).ok()) {
+                let text = name.to_string();
+                let source = Self { name: Some(name), made: Arc::default(), ..self.clone() };
+                let (identity, source) = (identity.clone(), Source(Kind::Docker(source)));
+                images.push(Named { identity, name: Some(text), source });
+            }
+            if image.repo_tags.as_ref().is_none_or(Vec::is_empty) {
+                let place = format!("{}/{identity}", self.place).into();
+                let source = Source(Kind::Docker(Self { place, name: None, ..self.clone() }));
+                images.push(Named { identity: identity.clone(), name: None, source });
+            }
+        }
+        images
+    }
+
+    async fn made(&self) -> Result<&Made> {
+        self.made.get_or_try_init(|| self.make()).await
+    }
+
+    /// Chooses the image, and makes its manifest.
+    async fn make(&self) -> Result<Made> {
+        let (tree, place) = (&self.tree, &*self.place);
+        let image = choose(place, &self.listed, self.name.as_ref())?;
         let mut files = HashMap::new();
-        let bytes = document(&tree, place, image.config.clone(), None).await?;
+        let bytes = document(tree, place, image.config.clone(), None).await?;
         if bytes.len() as u64 > MAX_CONFIG_SIZE {
             let path = format!("{place}/{}", image.config);
             return Err(CopyError::TooLarge { path, limit: MAX_CONFIG_SIZE });
         }
         let digest = Digest::sha256(&bytes);
         let config = Descriptor::new(MediaType::DockerConfig, digest.clone(), bytes.len() as u64);
-        files.insert(digest, image.config);
+        files.insert(digest, image.config.clone());
         let mut layers = Vec::new();
-        for path in image.layers.unwrap_or_default() {
+        for path in image.layers.iter().flatten() {
             let shown = format!("{place}/{path}");
             if layers.len() >= MAX_LAYERS {
                 return Err(CopyError::TooLarge { path: shown, limit: MAX_LAYERS as u64 });
             }
-            let layer = file(&tree, place, &path).await?;
+            let layer = file(tree, place, path).await?;
             let layer = layer.ok_or_else(|| CopyError::Missing { path: shown.clone() })?;
             let described = blocking(move || describe(&layer)).await;
             let layer =
                 described.map_err(|source| CopyError::Read { path: shown.clone(), source })?;
             let layer = layer.ok_or(CopyError::Compression { path: shown })?;
-            files.insert(layer.digest.clone(), path);
+            files.insert(layer.digest.clone(), path.clone());
             layers.push(layer);
         }
         let media_type = MediaType::DockerManifest;
@@ -111,20 +158,21 @@ impl DockerSource {
             .map_err(|source| CopyError::Json { path: format!("{place}/manifest.json"), source })?;
         let (digest, bytes) = (Digest::sha256(&bytes), Bytes::from(bytes));
         let root = Document { bytes, media_type: Some(media_type), digest };
-        Ok(Self { place: place.into(), tree, root, files: Arc::new(files) })
+        Ok(Made { root, files })
     }
 
-    pub(crate) fn document(&self, digest: Option<&Digest>) -> Result<Document> {
+    pub(crate) async fn document(&self, digest: Option<&Digest>) -> Result<Document> {
+        let Made { root, .. } = self.made().await?;
         match digest {
-            Some(digest) if *digest != self.root.digest => {
+            Some(digest) if *digest != root.digest => {
                 Err(CopyError::Missing { path: format!("{}/{digest}", self.place) })
             }
-            _ => Ok(self.root.clone()),
+            _ => Ok(root.clone()),
         }
     }
 
     pub(crate) async fn blob(&self, blob: &Descriptor, start: u64) -> Result<Pieces> {
-        let Some(path) = self.files.get(&blob.digest) else {
+        let Some(path) = self.made().await?.files.get(&blob.digest) else {
             return Err(CopyError::Missing { path: format!("{}/{}", self.place, blob.digest) });
         };
         open_blob(&self.tree, &self.place, path.clone(), start).await
@@ -132,17 +180,16 @@ impl DockerSource {
 }
 
 /// Returns the image with a name, or the only one.
-fn choose(place: &str, mut listed: Vec<Listed>, name: Option<&Reference>) -> Result<Listed> {
-    let is_meant = |image: &Listed| {
+fn choose<'l>(place: &str, listed: &'l [Listed], name: Option<&Reference>) -> Result<&'l Listed> {
+    let is_meant = |image: &&Listed| {
         let tags = image.repo_tags.as_deref().unwrap_or_default();
         name.is_none_or(|name| {
             tags.iter().any(|tag| Reference::parse_familiar(tag).is_ok_and(|tag| tag == *name))
         })
     };
-    let found: Vec<usize> =
-        listed.iter().enumerate().filter_map(|(at, image)| is_meant(image).then_some(at)).collect();
-    if let [only] = found[..] {
-        return Ok(listed.swap_remove(only));
+    let mut found = listed.iter().filter(is_meant);
+    if let (Some(only), None) = (found.next(), found.next()) {
+        return Ok(only);
     }
     let names = listed.iter().flat_map(|image| image.repo_tags.clone().unwrap_or_default());
     let names: Vec<String> = names.take(20).collect();

@@ -1,9 +1,15 @@
 //! An OCI image layout, in a folder or an archive.
 
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use spec::{Descriptor, Digest, Tag, from_go_json};
+use serde_json::Value;
+use spec::{Descriptor, Digest, Manifest, Tag, from_go_json};
+use tokio::sync::OnceCell;
+
+use super::list::Named;
+use super::{Kind, Source};
 
 use crate::CopyError;
 use crate::document::Document;
@@ -23,8 +29,17 @@ pub(crate) const NAME_ANNOTATIONS: [&str; 2] =
 
 #[derive(serde::Deserialize)]
 struct IndexFile {
-    // An entry that is nothing names nothing.
-    manifests: Vec<Option<Descriptor>>,
+    manifests: Vec<Value>,
+}
+
+/// The content of `index.json`.
+#[derive(Debug)]
+struct List {
+    entries: Vec<Descriptor>,
+    /// Entries that are no descriptors, and why: others of the same list are what they are.
+    faults: Vec<String>,
+    /// Of the manifests that are listed those that refer to another.
+    referrers: OnceCell<HashMap<Digest, Vec<Digest>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -32,7 +47,7 @@ pub(crate) struct LayoutSource {
     /// The place as it is told to a user.
     place: Arc<str>,
     tree: Tree,
-    entries: Arc<Vec<Descriptor>>,
+    list: Arc<List>,
     wanted: Selection,
 }
 
@@ -51,20 +66,90 @@ impl LayoutSource {
         let bytes = read(file, path.clone(), MAX_INDEX).await?;
         let index = from_go_json::<IndexFile>(&bytes);
         let index = index.map_err(|source| CopyError::Json { path, source })?;
-        let entries: Vec<Descriptor> = index.manifests.into_iter().flatten().collect();
-        let (place, wanted) = (place.into(), wanted.clone());
-        Ok(Self { place, tree, entries: Arc::new(entries), wanted })
+        let (mut entries, mut faults) = (Vec::new(), Vec::new());
+        // An entry that is nothing names nothing.
+        for entry in index.manifests.into_iter().filter(|entry| !entry.is_null()) {
+            match from_go_json(entry.to_string().as_bytes()) {
+                Ok(entry) => entries.push(entry),
+                Err(fault) => faults.push(format!("an entry that cannot be read ({fault})")),
+            }
+        }
+        let list = Arc::new(List { entries, faults, referrers: OnceCell::new() });
+        Ok(Self { place: place.into(), tree, list, wanted: wanted.clone() })
     }
 
     pub(crate) fn tagged(&self, tag: &Tag) -> Self {
         Self { wanted: Selection::Name(tag.to_string()), ..self.clone() }
     }
 
-    /// Lists the names that are tags.
-    pub(crate) fn tags(&self) -> Vec<Tag> {
-        let names =
-            self.entries.iter().filter_map(|entry| entry.annotations.get(NAME_ANNOTATIONS[0]));
-        names.filter_map(|name| name.parse().ok()).collect()
+    /// Lists the images, without what only refers to others.
+    pub(crate) async fn images(&self) -> Result<Vec<Named>> {
+        let referrers = self.all_referrers().await?;
+        let refers = |digest| referrers.values().any(|listed| listed.contains(digest));
+        let mut images = Vec::new();
+        for entry in &self.list.entries {
+            // The last one is the whole name, which no other image has.
+            let name = names(entry).last().cloned();
+            let wanted = match &name {
+                Some(name) => Selection::Name(name.clone()),
+                None if refers(&entry.digest) => continue,
+                None => Selection::Digest(entry.digest.clone()),
+            };
+            let source = Source(Kind::Layout(Self { wanted, ..self.clone() }));
+            images.push(Named { identity: entry.digest.to_string(), name, source });
+        }
+        Ok(images)
+    }
+
+    /// Lists the manifests that refer to another.
+    pub(crate) async fn referrers(&self, subject: &Digest) -> Result<Vec<Digest>> {
+        Ok(self.all_referrers().await?.get(subject).cloned().unwrap_or_default())
+    }
+
+    /// Lists what cosign has put beside a manifest.
+    pub(crate) fn cosign_tags(&self, subject: &Digest) -> Vec<(Tag, Digest)> {
+        let named = |tag: Tag| {
+            let mut entries = self.list.entries.iter();
+            let entry = entries.find(|entry| names(entry).any(|name| name == tag.as_str()))?;
+            Some((tag, entry.digest.clone()))
+        };
+        Tag::of_cosign(subject).into_iter().filter_map(named).collect()
+    }
+
+    /// Reads which manifests refer to which: of those that are listed, and of those in the lists that clients keep of them.
+    async fn all_referrers(&self) -> Result<&HashMap<Digest, Vec<Digest>>> {
+        let find = || async {
+            let mut found = HashMap::<Digest, Vec<Digest>>::new();
+            let mut digests: VecDeque<(Digest, bool)> = VecDeque::new();
+            for entry in self.list.entries.iter().filter(|it| it.media_type.may_be_manifest()) {
+                let is_list = names(entry)
+                    .any(|name| name.starts_with("sha256-") || name.starts_with("sha512-"));
+                digests.push_back((entry.digest.clone(), is_list));
+            }
+            while let Some((digest, is_list)) = digests.pop_front() {
+                let document = match self.document(Some(&digest)).await {
+                    // The lists that clients keep outlive what they list.
+                    Err(CopyError::Missing { path }) => {
+                        tracing::warn!(%path, "what is listed is not there");
+                        continue;
+                    }
+                    document => document?,
+                };
+                if let Some(subject) = ::registry::subject(&document.bytes) {
+                    let listed = found.entry(subject).or_default();
+                    if !listed.contains(&digest) {
+                        listed.push(digest);
+                    }
+                }
+                if is_list
+                    && let Ok(Manifest::Index(index)) = Manifest::parse(None, &document.bytes)
+                {
+                    digests.extend(index.manifests.into_iter().map(|entry| (entry.digest, false)));
+                }
+            }
+            Ok(found)
+        };
+        self.list.referrers.get_or_try_init(find).await
     }
 
     fn digest(&self) -> Result<Digest> {
@@ -76,33 +161,27 @@ impl LayoutSource {
 
     /// Returns the entry that is meant: the one with the name, or the only one.
     fn entry(&self) -> Result<&Descriptor> {
-        let names = |entry: &Descriptor| {
-            let names = NAME_ANNOTATIONS.iter().filter_map(|name| entry.annotations.get(*name));
-            names.cloned().collect::<Vec<String>>()
-        };
+        let List { entries, faults, .. } = &*self.list;
         let found = match &self.wanted {
             // One image may have several names.
-            Selection::Only => Some(&self.entries[..])
-                .filter(|all| all.iter().all(|entry| entry.digest == all[0].digest)),
-            Selection::Name(name) => {
-                let found = self.entries.iter().position(|entry| names(entry).contains(name));
-                found.map(|at| &self.entries[at..=at])
+            Selection::Only => entries.first().filter(|first| {
+                faults.is_empty() && entries.iter().all(|entry| entry.digest == first.digest)
+            }),
+            Selection::Name(wanted) => {
+                entries.iter().find(|entry| names(entry).any(|name| name == wanted))
             }
-            Selection::Digest(digest) => {
-                let found = self.entries.iter().position(|entry| entry.digest == *digest);
-                found.map(|at| &self.entries[at..=at])
+            Selection::Digest(digest) => entries.iter().find(|entry| entry.digest == *digest),
+        };
+        found.ok_or_else(|| {
+            let told = entries.iter().map(|entry| match names(entry).next() {
+                Some(name) => name.clone(),
+                None => format!("@{}", entry.digest),
+            });
+            let told: Vec<String> = told.take(20).chain(faults.iter().take(3).cloned()).collect();
+            CopyError::NoImage {
+                place: self.to_string(),
+                found: if told.is_empty() { "none".to_owned() } else { told.join(", ") },
             }
-        };
-        let told = || {
-            let of = |entry: &Descriptor| {
-                let names = names(entry);
-                names.first().cloned().unwrap_or_else(|| format!("@{}", entry.digest))
-            };
-            self.entries.iter().take(20).map(of).collect::<Vec<_>>().join(", ")
-        };
-        found.and_then(<[_]>::first).ok_or_else(|| CopyError::NoImage {
-            place: self.to_string(),
-            found: if self.entries.is_empty() { "none".to_owned() } else { told() },
         })
     }
 
@@ -122,6 +201,11 @@ impl LayoutSource {
     pub(crate) async fn blob(&self, blob: &Descriptor, start: u64) -> Result<Pieces> {
         open_blob(&self.tree, &self.place, blob_path(&blob.digest), start).await
     }
+}
+
+/// Returns the names of an image: the short one, and the whole one.
+fn names(entry: &Descriptor) -> impl Iterator<Item = &String> {
+    NAME_ANNOTATIONS.iter().filter_map(|name| entry.annotations.get(*name))
 }
 
 pub(crate) fn blob_path(digest: &Digest) -> String {

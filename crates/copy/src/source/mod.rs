@@ -3,6 +3,7 @@
 pub(crate) mod directory;
 pub(crate) mod docker;
 pub(crate) mod layout;
+mod list;
 mod read;
 pub(crate) mod registry;
 
@@ -16,6 +17,7 @@ use spec::{Descriptor, Digest, Manifest, Reference, Repository, Tag};
 use self::directory::DirectorySource;
 use self::docker::DockerSource;
 use self::layout::LayoutSource;
+pub use self::list::Images;
 use self::registry::RegistrySource;
 use crate::document::Document;
 use crate::error::Result;
@@ -82,20 +84,30 @@ impl Source {
         }))
     }
 
-    /// Lists the tags of the repository, or of the images of the layout.
-    pub async fn tags(&self) -> Result<Vec<Tag>> {
-        match &self.0 {
-            Kind::Registry(source) => source.tags().await,
-            Kind::Layout(source) => Ok(source.tags()),
-            Kind::Directory(_) | Kind::Docker(_) => {
-                Err(CopyError::NoRepository { place: self.to_string() })
+    /// Lists the images of the repository, layout or archive whose tags are wanted.
+    pub async fn images(&self, wants: &dyn Fn(&Tag) -> bool) -> Result<Images> {
+        let listed = match &self.0 {
+            Kind::Registry(source) => {
+                let mut tags = source.tags().await?;
+                tags.retain(wants);
+                let image = |tag: Tag| {
+                    let source = self.tagged(&tag);
+                    (tag, source)
+                };
+                let images = tags.into_iter().map(image).collect();
+                return Ok(Images { images, untagged: Vec::new() });
             }
-        }
+            Kind::Layout(source) => source.images().await?,
+            Kind::Docker(source) => source.images(),
+            Kind::Directory(_) => {
+                return Err(CopyError::NoRepository { place: self.to_string() });
+            }
+        };
+        Images::of(listed, wants)
     }
 
     /// Returns the image of another tag of the same repository.
-    #[must_use]
-    pub fn tagged(&self, tag: &Tag) -> Self {
+    pub(crate) fn tagged(&self, tag: &Tag) -> Self {
         match &self.0 {
             Kind::Registry(source) => Self(Kind::Registry(source.tagged(tag))),
             Kind::Layout(source) => Self(Kind::Layout(source.tagged(tag))),
@@ -133,19 +145,20 @@ impl Source {
             Kind::Registry(source) => source.document(digest).await,
             Kind::Layout(source) => source.document(digest).await,
             Kind::Directory(source) => source.document(digest).await,
-            Kind::Docker(source) => source.document(digest),
+            Kind::Docker(source) => source.document(digest).await,
         }
     }
 
     /// Says whether what refers to an image can be found.
     pub(crate) fn has_referrers(&self) -> bool {
-        matches!(self.0, Kind::Registry(_))
+        matches!(self.0, Kind::Registry(_) | Kind::Layout(_))
     }
 
     /// Lists the manifests that refer to another.
     pub(crate) async fn referrers(&self, subject: &Digest) -> Result<Vec<Digest>> {
         match &self.0 {
             Kind::Registry(source) => source.referrers(subject).await,
+            Kind::Layout(source) => source.referrers(subject).await,
             _ => Ok(Vec::new()),
         }
     }
@@ -154,17 +167,24 @@ impl Source {
     pub(crate) async fn cosign_tags(&self, subject: &Digest) -> Result<Vec<(Tag, Digest)>> {
         match &self.0 {
             Kind::Registry(source) => source.cosign_tags(subject).await,
+            Kind::Layout(source) => Ok(source.cosign_tags(subject)),
             _ => Ok(Vec::new()),
         }
     }
 
     /// Opens a blob at a place in it.
     pub(crate) async fn blob(&self, blob: &Descriptor, start: u64) -> Result<Pieces> {
-        match &self.0 {
+        let opened = match &self.0 {
             Kind::Registry(source) => source.blob(blob, start).await,
             Kind::Layout(source) => source.blob(blob, start).await,
             Kind::Directory(source) => source.blob(blob, start).await,
             Kind::Docker(source) => source.blob(blob, start).await,
+        };
+        match (opened, blob.urls.first()) {
+            (Err(CopyError::Missing { path }), Some(url)) => {
+                Err(CopyError::Foreign { path, url: url.clone() })
+            }
+            (opened, _) => opened,
         }
     }
 

@@ -19,8 +19,7 @@ pub(crate) struct RegistrySource {
 
 impl fmt::Display for RegistrySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let separator = if matches!(self.name, TagOrDigest::Tag(_)) { ':' } else { '@' };
-        write!(f, "{}{separator}{}", self.repository(), self.name)
+        f.write_str(&self.shown(&self.name))
     }
 }
 
@@ -67,13 +66,19 @@ impl RegistrySource {
     pub(crate) async fn document(&self, digest: Option<&Digest>) -> Result<Document> {
         let wanted = digest.map_or_else(|| self.name.clone(), |digest| digest.clone().into());
         let fetched = self.remote.manifest(&wanted).await;
-        let fetched = fetched.map_err(|source| CopyError::registry(self, source))?;
+        let fetched =
+            fetched.map_err(|source| CopyError::registry(&self.shown(&wanted), source))?;
         let (bytes, media_type) = (fetched.bytes, fetched.media_type);
         Ok(Document { bytes, media_type, digest: fetched.digest })
     }
 
+    fn shown(&self, name: &TagOrDigest) -> String {
+        let separator = if matches!(name, TagOrDigest::Tag(_)) { ':' } else { '@' };
+        format!("{}{separator}{name}", self.repository())
+    }
+
     pub(crate) async fn blob(&self, blob: &Descriptor, start: u64) -> Result<Pieces> {
-        let place = self.to_string();
+        let place = format!("{self}: blob {}", blob.digest);
         let stream = self.remote.blob(blob, start..blob.size).await;
         let stream = stream.map_err(|source| CopyError::registry(&place, source))?;
         let start = stream.part.start;

@@ -141,6 +141,9 @@ impl ArchiveTarget {
         source: &Source,
         blob: &Descriptor,
     ) -> Result<Option<Outcome>> {
+        if self.tags.is_none() && !blob.urls.is_empty() {
+            return Ok(Some(Outcome::LeftToItsUrls));
+        }
         // One after the other, as the archive has them.
         let mut state = self.state.lock().await;
         if !state.written.insert(blob.digest.clone()) {

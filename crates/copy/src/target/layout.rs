@@ -7,8 +7,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, MediaType, Tag, from_go_json};
+use serde_json::value::{RawValue, to_raw_value};
+use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, MediaType, Tag, from_go_json};
 
 use super::folder::{Folder, PARTIAL};
 use crate::error::Result;
@@ -37,7 +37,7 @@ enum Form {
 }
 
 /// The fields of an entry of `index.json` that count here. Others' entries may hold anything.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Known {
     #[serde(default)]
     digest: String,
@@ -71,11 +71,7 @@ impl LayoutTarget {
                 entries => entries?,
             };
             // A copy that was cut off has left blobs and manifests, and files on their way.
-            let is_ours = |name: &str| {
-                let hex = name.strip_suffix(".manifest.json").unwrap_or(name);
-                let is_document = hex.len() >= 64 && hex.bytes().all(|b| b.is_ascii_hexdigit());
-                is_document || name == PARTIAL || name.starts_with(".tmp")
-            };
+            let is_ours = |name: &str| is_part(name) || name == PARTIAL || name.starts_with(".tmp");
             let mut names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
             let is_foreign = names.any(|name| !name.to_str().is_some_and(is_ours));
             if is_foreign && !folder.join(DIRECTORY_MARK.0).is_file() {
@@ -113,7 +109,7 @@ impl LayoutTarget {
     /// Lists what `index.json` has without a name. It was listed after all that it leads to.
     pub(crate) async fn listed(&self) -> Result<HashSet<Digest>> {
         let find = |folder: &Path| {
-            let unnamed = entries(folder)?.into_iter().map(|(known, _)| known);
+            let unnamed = entries(&fields(folder)?)?.into_iter().map(|(known, _)| known);
             let unnamed = unnamed.filter(|known| known_name(known).is_none());
             Ok(unnamed.filter_map(|known| known.digest.parse().ok()).collect())
         };
@@ -129,7 +125,7 @@ impl LayoutTarget {
         let kind = self.kind.clone();
         let find = move |folder: &Path| match kind {
             Form::Layout(name) => {
-                let entries = entries(folder)?;
+                let entries = entries(&fields(folder)?)?;
                 let found =
                     entries.iter().find(|(known, _)| name.is_some() && known_name(known) == name);
                 let digest: Option<Digest> = found.and_then(|(known, _)| known.digest.parse().ok());
@@ -171,6 +167,9 @@ impl LayoutTarget {
         source: &Source,
         blob: &Descriptor,
     ) -> Result<Option<Outcome>> {
+        if matches!(self.kind, Form::Layout(_)) && !blob.urls.is_empty() {
+            return Ok(Some(Outcome::LeftToItsUrls));
+        }
         let known = shared.document(self.key(), &blob.digest);
         let mut outcome = None;
         let name = self.blob_name(&blob.digest);
@@ -207,7 +206,8 @@ impl LayoutTarget {
             Form::Directory if is_root => {
                 Folder::write(folder, DIRECTORY_MARK.0, DIRECTORY_MARK.1.as_bytes())?;
                 Folder::sync(folder)?;
-                Folder::write(folder, ROOT, &bytes)
+                Folder::write(folder, ROOT, &bytes)?;
+                clear(folder, bytes.to_vec())
             }
             Form::Directory => Folder::write(folder, &document_name(&digest), &bytes),
         };
@@ -215,27 +215,73 @@ impl LayoutTarget {
     }
 }
 
+/// Says whether a file of a directory is a blob, a manifest or a signature by its name.
+fn is_part(name: &str) -> bool {
+    let hex = name.strip_suffix(".manifest.json").unwrap_or(name);
+    let hex = hex.split_once(".signature-").map_or(hex, |(hex, _)| hex);
+    name.starts_with("signature-") || hex.len() >= 64 && hex.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// Removes what earlier images left in a directory, as skopeo does: it has one image. Where a document that the image leads to is
+/// not there all stays.
+fn clear(folder: &Path, root: Vec<u8>) -> io::Result<()> {
+    let (mut files, mut documents) = (HashSet::new(), vec![root]);
+    while let Some(bytes) = documents.pop() {
+        match Manifest::parse(None, &bytes) {
+            Err(_) => return Ok(()),
+            Ok(Manifest::Image(image)) => {
+                let blobs = [&image.config].into_iter().chain(&image.layers);
+                files.extend(blobs.map(|blob| blob.digest.hex()));
+            }
+            Ok(Manifest::Index(index)) => {
+                for entry in index.manifests {
+                    // Those of build caches list blobs.
+                    files.insert(entry.digest.hex());
+                    let name = document_name(&entry.digest);
+                    if !entry.media_type.may_be_manifest() || !files.insert(name.clone()) {
+                        continue;
+                    }
+                    let Some(bytes) = read(&folder.join(name), MAX_MANIFEST_SIZE)? else {
+                        return Ok(());
+                    };
+                    documents.push(bytes);
+                }
+            }
+        }
+    }
+    for entry in folder.read_dir()? {
+        let name = entry?.file_name();
+        if name.to_str().is_some_and(|name| is_part(name) && !files.contains(name)) {
+            std::fs::remove_file(folder.join(name))?;
+        }
+    }
+    Ok(())
+}
+
 /// Lists an image in `index.json`, in place of what had its name.
 fn list(folder: &Path, entry: &Descriptor) -> io::Result<()> {
     let _lock = Folder::lock(folder)?;
     let name = entry.annotations.get(NAME_ANNOTATIONS[0]).cloned();
+    // What others wrote stays: their fields, and entries that are nothing here.
+    let mut fields = fields(folder)?;
     let mut listed: Vec<Box<RawValue>> = Vec::new();
-    for (known, raw) in entries(folder)? {
+    for (known, raw) in entries(&fields)? {
         let named = known_name(&known);
-        let same = match &name {
-            Some(_) => named == name,
-            None => named.is_none() && known.digest == entry.digest.to_string(),
-        };
-        if !same {
+        if name.is_none() && named.is_none() && known.digest == entry.digest.to_string() {
+            return Ok(());
+        }
+        if name.is_none() || named != name {
             listed.push(raw);
         }
     }
-    listed.push(serde_json::value::to_raw_value(entry)?);
+    listed.push(to_raw_value(entry)?);
+    fields.retain(|field, _| !is_list(field));
+    fields.insert("manifests".to_owned(), to_raw_value(&listed)?);
     if !folder.join(MARK.0).exists() {
         Folder::write(folder, MARK.0, MARK.1.as_bytes())?;
     }
     Folder::sync(folder)?;
-    Folder::write(folder, "index.json", &index(&listed)?)
+    Folder::write(folder, "index.json", &serde_json::to_vec(&fields)?)
 }
 
 /// Writes an `index.json`.
@@ -251,20 +297,36 @@ pub(crate) fn index<T: Serialize>(entries: &[T]) -> serde_json::Result<Vec<u8>> 
     serde_json::to_vec(&Fields { schema_version: 2, media_type, manifests: entries })
 }
 
-/// Reads the entries of `index.json`, none if there is no such file.
-fn entries(folder: &Path) -> io::Result<Vec<(Known, Box<RawValue>)>> {
-    #[derive(Deserialize)]
-    struct Listed {
-        // Go writes an empty list as null.
-        #[serde(default)]
-        manifests: Option<Vec<Box<RawValue>>>,
-    }
-    let Some(bytes) = read(&folder.join("index.json"), MAX_INDEX)? else {
-        return Ok(Vec::new());
+/// Reads the fields of `index.json`, those of a new one if there is no such file.
+fn fields(folder: &Path) -> io::Result<BTreeMap<String, Box<RawValue>>> {
+    let bytes = match read(&folder.join("index.json"), MAX_INDEX)? {
+        Some(bytes) => bytes,
+        None => index::<Descriptor>(&[])?,
     };
-    let listed: Listed = serde_json::from_slice(&bytes)?;
-    let known = |raw: Box<RawValue>| Ok((from_go_json(raw.get().as_bytes())?, raw));
-    listed.manifests.into_iter().flatten().map(known).collect()
+    serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))
+}
+
+/// Reads the entries of `index.json`.
+fn entries(fields: &BTreeMap<String, Box<RawValue>>) -> io::Result<Vec<(Known, Box<RawValue>)>> {
+    let mut entries = Vec::new();
+    for (_, value) in fields.iter().filter(|(field, _)| is_list(field)) {
+        // Go writes an empty list as null.
+        let listed: Option<Vec<Box<RawValue>>> =
+            serde_json::from_str(value.get()).map_err(|error| unreadable(&error))?;
+        let listed = listed.into_iter().flatten();
+        entries.extend(
+            listed.map(|raw| (from_go_json(raw.get().as_bytes()).unwrap_or_default(), raw)),
+        );
+    }
+    Ok(entries)
+}
+
+fn is_list(field: &str) -> bool {
+    field.eq_ignore_ascii_case("manifests")
+}
+
+fn unreadable(error: &serde_json::Error) -> io::Error {
+    io::Error::other(format!("its index.json cannot be read: {error}"))
 }
 
 fn known_name(entry: &Known) -> Option<String> {

@@ -89,14 +89,12 @@ impl RegistryTarget {
     }
 
     fn failed(&self, source: RegistryError) -> CopyError {
-        match source {
-            // What the body of a request broke off with is what its feed says.
-            RegistryError::Source { source } => match source.downcast::<CopyError>() {
-                Ok(error) => error,
-                Err(source) => CopyError::registry(self, RegistryError::Source { source }),
-            },
-            source => CopyError::registry(self, source),
-        }
+        failure(self, source)
+    }
+
+    /// Says which part of an image a failure was about.
+    fn failed_at(&self, digest: &Digest, source: RegistryError) -> CopyError {
+        failure(&format_args!("{self}: {digest}"), source)
     }
 
     pub(crate) async fn digest(&self) -> Result<Option<Digest>> {
@@ -111,7 +109,7 @@ impl RegistryTarget {
 
     pub(crate) async fn has(&self, digest: &Digest) -> Result<bool> {
         let found = self.remote.find(&digest.clone().into()).await;
-        Ok(found.map_err(|error| self.failed(error))?.is_some())
+        Ok(found.map_err(|error| self.failed_at(digest, error))?.is_some())
     }
 
     pub(crate) async fn put(
@@ -126,7 +124,7 @@ impl RegistryTarget {
             _ => TagOrDigest::Digest(digest.clone()),
         };
         let stored = self.remote.put_manifest(&name, media_type, bytes).await;
-        stored.map(drop).map_err(|error| self.failed(error))
+        stored.map(drop).map_err(|error| self.failed_at(digest, error))
     }
 
     pub(crate) async fn blob(
@@ -196,7 +194,7 @@ impl RegistryTarget {
 
     async fn has_blob(&self, blob: &Descriptor) -> Result<bool> {
         let present = self.remote.blob_presence(&blob.digest).await;
-        Ok(present.map_err(|error| self.failed(error))?.is_some())
+        Ok(present.map_err(|error| self.failed_at(&blob.digest, error))?.is_some())
     }
 
     /// Sends a blob. After a failure the upload goes on from what the registry has, or begins anew.
@@ -224,10 +222,10 @@ impl RegistryTarget {
             let pause = match &error {
                 // Each part is smaller than the one before, so that this ends.
                 RegistryError::PartTooLarge { .. } => None,
-                RegistryError::Source { .. } => return Err(self.failed(error)),
+                RegistryError::Source { .. } => return Err(self.failed_at(&blob.digest, error)),
                 _ => match attempts.pause(&error) {
                     Some(pause) => Some(pause),
-                    None => return Err(self.failed(error)),
+                    None => return Err(self.failed_at(&blob.digest, error)),
                 },
             };
             tracing::info!(%error, blob = %blob.digest, ?pause, target = %self, "the upload is tried again");
@@ -239,6 +237,17 @@ impl RegistryTarget {
                 attempts.progressed();
             }
         }
+    }
+}
+
+fn failure(place: &dyn fmt::Display, source: RegistryError) -> CopyError {
+    match source {
+        // What the body of a request broke off with is what its feed says.
+        RegistryError::Source { source } => match source.downcast::<CopyError>() {
+            Ok(error) => error,
+            Err(source) => CopyError::registry(place, RegistryError::Source { source }),
+        },
+        source => CopyError::registry(place, source),
     }
 }
 

@@ -59,6 +59,24 @@ async fn with_force_every_part_is_asked_for_and_what_lacks_is_sent() {
 }
 
 #[tokio::test]
+async fn a_referrer_that_is_but_listed_is_sent_with_force() {
+    let a = LocalRegistry::start().unwrap();
+    let image = image(2, 10);
+    image.push(&a.client(), "app", "1").unwrap();
+    let sbom = Referrer::new("test/sbom", "an sbom", &image.manifest);
+    sbom.push(&a.client(), "app").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let from = format!("{}/app:1", a.address());
+    let to = format!("oci:{}:x", folder.path().display());
+    force(&from, &to, true).await;
+    let listed = folder.path().join("blobs/sha256").join(sbom.manifest.digest.hex());
+    std::fs::remove_file(&listed).unwrap();
+    assert_eq!(force(&from, &to, true).await.1.referrers, 1);
+    assert_eq!(std::fs::read(&listed).unwrap(), sbom.manifest.read().unwrap());
+    assert_eq!(force(&from, &to, true).await.1.referrers, 0);
+}
+
+#[tokio::test]
 async fn an_update_asks_for_all_that_the_new_image_leads_to() {
     let (a, b) = (LocalRegistry::start().unwrap(), LocalRegistry::start().unwrap());
     let (old, client) = (index(2, 1000), b.client());

@@ -154,6 +154,20 @@ async fn layouts_have_them_without_a_name() {
     }
     let (_, summary) = carry(&from, &place("oci", "layout:v1")).await;
     assert_eq!(summary.referrers, 0);
+    // Out of them they come as they came in, and from one to the other.
+    for (from, to) in [("oci", "b"), ("oci-archive", "c")] {
+        let name = if from == "oci" { "layout:v1" } else { "archive.tar:v1" };
+        let (_, summary) = carry(&place(from, name), &place("oci", &format!("{to}:v1"))).await;
+        assert_eq!(summary.referrers, 4);
+        let registry = LocalRegistry::start().unwrap();
+        let copied = format!("{}/copy:1", registry.address());
+        let (_, summary) = carry(&place("oci", &format!("{to}:v1")), &copied).await;
+        assert_eq!(summary.referrers, 4);
+        signed.check(&registry.client(), by_api);
+    }
+    // They are no images that lack a name.
+    let listed = source(&place("oci", "layout")).await.images(&|_| true).await.unwrap();
+    assert_eq!((listed.images.len(), listed.untagged.len()), (2, 0));
 
     for to in [place("dir", "dir"), place("docker-archive", "d.tar"), place("oci", "other")] {
         let (from, to) = (source(&from).await, target(&to).await);
@@ -181,6 +195,25 @@ async fn what_only_is_listed_does_not_refer_and_loops_end() {
     assert_eq!((copied.digest, summary.referrers), (one.manifest.digest.clone(), 2));
     let listed = b.client().get(&by_api(&one.manifest)).unwrap().json();
     assert!(digests(&listed).is_empty());
+}
+
+#[tokio::test]
+async fn a_layout_that_has_the_lists_of_clients_has_referrers() {
+    let a = LocalRegistry::start().unwrap();
+    let image = image(2, 10);
+    let folder = tempfile::tempdir().unwrap();
+    let layout = format!("oci:{}/layout", folder.path().display());
+    let sbom = Referrer::new("test/sbom", "an sbom", &image.manifest);
+    image.push(&a.client(), "app", "1").unwrap();
+    sbom.push(&a.client(), "app").unwrap();
+    for name in ["1", &sbom.fallback.0] {
+        copy(&format!("{}/app:{name}", a.address()), &format!("{layout}:{name}")).await.unwrap();
+    }
+    let b = LocalRegistry::start().unwrap();
+    let to = format!("{}/copy:1", b.address());
+    assert_eq!(carry(&format!("{layout}:1"), &to).await.1.referrers, 1);
+    let listed = b.client().get(&by_api(&image.manifest)).unwrap().json();
+    assert_eq!(digests(&listed), [sbom.manifest.digest.to_string()]);
 }
 
 #[tokio::test]

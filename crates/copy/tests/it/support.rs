@@ -21,7 +21,7 @@ pub(crate) async fn source(text: &str) -> Source {
 }
 
 pub(crate) async fn target(text: &str) -> Target {
-    Target::open(&Place::parse(text).unwrap(), &side(), None).await.unwrap()
+    Target::open(&Place::parse_target(text).unwrap(), &side(), None).await.unwrap()
 }
 
 pub(crate) async fn copy(from: &str, to: &str) -> Result<(Copied, Summary), CopyError> {

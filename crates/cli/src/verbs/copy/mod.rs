@@ -1,6 +1,7 @@
 //! `longshore copy`
 
 pub(super) mod batch;
+mod digest_file;
 mod sides;
 mod streams;
 pub(super) mod told;
@@ -9,10 +10,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use copy::{Copied, Copier, Mode, Pattern, Place, Summary};
+use copy::{Copier, Mode, Pattern, Place, Summary};
 use spec::{Platform, Tag};
 
 use self::batch::{Image, Manner};
+use self::digest_file::DigestFile;
 use self::sides::Sides;
 use self::told::{Painter, totals};
 use crate::error::CliError;
@@ -30,7 +32,7 @@ use crate::session::Session;
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "longshore copy [OPTIONS] SOURCE DESTINATION")]
 pub(crate) struct Arguments {
-    /// Copy all tags of the source's repository
+    /// Copy all tags of the source: of a repository, a layout or an archive
     #[arg(short = 'a', long)]
     all_tags: bool,
     /// Write the digest of the copy to this file
@@ -68,8 +70,11 @@ pub(crate) struct Arguments {
 
 /// Copies one image, or some of a repository.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
-    let place = |text: &str| Place::parse(text).map_err(CliError::Place);
-    let places = (place(&arguments.source)?, place(&arguments.destination)?);
+    let (source, target) = (&arguments.source, &arguments.destination);
+    let places = (
+        Place::parse(source).map_err(CliError::Place)?,
+        Place::parse_target(target).map_err(CliError::Place)?,
+    );
     // What goes to standard output is the archive alone.
     let stream = if places.1.is_standard() { Stream::Error } else { Stream::Output };
     let painter = Painter::new(arguments.progress.start(arguments.quiet, stream, session));
@@ -89,6 +94,7 @@ async fn run_shown(
     if tags.is_some() {
         arguments.check_many(&from, &to)?;
     }
+    let digest_file = arguments.digest_file.as_deref().map(DigestFile::open).transpose()?;
     let manner = Manner { painter, dry_run: arguments.dry_run, started: Instant::now() };
     let (reading, writing) = arguments.sides.open(session, &from, &to).await?;
     let source = streams::source(&from, &reading, session).await?;
@@ -96,19 +102,22 @@ async fn run_shown(
     let mode = Mode { dry: arguments.dry_run, force: arguments.force };
     let carrier = Copier::new(Arc::clone(painter).report(), mode);
     if let Some(patterns) = tags {
-        let found = source.tags().await?;
-        let is_wanted = |tag: &&Tag| {
+        let is_wanted = |tag: &Tag| {
             patterns.is_empty() || patterns.iter().any(|pattern| pattern.fits(tag.as_str()))
         };
-        let image = |tag: &Tag| Image {
-            source: source.tagged(tag),
-            target: target.tagged(tag),
+        let found = source.images(&is_wanted).await?;
+        if patterns.is_empty() {
+            painter.tell_untagged(&found)?;
+        }
+        let image = |(tag, source)| Image {
+            source,
+            target: target.tagged(&tag),
             platforms: &platforms,
             referrers: arguments.referrers,
         };
-        let images: Vec<Image<'_>> = found.iter().filter(is_wanted).map(image).collect();
+        let images: Vec<Image<'_>> = found.images.into_iter().map(image).collect();
         if images.is_empty() {
-            return Err(CliError::Refused(format!("{from}: no tag of the repository fits")));
+            return Err(CliError::Refused(format!("{from}: no tag there fits")));
         }
         return manner.copy(&carrier, images, Vec::new()).await;
     }
@@ -132,8 +141,8 @@ async fn run_shown(
         }
         None => painter.while_it(work).await??,
     };
-    if let Some(path) = &arguments.digest_file {
-        write_digest(path, &copied)?;
+    if let Some(file) = digest_file {
+        file.write(&copied.digest)?;
     }
     let summary = carrier.summary();
     let moved = totals(&summary, manner.started.elapsed(), arguments.dry_run);
@@ -167,12 +176,17 @@ impl Arguments {
     }
 
     fn check_many(&self, from: &Place, to: &Place) -> Result<(), CliError> {
-        for (place, side) in [(from, "source"), (to, "destination")] {
-            if !place.is_name_only() {
-                return Err(CliError::Refused(format!(
-                    "with --all-tags and --tags the {side} is a repository, without a tag: {place}"
-                )));
-            }
+        let wrong = if !from.may_list() {
+            Some(("source is a repository, a layout or an archive", from))
+        } else if !to.takes_many() {
+            Some(("destination is a repository, a layout or an oci-archive:", to))
+        } else {
+            None
+        };
+        if let Some((wanted, place)) = wrong {
+            return Err(CliError::Refused(format!(
+                "with --all-tags and --tags the {wanted}, without a tag: {place}"
+            )));
         }
         if self.digest_file.is_some() {
             let message = "--digest-file is for one image, not for --all-tags and --tags";
@@ -180,10 +194,4 @@ impl Arguments {
         }
         Ok(())
     }
-}
-
-/// Writes a digest as skopeo does: without a line end.
-fn write_digest(path: &PathBuf, copied: &Copied) -> Result<(), CliError> {
-    std::fs::write(path, copied.digest.to_string())
-        .map_err(|source| CliError::Refused(format!("cannot write {}: {source}", path.display())))
 }

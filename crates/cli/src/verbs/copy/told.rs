@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use api::message::{Message, ProgressDetail};
-use copy::{Event, Outcome, Report, Summary};
+use copy::{Event, Images, Outcome, Report, Summary};
 use spec::Digest;
 use spec::go::{PROGRESS_DIGITS, human_bytes};
 
@@ -57,6 +57,18 @@ impl Painter {
     /// Shows a line about an image.
     pub(crate) fn say(&self, text: &str) -> Result<(), CliError> {
         self.canvas().display.say(text)
+    }
+
+    /// Shows a line that a user waits for who wants to see nothing else, too.
+    pub(crate) fn warn(&self, text: String) -> Result<(), CliError> {
+        self.canvas().display.show(&Message { note: Some(text), ..Message::default() })
+    }
+
+    /// Tells of images that have no tag, where all tags are copied.
+    pub(crate) fn tell_untagged(&self, found: &Images) -> Result<(), CliError> {
+        found.untagged.iter().try_for_each(|image| {
+            self.warn(format!("WARNING: {image}: the image has no tag there, and is not copied"))
+        })
     }
 
     /// Ends the display. The command has said itself what was moved.
