@@ -206,7 +206,7 @@ pub enum CopyError {
     SameTag {
         /// The one.
         place: String,
-        /// The tag.
+        /// The tag that both have.
         tag: String,
         /// Name of the other one.
         other: String,

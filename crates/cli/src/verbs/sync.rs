@@ -141,7 +141,7 @@ fn read(path: &PathBuf) -> Result<Vec<Entry>, CliError> {
 }
 
 /// Opens a source, and lists the images that are wanted where it is a repository.
-async fn list(entry: &Entry, side: &Side) -> Result<(Source, Option<Images>), CliError> {
+async fn list(entry: &Entry, side: &Side) -> Result<(Source, Option<Images<Source>>), CliError> {
     let source = Source::open(&entry.source, side, None).await?;
     if !entry.is_repository() {
         return Ok((source, None));

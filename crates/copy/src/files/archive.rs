@@ -42,12 +42,12 @@ pub enum ArchiveFault {
     /// It cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// What it holds cannot be put aside.
+    /// There is no room to put aside what it holds.
     #[error(
         "cannot write what it holds to {folder}, the folder for temporary files (TMPDIR): {source}"
     )]
     Scratch {
-        /// The folder.
+        /// The folder for temporary files.
         folder: String,
         /// The cause.
         source: io::Error,

@@ -18,7 +18,6 @@ use tokio::sync::OnceCell;
 
 use super::list::Named;
 use super::read::{document, file, open_blob, read};
-use super::{Kind, Source};
 use crate::CopyError;
 use crate::document::Document;
 use crate::error::Result;
@@ -64,7 +63,7 @@ pub(crate) struct DockerSource {
     made: Arc<OnceCell<Made>>,
 }
 
-/// What is made of one image.
+/// The manifest of one image, which is made of its files.
 #[derive(Debug)]
 struct Made {
     root: Document,
@@ -95,7 +94,7 @@ impl DockerSource {
     }
 
     /// Lists the images, each by all of its names.
-    pub(crate) fn images(&self) -> Vec<Named> {
+    pub(crate) fn images(&self) -> Vec<Named<Self>> {
         let mut images = Vec::new();
         for image in self.listed.iter() {
             let identity = &image.config;
@@ -103,12 +102,11 @@ impl DockerSource {
             for name in names.filter_map(|name| Reference::parse_familiar(name).ok()) {
                 let text = name.to_string();
                 let source = Self { name: Some(name), made: Arc::default(), ..self.clone() };
-                let (identity, source) = (identity.clone(), Source(Kind::Docker(source)));
-                images.push(Named { identity, name: Some(text), source });
+                images.push(Named { identity: identity.clone(), name: Some(text), source });
             }
             if image.repo_tags.as_ref().is_none_or(Vec::is_empty) {
                 let place = format!("{}/{identity}", self.place).into();
-                let source = Source(Kind::Docker(Self { place, name: None, ..self.clone() }));
+                let source = Self { place, name: None, ..self.clone() };
                 images.push(Named { identity: identity.clone(), name: None, source });
             }
         }

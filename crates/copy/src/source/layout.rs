@@ -9,7 +9,6 @@ use spec::{Descriptor, Digest, Manifest, Tag, from_go_json};
 use tokio::sync::OnceCell;
 
 use super::list::Named;
-use super::{Kind, Source};
 
 use crate::CopyError;
 use crate::document::Document;
@@ -83,7 +82,7 @@ impl LayoutSource {
     }
 
     /// Lists the images, without what only refers to others.
-    pub(crate) async fn images(&self) -> Result<Vec<Named>> {
+    pub(crate) async fn images(&self) -> Result<Vec<Named<Self>>> {
         let referrers = self.all_referrers().await?;
         let refers = |digest| referrers.values().any(|listed| listed.contains(digest));
         let mut images = Vec::new();
@@ -95,7 +94,7 @@ impl LayoutSource {
                 None if refers(&entry.digest) => continue,
                 None => Selection::Digest(entry.digest.clone()),
             };
-            let source = Source(Kind::Layout(Self { wanted, ..self.clone() }));
+            let source = Self { wanted, ..self.clone() };
             images.push(Named { identity: entry.digest.to_string(), name, source });
         }
         Ok(images)

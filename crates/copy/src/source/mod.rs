@@ -85,8 +85,8 @@ impl Source {
     }
 
     /// Lists the images of the repository, layout or archive whose tags are wanted.
-    pub async fn images(&self, wants: &dyn Fn(&Tag) -> bool) -> Result<Images> {
-        let listed = match &self.0 {
+    pub async fn images(&self, wants: &dyn Fn(&Tag) -> bool) -> Result<Images<Self>> {
+        Ok(match &self.0 {
             Kind::Registry(source) => {
                 let mut tags = source.tags().await?;
                 tags.retain(wants);
@@ -95,15 +95,19 @@ impl Source {
                     (tag, source)
                 };
                 let images = tags.into_iter().map(image).collect();
-                return Ok(Images { images, untagged: Vec::new() });
+                Images { images, untagged: Vec::new() }
             }
-            Kind::Layout(source) => source.images().await?,
-            Kind::Docker(source) => source.images(),
+            Kind::Layout(source) => {
+                let found = Images::of(source.images().await?, wants)?;
+                found.map(|source| Self(Kind::Layout(source)))
+            }
+            Kind::Docker(source) => {
+                Images::of(source.images(), wants)?.map(|source| Self(Kind::Docker(source)))
+            }
             Kind::Directory(_) => {
                 return Err(CopyError::NoRepository { place: self.to_string() });
             }
-        };
-        Images::of(listed, wants)
+        })
     }
 
     /// Returns the image of another tag of the same repository.

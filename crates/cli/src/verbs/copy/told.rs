@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use api::message::{Message, ProgressDetail};
-use copy::{Event, Images, Outcome, Report, Summary};
+use copy::{Event, Images, Outcome, Report, Source, Summary};
 use spec::Digest;
 use spec::go::{PROGRESS_DIGITS, human_bytes};
 
@@ -65,7 +65,7 @@ impl Painter {
     }
 
     /// Tells of images that have no tag, where all tags are copied.
-    pub(crate) fn tell_untagged(&self, found: &Images) -> Result<(), CliError> {
+    pub(crate) fn tell_untagged(&self, found: &Images<Source>) -> Result<(), CliError> {
         found.untagged.iter().try_for_each(|image| {
             self.warn(format!("WARNING: {image}: the image has no tag there, and is not copied"))
         })
