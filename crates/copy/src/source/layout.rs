@@ -82,9 +82,14 @@ impl LayoutSource {
     }
 
     /// Lists the images, without what only refers to others.
-    pub(crate) async fn images(&self) -> Result<Vec<Named<Self>>> {
-        let referrers = self.all_referrers().await?;
-        let refers = |digest| referrers.values().any(|listed| listed.contains(digest));
+    pub(crate) async fn images(&self) -> Vec<Named<Self>> {
+        // One manifest that is damaged hides none of the others: it is told of when it is copied.
+        let has_unnamed = self.list.entries.iter().any(|entry| names(entry).next().is_none());
+        let referrers = if has_unnamed { self.all_referrers().await.ok() } else { None };
+        let refers = |digest| {
+            let mut listed = referrers.iter().flat_map(|referrers| referrers.values());
+            listed.any(|listed| listed.contains(digest))
+        };
         let mut images = Vec::new();
         for entry in &self.list.entries {
             // The last one is the whole name, which no other image has.
@@ -97,7 +102,7 @@ impl LayoutSource {
             let source = Self { wanted, ..self.clone() };
             images.push(Named { identity: entry.digest.to_string(), name, source });
         }
-        Ok(images)
+        images
     }
 
     /// Lists the manifests that refer to another.

@@ -98,7 +98,7 @@ impl Source {
                 Images { images, untagged: Vec::new() }
             }
             Kind::Layout(source) => {
-                let found = Images::of(source.images().await?, wants)?;
+                let found = Images::of(source.images().await, wants)?;
                 found.map(|source| Self(Kind::Layout(source)))
             }
             Kind::Docker(source) => {

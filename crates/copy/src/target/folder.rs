@@ -163,16 +163,18 @@ impl Partial {
     fn open(folder: &Path, blob: &Descriptor, keeps: bool) -> io::Result<Self> {
         let aside = folder.join(PARTIAL);
         let path = aside.join(format!("{}-{}", blob.digest.algorithm(), blob.digest.hex()));
+        let mut last = None;
         for _ in 0..MAX_TRIES {
             match Self::take(&aside, &path, blob, keeps) {
                 Ok(Some(partial)) => return Ok(partial),
                 Ok(None) => {}
-                // Another copy has just ended, and with it the folder.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // Another copy has just ended, and with it the folder. Else there is no place for one.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => last = Some(error),
                 Err(error) => return Err(error),
             }
         }
-        Err(io::Error::other(format!("{} changes all the time", aside.display())))
+        let changes = || io::Error::other(format!("{} changes all the time", aside.display()));
+        Err(last.unwrap_or_else(changes))
     }
 
     /// Takes the file of a blob; nothing if another copy completed it meanwhile.

@@ -91,7 +91,12 @@ async fn images_of_a_layout_are_listed_by_their_tags_and_the_others_told() {
     three.write_layout(folder.path(), "other.example/app:2").unwrap();
     let error = source(&place).await.images(&|_| true).await.unwrap_err().to_string();
     assert!(error.contains("r.example/app:2 has the tag 2, too"), "{error}");
-    assert!(source(&place).await.images(&|tag| tag.as_str() == "1").await.is_ok());
+    let one_alone = |tag: &spec::Tag| tag.as_str() == "1";
+    assert!(source(&place).await.images(&one_alone).await.is_ok());
+    // A manifest that is damaged is a fault of its own image.
+    let damaged = folder.path().join("blobs/sha256").join(two.manifest.digest.hex());
+    std::fs::write(damaged, "{}").unwrap();
+    assert_eq!(source(&place).await.images(&one_alone).await.unwrap().images.len(), 1);
 }
 
 #[tokio::test]

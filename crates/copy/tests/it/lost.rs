@@ -5,7 +5,7 @@ use spec::Digest;
 use test_support::http::Client;
 use test_support::image::{Format, Image, Index, Referrer};
 use test_support::scripted::{Answer, Scripted};
-use test_support::servers::LocalRegistry;
+use test_support::servers::{DockerRegistry, LocalRegistry, installed};
 
 use super::support::{copy, image, index, offer, source, target};
 
@@ -74,6 +74,28 @@ async fn a_referrer_that_is_but_listed_is_sent_with_force() {
     assert_eq!(force(&from, &to, true).await.1.referrers, 1);
     assert_eq!(std::fs::read(&listed).unwrap(), sbom.manifest.read().unwrap());
     assert_eq!(force(&from, &to, true).await.1.referrers, 0);
+}
+
+#[tokio::test]
+async fn what_is_up_to_date_costs_one_question_to_each_side() {
+    if !installed(&["docker-registry"]) {
+        println!("skipped: needs docker-registry");
+        return;
+    }
+    let registry = DockerRegistry::builder().access_log().start().unwrap();
+    index(2, 10).push(&registry.client(), "app", "1").unwrap();
+    let at = |name: &str| format!("{}/{name}:1", registry.address());
+    copy(&at("app"), &at("copy")).await.unwrap();
+    let before = registry.requests().len();
+    assert!(copy(&at("app"), &at("copy")).await.unwrap().0.unchanged);
+    let asked = registry.requests().split_off(before);
+    let asked: Vec<&String> = asked
+        .iter()
+        .filter(|line| line.contains("/manifests/") || line.contains("/blobs/"))
+        .collect();
+    let heads = ["copy", "app"].map(|name| format!("HEAD /v2/{name}/manifests/1"));
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert!(asked.iter().zip(&heads).all(|(line, head)| line.contains(head)), "{asked:?}");
 }
 
 #[tokio::test]
