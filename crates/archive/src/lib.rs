@@ -13,6 +13,7 @@
 //! [`extract`]: source → decompress → diff ID → tar entries → a directory of the layer → one for all layers, as
 //! overlayfs shows them.
 //! [`list_split`] and [`list_compressed`]: the files of a layer and what it says of each, for a comparison of images.
+//! [`recompress`]: source → decompress → diff ID → gzip or zstd, for a copy that changes the compression.
 //! [`read_entries`] and [`TarWriter`]: the files of an archive of images, for a load and a save.
 //!
 //! # Limits
@@ -50,7 +51,9 @@ mod walk;
 mod writer;
 
 pub use apply::empty_directory;
-pub use codec::{Compression, GzipEncoder, LAYER_LEVEL, compress_gzip, decoder};
+pub use codec::{
+    Compression, Encoding, GzipEncoder, LAYER_LEVEL, compress_gzip, decoder, recompress,
+};
 pub use contents::{
     ContentHash, FileKind, LayerFile, LayerFiles, Room, hash_file, list_compressed, list_split,
 };

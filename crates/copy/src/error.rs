@@ -111,6 +111,48 @@ pub enum CopyError {
         /// The digest of what came.
         actual: Digest,
     },
+    /// A layer that cannot be compressed anew.
+    #[error("{place}: layer {layer} cannot be compressed anew: {}", chain(source))]
+    Recompress {
+        /// The source.
+        place: String,
+        /// The layer as it is.
+        layer: Digest,
+        /// The cause.
+        source: Box<archive::ArchiveError>,
+    },
+    /// A layer that is another tar than its image's config says.
+    #[error(
+        "{place}: layer {layer} decompresses to {actual}, and the image's config says {expected}: it is not copied"
+    )]
+    DiffId {
+        /// The source.
+        place: String,
+        /// The layer as it is.
+        layer: Digest,
+        /// The hash of the tar by the config.
+        expected: String,
+        /// The hash of the tar.
+        actual: String,
+    },
+    /// A layer that the wanted format has no type for.
+    #[error(
+        "{place}: layer {layer} is compressed by zstd, which Docker's format has no type for: add --compression gzip"
+    )]
+    LayerType {
+        /// The source.
+        place: String,
+        /// The layer.
+        layer: Digest,
+    },
+    /// Signatures and the like of an image that gets another digest.
+    #[error(
+        "{place}: what refers to an image refers to its digest, which another compression or format changes: copy one without the other"
+    )]
+    ReferrersLost {
+        /// The source.
+        place: String,
+    },
     /// A blob with more bytes than its descriptor says.
     #[error("{place}: blob {digest} has more than the {size} bytes that its descriptor says")]
     Size {
@@ -237,6 +279,14 @@ pub enum CopyError {
         /// Name of the place that means a stream.
         place: String,
     },
+}
+
+/// Says an error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
+    }
 }
 
 impl CopyError {

@@ -11,6 +11,7 @@
 //! - `place`: what a user writes, as skopeo spells it
 //! - `source`, `target`: where bytes come from and where they go; which images there are at a source
 //! - `job`: one image on its way: its documents, children before parents, and each of its blobs once
+//! - `convert`: other bytes for who asks: layers in another compression, documents of the other school's types
 //! - `feed`: the bytes of one blob, checked while they pass, begun anew wherever its two ends want
 //! - `budget`: how much is asked of a host at once
 //!
@@ -27,6 +28,8 @@
 //! streamed. A stream is hashed while it passes, and its last piece is held back until the digest is right. A source that breaks
 //! off is asked for the rest; a target that does is asked how far it got.
 //!
+//! What is to have other bytes goes from the leaves up (`job::convert`), as each document names what it leads to by digests.
+//!
 //! # Trust
 //!
 //! Neither side is believed: documents and blobs are checked here, and a registry checks what it stores.
@@ -41,6 +44,7 @@
 //! Every future may be dropped at any await. What was stored stays and is not sent again.
 
 mod budget;
+mod convert;
 mod document;
 mod error;
 mod feed;
@@ -57,12 +61,13 @@ mod source;
 mod sync;
 mod target;
 
+pub use convert::{Conversion, ConversionError, Format, LayerEncoding};
 pub use error::CopyError;
 pub use files::archive::ArchiveFault;
-pub use job::{Copied, Copier};
+pub use job::{Converted, Copied, Copier};
 pub use pattern::{Pattern, PatternError};
 pub use place::{Place, PlaceError, Selection};
-pub use progress::{Event, Outcome, Report, Summary};
+pub use progress::{Changes, Event, Outcome, Report, Summary};
 pub use registry::{CredentialSource, Credentials, RegistryConfig};
 pub use shared::Mode;
 pub use side::Side;

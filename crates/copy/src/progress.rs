@@ -34,6 +34,13 @@ pub enum Event<'a> {
         /// The way it came there.
         outcome: Outcome,
     },
+    /// A layer was compressed anew, and is on its way as what was made of it.
+    Compressed {
+        /// Descriptor of the layer at the source.
+        layer: &'a Descriptor,
+        /// Descriptor of what was made of it.
+        made: &'a Descriptor,
+    },
     /// A manifest or index was stored.
     Document {
         /// Digest of the document.
@@ -50,6 +57,28 @@ pub enum Event<'a> {
 
 /// Is told of the facts of a copy.
 pub type Report = dyn Fn(&Event<'_>) + Send + Sync;
+
+/// Differences of a copy from its source, where they were asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Layers that are compressed anew.
+    pub layers: u64,
+    /// Manifests and indexes with other media types.
+    pub retyped: u64,
+    /// Attestations that are about manifests which have other digests now. What they say names the old ones.
+    pub attestations: u64,
+    /// Manifests that are no images, and stay as they are.
+    pub left: u64,
+}
+
+impl std::ops::AddAssign for Changes {
+    fn add_assign(&mut self, other: Self) {
+        self.layers += other.layers;
+        self.retyped += other.retyped;
+        self.attestations += other.attestations;
+        self.left += other.left;
+    }
+}
 
 /// Sums over all that a [`crate::Copier`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,7 +108,9 @@ pub(crate) struct Sums {
 impl Sums {
     pub(crate) fn count(&self, event: &Event<'_>) {
         let (sum, bytes) = match event {
-            Event::Sent { .. } | Event::Blob { outcome: Outcome::LeftToItsUrls, .. } => return,
+            Event::Sent { .. }
+            | Event::Compressed { .. }
+            | Event::Blob { outcome: Outcome::LeftToItsUrls, .. } => return,
             Event::Document { size, .. } => (None, *size),
             Event::Referrer { .. } => (Some(&self.referrers), 0),
             Event::Blob { blob, outcome: Outcome::Copied } => (Some(&self.copied), blob.size),

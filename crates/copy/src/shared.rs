@@ -9,6 +9,7 @@ use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 
 use crate::Report;
 use crate::budget::Budget;
+use crate::convert::memory::Memory;
 use crate::document::Document;
 use crate::error::Result;
 use crate::lock::lock;
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) budget: Budget,
     pub(crate) report: Arc<Report>,
     pub(crate) sums: Sums,
+    pub(crate) conversions: Memory,
     pub(crate) mode: Mode,
     /// The repositories of a host that have a blob, as far as this run has seen to it.
     blobs: Mutex<HashMap<(String, Digest), Holders>>,
@@ -51,6 +53,7 @@ impl Shared {
             budget: Budget::default(),
             report,
             sums: Sums::default(),
+            conversions: Memory::default(),
             mode,
             blobs: Mutex::default(),
             documents: Mutex::default(),

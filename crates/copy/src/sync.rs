@@ -7,14 +7,14 @@
 //! tags = ["3.*", "latest"]
 //! except = ["*-rc*"]
 //! platforms = ["linux/amd64", "linux/arm64"]
-//! referrers = true
+//! referrers = true # or, as these make other digests: compression = "zstd", format = "oci"
 //! ```
 
 use spec::{Platform, PlatformError};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::{Pattern, PatternError, Place, PlaceError};
+use crate::{Conversion, ConversionError, Pattern, PatternError, Place, PlaceError};
 
 /// The most entries of a file, and of a list in it: each is written by hand or made of a list of repositories.
 const MAX_ENTRIES: usize = 10_000;
@@ -34,6 +34,8 @@ pub struct Entry {
     pub platforms: Vec<Platform>,
     /// True if what refers to its images is copied as well.
     pub referrers: bool,
+    /// The changes that are asked for.
+    pub conversion: Option<Conversion>,
 }
 
 /// A fault of a file, and its line.
@@ -64,6 +66,12 @@ enum Fault {
         "{0}: a file of copies names no daemon, and neither standard input nor output; use `longshore copy` for these"
     )]
     Stream(Place),
+    #[error(
+        "referrers are about digests, which compression and format change: one goes without the other"
+    )]
+    Referrers,
+    #[error(transparent)]
+    Conversion(#[from] ConversionError),
     #[error(transparent)]
     Place(#[from] PlaceError),
     #[error(transparent)]
@@ -154,6 +162,7 @@ impl File<'_> {
 
     fn entry(&self, at: usize, fields: &DeTable<'_>) -> Result<Entry, SyncError> {
         let (mut source, mut referrers) = (None, false);
+        let (mut compression, mut format) = (None, None);
         let (mut targets, mut tags, mut except, mut platforms) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (key, value) in fields {
@@ -164,6 +173,8 @@ impl File<'_> {
                 "tags" => tags = self.list("tags", value, str::parse::<Pattern>)?,
                 "except" => except = self.list("except", value, str::parse::<Pattern>)?,
                 "platforms" => platforms = self.list("platforms", value, Platform::parse)?,
+                "compression" => compression = self.list("compression", value, str::parse)?.pop(),
+                "format" => format = self.list("format", value, str::parse)?.pop(),
                 "referrers" => {
                     let DeValue::Boolean(wanted) = value.get_ref() else {
                         let wrong = Fault::Kind { key: "referrers", wanted: "true or false" };
@@ -178,7 +189,12 @@ impl File<'_> {
         if targets.is_empty() {
             return Err(self.fault(at, Fault::Missing("target")));
         }
-        let entry = Entry { source, targets, tags, except, platforms, referrers };
+        let conversion = Conversion::new(compression, format);
+        let conversion = conversion.map_err(|error| self.fault(at, error))?;
+        if referrers && conversion.is_some() {
+            return Err(self.fault(at, Fault::Referrers));
+        }
+        let entry = Entry { source, targets, tags, except, platforms, referrers, conversion };
         if entry.is_repository() {
             if let Some(target) = entry.targets.iter().find(|target| !target.takes_many()) {
                 return Err(self.fault(at, Fault::Target(target.clone())));

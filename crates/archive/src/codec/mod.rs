@@ -13,6 +13,7 @@
 
 mod compression;
 mod gzip;
+mod recompress;
 mod streams;
 
 use std::io::{BufRead, Read};
@@ -22,6 +23,7 @@ use streams::{Frames, Streams};
 
 pub use compression::Compression;
 pub use gzip::{GzipEncoder, LAYER_LEVEL, compress_gzip};
+pub use recompress::{Encoding, recompress};
 
 /// Returns a reader of the uncompressed bytes of `source`, which should have a buffer of 128 KiB or more.
 pub fn decoder<'a, R: BufRead + Send + 'a>(

@@ -106,6 +106,7 @@ async fn run_shown(
                 }
             };
             let (platforms, referrers) = (&entry.platforms[..], entry.referrers);
+            let conversion = entry.conversion;
             match &found {
                 None => {
                     // What is one image keeps its tag where the target names none.
@@ -115,13 +116,15 @@ async fn run_shown(
                         }
                         _ => target,
                     };
-                    images.push(Image { source: source.clone(), target, platforms, referrers });
+                    let source = source.clone();
+                    images.push(Image { source, target, platforms, referrers, conversion });
                 }
                 Some(found) => images.extend(found.images.iter().map(|(tag, source)| Image {
                     source: source.clone(),
                     target: target.tagged(tag),
                     platforms,
                     referrers,
+                    conversion,
                 })),
             }
         }

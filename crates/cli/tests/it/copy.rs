@@ -347,3 +347,73 @@ fn what_docker_cannot_load_is_no_archive_for_it() {
     assert!(error.contains("holds no image that docker could load"), "{error}");
     assert!(!archive.exists());
 }
+
+/// `--compression` and `--format`: what is told, and what skopeo and podman say of it.
+#[test]
+fn other_bytes_are_made_for_who_asks_and_told() {
+    if !installed(&["skopeo", "podman"]) {
+        println!("skipped: needs skopeo and podman");
+        return;
+    }
+    let registry = LocalRegistry::start().unwrap();
+    let (client, image) = (registry.client(), small_image(3));
+    let attested = Index::attested(vec![image.clone()]);
+    attested.push(&client, "app", "all").unwrap();
+    image.push(&client, "app", "one").unwrap();
+    let home = Home::new();
+    let at = |name: &str| format!("docker://{}/{name}", registry.address());
+    let dry = home.run(&["copy", "--dry-run", "--compression", "zstd", &at("app:all"), &at("z:1")]);
+    let dry = dry.success();
+    let old = &attested.manifest.digest;
+    assert!(dry.contains(&format!("Note: the digest would change from {old}: ")), "{dry}");
+    assert_eq!(client.get("/v2/z/manifests/1").unwrap().status, 404);
+
+    let file = home.path().join("digest");
+    let flag = format!("--digest-file={}", file.display());
+    let told = home.run(&["copy", "--compression=zstd:9", &flag, &at("app:all"), &at("z:1")]);
+    let told = told.success();
+    let digest = std::fs::read_to_string(&file).unwrap();
+    let why = "1 layer compressed by zstd, 1 document of OCI's types, 1 attestation still of the old digests";
+    let note = format!("Note: the digest changed from {old} to {digest}: {why}\n");
+    assert!(told.ends_with(&note), "{told}");
+    let index: serde_json::Value = serde_json::from_slice(&stored(&client, "z", "1")).unwrap();
+    assert_eq!(index["manifests"][0]["mediaType"], "application/vnd.oci.image.manifest.v1+json");
+    let told = home.run(&["copy", "--compression=zstd", &at("app:all"), &at("z:1")]).success();
+    assert!(told.contains("up to date"), "{told}");
+
+    // skopeo reads it, and podman unpacks it to the image that it was.
+    let layout = format!("oci:{}:x", home.path().join("layout").display());
+    skopeo(&home, &at("z:1"), &layout);
+    for (flags, name) in [(&["--compression", "zstd"][..], "z:2"), (&["--format", "oci"], "o:1")] {
+        home.run(&[&["copy"], flags, &[&at("app:one"), &at(name)]].concat()).success();
+        let storage = home.path().join("podman");
+        let mut podman = home.clean("podman");
+        podman.args(["--storage-driver=vfs", "--root"]).arg(&storage);
+        podman.arg("--runroot").arg(home.path().join("run"));
+        podman
+            .args(["pull", "-q", "--tls-verify=false"])
+            .arg(format!("{}/{name}", registry.address()));
+        let id = run(&mut podman, "").success();
+        assert_eq!(id.trim(), image.config.digest.hex(), "{name}");
+    }
+    for (arguments, expected) in [
+        (&["--compression=lz4"][..], "there are gzip and zstd"),
+        (&["--compression=zstd", "--format=docker"], "has no type for layers that are compressed"),
+        (&["--format=oci", "--referrers"], "use one without the other"),
+    ] {
+        let all = [&["copy"], arguments, &["r.example/a", "r.example/b"]].concat();
+        let error = home.run(&all).failure();
+        assert!(error.contains(expected), "{arguments:?}: {error}");
+    }
+
+    let text = format!(
+        "[[copy]]\nsource = \"{0}/app\"\ntarget = \"{0}/sync\"\ncompression = \"zstd\"\nformat = \"oci\"\n",
+        registry.address()
+    );
+    let file = home.path().join("sync.toml");
+    std::fs::write(&file, text).unwrap();
+    let done = home.run(&["sync", file.to_str().unwrap()]).success();
+    assert_eq!(done.matches("Note: the digest changed").count(), 2, "{done}");
+    let again = home.run(&["sync", file.to_str().unwrap()]).success();
+    assert!(again.contains("2 images: 0 copied, 2 up to date, 0 failed; moved 0B"), "{again}");
+}

@@ -23,7 +23,7 @@ const MAX_DEPTH: usize = 4;
 /// The most indexes within an index that are read for their platforms.
 const MAX_INDEXES: usize = 100;
 /// The mark of an attestation, and its digest of the manifest that it is about.
-const SUBJECT_ANNOTATION: &str = "vnd.docker.reference.digest";
+pub(super) const SUBJECT_ANNOTATION: &str = "vnd.docker.reference.digest";
 
 /// The root that is copied.
 pub(super) struct Root {
@@ -237,7 +237,11 @@ async fn check(
 }
 
 /// Reads the config of an image.
-async fn read_config(shared: &Shared, source: &Source, config: &Descriptor) -> Result<Bytes> {
+pub(super) async fn read_config(
+    shared: &Shared,
+    source: &Source,
+    config: &Descriptor,
+) -> Result<Bytes> {
     if config.size > MAX_CONFIG_SIZE {
         let (digest, size) = (config.digest.clone(), MAX_CONFIG_SIZE);
         return Err(CopyError::Size { place: source.to_string(), digest, size });

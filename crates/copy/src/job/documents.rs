@@ -15,12 +15,12 @@ use crate::source::Source;
 use crate::{CopyError, Target};
 
 /// The depth to which indexes may be nested; dockers and buildx have one within one.
-const MAX_DEPTH: usize = 4;
+pub(super) const MAX_DEPTH: usize = 4;
 /// The most documents of one image: an index has a thousand entries at most, and an attestation for each.
-const MAX_DOCUMENTS: usize = 4000;
+pub(super) const MAX_DOCUMENTS: usize = 4000;
 /// Parts of an image that are looked at together. With 4 MiB for each document this bounds the memory, as an index within an
 /// index is gone through one by one.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// One image on its way.
 pub(crate) struct Job<'a> {

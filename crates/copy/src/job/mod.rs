@@ -1,6 +1,7 @@
 //! Copies of images.
 
 mod choice;
+mod convert;
 mod documents;
 mod referrers;
 
@@ -9,11 +10,13 @@ use std::sync::Arc;
 use spec::{Digest, Platform};
 
 use self::choice::{Root, choose};
+use self::convert::{Conversions, Rewritten};
 use self::documents::Job;
 use self::referrers::Referrers;
+use crate::convert::Conversion;
 use crate::document::Document;
 use crate::error::Result;
-use crate::progress::{Event, Summary};
+use crate::progress::{Changes, Event, Summary};
 use crate::shared::{Mode, Shared};
 use crate::source::Source;
 use crate::{CopyError, Report, Target};
@@ -23,6 +26,7 @@ use crate::{CopyError, Report, Target};
 pub struct Copier {
     shared: Arc<Shared>,
     referrers: bool,
+    conversion: Option<Conversion>,
 }
 
 /// Result of a copy.
@@ -34,18 +38,38 @@ pub struct Copied {
     pub unchanged: bool,
     /// True if it is an index that was cut to some platforms, so that its digest is another than the source's.
     pub cut: bool,
+    /// The differences from the source that were asked for, if there are any.
+    pub converted: Option<Converted>,
+}
+
+/// Differences of a copy from its source that were asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Converted {
+    /// The digest that it would have without.
+    pub from: Digest,
+    /// The differences.
+    pub changes: Changes,
+    /// True if the copy's digest is not known, as nothing was compressed: in a dry run.
+    pub is_guess: bool,
 }
 
 impl Copier {
     /// Makes a copier that tells `report` of all it does, or, in a dry run, of what it would do.
     pub fn new(report: Arc<Report>, mode: Mode) -> Self {
-        Self { shared: Arc::new(Shared::new(report, mode)), referrers: false }
+        let shared = Arc::new(Shared::new(report, mode));
+        Self { shared, referrers: false, conversion: None }
     }
 
     /// Returns a copier that copies what refers to an image as well, and shares all else with this one.
     #[must_use]
     pub fn with_referrers(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), referrers: true }
+        Self { referrers: true, ..self.clone() }
+    }
+
+    /// Returns a copier that changes images, and shares all else with this one.
+    #[must_use]
+    pub fn with_conversion(&self, conversion: Option<Conversion>) -> Self {
+        Self { conversion, ..self.clone() }
     }
 
     /// Returns what was done so far.
@@ -69,18 +93,22 @@ impl Copier {
             let _turn = shared.budget.turn(&[target.host()]).await;
             target.digest().await?
         };
+        if let Some(conversion) = self.conversion {
+            return self.convert((source, target), platforms, conversion, present).await;
+        }
         let mut hint = None;
         // One platform of an image has another digest than the image.
         if let Some(present) = present.as_ref().filter(|_| platforms.is_empty()) {
             let _turn = shared.budget.turn(&[source.host()]).await;
             hint = source.digest().await?;
             if hint.as_ref() == Some(present) && !self.referrers && !shared.mode.force {
-                return Ok(Copied { digest: present.clone(), unchanged: true, cut: false });
+                let digest = present.clone();
+                return Ok(Copied { digest, unchanged: true, cut: false, converted: None });
             }
         }
         let root = shared.meant(source, hint.as_ref()).await?;
         let root = choose(shared, source, root, platforms).await?;
-        Self::check(target, &root)?;
+        Self::check(target, &root.document.digest)?;
         let is_there = present.as_ref() == Some(&root.document.digest);
         // Only where an earlier image was, documents of this one are likely to be.
         let job = Job::new(shared, source, target, present.is_some());
@@ -103,16 +131,49 @@ impl Copier {
             target.store(shared, true, &root.document, media_type).await?;
             shared.tell(&Event::Document { digest, size: bytes.len() as u64 });
         }
-        Ok(Copied { digest: digest.clone(), unchanged, cut: *cut })
+        Ok(Copied { digest: digest.clone(), unchanged, cut: *cut, converted: None })
+    }
+
+    /// Copies one image, and changes it.
+    async fn convert(
+        &self,
+        (source, target): (&Source, &Target),
+        platforms: &[Platform],
+        conversion: Conversion,
+        present: Option<Digest>,
+    ) -> Result<Copied> {
+        let shared = &*self.shared;
+        if self.referrers {
+            return Err(CopyError::ReferrersLost { place: source.to_string() });
+        }
+        let root = shared.fetch(source, None).await?;
+        let Root { document, manifest, cut } = choose(shared, source, root, platforms).await?;
+        let from = document.digest.clone();
+        let sides = (source, target);
+        let conversions = Conversions::new(shared, sides, conversion, present.as_ref()).await;
+        let Rewritten { document, manifest, changes } =
+            conversions.document(&document, &manifest, 0).await?;
+        let is_guess =
+            shared.mode.dry && changes.layers > 0 && present.as_ref() != Some(&document.digest);
+        Self::check(target, &document.digest)?;
+        let Document { digest, bytes, .. } = &document;
+        let unchanged = present.as_ref() == Some(digest);
+        if !unchanged {
+            target.store(shared, true, &document, manifest.media_type()).await?;
+            shared.tell(&Event::Document { digest, size: bytes.len() as u64 });
+        }
+        let is_other = *digest != from || is_guess;
+        let converted = is_other.then_some(Converted { from, changes, is_guess });
+        Ok(Copied { digest: digest.clone(), unchanged, cut, converted })
     }
 
     /// Fails if the target is to have another digest.
-    fn check(target: &Target, root: &Root) -> Result<()> {
+    fn check(target: &Target, digest: &Digest) -> Result<()> {
         match target.demanded() {
-            Some(demanded) if *demanded != root.document.digest => Err(CopyError::OtherDigest {
+            Some(demanded) if demanded != digest => Err(CopyError::OtherDigest {
                 target: target.to_string(),
                 demanded: demanded.clone(),
-                actual: root.document.digest.clone(),
+                actual: digest.clone(),
             }),
             _ => Ok(()),
         }

@@ -12,6 +12,8 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use spec::{Descriptor, Digest, Manifest, Reference, Repository, Tag};
 
 use self::directory::DirectorySource;
@@ -23,6 +25,7 @@ use crate::document::Document;
 use crate::error::Result;
 use crate::files::archive::Archive;
 use crate::files::blocking::blocking;
+use crate::files::region::Region;
 use crate::files::tree::Tree;
 use crate::pieces::Pieces;
 use crate::place::Selection;
@@ -38,6 +41,16 @@ enum Kind {
     Layout(LayoutSource),
     Directory(DirectorySource),
     Docker(DockerSource),
+    Derived(Arc<dyn Derived>),
+}
+
+/// A blob that is made of one of another source when it is read.
+pub(crate) trait Derived: fmt::Debug + Send + Sync {
+    /// Returns the source of what it is made of.
+    fn source(&self) -> &Source;
+
+    /// Opens what is made, which has this size.
+    fn open(&self, size: u64) -> BoxFuture<'_, Result<Region>>;
 }
 
 /// A stream that an archive comes from.
@@ -50,6 +63,7 @@ impl fmt::Display for Source {
             Kind::Layout(source) => source.fmt(f),
             Kind::Directory(source) => source.fmt(f),
             Kind::Docker(source) => source.fmt(f),
+            Kind::Derived(blob) => blob.source().fmt(f),
         }
     }
 }
@@ -104,7 +118,7 @@ impl Source {
             Kind::Docker(source) => {
                 Images::of(source.images(), wants)?.map(|source| Self(Kind::Docker(source)))
             }
-            Kind::Directory(_) => {
+            Kind::Directory(_) | Kind::Derived(_) => {
                 return Err(CopyError::NoRepository { place: self.to_string() });
             }
         })
@@ -115,13 +129,16 @@ impl Source {
         match &self.0 {
             Kind::Registry(source) => Self(Kind::Registry(source.tagged(tag))),
             Kind::Layout(source) => Self(Kind::Layout(source.tagged(tag))),
-            Kind::Directory(_) | Kind::Docker(_) => self.clone(),
+            Kind::Directory(_) | Kind::Docker(_) | Kind::Derived(_) => self.clone(),
         }
     }
 
     /// Returns the host that has a budget, if it is one.
     pub(crate) fn host(&self) -> Option<&str> {
-        self.repository().map(Repository::domain)
+        match &self.0 {
+            Kind::Derived(blob) => blob.source().host(),
+            _ => self.repository().map(Repository::domain),
+        }
     }
 
     /// Returns the repository, if it is one.
@@ -137,7 +154,7 @@ impl Source {
         match &self.0 {
             Kind::Registry(source) => source.digest().await,
             // A list alone tells nothing: what it means is read, and has its digest.
-            Kind::Layout(_) | Kind::Directory(_) | Kind::Docker(_) => {
+            Kind::Layout(_) | Kind::Directory(_) | Kind::Docker(_) | Kind::Derived(_) => {
                 self.document(None).await.map(|document| Some(document.digest))
             }
         }
@@ -150,6 +167,7 @@ impl Source {
             Kind::Layout(source) => source.document(digest).await,
             Kind::Directory(source) => source.document(digest).await,
             Kind::Docker(source) => source.document(digest).await,
+            Kind::Derived(blob) => Box::pin(blob.source().document(digest)).await,
         }
     }
 
@@ -183,6 +201,15 @@ impl Source {
             Kind::Layout(source) => source.blob(blob, start).await,
             Kind::Directory(source) => source.blob(blob, start).await,
             Kind::Docker(source) => source.blob(blob, start).await,
+            Kind::Derived(derived) => {
+                let opened = derived.open(blob.size).await;
+                let place = self.to_string();
+                let failed = move |source| CopyError::Read { path: place.clone(), source };
+                opened.map(|file| {
+                    let pieces = file.stream(start).map(move |piece| piece.map_err(&failed));
+                    Pieces { start, pieces: pieces.boxed() }
+                })
+            }
         };
         match (opened, blob.urls.first()) {
             (Err(CopyError::Missing { path }), Some(url)) => {
@@ -190,6 +217,11 @@ impl Source {
             }
             (opened, _) => opened,
         }
+    }
+
+    /// Returns the source of a blob that is made.
+    pub(crate) fn derived(blob: Arc<dyn Derived>) -> Self {
+        Self(Kind::Derived(blob))
     }
 
     /// Reads a document of this source.

@@ -154,6 +154,25 @@ impl LayoutTarget {
         self.folder.change(move |folder| holds(&folder.join(name), &digest)).await
     }
 
+    /// Reads a document by its digest. The root of a directory has another name.
+    pub(crate) async fn document(&self, digest: &Digest) -> Result<Option<Bytes>> {
+        let (kind, digest) = (self.kind.clone(), digest.clone());
+        let find = move |folder: &Path| {
+            let names = match kind {
+                Form::Layout(_) => vec![blob_path(&digest)],
+                Form::Directory => vec![document_name(&digest), ROOT.to_owned()],
+            };
+            for name in names {
+                let bytes = read(&folder.join(name), MAX_MANIFEST_SIZE)?;
+                if let Some(bytes) = bytes.filter(|bytes| digest.matches(bytes)) {
+                    return Ok(Some(bytes.into()));
+                }
+            }
+            Ok(None)
+        };
+        self.folder.change(find).await
+    }
+
     fn blob_name(&self, digest: &Digest) -> String {
         match self.kind {
             Form::Layout(_) => blob_path(digest),

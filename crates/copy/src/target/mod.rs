@@ -156,6 +156,15 @@ impl Target {
         }
     }
 
+    /// Reads a document there, if that is possible and it is there.
+    pub(crate) async fn document(&self, digest: &Digest) -> Result<Option<Bytes>> {
+        match &self.0 {
+            Kind::Registry(target) => target.document(digest).await.map(Some),
+            Kind::Layout(target) => target.document(digest).await,
+            Kind::Archive(_) => Ok(None),
+        }
+    }
+
     /// Says whether a document is there; what it names may be not.
     pub(crate) async fn has(&self, digest: &Digest) -> Result<bool> {
         match &self.0 {

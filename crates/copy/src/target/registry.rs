@@ -107,6 +107,11 @@ impl RegistryTarget {
         Ok(found.map_err(|error| self.failed(error))?.map(|found| found.descriptor.digest))
     }
 
+    pub(crate) async fn document(&self, digest: &Digest) -> Result<Bytes> {
+        let fetched = self.remote.manifest(&digest.clone().into()).await;
+        fetched.map(|fetched| fetched.bytes).map_err(|error| self.failed(error))
+    }
+
     pub(crate) async fn has(&self, digest: &Digest) -> Result<bool> {
         let found = self.remote.find(&digest.clone().into()).await;
         Ok(found.map_err(|error| self.failed_at(digest, error))?.is_some())

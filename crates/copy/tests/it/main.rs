@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod breaks;
+mod convert;
 mod files;
 mod lies;
 mod lost;

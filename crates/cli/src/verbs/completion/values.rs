@@ -42,6 +42,8 @@ const KINDS: [&str; 10] = [
 pub(super) fn of(path: &[&str], flag: &str) -> Vec<String> {
     let last = path.last().copied().unwrap_or_default();
     let values: &[&str] = match flag {
+        "format" if last == "copy" => &["docker", "oci"],
+        "compression" => &["gzip", "zstd"],
         "format" if matches!(last, "inspect" | "version" | "info" | "events") => &["json"],
         "format" => &["json", "table"],
         "platform" => &PLATFORMS,

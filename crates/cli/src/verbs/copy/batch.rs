@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use copy::{Copied, Copier, Source, Target};
+use copy::{Conversion, Copied, Copier, Source, Target};
 use futures_util::{StreamExt as _, stream};
 use spec::Platform;
 
-use super::told::{Painter, totals};
+use super::told::{Painter, note, totals};
 use crate::error::CliError;
 
 /// Images that are copied together. Hosts have budgets of their own; this bounds what is known of images at a time.
@@ -19,6 +19,8 @@ pub(crate) struct Image<'a> {
     pub(crate) platforms: &'a [Platform],
     /// True if what refers to it is copied as well.
     pub(crate) referrers: bool,
+    /// The changes that are asked for.
+    pub(crate) conversion: Option<Conversion>,
 }
 
 /// Manner in which a command tells what it does.
@@ -40,18 +42,20 @@ impl Manner<'_> {
         let count = images.len() + failures.len();
         let with_referrers = &carrier.with_referrers();
         let mut results = stream::iter(images)
-            .map(|Image { source, target, platforms, referrers }| async move {
+            .map(|Image { source, target, platforms, referrers, conversion }| async move {
                 let carrier = if referrers { with_referrers } else { carrier };
-                (carrier.copy(&source, &target, platforms).await, target)
+                let carrier = carrier.with_conversion(conversion);
+                (carrier.copy(&source, &target, platforms).await, target, conversion)
             })
             .buffered(AT_ONCE);
         let (mut unchanged, mut targets) = (0, Vec::new());
-        while let Some((result, target)) = self.painter.while_it(results.next()).await? {
+        while let Some((result, target, conversion)) = self.painter.while_it(results.next()).await?
+        {
             match result {
                 Ok(copied) => {
                     unchanged += usize::from(copied.unchanged);
                     let done = if copied.unchanged { "up to date" } else { self.done() };
-                    self.tell(&target, &copied, done)?;
+                    self.tell(&target, &copied, done, conversion)?;
                 }
                 Err(error) => failures.push(CliError::from(error)),
             }
@@ -81,8 +85,13 @@ impl Manner<'_> {
         target: &dyn std::fmt::Display,
         copied: &Copied,
         done: &str,
+        conversion: Option<Conversion>,
     ) -> Result<(), CliError> {
         let cut = if copied.cut { " (an index cut to these platforms)" } else { "" };
-        self.painter.say(&format!("{target}: digest: {}{cut} {done}", copied.digest))
+        self.painter.say(&format!("{target}: digest: {}{cut} {done}", copied.digest))?;
+        match note(copied, conversion) {
+            Some(note) => self.painter.say(&note),
+            None => Ok(()),
+        }
     }
 }

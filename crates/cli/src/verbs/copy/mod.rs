@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use copy::{Copier, Mode, Pattern, Place, Summary};
+use copy::{Conversion, Copier, Mode, Pattern, Place, Summary};
 use spec::{Platform, Tag};
 
 use self::batch::{Image, Manner};
@@ -26,8 +26,9 @@ use crate::session::Session;
 /// A place is spelt as skopeo does: `docker://NAME[:TAG|@DIGEST]` is a registry, and NAME alone means the same;
 /// `oci:FOLDER[:NAME]`, `oci-archive:FILE[:NAME]`, `docker-archive:FILE[:NAME]`, `dir:FOLDER` are files, where `-` for a file is
 /// standard input or output; `docker-daemon:NAME` is the daemon, or the store of this process. Nothing is unpacked, and no data
-/// root and no daemon is needed but for the last. A copy has the digest of its source. What is at the destination is not sent
-/// again, and what another repository of the same registry has is mounted from there.
+/// root and no daemon is needed but for the last. A copy has the digest of its source, but for `--compression` and `--format`,
+/// which make other bytes: a note tells the new digest. What is at the destination is not sent again, and what another
+/// repository of the same registry has is mounted from there.
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "longshore copy [OPTIONS] SOURCE DESTINATION")]
@@ -35,6 +36,10 @@ pub(crate) struct Arguments {
     /// Copy all tags of the source: of a repository, a layout or an archive
     #[arg(short = 'a', long)]
     all_tags: bool,
+    /// Compress layers by "gzip" or "zstd" (also "zstd:9", with a level), where they are not; images of Docker's format become
+    /// OCI's for zstd
+    #[arg(long, value_name = "string")]
+    compression: Option<String>,
     /// Write the digest of the copy to this file
     #[arg(long, value_name = "file")]
     digest_file: Option<PathBuf>,
@@ -44,6 +49,9 @@ pub(crate) struct Arguments {
     /// Ask for every part at the destination, even where the image is there, and send what it lacks
     #[arg(long)]
     force: bool,
+    /// Give manifests, indexes, configs and layers the media types of "oci" or "docker"
+    #[arg(long, value_name = "string")]
+    format: Option<String>,
     /// Copy these platforms alone (also "a,b"): the image itself for one, an index that is cut, with a digest of its own, for
     /// several
     #[arg(long, value_name = "string", value_delimiter = ',')]
@@ -91,6 +99,7 @@ async fn run_shown(
     let platforms = arguments.platform.iter().map(|text| Platform::parse(text));
     let platforms = platforms.collect::<Result<Vec<Platform>, _>>()?;
     let tags = arguments.tags()?;
+    let conversion = arguments.conversion()?;
     if tags.is_some() {
         arguments.check_many(&from, &to)?;
     }
@@ -114,6 +123,7 @@ async fn run_shown(
             target: target.tagged(&tag),
             platforms: &platforms,
             referrers: arguments.referrers,
+            conversion,
         };
         let images: Vec<Image<'_>> = found.images.into_iter().map(image).collect();
         if images.is_empty() {
@@ -122,6 +132,7 @@ async fn run_shown(
         return manner.copy(&carrier, images, Vec::new()).await;
     }
     let name = target.to_string();
+    let carrier = carrier.with_conversion(conversion);
     let carrier = if arguments.referrers { carrier.with_referrers() } else { carrier };
     let (carried_by, wanted) = (&carrier, &platforms);
     // It owns the target: the archive for a daemon ends with it, however that comes.
@@ -151,7 +162,7 @@ async fn run_shown(
         true => format!("up to date; {moved}"),
         false => moved,
     };
-    manner.tell(&name, &copied, &done)
+    manner.tell(&name, &copied, &done, conversion)
 }
 
 impl Arguments {
@@ -159,6 +170,22 @@ impl Arguments {
     pub(crate) fn needs_store(&self) -> bool {
         let is_daemon = |text: &String| matches!(Place::parse(text), Ok(Place::Daemon(_)));
         [&self.source, &self.destination].into_iter().any(is_daemon)
+    }
+
+    /// Returns the changes that are asked for.
+    fn conversion(&self) -> Result<Option<Conversion>, CliError> {
+        let read = || {
+            let encoding = self.compression.as_deref().map(str::parse).transpose()?;
+            let format = self.format.as_deref().map(str::parse).transpose()?;
+            Conversion::new(encoding, format)
+        };
+        let conversion = read().map_err(|error| CliError::Refused(error.to_string()))?;
+        if conversion.is_some() && self.referrers {
+            let message = "--referrers copies what refers to an image by its digest, which --compression and --format change: \
+                 use one without the other";
+            return Err(CliError::Refused(message.to_owned()));
+        }
+        Ok(conversion)
     }
 
     /// Returns the patterns of tags, if not one image is meant; none fit all.

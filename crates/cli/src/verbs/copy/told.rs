@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use api::message::{Message, ProgressDetail};
-use copy::{Event, Images, Outcome, Report, Source, Summary};
+use copy::{Changes, Conversion, Copied, Event, Images, Outcome, Report, Source, Summary};
 use spec::Digest;
 use spec::go::{PROGRESS_DIGITS, human_bytes};
 
@@ -83,6 +83,11 @@ impl Canvas {
     fn paint(&mut self, event: &Event<'_>) {
         let (blob, status, detail) = match event {
             Event::Document { .. } | Event::Referrer { .. } => return,
+            Event::Compressed { layer, made } => {
+                self.drawn.remove(&layer.digest);
+                let status = format!("Compressed as {}", made.digest.short());
+                (layer, status, ProgressDetail::default())
+            }
             Event::Sent { blob, bytes } => {
                 let now = Instant::now();
                 let drawn = self.drawn.get(&blob.digest);
@@ -109,6 +114,44 @@ fn status(outcome: &Outcome) -> String {
         Outcome::Mounted(repository) => format!("Mounted from {repository}"),
         Outcome::LeftToItsUrls => "Left to its own URLs".to_owned(),
     }
+}
+
+/// Says why a copy has another digest than its source.
+pub(crate) fn note(copied: &Copied, conversion: Option<Conversion>) -> Option<String> {
+    let (converted, conversion) = (copied.converted.as_ref()?, conversion?);
+    let Changes { layers, retyped, attestations, left } = converted.changes;
+    let several = |count: u64, one: &str, more: &str| match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {more}"),
+    };
+    let mut why = Vec::new();
+    if let Some(encoding) = conversion.encoding().filter(|_| layers > 0) {
+        why.push(format!(
+            "{} by {encoding}",
+            several(layers, "layer compressed", "layers compressed")
+        ));
+    }
+    if let Some(format) = conversion.format().filter(|_| retyped > 0) {
+        why.push(format!("{} of {format} types", several(retyped, "document", "documents")));
+    }
+    if attestations > 0 {
+        why.push(format!(
+            "{} still of the old digests",
+            several(attestations, "attestation", "attestations")
+        ));
+    }
+    if left > 0 {
+        why.push(format!(
+            "{} left as they are",
+            several(left, "manifest of no image", "manifests of no images")
+        ));
+    }
+    let (from, why) = (&converted.from, why.join(", "));
+    Some(if converted.is_guess {
+        format!("Note: the digest would change from {from}: {why}")
+    } else {
+        format!("Note: the digest changed from {from} to {}: {why}", copied.digest)
+    })
 }
 
 /// Says what was moved and what was not.

@@ -1,0 +1,177 @@
+//! A layer in another compression: a file without a name for as long as somebody reads it, made anew where it is gone.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, Weak};
+
+use archive::{ArchiveError, recompress};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use spec::{Algorithm, Descriptor, DiffId, Digest, Hasher};
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::mpsc::{Receiver, channel};
+
+use super::LayerEncoding;
+use crate::error::Result;
+use crate::feed::Feed;
+use crate::files::blocking::blocking;
+use crate::files::region::Region;
+use crate::lock::lock;
+use crate::source::{Derived, Source};
+use crate::{CopyError, Report};
+
+/// Pieces of a layer that wait to be compressed.
+const WAITING: usize = 8;
+
+/// A layer of `source` that is compressed anew. The same layer gives the same bytes whenever it is made.
+pub(crate) struct Recompressed {
+    source: Source,
+    layer: Descriptor,
+    encoding: LayerEncoding,
+    threads: usize,
+    scratch: PathBuf,
+    report: Arc<Report>,
+    made: Mutex<Weak<File>>,
+    /// Held by whoever makes the file.
+    making: AsyncMutex<()>,
+}
+
+/// The bytes of a layer as they were made.
+pub(crate) struct Bytewise {
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+    pub(crate) diff_id: DiffId,
+    /// Keeps the file.
+    pub(crate) file: Arc<File>,
+}
+
+impl std::fmt::Debug for Recompressed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recompressed").field("layer", &self.layer.digest).finish_non_exhaustive()
+    }
+}
+
+impl Recompressed {
+    pub(crate) fn new(
+        source: &Source,
+        layer: &Descriptor,
+        encoding: LayerEncoding,
+        threads: usize,
+        report: &Arc<Report>,
+    ) -> Self {
+        Self {
+            source: source.clone(),
+            layer: layer.clone(),
+            encoding,
+            threads,
+            scratch: std::env::temp_dir(),
+            report: Arc::clone(report),
+            made: Mutex::default(),
+            making: AsyncMutex::default(),
+        }
+    }
+
+    /// Returns the file, if somebody keeps it.
+    pub(crate) fn kept(&self) -> Option<Arc<File>> {
+        lock(&self.made).upgrade()
+    }
+
+    /// Compresses the layer into a file. Its digest as it was is checked, too.
+    pub(crate) async fn make(&self) -> Result<Bytewise> {
+        let (sender, receiver) = channel(WAITING);
+        let (scratch, encoding, threads) = (self.scratch.clone(), self.encoding, self.threads);
+        let pieces = Pieces { receiver, piece: Bytes::new() };
+        let making = blocking(move || {
+            let file = tempfile::tempfile_in(scratch).map_err(ArchiveError::Sink)?;
+            let mut sink = Hashing { sink: BufWriter::new(file), hasher: sha256(), size: 0 };
+            let diff_id = recompress(pieces, &mut sink, encoding.0, threads)?;
+            let file =
+                sink.sink.into_inner().map_err(|error| ArchiveError::Sink(error.into_error()))?;
+            Ok((diff_id, file, sink.hasher.finish(), sink.size))
+        });
+        let feeding = async move {
+            let mut feed = Feed::new(&self.source, &self.layer, &self.report);
+            while let Some(piece) = feed.next(self.layer.size).await? {
+                // Who cannot decompress it says why.
+                if sender.send(piece).await.is_err() {
+                    return Ok(());
+                }
+            }
+            feed.finish()
+        };
+        let (fed, made) = tokio::join!(feeding, making);
+        fed?;
+        let (diff_id, file, digest, size) = made.map_err(|source| CopyError::Recompress {
+            place: self.source.to_string(),
+            layer: self.layer.digest.clone(),
+            source: Box::new(source),
+        })?;
+        let file = Arc::new(file);
+        *lock(&self.made) = Arc::downgrade(&file);
+        Ok(Bytewise { digest, size, diff_id, file })
+    }
+}
+
+impl Derived for Recompressed {
+    fn source(&self) -> &Source {
+        &self.source
+    }
+
+    fn open(&self, size: u64) -> BoxFuture<'_, Result<Region>> {
+        async move {
+            let _making = self.making.lock().await;
+            let file = match self.kept() {
+                Some(file) => file,
+                None => self.make().await?.file,
+            };
+            Ok(Region { file, start: 0, size })
+        }
+        .boxed()
+    }
+}
+
+fn sha256() -> Hasher {
+    Hasher::new(Algorithm::Sha256)
+}
+
+/// Reads what comes, on a thread that may wait.
+struct Pieces {
+    receiver: Receiver<Bytes>,
+    piece: Bytes,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.receiver.blocking_recv() {
+                Some(piece) => self.piece = piece,
+                None => return Ok(0),
+            }
+        }
+        let length = self.piece.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&self.piece.split_to(length));
+        Ok(length)
+    }
+}
+
+/// Hashes and counts what is written.
+struct Hashing<W> {
+    sink: W,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.sink.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
+    }
+}
