@@ -142,7 +142,7 @@ pub enum CopyError {
     LayerType {
         /// The source.
         place: String,
-        /// The layer.
+        /// Digest of the layer that is compressed by zstd.
         layer: Digest,
     },
     /// Signatures and the like of an image that gets another digest.

@@ -54,7 +54,7 @@ pub enum ConversionError {
     Level {
         /// The compression, as it was given.
         text: String,
-        /// Its name.
+        /// Name of the compression, without its level.
         name: &'static str,
         /// The highest level.
         most: u8,

@@ -16,7 +16,7 @@ const OCI_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 const ATTESTED: &str = "vnd.docker.reference.digest";
 
 fn layer(compression: Compression, name: &str, size: usize) -> Layer {
-    let content = (0..size).map(|at| (at * at / 7) as u8).collect::<Vec<u8>>();
+    let content = (0..size).map(|at| (at * at / 7).to_le_bytes()[0]).collect::<Vec<u8>>();
     Layer::new(compression, &[Entry::file(name, content)])
 }
 
@@ -53,9 +53,9 @@ async fn convert(
     let copier = Copier::new(Arc::new(count), copy::Mode::default());
     let target = target(to).await;
     let copier = copier.with_conversion(conversion(compression, format));
-    let copied = copier.copy(&source(from).await, &target, &[]).await?;
+    let done = copier.copy(&source(from).await, &target, &[]).await?;
     target.finish().await?;
-    Ok((copied, copier.summary(), compressed.load(Ordering::Relaxed)))
+    Ok((done, copier.summary(), compressed.load(Ordering::Relaxed)))
 }
 
 fn get(registry: &LocalRegistry, name: &str) -> Value {
