@@ -1,12 +1,13 @@
 //! `mount` and `umount`: an image's files to be read in place.
 //!
-//! With the driver `overlay2` the layers' own directories are put on each other. Where layers are not unpacked, the files are
-//! unpacked for as long as the image is mounted.
+//! With the driver `overlay2` the layers' own directories are put on each other. Where layers are not unpacked, with the driver `packed` or
+//! of another platform that is kept beside an image, the files are unpacked for as long as it is mounted.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use spec::Platform;
@@ -15,39 +16,46 @@ use store::{DriverKind, Mount, Store};
 use crate::cancel::CancelOnDrop;
 use crate::error::DirectoryRefusal;
 use crate::unpack::{DataRoot, Work, image_for};
-use crate::{Engine, EngineError, Progress, Result};
+use crate::{Engine, EngineError, Progress, Result, space};
 
 /// An order to mount.
 #[derive(Clone, Debug)]
 pub struct MountRequest {
     /// The image, by name or ID.
     pub name: String,
-    /// The platform that it must be for.
+    /// The platform that is wanted: the image's own, or another one of its index.
     pub platform: Option<Platform>,
     /// The absolute path of a directory.
     pub directory: PathBuf,
 }
 
 impl Engine {
-    /// Mounts an image read-only. It cannot be removed until it is unmounted.
+    /// Mounts an image read-only. It cannot be removed until it is unmounted; another platform of its index has files of its own, and can.
     pub async fn mount(&self, request: MountRequest, progress: Progress) -> Result<()> {
-        let lease = self.reading_lease().await?;
+        let (lease, part) = self.part_layers(&request.name, request.platform.as_ref()).await?;
         let (_cancel, cancelled) = CancelOnDrop::new();
         self.on_disk(move |store| {
-            let image = image_for(store, &lease, &request.name, request.platform.as_ref())?;
+            let (image, is_unpacked) = match part {
+                // One that has a name of its own has its layers, too.
+                Some(part) => {
+                    let is_unpacked = store.image(&part.id)?.is_some();
+                    (Arc::new(part), is_unpacked)
+                }
+                None => (image_for(store, &lease, &request.name, request.platform.as_ref())?, true),
+            };
             let directory = open(&request.directory)?;
             check_data_root(store, &directory, &request.directory)?;
-            let rootfs = match store.driver() {
-                DriverKind::Overlay2 => None,
-                DriverKind::Packed => {
-                    let rootfs = store.stage_directory(&lease)?;
-                    let work = Work { store, image: &image, cancelled, progress: &progress };
-                    let opened = File::open(&rootfs).map_err(failed("open", &rootfs))?;
-                    work.layers(opened.as_fd())?;
-                    Some(rootfs)
-                }
+            let rootfs = if is_unpacked && store.driver() == DriverKind::Overlay2 {
+                None
+            } else {
+                let rootfs = store.stage_directory(&lease)?;
+                space::require_unpacked(store, &image, &rootfs)?;
+                let work = Work { store, image: &image, cancelled, progress: &progress };
+                let opened = File::open(&rootfs).map_err(failed("open", &rootfs))?;
+                work.layers(opened.as_fd())?;
+                Some(rootfs)
             };
-            Ok(store.mount(&image.id, directory.as_fd(), rootfs.as_deref())?)
+            Ok(store.mount(&image, directory.as_fd(), rootfs.as_deref())?)
         })
         .await
     }

@@ -15,7 +15,7 @@ use crate::session::Session;
 
 /// Mount an image on a directory for reading, or list what is mounted
 ///
-/// The image stays until `longshore umount DIRECTORY`. Needs root.
+/// The image stays until `longshore umount DIRECTORY`. Needs root. Another platform is unpacked for as long as it is mounted.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "longshore mount [OPTIONS] [IMAGE DIRECTORY]")]
 pub(crate) struct Arguments {
@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     image: Option<String>,
     #[arg(hide = true)]
     directory: Option<PathBuf>,
-    /// Fail if the image is not for this platform
+    /// Mount what is here for this platform: the image itself, or another one of its index
     #[arg(long, value_name = "string")]
     platform: Option<String>,
 }

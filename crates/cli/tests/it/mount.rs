@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use test_support::image::{Compression, Image, Layer};
+use spec::Platform;
+use test_support::image::{Compression, Image, Index, Layer};
 use test_support::servers::LocalRegistry;
 use test_support::tar::Entry;
 
@@ -77,6 +78,67 @@ fn an_image_is_mounted_and_stays_until_it_is_not() {
             assert_eq!(files_below(&own.join("mounts")), [""; 0]);
             assert_eq!(files_below(&own.join("content/blobs")), [""; 0]);
         }
+    }
+}
+
+/// Another platform of an index is here as blobs alone: its files come with the mount and go with it.
+#[test]
+fn another_platform_is_mounted_without_staying() {
+    if !is_root() {
+        println!("skipped: not root");
+        return;
+    }
+    let registry = LocalRegistry::start().unwrap();
+    let of = |platform: Platform, content: &[u8]| {
+        let lower = Layer::new(Compression::Gzip, &[Entry::file("old", *b"old")]);
+        let entries = [Entry::whiteout("old"), Entry::file("own", content.to_vec())];
+        let upper = Layer::new(Compression::Gzip, &entries);
+        Image::builder().platform(platform).layer(lower).layer(upper).build()
+    };
+    let other = of(Platform::parse("linux/s390x").unwrap(), b"other");
+    let id = other.id();
+    let index = Index::attested(vec![of(Platform::host(), b"own"), other]);
+    index.push(&registry.client(), "app", "1").unwrap();
+    for (front, driver) in [(Front::InProcess, "overlay2"), (Front::Longshore, "packed")] {
+        let bench = Bench::new(front, &["--storage-driver", driver]);
+        let name = format!("{}/app:1", registry.address());
+        bench.run(&["pull", "-q", "--all-platforms", &name]).success();
+        let target = bench.home.path().join("target");
+        fs::create_dir(&target).unwrap();
+        let path = target.to_str().unwrap();
+        let error = bench.run(&["mount", "--platform", "linux/386", &name, path]).failure();
+        assert!(error.contains("does not match the specified platform (linux/386)"), "{error}");
+        let layers = || {
+            let layerdb = bench.home.data_root().join(format!("image/{driver}/layerdb/sha256"));
+            fs::read_dir(layerdb).unwrap().count()
+        };
+        let before = layers();
+
+        let mount = || bench.run(&["mount", "--platform", "linux/s390x", &name, path]).success();
+        mount();
+        let _guard = Unmount(&target);
+        let shown = || (files_below(&target), fs::read(target.join("own")).unwrap());
+        let expected = (vec!["own".to_owned()], b"other".to_vec());
+        assert_eq!(shown(), expected, "{driver}");
+        assert_eq!(bench.run(&["mount"]).success(), format!("{id} on {path}\n"));
+        assert_eq!(layers(), before, "{driver}: its layers do not stay");
+        bench.run(&["rmi", &name]).success();
+        bench.run(&["system", "check", "--deep"]).success();
+        assert_eq!(shown(), expected, "{driver}: the files are its own");
+        bench.run(&["umount", path]).success();
+        let own = bench.home.data_root().join("longshore");
+        assert_eq!(files_below(&own.join("mounts")), [""; 0]);
+
+        // One that has a name of its own is mounted and stays as any image.
+        bench.run(&["pull", "-q", "--all-platforms", &name]).success();
+        bench.run(&["tag", "--platform", "linux/s390x", &name, "other:1"]).success();
+        mount();
+        assert_eq!(shown(), expected, "{driver}");
+        let error = bench.run(&["rmi", "-f", "other:1"]).failure();
+        assert!(error.contains("image is mounted on"), "{error}");
+        bench.run(&["umount", path]).success();
+        bench.run(&["rmi", &name, "other:1"]).success();
+        assert_eq!(layers(), 0, "{driver}");
     }
 }
 

@@ -55,30 +55,33 @@ impl Engine {
     }
 
     /// Makes the layers of what is here for a platform of the index that an image came with, for as long as the lease lives that comes
-    /// with it. Returns `None` if the image that has the name is for the platform itself.
+    /// with it. Without a platform, or if the image that has the name is for it itself, there is only a lease to hold that by.
     pub(crate) async fn part_layers(
         &self,
         name: &str,
-        platform: Platform,
-    ) -> Result<Option<(Arc<Lease>, Image)>> {
+        platform: Option<&Platform>,
+    ) -> Result<(Arc<Lease>, Option<Image>)> {
+        let Some(platform) = platform.cloned() else {
+            return Ok((self.reading_lease().await?, None));
+        };
         let (source, wanted) = (name.to_owned(), platform.clone());
         let is_part = self.on_disk(move |store| {
             let references = store.references()?;
             Ok(resolve::image(store, &references, &source, Some(&wanted))?.part.is_some())
         });
         if !is_part.await? {
-            return Ok(None);
+            return Ok((self.reading_lease().await?, None));
         }
         let lease = self.lease().await?;
         let (held, source) = (Arc::clone(&lease), name.to_owned());
         let found = self.on_disk(move |store| find(store, &held, &source, &platform)).await?;
-        let Some(Part { image, plan, .. }) = found else { return Ok(None) };
+        let Some(Part { image, plan, .. }) = found else { return Ok((lease, None)) };
         let layers = self.unpack_part(&lease, &plan).await?;
         let _turn = self.0.publishing.lock().await;
         self.on_disk(move |store| {
             let layers = layers.iter().filter_map(|layer| layer.take_staged()).collect();
             store.commit(&lease, Commit { layers, ..Commit::default() })?;
-            Ok(Some((lease, image)))
+            Ok((lease, Some(image)))
         })
         .await
     }
@@ -132,6 +135,7 @@ fn find(store: &Store, lease: &Lease, name: &str, wanted: &Platform) -> Result<O
         Plan::make(store, lease, &image.id, &manifest, &image.config.value().rootfs.diff_ids)?;
     let Some(descriptor) = listed.map(|listed| &listed.kept.descriptor) else { return Ok(None) };
     lease.hold_blob(&descriptor.digest)?;
+    store.note_use(&named);
     let Descriptor { media_type, digest, size, .. } = descriptor.clone();
     let manifest = Descriptor::new(media_type, digest, size);
     Ok(Some(Part { image, manifest, plan }))

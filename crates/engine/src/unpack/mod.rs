@@ -43,18 +43,11 @@ impl Engine {
     ///
     /// As root the files get their owners, devices and attributes, else those that this user may set.
     pub async fn unpack(&self, request: UnpackRequest, progress: Progress) -> Result<()> {
-        let part = match &request.platform {
-            Some(platform) => self.part_layers(&request.name, platform.clone()).await?,
-            None => None,
-        };
-        let (lease, part) = match part {
-            Some((lease, image)) => (lease, Some(Arc::new(image))),
-            None => (self.reading_lease().await?, None),
-        };
+        let (lease, part) = self.part_layers(&request.name, request.platform.as_ref()).await?;
         let (_cancel, cancelled) = CancelOnDrop::new();
         self.on_disk(move |store| {
             let image = match part {
-                Some(image) => image,
+                Some(part) => Arc::new(part),
                 None => image_for(store, &lease, &request.name, request.platform.as_ref())?,
             };
             space::require_unpacked(store, &image, &request.directory)?;

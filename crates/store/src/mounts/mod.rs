@@ -3,7 +3,7 @@
 //! ```text
 //! longshore/mounts/<id>/note       which image is mounted where, and in which mount namespace of which boot
 //! longshore/mounts/<id>/empty/     overlayfs wants two directories to put one on the other
-//! longshore/mounts/<id>/rootfs/    the files, where the driver does not unpack layers or the image has none
+//! longshore/mounts/<id>/rootfs/    the files, where the layers are not unpacked or the image has none
 //! ```
 //!
 //! A mount outlives the process that made it, so its note is what keeps the layers. A note whose mount is gone, by
@@ -29,7 +29,7 @@ use spec::{ChainId, ImageId};
 use crate::collect::trash::Trash;
 use crate::driver::Driver;
 use crate::lock::Transaction;
-use crate::{Lease, Store, StoreError, files};
+use crate::{Image, Lease, Store, StoreError, files};
 
 /// The largest note, in bytes: a path and some hashes.
 const MAX_NOTE: u64 = 16 << 10;
@@ -62,22 +62,24 @@ impl Store {
         Ok(path)
     }
 
-    /// Mounts an image read-only on an open directory. `rootfs` has its files, where the driver does not unpack layers.
+    /// Mounts an image read-only on an open directory. `rootfs` has its files, where its layers are not unpacked; it goes with the mount.
     ///
-    /// The image and its layers stay as long as it is mounted. Needs root, and Linux 6.5 or later.
+    /// The image, or its layers where they are what is mounted, stay as long as it is. Needs root, and Linux 6.5 or later.
     pub fn mount(
         &self,
-        id: &ImageId,
+        image: &Image,
         directory: BorrowedFd<'_>,
         rootfs: Option<&Path>,
     ) -> Result<(), StoreError> {
         let transaction = self.transaction()?;
-        let image = self.image(id)?.ok_or_else(|| StoreError::NoImage(id.clone()))?;
+        if rootfs.is_none() && self.image(&image.id)?.is_none() {
+            return Err(StoreError::NoImage(image.id.clone()));
+        }
         let folder = self.paths().mount_notes();
         let name = files::random_hex(8)?;
         let own = folder.join(&name);
         self.disk().make_dir(&own, 0o700)?;
-        let mounted = self.mount_noted(&image, directory, rootfs, (&own, &name));
+        let mounted = self.mount_noted(image, directory, rootfs, (&own, &name));
         if mounted.is_err() {
             let mut trash = Trash::new(self);
             trash.take(&own)?;
@@ -89,7 +91,7 @@ impl Store {
 
     fn mount_noted(
         &self,
-        image: &crate::Image,
+        image: &Image,
         directory: BorrowedFd<'_>,
         rootfs: Option<&Path>,
         (own, name): (&Path, &str),
@@ -113,7 +115,8 @@ impl Store {
         let path = real_path(directory)?;
         let note = Note {
             image: image.id.clone(),
-            layer: image.layers.last().cloned(),
+            // Files of its own need no layer.
+            layer: image.layers.last().filter(|_| rootfs.is_none()).cloned(),
             directory: path.clone(),
             boot: boot()?,
             namespace: namespace()?,

@@ -432,7 +432,8 @@ fn a_mount() {
     pull(&app(), &stage.store);
     stage.promise(|store| is_there(&app(), store));
     stage.begin();
-    let mounted = stage.store.mount(&app().id(), std::os::fd::AsFd::as_fd(&open), None);
+    let image = stage.store.image(&app().id()).unwrap().unwrap();
+    let mounted = stage.store.mount(&image, std::os::fd::AsFd::as_fd(&open), None);
     if let Err(error) = mounted {
         eprintln!("skipped: {error}");
         return;
