@@ -1,6 +1,7 @@
 //! A directory as the archive that it was or could be: an OCI image layout, or an unpacked `docker save`.
 //!
-//! It is sent as a tar of its files, sorted by name. Links are sent as the files that they lead to, and none leads out.
+//! It is sent as a tar of the files that such an archive has, sorted by name; whatever else lies there is nobody's business. Links are
+//! sent as the files that they lead to, and none leads out.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -10,20 +11,33 @@ use std::path::Path;
 
 use archive::{TarEntry, TarWriter};
 use bytes::{Bytes, BytesMut};
-use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, openat, openat2, statat,
-};
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, ResolveFlags, openat, openat2, statat};
 use rustix::io::Errno;
+use serde::Deserialize;
+use spec::{Algorithm, Digest};
 
 use crate::client::{Feed, RequestBody, Source, body_by};
 use crate::error::{CliError, in_go_words};
 
+/// The documents of an archive: which images it has, and what it leaves out of them.
+const DOCUMENTS: [&str; 5] =
+    ["index.json", "longshore-left-out.json", MANIFEST, "oci-layout", "repositories"];
+/// The list that names its files itself.
+const MANIFEST: &str = "manifest.json";
+/// The largest such list, as for who loads it.
+const MAX_LIST: u64 = 16 << 20;
 /// The most files, as of any archive that is loaded.
 const MAX_FILES: usize = 100_000;
-/// The deepest directory: the blobs of a layout are in the second level.
-const MAX_DEPTH: usize = 8;
 /// Bytes that are sent at once.
 const CHUNK: usize = 256 << 10;
+
+/// An image of a `manifest.json`, as far as it names files.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    config: String,
+    layers: Vec<String>,
+}
 
 /// Begins to read a directory for a request.
 pub(super) fn open(path: &Path) -> Result<(RequestBody, Source), CliError> {
@@ -32,64 +46,94 @@ pub(super) fn open(path: &Path) -> Result<(RequestBody, Source), CliError> {
     };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = openat(CWD, path, flags, Mode::empty()).map_err(|errno| failed(&errno.into()))?;
-    let files = list(&root).map_err(|error| failed(&error))?;
-    if !files.contains("manifest.json") && !files.contains("index.json") {
+    let is_there = |name: &str| statat(&root, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+    if !is_there(MANIFEST) && !is_there("index.json") {
         return Err(CliError::Refused(format!(
             "{} is neither an OCI image layout nor an unpacked archive: it has no index.json and no manifest.json",
             path.display()
         )));
     }
+    let files = files(&root).map_err(|error| failed(&error))?;
     Ok(body_by(path.display().to_string(), move |feed| send(&root, &files, feed)))
 }
 
-/// Lists the files and links of a directory and those in it, by their paths.
-fn list(root: &OwnedFd) -> io::Result<BTreeSet<String>> {
-    let mut files = BTreeSet::new();
-    let mut folders = vec![(String::new(), root.try_clone()?, 0)];
-    while let Some((prefix, folder, depth)) = folders.pop() {
-        for entry in Dir::read_from(&folder)? {
+/// Lists the files that an archive in a directory has, by their paths, there or not.
+fn files(root: &OwnedFd) -> io::Result<BTreeSet<String>> {
+    let mut files: BTreeSet<String> = DOCUMENTS.map(str::to_owned).into();
+    let mut add = |path: String| {
+        files.insert(path);
+        if files.len() > MAX_FILES {
+            return Err(io::Error::other(format!("it has more than {MAX_FILES} files")));
+        }
+        Ok(())
+    };
+    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        let folder = format!("blobs/{algorithm}");
+        let opened = open_beneath(root, &folder, OFlags::DIRECTORY);
+        let Some(blobs) = opened.map_err(|error| named(&folder, &error))? else { continue };
+        for entry in Dir::read_from(blobs)? {
             let entry = entry?;
-            let name = entry.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") {
-                continue;
+            let Ok(hex) = entry.file_name().to_str() else { continue };
+            if format!("{algorithm}:{hex}").parse::<Digest>().is_ok() {
+                add(format!("{folder}/{hex}"))?;
             }
-            let text = name.to_str().map_err(|_| {
-                let name = name.to_string_lossy();
-                io::Error::other(format!("the name {name:?} is not UTF-8"))
-            })?;
-            let path = format!("{prefix}{text}");
-            let kind = match entry.file_type() {
-                FileType::Unknown => FileType::from_raw_mode(
-                    statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode,
-                ),
-                kind => kind,
-            };
-            match kind {
-                FileType::Directory if depth < MAX_DEPTH => {
-                    let flags =
-                        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                    let below = openat(&folder, name, flags, Mode::empty())?;
-                    folders.push((format!("{path}/"), below, depth + 1));
-                }
-                FileType::RegularFile | FileType::Symlink => _ = files.insert(path),
-                _ => {}
-            }
-            if files.len() > MAX_FILES {
-                return Err(io::Error::other(format!("it has more than {MAX_FILES} files")));
-            }
+        }
+    }
+    for Listed { config, layers } in listed(root)? {
+        for path in layers.iter().chain([&config]).filter_map(|path| within(path)) {
+            add(path)?;
         }
     }
     Ok(files)
 }
 
+/// Reads which images `manifest.json` lists. Who loads it says what is wrong with it.
+fn listed(root: &OwnedFd) -> io::Result<Vec<Listed>> {
+    let opened = open_beneath(root, MANIFEST, OFlags::NONBLOCK);
+    let Some(file) = opened.map_err(|error| named(MANIFEST, &error))? else {
+        return Ok(Vec::new());
+    };
+    let mut bytes = Vec::new();
+    if file.metadata()?.is_file() {
+        file.take(MAX_LIST).read_to_end(&mut bytes)?;
+    }
+    Ok(spec::from_first_go_json::<Option<Vec<Listed>>>(&bytes).ok().flatten().unwrap_or_default())
+}
+
+/// Returns a path of a list as that of the file which a load takes it for: the directory is all that there is.
+fn within(path: &str) -> Option<String> {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => _ = parts.pop(),
+            part => parts.push(part),
+        }
+    }
+    (!parts.is_empty() && !path.contains('\0')).then(|| parts.join("/"))
+}
+
+/// Says which file it was that could not be read.
+fn named(path: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("read {path}: {}", in_go_words(error)))
+}
+
+/// Opens what is at a path, or where links from there lead; `None` if there is nothing.
+fn open_beneath(root: &OwnedFd, path: &str, flags: OFlags) -> io::Result<Option<File>> {
+    let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
+    let within = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    match openat2(root.as_fd(), path, flags, Mode::empty(), within) {
+        Ok(file) => Ok(Some(File::from(file))),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => Ok(None),
+        Err(Errno::XDEV) => Err(io::Error::other("it is a link out of the directory")),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 fn send(root: &OwnedFd, files: &BTreeSet<String>, feed: &Feed) -> io::Result<()> {
     let mut tar = TarWriter::new(Chunks { feed, buffer: BytesMut::with_capacity(CHUNK) });
     for path in files {
-        let named = |error: io::Error| match error.kind() {
-            io::ErrorKind::BrokenPipe => error,
-            kind => io::Error::new(kind, format!("read {path}: {}", in_go_words(&error))),
-        };
-        match send_file(root, path, &mut tar).map_err(named) {
+        match send_file(root, path, &mut tar).map_err(|error| named(path, &error)) {
             // Nobody reads any more.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             sent => sent?,
@@ -101,17 +145,10 @@ fn send(root: &OwnedFd, files: &BTreeSet<String>, feed: &Feed) -> io::Result<()>
     }
 }
 
-/// Sends a file. A link that leads to no file is left out, as what it stands for is not here.
+/// Sends a file. One that is not there, or is none, is left out: who loads the archive says what it lacks.
 fn send_file(root: &OwnedFd, path: &str, tar: &mut TarWriter<Chunks<'_>>) -> io::Result<()> {
-    // Not blocking, should a FIFO have taken its place.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let within = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    let file = match openat2(root.as_fd(), path, flags, Mode::empty(), within) {
-        Ok(file) => File::from(file),
-        Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::XDEV) => return Err(io::Error::other("it is a link out of the directory")),
-        Err(errno) => return Err(errno.into()),
-    };
+    // Not blocking, should it be a FIFO.
+    let Some(file) = open_beneath(root, path, OFlags::NONBLOCK)? else { return Ok(()) };
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Ok(());
@@ -182,30 +219,70 @@ mod tests {
     }
 
     #[test]
-    fn files_are_sent_in_order_and_links_lead_nowhere_else() {
+    fn what_an_archive_has_is_sent_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("root");
+        let hex = |digit: &str| digit.repeat(64);
+        let blob = format!("blobs/sha256/{}", hex("a"));
+        std::fs::create_dir_all(root.join("blobs/sha256")).unwrap();
         std::fs::create_dir_all(root.join("b/c")).unwrap();
         let at = |path: &str| root.join(path);
-        std::fs::write(at("x"), "outside").unwrap();
-        std::fs::rename(at("x"), folder.path().join("x")).unwrap();
         let said = sent(&root).unwrap_err();
         assert!(said.contains("neither an OCI image layout"), "{said}");
-        std::fs::write(at("manifest.json"), "[]").unwrap();
-        std::fs::write(at("b/c/blob"), vec![7; 300_000]).unwrap();
-        std::fs::write(at("a"), "").unwrap();
-        symlink("../b/c/blob", at("b/link")).unwrap();
+        std::fs::write(at(&blob), vec![7; 300_000]).unwrap();
+        std::fs::write(at("config"), "{}").unwrap();
+        std::fs::write(at("b/c/layer"), "layer").unwrap();
+        symlink("../b/c/layer", at("b/link")).unwrap();
+        symlink("c", at("b/d")).unwrap();
+        let list = r#"[{"Config":"config","RepoTags":["a:1"],"Layers":["b/link","/b/d/.//layer","../gone","b","dangling"]},
+            {"config":"../config","layers":null}]"#;
+        std::fs::write(at(MANIFEST), list).unwrap();
+
+        // What nobody needs: large, odd, out of reach, or a lie.
+        File::create(at("notes")).unwrap().set_len(1 << 40).unwrap();
+        File::create(at("blobs/sha256/other")).unwrap().set_len(1 << 40).unwrap();
+        symlink("/etc/hostname", at("hostname")).unwrap();
         symlink("nowhere", at("dangling")).unwrap();
-        symlink("b", at("folder")).unwrap();
-        rustix::fs::mknodat(CWD, at("fifo"), FileType::Fifo, Mode::RUSR, 0).unwrap();
-        let expected = [("a", 0), ("b/c/blob", 300_000), ("b/link", 300_000), ("manifest.json", 2)];
+        std::fs::create_dir(at(&format!("blobs/sha256/{}", hex("b")))).unwrap();
+        rustix::fs::mknodat(CWD, at("fifo"), rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let list = list.len() as u64;
+        let expected =
+            [("b/d/layer", 5), ("b/link", 5), (&blob, 300_000), ("config", 2), (MANIFEST, list)];
         let expected: Vec<_> = expected.map(|(path, size)| (path.to_owned(), size)).into();
         assert_eq!(sent(&root).unwrap(), expected);
-        for target in ["../x".to_owned(), folder.path().join("x").display().to_string()] {
-            symlink(target, at("z")).unwrap();
+
+        // What is needed, and lies elsewhere.
+        std::fs::write(folder.path().join("x"), "outside").unwrap();
+        let outside = folder.path().join("x").display().to_string();
+        for (link, target) in
+            [("b/link", "../../x"), ("oci-layout", &outside), (&blob, "../../../x")]
+        {
+            _ = std::fs::remove_file(at(link));
+            symlink(target, at(link)).unwrap();
             let said = sent(&root).unwrap_err();
-            assert!(said.contains("read z: it is a link out of the directory"), "{said}");
-            std::fs::remove_file(at("z")).unwrap();
+            let expected = format!("read {link}: it is a link out of the directory");
+            assert!(said.contains(&expected), "{said}");
+            std::fs::remove_file(at(link)).unwrap();
+        }
+        std::fs::remove_dir_all(at("blobs")).unwrap();
+        symlink("../blobs", at("blobs")).unwrap();
+        let said = sent(&root).unwrap_err();
+        assert!(said.ends_with("read blobs/sha256: it is a link out of the directory"), "{said}");
+    }
+
+    /// A list that cannot be read is sent as it is, for who loads it to say what is wrong.
+    #[test]
+    fn a_list_that_is_none_names_nothing() {
+        for list in [
+            "null",
+            "{",
+            "{}",
+            r#"[{"Config":7}]"#,
+            r#"[{"Config":"","Layers":["",".","..","a\u0000"]}]"#,
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join(MANIFEST), list).unwrap();
+            assert_eq!(sent(folder.path()).unwrap(), [(MANIFEST.to_owned(), list.len() as u64)]);
         }
     }
 }
