@@ -49,5 +49,11 @@ pub use version::ApiVersion;
 /// The header by which a client that saves images learns how large the archive is going to be.
 pub const ARCHIVE_SIZE_HEADER: &str = "longshore-archive-size";
 
+/// The header by which a client that saves images learns what of them the archive cannot have.
+pub const ARCHIVE_NOTE_HEADER: &str = "longshore-archive-note";
+
+/// The header by which a client that prunes learns how much of the disk is free now: dockerd's count in the answer is of layers alone.
+pub const FREED_HEADER: &str = "longshore-space-freed";
+
 /// The header by which a client names a request, to ask afterwards why its answer was broken off.
 pub const OPERATION_HEADER: &str = "longshore-operation";

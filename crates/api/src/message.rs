@@ -107,6 +107,15 @@ pub enum Aux {
     },
     /// A note that one image was pushed for several.
     WithoutIndex(Box<ManifestPushedInsteadOfIndex>),
+    /// Longshore's own: layers of an image were compressed anew, and so its manifest is another one.
+    LayersRemade {
+        /// The tag that was pushed.
+        #[serde(rename = "LayersRemade")]
+        tag: String,
+        /// The manifest that the image came with.
+        #[serde(rename = "CameWith")]
+        came_with: String,
+    },
     /// Anything else, of a build for instance.
     Other(serde_json::Value),
 }

@@ -86,6 +86,6 @@ pub use registries::{
     RegistryObject, Visit,
 };
 pub use registry::{HostMetrics, Wait};
-pub use save::{SaveRequest, SavedImages};
+pub use save::{IncompleteImage, SaveRequest, SavedImages};
 pub use store::{ImageUse, Remedy, Subject};
 pub use unpack::UnpackRequest;

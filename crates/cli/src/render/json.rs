@@ -61,7 +61,7 @@ impl Event<'_> {
 
 /// Returns the line for a message, which the tally has taken in; nothing for one without words.
 pub(super) fn message(message: &Message, tally: &Tally) -> String {
-    if message.aux.is_some() {
+    if message.aux.is_some() && message.note.is_none() {
         return String::new();
     }
     let status = message.status.as_deref().unwrap_or_default();

@@ -6,7 +6,7 @@ use spec::{Platform, Reference};
 
 use super::content_trust::{ContentTrust, Doing};
 use super::pull::requested;
-use super::transfer::Transfer;
+use super::transfer::{Notes, Transfer};
 use crate::error::CliError;
 use crate::render::{Display, ProgressFlag, Stream};
 use crate::session::Session;
@@ -20,6 +20,9 @@ const PLATFORM_NOTE: &str = "Using --platform pushes only the specified platform
 
 const INDEX_HINT: &str = "hint: `longshore pull --all-platforms` keeps the other platforms for a push, and `longshore copy` \
      sends them all without keeping them";
+/// Other platforms alone would not do: the index names layers that are gone.
+const REMADE_HINT: &str = "hint: `longshore copy` sends the whole index as it is, and an image that is pulled with keep-blobs `all` \
+     is pushed as it came";
 
 /// Upload an image to a registry
 #[derive(Debug, clap::Args)]
@@ -49,20 +52,20 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     let pushed = push(arguments, session, &mut display).await;
     let (pushed, notes) = match pushed {
         Ok((reference, notes)) => (Ok(is_quiet.then(|| reference.to_string())), notes),
-        Err(error) => (Err(error), Vec::new()),
+        Err(error) => (Err(error), Notes::default()),
     };
     let is_json = display.is_json();
-    for note in notes.iter().filter(|_| is_json) {
+    for note in notes.without_index.iter().filter(|_| is_json) {
         display.say(&without_index(note, |_, digest| digest.to_owned()))?;
     }
     display.finish(pushed)?;
-    for note in notes.iter().filter(|_| !is_json) {
+    for note in notes.without_index.iter().filter(|_| !is_json) {
         // Docker colours them in pipes, too.
         let text = without_index(note, |colour, digest| format!("\x1b[{colour}m{digest}\x1b[0m"));
         output::print_drawn(&render::note(&text, terminal::writes_terminal()))?;
     }
-    if !notes.is_empty() {
-        output::warn_line(INDEX_HINT);
+    if !notes.without_index.is_empty() {
+        output::warn_line(if notes.are_layers_remade { REMADE_HINT } else { INDEX_HINT });
     }
     Ok(())
 }
@@ -71,7 +74,7 @@ async fn push(
     arguments: Arguments,
     session: &Session,
     display: &mut Display,
-) -> Result<(Reference, Vec<Note>), CliError> {
+) -> Result<(Reference, Notes), CliError> {
     let mut query = Query::new();
     if let Some(text) = arguments.platform.as_deref().filter(|platform| !platform.is_empty()) {
         session.client.require("--platform", PLATFORM_VERSION).await?;

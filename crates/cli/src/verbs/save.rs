@@ -6,7 +6,8 @@ use std::io;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
-use api::{ARCHIVE_SIZE_HEADER, Query};
+use api::message::Message;
+use api::{ARCHIVE_NOTE_HEADER, ARCHIVE_SIZE_HEADER, Query};
 
 use super::parameters::Platforms;
 use crate::aside::Aside;
@@ -101,6 +102,9 @@ async fn receive(
             "this daemon is not Longshore's and cannot leave layers out: save without --since"
                 .to_owned(),
         ));
+    }
+    if let Some(note) = answer.header(ARCHIVE_NOTE_HEADER) {
+        display.show(&Message { note: Some(note.to_owned()), ..Message::default() })?;
     }
     let total = answer.header(ARCHIVE_SIZE_HEADER).and_then(|size| size.parse().ok());
     let mut done = 0;

@@ -30,6 +30,15 @@ pub(super) struct Transfer<'a> {
     pub(super) query: Query,
 }
 
+/// What is told at the end of a transfer.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// Images that were pushed alone, without the index that they came with.
+    pub(super) without_index: Vec<Note>,
+    /// Set if layers went up in another form than they came in.
+    pub(super) are_layers_remade: bool,
+}
+
 impl Transfer<'_> {
     /// Asks for the transfer and follows it to its end. Where the registry wants a login and there is a user to
     /// ask, asks for one and tries once more.
@@ -37,7 +46,7 @@ impl Transfer<'_> {
         &self,
         session: &Session,
         display: &mut Display,
-    ) -> Result<Vec<Note>, CliError> {
+    ) -> Result<Notes, CliError> {
         let key = key_of_domain(self.repository.domain());
         let auth = session.credentials_to_read().get_or_warn(key).await;
         match self.attempt(session, &auth, display).await {
@@ -63,7 +72,7 @@ impl Transfer<'_> {
         session: &Session,
         auth: &AuthConfig,
         display: &mut Display,
-    ) -> Result<Vec<Note>, CliError> {
+    ) -> Result<Notes, CliError> {
         let call = Call {
             query: self.query.clone(),
             registry_auth: Some(auth.encode()),
@@ -72,11 +81,11 @@ impl Transfer<'_> {
         };
         let registry = self.repository.domain();
         let answer = with_notice(registry, session.client.post(&self.path, call)).await?;
-        let mut notes = Vec::new();
-        let note = |message: &Message| {
-            if let Some(Aux::WithoutIndex(note)) = &message.aux {
-                notes.push(Note::clone(note));
-            }
+        let mut notes = Notes::default();
+        let note = |message: &Message| match &message.aux {
+            Some(Aux::WithoutIndex(note)) => notes.without_index.push(Note::clone(note)),
+            Some(Aux::LayersRemade { .. }) => notes.are_layers_remade = true,
+            _ => {}
         };
         follow_each(answer.messages(), display, note).await?;
         Ok(notes)

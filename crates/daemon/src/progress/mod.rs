@@ -4,3 +4,4 @@ mod operation;
 mod words;
 
 pub(crate) use operation::Operation;
+pub(crate) use words::incomplete;

@@ -4,12 +4,15 @@ use api::message::{
     Aux, LayerFacts, ManifestPushedInsteadOfIndex, Message, ProgressDetail, PushResult,
 };
 use engine::{
-    CheckOutcome, CheckedPart, LayerState, LoadedImages, PassedOver, ProgressEvent, Pulled, Wait,
+    CheckOutcome, CheckedPart, IncompleteImage, LayerState, LoadedImages, PassedOver,
+    ProgressEvent, Pulled, Wait,
 };
-use serde_json::json;
 use spec::{Digest, ImageId};
 
 use crate::documents::check_report;
+
+/// Images, and parts of one, that are told of; the rest is counted. A header has no room for more.
+const MAX_TOLD: usize = 8;
 
 /// The lines that report one event.
 ///
@@ -100,8 +103,25 @@ fn layers_remade(tag: &str, came_with: &Digest) -> Message {
         "{tag}: layers were compressed anew, as their blobs are not kept (keep-blobs): the manifest is not the {came_with} that \
          the image came with"
     );
-    let data = json!({ "LayersRemade": tag, "CameWith": came_with.to_string() });
-    Message { note: Some(note), aux: Some(Aux::Other(data)), ..Message::default() }
+    let aux = Aux::LayersRemade { tag: tag.to_owned(), came_with: came_with.to_string() };
+    Message { note: Some(note), aux: Some(aux), ..Message::default() }
+}
+
+/// Tells what an archive lacks of images although it is here.
+pub(crate) fn incomplete(images: &[IncompleteImage]) -> String {
+    let of_image = |image: &IncompleteImage| {
+        let told: Vec<&str> = image.without.iter().take(MAX_TOLD).map(String::as_str).collect();
+        let more = match image.without.len().saturating_sub(MAX_TOLD) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("{} without {}{more}", image.name, told.join(", "))
+    };
+    let images: Vec<String> = images.iter().take(MAX_TOLD).map(of_image).collect();
+    format!(
+        "saved {}: layers of the image itself are not kept as they came (keep-blobs), so that its index would be another one",
+        images.join("; ")
+    )
 }
 
 /// A result of an operation, which the last lines of its answer tell.

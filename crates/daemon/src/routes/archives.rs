@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use api::message::FACTS_HEADER;
-use api::{ARCHIVE_SIZE_HEADER, ApiVersion, decode_platform};
+use api::{ARCHIVE_NOTE_HEADER, ARCHIVE_SIZE_HEADER, ApiVersion, decode_platform};
 use bytes::Bytes;
 use engine::{LoadRequest, Platforms, SaveRequest};
 use futures_util::{Stream, StreamExt as _};
@@ -16,7 +16,7 @@ use spec::Platform;
 use crate::daemon::Daemon;
 use crate::errors::operations::operation_name;
 use crate::errors::{Answer, HttpError};
-use crate::progress::Operation;
+use crate::progress::{Operation, incomplete};
 use crate::request::ApiRequest;
 use crate::response;
 
@@ -35,6 +35,7 @@ pub(super) async fn save(daemon: &Daemon, request: &ApiRequest, names: Vec<Strin
     let since = request.query.all("since").map(str::to_owned).collect();
     let archive = daemon.engine().save(SaveRequest { names, platforms, since }).await?;
     let size = archive.size();
+    let note = (!archive.incomplete().is_empty()).then(|| incomplete(archive.incomplete()));
     let (daemon, operation) = (daemon.clone(), operation_name(&request.headers));
     let bytes = archive.into_stream().map(move |piece| {
         piece.map_err(|error| {
@@ -49,6 +50,10 @@ pub(super) async fn save(daemon: &Daemon, request: &ApiRequest, names: Vec<Strin
     let mut response = response::fallible_stream("application/x-tar", bytes);
     if request.headers.contains_key(FACTS_HEADER) {
         response.headers_mut().insert(ARCHIVE_SIZE_HEADER, HeaderValue::from(size));
+    }
+    // What no header takes is no name of ours.
+    if let Some(note) = note.and_then(|note| HeaderValue::try_from(note).ok()) {
+        response.headers_mut().insert(ARCHIVE_NOTE_HEADER, note);
     }
     Ok(response)
 }

@@ -13,7 +13,10 @@ use crate::{EngineError, Platforms, Result};
 #[derive(Debug)]
 pub(super) enum Choice {
     /// The image alone.
-    Own,
+    Own {
+        /// What else is here of its index, and cannot be saved with it, by the names that users know.
+        without: Vec<String>,
+    },
     /// Another one of its index alone, which the indexes that are here lead to.
     Part(Tree, Listed),
     /// The index, with those of its manifests that were chosen.
@@ -37,21 +40,25 @@ impl Choice {
         let own = image.config.value().platform();
         let choice = match wanted {
             Platforms::These(list) => match &*once(list) {
-                [one] if one.is_exactly(&own) => Self::Own,
+                [one] if one.is_exactly(&own) => Self::alone(),
                 [one] => Self::part(kept, one)?,
                 several => match index(kept) {
                     Some(tree) => these(tree, &image.id, several)?,
                     None => return Err(absent(several, |platform| platform.is_exactly(&own))),
                 },
             },
-            Platforms::Here => index(kept).map_or(Self::Own, |tree| here(tree, &image.id)),
+            Platforms::Here => index(kept).map_or_else(Self::alone, |tree| here(tree, &image.id)),
             Platforms::All => match index(kept) {
                 Some(tree) => all(tree, &image.id, name)?,
-                None => Self::Own,
+                None => Self::alone(),
             },
         };
         choice.hold(store, lease)?;
         Ok(choice)
+    }
+
+    fn alone() -> Self {
+        Self::Own { without: Vec::new() }
     }
 
     fn part(kept: Kept, wanted: &Platform) -> Result<Self> {
@@ -67,7 +74,7 @@ impl Choice {
     /// Makes sure that all of it stays, and is here.
     fn hold(&self, store: &Store, lease: &Lease) -> Result<()> {
         let (tree, manifests) = match self {
-            Self::Own => return Ok(()),
+            Self::Own { .. } => return Ok(()),
             Self::Part(tree, listed) => (tree, std::slice::from_ref(listed)),
             Self::Whole { tree, .. } => (tree, &*tree.manifests),
         };
@@ -87,12 +94,13 @@ fn index(kept: Kept) -> Option<Tree> {
     indexes.max_by_key(|tree| tree.manifests.iter().filter(|listed| listed.is_complete()).count())
 }
 
-/// Takes what is here. The image alone is not saved as an index.
+/// Takes what is here. The image alone is not saved as an index, nor is one whose blobs are not kept: its manifest is another one then.
 fn here(mut tree: Tree, id: &ImageId) -> Choice {
     tree.manifests.retain(Listed::is_complete);
     match tree.manifests.iter().find(|listed| listed.is_of(id)).cloned() {
         Some(main) if tree.manifests.len() > 1 => Choice::Whole { tree, main },
-        Some(_) | None => Choice::Own,
+        Some(_) => Choice::alone(),
+        None => Choice::Own { without: tree.manifests.iter().map(Listed::name).collect() },
     }
 }
 

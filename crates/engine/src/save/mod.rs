@@ -42,6 +42,16 @@ pub struct SaveRequest {
     pub since: Vec<String>,
 }
 
+/// An image that is saved without other manifests of its index that are here: its own layers are not kept as they came, and so the index
+/// would not be the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IncompleteImage {
+    /// The image.
+    pub name: String,
+    /// The others, by their platforms, or what they are.
+    pub without: Vec<String>,
+}
+
 /// An archive that is ready to be written. What it needs stays in the store as long as it lives.
 #[derive(Debug)]
 pub struct SavedImages {
@@ -68,6 +78,11 @@ impl SavedImages {
     /// Returns how many bytes the archive has.
     pub fn size(&self) -> u64 {
         self.plan.size()
+    }
+
+    /// Lists the images that the archive has without others of their index that are here.
+    pub fn incomplete(&self) -> &[IncompleteImage] {
+        &self.plan.incomplete
     }
 
     /// Returns the bytes of the archive as they are made. An error is the last item; dropping the stream ends the work.

@@ -65,7 +65,7 @@ impl Parts {
     ) -> Result<Self> {
         let documents = documents(store, &image)?;
         match choice {
-            Choice::Own => match original(store, &image, &documents)? {
+            Choice::Own { .. } => match original(store, &image, &documents)? {
                 Some((index, layers)) => {
                     let listed = documents[index].descriptor.digest.clone();
                     Self::kept(store, (image, layers), selected, documents, &listed)

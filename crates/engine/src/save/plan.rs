@@ -15,7 +15,7 @@ use super::documents::{
 use super::left_out::{Base, LEFT_OUT, LeftOutFile};
 use super::parts::{LayerSource, Parts};
 use super::select::Selected;
-use super::v1;
+use super::{IncompleteImage, v1};
 use crate::error::Defect;
 use crate::{EngineError, Platforms, Result};
 
@@ -44,6 +44,8 @@ pub(super) struct Plan {
     /// Files that whoever reads the archive has.
     left_out: BTreeMap<String, LeftOutFile>,
     pub(super) images: Vec<ImageId>,
+    /// What of images is here and not in the archive.
+    pub(super) incomplete: Vec<IncompleteImage>,
 }
 
 /// The mode that dockerd creates layers with.
@@ -75,6 +77,12 @@ impl Plan {
                 lease.hold_layer(chain)?;
             }
             let choice = Choice::of(store, lease, &image, (&selected.name(), platforms))?;
+            if let Choice::Own { without } = &choice
+                && !without.is_empty()
+            {
+                let (name, without) = (selected.name(), without.clone());
+                plan.incomplete.push(IncompleteImage { name, without });
+            }
             let parts = Parts::of(store, image, selected, choice)?;
             plan.add_image(&parts, &base);
             let top = parts.layers.last().map(|layer| layer.descriptor.digest.hex());
