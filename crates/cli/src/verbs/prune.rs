@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 
 use api::image::{ImageDeleted, PruneReport};
 use api::prune::PruneOutcome;
-use api::{Filters, Query};
+use api::{FREED_HEADER, Filters, Query};
 use jiff::Timestamp;
 use spec::go::{parse_long_duration, parse_size};
 
@@ -105,10 +105,13 @@ async fn as_docker(
             return Ok(());
         }
     }
-    let call = Call::query(query(filters));
-    let report: PruneReport = session.client.post("/images/prune", call).await?.json().await?;
+    let call = Call { query: query(filters), facts: true, ..Call::default() };
+    let answer = session.client.post("/images/prune", call).await?;
+    // All that is free now, as a dry run says it; other daemons know what their count is.
+    let freed = answer.header(FREED_HEADER).and_then(|bytes| bytes.parse().ok());
+    let report: PruneReport = answer.json().await?;
     let removed = report.images_deleted.as_deref().unwrap_or_default();
-    output::print(&text(removed, report.space_reclaimed))
+    output::print(&text(removed, freed.unwrap_or(report.space_reclaimed)))
 }
 
 /// Prunes, or only asks, by the route that daemons of others do not have: what they do not know of a request they pass over.

@@ -3,9 +3,10 @@
 //! Both take the filters of a policy, which a dockerd refuses. A dry run is for the second alone: a dockerd would pass over a
 //! parameter that it does not know, and prune.
 
-use api::Filters;
 use api::image::PruneReport;
-use http::StatusCode;
+use api::message::FACTS_HEADER;
+use api::{FREED_HEADER, Filters};
+use http::{HeaderValue, StatusCode};
 
 use crate::daemon::Daemon;
 use crate::documents::images::removed;
@@ -25,7 +26,11 @@ pub(super) async fn prune(daemon: &Daemon, request: &ApiRequest) -> Answer {
         images_deleted: (!pruned.removed.is_empty()).then(|| removed(pruned.removed)),
         space_reclaimed: pruned.reclaimed,
     };
-    Ok(response::json(StatusCode::OK, &report))
+    let mut response = response::json(StatusCode::OK, &report);
+    if request.headers.contains_key(FACTS_HEADER) {
+        response.headers_mut().insert(FREED_HEADER, HeaderValue::from(pruned.freed));
+    }
+    Ok(response)
 }
 
 /// Does the same and tells more of it; with `dry-run` it only tells.
