@@ -30,7 +30,7 @@ pub(super) struct Transfer<'a> {
     pub(super) query: Query,
 }
 
-/// What is told at the end of a transfer.
+/// Notes for the end of a transfer.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     /// Images that were pushed alone, without the index that they came with.

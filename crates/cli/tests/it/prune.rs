@@ -134,40 +134,42 @@ fn a_dry_run_is_what_then_happens() {
         assert_eq!(ask(&flags), "");
         let done = bench.run(&[&["prune", "-f"], &flags[..]].concat()).success();
         assert_eq!(done, "Total reclaimed space: 0B\n");
-
-        // So it is with docker's own flags, too.
-        let planned = bench.run(&["prune", "-a", "--dry-run"]).success();
-        let told = |text: &str, before: &str, after: &str| {
-            let rest = text.split_once(before).unwrap_or_else(|| panic!("{text}")).1;
-            rest.split_once(after).unwrap_or_else(|| panic!("{text}")).0.to_owned()
-        };
-        let rows = bench.run(&["prune", "-a", "--dry-run", "--format", "{{.Names}} {{.ID}}"]);
-        let done = bench.run(&["image", "prune", "-af"]).success();
-        assert_eq!(
-            told(&done, "Total reclaimed space: ", "\n"),
-            told(&planned, "Would reclaim: ", "; left: 0B\n")
-        );
-        let mut listed: Vec<String> = Vec::new();
-        for row in rows.success().lines() {
-            let (names, id) = row.rsplit_once(' ').unwrap();
-            listed.extend(names.split(',').map(|name| format!("untagged: {name}")));
-            listed.push(format!("deleted: sha256:{id}"));
-        }
-        let ids: Vec<String> = images.iter().map(|image| image.id().to_string()).collect();
-        let is_listed = |line: &&str| {
-            let deleted = line.strip_prefix("deleted: ");
-            line.starts_with("untagged: ")
-                || deleted.is_some_and(|id| ids.iter().any(|it| it == id))
-        };
-        let mut gone: Vec<String> = done.lines().filter(is_listed).map(str::to_owned).collect();
-        for line in gone.iter_mut().filter(|line| line.starts_with("deleted: ")) {
-            line.truncate("deleted: sha256:".len() + 12);
-        }
-        for list in [&mut listed, &mut gone] {
-            list.sort();
-        }
-        assert_eq!(gone, listed);
+        assert_all_goes_as_planned(&bench, &images);
     }
+}
+
+/// With docker's own flags, too, what is told and gone is what the dry run says.
+fn assert_all_goes_as_planned(bench: &Bench, images: &[Image]) {
+    let planned = bench.run(&["prune", "-a", "--dry-run"]).success();
+    let told = |text: &str, before: &str, after: &str| {
+        let rest = text.split_once(before).unwrap_or_else(|| panic!("{text}")).1;
+        rest.split_once(after).unwrap_or_else(|| panic!("{text}")).0.to_owned()
+    };
+    let rows = bench.run(&["prune", "-a", "--dry-run", "--format", "{{.Names}} {{.ID}}"]);
+    let done = bench.run(&["image", "prune", "-af"]).success();
+    assert_eq!(
+        told(&done, "Total reclaimed space: ", "\n"),
+        told(&planned, "Would reclaim: ", "; left: 0B\n")
+    );
+    let mut listed: Vec<String> = Vec::new();
+    for row in rows.success().lines() {
+        let (names, id) = row.rsplit_once(' ').unwrap();
+        listed.extend(names.split(',').map(|name| format!("untagged: {name}")));
+        listed.push(format!("deleted: sha256:{id}"));
+    }
+    let ids: Vec<String> = images.iter().map(|image| image.id().to_string()).collect();
+    let is_listed = |line: &&str| {
+        let deleted = line.strip_prefix("deleted: ");
+        line.starts_with("untagged: ") || deleted.is_some_and(|id| ids.iter().any(|it| it == id))
+    };
+    let mut gone: Vec<String> = done.lines().filter(is_listed).map(str::to_owned).collect();
+    for line in gone.iter_mut().filter(|line| line.starts_with("deleted: ")) {
+        line.truncate("deleted: sha256:".len() + 12);
+    }
+    for list in [&mut listed, &mut gone] {
+        list.sort();
+    }
+    assert_eq!(gone, listed);
 }
 
 #[test]

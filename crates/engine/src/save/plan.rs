@@ -44,7 +44,7 @@ pub(super) struct Plan {
     /// Files that whoever reads the archive has.
     left_out: BTreeMap<String, LeftOutFile>,
     pub(super) images: Vec<ImageId>,
-    /// What of images is here and not in the archive.
+    /// Images that are saved without others of their index that are here.
     pub(super) incomplete: Vec<IncompleteImage>,
 }
 
