@@ -183,6 +183,44 @@ fn an_archive_that_lacks_a_file_changes_nothing() {
     }
 }
 
+/// The document of what is left out says nothing of a layer that is lost, and is not asked where nothing is lacking.
+#[test]
+fn what_is_lost_is_told_apart_from_what_is_left_out() {
+    let (base, app) = base_and_app();
+    let (left_out, lost) = (&base.layers[0].blob, &app.layers[1].blob);
+    let path = |digest: &spec::Digest| format!("blobs/sha256/{}", digest.hex());
+    let images = serde_json::json!([{ "Config": "app", "RepoTags": ["app:1"],
+        "Layers": [path(&left_out.digest), path(&lost.digest)] }]);
+    let archive = |document: &str, layers: &[&test_support::image::Blob]| {
+        let mut entries = vec![
+            Entry::file("manifest.json", images.to_string()),
+            Entry::file("longshore-left-out.json", document.as_bytes().to_vec()),
+            Entry::file("app", app.config.read().unwrap()),
+        ];
+        let blobs = layers.iter().map(|blob| (path(&blob.digest), blob.read().unwrap()));
+        entries.extend(blobs.map(|(path, bytes)| Entry::file(path, bytes)));
+        tar(&entries)
+    };
+    let document = serde_json::json!({ "since": [{ "id": base.id(), "names": ["base:1"] }],
+        "files": { path(&left_out.digest): { "size": left_out.size, "of": 0 } } })
+    .to_string();
+    let home = Home::new();
+    let said = |document: &str, layers: &[&test_support::image::Blob]| {
+        load(&home, &archive(document, layers), &[]).failure()
+    };
+    assert!(said(&document, &[lost]).contains("load or pull base:1 first"));
+    let open = |blob: &test_support::image::Blob| {
+        format!("open {}: no such file or directory\n", path(&blob.digest))
+    };
+    assert_eq!(said(&document, &[]), open(lost));
+    assert_eq!(said(&document, &[left_out]), open(lost));
+    let torn = said(&document[..20], &[lost]);
+    assert!(torn.starts_with(open(left_out).trim_end()), "{torn}");
+    assert!(torn.contains("failed to decode longshore-left-out.json"), "{torn}");
+    assert_empty(&home, "what is lost");
+    load(&home, &archive("{", &[left_out, lost]), &[]).success();
+}
+
 /// An archive in which the manifest of an image takes a kept blob for a layer that it is not, or says wrong things of what is left out.
 #[test]
 fn an_archive_that_lies_of_what_it_leaves_out_is_refused() {
@@ -254,7 +292,7 @@ fn an_archive_that_lies_of_what_it_leaves_out_is_refused() {
     for (document, expected) in [
         (
             serde_json::json!({ "since": [{ "id": "../x" }] }),
-            "failed to decode longshore-left-out.json",
+            "no such file or directory; which images the archive was made for cannot be told: invalid archive: failed to decode longshore-left-out.json",
         ),
         (
             serde_json::json!({ "since": [{ "id": base.id(), "names": ["\u{1b}[31mred", "x:y:z", "good:1"] }],

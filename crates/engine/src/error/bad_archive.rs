@@ -6,6 +6,8 @@ use std::fmt;
 use spec::go::{LIST_DIGITS, human_bytes};
 use spec::{DiffId, Digest, ImageId, Reference};
 
+use crate::EngineError;
+
 /// A fault of an archive of images.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -84,6 +86,14 @@ pub enum BadArchive {
     /// Layers are neither in the archive, which counts on them, nor here.
     #[error("{0}")]
     LeftOut(LeftOutLayers),
+    /// A layer is missing, and the document that may say whose it is cannot be read.
+    #[error("{missing}; which images the archive was made for cannot be told: {reason}")]
+    Untold {
+        /// The file that is missing.
+        missing: Box<BadArchive>,
+        /// Fault in the document.
+        reason: Box<EngineError>,
+    },
     /// A path is longer than any, in Go's words.
     #[error("open {0}...: file name too long")]
     LongPath(String),

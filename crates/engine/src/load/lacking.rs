@@ -62,14 +62,21 @@ pub(super) fn check(
         }
     }
     let Some(first) = first else { return Ok(()) };
-    match left_out(contents)?.and_then(|left_out| told(&lacking, &left_out)) {
-        Some(layers) => Err(EngineError::BadArchive(BadArchive::LeftOut(layers))),
-        None => contents.tree.require(first).map(drop),
-    }
+    // What cannot be opened is named in any case: the document is advice, and may be as damaged as the archive.
+    let opened = contents.tree.require(first).map(drop);
+    let Err(EngineError::BadArchive(missing)) = opened else { return opened };
+    Err(EngineError::BadArchive(match left_out(contents) {
+        Ok(None) => missing,
+        Ok(Some(left_out)) => match told(&lacking, &left_out) {
+            Ok(layers) => BadArchive::LeftOut(layers),
+            Err(lost) => return contents.tree.require(lost).map(drop),
+        },
+        Err(reason) => BadArchive::Untold { missing: Box::new(missing), reason: Box::new(reason) },
+    }))
 }
 
 /// Reads what the archive says of what it leaves out, if it does.
-pub(super) fn left_out(contents: &Contents) -> Result<Option<LeftOut>> {
+fn left_out(contents: &Contents) -> Result<Option<LeftOut>> {
     let Some(file) = contents.tree.find(LEFT_OUT) else { return Ok(None) };
     let bytes = file.read(LEFT_OUT, MAX_LEFT_OUT)?;
     serde_json::from_slice(&bytes)
@@ -77,19 +84,24 @@ pub(super) fn left_out(contents: &Contents) -> Result<Option<LeftOut>> {
         .map_err(|error| EngineError::BadArchive(BadArchive::List { file: LEFT_OUT, error }))
 }
 
-/// Says of layers that are lacking whose they are; `None` if the archive does not say it of all.
-fn told(lacking: &BTreeSet<&str>, left_out: &LeftOut) -> Option<LeftOutLayers> {
+/// Says of layers that are lacking whose they are, or else which of them the archive does not leave out: that one it has lost.
+fn told<'a>(
+    lacking: &BTreeSet<&'a str>,
+    left_out: &LeftOut,
+) -> std::result::Result<LeftOutLayers, &'a str> {
     let mut told = LeftOutLayers { count: lacking.len(), ..LeftOutLayers::default() };
     for path in lacking {
-        let file = left_out.files.get(*path)?;
-        let image = left_out.since.get(file.of)?;
-        let layer = (named_digest(path)?, file.size, image.id.clone());
+        let file = left_out.files.get(*path);
+        let image = file.and_then(|file| Some((file.size, left_out.since.get(file.of)?)));
+        let (Some((size, image)), Some(digest)) = (image, named_digest(path)) else {
+            return Err(path);
+        };
         if told.layers.len() < MAX_TOLD {
-            told.layers.push(layer);
+            told.layers.push((digest, size, image.id.clone()));
             told.images.entry(image.id.clone()).or_insert_with(|| names(image));
         }
     }
-    Some(told)
+    Ok(told)
 }
 
 /// Returns some names of an image, tags first. What is no name is passed over.

@@ -14,7 +14,7 @@ use crate::{EngineError, Platforms, Result};
 pub(super) enum Choice {
     /// The image alone.
     Own {
-        /// What else is here of its index, and cannot be saved with it, by the names that users know.
+        /// All else that is here of its index and cannot be saved with it, by the names that users know.
         without: Vec<String>,
     },
     /// Another one of its index alone, which the indexes that are here lead to.
@@ -98,7 +98,9 @@ fn index(kept: Kept) -> Option<Tree> {
 fn here(mut tree: Tree, id: &ImageId) -> Choice {
     tree.manifests.retain(Listed::is_complete);
     match tree.manifests.iter().find(|listed| listed.is_of(id)).cloned() {
-        Some(main) if tree.manifests.len() > 1 => Choice::Whole { tree, main },
+        Some(main) if tree.manifests.len() > 1 || tree.has_empty_index => {
+            Choice::Whole { tree, main }
+        }
         Some(_) => Choice::alone(),
         None => Choice::Own { without: tree.manifests.iter().map(Listed::name).collect() },
     }
