@@ -107,6 +107,8 @@ pub(crate) struct Tree {
     pub(crate) root: Descriptor,
     /// The indexes that are here, `root` the first if it is one.
     pub(crate) indexes: Vec<Descriptor>,
+    /// Set if one of these that lies in another lists nothing: no manifest stands for it.
+    pub(crate) has_empty_index: bool,
     /// The manifests, in the order of the indexes.
     pub(crate) manifests: Vec<Listed>,
 }
@@ -141,7 +143,12 @@ impl Kept {
             .collect();
         let mut kept = Self::default();
         for root in documents.into_iter().filter(|document| !listed.contains(&document.digest)) {
-            let mut tree = Tree { root: root.clone(), indexes: Vec::new(), manifests: Vec::new() };
+            let mut tree = Tree {
+                root: root.clone(),
+                indexes: Vec::new(),
+                has_empty_index: false,
+                manifests: Vec::new(),
+            };
             reading.walk(&root, 0, &mut tree)?;
             kept.trees.push(tree);
         }
@@ -273,6 +280,7 @@ impl Reading<'_> {
         }
         let Some(index) = self.index(descriptor)? else { return Ok(()) };
         tree.indexes.push(descriptor.clone());
+        tree.has_empty_index |= depth > 0 && index.manifests.is_empty();
         index.manifests.iter().try_for_each(|entry| self.walk(entry, depth + 1, tree))
     }
 

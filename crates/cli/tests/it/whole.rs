@@ -46,6 +46,41 @@ fn same(layout: &Layout, archive: &Path) {
     }
 }
 
+/// An index within that lists nothing is a document of the outer one all the same.
+#[test]
+fn an_empty_index_within_comes_back() {
+    let empty = |layout: &mut Layout| {
+        let kind = "application/vnd.oci.image.index.v1+json";
+        let empty = json!({ "schemaVersion": 2, "mediaType": kind, "manifests": [] });
+        layout.put(Algorithm::Sha256, kind, empty.to_string().into_bytes())
+    };
+    let mut many = Layout::new(Algorithm::Sha256, Algorithm::Sha256);
+    let mut one = many.clone();
+    let listed = [many.manifests.clone(), vec![empty(&mut many)]].concat();
+    many.lists(&listed);
+    let listed = [one.manifests[0].clone(), empty(&mut one)];
+    one.lists(&listed);
+    let image = &one.images[0];
+    let blobs = image.blobs().map(|blob| blob.digest.to_string());
+    let documents =
+        listed.iter().chain([&one.index]).map(|it| it["digest"].as_str().unwrap().to_owned());
+    let own: Vec<String> = blobs.chain(documents).map(|digest| path(&digest)).collect();
+    one.files.retain(|name, _| !name.starts_with("blobs/") || own.contains(name));
+    for layout in [many, one] {
+        let home = Home::new();
+        let archive = layout.write(home.path());
+        home.run(&["load", "-q", "-i", text(&archive)]).success();
+        let saved = home.path().join("saved.tar");
+        for flags in [&[][..], &["--all-platforms"]] {
+            home.run(&[&["save", "-o", text(&saved)], flags, &[NAME]].concat()).success();
+            same(&layout, &saved);
+        }
+        home.run(&["rmi", NAME]).success();
+        home.run(&["load", "-q", "-i", text(&saved)]).success();
+        home.run(&["system", "check", "--deep"]).success();
+    }
+}
+
 fn tree(bench: &Bench) -> String {
     bench.run(&["images", "--tree"]).success()
 }
