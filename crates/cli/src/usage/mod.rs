@@ -21,6 +21,9 @@ use crate::pflag::{self, Help};
 /// The word by which the scripts of shells ask for candidates.
 const COMPLETE: &str = "__complete";
 
+/// The commands whose first argument ends their flags.
+const WITHOUT_LATE_FLAGS: [&str; 2] = ["longshore tag", "longshore image tag"];
+
 const DEPRECATED: &str = "Flag shorthand -h has been deprecated, use --help\n";
 /// The columns of a help text, at most.
 const WIDTH: usize = 80;
@@ -47,7 +50,12 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
         return Ok(Request::Complete(words.collect()));
     }
     let grammar = grammar();
-    let error = match grammar.clone().try_get_matches_from(&arguments) {
+    let mut read = grammar.clone().try_get_matches_from(&arguments);
+    if !read.as_ref().is_ok_and(|read| pflag::help(read).is_none()) {
+        arguments = ending_flags(arguments);
+        read = grammar.clone().try_get_matches_from(&arguments);
+    }
+    let error = match read {
         Ok(matches) => match help_asked(&grammar, &matches) {
             Some(help) => return Ok(help),
             None => match CommandLine::from_arg_matches(&matches) {
@@ -58,7 +66,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
         Err(error) => error,
     };
     // docker reads all flags before it looks for the command and counts the arguments.
-    let alone = pflag::flags_alone(pflag::grammar(CommandLine::command()));
+    let alone = alone();
     let read = |words: &[OsString]| alone.clone().try_get_matches_from(words);
     let (error, matches, from) = match read(&arguments) {
         Ok(matches) if wrong_level(&matches).is_none() => match help_asked(&grammar, &matches) {
@@ -95,6 +103,35 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
         && arguments.get(from).is_some_and(|word| word.as_encoded_bytes().starts_with(b"-h"));
     let is_told = with_letter || first.is_ok_and(|read| pflag::help(&read) == Some(Help::Letter));
     Err(if is_told { deprecated(error) } else { error })
+}
+
+/// Ends the flags of a `tag` before its first argument, as docker does: what follows is no flag, whatever it looks like. Where nothing
+/// is wrong, flags of ours may follow all the same.
+fn ending_flags(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    if !arguments.iter().any(|word| word == "tag") {
+        return arguments;
+    }
+    let alone = alone();
+    let has_argument = |end: &usize| {
+        let Ok(read) = alone.clone().try_get_matches_from(&arguments[..*end]) else { return false };
+        let mut of_verb = &read;
+        while let Some((_, inner)) = of_verb.subcommand() {
+            of_verb = inner;
+        }
+        let has_source = of_verb.try_contains_id("source").unwrap_or_default();
+        has_source && WITHOUT_LATE_FLAGS.contains(&&*pflag::path(&alone, &read).join(" "))
+    };
+    if let Some(end) = (1..=arguments.len()).find(has_argument)
+        && arguments[end - 2] != "--"
+    {
+        arguments.insert(end - 1, OsString::from("--"));
+    }
+    arguments
+}
+
+/// Returns the grammar in which nothing but flags can be wrong.
+fn alone() -> Command {
+    pflag::flags_alone(pflag::grammar(CommandLine::command()))
 }
 
 /// Returns the level that is asked for and is none.

@@ -82,7 +82,7 @@ pub(super) fn image_and_directory(
     platform: Option<&str>,
 ) -> Result<Query, CliError> {
     let mut query = Query::new().with("image", image).with("directory", directory(path)?);
-    if let Some(platform) = platform {
+    if let Some(platform) = platform.filter(|platform| !platform.is_empty()) {
         query.add("platform", encode_platform(&Platform::parse(platform)?));
     }
     Ok(query)

@@ -41,7 +41,8 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     if !arguments.platform.is_empty() {
         session.client.require("--platform", PLATFORM_VERSION).await?;
     }
-    let platforms = arguments.platform.iter().map(|text| Platform::parse(text));
+    let named = arguments.platform.iter().filter(|text| !text.is_empty());
+    let platforms = named.map(|text| Platform::parse(text));
     for platform in &platforms.collect::<Result<Vec<_>, _>>()? {
         query.add("platforms", encode_platform(platform));
     }

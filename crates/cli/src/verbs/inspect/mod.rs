@@ -168,7 +168,9 @@ async fn fetch(
     kind: Kind,
     query: Query,
 ) -> Result<Object, CliError> {
-    if name.trim().is_empty() {
+    // Of images docker asks for any name that is not empty.
+    let is_blank = if kind.name == "image" { name.is_empty() } else { name.trim().is_empty() };
+    if is_blank {
         return Err(CliError::Refused(match kind.name {
             "container" => "invalid container name or ID: value is empty".to_owned(),
             other => format!("Error: No such {other}: {name}"),

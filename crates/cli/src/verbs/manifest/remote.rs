@@ -24,7 +24,16 @@ pub(super) async fn fetch(
         query.add("insecure", "1");
     }
     let question = Question::with_auth((Method::GET, "/longshore/manifest/inspect"), &auth, query);
-    question.document(session).await.map_err(undaemoned)
+    question.document(session).await.map_err(|error| match undaemoned(error) {
+        // Docker asks whether there is a registry at all before it asks for anything.
+        CliError::Refused(message)
+            if message.starts_with("Get \"") && message.contains("/v2/\": ") =>
+        {
+            let what = "failed to configure transport: error pinging v2 registry";
+            CliError::Refused(format!("{what}: {message}"))
+        }
+        error => error,
+    })
 }
 
 /// Docker has no daemon in between.
