@@ -82,11 +82,8 @@ impl<'a> Conversions<'a> {
             if read > MAX_DOCUMENTS {
                 return;
             }
-            let document = {
-                let _turn = self.shared.budget.turn(&[self.target.host()]).await;
-                self.target.document(&digest).await
-            };
-            let parsed = document.map(|bytes| Manifest::parse(None, &bytes?).ok());
+            let document = self.target.document(self.shared, &digest).await;
+            let parsed = document.map(|found| Manifest::parse(None, &found?.bytes).ok());
             match parsed {
                 Ok(Some(Manifest::Image(image))) => {
                     self.there.insert(image.config.digest, image.layers);
@@ -219,10 +216,7 @@ impl<'a> Conversions<'a> {
         let Rewritten { document, manifest, changes } =
             self.document(&document, &manifest, depth).await?;
         let (digest, size) = (&document.digest, document.bytes.len() as u64);
-        let is_there = self.asks && {
-            let _turn = self.shared.budget.turn(&[self.target.host()]).await;
-            self.target.has(digest).await?
-        };
+        let is_there = self.asks && self.target.document(self.shared, digest).await?.is_some();
         if !is_there {
             self.target.store(self.shared, false, &document, manifest.media_type()).await?;
             self.shared.tell(&Event::Document { digest, size });

@@ -91,11 +91,14 @@ impl<'a> Job<'a> {
         if self.documents.fetch_add(1, Ordering::Relaxed) >= MAX_DOCUMENTS {
             return Err(CopyError::Documents { place: place(), limit: MAX_DOCUMENTS });
         }
-        let is_there = self.asks && {
-            let _turn = self.shared.budget.turn(&[self.target.host()]).await;
-            self.target.has(&entry.digest).await?
+        // The target's own tells what it leads to as well as the source's, which may count what is asked of it.
+        let present =
+            if self.asks { self.target.document(self.shared, &entry.digest).await? } else { None };
+        let is_there = present.is_some();
+        let document = match present {
+            Some(document) => document,
+            None => self.shared.fetch(self.source, Some(&entry.digest)).await?,
         };
-        let document = self.shared.fetch(self.source, Some(&entry.digest)).await?;
         let manifest = self.source.parse(&document)?;
         self.below(&manifest, depth).await?;
         if is_there {

@@ -177,11 +177,7 @@ impl Referrers<'_> {
         let job = Job::new(shared, self.source, &target, found.is_there);
         job.whole(&document, &manifest).await?;
         // The target's list may outlive what it lists, too.
-        let is_there = found.is_there && {
-            let _turn = shared.budget.turn(&[target.host()]).await;
-            target.has(&document.digest).await?
-        };
-        if is_there {
+        if found.is_there && target.document(shared, &document.digest).await?.is_some() {
             return Ok(());
         }
         target.store(shared, true, &document, manifest.media_type()).await?;

@@ -11,6 +11,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, MediaType, Tag, from_go_json};
 
 use super::folder::{Folder, PARTIAL};
+use crate::document::Document;
 use crate::error::Result;
 use crate::place::Selection;
 use crate::progress::Outcome;
@@ -131,7 +132,7 @@ impl LayoutTarget {
                 let digest: Option<Digest> = found.and_then(|(known, _)| known.digest.parse().ok());
                 // A list tells what there was when it was written.
                 Ok(match digest {
-                    Some(digest) if holds(&folder.join(blob_path(&digest)), &digest)? => {
+                    Some(digest) if held(&folder.join(blob_path(&digest)), &digest)?.is_some() => {
                         Some(digest)
                     }
                     _ => None,
@@ -144,33 +145,22 @@ impl LayoutTarget {
         self.folder.change(find).await
     }
 
-    /// Says whether a document is there, and whole.
-    pub(crate) async fn has(&self, digest: &Digest) -> Result<bool> {
-        let name = match self.kind {
-            Form::Layout(_) => blob_path(digest),
-            Form::Directory => document_name(digest),
-        };
-        let digest = digest.clone();
-        self.folder.change(move |folder| holds(&folder.join(name), &digest)).await
-    }
-
-    /// Reads a document by its digest. The root of a directory has another name.
-    pub(crate) async fn document(&self, digest: &Digest) -> Result<Option<Bytes>> {
-        let (kind, digest) = (self.kind.clone(), digest.clone());
+    /// Returns a document that is there, and whole. The root of a directory has a name of its own.
+    pub(crate) async fn document(&self, digest: &Digest) -> Result<Option<Document>> {
+        let (kind, wanted) = (self.kind.clone(), digest.clone());
         let find = move |folder: &Path| {
-            let names = match kind {
-                Form::Layout(_) => vec![blob_path(&digest)],
-                Form::Directory => vec![document_name(&digest), ROOT.to_owned()],
-            };
-            for name in names {
-                let bytes = read(&folder.join(name), MAX_MANIFEST_SIZE)?;
-                if let Some(bytes) = bytes.filter(|bytes| digest.matches(bytes)) {
-                    return Ok(Some(bytes.into()));
-                }
+            let find = |name: String| held(&folder.join(name), &wanted);
+            match kind {
+                Form::Layout(_) => find(blob_path(&wanted)),
+                Form::Directory => match find(document_name(&wanted))? {
+                    None => find(ROOT.to_owned()),
+                    found => Ok(found),
+                },
             }
-            Ok(None)
         };
-        self.folder.change(find).await
+        let bytes = self.folder.change(find).await?;
+        let digest = digest.clone();
+        Ok(bytes.map(|bytes| Document { bytes: bytes.into(), media_type: None, digest }))
     }
 
     fn blob_name(&self, digest: &Digest) -> String {
@@ -352,17 +342,13 @@ fn known_name(entry: &Known) -> Option<String> {
     entry.annotations.as_ref()?.get(NAME_ANNOTATIONS[0]).cloned()
 }
 
-/// Says whether a file is the document with a digest.
-fn holds(path: &Path, digest: &Digest) -> io::Result<bool> {
-    let mut hasher = digest.hasher();
+/// Reads the document with a digest; nothing if the file is another one.
+fn held(path: &Path, digest: &Digest) -> io::Result<Option<Vec<u8>>> {
     let bytes = match path.metadata() {
         Ok(metadata) if metadata.len() <= MAX_MANIFEST_SIZE => read(path, MAX_MANIFEST_SIZE)?,
         _ => None,
     };
-    Ok(bytes.is_some_and(|bytes| {
-        hasher.update(&bytes);
-        hasher.finish() == *digest
-    }))
+    Ok(bytes.filter(|bytes| digest.matches(bytes)))
 }
 
 /// Reads a file of at most `limit` bytes, if there is one.

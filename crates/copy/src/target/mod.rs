@@ -156,21 +156,17 @@ impl Target {
         }
     }
 
-    /// Reads a document there, if that is possible and it is there.
-    pub(crate) async fn document(&self, digest: &Digest) -> Result<Option<Bytes>> {
+    /// Returns a document that is there, and whole, when it is the host's turn; what it names may be not.
+    pub(crate) async fn document(
+        &self,
+        shared: &Shared,
+        digest: &Digest,
+    ) -> Result<Option<Document>> {
+        let _turn = shared.budget.turn(&[self.host()]).await;
         match &self.0 {
-            Kind::Registry(target) => target.document(digest).await.map(Some),
+            Kind::Registry(target) => target.document(digest).await,
             Kind::Layout(target) => target.document(digest).await,
             Kind::Archive(_) => Ok(None),
-        }
-    }
-
-    /// Says whether a document is there; what it names may be not.
-    pub(crate) async fn has(&self, digest: &Digest) -> Result<bool> {
-        match &self.0 {
-            Kind::Registry(target) => target.has(digest).await,
-            Kind::Layout(target) => target.has(digest).await,
-            Kind::Archive(_) => Ok(false),
         }
     }
 

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use registry::{
-    Access, Attempts, Mounted, Recovery, RegistryError, Remote, TagOrDigest, UploadSession,
+    Access, Attempts, FetchedManifest, Mounted, Recovery, RegistryError, Remote, TagOrDigest,
+    UploadSession,
 };
 use spec::{Descriptor, Digest, MediaType, Reference, Repository, Tag};
 use tokio::sync::Mutex;
 
+use crate::document::Document;
 use crate::error::Result;
 use crate::feed::{Feed, body};
 use crate::progress::Outcome;
@@ -107,14 +109,15 @@ impl RegistryTarget {
         Ok(found.map_err(|error| self.failed(error))?.map(|found| found.descriptor.digest))
     }
 
-    pub(crate) async fn document(&self, digest: &Digest) -> Result<Bytes> {
-        let fetched = self.remote.manifest(&digest.clone().into()).await;
-        fetched.map(|fetched| fetched.bytes).map_err(|error| self.failed(error))
-    }
-
-    pub(crate) async fn has(&self, digest: &Digest) -> Result<bool> {
-        let found = self.remote.find(&digest.clone().into()).await;
-        Ok(found.map_err(|error| self.failed_at(digest, error))?.is_some())
+    pub(crate) async fn document(&self, digest: &Digest) -> Result<Option<Document>> {
+        match self.remote.manifest(&digest.clone().into()).await {
+            Ok(FetchedManifest { bytes, media_type, digest, .. }) => {
+                Ok(Some(Document { bytes, media_type, digest }))
+            }
+            Err(RegistryError::DigestMismatch { .. }) => Ok(None),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(self.failed_at(digest, error)),
+        }
     }
 
     pub(crate) async fn put(

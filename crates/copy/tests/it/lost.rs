@@ -96,6 +96,18 @@ async fn what_is_up_to_date_costs_one_question_to_each_side() {
     let heads = ["copy", "app"].map(|name| format!("HEAD /v2/{name}/manifests/1"));
     assert_eq!(asked.len(), 2, "{asked:?}");
     assert!(asked.iter().zip(&heads).all(|(line, head)| line.contains(head)), "{asked:?}");
+    // Of an update the source is asked for what is new.
+    let (kept, new) = (image(2, 10), image(4, 10));
+    let update = Index::new(Format::Oci, vec![kept.clone(), new.clone()]);
+    update.push(&registry.client(), "app", "1").unwrap();
+    let before = registry.requests().len();
+    copy(&at("app"), &at("copy")).await.unwrap();
+    let asked = registry.requests().split_off(before);
+    let is_asked = |image: &Image| {
+        let path = format!("GET /v2/app/manifests/{}", image.manifest.digest);
+        asked.iter().any(|line| line.contains(&path))
+    };
+    assert_eq!((is_asked(&kept), is_asked(&new)), (false, true), "{asked:?}");
 }
 
 #[tokio::test]
