@@ -40,6 +40,7 @@ impl Pins {
     /// Lets all go; says whether there was one.
     pub(crate) fn release(&self) -> bool {
         let pins = std::mem::take(&mut *lock(&self.0));
+        pins.values().for_each(files::unlock);
         !pins.is_empty()
     }
 }
@@ -50,7 +51,10 @@ pub(crate) fn is_pinned(config: &Path) -> Result<bool, StoreError> {
     let open = OpenOptions::new().read(true).write(true).open(config);
     match open.or_else(|_| File::open(config)) {
         Ok(file) => match file.try_lock() {
-            Ok(()) => Ok(false),
+            Ok(()) => {
+                files::unlock(&file);
+                Ok(false)
+            }
             Err(TryLockError::WouldBlock) => Ok(true),
             Err(TryLockError::Error(error)) => Err(StoreError::io("lock", config, error)),
         },

@@ -100,6 +100,7 @@ impl Drop for UploadNote {
         {
             tracing::debug!(%error, "a note of an upload stays");
         }
+        files::unlock(&self.file);
     }
 }
 
@@ -166,6 +167,21 @@ mod tests {
 
     fn remember(store: &Store, repository: &Repository, digest: &Digest, place: &str) {
         store.take_upload(repository, digest).unwrap().unwrap().remember(place).unwrap();
+    }
+
+    /// A child that another thread is starting has every open file until it runs.
+    #[test]
+    fn a_note_is_free_when_it_is_dropped_and_not_when_its_file_is_closed() {
+        let root = Root::packed();
+        let here = Repository::parse_familiar("registry.corp/app").unwrap();
+        let digest = Digest::sha256(b"blob");
+        let mut note = root.store.take_upload(&here, &digest).unwrap().unwrap();
+        note.remember("https://registry.corp/1").unwrap();
+        let childs = note.file.try_clone().unwrap();
+        assert!(root.store.take_upload(&here, &digest).unwrap().is_none());
+        drop(note);
+        assert!(place(&root.store, &here, &digest).is_some());
+        drop(childs);
     }
 
     #[test]

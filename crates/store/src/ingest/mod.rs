@@ -264,6 +264,7 @@ impl Drop for Shared {
         if self.durability.is_suspect() {
             self.throw_away("the disk may have failed to write it");
         }
+        files::unlock(&self.file);
     }
 }
 
