@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::ops::Deref;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -120,6 +121,35 @@ pub(crate) fn exists(path: &Path) -> Result<bool> {
         Ok(_) => Ok(true),
         Err(error) if is_missing(&error) => Ok(false),
         Err(error) => Err(StoreError::io("look at", path, error)),
+    }
+}
+
+/// A file with a flock that ends when this is dropped.
+///
+/// A flock ends by itself only when nobody has the open file any more, and a program that another thread is just starting has
+/// it until it runs: whoever looks meanwhile would find a lock that nobody keeps.
+#[derive(Debug)]
+pub(crate) struct Flocked(File);
+
+impl Flocked {
+    /// Takes over a file that has the lock.
+    pub(crate) fn new(file: File) -> Self {
+        Self(file)
+    }
+}
+
+impl Deref for Flocked {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for Flocked {
+    fn drop(&mut self) {
+        // Closing it is the other way.
+        let _ = self.0.unlock();
     }
 }
 

@@ -11,13 +11,14 @@ use std::sync::Mutex;
 
 use spec::ImageId;
 
+use crate::files::Flocked;
 use crate::mutex::lock;
 use crate::paths::Paths;
 use crate::{StoreError, files};
 
 /// The images that a reader holds.
 #[derive(Debug, Default)]
-pub(crate) struct Pins(Mutex<HashMap<ImageId, File>>);
+pub(crate) struct Pins(Mutex<HashMap<ImageId, Flocked>>);
 
 impl Pins {
     /// Holds an image, if it is there. No transaction runs meanwhile.
@@ -33,7 +34,7 @@ impl Pins {
             Err(error) => return Err(StoreError::io("open", path, error)),
         };
         file.lock_shared().map_err(|error| StoreError::io("lock", path, error))?;
-        pins.insert(id.clone(), file);
+        pins.insert(id.clone(), Flocked::new(file));
         Ok(())
     }
 

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 pub(crate) use self::durability::{Durability, sync_all};
 pub(crate) use self::operations::{Extent, Operations, System};
+use crate::files::Flocked;
 use crate::{StoreError, files};
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -132,13 +133,14 @@ impl Disk {
         target: &Path,
         bytes: &[u8],
         mode: u32,
-    ) -> Result<File> {
+    ) -> Result<Flocked> {
         let site = Location::caller();
-        self.replace_with((aside, target), bytes, mode, |file, path| {
+        let replaced = self.replace_with((aside, target), bytes, mode, |file, path| {
             // Nobody else can have it yet.
             file.lock().map_err(|error| StoreError::io("lock", path, error))?;
             self.sync_at(Extent::File(file), path, site)
-        })
+        });
+        replaced.map(Flocked::new)
     }
 
     /// As [`Disk::replace`], for what may be torn or lost in a power cut.

@@ -8,7 +8,7 @@
 //! knows, and the upload starts anew. Two that sent to one place would spoil each other's upload: who finds a note with a
 //! flock on it begins an upload of its own, without a note.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 use spec::{Digest, Repository};
 
 use crate::disk::Disk;
+use crate::files::Flocked;
 use crate::{Store, StoreError, files};
 
 /// The longest place that is kept: registries have their state in it, of a kilobyte or two.
@@ -58,7 +59,7 @@ pub struct UploadNote {
     directory: PathBuf,
     path: PathBuf,
     /// Open and flocked: nobody else goes on with the upload meanwhile.
-    file: File,
+    file: Flocked,
     place: Option<String>,
 }
 
@@ -105,7 +106,7 @@ impl Drop for UploadNote {
 }
 
 /// Opens a note for this process alone, and makes it if it is to be; `None` if somebody else has it, or there is none.
-fn open_locked(disk: &Disk, path: &Path, create: bool) -> Result<Option<File>, StoreError> {
+fn open_locked(disk: &Disk, path: &Path, create: bool) -> Result<Option<Flocked>, StoreError> {
     loop {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(create).truncate(false).mode(0o600);
@@ -117,11 +118,11 @@ fn open_locked(disk: &Disk, path: &Path, create: bool) -> Result<Option<File>, S
         if !files::is_file(&file, path)? {
             return Err(StoreError::damaged(path, "it is no file"));
         }
-        match file.try_lock() {
-            Ok(()) => {}
+        let file = match file.try_lock() {
+            Ok(()) => Flocked::new(file),
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", path, error)),
-        }
+        };
         // Between opening and locking the owner may have replaced or removed it.
         if files::is_at(&file, path)? {
             return Ok(Some(file));
@@ -208,6 +209,13 @@ mod tests {
         remember(store, &here, &one, &"x".repeat(MAX_PLACE + 1));
         assert_eq!(place(store, &here, &one), None);
         remember(store, &here, &one, "a");
+        // A program that is being started has a copy of every open file until it runs.
+        let mut note = store.take_upload(&here, &one).unwrap().unwrap();
+        note.remember("b").unwrap();
+        let copy = note.file.try_clone().unwrap();
+        drop(note);
+        assert_eq!(place(store, &here, &one).as_deref(), Some("b"));
+        drop(copy);
         store.take_upload(&here, &one).unwrap().unwrap().forget().unwrap();
         assert_eq!(files::names(&store.paths().uploads()).unwrap(), [""; 0]);
         // Garbage is no place.

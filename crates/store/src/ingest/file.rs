@@ -1,29 +1,30 @@
 //! The files of a download: taken by one process, found again, removed.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
 use crate::disk::Disk;
+use crate::files::Flocked;
 use crate::{StoreError, files};
 
 /// The end of the name of the state that lies beside the bytes.
 pub(super) const STATE_SUFFIX: &str = ".state";
 
 /// Opens a file of the ingest directory for this process alone; `None` if somebody else has it.
-pub(super) fn open_locked(disk: &Disk, path: &Path) -> Result<Option<File>, StoreError> {
+pub(super) fn open_locked(disk: &Disk, path: &Path) -> Result<Option<Flocked>, StoreError> {
     loop {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file =
             disk.open(path, &options).map_err(|error| StoreError::io("open", path, error))?;
-        match file.try_lock() {
-            Ok(()) => {}
+        let file = match file.try_lock() {
+            Ok(()) => Flocked::new(file),
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", path, error)),
-        }
+        };
         // Between opening and locking the owner may have published or removed it.
         if files::is_at(&file, path)? {
             return Ok(Some(file));
@@ -38,7 +39,7 @@ pub(super) fn state_path(path: &Path) -> PathBuf {
 }
 
 /// Takes a file that nobody writes; `None` if somebody does or it is gone.
-pub(super) fn open_existing(disk: &Disk, path: &Path) -> Result<Option<File>, StoreError> {
+pub(super) fn open_existing(disk: &Disk, path: &Path) -> Result<Option<Flocked>, StoreError> {
     // Nobody makes a link here.
     let flags = OFlags::NOFOLLOW.bits().cast_signed();
     let mut options = OpenOptions::new();
@@ -47,7 +48,10 @@ pub(super) fn open_existing(disk: &Disk, path: &Path) -> Result<Option<File>, St
         Ok(file) if !files::is_file(&file, path)? => {
             Err(StoreError::damaged(path, "it is no file"))
         }
-        Ok(file) if file.try_lock().is_ok() && files::is_at(&file, path)? => Ok(Some(file)),
+        Ok(file) if file.try_lock().is_ok() => {
+            let file = Flocked::new(file);
+            Ok(files::is_at(&file, path)?.then_some(file))
+        }
         Ok(_) => Ok(None),
         Err(error) if files::is_missing(&error) => Ok(None),
         Err(error) => Err(StoreError::io("open", path, error)),

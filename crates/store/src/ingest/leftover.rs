@@ -12,6 +12,7 @@ use spec::Digest;
 
 use super::file::{STATE_SUFFIX, open_existing, remove, state_path};
 use crate::disk::Disk;
+use crate::files::Flocked;
 use crate::{Room, Store, StoreError, files};
 
 /// A partial download that nobody holds; held now, by us.
@@ -23,7 +24,7 @@ struct Leftover {
     /// The number of its files, with its state.
     inodes: u64,
     written: SystemTime,
-    _locked: File,
+    _locked: Flocked,
 }
 
 impl Store {

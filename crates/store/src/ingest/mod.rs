@@ -25,7 +25,6 @@ pub(crate) mod sweep;
 #[cfg(any(test, fuzzing))]
 pub(crate) use progress::fuzz;
 
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -34,6 +33,7 @@ use spec::Digest;
 
 use crate::content::blob::BlobFile;
 use crate::disk::{Disk, Durability};
+use crate::files::Flocked;
 use crate::mutex::lock;
 use crate::{Lease, Room, Store, StoreError, VerifiedBlob, files};
 
@@ -66,8 +66,8 @@ struct Shared {
     digest: Digest,
     size: u64,
     path: PathBuf,
-    /// Open and flocked: nobody else takes the file for theirs.
-    file: File,
+    /// Nobody else takes the file for theirs.
+    file: Flocked,
     durability: Arc<Durability>,
     state: Mutex<State>,
     changed: Condvar,

@@ -1,6 +1,6 @@
 #![expect(clippy::single_range_in_vec_init, reason = "lists of one range are meant as such")]
 
-use std::fs::{self, FileTimes};
+use std::fs::{self, File, FileTimes};
 use std::io::Read;
 use std::sync::mpsc;
 use std::thread;
