@@ -75,7 +75,8 @@ pub use kept::{KeptManifest, ManifestKind, Platforms};
 pub use load::{LoadRequest, LoadedImages};
 pub use mount::MountRequest;
 pub use progress::{
-    CheckedPart, LayerFacts, LayerState, PassedOver, Progress, ProgressEvent, ProgressReceiver,
+    CheckedPart, LayerFacts, LayerState, PartLeftOut, PassedOver, Progress, ProgressEvent,
+    ProgressReceiver,
 };
 pub use pull::{Parts, PullRequest, Pulled};
 pub use push::PushRequest;

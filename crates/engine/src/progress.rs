@@ -59,6 +59,13 @@ pub enum ProgressEvent {
         /// The reason, as an error tells it.
         reason: String,
     },
+    /// A pull leaves something out that a registry lists of an image.
+    LeftOut {
+        /// Its digest.
+        digest: Digest,
+        /// The property for which it is.
+        reason: PartLeftOut,
+    },
     /// A push begins.
     Pushing {
         /// The repository, canonical.
@@ -70,6 +77,15 @@ pub enum ProgressEvent {
         tag: String,
         /// The manifest that the image came with.
         came_with: Digest,
+    },
+    /// A push has seen to the referrers of an image.
+    Referrers {
+        /// The one that is pushed.
+        tag: String,
+        /// Those that were sent.
+        sent: usize,
+        /// Those that the registry had.
+        present: usize,
     },
     /// A push of one tag is over.
     Pushed {
@@ -152,6 +168,17 @@ pub enum PassedOver {
     NoPlatform(String),
     /// It is an image for an operating system whose layers cannot be unpacked here.
     OperatingSystem(String),
+}
+
+/// The property of a part of an image for which a pull leaves it out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartLeftOut {
+    /// It is listed as a referrer, and its list is older than its end.
+    Gone,
+    /// It is listed as a referrer of something that it does not refer to.
+    RefersElsewhere,
+    /// It is of a kind that cannot be kept.
+    Kind(MediaType),
 }
 
 /// Facts of a layer beside its state; the rest is as it was said before.

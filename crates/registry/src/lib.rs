@@ -103,7 +103,7 @@ pub use manifests::{
     FetchedManifest, Resolution, TagOrDigest,
     about::subject,
     pull_limit::PullLimit,
-    referrers::{Referrer, Referrers, ReferrersFrom},
+    referrers::{MAX_REFERRERS, MAX_REFERRERS_DEPTH, Referrer, Referrers, ReferrersFrom},
 };
 pub use remote::{Remote, Source};
 pub use removal::TagRemoval;

@@ -96,6 +96,7 @@ pub use cache::images::Image;
 pub use check::{CheckReport, Finding, Remedy, Subject, Want, WholeLayer};
 pub use collect::{ImageUse, Lease, RemovedImage};
 pub use commit::{Commit, Committed, Moved, NewImage};
+pub use content::REF_NAME_ANNOTATION;
 pub use content::blob::{Blob, VerifiedBlob};
 pub use content::hashing::HashingReader;
 pub use distribution::{Credentials, Hmac, HmacKey, Source, UploadNote};

@@ -12,6 +12,7 @@ use crate::session::Session;
 /// Download an image from a registry
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "longshore pull [OPTIONS] NAME[:TAG|@DIGEST]")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct Arguments {
     /// Download all tagged images in the repository
     #[arg(short = 'a', long)]
@@ -26,6 +27,9 @@ pub(crate) struct Arguments {
     platform: Vec<String>,
     #[command(flatten)]
     progress: ProgressFlag,
+    /// Keep what refers to what is kept, too: signatures, SBOMs, attestations, by the registry's list and by cosign's tags
+    #[arg(long)]
+    referrers: bool,
     /// Suppress verbose output
     #[arg(short = 'q', long)]
     quiet: bool,
@@ -53,6 +57,10 @@ async fn pull(
     let mut query = Query::new().with("fromImage", reference.repository().to_string());
     for (name, value) in platforms(&arguments, session).await? {
         query.add(name, value);
+    }
+    if arguments.referrers {
+        session.client.require_longshore("--referrers").await?;
+        query.add("referrers", "1");
     }
     if !arguments.all_tags {
         let digest = reference.digest().map(ToString::to_string);

@@ -38,6 +38,9 @@ pub(crate) struct Arguments {
     platform: Option<String>,
     #[command(flatten)]
     progress: ProgressFlag,
+    /// Push what refers to the image, too, as far as it is here (see `pull --referrers`)
+    #[arg(long)]
+    referrers: bool,
     /// Suppress verbose output
     #[arg(short = 'q', long)]
     quiet: bool,
@@ -79,6 +82,10 @@ async fn push(
     if let Some(text) = arguments.platform.as_deref().filter(|platform| !platform.is_empty()) {
         session.client.require("--platform", PLATFORM_VERSION).await?;
         query.add("platform", encode_platform(&parse_platform(text)?));
+    }
+    if arguments.referrers {
+        session.client.require_longshore("--referrers").await?;
+        query.add("referrers", "1");
     }
     let reference = requested(&arguments.name, arguments.all_tags, display)?;
     if reference.digest().is_some() {

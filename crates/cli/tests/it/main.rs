@@ -37,6 +37,7 @@ mod progress;
 mod protection;
 mod prune;
 mod random_layers;
+mod referrers;
 mod refusals;
 mod registries;
 mod registry_verbs;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use registry::RegistryError;
+use registry::{MAX_REFERRERS, MAX_REFERRERS_DEPTH, RegistryError};
 use spec::{Digest, Manifest, Tag};
 
 use super::choice::Root;
@@ -14,11 +14,6 @@ use crate::shared::Shared;
 use crate::source::Source;
 use crate::{CopyError, Target};
 
-/// The depth to which referrers of referrers are looked for: a signature of an SBOM is 2 deep. A registry that invents them has
-/// no end.
-const MAX_DEPTH: usize = 4;
-/// The most referrers of one image, as many as it may have manifests: each costs some requests.
-const MAX_REFERRERS: usize = 4000;
 /// The most indexes within an index that are read for what they list.
 const MAX_INDEXES: usize = 100;
 /// Subjects that are asked about together, and referrers that are copied together. Hosts have budgets of their own.
@@ -70,8 +65,9 @@ impl Referrers<'_> {
             }
             count += found.len();
             let place = || self.source.to_string();
-            if depth >= MAX_DEPTH {
-                return Err(CopyError::ReferrersDepth { place: place(), limit: MAX_DEPTH });
+            if depth >= MAX_REFERRERS_DEPTH {
+                let (place, limit) = (place(), MAX_REFERRERS_DEPTH);
+                return Err(CopyError::ReferrersDepth { place, limit });
             }
             if count > MAX_REFERRERS {
                 return Err(CopyError::Referrers { place: place(), limit: MAX_REFERRERS });

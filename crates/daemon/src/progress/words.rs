@@ -4,7 +4,7 @@ use api::message::{
     Aux, LayerFacts, ManifestPushedInsteadOfIndex, Message, ProgressDetail, PushResult,
 };
 use engine::{
-    CheckOutcome, CheckedPart, IncompleteImage, LayerState, LoadedImages, PassedOver,
+    CheckOutcome, CheckedPart, IncompleteImage, LayerState, LoadedImages, PartLeftOut, PassedOver,
     ProgressEvent, Pulled, Wait,
 };
 use spec::{Digest, ImageId};
@@ -42,10 +42,15 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
         ProgressEvent::TagFailed { tag, reason } => {
             Message { id: Some(tag), ..Message::status(format!("Failed: {reason}")) }
         }
+        ProgressEvent::LeftOut { digest, reason } => left_out(&digest, &reason),
         ProgressEvent::Pushing { repository } => {
             Message::status(format!("The push refers to repository [{repository}]"))
         }
         ProgressEvent::LayersRemade { tag, came_with } => layers_remade(&tag, &came_with),
+        ProgressEvent::Referrers { tag, sent, present } => Message::status(match (sent, present) {
+            (0, 0) => format!("{tag}: no referrers of it are here (pull --referrers keeps them)"),
+            _ => format!("{tag}: referrers: {sent} pushed, {present} already there"),
+        }),
         ProgressEvent::Pushed { tag, digest, size } => {
             let status = Message::status(format!("{tag}: digest: {digest} size: {size}"));
             let result = PushResult { tag, digest: digest.to_string(), size };
@@ -95,6 +100,19 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
         }
     };
     vec![line]
+}
+
+/// Tells of something that is listed of an image and not kept.
+fn left_out(digest: &Digest, reason: &PartLeftOut) -> Message {
+    let reason = match reason {
+        PartLeftOut::Gone => "it is listed as a referrer, and is not there".to_owned(),
+        PartLeftOut::RefersElsewhere => {
+            "it is listed as a referrer of something else than it says".to_owned()
+        }
+        PartLeftOut::Kind(kind) if kind.as_str().is_empty() => "it is no manifest".to_owned(),
+        PartLeftOut::Kind(kind) => format!("it is no manifest, but {kind}"),
+    };
+    Message { id: Some(digest.short()), ..Message::status(format!("Left out: {reason}")) }
 }
 
 /// Tells of a manifest that is not the one that an image came with. Stock clients show nothing of a line with data.

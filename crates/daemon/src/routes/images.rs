@@ -31,6 +31,7 @@ pub(super) async fn create(daemon: &Daemon, request: &ApiRequest) -> Answer {
         reference,
         platform,
         parts: wanted_parts(request)?,
+        referrers: request.query.boolean("referrers"),
         credentials: header_credentials(request),
         caller: Caller::of_request(&request.headers),
     };
@@ -154,6 +155,8 @@ pub(super) fn push(daemon: &Daemon, request: &ApiRequest, name: &str) -> Answer 
         repository: reference.repository().clone(),
         tag: reference.tag().cloned(),
         platform,
+        // Ours, as in a pull.
+        referrers: request.query.boolean("referrers"),
         credentials: header_credentials(request),
         caller: Caller::of_request(&request.headers),
     };

@@ -51,7 +51,7 @@ impl Pull {
         let checked = async {
             let config = parse(&manifest.config, bytes)?;
             self.check_platform(config.value(), reference)?;
-            let parts = self.parts(&resolved, config.value(), reference).await?;
+            let parts = self.parts(&resolved, config.value(), reference, progress).await?;
             Ok((config, parts))
         };
         match checked.await {

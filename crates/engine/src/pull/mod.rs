@@ -7,6 +7,7 @@ mod manifest;
 mod operation;
 mod parts;
 pub(crate) mod plan;
+mod referrers;
 
 pub use operation::{Parts, PullRequest};
 

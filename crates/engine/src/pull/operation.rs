@@ -24,6 +24,8 @@ pub struct PullRequest {
     pub platform: Option<Platform>,
     /// Other parts of its index that are kept.
     pub parts: Parts,
+    /// What refers to what is kept is kept, too.
+    pub referrers: bool,
     /// For the registry that the reference names, and for no other host.
     pub credentials: Credentials,
     /// On whose behalf the registry is asked.

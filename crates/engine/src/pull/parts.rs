@@ -14,8 +14,9 @@ use store::{Lease, Room, Store};
 
 use super::manifest::{MAX_INDEX_DEPTH, Resolved, choose};
 use super::operation::{Parts, Pull};
+use crate::progress::{PartLeftOut, ProgressEvent};
 use crate::transfer::Download;
-use crate::{EngineError, LayerFacts, LayerState, Result, resolve};
+use crate::{EngineError, LayerFacts, LayerState, Progress, Result, resolve};
 
 /// Manifests of parts that are asked for at once.
 const MANIFESTS_AT_ONCE: usize = 4;
@@ -28,19 +29,20 @@ pub(super) struct Part {
     /// As its index describes it.
     pub(super) descriptor: Descriptor,
     pub(super) bytes: Bytes,
-    mentioned: Mentioned,
+    pub(super) mentioned: Mentioned,
 }
 
 /// Aim of a search in an index: the image for a platform, or everything.
 type Wanted<'a> = Option<&'a Platform>;
 
 /// A search for parts.
-struct Search<'a> {
-    pull: &'a Pull,
-    reference: &'a Reference,
+pub(super) struct Search<'a> {
+    pub(super) pull: &'a Pull,
+    pub(super) reference: &'a Reference,
+    pub(super) progress: &'a Progress,
     /// Documents that the image itself came by: nobody needs to be asked for them again.
-    own: HashMap<Digest, Bytes>,
-    found: Vec<Part>,
+    pub(super) own: HashMap<Digest, Bytes>,
+    pub(super) found: Vec<Part>,
     size: usize,
 }
 
@@ -51,26 +53,30 @@ impl Pull {
         resolved: &Resolved,
         config: &ImageConfig,
         reference: &Reference,
+        progress: &Progress,
     ) -> Result<Vec<Part>> {
         let wanted: Vec<Wanted<'_>> = match &self.request.parts {
-            Parts::None => return Ok(Vec::new()),
+            Parts::None => Vec::new(),
             Parts::For(platforms) => platforms.iter().map(Some).collect(),
             Parts::All => vec![None],
         };
-        let Some(root) = resolved.root_index() else {
+        let own = resolved.documents().map(|(digest, bytes)| (digest.clone(), bytes.clone()));
+        let (own, found) = (own.collect(), Vec::new());
+        let mut search = Search { pull: self, reference, progress, own, found, size: 0 };
+        if let Some(root) = resolved.root_index() {
+            for wanted in wanted {
+                search.follow(root.clone(), wanted).await?;
+            }
+        } else {
             let actual = config.platform();
             let other = wanted.into_iter().flatten();
             let mut other = other.filter(|wanted| !resolve::platform_matches(wanted, &actual));
-            return match other.next() {
-                Some(other) => Err(EngineError::NoMatchingManifest(other.specifier())),
-                None => Ok(Vec::new()),
-            };
-        };
-        let own = resolved.documents().map(|(digest, bytes)| (digest.clone(), bytes.clone()));
-        let (own, found) = (own.collect(), Vec::new());
-        let mut search = Search { pull: self, reference, own, found, size: 0 };
-        for wanted in wanted {
-            search.follow(root.clone(), wanted).await?;
+            if let Some(other) = other.next() {
+                return Err(EngineError::NoMatchingManifest(other.specifier()));
+            }
+        }
+        if self.request.referrers {
+            search.referrers().await?;
         }
         Ok(search.found)
     }
@@ -118,7 +124,7 @@ impl Pull {
 
 impl Search<'_> {
     /// Goes through an index, and the indexes in it, for what is wanted.
-    async fn follow(&mut self, root: Bytes, wanted: Wanted<'_>) -> Result<()> {
+    pub(super) async fn follow(&mut self, root: Bytes, wanted: Wanted<'_>) -> Result<()> {
         let mut walked = HashSet::new();
         let mut queue = vec![(root, 0)];
         while let Some((bytes, depth)) = queue.pop() {
@@ -133,14 +139,13 @@ impl Search<'_> {
             let entries = entries.into_iter().filter(|entry| walked.insert(entry.digest.clone()));
             for (entry, bytes) in self.documents(entries.collect()).await? {
                 let Ok(mentioned) = Mentioned::parse(&bytes) else {
-                    tracing::warn!(digest = %entry.digest, media_type = %entry.media_type, "left out: it is no manifest");
+                    self.left_out(entry.digest, PartLeftOut::Kind(entry.media_type));
                     continue;
                 };
                 if !mentioned.manifests.is_empty() {
                     queue.push((bytes.clone(), depth + 1));
                 }
-                let is_known = self.found.iter().any(|part| part.descriptor.digest == entry.digest);
-                if !is_known && !self.own.contains_key(&entry.digest) {
+                if !self.knows(&entry.digest) {
                     self.add(Part { descriptor: entry, bytes, mentioned })?;
                 }
             }
@@ -163,18 +168,29 @@ impl Search<'_> {
         stream::iter(documents).buffered(MANIFESTS_AT_ONCE).try_collect().await
     }
 
-    fn add(&mut self, part: Part) -> Result<()> {
+    /// Says whether a document is the image's own or one of the parts.
+    pub(super) fn knows(&self, digest: &Digest) -> bool {
+        self.own.contains_key(digest)
+            || self.found.iter().any(|part| part.descriptor.digest == *digest)
+    }
+
+    pub(super) fn add(&mut self, part: Part) -> Result<()> {
         self.size += part.bytes.len();
         self.found.push(part);
-        let too_many =
-            |what, count, limit| Err(self.refuse(ManifestError::TooMany { what, count, limit }));
-        if self.found.len() > MAX_INDEX_ENTRIES {
-            return too_many("manifests in all", self.found.len(), MAX_INDEX_ENTRIES);
+        self.bound("manifests in all", self.found.len(), MAX_INDEX_ENTRIES)?;
+        self.bound("bytes of manifests", self.size, MAX_DOCUMENTS)
+    }
+
+    pub(super) fn left_out(&self, digest: Digest, reason: PartLeftOut) {
+        self.progress.report(ProgressEvent::LeftOut { digest, reason });
+    }
+
+    /// Fails if there are more than are allowed.
+    pub(super) fn bound(&self, what: &'static str, count: usize, limit: usize) -> Result<()> {
+        if count <= limit {
+            return Ok(());
         }
-        if self.size > MAX_DOCUMENTS {
-            return too_many("bytes of manifests", self.size, MAX_DOCUMENTS);
-        }
-        Ok(())
+        Err(self.refuse(ManifestError::TooMany { what, count, limit }))
     }
 
     fn parse(&self, bytes: &[u8]) -> Result<Mentioned> {

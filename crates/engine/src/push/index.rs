@@ -15,6 +15,7 @@ use store::Store;
 
 use super::manifest::Document;
 use super::operation::{Push, refused};
+use super::referrers::Referral;
 use super::upload::cancel;
 use crate::{EngineError, LayerState, Result};
 
@@ -65,6 +66,11 @@ impl Listed {
 
     fn lists(&self, digest: &Digest) -> bool {
         self.mentioned.manifests.iter().any(|entry| entry.digest == *digest)
+    }
+
+    /// Describes it with the type that it goes up with.
+    pub(super) fn typed(&self) -> Descriptor {
+        Descriptor { media_type: self.media_type(), ..self.descriptor.clone() }
     }
 
     /// Returns the type that it goes up with: its own word for it, else that of who lists it.
@@ -135,6 +141,7 @@ impl Push {
         original: &Original,
         own: &Document,
         tag: &Tag,
+        referrers: Vec<Referral>,
     ) -> Result<bool> {
         let Original { index, siblings } = original;
         let at_target = TagOrDigest::Digest(index.descriptor.digest.clone());
@@ -157,6 +164,10 @@ impl Push {
                 }
             }
         }
+        if !referrers.is_empty() && !taken(self.put(&at_target, index).await)? {
+            return Ok(false);
+        }
+        self.send_referrers(referrers, tag, siblings).await?;
         taken(self.put(&TagOrDigest::Tag(tag.clone()), index).await)
     }
 
@@ -170,7 +181,11 @@ impl Push {
 
     /// Lists the manifests that an index leads to and that are not at the registry, those that others list first. `None` if one of
     /// them, or a blob of it, is to be had nowhere.
-    async fn children(&self, original: &Original, own: &Digest) -> Result<Option<Vec<Listed>>> {
+    pub(super) async fn children(
+        &self,
+        original: &Original,
+        own: &Digest,
+    ) -> Result<Option<Vec<Listed>>> {
         let mut children = Vec::new();
         let mut seen = HashSet::from([own.clone()]);
         let mut level = original.index.mentioned.manifests.clone();

@@ -10,12 +10,14 @@ mod index;
 mod layer;
 mod manifest;
 mod operation;
+mod referrers;
 mod upload;
 
 pub use operation::PushRequest;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::try_join_all;
 use registry::{Access, Credentials, TagOrDigest};
 use spec::{Descriptor, Digest, ImageId, Reference, Repository, Tag};
@@ -26,6 +28,7 @@ use crate::{Engine, EngineError, LayerFacts, LayerState, Progress, Result, resol
 use index::{Listed, Original};
 use manifest::{Document, Origin, PushedLayer};
 use operation::{Push, refused};
+use referrers::Referral;
 use upload::cancel;
 
 impl Engine {
@@ -78,7 +81,7 @@ impl Engine {
 impl Push {
     async fn tag(self: &Arc<Self>, tag: &Tag, id: &ImageId) -> Result<()> {
         if let Some(part) = self.wanted_part(id).await? {
-            return self.part_alone(&part, tag).await;
+            return self.part_alone(id, &part, tag).await;
         }
         let origin = self.origin(id).await?;
         // dockerd shows the top layer first.
@@ -93,17 +96,16 @@ impl Push {
         let original = self.original(id, tag).await?;
         let siblings = original.as_ref().map_or(&[][..], |original| &original.siblings);
         self.config(&document.config, &origin.image, siblings).await?;
-        let whole = match &original {
-            Some(original) if self.index(original, &document, tag).await? => {
-                Some(&original.index.descriptor)
-            }
-            _ => None,
-        };
+        let mut whole = None;
+        if let Some(original) = &original {
+            let index = &original.index.descriptor;
+            let referrers = self.referring(id, &index.digest).await?;
+            whole = self.index(original, &document, tag, referrers).await?.then_some(index);
+        }
         if whole.is_none() {
-            let target = TagOrDigest::Tag(tag.clone());
-            let (kind, bytes) = (&document.media_type, document.bytes.clone());
-            let digest = self.remote.put_manifest(&target, kind, bytes).await.map_err(refused)?;
-            debug_assert_eq!(digest, document.digest, "the client compares the digests");
+            let referrers = self.referring(id, &document.digest).await?;
+            let alone = (&document.descriptor(), &document.bytes);
+            self.manifest(alone, tag, referrers, siblings).await?;
         }
         if let Some(came_with) = origin.given_up(&document).filter(|_| whole.is_none()) {
             let (tag, came_with) = (tag.to_string(), came_with.clone());
@@ -155,14 +157,35 @@ impl Push {
     }
 
     /// Pushes a part of an image as an image of its own.
-    async fn part_alone(&self, part: &Listed, tag: &Tag) -> Result<()> {
+    async fn part_alone(&self, id: &ImageId, part: &Listed, tag: &Tag) -> Result<()> {
         self.blobs(std::slice::from_ref(part), &[]).await?;
-        let target = TagOrDigest::Tag(tag.clone());
-        let digest = self.put(&target, part).await.map_err(refused)?;
+        let referrers = self.referring(id, &part.descriptor.digest).await?;
+        let digest = self.manifest((&part.typed(), &part.bytes), tag, referrers, &[]).await?;
         let tag = tag.to_string();
         let size = part.bytes.len() as u64;
         self.progress.report(ProgressEvent::Pushed { tag, digest, size });
         Ok(())
+    }
+
+    /// Puts a manifest, whose blobs are there, under a tag. Whoever sees the tag sees what refers to the manifest.
+    async fn manifest(
+        &self,
+        (manifest, bytes): (&Descriptor, &Bytes),
+        tag: &Tag,
+        referrers: Vec<Referral>,
+        siblings: &[Repository],
+    ) -> Result<Digest> {
+        let put = |target: TagOrDigest| async move {
+            let put = self.remote.put_manifest(&target, &manifest.media_type, bytes.clone());
+            put.await.map_err(refused)
+        };
+        if !referrers.is_empty() {
+            put(manifest.digest.clone().into()).await?;
+        }
+        self.send_referrers(referrers, tag, siblings).await?;
+        let digest = put(tag.clone().into()).await?;
+        debug_assert_eq!(digest, manifest.digest, "the client compares the digests");
+        Ok(digest)
     }
 
     /// Gathers what is known of an image, and holds it against removal meanwhile.

@@ -17,6 +17,8 @@ pub struct PushRequest {
     pub tag: Option<Tag>,
     /// The platform that the image must be for.
     pub platform: Option<Platform>,
+    /// What refers to the image goes along, as far as it is here.
+    pub referrers: bool,
     /// For the registry that the repository names, and for no other host.
     pub credentials: Credentials,
     /// On whose behalf the registry is asked.

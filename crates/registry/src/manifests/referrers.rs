@@ -22,6 +22,12 @@ use crate::{
     },
 };
 
+/// The depth to which referrers of referrers are looked for: a signature of an SBOM is 2 deep. A registry that invents them has
+/// no end.
+pub const MAX_REFERRERS_DEPTH: usize = 4;
+/// The most referrers of one image, as many as it may have manifests: each costs some requests.
+pub const MAX_REFERRERS: usize = 4000;
+
 /// A page is an index. All pages are held until the last has come, which bounds their number.
 const REFERRERS: List = List {
     name: "list of referrers",

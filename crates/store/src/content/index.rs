@@ -14,6 +14,8 @@ const IMAGE_ANNOTATION: &str = "dev.longshore.image.id";
 const PART_ANNOTATION: &str = "dev.longshore.image.part";
 /// The annotation with the tags that were last pulled, loaded or made as this manifest or index of the image, separated by blanks.
 const NAMES_ANNOTATION: &str = "dev.longshore.image.names";
+/// The annotation by which a layout names a manifest. A part that has it refers to the image by that tag, as cosign's signatures do.
+pub const REF_NAME_ANNOTATION: &str = "org.opencontainers.image.ref.name";
 /// The most bytes that an index may say of a part for the list to say it, too: real ones say some three hundred, and a thousand
 /// hostile ones must not make a list that is too long to be read.
 const MAX_SAID: usize = 2 << 10;
@@ -92,14 +94,27 @@ impl ContentIndex {
         changed
     }
 
-    /// Adds an entry; says whether that changed anything. What is an image's own manifest is no part of it.
+    /// Adds an entry; says whether that changed anything. What is an image's own manifest is no part of it, and the tag of a part is
+    /// that of no other.
     pub(super) fn add(&mut self, entry: Descriptor) -> bool {
+        let tag = ref_name(&entry).filter(|_| is_part(&entry)).cloned();
+        let mut changed = false;
+        for other in self.manifests.iter_mut().filter(|_| tag.is_some()) {
+            let is_same = is_part(other) && image_of(other) == image_of(&entry);
+            if is_same && other.digest != entry.digest && ref_name(other) == tag.as_ref() {
+                other.annotations.remove(REF_NAME_ANNOTATION);
+                changed = true;
+            }
+        }
         let same = |other: &&mut Descriptor| {
             other.digest == entry.digest && image_of(other) == image_of(&entry)
         };
         match self.manifests.iter_mut().find(same) {
             Some(part) if is_part(part) && !is_part(&entry) => *part = entry,
-            Some(_) => return false,
+            Some(part) if is_part(part) && tag.is_some() && ref_name(part) != tag.as_ref() => {
+                *part = entry;
+            }
+            Some(_) => return changed,
             None => self.manifests.push(entry),
         }
         true
@@ -119,6 +134,10 @@ pub(crate) fn image_of(entry: &Descriptor) -> Option<&str> {
 /// Says whether an entry is a part.
 pub(crate) fn is_part(entry: &Descriptor) -> bool {
     entry.annotations.contains_key(PART_ANNOTATION)
+}
+
+fn ref_name(entry: &Descriptor) -> Option<&String> {
+    entry.annotations.get(REF_NAME_ANNOTATION)
 }
 
 fn names(entry: &Descriptor) -> impl Iterator<Item = &str> {

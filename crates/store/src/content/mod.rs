@@ -24,6 +24,7 @@ use crate::{Blob, Store, StoreError, VerifiedBlob, files};
 
 use self::blob::BlobSource;
 use self::hashing::HashingReader;
+pub use self::index::REF_NAME_ANNOTATION;
 pub(crate) use self::index::{ContentIndex, image_of, is_part};
 
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;

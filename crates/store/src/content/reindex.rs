@@ -4,7 +4,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read as _;
 
 use bytes::Bytes;
-use spec::{Algorithm, Descriptor, Digest, ImageId, Index, MAX_MANIFEST_SIZE, Manifest};
+use serde::Deserialize;
+use spec::{
+    Algorithm, Descriptor, Digest, ImageId, Index, MAX_MANIFEST_SIZE, Manifest, Mentioned,
+    from_go_json,
+};
 
 use crate::{Store, StoreError, files};
 
@@ -14,19 +18,37 @@ const MAX_DEPTH: usize = 5;
 /// Manifests, each with the image that it is of.
 type Entries = Vec<(ImageId, Descriptor)>;
 
+/// The part of a manifest that says what it refers to.
+#[derive(Deserialize)]
+struct Refers {
+    subject: Option<Subject>,
+}
+
+#[derive(Deserialize)]
+struct Subject {
+    digest: Digest,
+}
+
 /// Lists the kept manifests of images that are here, and the indexes through which these are found: for each image the outermost
-/// first. Then the parts: what else is here of these indexes.
+/// first. Then the parts: what else is here of these indexes, and what refers to any of it. What cosign names by a tag says nothing.
 pub(super) fn find(store: &Store) -> Result<(Entries, Entries), StoreError> {
     let (mut found, mut indexes) = (Vec::new(), Vec::new());
     let mut images: HashMap<Digest, BTreeSet<ImageId>> = HashMap::new();
+    let mut referring: HashMap<Digest, Vec<Descriptor>> = HashMap::new();
     for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
         for name in files::names(&store.paths().blobs(algorithm))? {
             let Ok(digest) = format!("{}:{name}", algorithm.as_str()).parse::<Digest>() else {
                 continue;
             };
             let Some(bytes) = document(store, &digest) else { continue };
-            let Ok(parsed) = Manifest::parse(None, &bytes) else { continue };
             let size = bytes.len() as u64;
+            if let Ok(Refers { subject: Some(subject) }) = from_go_json(&bytes)
+                && let Ok(mentioned) = Mentioned::parse(&bytes)
+            {
+                let referrer = Descriptor::new(mentioned.media_type, digest.clone(), size);
+                referring.entry(subject.digest).or_default().push(referrer);
+            }
+            let Ok(parsed) = Manifest::parse(None, &bytes) else { continue };
             let descriptor = Descriptor::new(parsed.media_type().clone(), digest.clone(), size);
             match parsed {
                 Manifest::Index(index) => indexes.push((descriptor, index)),
@@ -59,7 +81,8 @@ pub(super) fn find(store: &Store) -> Result<(Entries, Entries), StoreError> {
     }
     let indexes: HashMap<Digest, Index> =
         indexes.into_iter().map(|(descriptor, index)| (descriptor.digest, index)).collect();
-    let parts = Search { store, indexes: &indexes, images: &images }.parts(&found)?;
+    let search = Search { store, indexes: &indexes, referring: &referring, images: &images };
+    let parts = search.parts(&found)?;
     Ok((found, parts))
 }
 
@@ -67,6 +90,8 @@ pub(super) fn find(store: &Store) -> Result<(Entries, Entries), StoreError> {
 struct Search<'a> {
     store: &'a Store,
     indexes: &'a HashMap<Digest, Index>,
+    /// What refers to a manifest or index.
+    referring: &'a HashMap<Digest, Vec<Descriptor>>,
     /// The images that manifests and indexes are of.
     images: &'a HashMap<Digest, BTreeSet<ImageId>>,
 }
@@ -78,8 +103,9 @@ impl Search<'_> {
         let mut queue: Vec<(ImageId, Digest)> =
             found.iter().map(|(id, entry)| (id.clone(), entry.digest.clone())).collect();
         while let Some((id, digest)) = queue.pop() {
-            let Some(index) = self.indexes.get(&digest) else { continue };
-            for entry in &index.manifests {
+            let listed = self.indexes.get(&digest).map_or(&[][..], |index| &index.manifests);
+            let referring = self.referring.get(&digest).map_or(&[][..], Vec::as_slice);
+            for entry in listed.iter().chain(referring) {
                 let part = (id.clone(), entry.digest.clone());
                 if self.is_part(&id, entry)? && seen.insert(part.clone()) {
                     parts.push((id.clone(), entry.clone()));

@@ -7,8 +7,8 @@ use spec::{Descriptor, Digest, Platform};
 
 use super::support::{Root, Sample, assert_sound, drivers};
 use crate::{
-    Commit, Committed, DriverKind, Lease, Store, StoreError, StoreOptions, VerifiedBlob, Want,
-    files,
+    Commit, Committed, DriverKind, Lease, REF_NAME_ANNOTATION, Store, StoreError, StoreOptions,
+    VerifiedBlob, Want, files,
 };
 
 /// An image, and an index that has another one beside it, with what attests the first.
@@ -274,6 +274,79 @@ fn a_manifest_that_becomes_the_images_own_is_no_part_any_more() {
     sample.pull(store).unwrap();
     assert_eq!(store.manifests_of(&sample.id()).unwrap().len(), 1);
     assert_eq!(store.parts_of(&sample.id()).unwrap(), []);
+}
+
+/// cosign's tag moves to a new manifest with each signature: only the last one refers to the image.
+#[test]
+fn the_tag_of_a_part_is_that_of_no_other() {
+    let root = Root::packed();
+    let store = &root.store;
+    let sample = Sample::new("app:1", &["a"]);
+    sample.pull(store).unwrap();
+    let part = |bytes: &[u8], tag: &str| {
+        let mut part = described("application/vnd.oci.image.index.v1+json", bytes);
+        part.annotations.insert(REF_NAME_ANNOTATION.to_owned(), tag.to_owned());
+        part
+    };
+    let keep = |bytes: &[u8], tag: &str| {
+        let lease = store.lease().unwrap();
+        let mut commit = sample.prepare(store, &lease).unwrap();
+        commit.image.as_mut().unwrap().parts = vec![part(bytes, tag)];
+        commit.blobs.push(VerifiedBlob::of_bytes(bytes.to_vec().into()));
+        store.commit(&lease, commit).unwrap();
+    };
+    for (bytes, tag) in
+        [(&b"{}"[..], "x.sig"), (b"{} ", "x.att"), (b" {}", "x.sig"), (b"{}", "x.sig")]
+    {
+        keep(bytes, tag);
+        let tagged = store.parts_of(&sample.id()).unwrap().into_iter();
+        let tagged: Vec<_> =
+            tagged.filter(|it| it.annotations.values().any(|name| name == tag)).collect();
+        assert_eq!(tagged, [part(bytes, tag)]);
+    }
+    assert_eq!(store.parts_of(&sample.id()).unwrap().len(), 3);
+    assert_sound(store);
+}
+
+/// What refers to an image, or to what does, is found by its subject.
+#[test]
+fn a_lost_list_is_found_out_with_what_refers_to_an_image() {
+    for driver in drivers() {
+        let root = Root::new(driver);
+        let family = family();
+        let referrer = |subject: &[u8]| {
+            let nothing = described("application/vnd.oci.empty.v1+json", NOTHING);
+            serde_json::to_vec(&json!({
+                "schemaVersion": 2,
+                "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "config": nothing,
+                "layers": [nothing],
+                "subject": described("application/vnd.oci.image.manifest.v1+json", subject),
+            }))
+            .unwrap()
+        };
+        let first = referrer(&family.own.manifest());
+        let (second, other) = (referrer(&first), referrer(b"something else"));
+        let lease = root.store.lease().unwrap();
+        let mut commit = family.prepare(&root.store, &lease).unwrap();
+        let image = commit.image.as_mut().unwrap();
+        for bytes in [&first, &second] {
+            image.parts.push(described("application/vnd.oci.image.manifest.v1+json", bytes));
+            commit.blobs.push(VerifiedBlob::of_bytes(bytes.clone().into()));
+        }
+        root.store.commit(&lease, commit).unwrap();
+        drop(lease);
+        let before = root.store.parts_of(&family.own.id()).unwrap();
+        fs::remove_file(root.store.paths().content_index()).unwrap();
+        let stray = root.store.paths().blob(&Digest::sha256(&other));
+        fs::write(&stray, &other).unwrap();
+        let store = root.reopen();
+        let found = store.parts_of(&family.own.id()).unwrap();
+        assert_eq!(found.len(), before.len());
+        assert!(found.iter().all(|part| before.contains(part)), "{found:?}");
+        fs::remove_file(stray).unwrap();
+        assert_sound(&store);
+    }
 }
 
 #[test]

@@ -1,0 +1,199 @@
+//! Referrers of an image come with it and go along with it: signatures, SBOMs, and what cosign keeps by its tags.
+
+use std::fs;
+
+use spec::Platform;
+use test_support::http::Client;
+use test_support::image::{Compression, Format, Image, Index, Layer, Referrer};
+use test_support::servers::{DockerRegistry, LocalRegistry, installed};
+use test_support::tar::Entry;
+
+use super::support::{Bench, Front, noise};
+
+const ACCEPTED: &str =
+    "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json";
+
+fn image(platform: Platform, seed: u64) -> Image {
+    let layer = Layer::new(Compression::Gzip, &[Entry::file("file", noise(seed, 5_000))]);
+    Image::builder().format(Format::Oci).platform(platform).layer(layer).build()
+}
+
+/// An index, an SBOM of this machine's image, a signature of that, a signature of the index, and one under cosign's tag.
+struct Signed {
+    index: Index,
+    referrers: [Referrer; 3],
+    cosign: (String, Image),
+}
+
+impl Signed {
+    fn new() -> Self {
+        let other = Platform::parse("linux/s390x").unwrap();
+        let index = Index::attested(vec![image(other.clone(), 1), image(Platform::host(), 2)]);
+        let sbom = Referrer::new("test/sbom", "an sbom", &index.images[1].manifest);
+        let of_sbom = Referrer::new("test/signature", "of the sbom", &sbom.manifest);
+        let signature = Referrer::new("test/signature", "of the index", &index.manifest);
+        let tag = format!("sha256-{}.sig", index.manifest.digest.hex());
+        Self { index, referrers: [sbom, of_sbom, signature], cosign: (tag, image(other, 3)) }
+    }
+
+    fn push(&self, registry: &Client) {
+        self.index.push(registry, "me/app", "1").unwrap();
+        self.referrers.iter().for_each(|referrer| referrer.push(registry, "me/app").unwrap());
+        self.cosign.1.push(registry, "me/app", &self.cosign.0).unwrap();
+    }
+
+    /// Lists which of the referrers are at a registry, whole, and listed there, and last whether cosign's tag is.
+    fn there(&self, registry: &Client, repository: &str, by_tag: bool) -> Vec<bool> {
+        let get = |kind: &str, name: &str| {
+            let place = format!("/v2/{repository}/{kind}/{name}");
+            registry.send("GET", &place, &[("Accept", ACCEPTED)], b"").unwrap()
+        };
+        let has = |one: &Referrer| {
+            let stored = get("manifests", &one.manifest.digest.to_string());
+            let (tag, _) = &one.fallback;
+            let listed = if by_tag {
+                get("manifests", tag)
+            } else {
+                get("referrers", &tag.replacen('-', ":", 1))
+            };
+            let digest = one.manifest.digest.to_string();
+            let is_listed = String::from_utf8(listed.body).unwrap().contains(&digest);
+            let has_blobs =
+                || one.blobs.iter().all(|it| get("blobs", &it.digest.to_string()).status == 200);
+            let stored = stored.status == 200 && stored.body == one.manifest.read().unwrap();
+            assert!(stored == is_listed && (!stored || has_blobs()), "{digest}");
+            stored
+        };
+        let mut there: Vec<bool> = self.referrers.iter().map(has).collect();
+        let cosign = get("manifests", &self.cosign.0);
+        there.push(cosign.status == 200 && cosign.body == self.cosign.1.manifest.read().unwrap());
+        there
+    }
+}
+
+#[test]
+fn they_are_kept_with_an_image_and_pushed_with_it() {
+    if !installed(&["docker-registry"]) {
+        println!("skipped: needs docker-registry");
+        return;
+    }
+    let from = LocalRegistry::start().unwrap();
+    let signed = Signed::new();
+    signed.push(&from.client());
+    for front in [Front::InProcess, Front::Longshore] {
+        let to = LocalRegistry::start().unwrap();
+        let old = DockerRegistry::builder().start().unwrap();
+        let source = format!("{}/me/app:1", from.address());
+        let target = format!("{}/you/app:1", to.address());
+        let bench = Bench::new(front, &[]);
+        bench.run(&["pull", &source]).success();
+        bench.run(&["tag", &source, &target]).success();
+        let told = bench.run(&["push", "--referrers", &target]).success();
+        assert!(told.contains("1: no referrers of it are here (pull --referrers keeps them)\n"));
+
+        // The image alone goes, and so what refers to it.
+        let told = bench.run(&["pull", "--referrers", &source]).success();
+        assert!(told.contains("Status: Downloaded newer image"), "{told}");
+        let told = bench.run(&["push", &target]).success();
+        assert!(!told.contains("referrers"), "{told}");
+        assert_eq!(signed.there(&to.client(), "you/app", false), [false; 4]);
+        let told = bench.run(&["push", "--referrers", &target]).success();
+        assert!(told.contains("1: referrers: 2 pushed, 0 already there\n"), "{told}");
+        assert_eq!(signed.there(&to.client(), "you/app", false), [true, true, false, false]);
+
+        // All of it, and once.
+        bench.run(&["pull", "--referrers", "--all-platforms", &source]).success();
+        let told = bench.run(&["push", "--referrers", &target]).success();
+        assert!(told.contains("1: referrers: 2 pushed, 2 already there\n"), "{told}");
+        assert_eq!(signed.there(&to.client(), "you/app", false), [true; 4]);
+        let told = bench.run(&["push", "--referrers", &target]).success();
+        assert!(told.contains("1: referrers: 0 pushed, 4 already there\n"), "{told}");
+        let told = bench.run(&["pull", "--referrers", "--all-platforms", &source]).success();
+        assert!(told.contains("Status: Image is up to date"), "{told}");
+
+        // To a registry that does not list them.
+        let target = format!("{}/you/app:1", old.address());
+        bench.run(&["tag", &source, &target]).success();
+        bench.run(&["push", "--referrers", &target]).success();
+        assert_eq!(signed.there(&old.client(), "you/app", true), [true; 4]);
+
+        // And from there.
+        let other = Bench::new(front, &[]);
+        other.run(&["pull", "--referrers", "--all-platforms", &target]).success();
+        let last = LocalRegistry::start().unwrap();
+        let next = format!("{}/you/app:1", last.address());
+        other.run(&["tag", &target, &next]).success();
+        other.run(&["push", "--referrers", &next]).success();
+        assert_eq!(signed.there(&last.client(), "you/app", false), [true; 4]);
+    }
+}
+
+#[test]
+fn they_live_as_long_as_the_image() {
+    let from = LocalRegistry::start().unwrap();
+    let signed = Signed::new();
+    signed.push(&from.client());
+    let name = format!("{}/me/app:1", from.address());
+    let bench = Bench::new(Front::InProcess, &[]);
+    bench.run(&["pull", "--referrers", &name]).success();
+    let content = bench.home.data_root().join("longshore/content");
+    let kept = |digest: &spec::Digest| content.join("blobs/sha256").join(digest.hex());
+    let one = &signed.referrers[2];
+    for lost in [&one.manifest, &one.blobs[1]] {
+        fs::remove_file(kept(&lost.digest)).unwrap();
+    }
+    assert!(!bench.run(&["system", "check"]).ok);
+    bench.run(&["system", "check", "--repair"]).success();
+    bench.run(&["system", "check", "--repair"]).success();
+    assert!(kept(&one.manifest.digest).exists() && kept(&one.blobs[1].digest).exists());
+
+    // The list is found out anew from what is here.
+    fs::remove_file(content.join("index.json")).unwrap();
+    let target = format!("{}/you/app:1", from.address());
+    bench.run(&["tag", &name, &target]).success();
+    bench.run(&["push", "--referrers", &target]).success();
+    assert_eq!(signed.there(&from.client(), "you/app", false), [true, true, true, false]);
+
+    bench.run(&["pull", "--referrers", &name]).success();
+    assert!(bench.run(&["system", "check", "--deep"]).success().starts_with("0 problems"));
+    bench.run(&["rmi", "-f", &name, &target]).success();
+    assert_eq!(fs::read_dir(content.join("blobs/sha256")).unwrap().count(), 0);
+}
+
+/// The lists that clients keep are anybody's word.
+#[test]
+fn what_is_listed_and_is_none_is_left_out_and_told() {
+    if !installed(&["docker-registry"]) {
+        println!("skipped: needs docker-registry");
+        return;
+    }
+    let registry = DockerRegistry::builder().start().unwrap();
+    let image = image(Platform::host(), 1);
+    image.push(&registry.client(), "me/app", "1").unwrap();
+    let other = Referrer::new("test/sbom", "of another", &image.layers[0].blob);
+    other.push(&registry.client(), "me/app").unwrap();
+    let tag = format!("sha256-{}", image.manifest.digest.hex());
+    let list = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [{
+            "mediaType": other.manifest.media_type,
+            "digest": other.manifest.digest,
+            "size": other.manifest.size,
+        }],
+    });
+    let place = format!("/v2/me/app/manifests/{tag}");
+    let kind = [("Content-Type", "application/vnd.oci.image.index.v1+json")];
+    let put = registry.client().send("PUT", &place, &kind, list.to_string().as_bytes());
+    put.unwrap().expect(201).unwrap();
+    let name = format!("{}/me/app:1", registry.address());
+    let bench = Bench::new(Front::InProcess, &[]);
+    let told = bench.run(&["pull", "--referrers", &name]).success();
+    let line = format!(
+        "{}: Left out: it is listed as a referrer of something else than it says\n",
+        other.manifest.digest.short()
+    );
+    assert!(told.contains(&line), "{told}");
+    let content = bench.home.data_root().join("longshore/content/blobs/sha256");
+    assert!(!content.join(other.manifest.digest.hex()).exists());
+}
