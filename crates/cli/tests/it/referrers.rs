@@ -160,6 +160,74 @@ fn they_live_as_long_as_the_image() {
     assert_eq!(fs::read_dir(content.join("blobs/sha256")).unwrap().count(), 0);
 }
 
+#[test]
+fn sizes_that_lie_are_refused_whatever_is_here() {
+    if !installed(&["docker-registry"]) {
+        println!("skipped: needs docker-registry");
+        return;
+    }
+    // The small registry would refuse them itself.
+    let registry = DockerRegistry::builder().start().unwrap();
+    let index = Index::attested(vec![
+        image(Platform::parse("linux/s390x").unwrap(), 1),
+        image(Platform::host(), 2),
+    ]);
+    index.push(&registry.client(), "me/app", "1").unwrap();
+    let name = |tag: &str| format!("{}/me/app:{tag}", registry.address());
+    let put = |tag: &str, kind: &str, bytes: &[u8]| {
+        let place = format!("/v2/me/app/manifests/{tag}");
+        let put = registry.client().send("PUT", &place, &[("Content-Type", kind)], bytes);
+        put.unwrap().expect(201).unwrap();
+    };
+    let bench = Bench::new(Front::InProcess, &[]);
+    bench.run(&["pull", "--all-platforms", &name("1")]).success();
+    let (other, own) = (&index.images[0], &index.images[1]);
+    let lie = |document: &[u8], blob: &test_support::image::Blob| {
+        let digest = blob.digest.to_string();
+        let mut parsed: serde_json::Value = serde_json::from_slice(document).unwrap();
+        let fields = parsed.as_object_mut().unwrap();
+        let lists = ["manifests", "layers"].map(|list| fields.remove(list));
+        let lied = |mut list: serde_json::Value| {
+            for entry in list.as_array_mut().unwrap() {
+                if entry["digest"] == digest.as_str() {
+                    entry["size"] = (blob.size + 1).into();
+                }
+            }
+            list
+        };
+        for (name, list) in ["manifests", "layers"].into_iter().zip(lists) {
+            fields.extend(list.map(|list| (name.to_owned(), lied(list))));
+        }
+        if let Some(config) = fields.remove("config") {
+            let config = lied(serde_json::json!([config]))[0].clone();
+            fields.insert("config".to_owned(), config);
+        }
+        parsed.to_string()
+    };
+    let whole = index.manifest.read().unwrap();
+    let alone = own.manifest.read().unwrap();
+    let image_type = own.manifest.media_type.as_str();
+    for (number, (document, kind, blob)) in [
+        (&whole, index.manifest.media_type.as_str(), &other.manifest),
+        (&whole, index.manifest.media_type.as_str(), &own.manifest),
+        (&alone, image_type, &own.config),
+        (&alone, image_type, &own.layers[0].blob),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let tag = format!("lie{number}");
+        put(&tag, kind, lie(document, blob).as_bytes());
+        let told = bench.run(&["pull", "--all-platforms", &name(&tag)]).failure();
+        let (digest, size) = (&blob.digest, blob.size);
+        let expected =
+            format!("size of {digest} is {size} bytes, its descriptor says {}", size + 1);
+        assert!(told.contains(&expected), "{told}");
+        assert!(!bench.run(&["inspect", &name(&tag)]).ok);
+    }
+    assert!(bench.run(&["system", "check", "--deep"]).success().starts_with("0 problems"));
+}
+
 /// The lists that clients keep are anybody's word.
 #[test]
 fn what_is_listed_and_is_none_is_left_out_and_told() {

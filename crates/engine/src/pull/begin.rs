@@ -10,7 +10,7 @@ use spec::{
 };
 use tokio::sync::OnceCell;
 
-use super::manifest::Resolved;
+use super::manifest::{Resolved, check_size};
 use super::operation::Pull;
 use super::parts::Part;
 use super::plan::absent;
@@ -42,7 +42,9 @@ impl Pull {
         let wanted = id.clone();
         let local = self.engine.on_disk(move |store| Ok(store.image(&wanted)?)).await?;
         let (ahead, cell, bytes) = if let Some(image) = local {
-            (Vec::new(), None, image.config.bytes().clone())
+            let bytes = image.config.bytes().clone();
+            check_size(&manifest.config, bytes.len() as u64, reference)?;
+            (Vec::new(), None, bytes)
         } else {
             let ahead = self.fetch_ahead(manifest).await?;
             let (bytes, cell) = self.config(&manifest.config).await?;

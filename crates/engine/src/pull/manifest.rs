@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use registry::{Resolution, TagOrDigest};
+use registry::{RegistryError, Resolution, TagOrDigest};
 use spec::{
     Algorithm, Descriptor, Digest, ImageManifest, Index, MAX_MANIFEST_SIZE, Manifest, MediaType,
     Mentioned, Platform, Raw, Reference,
@@ -109,7 +109,8 @@ impl Pull {
                 let resolved = self.remote.resolve(target).await;
                 let Resolution { descriptor, source, .. } =
                     resolved.map_err(|error| refused(error, reference))?;
-                let document = self.document(&descriptor, reference).await;
+                // The length that a HEAD says is not believed.
+                let document = self.whole_document(&descriptor.digest, reference).await;
                 // A mirror's word for a tag is worth what can be had by it.
                 let usable = document.and_then(|bytes| {
                     if source.mirror {
@@ -136,15 +137,21 @@ impl Pull {
         }
     }
 
-    /// Returns a manifest or index by its digest, from the store or the registry.
+    /// Returns a manifest or index as it is listed, from the store or the registry.
     pub(super) async fn document(
         &self,
         descriptor: &Descriptor,
         reference: &Reference,
     ) -> Result<Bytes> {
-        match self.local_document(&descriptor.digest).await? {
+        let bytes = self.whole_document(&descriptor.digest, reference).await?;
+        check_size(descriptor, bytes.len() as u64, reference)?;
+        Ok(bytes)
+    }
+
+    async fn whole_document(&self, digest: &Digest, reference: &Reference) -> Result<Bytes> {
+        match self.local_document(digest).await? {
             Some(bytes) => Ok(bytes),
-            None => Ok(self.fetch(&descriptor.digest, reference).await?.0),
+            None => Ok(self.fetch(digest, reference).await?.0),
         }
     }
 
@@ -202,6 +209,20 @@ pub(crate) fn choose<'i>(entries: &'i [Descriptor], wanted: &Platform) -> Result
         .min_by_key(|(preference, _)| *preference)
         .map(|(_, descriptor)| descriptor)
         .ok_or_else(|| EngineError::NoMatchingManifest(wanted.specifier()))
+}
+
+/// Fails unless content of an image is as large as its descriptor says.
+pub(super) fn check_size(
+    descriptor: &Descriptor,
+    actual: u64,
+    reference: &Reference,
+) -> Result<()> {
+    if actual == descriptor.size {
+        return Ok(());
+    }
+    let (request, digest) = (reference.familiar(), descriptor.digest.clone());
+    let expected = descriptor.size;
+    Err(EngineError::Registry(RegistryError::SizeMismatch { request, digest, expected, actual }))
 }
 
 fn parse(descriptor: &Descriptor, bytes: &[u8], reference: &Reference) -> Result<Manifest> {

@@ -29,7 +29,7 @@ use layer::LayerTransfer;
 use manifest::Resolved;
 pub(crate) use manifest::choose;
 use operation::{Configs, Pull};
-use parts::Part;
+use parts::{Part, check_kept};
 use plan::Plan;
 
 /// The result of a pull.
@@ -91,7 +91,8 @@ impl Pull {
     /// Fetches and unpacks what is missing of an image, and publishes it; returns whether anything changed.
     async fn finish(&self, reference: &Reference, begun: Begun) -> Result<bool> {
         let Begun { resolved, id, config, mut ahead, parts, .. } = begun;
-        let plan = match self.plan(resolved.manifest.value(), config.value(), &id).await {
+        let manifest = resolved.manifest.value();
+        let plan = match self.plan(reference, manifest, config.value(), &id).await {
             Ok(plan) => plan,
             Err(error) => {
                 self.give_up(ahead).await;
@@ -102,7 +103,8 @@ impl Pull {
         let is_needed = |digest: &Digest| plan.missing().any(|l| l.descriptor.digest == *digest);
         self.give_up(ahead.extract_if(.., |(digest, _)| !is_needed(digest)).collect()).await;
         let (layers, downloads) =
-            try_join(self.layers(&plan, ahead), self.fetch_parts(&parts)).await?;
+            try_join(self.layers(&plan, ahead), self.fetch_parts(reference, manifest, &parts))
+                .await?;
         let config = config.bytes().clone();
         let image = Ready { id, config, plan, layers, parts, downloads };
         self.progress.report(ProgressEvent::PullDone { digest: resolved.digest.clone() });
@@ -132,6 +134,7 @@ impl Pull {
 
     async fn plan(
         &self,
+        reference: &Reference,
         manifest: &spec::ImageManifest,
         config: &ImageConfig,
         id: &ImageId,
@@ -139,7 +142,16 @@ impl Pull {
         let lease = Arc::clone(&self.lease);
         let (manifest, diff_ids, id) =
             (manifest.clone(), config.rootfs.diff_ids.clone(), id.clone());
-        self.engine.on_disk(move |store| Plan::make(store, &lease, &id, &manifest, &diff_ids)).await
+        let reference = reference.clone();
+        self.engine
+            .on_disk(move |store| {
+                let plan = Plan::make(store, &lease, &id, &manifest, &diff_ids)?;
+                for layer in &manifest.layers {
+                    check_kept(store, layer, &reference)?;
+                }
+                Ok(plan)
+            })
+            .await
     }
 
     /// Runs the jobs of all layers that are not here, and waits for them.

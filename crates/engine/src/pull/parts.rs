@@ -7,12 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use spec::{
-    Descriptor, Digest, ImageConfig, MAX_INDEX_ENTRIES, ManifestError, Mentioned, Platform,
-    Reference,
+    Descriptor, Digest, ImageConfig, ImageManifest, MAX_INDEX_ENTRIES, ManifestError, Mentioned,
+    Platform, Reference,
 };
 use store::{Lease, Room, Store};
 
-use super::manifest::{MAX_INDEX_DEPTH, Resolved, choose};
+use super::manifest::{MAX_INDEX_DEPTH, Resolved, check_size, choose};
 use super::operation::{Parts, Pull};
 use crate::progress::{PartLeftOut, ProgressEvent};
 use crate::transfer::Download;
@@ -81,11 +81,22 @@ impl Pull {
         Ok(search.found)
     }
 
-    /// Downloads what parts mention and is not here. What is here is held first.
-    pub(super) async fn fetch_parts(&self, parts: &[Part]) -> Result<Vec<Download>> {
+    /// Downloads what parts of an image mention and is not here. What is here is held first.
+    pub(super) async fn fetch_parts(
+        &self,
+        reference: &Reference,
+        own: &ImageManifest,
+        parts: &[Part],
+    ) -> Result<Vec<Download>> {
         let (mut configs, mut layers) = (Vec::new(), Vec::new());
+        // A blob is fetched once, with the size that the first says who mentions it.
+        let own = std::iter::once(&own.config).chain(&own.layers);
+        let mut sizes: HashMap<&Digest, u64> = own.map(|blob| (&blob.digest, blob.size)).collect();
         let mut seen = HashSet::new();
         for Part { mentioned, .. } in parts {
+            for blob in mentioned.blobs() {
+                check_size(blob, *sizes.entry(&blob.digest).or_insert(blob.size), reference)?;
+            }
             let config = mentioned.config.iter().filter(|blob| seen.insert(&blob.digest));
             configs.extend(config.cloned());
         }
@@ -93,7 +104,8 @@ impl Pull {
             let new = mentioned.layers.iter().filter(|blob| seen.insert(&blob.digest));
             layers.extend(new.cloned());
         }
-        let (configs, layers) = (self.absent(configs).await?, self.absent(layers).await?);
+        let configs = self.absent(configs, reference).await?;
+        let layers = self.absent(layers, reference).await?;
         for layer in &layers {
             let label = layer.digest.short();
             self.progress.facts(&label, LayerFacts::wanted(layer.size));
@@ -113,12 +125,16 @@ impl Pull {
     }
 
     /// Lists the blobs that are not here. Fails if they cannot fit on the disk.
-    async fn absent(&self, blobs: Vec<Descriptor>) -> Result<Vec<Descriptor>> {
+    async fn absent(
+        &self,
+        blobs: Vec<Descriptor>,
+        reference: &Reference,
+    ) -> Result<Vec<Descriptor>> {
         if blobs.is_empty() {
             return Ok(blobs);
         }
-        let lease = Arc::clone(&self.lease);
-        self.engine.on_disk(move |store| absent(store, &lease, blobs)).await
+        let (lease, reference) = (Arc::clone(&self.lease), reference.clone());
+        self.engine.on_disk(move |store| absent(store, &lease, &reference, blobs)).await
     }
 }
 
@@ -202,14 +218,31 @@ impl Search<'_> {
     }
 }
 
-fn absent(store: &Store, lease: &Lease, blobs: Vec<Descriptor>) -> Result<Vec<Descriptor>> {
+/// Fails if a blob that is kept is not as large as a descriptor says; says whether it is kept, and not damaged. Blocking.
+pub(super) fn check_kept(store: &Store, blob: &Descriptor, reference: &Reference) -> Result<bool> {
+    let Some(kept) = store.blob(&blob.digest)? else { return Ok(false) };
+    let same = check_size(blob, kept.size, reference);
+    if same.is_err() && store.blob_is_damaged(&blob.digest)? {
+        return Ok(false);
+    }
+    same.map(|()| true)
+}
+
+fn absent(
+    store: &Store,
+    lease: &Lease,
+    reference: &Reference,
+    blobs: Vec<Descriptor>,
+) -> Result<Vec<Descriptor>> {
     let mut absent = Vec::new();
     let mut needed = Room { bytes: 0, inodes: Some(0) };
     for blob in blobs {
         lease.hold_blob(&blob.digest)?;
-        if store.blob(&blob.digest)?.is_some() {
+        if check_kept(store, &blob, reference)? {
             continue;
         }
+        // What is damaged makes way for what is fetched.
+        store.discard_blob_if_damaged(&blob.digest)?;
         let (present, is_held) = store.partial_blob(&blob.digest)?;
         if !is_held {
             needed.bytes = needed.bytes.saturating_add(blob.size.saturating_sub(present));
