@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use registry::{Mounted, UploadSession};
-use spec::{Descriptor, Digest, Repository};
+use spec::{Descriptor, Digest, ImageId, Repository};
+use store::{Lease, Store};
 
 use super::index::Listed;
 use super::operation::{Push, refused};
@@ -15,6 +16,19 @@ use crate::{LayerFacts, LayerState, Result};
 
 /// Repositories that a blob is tried to be mounted from. Each try is a request; more rarely help.
 pub(super) const MOUNT_ATTEMPTS: usize = 3;
+
+/// Holds an image with all that is kept of it: which parts are sent is known only when the registry was asked, and somebody may
+/// remove parts meanwhile. Blocking.
+pub(super) fn hold(store: &Store, lease: &Lease, id: &ImageId) -> Result<()> {
+    lease.hold_image(id)?;
+    for kept in store.manifests_of(id)?.into_iter().chain(store.parts_of(id)?) {
+        lease.hold_blob(&kept.digest)?;
+        for blob in Listed::read(store, kept).iter().flat_map(|listed| listed.mentioned.blobs()) {
+            lease.hold_blob(&blob.digest)?;
+        }
+    }
+    Ok(())
+}
 
 impl Push {
     /// Makes sure that the registry has the blobs of manifests that are kept here.

@@ -21,10 +21,11 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use registry::{Access, Credentials, TagOrDigest};
 use spec::{Descriptor, Digest, ImageId, Reference, Repository, Tag};
-use store::{Commit, HmacKey, Image, NewImage, Source, VerifiedBlob};
+use store::{Commit, HmacKey, Image, NewImage, Source, StoreError, VerifiedBlob};
 
 use crate::progress::ProgressEvent;
 use crate::{Engine, EngineError, LayerFacts, LayerState, Progress, Result, resolve};
+use content::hold;
 use index::{Listed, Original};
 use manifest::{Document, Origin, PushedLayer};
 use operation::{Push, refused};
@@ -121,7 +122,12 @@ impl Push {
             self.progress.report(ProgressEvent::PushedWithoutIndex { index, manifest });
         }
         let named = whole.map(|index| index.digest.clone());
-        match self.remember(document, named, &origin.image, layers).await {
+        match self.remember((document, named), tag, &origin.image, layers).await {
+            // Somebody has removed the image or moved the tag: what is gone stays gone.
+            Err(EngineError::Store(StoreError::NoImage(id))) => {
+                tracing::info!(%id, %tag, "an image is pushed that has lost the tag meanwhile");
+                Ok(())
+            }
             // All is at the registry; its next push there asks for more.
             Err(EngineError::Store(error)) if error.cannot_write() => {
                 let error: &dyn std::error::Error = &error;
@@ -150,7 +156,7 @@ impl Push {
         let (push, id) = (Arc::clone(self), id.clone());
         self.engine
             .on_disk(move |store| {
-                push.lease.hold_image(&id)?;
+                hold(store, &push.lease, &id)?;
                 push.part(store, &id)
             })
             .await
@@ -194,7 +200,7 @@ impl Push {
         let wanted = self.request.platform.clone();
         self.engine
             .on_disk(move |store| {
-                lease.hold_image(&id)?;
+                hold(store, &lease, &id)?;
                 let name = id.to_string();
                 resolve::check_platform(store, &id, &name, wanted.as_ref())?;
                 let image = store.image(&id)?.ok_or(EngineError::NoSuchImage(name))?;
@@ -228,14 +234,15 @@ impl Push {
     /// the manifest's.
     async fn remember(
         &self,
-        document: Document,
-        named: Option<Digest>,
+        (document, named): (Document, Option<Digest>),
+        tag: &Tag,
         image: &Arc<Image>,
         layers: Vec<PushedLayer>,
     ) -> Result<()> {
         let lease = Arc::clone(&self.lease);
         let (image, id) = (Arc::clone(image), image.id.clone());
         let (repository, key) = (self.request.repository.clone(), self.key.clone());
+        let tagged = Reference::new(repository.clone(), Some(tag.clone()), None);
         let takes_foreign_layers = self.takes_foreign_layers;
         self.engine
             .on_disk(move |store| {
@@ -251,6 +258,7 @@ impl Push {
                 let mut commit = Commit {
                     blobs: vec![VerifiedBlob::check(&document.digest, document.bytes)?],
                     sources: layers.map(source).collect(),
+                    while_named: Some(tagged),
                     image: Some(NewImage {
                         id: id.clone(),
                         config: image.config.bytes().clone(),

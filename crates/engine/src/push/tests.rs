@@ -66,3 +66,36 @@ fn keys_tell_credentials_apart() {
         assert_eq!(signers, [index]);
     }
 }
+
+/// What of an index is sent is known only when the registry was asked.
+#[test]
+fn a_removal_of_parts_leaves_what_a_push_may_send() {
+    let fixture = Fixture::new(&["web tags=web:1"]);
+    let (store, id) = (fixture.store(), fixture.id("web"));
+    let [config, layer] = ["{}", "layer"].map(|text| VerifiedBlob::of_bytes(text.into()));
+    let described = |blob: &VerifiedBlob| {
+        let digest = blob.digest().clone();
+        Descriptor::new("application/octet-stream".into(), digest, blob.size())
+    };
+    let manifest = serde_json::json!({
+        "schemaVersion": 2, "config": described(&config), "layers": [described(&layer)],
+    });
+    let manifest = VerifiedBlob::of_bytes(manifest.to_string().into());
+    let blobs = vec![config, layer, manifest.clone()];
+    let digests: Vec<Digest> = blobs.iter().map(|blob| blob.digest().clone()).collect();
+    let image = NewImage {
+        config: store.image(&id).unwrap().unwrap().config.bytes().clone(),
+        id: id.clone(),
+        manifests: Vec::new(),
+        parts: vec![described(&manifest)],
+    };
+    let commit = Commit { blobs, image: Some(image), ..Commit::default() };
+    store.commit(&store.lease().unwrap(), commit).unwrap();
+    let here = || digests.iter().filter(|it| store.blob(it).unwrap().is_some()).count();
+    let lease = store.reading_lease().unwrap();
+    hold(store, &lease, &id).unwrap();
+    store.remove_parts(&id, std::slice::from_ref(manifest.digest())).unwrap();
+    assert_eq!(here(), 3);
+    drop(lease);
+    assert_eq!(here(), 0);
+}

@@ -42,6 +42,8 @@ pub struct Commit {
     pub sources: Vec<(DiffId, Source)>,
     /// References to set, to this image or to one in the store.
     pub references: Vec<(Reference, ImageId)>,
+    /// A name that the image must have: if somebody has taken it away, nothing is published, and so nothing comes back.
+    pub while_named: Option<Reference>,
 }
 
 /// An image to be published.
@@ -82,6 +84,7 @@ struct Prepared {
     config: Option<(PathBuf, NewImage)>,
     notes: Vec<(PathBuf, DiffId, Vec<Source>, Note)>,
     references: Vec<(Reference, ImageId)>,
+    while_named: Option<Reference>,
 }
 
 impl Prepared {
@@ -136,6 +139,7 @@ impl Store {
         let parts = prepared.iter().flat_map(Prepared::durabilities);
         disk::sync_all(std::iter::once(lease.durability()).chain(parts))?;
         let transaction = self.transaction()?;
+        prepared.iter().try_for_each(|prepared| self.require_name(prepared))?;
         let mut all_ours = true;
         for prepared in &prepared {
             self.publish_blobs(prepared)?;
@@ -208,7 +212,8 @@ impl Store {
                 notes.push((path, diff_id.clone(), sources.clone(), note));
             }
         }
-        Ok(Prepared { blobs, layers, config, notes, references: commit.references })
+        let Commit { references, while_named, .. } = commit;
+        Ok(Prepared { blobs, layers, config, notes, references, while_named })
     }
 
     fn prepare_layers(
@@ -249,6 +254,16 @@ impl Store {
             }
         }
         Ok(entries)
+    }
+
+    fn require_name(&self, prepared: &Prepared) -> Result<(), StoreError> {
+        let (Some(name), Some((_, image))) = (&prepared.while_named, &prepared.config) else {
+            return Ok(());
+        };
+        if self.references()?.get(name).as_ref() == Some(&image.id) {
+            return Ok(());
+        }
+        Err(StoreError::NoImage(image.id.clone()))
     }
 
     fn publish_blobs(&self, prepared: &Prepared) -> Result<(), StoreError> {

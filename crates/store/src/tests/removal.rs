@@ -5,7 +5,7 @@ use std::fs;
 use spec::Digest;
 
 use super::support::{Root, Sample, assert_sound, drivers};
-use crate::{Commit, DriverKind, StoreError, files};
+use crate::{Commit, DriverKind, NewImage, StoreError, files};
 
 #[test]
 fn shared_layers_stay_and_the_rest_goes_from_the_top() {
@@ -242,4 +242,36 @@ fn what_dockerd_removed_is_forgotten_at_the_next_start() {
     assert_sound(&store);
     assert_eq!(store.blob(&one.blob(1)).unwrap(), None);
     assert!(store.blob(&one.blob(0)).unwrap().is_some(), "the other image has it, too");
+}
+
+/// A push that ends when somebody has taken the name away notes nothing of the image, so that it does not come back under its digest.
+#[test]
+fn what_was_removed_meanwhile_stays_gone() {
+    for driver in drivers() {
+        let root = Root::new(driver);
+        let store = &root.store;
+        let one = Sample::new("one:1", &["a", "bb"]);
+        one.pull(store).unwrap();
+        let noted = || Commit {
+            image: Some(NewImage {
+                id: one.id(),
+                config: one.config().into(),
+                manifests: Vec::new(),
+                parts: Vec::new(),
+            }),
+            references: vec![(one.digest_name(), one.id())],
+            while_named: Some(spec::Reference::parse_familiar("one:1").unwrap()),
+            ..Commit::default()
+        };
+        let lease = store.lease().unwrap();
+        lease.hold_image(&one.id()).unwrap();
+        store.commit(&lease, noted()).unwrap();
+        one.untag(store);
+        assert!(store.remove_image(&one.id()).unwrap().deferred);
+        assert!(matches!(store.commit(&lease, noted()), Err(StoreError::NoImage(_))));
+        drop(lease);
+        assert_eq!(store.images().unwrap(), []);
+        assert_sound(store);
+        assert!(files::names(&store.paths().content().join("blobs/sha256")).unwrap().is_empty());
+    }
 }
