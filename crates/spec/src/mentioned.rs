@@ -1,6 +1,7 @@
 //! Blobs and manifests that are mentioned in a document that a registry keeps as a manifest, whichever kind of manifest it is.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::json::from_agreed_go_json;
 use crate::manifest::{MAX_INDEX_ENTRIES, check_sizes, limit};
@@ -29,6 +30,8 @@ struct Fields {
     media_type: MediaType,
     config: Option<Descriptor>,
     layers: Option<Vec<Descriptor>>,
+    /// Those of the OCI's artifact manifest, which was given up before 1.1. In any other they say nothing.
+    blobs: Box<RawValue>,
     manifests: Option<Vec<Option<Descriptor>>>,
     fs_layers: Option<serde::de::IgnoredAny>,
 }
@@ -43,8 +46,11 @@ impl Mentioned {
         if fields.fs_layers.is_some() || fields.schema_version == 1 {
             return Err(ManifestError::SchemaVersion(1));
         }
-        let has_blobs = fields.config.is_some() || fields.layers.is_some();
-        let media_type = fields.media_type;
+        let (media_type, mut layers) = (fields.media_type, fields.layers);
+        if fields.config.is_none() && layers.is_none() && fields.manifests.is_none() {
+            layers = from_agreed_go_json(fields.blobs.get().as_bytes())?;
+        }
+        let has_blobs = fields.config.is_some() || layers.is_some();
         match (has_blobs, fields.manifests.is_some()) {
             (true, true) => {
                 return Err(ManifestError::Ambiguous(
@@ -56,7 +62,7 @@ impl Mentioned {
             }
             _ => {}
         }
-        let (config, layers) = (fields.config, fields.layers.unwrap_or_default());
+        let (config, layers) = (fields.config, layers.unwrap_or_default());
         let manifests = fields.manifests.unwrap_or_default();
         limit("manifests", manifests.len(), MAX_INDEX_ENTRIES)?;
         let manifests: Vec<Descriptor> = manifests.into_iter().flatten().collect();
@@ -88,6 +94,12 @@ mod tests {
                 Ok((1, 0)),
             ),
             (format!(r#"{{"mediaType":"a/artifact","layers":[{D}],"subject":{D}}}"#), Ok((1, 0))),
+            (
+                format!(r#"{{"mediaType":"a/artifact","blobs":[{D},{D}],"subject":{D}}}"#),
+                Ok((2, 0)),
+            ),
+            (format!(r#"{{"config":{D},"layers":[],"blobs":7}}"#), Ok((1, 0))),
+            (format!(r#"{{"manifests":[{D}],"blobs":[{D}]}}"#), Ok((0, 1))),
             (format!(r#"{{"schemaVersion":2,"manifests":[{D},null]}}"#), Ok((0, 1))),
             (r#"{"schemaVersion":2,"manifests":[]}"#.to_owned(), Ok((0, 0))),
             (

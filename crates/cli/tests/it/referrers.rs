@@ -2,9 +2,11 @@
 
 use std::fs;
 
+use serde_json::json;
 use spec::Platform;
 use test_support::http::Client;
 use test_support::image::{Compression, Format, Image, Index, Layer, Referrer};
+use test_support::scripted::{Answer, Scripted};
 use test_support::servers::{DockerRegistry, LocalRegistry, installed};
 use test_support::tar::Entry;
 
@@ -199,7 +201,7 @@ fn sizes_that_lie_are_refused_whatever_is_here() {
             fields.extend(list.map(|list| (name.to_owned(), lied(list))));
         }
         if let Some(config) = fields.remove("config") {
-            let config = lied(serde_json::json!([config]))[0].clone();
+            let config = lied(json!([config]))[0].clone();
             fields.insert("config".to_owned(), config);
         }
         parsed.to_string()
@@ -241,7 +243,7 @@ fn what_is_listed_and_is_none_is_left_out_and_told() {
     let other = Referrer::new("test/sbom", "of another", &image.layers[0].blob);
     other.push(&registry.client(), "me/app").unwrap();
     let tag = format!("sha256-{}", image.manifest.digest.hex());
-    let list = serde_json::json!({
+    let list = json!({
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.index.v1+json",
         "manifests": [{
@@ -264,4 +266,109 @@ fn what_is_listed_and_is_none_is_left_out_and_told() {
     assert!(told.contains(&line), "{told}");
     let content = bench.home.data_root().join("longshore/content/blobs/sha256");
     assert!(!content.join(other.manifest.digest.hex()).exists());
+}
+
+/// An index may list what is no manifest, as those of build caches do, and the manifests of artifacts, which list blobs.
+#[test]
+fn what_an_index_lists_is_kept_or_told() {
+    // No registry that is at hand takes the manifest of an artifact.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let registry = runtime.block_on(Scripted::start()).unwrap();
+    let image = image(Platform::host(), 1);
+    let cached = Referrer::new("test/cache", "a layer of a cache", &image.manifest);
+    for blob in image.blobs().chain(&cached.blobs) {
+        let place = format!("/v2/me/app/blobs/{}", blob.digest);
+        registry.on("GET", &place, [Answer::default().body(blob.read().unwrap())]);
+    }
+    let put = |tag: &str, kind: &str, bytes: &[u8]| {
+        let digest = spec::Digest::sha256(bytes).to_string();
+        let answer = Answer::default().header("Content-Type", kind);
+        let answer = answer.header("Docker-Content-Digest", digest).body(bytes.to_vec());
+        for method in ["HEAD", "GET"] {
+            registry.on(method, &format!("/v2/me/app/manifests/{tag}"), [answer.clone()]);
+        }
+    };
+    let own = &image.manifest;
+    put(&own.digest.to_string(), own.media_type.as_str(), &own.read().unwrap());
+    let described = |kind: &str, digest: &spec::Digest, size: u64| {
+        let entry = [("mediaType", json!(kind)), ("digest", json!(digest)), ("size", json!(size))];
+        entry.into_iter().collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let blob = &cached.blobs[1];
+    let artifact_type = "application/vnd.oci.artifact.manifest.v1+json";
+    let artifact = json!({
+        "mediaType": artifact_type,
+        "artifactType": "test/thing",
+        "blobs": [described("test/thing", &blob.digest, blob.size)],
+    })
+    .to_string();
+    let artifact_digest = spec::Digest::sha256(artifact.as_bytes());
+    put(&artifact_digest.to_string(), artifact_type, artifact.as_bytes());
+    let layer = &image.layers[0].blob;
+    let kind = "application/vnd.oci.image.index.v1+json";
+    let index = json!({ "schemaVersion": 2, "mediaType": kind, "manifests": [
+        described(own.media_type.as_str(), &own.digest, own.size),
+        described("application/vnd.oci.image.layer.v1.tar+gzip", &layer.digest, layer.size),
+        described(artifact_type, &artifact_digest, artifact.len() as u64),
+    ]});
+    put("1", kind, index.to_string().as_bytes());
+    let name = format!("{}/me/app:1", registry.host());
+    let bench = Bench::new(Front::InProcess, &[]);
+    let told = bench.run(&["pull", "--all-platforms", &name]).success();
+    let line = format!(
+        "{}: Left out: it is no manifest, but application/vnd.oci.image.layer.v1.tar+gzip\n",
+        layer.digest.short()
+    );
+    assert!(told.contains(&line), "{told}");
+    let content = bench.home.data_root().join("longshore/content/blobs/sha256");
+    assert!(
+        content.join(artifact_digest.hex()).exists() && content.join(blob.digest.hex()).exists()
+    );
+    assert!(bench.run(&["system", "check", "--deep"]).success().starts_with("0 problems"));
+    bench.run(&["rmi", &name]).success();
+    assert_eq!(fs::read_dir(content).unwrap().count(), 0);
+}
+
+/// The bytes of what an index lists are counted while they come.
+#[test]
+fn an_index_of_huge_manifests_is_given_up_at_the_bound() {
+    if !installed(&["docker-registry"]) {
+        println!("skipped: needs docker-registry");
+        return;
+    }
+    let registry = DockerRegistry::builder().access_log().start().unwrap();
+    let client = registry.client();
+    let image = image(Platform::host(), 1);
+    image.push(&client, "me/app", "image").unwrap();
+    let own = &image.manifest;
+    let mut manifests = vec![json!({
+        "mediaType": own.media_type, "digest": own.digest, "size": own.size,
+    })];
+    let put = |tag: &str, kind: &str, bytes: &[u8]| {
+        let place = format!("/v2/me/app/manifests/{tag}");
+        client.send("PUT", &place, &[("Content-Type", kind)], bytes).unwrap().expect(201).unwrap();
+    };
+    let mut document: serde_json::Value = serde_json::from_slice(&own.read().unwrap()).unwrap();
+    for number in 0..16 {
+        document["annotations"] =
+            json!({ "number": number.to_string(), "padding": "x".repeat(4_000_000) });
+        let bytes = document.to_string();
+        let digest = spec::Digest::sha256(bytes.as_bytes());
+        put(&digest.to_string(), own.media_type.as_str(), bytes.as_bytes());
+        manifests.push(json!({
+            "mediaType": own.media_type, "digest": digest, "size": bytes.len(),
+        }));
+    }
+    let kind = "application/vnd.oci.image.index.v1+json";
+    let index = json!({ "schemaVersion": 2, "mediaType": kind, "manifests": manifests });
+    put("1", kind, index.to_string().as_bytes());
+    let before = registry.requests().len();
+    let bench = Bench::new(Front::InProcess, &[]);
+    let name = format!("{}/me/app:1", registry.address());
+    let told = bench.run(&["pull", "--all-platforms", &name]).failure();
+    assert!(told.contains("bytes of manifests, more than the 33554432 that are allowed"), "{told}");
+    let mut asked = registry.requests().split_off(before);
+    asked.retain(|request| request.starts_with("GET ") && request.contains("/manifests/"));
+    // The index, the image's own, nine that are too much together, and those that were under way.
+    assert!(asked.len() <= 2 + 9 + 3, "{asked:?}");
 }

@@ -14,6 +14,7 @@ use store::{Lease, Room, Store};
 
 use super::manifest::{MAX_INDEX_DEPTH, Resolved, check_size, choose};
 use super::operation::{Parts, Pull};
+use super::referrers::is_gone;
 use crate::progress::{PartLeftOut, ProgressEvent};
 use crate::transfer::Download;
 use crate::{EngineError, LayerFacts, LayerState, Progress, Result, resolve};
@@ -21,7 +22,7 @@ use crate::{EngineError, LayerFacts, LayerState, Progress, Result, resolve};
 /// Manifests of parts that are asked for at once.
 const MANIFESTS_AT_ONCE: usize = 4;
 /// The most bytes of the documents of all parts of an image, which are in memory until they are published: a few kilobytes each.
-const MAX_DOCUMENTS: usize = 64 << 20;
+const MAX_DOCUMENTS: usize = 32 << 20;
 
 /// A manifest or index that is kept beside an image.
 #[derive(Debug)]
@@ -153,8 +154,16 @@ impl Search<'_> {
                 Some(platform) => vec![choose(&entries, platform)?.clone()],
             };
             let entries = entries.into_iter().filter(|entry| walked.insert(entry.digest.clone()));
-            for (entry, bytes) in self.documents(entries.collect()).await? {
-                let Ok(mentioned) = Mentioned::parse(&bytes) else {
+            let own = self.own.clone();
+            let fetch = |entry| document(self.pull, self.reference, &own, entry);
+            let fetches: Vec<_> = entries.map(fetch).collect();
+            let mut documents = stream::iter(fetches).buffered(MANIFESTS_AT_ONCE);
+            while let Some((entry, bytes)) = documents.try_next().await? {
+                if !self.knows(&entry.digest) {
+                    self.count(bytes.as_ref().map_or(0, Bytes::len))?;
+                }
+                let read = bytes.and_then(|bytes| Some((Mentioned::parse(&bytes).ok()?, bytes)));
+                let Some((mentioned, bytes)) = read else {
                     self.left_out(entry.digest, PartLeftOut::Kind(entry.media_type));
                     continue;
                 };
@@ -169,21 +178,6 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Returns entries with their documents.
-    async fn documents(&self, entries: Vec<Descriptor>) -> Result<Vec<(Descriptor, Bytes)>> {
-        let document = |entry: Descriptor| async move {
-            if let Some(bytes) = self.own.get(&entry.digest) {
-                return Ok((entry, bytes.clone()));
-            }
-            let repository = self.reference.repository().clone();
-            let name = Reference::new(repository, None, Some(entry.digest.clone()));
-            let bytes = self.pull.document(&entry, &name).await?;
-            Ok::<_, EngineError>((entry, bytes))
-        };
-        let documents: Vec<_> = entries.into_iter().map(document).collect();
-        stream::iter(documents).buffered(MANIFESTS_AT_ONCE).try_collect().await
-    }
-
     /// Says whether a document is the image's own or one of the parts.
     pub(super) fn knows(&self, digest: &Digest) -> bool {
         self.own.contains_key(digest)
@@ -191,9 +185,13 @@ impl Search<'_> {
     }
 
     pub(super) fn add(&mut self, part: Part) -> Result<()> {
-        self.size += part.bytes.len();
         self.found.push(part);
-        self.bound("manifests in all", self.found.len(), MAX_INDEX_ENTRIES)?;
+        self.bound("manifests in all", self.found.len(), MAX_INDEX_ENTRIES)
+    }
+
+    /// Counts the bytes of a document, as soon as they have come.
+    pub(super) fn count(&mut self, bytes: usize) -> Result<()> {
+        self.size += bytes;
         self.bound("bytes of manifests", self.size, MAX_DOCUMENTS)
     }
 
@@ -215,6 +213,26 @@ impl Search<'_> {
 
     fn refuse(&self, source: ManifestError) -> EngineError {
         EngineError::Manifest { reference: self.reference.familiar(), source }
+    }
+}
+
+/// Returns an entry of an index with its document; without one if it is not said to be a manifest, and none is there.
+async fn document(
+    pull: &Pull,
+    reference: &Reference,
+    own: &HashMap<Digest, Bytes>,
+    entry: Descriptor,
+) -> Result<(Descriptor, Option<Bytes>)> {
+    if let Some(bytes) = own.get(&entry.digest) {
+        return Ok((entry, Some(bytes.clone())));
+    }
+    let repository = reference.repository().clone();
+    let name = Reference::new(repository, None, Some(entry.digest.clone()));
+    match pull.document(&entry, &name).await {
+        Ok(bytes) => Ok((entry, Some(bytes))),
+        // Indexes of build caches list layers.
+        Err(error) if !entry.media_type.may_be_manifest() && is_gone(&error) => Ok((entry, None)),
+        Err(error) => Err(error),
     }
 }
 

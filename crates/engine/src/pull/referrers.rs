@@ -90,6 +90,7 @@ impl Search<'_> {
         let Ok(mentioned) = Mentioned::parse(&bytes) else {
             return Ok(Err(PartLeftOut::Kind(descriptor.media_type)));
         };
+        self.count(bytes.len())?;
         let index = (!mentioned.manifests.is_empty()).then(|| bytes.clone());
         self.add(Part { descriptor, bytes, mentioned })?;
         if let Some(index) = index {
@@ -124,9 +125,10 @@ impl Pull {
     }
 }
 
-fn is_gone(error: &EngineError) -> bool {
+/// Says whether a registry has no such manifest.
+pub(super) fn is_gone(error: &EngineError) -> bool {
     match error {
-        EngineError::ManifestNotFound { .. } => true,
+        EngineError::ManifestNotFound { .. } | EngineError::RepositoryNotFound { .. } => true,
         EngineError::Registry(error) => error.is_not_found(),
         _ => false,
     }

@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, Reference, from_go_json};
 
 use crate::cache::snapshot::MAX_DOCUMENT;
@@ -33,12 +35,20 @@ const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 #[derive(Deserialize)]
 struct Links {
     config: Option<Link>,
-    layers: Vec<Link>,
+    layers: Option<Vec<Link>>,
+    manifests: Option<IgnoredAny>,
+    /// Those of an artifact's manifest. In any other they say nothing, whatever they are.
+    blobs: Box<RawValue>,
 }
 
 impl Links {
     fn all(self) -> impl Iterator<Item = Link> {
-        self.config.into_iter().chain(self.layers)
+        let is_artifact =
+            self.config.is_none() && self.layers.is_none() && self.manifests.is_none();
+        let blobs: Option<Vec<Link>> =
+            is_artifact.then(|| from_go_json(self.blobs.get().as_bytes()).ok()).flatten();
+        let layers = self.layers.or(blobs).unwrap_or_default();
+        self.config.into_iter().chain(layers)
     }
 }
 
