@@ -156,7 +156,13 @@ fn they_live_as_long_as_the_image() {
     bench.run(&["push", "--referrers", &target]).success();
     assert_eq!(signed.there(&from.client(), "you/app", false), [true, true, true, false]);
 
-    bench.run(&["pull", "--referrers", &name]).success();
+    let of_other = Referrer::new("test/sbom", "of another", &signed.index.images[0].manifest);
+    of_other.push(&from.client(), "me/app").unwrap();
+    bench.run(&["pull", "--referrers", "--all-platforms", &name]).success();
+    assert!(kept(&of_other.manifest.digest).exists());
+    let told = bench.run(&["rmi", "--platform", "linux/s390x", &name]).success();
+    assert!(told.contains(&format!("Deleted: {}\n", of_other.manifest.digest)), "{told}");
+    assert!(!kept(&of_other.blobs[1].digest).exists() && kept(&one.blobs[1].digest).exists());
     assert!(bench.run(&["system", "check", "--deep"]).success().starts_with("0 problems"));
     bench.run(&["rmi", "-f", &name, &target]).success();
     assert_eq!(fs::read_dir(content.join("blobs/sha256")).unwrap().count(), 0);

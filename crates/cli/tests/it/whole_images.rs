@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use serde_json::json;
 use spec::Platform;
 use test_support::image::{Compression, Format, Image, Index, Layer};
-use test_support::servers::{DockerRegistry, Dockerd, installed};
+use test_support::servers::{DockerRegistry, Dockerd, LocalRegistry, installed};
 use test_support::tar::Entry;
 
 use super::support::{Bench, Done, FRONTS, Front, is_root, noise, run};
@@ -237,6 +238,54 @@ fn one_platform_is_pushed_and_removed_alone() {
     assert_eq!(bench.run(&["system", "check"]).success().lines().count(), 1);
     bench.run(&["rmi", "-f", &name, &other]).success();
     assert_eq!(kept(), 0);
+}
+
+/// Two images for this machine, of which the first has the name, and an index that lists nothing.
+#[test]
+fn an_index_may_list_a_platform_twice_and_an_index_of_nothing() {
+    let registry = LocalRegistry::start().unwrap();
+    let put = |tag: &str, kind: &str, bytes: &[u8]| {
+        let place = format!("/v2/me/app/manifests/{tag}");
+        let headers = [("Content-Type", kind)];
+        registry.client().send("PUT", &place, &headers, bytes).unwrap().expect(201).unwrap();
+    };
+    let kind = "application/vnd.oci.image.index.v1+json";
+    let empty = json!({ "schemaVersion": 2, "mediaType": kind, "manifests": [] }).to_string();
+    let empty_digest = spec::Digest::sha256(empty.as_bytes());
+    put(&empty_digest.to_string(), kind, empty.as_bytes());
+    let mut manifests = Vec::new();
+    for (tag, seed) in [("own", 700), ("twin", 701)] {
+        let image = image(Platform::host(), seed);
+        image.push(&registry.client(), "me/app", tag).unwrap();
+        let Platform { os, architecture, .. } = Platform::host();
+        manifests.push(json!({
+            "mediaType": image.manifest.media_type,
+            "digest": image.manifest.digest,
+            "size": image.manifest.size,
+            "platform": { "os": os, "architecture": architecture },
+        }));
+    }
+    manifests.push(json!({ "mediaType": kind, "digest": empty_digest, "size": empty.len() }));
+    let twin = manifests[1]["digest"].clone();
+    let index = json!({ "schemaVersion": 2, "mediaType": kind, "manifests": manifests });
+    put("1", kind, index.to_string().as_bytes());
+
+    let name = format!("{}/me/app:1", registry.address());
+    let bench = Bench::new(Front::InProcess, &[]);
+    bench.run(&["pull", "--all-platforms", &name]).success();
+    let archive = bench.home.path().join("saved.tar").display().to_string();
+    bench.run(&["save", "--all-platforms", "-o", &archive, &name]).success();
+    let blobs = bench.home.data_root().join("longshore/content/blobs/sha256");
+    // What is removed is the image that has the name, with all of it.
+    let told = bench.run(&["rmi", "--platform", &Platform::host().to_string(), &name]).success();
+    assert!(told.starts_with(&format!("Untagged: {name}\n")), "{told}");
+    assert!(!told.contains(twin.as_str().unwrap()), "{told}");
+    assert_eq!(fs::read_dir(&blobs).unwrap().count(), 0);
+    bench.run(&["load", "-i", &archive]).success();
+    assert!(blobs.join(empty_digest.hex()).exists());
+    let told = bench.run(&["push", &name]).success();
+    let digest = spec::Digest::sha256(index.to_string().as_bytes());
+    assert!(told.contains(&format!("1: digest: {digest} size: ")), "{told}");
 }
 
 #[test]

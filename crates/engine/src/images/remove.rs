@@ -7,6 +7,7 @@ use store::{Store, StoreError};
 
 use crate::error::Mistake;
 use crate::kept::REFERENCE_DIGEST_ANNOTATION;
+use crate::push::referrers_of;
 use crate::{Engine, EngineError, Result, resolve};
 
 /// Ways to remove.
@@ -127,12 +128,15 @@ impl Removal<'_> {
         let is_for = |part: &Descriptor, wanted: &Platform| {
             part.platform.as_ref().is_some_and(|offered| wanted.is_exactly(offered))
         };
+        let own = self.store().image(id)?.map(|image| image.config.value().platform());
         let (mut chosen, mut itself) = (Vec::new(), false);
         for platform in wanted {
             let before = chosen.len();
             let of_platform = parts.iter().filter(|part| is_for(part, platform));
             chosen.extend(of_platform.map(|part| part.digest.clone()));
-            if chosen.len() == before {
+            // Of several for one platform the image that has the name is meant, as it is by every other verb.
+            let is_own = own.as_ref().is_some_and(|own| platform.is_exactly(own));
+            if is_own || chosen.len() == before {
                 resolve::check_platform(self.store(), id, name, Some(platform))?;
                 itself = true;
             }
@@ -155,6 +159,13 @@ impl Removal<'_> {
             };
         }
         chosen.extend(attested);
+        // So does what refers to it.
+        let mut referring = Vec::new();
+        for digest in &chosen {
+            referring.extend(referrers_of(self.store(), id, digest)?);
+        }
+        referring.retain(|digest| !chosen.contains(digest));
+        chosen.extend(referring);
         self.store().remove_parts(id, &chosen)?;
         self.records.extend(chosen.iter().map(|digest| Removed::Deleted(digest.to_string())));
         Ok(true)

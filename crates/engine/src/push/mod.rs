@@ -14,6 +14,7 @@ mod referrers;
 mod upload;
 
 pub use operation::PushRequest;
+pub(crate) use referrers::referrers_of;
 
 use std::sync::Arc;
 

@@ -113,6 +113,12 @@ impl Push {
     }
 }
 
+/// Lists the manifests that are kept with an image and refer to `root`, and to these. Blocking.
+pub(crate) fn referrers_of(store: &Store, id: &ImageId, root: &Digest) -> Result<Vec<Digest>> {
+    let found = referring(store, id, root.clone())?.into_iter();
+    Ok(found.map(|referral| referral.descriptor.digest).collect())
+}
+
 /// Lists what is kept with an image and refers to `root`, to what that lists, and to the referrers. Blocking.
 fn referring(store: &Store, id: &ImageId, root: Digest) -> Result<Vec<Referral>> {
     let mut by_subject: HashMap<Digest, Vec<Descriptor>> = HashMap::new();
