@@ -123,6 +123,15 @@ fn lists_are_kept_and_pushed_as_by_docker() {
     let pushed = here(&push).success();
     assert_eq!(pushed.lines().count(), 1, "{pushed}");
     assert_eq!(docker(&push).success(), pushed);
+    // A name by a digest is but the name of a file: the list goes under the digest that it has.
+    let digest = spec::Digest::sha256(b"whichever");
+    let by_digest = format!("{}@{digest}", at("me/list"));
+    both(&["manifest", "create", "--insecure", &by_digest, &one, &two]);
+    let push = ["manifest", "push", "--insecure", &by_digest];
+    let pushed = docker(&push).success();
+    assert_eq!(longshore(&push).success(), pushed);
+    let own = pushed.lines().last().unwrap();
+    both(&["manifest", "inspect", "--insecure", &format!("{}@{own}", at("me/list"))]);
     both(&["manifest", "rm", &list]);
     both(&["manifest", "push", "--insecure", &list]);
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use registry::{Access, Caller, Credentials, Mounted, Remote, TagOrDigest};
-use spec::{Digest, Manifest, MediaType, Reference, Repository};
+use spec::{Digest, Manifest, MediaType, Reference, Repository, Tag};
 
 use crate::error::Mistake;
 use crate::{Engine, EngineError, Result};
@@ -58,7 +58,11 @@ impl Engine {
             let put = remote.put_manifest(&target, &image.media_type, image.bytes.clone()).await;
             put.map_err(EngineError::Registry)?;
         }
-        let target = TagOrDigest::from(&push.reference);
+        // Docker's file of a list may be called by any digest; the list goes under its own.
+        let target = match (push.reference.tag(), push.reference.digest()) {
+            (None, Some(_)) => TagOrDigest::Digest(Digest::sha256(&push.bytes)),
+            (tag, _) => TagOrDigest::Tag(tag.cloned().unwrap_or_else(Tag::latest)),
+        };
         let put = remote.put_manifest(&target, &push.media_type, push.bytes.clone()).await;
         put.map_err(EngineError::Registry)
     }
