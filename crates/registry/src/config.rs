@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use reqwest::Url;
 
 use crate::{
-    CredentialSource, Metrics, RegistryError, Waits,
+    CredentialSource, Metrics, RegistryError, SettingsError, Waits,
     hosts::insecure::Insecure,
     http::proxy::{Proxies, ProxyConfig},
 };
@@ -76,7 +76,7 @@ impl Default for RegistryConfig {
 impl RegistryConfig {
     /// Checks all settings, with dockerd's messages.
     pub fn validate(&self) -> Result<(), RegistryError> {
-        Rules::new(self).map(drop)
+        Ok(Rules::new(self).map(drop)?)
     }
 }
 
@@ -94,7 +94,7 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    pub(crate) fn new(config: &RegistryConfig) -> Result<Self, RegistryError> {
+    pub(crate) fn new(config: &RegistryConfig) -> Result<Self, SettingsError> {
         let mut mirrors = Vec::new();
         for mirror in &config.mirrors {
             let url = parse_mirror(mirror)?;
@@ -115,28 +115,28 @@ impl Rules {
 }
 
 /// Parses a mirror; its path ends with a slash afterwards.
-fn parse_mirror(mirror: &str) -> Result<Url, RegistryError> {
+fn parse_mirror(mirror: &str) -> Result<Url, SettingsError> {
     let mirror = mirror.to_owned();
     // First, as `host:port` would parse as a scheme and a path.
     if mirror.split_once("://").is_none_or(|(scheme, _)| scheme.is_empty()) {
-        return Err(RegistryError::MirrorWithoutScheme { mirror });
+        return Err(SettingsError::MirrorWithoutScheme { mirror });
     }
     let mut url = match Url::parse(&mirror) {
         Ok(url) => url,
         Err(error) => {
-            return Err(RegistryError::MirrorSyntax { mirror, reason: error.to_string() });
+            return Err(SettingsError::MirrorSyntax { mirror, reason: error.to_string() });
         }
     };
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(RegistryError::MirrorScheme { scheme: url.scheme().to_owned(), mirror });
+        return Err(SettingsError::MirrorScheme { scheme: url.scheme().to_owned(), mirror });
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(RegistryError::MirrorQuery { mirror });
+        return Err(SettingsError::MirrorQuery { mirror });
     }
     if !url.username().is_empty() || url.password().is_some() {
         // Cannot fail: the URL has a host.
         let _ = url.set_password(Some("xxxxx"));
-        return Err(RegistryError::MirrorUser { mirror: url.to_string() });
+        return Err(SettingsError::MirrorUser { mirror: url.to_string() });
     }
     if !url.path().ends_with('/') {
         url.set_path(&format!("{}/", url.path()));

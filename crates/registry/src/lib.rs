@@ -94,6 +94,7 @@ pub use error::{
     recovery::Recovery,
     redact::without_password,
     refusal::{ApiError, Refusal},
+    settings::SettingsError,
 };
 pub use hosts::{
     access::Access,

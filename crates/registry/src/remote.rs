@@ -8,7 +8,7 @@ use std::{
 use spec::Repository;
 
 use crate::{
-    Access, Client, Credentials, FailedEverywhere, Recovery, RegistryError,
+    Access, Client, Credentials, FailedEverywhere, Recovery, RegistryError, SettingsError,
     auth::session::Session,
     hosts::{access::Need, candidate::Candidate},
 };
@@ -257,9 +257,11 @@ impl Inner {
         let registry = self.repository.domain().to_owned();
         let file = self.candidates.iter().find_map(|candidate| candidate.endpoint.host.file());
         match file {
-            Some(path) => {
-                RegistryError::NoHost { path: path.to_owned(), need: need.to_string(), registry }
-            }
+            Some(path) => RegistryError::from(SettingsError::NoHost {
+                path: path.to_owned(),
+                need: need.to_string(),
+                registry,
+            }),
             None => RegistryError::NoEndpoint { host: registry },
         }
     }

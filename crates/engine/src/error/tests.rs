@@ -4,10 +4,9 @@ use super::*;
 fn every_cause_is_told_once() {
     let gone = || std::io::Error::from(std::io::ErrorKind::NotFound);
     let path = std::path::PathBuf::from("/c/ca.crt");
-    let names_its_cause = EngineError::Registry(registry::RegistryError::ReadCertificates {
-        path: path.clone(),
-        source: gone(),
-    });
+    let names_its_cause = EngineError::Registry(registry::RegistryError::from(
+        registry::SettingsError::ReadCertificates { path: path.clone(), source: gone() },
+    ));
     let does_not = EngineError::Directory { action: "create", path, source: gone() };
     assert_eq!(names_its_cause.message(), "read `/c/ca.crt`: entity not found");
     assert_eq!(does_not.message(), "failed to create `/c/ca.crt`: entity not found");

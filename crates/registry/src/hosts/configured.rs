@@ -15,7 +15,7 @@ use http::HeaderMap;
 use reqwest::Url;
 
 use crate::{
-    Access, RegistryError,
+    Access, RegistryError, SettingsError,
     config::Rules,
     hosts::access::{Capabilities, Need},
     hosts::file::{HostTable, HostsFile, Server, Settings},
@@ -92,11 +92,11 @@ pub(crate) async fn hosts(
     let need = if access.writes() { Need::Push } else { Need::Pull };
     let serves = found.iter().any(|host| host.settings.capabilities.allow(need));
     match file {
-        Some(file) if !serves => Err(RegistryError::NoHost {
+        Some(file) if !serves => Err(RegistryError::from(SettingsError::NoHost {
             path: file.path.clone(),
             need: need.to_string(),
             registry: registry.to_owned(),
-        }),
+        })),
         _ => Ok(found),
     }
 }

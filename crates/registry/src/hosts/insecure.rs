@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::RegistryError;
+use crate::SettingsError;
 
 /// A network in CIDR notation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(crate) struct Insecure {
 }
 
 impl Insecure {
-    pub(crate) fn new(entries: &[String]) -> Result<Self, RegistryError> {
+    pub(crate) fn new(entries: &[String]) -> Result<Self, SettingsError> {
         let loopback = ["127.0.0.0/8", "::1/128"].into_iter().filter_map(Network::parse);
         let mut insecure = Self { hosts: Vec::new(), networks: loopback.collect() };
         for entry in entries {
@@ -57,11 +57,11 @@ impl Insecure {
     }
 
     /// Reads `allow-nondistributable-artifacts`, with dockerd's messages. No address goes without saying.
-    pub(crate) fn of_artifacts(entries: &[String]) -> Result<Self, RegistryError> {
+    pub(crate) fn of_artifacts(entries: &[String]) -> Result<Self, SettingsError> {
         let mut named = Self { hosts: Vec::new(), networks: Vec::new() };
         for entry in entries {
             if entry.contains("://") {
-                return Err(RegistryError::ArtifactsScheme { name: entry.clone() });
+                return Err(SettingsError::ArtifactsScheme { name: entry.clone() });
             }
             if let Some(network) = Network::parse(entry) {
                 named.networks.push(network);
@@ -69,10 +69,10 @@ impl Insecure {
             }
             check_host(entry, entry).map_err(|error| {
                 let (part, text) = match error {
-                    RegistryError::InsecurePort { port, .. } => ("port", port),
+                    SettingsError::InsecurePort { port, .. } => ("port", port),
                     _ => ("host", split_host_port(entry).0.to_owned()),
                 };
-                RegistryError::ArtifactsInvalid { name: entry.clone(), part, text }
+                SettingsError::ArtifactsInvalid { name: entry.clone(), part, text }
             })?;
             named.hosts.push(entry.clone());
         }
@@ -93,17 +93,17 @@ impl Insecure {
         self.hosts.iter().any(|listed| split_host_port(listed).0.eq_ignore_ascii_case(host))
     }
 
-    fn add(&mut self, entry: &str) -> Result<(), RegistryError> {
+    fn add(&mut self, entry: &str) -> Result<(), SettingsError> {
         let name = entry.to_owned();
         if entry.starts_with('-') || entry.ends_with('-') {
-            return Err(RegistryError::InsecureHyphen { name });
+            return Err(SettingsError::InsecureHyphen { name });
         }
         let host = match entry.split_once("://") {
             Some((scheme, host)) if is_http(scheme) => {
                 tracing::warn!(entry, "insecure registry should not contain a scheme: removed");
                 host
             }
-            Some(_) => return Err(RegistryError::InsecureScheme { name }),
+            Some(_) => return Err(SettingsError::InsecureScheme { name }),
             None => entry,
         };
         if let Some(network) = Network::parse(host) {
@@ -149,7 +149,7 @@ fn split_host_port(registry: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn check_host(name: &str, entry: &str) -> Result<(), RegistryError> {
+fn check_host(name: &str, entry: &str) -> Result<(), SettingsError> {
     let (host, port) = split_host_port(entry);
     let label = |label: &str| {
         let bytes = label.as_bytes();
@@ -159,11 +159,11 @@ fn check_host(name: &str, entry: &str) -> Result<(), RegistryError> {
             && bytes.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
     if host.parse::<IpAddr>().is_err() && !host.split('.').all(label) {
-        return Err(RegistryError::InsecureHost { name: name.to_owned(), host: host.to_owned() });
+        return Err(SettingsError::InsecureHost { name: name.to_owned(), host: host.to_owned() });
     }
     match port {
         Some(port) if port.starts_with('+') || port.parse::<u16>().is_err() => {
-            Err(RegistryError::InsecurePort { name: name.to_owned(), port: port.to_owned() })
+            Err(SettingsError::InsecurePort { name: name.to_owned(), port: port.to_owned() })
         }
         _ => Ok(()),
     }

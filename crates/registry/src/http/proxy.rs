@@ -8,7 +8,7 @@ use std::{fmt, net::IpAddr};
 use reqwest::Url;
 
 use crate::{
-    RegistryError, error::redact::shown, hosts::insecure::Network, http::links::host_and_port,
+    SettingsError, error::redact::shown, hosts::insecure::Network, http::links::host_and_port,
 };
 
 /// The proxy settings, in the form of the environment's variables.
@@ -69,7 +69,7 @@ enum Exception {
 }
 
 impl Proxies {
-    pub(crate) fn new(config: &ProxyConfig) -> Result<Self, RegistryError> {
+    pub(crate) fn new(config: &ProxyConfig) -> Result<Self, SettingsError> {
         let given =
             |address: &Option<String>| address.clone().filter(|address| !address.trim().is_empty());
         let all = given(&config.all);
@@ -102,7 +102,7 @@ impl Proxies {
     }
 }
 
-fn parse_proxy(address: Option<String>) -> Result<Option<Url>, RegistryError> {
+fn parse_proxy(address: Option<String>) -> Result<Option<Url>, SettingsError> {
     let Some(address) = address else { return Ok(None) };
     let address = address.trim();
     // Go sends the host's name to either; the library looks it up itself for the first.
@@ -112,7 +112,7 @@ fn parse_proxy(address: Option<String>) -> Result<Option<Url>, RegistryError> {
         None => format!("http://{address}"),
     };
     let bad = |address: String, reason: &str| {
-        Err(RegistryError::Proxy { address, reason: reason.to_owned() })
+        Err(SettingsError::Proxy { address, reason: reason.to_owned() })
     };
     match Url::parse(&absolute) {
         Ok(url) if !matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") => {

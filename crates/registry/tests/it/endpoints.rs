@@ -1,7 +1,8 @@
 //! Endpoints in turn: mirrors, HTTPS, HTTP, proxies; and what is said when nobody answers.
 
 use registry::{
-    Access, Client, Credentials, ProxyConfig, Recovery, RegistryConfig, RegistryError, TagOrDigest,
+    Access, Client, Credentials, ProxyConfig, Recovery, RegistryConfig, RegistryError,
+    SettingsError, TagOrDigest,
 };
 use spec::{Digest, Repository, Tag};
 use test_support::scripted::{Answer, Scripted, challenge_basic};
@@ -331,5 +332,9 @@ async fn a_proxy_that_is_down_is_named() {
 fn bad_settings_are_refused_at_once() {
     let mirrors = vec!["mirror.corp".to_owned()];
     let error = Client::new(RegistryConfig { mirrors, ..config() }).unwrap_err();
-    assert!(matches!(error, RegistryError::MirrorWithoutScheme { .. }), "{error}");
+    assert!(
+        matches!(&error, RegistryError::Settings(fault)
+        if matches!(**fault, SettingsError::MirrorWithoutScheme { .. })),
+        "{error}"
+    );
 }

@@ -18,7 +18,7 @@ use std::{
 
 pub(crate) use tables::{HostTable, HostsFile, Server, Settings};
 
-use crate::RegistryError;
+use crate::SettingsError;
 
 /// The file's name.
 const NAME: &str = "hosts.toml";
@@ -31,7 +31,7 @@ const MAX_SIZE: u64 = 256 << 10;
 pub(crate) fn load(
     directories: &[PathBuf],
     registry: &str,
-) -> Result<Option<HostsFile>, RegistryError> {
+) -> Result<Option<HostsFile>, SettingsError> {
     let mut has_own = false;
     for directory in directories {
         for name in names(registry) {
@@ -68,9 +68,9 @@ fn names(registry: &str) -> Vec<String> {
 }
 
 /// Reads a file; one that is not there, and one without content, is none.
-fn read(path: &Path) -> Result<Option<HostsFile>, RegistryError> {
+fn read(path: &Path) -> Result<Option<HostsFile>, SettingsError> {
     use io::{ErrorKind as Kind, Read};
-    let failed = |source| RegistryError::ReadHosts { path: path.into(), source };
+    let failed = |source| SettingsError::ReadHosts { path: path.into(), source };
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error)
@@ -92,7 +92,7 @@ fn read(path: &Path) -> Result<Option<HostsFile>, RegistryError> {
     file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_SIZE {
         let reason = format!("larger than {MAX_SIZE} bytes");
-        return Err(RegistryError::HostsFile { path: path.into(), line: 1, reason });
+        return Err(SettingsError::HostsFile { path: path.into(), line: 1, reason });
     }
     if bytes.is_empty() {
         return Ok(None);

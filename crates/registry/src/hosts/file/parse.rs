@@ -13,7 +13,7 @@ use super::{
     duration,
     tables::{HostTable, HostsFile, Server, Settings},
 };
-use crate::{RegistryError, error::redact::quoted, hosts::access::Capabilities};
+use crate::{SettingsError, error::redact::quoted, hosts::access::Capabilities};
 
 /// The most hosts of a file: all of them may have to be asked before an answer is had.
 const MAX_HOSTS: usize = 32;
@@ -23,7 +23,7 @@ const MAX_ENTRIES: usize = 64;
 type Value<'i> = Spanned<DeValue<'i>>;
 
 /// Parses a file that lies at `path`.
-pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<HostsFile, RegistryError> {
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<HostsFile, SettingsError> {
     let parser = Parser { path, bytes, warnings: Vec::new() };
     parser.file()
 }
@@ -35,9 +35,9 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn fail(&self, offset: usize, reason: impl Into<String>) -> RegistryError {
+    fn fail(&self, offset: usize, reason: impl Into<String>) -> SettingsError {
         let (path, line) = (self.path.to_owned(), self.line(offset));
-        RegistryError::HostsFile { path, line, reason: reason.into() }
+        SettingsError::HostsFile { path, line, reason: reason.into() }
     }
 
     fn line(&self, offset: usize) -> usize {
@@ -45,7 +45,7 @@ impl<'a> Parser<'a> {
         before.split(|&byte| byte == b'\n').count()
     }
 
-    fn wrong_type(&self, value: &Value<'_>, key: &str, expected: &str) -> RegistryError {
+    fn wrong_type(&self, value: &Value<'_>, key: &str, expected: &str) -> SettingsError {
         let found = value.get_ref().type_str();
         self.fail(value.span().start, format!("`{key}` is not {expected}, but of type {found}"))
     }
@@ -57,7 +57,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn file(mut self) -> Result<HostsFile, RegistryError> {
+    fn file(mut self) -> Result<HostsFile, SettingsError> {
         let bytes: &'a [u8] = self.bytes;
         let text = std::str::from_utf8(bytes)
             .map_err(|error| self.fail(error.valid_up_to(), "not UTF-8"))?;
@@ -99,7 +99,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads the tables of `host`, in the order of their first mention.
-    fn hosts(&mut self, value: &Value<'_>) -> Result<Vec<HostTable>, RegistryError> {
+    fn hosts(&mut self, value: &Value<'_>) -> Result<Vec<HostTable>, SettingsError> {
         let DeValue::Table(table) = value.get_ref() else {
             return Err(self.wrong_type(value, "host", "a table"));
         };
@@ -126,8 +126,8 @@ impl<'a> Parser<'a> {
         &mut self,
         table: &DeTable<'_>,
         host: &str,
-        mut other: impl FnMut(&mut Self, &str, &Value<'_>) -> Result<bool, RegistryError>,
-    ) -> Result<Settings, RegistryError> {
+        mut other: impl FnMut(&mut Self, &str, &Value<'_>) -> Result<bool, SettingsError>,
+    ) -> Result<Settings, SettingsError> {
         let mut settings = Settings::default();
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
@@ -163,7 +163,7 @@ impl<'a> Parser<'a> {
         Ok(settings)
     }
 
-    fn capabilities(&self, value: &Value<'_>) -> Result<Capabilities, RegistryError> {
+    fn capabilities(&self, value: &Value<'_>) -> Result<Capabilities, SettingsError> {
         let mut found = Capabilities { pull: false, resolve: false, push: false };
         let names = self.texts(value, "capabilities")?;
         if names.is_empty() {
@@ -185,7 +185,7 @@ impl<'a> Parser<'a> {
         Ok(found)
     }
 
-    fn paths(&self, value: &Value<'_>, key: &str) -> Result<Vec<PathBuf>, RegistryError> {
+    fn paths(&self, value: &Value<'_>, key: &str) -> Result<Vec<PathBuf>, SettingsError> {
         if let DeValue::String(text) = value.get_ref() {
             return Ok(vec![self.resolved(text)]);
         }
@@ -200,7 +200,7 @@ impl<'a> Parser<'a> {
     fn identities(
         &self,
         value: &Value<'_>,
-    ) -> Result<Vec<(PathBuf, Option<PathBuf>)>, RegistryError> {
+    ) -> Result<Vec<(PathBuf, Option<PathBuf>)>, SettingsError> {
         let expected = "a path, a list of paths or a list of pairs of paths";
         let items = match value.get_ref() {
             DeValue::String(text) => return Ok(vec![(self.resolved(text), None)]),
@@ -227,7 +227,7 @@ impl<'a> Parser<'a> {
         Ok(found)
     }
 
-    fn headers(&mut self, value: &Value<'_>) -> Result<HeaderMap, RegistryError> {
+    fn headers(&mut self, value: &Value<'_>) -> Result<HeaderMap, SettingsError> {
         let DeValue::Table(table) = value.get_ref() else {
             return Err(self.wrong_type(value, "header", "a table"));
         };
@@ -265,7 +265,7 @@ impl<'a> Parser<'a> {
         key: &str,
         offset: usize,
         settings: Settings,
-    ) -> Result<HostTable, RegistryError> {
+    ) -> Result<HostTable, SettingsError> {
         let bad = |reason: &str| self.fail(offset, format!("{key}: {reason}"));
         // The URL standard would drop some of them silently.
         if text.contains(|c: char| c.is_control() || c.is_whitespace()) {
@@ -295,18 +295,18 @@ impl<'a> Parser<'a> {
         Ok(HostTable { url, root, settings, line: self.line(offset) })
     }
 
-    fn too_many(&self, value: &Value<'_>, key: &str) -> RegistryError {
+    fn too_many(&self, value: &Value<'_>, key: &str) -> SettingsError {
         self.fail(value.span().start, format!("`{key}` has more than {MAX_ENTRIES} entries"))
     }
 
-    fn text<'v>(&self, value: &'v Value<'_>, key: &str) -> Result<&'v str, RegistryError> {
+    fn text<'v>(&self, value: &'v Value<'_>, key: &str) -> Result<&'v str, SettingsError> {
         match value.get_ref() {
             DeValue::String(text) => Ok(text.as_ref()),
             _ => Err(self.wrong_type(value, key, "a string")),
         }
     }
 
-    fn boolean(&self, value: &Value<'_>, key: &str) -> Result<bool, RegistryError> {
+    fn boolean(&self, value: &Value<'_>, key: &str) -> Result<bool, SettingsError> {
         match value.get_ref() {
             DeValue::Boolean(value) => Ok(*value),
             _ => Err(self.wrong_type(value, key, "a boolean")),
@@ -317,7 +317,7 @@ impl<'a> Parser<'a> {
         &self,
         value: &'v Value<'_>,
         key: &str,
-    ) -> Result<Vec<(&'v str, usize)>, RegistryError> {
+    ) -> Result<Vec<(&'v str, usize)>, SettingsError> {
         let DeValue::Array(items) = value.get_ref() else {
             return Err(self.wrong_type(value, key, "a list of strings"));
         };

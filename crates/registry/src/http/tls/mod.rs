@@ -27,7 +27,7 @@ use rustls::{
 pub(crate) use authorities::Authorities;
 pub(crate) use certificate_fault::CertificateFault;
 
-use crate::{RegistryError, hosts::file::Settings};
+use crate::{SettingsError, hosts::file::Settings};
 use algorithms::provider;
 use identity::Identities;
 use verifier::Verifier;
@@ -60,13 +60,13 @@ impl std::fmt::Debug for Pair {
 
 impl Material {
     /// Reads what a `hosts.toml` names for a host. Blocking.
-    pub(crate) fn add(&mut self, settings: &Settings) -> Result<(), RegistryError> {
+    pub(crate) fn add(&mut self, settings: &Settings) -> Result<(), SettingsError> {
         for path in &settings.authorities {
             let authority = read_file(path)?;
             let mut certificates = CertificateDer::pem_slice_iter(&authority.1);
             if !certificates.any(|certificate| certificate.is_ok()) {
                 let reason = "no certificate in this file".to_owned();
-                return Err(RegistryError::BadCertificate { path: path.clone(), reason });
+                return Err(SettingsError::BadCertificate { path: path.clone(), reason });
             }
             self.authorities.push(authority);
         }
@@ -99,7 +99,7 @@ impl Material {
 
     /// Reads `<directory>/<registry>/*` with dockerd's rules: `*.crt` are authorities, `*.cert` with `*.key` client
     /// certificates. Blocking.
-    pub(crate) fn load(directories: &[PathBuf], registry: &str) -> Result<Self, RegistryError> {
+    pub(crate) fn load(directories: &[PathBuf], registry: &str) -> Result<Self, SettingsError> {
         let mut material = Self::default();
         for directory in directories {
             material.load_directory(&directory.join(registry))?;
@@ -107,8 +107,8 @@ impl Material {
         Ok(material)
     }
 
-    fn load_directory(&mut self, directory: &Path) -> Result<(), RegistryError> {
-        let failed = |source| RegistryError::ReadCertificates { path: directory.into(), source };
+    fn load_directory(&mut self, directory: &Path) -> Result<(), SettingsError> {
+        let failed = |source| SettingsError::ReadCertificates { path: directory.into(), source };
         let entries = match std::fs::read_dir(directory) {
             Ok(entries) => entries,
             Err(error) if is_absent(&error) => return Ok(()),
@@ -125,14 +125,14 @@ impl Material {
             } else if let Some(stem) = name.strip_suffix(".cert") {
                 let key = format!("{stem}.key");
                 if !names.contains(&key) {
-                    return Err(RegistryError::MissingKey { key, certificate: name.clone() });
+                    return Err(SettingsError::MissingKey { key, certificate: name.clone() });
                 }
                 let certificate = read(directory, name)?;
                 self.identities.push(Pair { certificate, key: read(directory, &key)? });
             } else if let Some(stem) = name.strip_suffix(".key") {
                 let certificate = format!("{stem}.cert");
                 if !names.contains(&certificate) {
-                    return Err(RegistryError::MissingCertificate {
+                    return Err(SettingsError::MissingCertificate {
                         certificate,
                         key: name.clone(),
                     });
@@ -149,18 +149,18 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), Kind::NotFound | Kind::NotADirectory | Kind::InvalidFilename)
 }
 
-fn read(directory: &Path, name: &str) -> Result<(PathBuf, Vec<u8>), RegistryError> {
+fn read(directory: &Path, name: &str) -> Result<(PathBuf, Vec<u8>), SettingsError> {
     read_file(&directory.join(name))
 }
 
-fn read_file(path: &Path) -> Result<(PathBuf, Vec<u8>), RegistryError> {
+fn read_file(path: &Path) -> Result<(PathBuf, Vec<u8>), SettingsError> {
     use io::Read;
     let path = path.to_owned();
     // A FIFO would hold up whoever reads it.
     let metadata = std::fs::metadata(&path);
     if metadata.is_ok_and(|metadata| !metadata.is_file()) {
         let source = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
-        return Err(RegistryError::ReadCertificates { path, source });
+        return Err(SettingsError::ReadCertificates { path, source });
     }
     let mut bytes = Vec::new();
     let done =
@@ -168,10 +168,10 @@ fn read_file(path: &Path) -> Result<(PathBuf, Vec<u8>), RegistryError> {
     match done {
         Ok(_) if bytes.len() as u64 > MAX_PEM => {
             let reason = format!("larger than {MAX_PEM} bytes");
-            Err(RegistryError::BadCertificate { path, reason })
+            Err(SettingsError::BadCertificate { path, reason })
         }
         Ok(_) => Ok((path, bytes)),
-        Err(source) => Err(RegistryError::ReadCertificates { path, source }),
+        Err(source) => Err(SettingsError::ReadCertificates { path, source }),
     }
 }
 
@@ -190,7 +190,7 @@ pub(crate) fn native_roots() -> Authorities {
 pub(crate) fn secure(
     native: &Arc<Authorities>,
     material: &Material,
-) -> Result<ClientConfig, RegistryError> {
+) -> Result<ClientConfig, SettingsError> {
     let mut own = Vec::new();
     for (path, pem) in &material.authorities {
         // Like Go, take what can be read; a file without any certificate is worth a word.
@@ -211,7 +211,7 @@ pub(crate) fn secure(
 }
 
 /// Makes the settings for insecure registries: any certificate will do.
-pub(crate) fn insecure(material: &Material) -> Result<ClientConfig, RegistryError> {
+pub(crate) fn insecure(material: &Material) -> Result<ClientConfig, SettingsError> {
     let provider = provider(true);
     let verifier = Arc::new(AnyCertificate(Arc::clone(&provider)));
     identified(builder(provider).dangerous().with_custom_certificate_verifier(verifier), material)
@@ -220,7 +220,7 @@ pub(crate) fn insecure(material: &Material) -> Result<ClientConfig, RegistryErro
 fn identified(
     builder: rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>,
     material: &Material,
-) -> Result<ClientConfig, RegistryError> {
+) -> Result<ClientConfig, SettingsError> {
     let identities = material.identities.iter().map(certified).collect::<Result<Vec<_>, _>>()?;
     Ok(if identities.is_empty() {
         builder.with_no_client_auth()
@@ -237,9 +237,9 @@ fn builder(
         .expect("ring has suites for TLS 1.2 and 1.3")
 }
 
-fn certified(pair: &Pair) -> Result<Arc<CertifiedKey>, RegistryError> {
+fn certified(pair: &Pair) -> Result<Arc<CertifiedKey>, SettingsError> {
     let bad = |(path, _): &(PathBuf, Vec<u8>), reason: &dyn std::fmt::Display| {
-        RegistryError::BadCertificate { path: path.clone(), reason: reason.to_string() }
+        SettingsError::BadCertificate { path: path.clone(), reason: reason.to_string() }
     };
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&pair.certificate.1)
         .collect::<Result<_, _>>()
@@ -306,7 +306,7 @@ mod directory_tests {
 
     use super::*;
 
-    fn load(files: &[(&str, &str)]) -> Result<Material, RegistryError> {
+    fn load(files: &[(&str, &str)]) -> Result<Material, SettingsError> {
         let directory = tempfile::tempdir().unwrap();
         let registry = directory.path().join("registry.corp:5000");
         fs::create_dir(&registry).unwrap();
