@@ -10,7 +10,7 @@ use spec::{Descriptor, Digest, MediaType, Tag};
 use crate::{
     FetchedManifest, RegistryError, Remote, TagOrDigest,
     hosts::access::Need,
-    http::endpoint::Call,
+    http::endpoint::{Call, Redirects},
     manifests::{about, manifest_path},
 };
 
@@ -50,7 +50,7 @@ impl Remote {
             // What cannot be read can be deleted.
             Err(_) => None,
         };
-        self.delete(&manifest_path(self.repository(), &target)).await?;
+        self.delete_named(&target).await?;
         match subject {
             Some(subject) => self.forget_referrer(&subject, digest).await,
             None => Ok(()),
@@ -67,7 +67,7 @@ impl Remote {
         let target = TagOrDigest::Tag(tag.clone());
         // It tells in the registry's words of a tag that is not there.
         self.resolve(&target).await?;
-        match self.delete(&manifest_path(self.repository(), &target)).await {
+        match self.delete_named(&target).await {
             Ok(()) => Ok(TagRemoval::Tag),
             Err(error) if knows_no_tags(&error) => {
                 tracing::debug!(%error, "tags are not deleted here, moving it to a manifest that is");
@@ -93,12 +93,16 @@ impl Remote {
             }
         }
         let itself = TagOrDigest::Digest(stand_in.digest.clone());
-        let path = manifest_path(self.repository(), &itself);
         let put = |target| self.put_manifest(target, &stand_in.media_type, stand_in.bytes.clone());
         put(&itself).await?;
-        self.delete(&path).await?;
+        self.delete_named(&itself).await?;
         put(tag).await?;
-        let Err(error) = self.delete(&path).await else { return Ok(()) };
+        let deleted = match self.delete_named(&itself).await {
+            // The tag has to be gone with it.
+            Ok(()) => self.expect_gone(tag).await,
+            failed => failed,
+        };
+        let Err(error) = deleted else { return Ok(()) };
         let media_type = before.media_type.unwrap_or(stand_in.media_type);
         if let Err(failed) = self.put_manifest(tag, &media_type, before.bytes).await {
             tracing::warn!(%tag, digest = %before.digest, error = %failed, "the tag did not get its manifest back");
@@ -106,11 +110,30 @@ impl Remote {
         Err(error)
     }
 
-    /// Deletes what is at a path. As nothing is left to be looked at, the answer's status is all there is.
+    /// Deletes a manifest or a tag, and sees to it that it is gone.
+    async fn delete_named(&self, target: &TagOrDigest) -> Result<(), RegistryError> {
+        self.delete(&manifest_path(self.repository(), target)).await?;
+        self.expect_gone(target).await
+    }
+
+    /// Fails if something is there that was deleted. A registry that does not tell is believed.
+    async fn expect_gone(&self, target: &TagOrDigest) -> Result<(), RegistryError> {
+        match self.look_where_written(target).await {
+            Ok(Some(_)) => Err(RegistryError::StillThere { name: self.name_of(target) }),
+            Ok(None) => Ok(()),
+            Err(error) => {
+                tracing::debug!(%error, %target, "cannot see whether it is gone");
+                Ok(())
+            }
+        }
+    }
+
+    /// Deletes what is at a path, at this host or not at all.
     async fn delete(&self, path: &str) -> Result<(), RegistryError> {
         let wanted = [StatusCode::ACCEPTED, StatusCode::OK, StatusCode::NO_CONTENT];
         let asked = self.ask(Need::Push, |session| async move {
-            let call = Call::new(Method::DELETE, session.endpoint.url(path)).slow();
+            let call = Call::new(Method::DELETE, session.endpoint.url(path));
+            let call = call.redirects(Redirects::Within).slow();
             session.send(call).await?.expect(&wanted).await?.discard().await;
             Ok(())
         });

@@ -13,8 +13,7 @@ impl Engine {
         // Of the registry that is written to, and not of a mirror, which may be behind.
         let remote = self.visit(visit, Access::Push).await?;
         let found = visit.fetch_meant(&remote).await?;
-        let target = TagOrDigest::Tag(tag.clone());
-        let put = remote.put_manifest(&target, &found.descriptor.media_type, found.bytes).await;
+        let put = remote.tag_manifest(tag, &found.descriptor.media_type, found.bytes).await;
         put.map_err(EngineError::Registry)?;
         Ok(found.descriptor)
     }

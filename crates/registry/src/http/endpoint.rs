@@ -40,6 +40,8 @@ struct Shown<'a> {
 pub(crate) enum Redirects {
     /// Those that stay at their host: credentials are in the request itself.
     SameHost,
+    /// Those that stay at their host: what is asked for is to happen there.
+    Within,
     /// All but from https to http.
     Follow,
     /// All: what comes is checked against its digest.
@@ -297,6 +299,9 @@ impl Endpoint {
             let reason = match call.redirects {
                 Redirects::SameHost if !links::is_same_host(&url, &next) => {
                     Some("credentials are not for another host")
+                }
+                Redirects::Within if !links::is_same_host(&url, &next) => {
+                    Some("it leads to another host, and nothing was deleted")
                 }
                 Redirects::Follow
                     if url.scheme() == "https"

@@ -238,6 +238,27 @@ impl Remote {
         Ok((bytes, media_type))
     }
 
+    /// Finds out what a target is at the endpoint that is written to: mirrors may be behind.
+    pub(crate) async fn look_where_written(
+        &self,
+        target: &TagOrDigest,
+    ) -> Result<Option<Descriptor>, RegistryError> {
+        let asked = self.ask(Need::Push, |session| async move {
+            self.look_at(&session, target, Absence::Answers).await
+        });
+        match asked.await {
+            Ok(((found, _), _)) => Ok(Some(found)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns a target as users write it.
+    pub(crate) fn name_of(&self, target: &TagOrDigest) -> String {
+        let separator = if matches!(target, TagOrDigest::Tag(_)) { ':' } else { '@' };
+        format!("{}{separator}{target}", self.repository())
+    }
+
     /// Fails for a manifest of the first schema, by its type or by what it says of itself. The digest of one is that of
     /// the part which is signed, so that it must not come to be compared.
     fn refuse_first_schema(
@@ -253,9 +274,7 @@ impl Remote {
         if !by_type && !is_first_schema(bytes) {
             return Ok(());
         }
-        let separator = if matches!(target, TagOrDigest::Tag(_)) { ':' } else { '@' };
-        let name = format!("{}{separator}{target}", self.repository());
-        Err(RegistryError::FirstSchema { name })
+        Err(RegistryError::FirstSchema { name: self.name_of(target) })
     }
 
     /// Stores a manifest under a tag or its digest, and returns its digest.
@@ -273,6 +292,31 @@ impl Remote {
             self.list_referrer(&subject, &stored, &bytes).await?;
         }
         Ok(digest)
+    }
+
+    /// Gives a manifest one more tag, and sees to it that the tag means it. A registry that does not tell is believed.
+    pub async fn tag_manifest(
+        &self,
+        tag: &Tag,
+        media_type: &MediaType,
+        bytes: Bytes,
+    ) -> Result<Digest, RegistryError> {
+        let target = TagOrDigest::Tag(tag.clone());
+        let digest = self.put_manifest(&target, media_type, bytes).await?;
+        let actual = match self.look_where_written(&target).await {
+            Ok(found) => found.map(|found| found.digest),
+            Err(error) => {
+                tracing::debug!(%error, %tag, "cannot see what the tag means");
+                return Ok(digest);
+            }
+        };
+        // Another algorithm says nothing about these bytes.
+        match actual {
+            Some(actual) if actual.algorithm() != digest.algorithm() || actual == digest => {
+                Ok(digest)
+            }
+            actual => Err(RegistryError::NotMoved { name: self.name_of(&target), actual }),
+        }
     }
 
     /// Stores a manifest. Returns its digest, and whether the registry has listed it among the referrers of its subject.

@@ -5,8 +5,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use bytes::Bytes;
 use registry::{Access, Remote, TagOrDigest, TagRemoval};
-use spec::{Digest, Tag};
+use spec::{Digest, MediaType, Tag};
 use test_support::scripted::{Answer, Received, Scripted, challenge_bearer};
 
 use crate::support::{MANIFEST, ann, client, manifest, repository};
@@ -78,16 +79,22 @@ async fn by_digest_alone(
 async fn a_tag_is_deleted_by_its_name_where_that_is_possible() {
     let server = Scripted::start().await.unwrap();
     let path = format!("{MANIFESTS}1");
-    server.on("HEAD", &path, [manifest(BODY)]);
     for status in [202, 200, 204] {
+        server.on("HEAD", &path, [manifest(BODY), Answer::status(404)]);
         server.on("DELETE", &path, [Answer::status(status)]);
         server.forget();
         assert_eq!(deleting(&server).await.delete_tag(&tag()).await.unwrap(), TagRemoval::Tag);
         assert_eq!(
             server.lines(),
-            ["GET /v2/".to_owned(), format!("HEAD {path}"), format!("DELETE {path}")]
+            [
+                "GET /v2/".to_owned(),
+                format!("HEAD {path}"),
+                format!("DELETE {path}"),
+                format!("HEAD {path}")
+            ]
         );
     }
+    server.on("HEAD", &path, [manifest(BODY)]);
     server.on("DELETE", &path, [Answer::error(403, "DENIED", "requested access is denied")]);
     let error = deleting(&server).await.delete_tag(&tag()).await.unwrap_err();
     assert!(error.is_denied(), "{error}");
@@ -146,6 +153,61 @@ async fn what_is_not_there_is_told_in_dockers_words() {
     let path = format!("/v2/me/app/blobs/{digest}");
     server.on("DELETE", &path, [Answer::error(404, "BLOB_UNKNOWN", "blob unknown to registry")]);
     assert!(remote.delete_blob(&digest).await.unwrap_err().is_not_found());
+}
+
+#[tokio::test]
+async fn a_registry_that_says_that_it_did_and_did_not_is_told_of() {
+    let server = Scripted::start().await.unwrap();
+    for method in ["GET", "HEAD"] {
+        server.on(method, &format!("{MANIFESTS}*"), [manifest(BODY)]);
+    }
+    server.on("DELETE", &format!("{MANIFESTS}*"), [Answer::status(202)]);
+    server.on("PUT", &format!("{MANIFESTS}*"), [Answer::status(201)]);
+    let (remote, name) = (deleting(&server).await, format!("{}/me/app", server.host()));
+    let digest = Digest::sha256(BODY);
+    for (error, name) in [
+        (remote.delete_tag(&tag()).await.unwrap_err(), format!("{name}:1")),
+        (remote.delete_manifest(&digest).await.unwrap_err(), format!("{name}@{digest}")),
+    ] {
+        let said = "is still there, although the registry says that it deletes it";
+        assert!(error.to_string().starts_with(&format!("{name} {said}")), "{error}");
+    }
+    let (media_type, other) = (MediaType::from(MANIFEST), Bytes::from_static(b"{}"));
+    let moved = remote.tag_manifest(&tag(), &media_type, Bytes::from_static(BODY)).await;
+    assert_eq!(moved.unwrap(), digest);
+    let error = remote.tag_manifest(&tag(), &media_type, other.clone()).await.unwrap_err();
+    let said = format!("{name}:1 still means {digest}, although the registry says");
+    assert!(error.to_string().starts_with(&said), "{error}");
+    server.on("HEAD", &format!("{MANIFESTS}*"), [Answer::status(404)]);
+    let error = remote.tag_manifest(&tag(), &media_type, other.clone()).await.unwrap_err();
+    assert!(
+        error.to_string().starts_with(&format!("{name}:1 does not exist, although")),
+        "{error}"
+    );
+    // Who does not tell is believed.
+    for method in ["GET", "HEAD"] {
+        server.on(method, &format!("{MANIFESTS}*"), [Answer::status(403)]);
+    }
+    remote.tag_manifest(&tag(), &media_type, other).await.unwrap();
+    remote.delete_manifest(&digest).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_deletion_is_not_sent_on_to_another_host() {
+    let (server, other) = (Scripted::start().await.unwrap(), Scripted::start().await.unwrap());
+    let path = format!("{MANIFESTS}1");
+    server.on("HEAD", &path, [manifest(BODY), Answer::status(404)]);
+    let away = Answer::redirect(307, &format!("{}{path}", other.url()));
+    server.on("DELETE", &path, [away]);
+    let error = deleting(&server).await.delete_tag(&tag()).await.unwrap_err();
+    assert!(error.to_string().contains("it leads to another host"), "{error}");
+    assert!(other.lines().is_empty(), "{:?}", other.lines());
+    // Within the host it is.
+    let there = "/elsewhere";
+    server.on("HEAD", &path, [manifest(BODY), Answer::status(404)]);
+    server.on("DELETE", &path, [Answer::redirect(308, there)]);
+    server.on("DELETE", there, [Answer::status(202)]);
+    assert_eq!(deleting(&server).await.delete_tag(&tag()).await.unwrap(), TagRemoval::Tag);
 }
 
 #[tokio::test]
