@@ -160,7 +160,7 @@ impl Feed {
         self.hasher.update(&piece);
         let begin = self.hashed;
         self.hashed += piece.len() as u64;
-        self.attempts.progressed();
+        self.attempts.brought(piece.len() as u64);
         if self.hashed > self.blob.size {
             let (digest, size) = (self.blob.digest.clone(), self.blob.size);
             return Err(CopyError::Size { place: self.source.to_string(), digest, size });

@@ -19,6 +19,9 @@ use crate::{RegistryError, error::recovery::Recovery};
 const MAX_WAITS: u32 = 2;
 /// The most tries of a small blob.
 const SMALL_BLOB: u32 = 5;
+/// The least that a transfer has to bring between two failures for the first to be forgotten: a peer that gives byte after byte
+/// would be asked for ever.
+const LEAST_BROUGHT: u64 = 64 << 10;
 /// A pause is doubled no more often, unless a registry asks for it: that makes 32 s of one.
 const MAX_DOUBLINGS: u32 = 5;
 
@@ -29,12 +32,14 @@ pub struct Attempts {
     most: u32,
     failures: u32,
     first: Duration,
+    /// Bytes since the last failure.
+    brought: u64,
 }
 
 impl Attempts {
     /// Allows `most` failures in a row, but one at the least.
     pub fn new(most: u32) -> Self {
-        Self { most, failures: 0, first: Duration::from_secs(1) }
+        Self { most, failures: 0, first: Duration::from_secs(1), brought: 0 }
     }
 
     /// Allows as many as dockerd for a config, with shorter pauses that grow from `first`.
@@ -47,9 +52,18 @@ impl Attempts {
         self.failures = 0;
     }
 
+    /// Begins to count anew once enough was transferred since the last failure.
+    pub fn brought(&mut self, bytes: u64) {
+        self.brought = self.brought.saturating_add(bytes);
+        if self.brought >= LEAST_BROUGHT {
+            self.progressed();
+        }
+    }
+
     /// Counts a failure, and returns the pause before the next attempt; nothing if there is to be none.
     pub fn pause(&mut self, error: &RegistryError) -> Option<Duration> {
         self.failures += 1;
+        self.brought = 0;
         let Recovery::Retry { after } = error.recovery() else { return None };
         // As dockerd: who asks for less is not asked for more, but when it says how long to wait.
         let is_too_much = after.is_none() && error.code_status() == Some(429);
@@ -126,6 +140,16 @@ mod tests {
         assert_eq!(pauses.collect::<Vec<_>>(), [1, 2, 4, 8, 16, 32, 32, 32]);
         attempts.progressed();
         assert_eq!(attempts.pause(&broken()), Some(Duration::from_secs(1)));
+        let mut slow = Attempts::new(3);
+        let mut after = |bytes: &[u64]| {
+            for bytes in bytes {
+                slow.brought(*bytes);
+            }
+            slow.pause(&broken()).map(|pause| pause.as_secs())
+        };
+        let pauses =
+            [&[1][..], &[LEAST_BROUGHT - 1, 1], &[9], &[LEAST_BROUGHT - 1]].map(&mut after);
+        assert_eq!(pauses, [Some(1), Some(1), Some(2), None], "byte after byte is no progress");
         let missing = RegistryError::NoEndpoint { host: String::new() };
         assert_eq!(attempts.pause(&missing), None, "what cannot get better");
         assert_eq!(Attempts::new(0).pause(&broken()), None);

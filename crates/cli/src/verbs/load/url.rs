@@ -18,7 +18,9 @@ const MAX_REDIRECTS: usize = 5;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The time without a byte after which a connection counts as broken.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
-/// The connections in a row that may bring nothing new, and the pause before the third; it doubles with each.
+/// The least that a connection has to bring: a server that gives byte after byte would have a load connect for ever.
+const LEAST: u64 = 64 << 10;
+/// The connections in a row that may bring less, and the pause before the third; it doubles with each.
 const MAX_ATTEMPTS: u32 = 6;
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -32,6 +34,8 @@ struct Download {
     total: Option<u64>,
     /// A strong `ETag` or a time, by which the server tells whether the file is still the same.
     validator: Option<HeaderValue>,
+    /// What the first answer said of the file, for comparison.
+    first: Version,
 }
 
 /// The end of one connection.
@@ -60,6 +64,7 @@ pub(super) async fn open(url: &str) -> Result<(RequestBody, Source), CliError> {
         return Err(refused(response.status().to_string()));
     }
     download.validator = validator(response.headers());
+    download.first = Version::of(response.headers());
     download.total = response.content_length();
     let (feed, body, mut source) = Feed::new(download.shown.clone());
     source.size = download.total;
@@ -89,7 +94,8 @@ impl Download {
         shown.set_query(None);
         shown.set_fragment(None);
         let shown = shown.to_string();
-        Ok(Self { http, url, shown, position: 0, total: None, validator: None })
+        let first = Version::default();
+        Ok(Self { http, url, shown, position: 0, total: None, validator: None, first })
     }
 
     /// Asks for what is not there yet.
@@ -106,7 +112,7 @@ impl Download {
 
     async fn run(mut self, first: Response, feed: Feed) {
         let mut response = Some(first);
-        let mut attempts = 0;
+        let mut attempts = Attempts::default();
         loop {
             let before = self.position;
             let end = match response.take() {
@@ -115,16 +121,14 @@ impl Download {
             };
             let why = match end {
                 End::Done => return,
-                End::Cut(_) if self.validator.is_some() && self.position > before => {
-                    attempts = 1;
-                    continue;
-                }
-                End::Cut(_) if self.validator.is_some() && attempts < MAX_ATTEMPTS => {
-                    attempts += 1;
-                    if attempts > 2 {
-                        tokio::time::sleep(PAUSE * 2_u32.pow(attempts - 3)).await;
+                End::Cut(why) if self.validator.is_some() => {
+                    match attempts.pause(self.position - before) {
+                        Some(pause) => {
+                            tokio::time::sleep(pause).await;
+                            continue;
+                        }
+                        None => why,
                     }
-                    continue;
                 }
                 End::Cut(why) | End::Failed(why) => why,
             };
@@ -141,6 +145,10 @@ impl Download {
             Ok(response) => response,
             Err(error) => return End::Cut(told(error)),
         };
+        // Not every server that gives ranges heeds the condition.
+        if response.status().is_success() && self.first.differs(response.headers()) {
+            return changed();
+        }
         let skip = match response.status() {
             StatusCode::PARTIAL_CONTENT => match range(response.headers()) {
                 Some((start, total)) if start == self.position && total == self.total => 0,
@@ -180,6 +188,43 @@ impl Download {
                 return End::Done;
             }
         }
+    }
+}
+
+/// Connections in a row that brought too little.
+#[derive(Default)]
+struct Attempts(u32);
+
+impl Attempts {
+    /// Returns the pause after a connection that broke off and brought so many bytes; nothing if it was the last.
+    fn pause(&mut self, brought: u64) -> Option<Duration> {
+        self.0 = if brought < LEAST { self.0 + 1 } else { 0 };
+        match self.0 {
+            0..=2 => Some(Duration::ZERO),
+            poor if poor <= MAX_ATTEMPTS => Some(PAUSE * 2_u32.pow(poor - 3)),
+            _ => None,
+        }
+    }
+}
+
+/// What an answer says of the file that it is from: `ETag` and `Last-Modified`.
+#[derive(Default)]
+struct Version([Option<HeaderValue>; 2]);
+
+impl Version {
+    fn of(headers: &HeaderMap) -> Self {
+        Self([ETAG, LAST_MODIFIED].map(|name| headers.get(name).cloned()))
+    }
+
+    /// Says whether another answer is from another file, as far as both say anything. A tag may become weak on its way.
+    fn differs(&self, headers: &HeaderMap) -> bool {
+        let strong = |value: &HeaderValue| {
+            let bytes = value.as_bytes();
+            bytes.strip_prefix(b"W/").unwrap_or(bytes).to_owned()
+        };
+        let both = self.0.iter().zip(Self::of(headers).0);
+        both.filter_map(|(one, other)| Some((one.as_ref()?, other?)))
+            .any(|(one, other)| strong(one) != strong(&other))
     }
 }
 
@@ -242,6 +287,8 @@ mod tests {
     #[tokio::test]
     async fn a_broken_connection_is_gone_on_with_where_the_file_is_the_same() {
         let cut = || whole("\"1\"").cut_after(5);
+        let dated = |day: &str| whole("\"1\"").header("Last-Modified", day);
+        let dated_part = |day: &str| part(5, "bytes 5-16/17").header("Last-Modified", day);
         let changed = Err("the file changed while it was read (after 5 bytes)");
         let table = [
             (vec![whole("\"1\"")], Ok(TEXT)),
@@ -259,6 +306,11 @@ mod tests {
             (vec![cut(), part(5, "bytes 5-16/18")], changed),
             (vec![cut(), part(5, "nonsense")], changed),
             (vec![cut(), Answer::status(416)], changed),
+            // Servers that do not heed the condition.
+            (vec![cut(), part(5, "bytes 5-16/17").header("ETag", "\"2\"")], changed),
+            (vec![dated("Mon").cut_after(5), dated_part("Tue")], changed),
+            (vec![dated("Mon").cut_after(5), dated_part("Mon")], Ok(TEXT)),
+            (vec![cut(), part(5, "bytes 5-16/17").header("ETag", "W/\"1\"")], Ok(TEXT)),
             (vec![cut(), Answer::status(403)], Err("403 Forbidden (after 5 bytes)")),
             (vec![whole("W/\"1\"").cut_after(5)], Err("(after 5 bytes)")),
             (vec![Answer::status(404)], Err("404 Not Found")),
@@ -282,6 +334,16 @@ mod tests {
                 assert!(range == "bytes=5-" || (number == 2 && range == "bytes=9-"), "{range}");
             }
         }
+    }
+
+    #[test]
+    fn connections_that_bring_little_get_longer_pauses_and_an_end() {
+        let mut attempts = Attempts::default();
+        let pauses = std::iter::from_fn(|| attempts.pause(1)).map(|pause| pause.as_secs());
+        assert_eq!(pauses.take(99).collect::<Vec<_>>(), [0, 0, 1, 2, 4, 8]);
+        assert_eq!(attempts.pause(LEAST), Some(Duration::ZERO));
+        let pauses = [LEAST - 1, 0, 5].map(|brought| attempts.pause(brought));
+        assert_eq!(pauses, [Some(Duration::ZERO), Some(Duration::ZERO), Some(PAUSE)]);
     }
 
     #[tokio::test]
