@@ -80,6 +80,8 @@ struct State {
     claimed: Vec<Range<u64>>,
     /// The reason why no more bytes come.
     over: Option<String>,
+    /// True if the file goes with the last who holds it.
+    is_unwanted: bool,
 }
 
 impl Store {
@@ -117,7 +119,7 @@ impl Store {
             }
             return Err(error);
         }
-        let state = State { progress, claimed: Vec::new(), over: None };
+        let state = State { progress, claimed: Vec::new(), over: None, is_unwanted: false };
         let shared = Arc::new(Shared {
             disk: disk.clone(),
             digest: digest.clone(),
@@ -216,7 +218,9 @@ impl BlobFile for Shared {
     }
 
     fn discard(&self) {
-        self.throw_away("the download is finished");
+        // An image that is still to be published may need what this one does not.
+        self.state().is_unwanted = true;
+        self.end("the download is finished".to_owned());
     }
 }
 
@@ -263,6 +267,8 @@ impl Drop for Shared {
         // The next try would read from memory what the disk does not have.
         if self.durability.is_suspect() {
             self.throw_away("the disk may have failed to write it");
+        } else if self.state().is_unwanted {
+            self.throw_away("the download is finished");
         }
         files::unlock(&self.file);
     }

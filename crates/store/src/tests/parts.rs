@@ -165,6 +165,33 @@ fn what_parts_need_stays_also_where_the_blobs_of_layers_go() {
     assert_eq!(problems(&store), [""; 0]);
 }
 
+/// Two pulls at once share their downloads.
+#[test]
+fn what_one_image_does_without_is_there_for_one_that_needs_it() {
+    if !drivers().contains(&DriverKind::Overlay2) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("root");
+    let driver = Some(DriverKind::Overlay2);
+    let store = Store::open(StoreOptions { root, driver, keep_blobs: false }).unwrap();
+    let family = family();
+    let [first, second] = [(); 2].map(|()| store.lease().unwrap());
+    let whole = family.prepare(&store, &second).unwrap();
+    let mut alone = family.other.prepare(&store, &first).unwrap();
+    for blob in &mut alone.blobs {
+        if let Some(shared) = whole.blobs.iter().find(|shared| shared.digest() == blob.digest()) {
+            *blob = shared.clone();
+        }
+    }
+    store.commit(&first, alone).unwrap();
+    store.commit(&second, whole).unwrap();
+    drop((first, second));
+    family.is_whole(&store);
+    assert_eq!(problems(&store), [""; 0]);
+    assert!(files::names(&store.paths().ingest()).unwrap().is_empty());
+}
+
 #[test]
 fn a_part_without_its_content_is_not_published() {
     for missing in 0..6 {
