@@ -19,6 +19,8 @@ pub(crate) struct Environment {
     pub(crate) home: Option<PathBuf>,
     /// `XDG_DATA_HOME`.
     pub(crate) data_home: Option<PathBuf>,
+    /// `XDG_CACHE_HOME`.
+    pub(crate) cache_home: Option<PathBuf>,
     /// `DOCKER_CONTEXT`.
     pub(crate) context: Option<String>,
     /// True if `DOCKER_TLS` has a value: any does.
@@ -85,6 +87,7 @@ impl Environment {
             home: path("HOME"),
             // The XDG specification has relative paths ignored.
             data_home: path("XDG_DATA_HOME").filter(|path| path.is_absolute()),
+            cache_home: path("XDG_CACHE_HOME").filter(|path| path.is_absolute()),
             context: text("DOCKER_CONTEXT"),
             tls: text("DOCKER_TLS").is_some(),
             tls_verify: std::env::var_os("DOCKER_TLS_VERIFY")

@@ -100,6 +100,13 @@ impl Session {
         Ok(RegistryConfig { credentials: Some(keyring), ..config.registry(version) })
     }
 
+    /// Returns the file in which copies keep where blobs went, if there is a folder for such things.
+    pub(crate) fn copied(&self) -> Option<PathBuf> {
+        let of_home = || self.environment.home.as_ref().map(|home| home.join(".cache"));
+        let folder = self.environment.cache_home.clone().or_else(of_home)?;
+        folder.is_absolute().then(|| folder.join("longshore/copied"))
+    }
+
     /// Returns the directory of the command line's configuration.
     pub(crate) fn config_directory(&self) -> &Path {
         &self.config_directory

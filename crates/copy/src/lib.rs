@@ -14,6 +14,7 @@
 //! - `convert`: other bytes for who asks: layers in another compression, documents of the other school's types
 //! - `feed`: the bytes of one blob, checked while they pass, begun anew wherever its two ends want
 //! - `budget`: how much is asked of a host at once
+//! - `memory`: where blobs went in earlier runs
 //!
 //! # Flow
 //!
@@ -51,6 +52,7 @@ mod feed;
 mod files;
 mod job;
 mod lock;
+mod memory;
 mod pattern;
 mod pieces;
 mod place;

@@ -13,6 +13,7 @@ use crate::convert::memory::Memory;
 use crate::document::Document;
 use crate::error::Result;
 use crate::lock::lock;
+use crate::memory::Memory;
 use crate::progress::{Event, Sums};
 use crate::source::Source;
 
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) sums: Sums,
     pub(crate) conversions: Memory,
     pub(crate) mode: Mode,
+    /// What earlier runs sent.
+    pub(crate) memory: Memory,
     /// The repositories of a host that have a blob, as far as this run has seen to it.
     blobs: Mutex<HashMap<(String, Digest), Holders>>,
     /// The documents that are at a place with all that they name.
@@ -48,13 +51,14 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(report: Arc<Report>, mode: Mode) -> Self {
+    pub(crate) fn new(report: Arc<Report>, mode: Mode, memory: Memory) -> Self {
         Self {
             budget: Budget::default(),
             report,
             sums: Sums::default(),
             conversions: Memory::default(),
             mode,
+            memory,
             blobs: Mutex::default(),
             documents: Mutex::default(),
         }

@@ -109,4 +109,4 @@ pub use manifests::{
 pub use remote::{Remote, Source};
 pub use removal::TagRemoval;
 pub use search::SearchResult;
-pub use uploads::{Mounted, UploadSession};
+pub use uploads::{Mounted, UploadSession, parts::Breaks};

@@ -5,6 +5,7 @@ pub mod disk;
 pub mod http;
 pub mod image;
 pub mod program;
+pub mod proxy;
 pub mod scripted;
 pub mod servers;
 pub mod tar;

@@ -70,7 +70,7 @@ async fn run_shown(
     let entries = read(&arguments.file)?;
     let side = Side::new(session.registries()?, None, std::env::temp_dir())?;
     let mode = Mode { dry: arguments.dry_run, force: arguments.force };
-    let carrier = Copier::new(Arc::clone(painter).report(), mode);
+    let carrier = Copier::new(Arc::clone(painter).report(), mode, session.copied());
     let mut lists = stream::iter(&entries)
         .map(|entry| {
             let side = &side;

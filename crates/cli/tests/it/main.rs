@@ -14,6 +14,7 @@ mod check;
 mod completion;
 mod concurrent;
 mod copy;
+mod copy_killed;
 mod copy_places;
 mod crash;
 mod crash_push;

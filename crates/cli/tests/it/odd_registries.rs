@@ -198,6 +198,37 @@ fn an_upload_that_goes_wrong_after_it_was_resumed_starts_anew_whatever_failed_be
 }
 
 #[test]
+fn a_push_that_always_breaks_off_goes_on_in_small_parts() {
+    let (source, image) = (LocalRegistry::start().unwrap(), image());
+    image.push(&source.client(), "app", "1").unwrap();
+    let home = Home::new();
+    let pulled = format!("{}/app:1", source.address());
+    home.run(&["pull", "-q", &pulled]).success();
+
+    let runtime = Runtime::new().unwrap();
+    let server = runtime.block_on(Scripted::start()).unwrap();
+    let registry = Arc::new(Grudging::default());
+    // It has had its bad moment.
+    *registry.patches.lock().unwrap() = 1;
+    let [begin, patch, put] = [(); 3].map(|()| Arc::clone(&registry));
+    server
+        .reply("POST", "/v2/app/blobs/uploads/", move |_| begin.begin())
+        .reply("PATCH", "/v2/app/blobs/uploads/*", move |request| {
+            if request.body.len() > LITTLE {
+                Answer::status(502).header("retry-after", "0")
+            } else {
+                patch.patch(request)
+            }
+        })
+        .reply("PUT", "/v2/app/blobs/uploads/*", move |request| put.put(request))
+        .on("PUT", "/v2/app/manifests/1", [Answer::status(204)]);
+    let name = format!("{}/app:1", server.host());
+    home.run(&["tag", &pulled, &name]).success();
+    home.run(&["push", "-q", &name]).success();
+    assert_eq!(registry.stored.lock().unwrap().len(), 2);
+}
+
+#[test]
 fn what_a_registry_mounts_and_does_not_tell_of_is_uploaded() {
     let runtime = Runtime::new().unwrap();
     let (server, image) = (runtime.block_on(Scripted::start()).unwrap(), image());

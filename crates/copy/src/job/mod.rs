@@ -5,6 +5,7 @@ mod convert;
 mod documents;
 mod referrers;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use spec::{Digest, Platform};
@@ -16,6 +17,7 @@ use self::referrers::Referrers;
 use crate::convert::Conversion;
 use crate::document::Document;
 use crate::error::Result;
+use crate::memory::Memory;
 use crate::progress::{Changes, Event, Summary};
 use crate::shared::{Mode, Shared};
 use crate::source::Source;
@@ -54,9 +56,10 @@ pub struct Converted {
 }
 
 impl Copier {
-    /// Makes a copier that tells `report` of all it does, or, in a dry run, of what it would do.
-    pub fn new(report: Arc<Report>, mode: Mode) -> Self {
-        let shared = Arc::new(Shared::new(report, mode));
+    /// Makes a copier that tells `report` of all it does, or, in a dry run, of what it would do. In the file `memory` it keeps
+    /// where blobs went, for those that come after it, however it ends.
+    pub fn new(report: Arc<Report>, mode: Mode, memory: Option<PathBuf>) -> Self {
+        let shared = Arc::new(Shared::new(report, mode, Memory::new(memory)));
         Self { shared, referrers: false, conversion: None }
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use registry::{
-    Access, Attempts, FetchedManifest, Mounted, Recovery, RegistryError, Remote, TagOrDigest,
-    UploadSession,
+    Access, Attempts, Breaks, FetchedManifest, Mounted, Recovery, RegistryError, Remote,
+    TagOrDigest, UploadSession,
 };
 use spec::{Descriptor, Digest, MediaType, Reference, Repository, Tag};
 use tokio::sync::Mutex;
@@ -166,23 +166,16 @@ impl RegistryTarget {
         let same_host =
             |from: &&Repository| from.domain() == self.host() && **from != *self.repository();
         let from = source.repository().filter(same_host);
-        let mounts = if shared.mode.dry { 0 } else { MOUNT_ATTEMPTS };
-        let candidates = holders.iter().rev().chain(from).take(mounts);
         let turn = shared.budget.turn(&[Some(self.host())]).await;
         // Where the image is, its blobs are, for the most part.
         if shared.mode.force && self.has_blob(blob).await? {
             return Ok(Outcome::Exists);
         }
         let mut session = None;
-        for from in candidates {
-            match self.remote.mount(&blob.digest, from).await {
-                Ok(Mounted::Yes) => {
-                    cancel(session).await;
-                    return Ok(Outcome::Mounted(from.path().to_owned()));
-                }
-                Ok(Mounted::Started(started)) => cancel(session.replace(started)).await,
-                // A mount is an optimisation: the upload that follows tells what is really wrong.
-                Err(error) => tracing::debug!(%error, %from, "mount failed"),
+        if !shared.mode.dry {
+            let sure = holders.iter().rev().chain(from);
+            if let Some(mounted) = self.mount(blob, sure, &mut session).await {
+                return Ok(mounted);
             }
         }
         if !shared.mode.force && self.has_blob(blob).await? {
@@ -193,7 +186,15 @@ impl RegistryTarget {
             let mounted = |from: &Repository| Outcome::Mounted(from.path().to_owned());
             return Ok(holders.last().or(from).map_or(Outcome::Copied, mounted));
         }
+        if session.is_none() {
+            let remembered = shared.memory.holders(self.host(), &blob.digest).await;
+            let remembered = remembered.iter().filter(|from| *from != self.repository());
+            if let Some(mounted) = self.mount(blob, remembered, &mut session).await {
+                return Ok(mounted);
+            }
+        }
         drop(turn);
+        shared.memory.sending(self.repository(), &blob.digest).await;
         let _turn = shared.budget.turn(&[Some(self.host()), source.host()]).await;
         let feed = Arc::new(Mutex::new(Feed::new(source, blob, &shared.report)));
         self.upload(&feed, blob, session).await?;
@@ -205,6 +206,27 @@ impl RegistryTarget {
         Ok(present.map_err(|error| self.failed_at(&blob.digest, error))?.is_some())
     }
 
+    /// Tries to mount a blob from some repositories. What upload begins in its place is `session`.
+    async fn mount(
+        &self,
+        blob: &Descriptor,
+        candidates: impl Iterator<Item = &Repository>,
+        session: &mut Option<UploadSession>,
+    ) -> Option<Outcome> {
+        for from in candidates.take(MOUNT_ATTEMPTS) {
+            match self.remote.mount(&blob.digest, from).await {
+                Ok(Mounted::Yes) => {
+                    cancel(session.take()).await;
+                    return Some(Outcome::Mounted(from.path().to_owned()));
+                }
+                Ok(Mounted::Started(started)) => cancel(session.replace(started)).await,
+                // A mount is an optimisation: the upload that follows tells what is really wrong.
+                Err(error) => tracing::debug!(%error, %from, "mount failed"),
+            }
+        }
+        None
+    }
+
     /// Sends a blob. After a failure the upload goes on from what the registry has, or begins anew.
     async fn upload(
         &self,
@@ -212,21 +234,22 @@ impl RegistryTarget {
         blob: &Descriptor,
         mut session: Option<UploadSession>,
     ) -> Result<()> {
-        let mut attempts = Attempts::new(ATTEMPTS);
-        let mut at_once = blob.size <= AT_ONCE;
+        let (mut attempts, mut breaks) = (Attempts::new(ATTEMPTS), Breaks::default());
+        let (mut at_once, mut reached) = (blob.size <= AT_ONCE, 0);
         loop {
             let started = match session.take() {
                 Some(session) => Ok(session),
                 None => self.remote.start_upload().await,
             };
             let (error, current) = match started {
-                Ok(mut current) => match send(&mut current, feed, blob, at_once).await {
+                Ok(mut current) => match send(&mut current, feed, blob, breaks, at_once).await {
                     Ok(()) => return Ok(()),
                     Err(error) => (error, Some(current)),
                 },
                 Err(error) => (error, None),
             };
             at_once = false;
+            breaks.count(&error);
             let pause = match &error {
                 // Each part is smaller than the one before, so that this ends.
                 RegistryError::PartTooLarge { .. } => None,
@@ -241,7 +264,11 @@ impl RegistryTarget {
                 tokio::time::sleep(pause).await;
             }
             session = reopened(current, &error, blob).await;
-            if session.as_ref().is_some_and(|session| session.offset() > 0) {
+            // A registry that drops what comes goes on from the same place for ever.
+            if let Some(offset) = session.as_ref().map(UploadSession::offset)
+                && offset > reached
+            {
+                reached = offset;
                 attempts.progressed();
             }
         }
@@ -264,16 +291,18 @@ async fn send(
     current: &mut UploadSession,
     feed: &Arc<Mutex<Feed>>,
     blob: &Descriptor,
+    breaks: Breaks,
     at_once: bool,
 ) -> Result<(), RegistryError> {
     let (size, digest) = (blob.size, &blob.digest);
-    if current.is_whole() || at_once && current.part(size) == size && current.offset() == 0 {
+    if current.is_whole() || at_once && current.part(size, breaks) == size && current.offset() == 0
+    {
         feed.lock().await.seek(0);
         return current.send_whole(body(feed, size), Some(size), digest).await;
     }
     while current.offset() < size {
         let offset = current.offset();
-        let part = current.part(size - offset);
+        let part = current.part(size - offset, breaks);
         feed.lock().await.seek(offset);
         current.append(body(feed, offset + part), Some(part)).await?;
     }

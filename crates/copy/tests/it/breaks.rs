@@ -58,3 +58,24 @@ async fn an_upload_that_breaks_off_goes_on_from_what_the_registry_has() {
     let said = format!("{kept}-{}", layer.size - 1);
     assert_eq!(parts[1].header("content-range"), Some(&*said));
 }
+
+#[tokio::test]
+async fn an_upload_that_always_breaks_off_goes_on_in_small_parts() {
+    let (a, b) = (LocalRegistry::start().unwrap(), Scripted::start().await.unwrap());
+    let image = image(2, 3_000_000);
+    image.push(&a.client(), "app", "1").unwrap();
+    accept(&b);
+    let here = "/v2/copy/blobs/uploads/1";
+    // A proxy that cuts what is large, and a registry that drops what was cut.
+    b.reply("PATCH", here, move |request| match request.body.len() {
+        ..2_000_000 => Answer::status(202).header("location", here),
+        _ => Answer::status(502).header("retry-after", "0"),
+    });
+    copy(&format!("{}/app:1", a.address()), &format!("{}/copy:1", b.host())).await.unwrap();
+    let received = b.received();
+    let parts = received.iter().filter(|request| request.method == "PATCH");
+    let parts: Vec<_> = parts.map(|request| request.body.len()).collect();
+    let size = usize::try_from(image.layers[1].blob.size).unwrap();
+    let last = size - (2 << 20);
+    assert_eq!(parts, [size, size, size, 2 << 20, 1 << 20, 1 << 20, last]);
+}

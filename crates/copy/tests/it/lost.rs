@@ -10,7 +10,8 @@ use test_support::servers::{DockerRegistry, LocalRegistry, installed};
 use super::support::{copy, image, index, offer, source, target};
 
 async fn force(from: &str, to: &str, referrers: bool) -> (Copied, Summary) {
-    let mut copier = Copier::new(std::sync::Arc::new(|_| {}), Mode { dry: false, force: true });
+    let mut copier =
+        Copier::new(std::sync::Arc::new(|_| {}), Mode { dry: false, force: true }, None);
     if referrers {
         copier = copier.with_referrers();
     }

@@ -96,8 +96,8 @@ async fn a_dry_run_asks_and_stores_nothing() {
     let (a, b) = (LocalRegistry::start().unwrap(), LocalRegistry::start().unwrap());
     let index = index(2, 1000);
     index.push(&a.client(), "app", "1").unwrap();
-    let copier =
-        copy::Copier::new(std::sync::Arc::new(|_| {}), copy::Mode { dry: true, force: false });
+    let mode = copy::Mode { dry: true, force: false };
+    let copier = copy::Copier::new(std::sync::Arc::new(|_| {}), mode, None);
     let from = source(&format!("{}/app:1", a.address())).await;
     let to = target(&format!("{}/copy:1", b.address())).await;
     let done = copier.copy(&from, &to, &[]).await.unwrap();

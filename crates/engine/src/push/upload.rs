@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, stream};
-use registry::{Attempts, Recovery, RegistryError, UploadSession};
+use registry::{Attempts, Breaks, Recovery, RegistryError, UploadSession};
 use spec::Descriptor;
 use store::UploadNote;
 
@@ -46,6 +46,7 @@ impl Upload<'_> {
     /// Sends the blob. After a failure the upload goes on from what the registry has, or begins anew.
     pub(super) async fn run(&self, mut session: Option<UploadSession>) -> Result<()> {
         let mut attempts = Attempts::new(self.push.engine.network().limits.attempts);
+        let (mut breaks, mut reached) = (Breaks::default(), 0);
         let mut resumed = false;
         let mut note = self.note().await;
         if let Some(earlier) = self.earlier(note.as_ref()).await {
@@ -55,7 +56,7 @@ impl Upload<'_> {
             resumed = true;
         }
         loop {
-            let error = match self.attempt(&mut session, &mut note).await {
+            let error = match self.attempt(&mut session, &mut note, breaks).await {
                 Ok(()) => {
                     forget(note).await;
                     return Ok(());
@@ -75,9 +76,17 @@ impl Upload<'_> {
                 tracing::info!(%error, blob = %self.blob.digest, "the upload starts anew");
                 continue;
             }
+            breaks.count(&error);
             let retry = self.watchers.before_retry(error, &mut attempts).await;
             retry.map_err(refused)?;
             self.reopen(&mut session, &mut note).await;
+            // A registry that drops what comes goes on from the same place for ever.
+            if let Some(offset) = session.as_ref().map(UploadSession::offset)
+                && offset > reached
+            {
+                reached = offset;
+                attempts.progressed();
+            }
             resumed = resumed && session.is_some();
         }
     }
@@ -95,13 +104,14 @@ impl Upload<'_> {
         &self,
         session: &mut Option<UploadSession>,
         note: &mut Option<UploadNote>,
+        breaks: Breaks,
     ) -> Result<(), Failure> {
         let mut current = match session.take() {
             Some(current) => current,
             None => self.push.remote.start_upload().await?,
         };
         remember(note, &current).await;
-        let Err(failure) = self.send(&mut current, note).await else { return Ok(()) };
+        let Err(failure) = self.send(&mut current, note, breaks).await else { return Ok(()) };
         if let Failure::Registry(error) = &failure
             && self.may_go_on(error)
         {
@@ -165,6 +175,7 @@ impl Upload<'_> {
         &self,
         current: &mut UploadSession,
         note: &mut Option<UploadNote>,
+        breaks: Breaks,
     ) -> Result<(), Failure> {
         let (size, digest) = (self.blob.size, &self.blob.digest);
         if current.is_whole() {
@@ -172,7 +183,7 @@ impl Upload<'_> {
         }
         while current.offset() < size {
             let offset = current.offset();
-            let part = current.part(size - offset);
+            let part = current.part(size - offset, breaks);
             current.append(self.body(offset, offset + part).await?, Some(part)).await?;
             remember(note, current).await;
         }

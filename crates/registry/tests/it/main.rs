@@ -9,6 +9,7 @@
 
 mod auth;
 mod blobs;
+mod breaks;
 mod catalog;
 mod check;
 mod endpoints;

@@ -4,7 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
-use registry::{Mounted, Recovery, RegistryError, UploadSession};
+use registry::{Breaks, Mounted, Recovery, RegistryError, UploadSession};
 use spec::{Digest, Repository};
 use test_support::scripted::{Answer, Scripted, challenge_basic};
 
@@ -293,18 +293,18 @@ async fn what_is_too_large_goes_in_smaller_parts() {
     let bytes = content(3 << 20);
     let remote = pushing(&server).await;
     let mut upload = remote.start_upload().await.unwrap();
-    assert_eq!(upload.part(3 << 20), 3 << 20);
+    assert_eq!(upload.part(3 << 20, Breaks::default()), 3 << 20);
     let error = upload.append(body(&bytes), Some(3 << 20)).await.unwrap_err();
     assert!(matches!(error, RegistryError::PartTooLarge { most: 0x0010_0000 }), "{error}");
     while upload.offset() < 3 << 20 {
         let (offset, rest) = (upload.offset(), (3 << 20) - upload.offset());
-        let part = upload.part(rest);
+        let part = upload.part(rest, Breaks::default());
         assert_eq!(part, 1 << 20);
         let piece = &bytes[offset as usize..(offset + part) as usize];
         upload.append(body(piece), Some(part)).await.unwrap();
     }
     // What was found out is known to the next upload.
-    assert_eq!(remote.start_upload().await.unwrap().part(3 << 20), 1 << 20);
+    assert_eq!(remote.start_upload().await.unwrap().part(3 << 20, Breaks::default()), 1 << 20);
 
     // A registry that wants more than it takes cannot be helped.
     let wants = Answer::status(202)
@@ -325,7 +325,7 @@ async fn the_most_that_a_registry_wants_is_heeded() {
         let begun =
             Answer::status(202).header("location", HERE).header("oci-chunk-max-length", most);
         server.on("POST", START, [begun]);
-        assert_eq!(begin(&server).await.part(9 << 20), expected, "{most}");
+        assert_eq!(begin(&server).await.part(9 << 20, Breaks::default()), expected, "{most}");
     }
 }
 

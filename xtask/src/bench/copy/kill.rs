@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process_group};
+use test_support::proxy::Counts;
 
 use super::peers::{Copier, Target};
-use super::proxy::Counts;
 use super::runs::Bench;
 
 /// The number of times that it is killed.

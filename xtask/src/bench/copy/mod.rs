@@ -6,7 +6,6 @@
 mod content;
 mod kill;
 mod peers;
-mod proxy;
 mod runs;
 mod verify;
 
@@ -14,11 +13,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use test_support::proxy::Counts;
 use test_support::servers::DockerRegistry;
 
 use self::content::Content;
 use self::peers::{Copier, TARGETS};
-use self::proxy::Counts;
 use self::runs::Bench;
 use super::options::{Operation, Options};
 use super::table::{Key, Results};

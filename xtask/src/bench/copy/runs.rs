@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use test_support::proxy::{Counts, Proxy};
 use test_support::servers::DockerRegistry;
 
 use super::content::Content;
 use super::peers::{Copier, Target};
-use super::proxy::{Counts, Proxy};
 use super::verify;
 use crate::bench::measure::{Sample, measure};
 

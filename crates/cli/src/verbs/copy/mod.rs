@@ -109,7 +109,7 @@ async fn run_shown(
     let source = streams::source(&from, &reading, session).await?;
     let (target, pipe) = streams::target(&to, &writing).await?;
     let mode = Mode { dry: arguments.dry_run, force: arguments.force };
-    let carrier = Copier::new(Arc::clone(painter).report(), mode);
+    let carrier = Copier::new(Arc::clone(painter).report(), mode, session.copied());
     if let Some(patterns) = tags {
         let is_wanted = |tag: &Tag| {
             patterns.is_empty() || patterns.iter().any(|pattern| pattern.fits(tag.as_str()))

@@ -4,38 +4,44 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
+
+/// The longest wait for what is to happen.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The requests and bytes of all connections so far.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Counts {
+pub struct Counts {
     /// Requests, by what they ask for.
-    pub(super) requests: BTreeMap<&'static str, u64>,
+    pub requests: BTreeMap<&'static str, u64>,
     /// Bytes of requests, with their heads.
-    pub(super) sent: u64,
+    pub sent: u64,
     /// Bytes of responses, with their heads.
-    pub(super) received: u64,
-    /// Uploads that came to their end, and their bytes.
-    pub(super) uploads: u64,
-    pub(super) uploaded: u64,
-    /// Bytes of those that had come to their end before, in the same repository.
-    pub(super) again: u64,
-    /// The repositories and digests of all that did.
-    pub(super) blobs: BTreeSet<(String, String)>,
+    pub received: u64,
+    /// Uploads that came to their end.
+    pub uploads: u64,
+    /// Their bytes.
+    pub uploaded: u64,
+    /// Bytes of those that had come to their end before, be it in another repository, from where they can be mounted.
+    pub again: u64,
+    /// The digests of all that did.
+    pub blobs: BTreeSet<String>,
     /// Bytes of parts that were cut off.
-    pub(super) cut_off: u64,
+    pub cut_off: u64,
     /// Bytes of the whole parts of uploads that are not at their end, by their paths.
-    pub(super) parts: BTreeMap<String, u64>,
+    pub parts: BTreeMap<String, u64>,
 }
 
 impl Counts {
-    pub(super) fn all(&self) -> u64 {
+    /// Returns the number of requests.
+    pub fn all(&self) -> u64 {
         self.requests.values().sum()
     }
 
     /// Bytes of uploads that did not come to their end.
-    pub(super) fn unfinished(&self) -> u64 {
+    pub fn unfinished(&self) -> u64 {
         self.cut_off + self.parts.values().sum::<u64>()
     }
 
@@ -48,7 +54,7 @@ impl Counts {
                 let bytes = length + self.parts.remove(&request.path).unwrap_or_default();
                 self.uploads += 1;
                 self.uploaded += bytes;
-                if !self.blobs.insert((request.repository(), request.digest.clone())) {
+                if !self.blobs.insert(request.digest.clone()) {
                     self.again += bytes;
                 }
             }
@@ -57,20 +63,43 @@ impl Counts {
     }
 }
 
-/// Stops when it is dropped.
+/// The counts, and the word that they have grown.
+#[derive(Debug, Default)]
+struct Shared {
+    counts: Mutex<Counts>,
+    grown: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, count: impl FnOnce(&mut Counts)) {
+        count(&mut self.lock());
+        self.grown.notify_all();
+    }
+}
+
+/// A running proxy. It stops when it is dropped.
 #[derive(Debug)]
-pub(super) struct Proxy {
+pub struct Proxy {
     address: SocketAddr,
-    counts: Arc<Mutex<Counts>>,
+    counts: Arc<Shared>,
     ended: Arc<AtomicBool>,
 }
 
 impl Proxy {
     /// Listens on a free port for what goes to the registry at `target`.
-    pub(super) fn start(target: &str) -> io::Result<Proxy> {
+    pub fn start(target: &str) -> io::Result<Proxy> {
+        Proxy::start_cutting(target, u64::MAX)
+    }
+
+    /// Starts one that cuts each connection after so many bytes of the client's.
+    pub fn start_cutting(target: &str, most: u64) -> io::Result<Proxy> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let (counts, ended) = (Arc::<Mutex<Counts>>::default(), Arc::<AtomicBool>::default());
+        let (counts, ended) = (Arc::<Shared>::default(), Arc::<AtomicBool>::default());
         let (shared, stopped, target) =
             (Arc::clone(&counts), Arc::clone(&ended), target.to_owned());
         thread::spawn(move || {
@@ -83,19 +112,27 @@ impl Proxy {
                     continue;
                 };
                 let counts = Arc::clone(&shared);
-                thread::spawn(move || connect(&client, &server, &counts));
+                thread::spawn(move || connect(&client, &server, most, &counts));
             }
         });
         Ok(Proxy { address, counts, ended })
     }
 
-    pub(super) fn address(&self) -> String {
+    /// Returns its `127.0.0.1:port`.
+    pub fn address(&self) -> String {
         self.address.to_string()
     }
 
     /// Returns the counts, and begins anew.
-    pub(super) fn take(&self) -> Counts {
-        std::mem::take(&mut *lock(&self.counts))
+    pub fn take(&self) -> Counts {
+        std::mem::take(&mut *self.counts.lock())
+    }
+
+    /// Waits until the counts are as wanted, but for half a minute at the most. Returns whether they are.
+    pub fn wait(&self, wanted: impl Fn(&Counts) -> bool) -> bool {
+        let (counts, grown) = (self.counts.lock(), &self.counts.grown);
+        let in_time = grown.wait_timeout_while(counts, PATIENCE, |counts| !wanted(counts));
+        !in_time.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }
 
@@ -107,11 +144,7 @@ impl Drop for Proxy {
     }
 }
 
-fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
-    counts.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn connect(client: &TcpStream, server: &TcpStream, counts: &Arc<Mutex<Counts>>) {
+fn connect(client: &TcpStream, server: &TcpStream, most: u64, counts: &Arc<Shared>) {
     // What goes on in small pieces waits for no answer.
     let _ = client.set_nodelay(true).and_then(|()| server.set_nodelay(true));
     let (Ok(mut to_client), Ok(mut from_server)) = (client.try_clone(), server.try_clone()) else {
@@ -121,7 +154,7 @@ fn connect(client: &TcpStream, server: &TcpStream, counts: &Arc<Mutex<Counts>>) 
     let back = thread::spawn(move || {
         let mut buffer = vec![0; 64 << 10];
         while let Ok(length @ 1..) = from_server.read(&mut buffer) {
-            lock(&shared).received += length as u64;
+            shared.count(|counts| counts.received += length as u64);
             if to_client.write_all(&buffer[..length]).is_err() {
                 break;
             }
@@ -130,13 +163,17 @@ fn connect(client: &TcpStream, server: &TcpStream, counts: &Arc<Mutex<Counts>>) 
     });
     // A client that goes away, or was killed, ends it.
     let mut to_server = server;
-    let _ = forward(&mut BufReader::new(client), &mut to_server, counts);
+    let mut from_client = BufReader::new(client.take(most));
+    let _ = forward(&mut from_client, &mut to_server, counts);
+    if from_client.get_ref().limit() == 0 {
+        let _ = client.shutdown(Shutdown::Both);
+    }
     let _ = server.shutdown(Shutdown::Write);
     let _ = back.join();
 }
 
 /// Forwards requests until the client has no more.
-fn forward(from: &mut impl BufRead, to: &mut impl Write, counts: &Mutex<Counts>) -> io::Result<()> {
+fn forward(from: &mut impl BufRead, to: &mut impl Write, counts: &Shared) -> io::Result<()> {
     loop {
         if from.fill_buf()?.first().is_some_and(|byte| !byte.is_ascii_uppercase()) {
             // Somebody tries TLS. The registry says what it makes of it.
@@ -148,16 +185,16 @@ fn forward(from: &mut impl BufRead, to: &mut impl Write, counts: &Mutex<Counts>)
         }
         to.write_all(&head)?;
         let request = Request::of(&String::from_utf8_lossy(&head));
-        {
-            let mut counts = lock(counts);
+        counts.count(|counts| {
             *counts.requests.entry(request.kind).or_default() += 1;
             counts.sent += head.len() as u64;
-        }
+        });
         let mut length = 0;
         let whole = body(from, to, request.length, &mut |piece| length += piece);
-        let mut counts = lock(counts);
-        counts.sent += length;
-        counts.body(&request, length, whole.is_ok());
+        counts.count(|counts| {
+            counts.sent += length;
+            counts.body(&request, length, whole.is_ok());
+        });
         whole?;
     }
 }
@@ -265,10 +302,6 @@ impl Request {
         let (path, digest) = (path.to_owned(), digest.unwrap_or_default().to_owned());
         Request { kind, path, digest, length: (!chunked).then(|| length.unwrap_or_default()) }
     }
-
-    fn repository(&self) -> String {
-        self.path.split("/blobs/").next().unwrap_or_default().to_owned()
-    }
 }
 
 #[cfg(test)]
@@ -276,10 +309,10 @@ mod tests {
     use super::*;
 
     fn counted(requests: &str) -> (Counts, String) {
-        let counts = Mutex::default();
+        let counts = Shared::default();
         let mut sent = Vec::new();
         let _ = forward(&mut requests.as_bytes(), &mut sent, &counts);
-        let counts = lock(&counts).clone();
+        let counts = counts.lock().clone();
         (counts, String::from_utf8(sent).unwrap())
     }
 
@@ -323,7 +356,7 @@ mod tests {
             )
         };
         let (counts, _) = counted(&[put("a"), put("b"), put("a")].concat());
-        assert_eq!((counts.uploads, counts.uploaded, counts.again), (3, 9, 3));
+        assert_eq!((counts.uploads, counts.uploaded, counts.again), (3, 9, 6));
         // All of a part came, but not the word that it was the last.
         let part = "PATCH /v2/a/blobs/uploads/1 HTTP/1.1\r\nContent-Length: 3\r\n\r\n123";
         assert_eq!((counted(part).0.uploads, counted(part).0.unfinished()), (0, 3));

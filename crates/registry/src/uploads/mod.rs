@@ -1,10 +1,12 @@
 //! Uploads of blobs, and mounts that spare them.
 
+pub(crate) mod parts;
+
 use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::Stream;
-use http::{HeaderName, StatusCode, header};
+use http::{StatusCode, header};
 use reqwest::{Method, Url};
 use spec::{Digest, Repository};
 
@@ -18,23 +20,15 @@ use crate::{
     http::links,
     http::transport::{Answer, Payload, UploadBody},
 };
+use parts::{Breaks, Limits};
 
 const OCTETS: &str = "application/octet-stream";
 /// The statuses by which registries say that they took what they were sent.
 const TAKEN: [StatusCode; 4] =
     [StatusCode::CREATED, StatusCode::ACCEPTED, StatusCode::NO_CONTENT, StatusCode::OK];
-/// The sizes tried after a registry, or a proxy before it, finds a request too large: below the limits that are
-/// usual, of 100 MB down to nginx's 1 MiB.
-const SMALLER_PARTS: [u64; 6] = [64 << 20, 16 << 20, 4 << 20, 1 << 20, 512 << 10, 256 << 10];
-/// The least that a registry's `OCI-Chunk-Max-Length` is heeded to: smaller parts would take for ever.
-const SMALLEST_PART: u64 = 64 << 10;
 /// The least that a registry has to take of a request that it does not take whole: one that takes byte after byte would have
 /// a push send for ever.
 const LEAST_TAKEN: u64 = 64 << 10;
-/// The least and the most of an upload that the registry wants in a request.
-static CHUNK_MIN: HeaderName = HeaderName::from_static("oci-chunk-min-length");
-static CHUNK_MAX: HeaderName = HeaderName::from_static("oci-chunk-max-length");
-
 /// The outcome of a mount.
 #[derive(Debug)]
 pub enum Mounted {
@@ -57,32 +51,8 @@ pub struct UploadSession {
     limits: Limits,
     /// True if what is sent next is a part, and not all that is left.
     parted: bool,
-}
-
-/// The sizes that a registry wants in one request.
-#[derive(Clone, Copy, Debug, Default)]
-struct Limits {
-    least: u64,
-    most: Option<u64>,
-}
-
-impl Limits {
-    fn of(answer: &Answer) -> Self {
-        let number =
-            |name: &HeaderName| answer.header(name).and_then(|value| value.trim().parse().ok());
-        let most = number(&CHUNK_MAX).filter(|&most| most > 0);
-        Self {
-            least: number(&CHUNK_MIN).unwrap_or_default(),
-            most: most.map(|most: u64| most.max(SMALLEST_PART)),
-        }
-    }
-
-    /// Returns how much to try after `sent` bytes were too many; nothing if less is not to be had.
-    fn below(self, sent: u64) -> Option<u64> {
-        let fits = |&part: &u64| part < sent && part >= self.least;
-        let least = Some(self.least).filter(|&least| least > 0 && least < sent);
-        SMALLER_PARTS.into_iter().find(fits).or(least)
-    }
+    /// True if what is sent next has a connection of its own.
+    alone: bool,
 }
 
 impl Remote {
@@ -149,8 +119,7 @@ impl Remote {
         let limits = Limits::of(&answer);
         answer.discard().await;
         let remote = self.clone();
-        let upload = UploadSession { remote, session, location, offset: 0, limits, parted: false };
-        Ok(Mounted::Started(upload))
+        Ok(Mounted::Started(UploadSession::new(remote, session, location, limits)))
     }
 
     /// Goes on with an upload that another process has begun, by what [`UploadSession::location`] said to it, from where
@@ -161,9 +130,7 @@ impl Remote {
             let location = links::resolve(&base, location)
                 .filter(|next| !is_exposed(&session, &base, next))
                 .ok_or_else(|| RegistryError::Header { name: "Location", url: base.to_string() })?;
-            let (remote, limits) = (self.clone(), Limits::default());
-            let mut upload =
-                UploadSession { remote, session, location, offset: 0, limits, parted: false };
+            let mut upload = UploadSession::new(self.clone(), session, location, Limits::default());
             upload.status().await?;
             Ok(upload)
         });
@@ -172,6 +139,11 @@ impl Remote {
 }
 
 impl UploadSession {
+    fn new(remote: Remote, session: Arc<Session>, location: Url, limits: Limits) -> Self {
+        let (offset, parted, alone) = (0, false, false);
+        Self { remote, session, location, offset, limits, parted, alone }
+    }
+
     /// Returns how many bytes the registry is known to have.
     pub fn offset(&self) -> u64 {
         self.offset
@@ -182,11 +154,14 @@ impl UploadSession {
         self.location.as_str()
     }
 
-    /// Returns how much the next [`Self::append`] may carry of the `rest` of a blob, and takes note of it.
-    pub fn part(&mut self, rest: u64) -> u64 {
-        let limits = [self.session.largest_part(), self.limits.most];
+    /// Returns how much the next [`Self::append`] may carry of the `rest` of a blob that broke off so many times, and takes
+    /// note of it.
+    pub fn part(&mut self, rest: u64, breaks: Breaks) -> u64 {
+        let small = breaks.part().map(|small| small.max(self.limits.least));
+        let limits = [self.session.largest_part(), self.limits.most, small];
         let part = limits.into_iter().flatten().fold(rest, u64::min);
         self.parted = part < rest;
+        self.alone = small.is_some();
         part
     }
 
@@ -230,6 +205,9 @@ impl UploadSession {
             .header(header::CONTENT_TYPE, OCTETS)
             .payload(Payload::Upload(Some(body)))
             .slow();
+        if self.alone {
+            call = call.header(header::CONNECTION, "close");
+        }
         if let Some(length) = length
             && (self.offset > 0 || self.parted)
         {
@@ -412,21 +390,6 @@ fn parse_uploaded(value: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn parts_get_smaller_down_to_a_limit() {
-        for (least, sent, expected) in [
-            (0, 10 << 20, Some(4 << 20)),
-            (0, 1 << 30, Some(64 << 20)),
-            (0, 4 << 20, Some(1 << 20)),
-            (5 << 20, 10 << 20, Some(5 << 20)),
-            (5 << 20, 5 << 20, None),
-            (0, 256 << 10, None),
-            (u64::MAX, 1 << 30, None),
-        ] {
-            assert_eq!(Limits { least, most: None }.below(sent), expected, "{least} {sent}");
-        }
-    }
 
     #[test]
     fn offsets_are_read_strictly() {
