@@ -33,7 +33,7 @@ pub struct RegistryConfig {
     pub user_agent: String,
     /// The proxies. The environment is not read here.
     pub proxy: ProxyConfig,
-    /// The time without a byte after which a body counts as stalled.
+    /// The time with less than 1 KiB after which a body counts as stalled.
     pub stall_timeout: Duration,
     /// The time to connect, TLS included.
     pub connect_timeout: Duration,

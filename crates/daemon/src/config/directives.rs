@@ -250,7 +250,7 @@ directives! {
         /// Attempts at one layer before a pull fails.
         max_download_attempts: i64 => u32 = |_| Limits::default().attempts,
             number("max download attempts"), Told(u32::to_string), "7";
-        /// Seconds without a byte after which a transfer is tried again. Longshore's own.
+        /// Seconds with less than 1 KiB after which a transfer is tried again. Longshore's own.
         stall_timeout: i64 => Duration = |_| RegistryConfig::default().stall_timeout,
             seconds("stall timeout"), Taken, "7";
         /// Seconds that running requests get when the daemon stops; without end if negative.

@@ -70,16 +70,23 @@ impl Stream for BlobStream {
 
 type Chunks = stream::BoxStream<'static, reqwest::Result<Bytes>>;
 
-/// A body with a known length that notices when nothing comes.
+/// The least that has to come within the stall timeout: a byte now and then would keep a transfer for years.
+const LEAST: usize = 1 << 10;
+
+/// A body with a known length that notices when nothing comes, or next to nothing.
 pub(crate) struct Body {
     chunks: Chunks,
     url: String,
     length: u64,
     received: u64,
     stall: Duration,
-    /// Runs only while bytes are waited for: a reader may take its time.
+    /// What is left of the stall timeout until the least has come. It runs only while bytes are waited for: a reader may take
+    /// its time.
+    patience: Duration,
+    /// Bytes that came since it was whole.
+    fresh: usize,
     timer: Pin<Box<Sleep>>,
-    waiting: bool,
+    waiting: Option<Instant>,
     ended: bool,
     /// Its counters, and true if the blob's last byte is in it.
     count: Option<(Arc<Counters>, bool)>,
@@ -98,8 +105,10 @@ impl Body {
             length,
             received: 0,
             stall,
+            patience: stall,
+            fresh: 0,
             timer: Box::pin(tokio::time::sleep(stall)),
-            waiting: false,
+            waiting: None,
             ended: false,
             count,
         }
@@ -111,13 +120,16 @@ impl Body {
         }
         let item = match self.chunks.poll_next_unpin(context) {
             Poll::Ready(item) => {
-                self.waiting = false;
+                if let Some(since) = self.waiting.take() {
+                    self.patience = self.patience.saturating_sub(since.elapsed());
+                }
                 self.judge(item)
             }
             Poll::Pending => {
-                if !self.waiting {
-                    self.waiting = true;
-                    self.timer.as_mut().reset(Instant::now() + self.stall);
+                if self.waiting.is_none() {
+                    let now = Instant::now();
+                    self.waiting = Some(now);
+                    self.timer.as_mut().reset(now + self.patience);
                 }
                 if self.timer.as_mut().poll(context).is_pending() {
                     return Poll::Pending;
@@ -137,6 +149,10 @@ impl Body {
         match item {
             Some(Ok(bytes)) => {
                 self.received += bytes.len() as u64;
+                self.fresh += bytes.len();
+                if self.fresh >= LEAST {
+                    (self.fresh, self.patience) = (0, self.stall);
+                }
                 if let Some((metrics, ends)) = &self.count {
                     metrics.received(bytes.len());
                     if *ends && self.received == self.length {
@@ -161,5 +177,41 @@ impl Body {
             })),
             None => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STALL: Duration = Duration::from_secs(30);
+
+    /// Reads a body of which a piece comes every so often. Returns what came, how long that took, and whether it stalled.
+    async fn read(every: Duration, piece: usize) -> (u64, Duration, bool) {
+        let chunks = stream::repeat(()).then(move |()| async move {
+            tokio::time::sleep(every).await;
+            Ok(Bytes::from(vec![0; piece]))
+        });
+        let mut body = Body::new(chunks.boxed(), (String::new(), 10 << 10), STALL, None);
+        let begun = Instant::now();
+        loop {
+            let item = std::future::poll_fn(|context| body.poll(context)).await;
+            match item {
+                Some(Ok(_)) if body.received < body.length => {}
+                item => {
+                    let stalled = matches!(item, Some(Err(RegistryError::Stalled { .. })));
+                    return (body.received, begun.elapsed(), stalled);
+                }
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn next_to_nothing_is_a_stall_and_slowness_is_none() {
+        let seconds = Duration::from_secs;
+        assert_eq!(read(seconds(31), 1 << 10).await, (0, STALL, true));
+        assert_eq!(read(seconds(7), 1).await, (4, STALL, true));
+        assert_eq!(read(seconds(29), 1 << 10).await, (10 << 10, seconds(290), false));
+        assert_eq!(read(seconds(9), 512).await, (10 << 10, seconds(180), false));
     }
 }

@@ -136,8 +136,8 @@ pub enum RegistryError {
         /// Go's words for it.
         reason: String,
     },
-    /// Nothing arrived for the stall timeout.
-    #[error("read `{url}`: no data for {} ms", after.as_millis())]
+    /// Nothing, or next to nothing, arrived for the stall timeout.
+    #[error("read `{url}`: too little data for {} ms", after.as_millis())]
     Stalled {
         /// The URL without its secrets.
         url: String,

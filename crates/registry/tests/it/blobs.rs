@@ -206,7 +206,7 @@ async fn a_body_that_goes_wrong_ends_with_an_error() {
     let whole = Answer::status(200).body(bytes.clone());
     for (name, answer, received, expected, recovery) in [
         ("cut", whole.clone().cut_after(40_000), 40_000, "unexpected EOF", RETRY),
-        ("stalled", whole.clone().stall_after(40_000), 40_000, "no data for 100 ms", RETRY),
+        ("stalled", whole.clone().stall_after(40_000), 40_000, "too little data for 100 ms", RETRY),
         (
             "short",
             Answer::status(200).body(bytes[..5000].to_vec()).chunked(),
