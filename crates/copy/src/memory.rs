@@ -21,7 +21,7 @@ use crate::lock::lock;
 /// The largest file: some ten thousand blobs. Of a larger one the newer half is kept.
 const MOST: u64 = 1 << 20;
 
-/// What is remembered, and the file that it is from, once anybody asks.
+/// The lines of earlier runs and their file, once anybody asks.
 #[derive(Debug)]
 pub(crate) struct Memory {
     path: Option<PathBuf>,

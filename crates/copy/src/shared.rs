@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     pub(crate) sums: Sums,
     pub(crate) conversions: Memory,
     pub(crate) mode: Mode,
-    /// What earlier runs sent.
+    /// The blobs that earlier runs sent.
     pub(crate) memory: Memory,
     /// The repositories of a host that have a blob, as far as this run has seen to it.
     blobs: Mutex<HashMap<(String, Digest), Holders>>,

@@ -80,7 +80,7 @@ pub(crate) struct Body {
     length: u64,
     received: u64,
     stall: Duration,
-    /// What is left of the stall timeout until the least has come. It runs only while bytes are waited for: a reader may take
+    /// The rest of the stall timeout, until the least has come. It runs only while bytes are waited for: a reader may take
     /// its time.
     patience: Duration,
     /// Bytes that came since it was whole.

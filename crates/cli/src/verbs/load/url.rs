@@ -34,7 +34,7 @@ struct Download {
     total: Option<u64>,
     /// A strong `ETag` or a time, by which the server tells whether the file is still the same.
     validator: Option<HeaderValue>,
-    /// What the first answer said of the file, for comparison.
+    /// The file as the first answer tells it, for comparison.
     first: Version,
 }
 
@@ -207,7 +207,7 @@ impl Attempts {
     }
 }
 
-/// What an answer says of the file that it is from: `ETag` and `Last-Modified`.
+/// The marks by which an answer tells its file: `ETag` and `Last-Modified`.
 #[derive(Default)]
 struct Version([Option<HeaderValue>; 2]);
 
