@@ -14,7 +14,7 @@
 //! - `convert`: other bytes for who asks: layers in another compression, documents of the other school's types
 //! - `feed`: the bytes of one blob, checked while they pass, begun anew wherever its two ends want
 //! - `budget`: how much is asked of a host at once
-//! - `memory`: where blobs went in earlier runs
+//! - `sent`: where blobs went in earlier runs
 //!
 //! # Flow
 //!
@@ -52,11 +52,11 @@ mod feed;
 mod files;
 mod job;
 mod lock;
-mod memory;
 mod pattern;
 mod pieces;
 mod place;
 mod progress;
+mod sent;
 mod shared;
 mod side;
 mod source;

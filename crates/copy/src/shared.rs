@@ -13,8 +13,8 @@ use crate::convert::memory::Memory;
 use crate::document::Document;
 use crate::error::Result;
 use crate::lock::lock;
-use crate::memory::Memory;
 use crate::progress::{Event, Sums};
+use crate::sent::Sent;
 use crate::source::Source;
 
 /// The manner of a run.
@@ -37,7 +37,7 @@ pub(crate) struct Shared {
     pub(crate) conversions: Memory,
     pub(crate) mode: Mode,
     /// The blobs that earlier runs sent.
-    pub(crate) memory: Memory,
+    pub(crate) sent: Sent,
     /// The repositories of a host that have a blob, as far as this run has seen to it.
     blobs: Mutex<HashMap<(String, Digest), Holders>>,
     /// The documents that are at a place with all that they name.
@@ -51,14 +51,14 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(report: Arc<Report>, mode: Mode, memory: Memory) -> Self {
+    pub(crate) fn new(report: Arc<Report>, mode: Mode, sent: Sent) -> Self {
         Self {
             budget: Budget::default(),
             report,
             sums: Sums::default(),
             conversions: Memory::default(),
             mode,
-            memory,
+            sent,
             blobs: Mutex::default(),
             documents: Mutex::default(),
         }

@@ -17,8 +17,8 @@ use self::referrers::Referrers;
 use crate::convert::Conversion;
 use crate::document::Document;
 use crate::error::Result;
-use crate::memory::Memory;
 use crate::progress::{Changes, Event, Summary};
+use crate::sent::Sent;
 use crate::shared::{Mode, Shared};
 use crate::source::Source;
 use crate::{CopyError, Report, Target};
@@ -56,10 +56,10 @@ pub struct Converted {
 }
 
 impl Copier {
-    /// Makes a copier that tells `report` of all it does, or, in a dry run, of what it would do. In the file `memory` it keeps
+    /// Makes a copier that tells `report` of all it does, or, in a dry run, of what it would do. In the file `sent` it keeps
     /// where blobs went, for those that come after it, however it ends.
-    pub fn new(report: Arc<Report>, mode: Mode, memory: Option<PathBuf>) -> Self {
-        let shared = Arc::new(Shared::new(report, mode, Memory::new(memory)));
+    pub fn new(report: Arc<Report>, mode: Mode, sent: Option<PathBuf>) -> Self {
+        let shared = Arc::new(Shared::new(report, mode, Sent::new(sent)));
         Self { shared, referrers: false, conversion: None }
     }
 

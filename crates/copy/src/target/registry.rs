@@ -187,14 +187,14 @@ impl RegistryTarget {
             return Ok(holders.last().or(from).map_or(Outcome::Copied, mounted));
         }
         if session.is_none() {
-            let remembered = shared.memory.holders(self.host(), &blob.digest).await;
+            let remembered = shared.sent.holders(self.host(), &blob.digest).await;
             let remembered = remembered.iter().filter(|from| *from != self.repository());
             if let Some(mounted) = self.mount(blob, remembered, &mut session).await {
                 return Ok(mounted);
             }
         }
         drop(turn);
-        shared.memory.sending(self.repository(), &blob.digest).await;
+        shared.sent.sending(self.repository(), &blob.digest).await;
         let _turn = shared.budget.turn(&[Some(self.host()), source.host()]).await;
         let feed = Arc::new(Mutex::new(Feed::new(source, blob, &shared.report)));
         self.upload(&feed, blob, session).await?;

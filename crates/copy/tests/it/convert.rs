@@ -50,7 +50,7 @@ async fn convert(
         let is_new = matches!(event, Event::Compressed { .. });
         counted.fetch_add(usize::from(is_new), Ordering::Relaxed);
     };
-    let copier = Copier::new(Arc::new(count), copy::Mode::default());
+    let copier = Copier::new(Arc::new(count), copy::Mode::default(), None);
     let target = target(to).await;
     let copier = copier.with_conversion(conversion(compression, format));
     let done = copier.copy(&source(from).await, &target, &[]).await?;

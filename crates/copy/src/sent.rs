@@ -23,7 +23,7 @@ const MOST: u64 = 1 << 20;
 
 /// The lines of earlier runs and their file, once anybody asks.
 #[derive(Debug)]
-pub(crate) struct Memory {
+pub(crate) struct Sent {
     path: Option<PathBuf>,
     known: OnceCell<Arc<Mutex<Known>>>,
 }
@@ -35,8 +35,8 @@ struct Known {
     repositories: HashMap<Digest, Vec<Repository>>,
 }
 
-impl Memory {
-    /// A memory in a file that may not exist, or one that forgets.
+impl Sent {
+    /// Keeps it in a file that may not exist yet, or, without one, for this run alone.
     pub(crate) fn new(path: Option<PathBuf>) -> Self {
         Self { path, known: OnceCell::new() }
     }
@@ -148,8 +148,8 @@ mod tests {
         Repository::parse_familiar(name).unwrap()
     }
 
-    async fn names(memory: &Memory, host: &str, digest: &Digest) -> Vec<String> {
-        memory.holders(host, digest).await.iter().map(ToString::to_string).collect()
+    async fn names(sent: &Sent, host: &str, digest: &Digest) -> Vec<String> {
+        sent.holders(host, digest).await.iter().map(ToString::to_string).collect()
     }
 
     #[tokio::test]
@@ -157,11 +157,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("longshore/copied");
         let (one, two) = (Digest::sha256(b"1"), Digest::sha256(b"2"));
-        let first = Memory::new(Some(path.clone()));
+        let first = Sent::new(Some(path.clone()));
         for name in ["r.example/a", "r.example/b", "localhost:5000/b", "r.example/a"] {
             first.sending(&repository(name), &one).await;
         }
-        let second = Memory::new(Some(path.clone()));
+        let second = Sent::new(Some(path.clone()));
         assert_eq!(names(&second, "r.example", &one).await, ["r.example/b", "r.example/a"]);
         assert_eq!(names(&second, "localhost:5000", &one).await, ["localhost:5000/b"]);
         assert!(names(&second, "r.example", &two).await.is_empty());
@@ -170,8 +170,8 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 3);
         std::fs::write(&path, format!("nonsense\n{}", text.trim_end())).unwrap();
-        Memory::new(Some(path.clone())).sending(&repository("r.example/c"), &two).await;
-        let third = Memory::new(Some(path));
+        Sent::new(Some(path.clone())).sending(&repository("r.example/c"), &two).await;
+        let third = Sent::new(Some(path));
         assert_eq!(names(&third, "localhost:5000", &one).await, ["localhost:5000/b"]);
         assert_eq!(names(&third, "r.example", &two).await, ["r.example/c"]);
     }
@@ -184,17 +184,17 @@ mod tests {
             format!("{} r.example/a\n", Digest::sha256(number.to_string().as_bytes()))
         };
         std::fs::write(&path, (0..13_000).map(line).collect::<String>()).unwrap();
-        let memory = Memory::new(Some(path.clone()));
+        let sent = Sent::new(Some(path.clone()));
         let last = Digest::sha256(b"12999");
-        assert_eq!(names(&memory, "r.example", &last).await, ["r.example/a"]);
-        assert!(names(&memory, "r.example", &Digest::sha256(b"0")).await.is_empty());
+        assert_eq!(names(&sent, "r.example", &last).await, ["r.example/a"]);
+        assert!(names(&sent, "r.example", &Digest::sha256(b"0")).await.is_empty());
         let kept = path.metadata().unwrap().len();
         assert!(kept <= MOST / 2 && kept > MOST / 2 - 200, "{kept}");
 
         for path in [Some(folder.path().to_owned()), Some("/proc/none/x".into()), None] {
-            let memory = Memory::new(path);
-            memory.sending(&repository("r.example/b"), &last).await;
-            assert_eq!(names(&memory, "r.example", &last).await, ["r.example/b"]);
+            let sent = Sent::new(path);
+            sent.sending(&repository("r.example/b"), &last).await;
+            assert_eq!(names(&sent, "r.example", &last).await, ["r.example/b"]);
         }
     }
 }
