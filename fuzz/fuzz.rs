@@ -16,7 +16,9 @@ fn find() -> Target {
     let crates = [
         api::fuzzing::TARGETS,
         archive::fuzzing::TARGETS,
+        copy::fuzzing::TARGETS,
         daemon::fuzzing::TARGETS,
+        engine::fuzzing::TARGETS,
         go_template::fuzzing::TARGETS,
         registry::fuzzing::TARGETS,
         spec::fuzzing::TARGETS,

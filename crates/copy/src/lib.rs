@@ -50,6 +50,8 @@ mod document;
 mod error;
 mod feed;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod job;
 mod lock;
 mod pattern;
@@ -74,5 +76,5 @@ pub use registry::{CredentialSource, Credentials, RegistryConfig};
 pub use shared::Mode;
 pub use side::Side;
 pub use source::{Images, Input, Source};
-pub use sync::{Entry, SyncError};
+pub use sync::{Entry, RangeError, SyncError, Syntax, TagChoice};
 pub use target::{Stream, Target};

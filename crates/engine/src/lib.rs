@@ -38,6 +38,8 @@ mod diff;
 mod engine;
 mod error;
 mod events;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod images;
 mod import;
 mod kept;

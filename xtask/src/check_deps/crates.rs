@@ -47,7 +47,9 @@ const ARROWS: [(&str, &[&str]); 14] = [
         &[
             "longshore-api",
             "longshore-archive",
+            "longshore-copy",
             "longshore-daemon",
+            "longshore-engine",
             "longshore-go-template",
             "longshore-registry",
             "longshore-spec",

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use copy::{Copier, Entry, Images, Mode, Place, Side, Source, Target};
+use copy::{Copier, Entry, Images, Mode, Place, Side, Source, Syntax, Target};
 use futures_util::{StreamExt as _, stream};
 
 use super::copy::batch::{Image, Manner};
@@ -20,21 +20,27 @@ const LISTS_AT_ONCE: usize = 8;
 
 /// Copy what a file lists from where it is to where it is wanted
 ///
-/// The file is TOML, a table `[[copy]]` for each source:
+/// The file is TOML, a table `[[copy]]` for each source, or, as `*.yaml` or `*.yml`, YAML with the same keys in a list `copy`:
 ///
 ///   [[copy]]
 ///   source = "registry.example/lib/alpine"
 ///   targets = ["mirror.example/alpine", "oci:/srv/alpine"]
-///   tags = ["3.*", "latest"]
-///   except = ["*-rc*"]
+///   tags = ["3.*", "latest"]           # patterns; tags-regex = ["^3\\."] are regular expressions
+///   versions = ">=3.18 <4"             # also "~3.18", "^3.1", "3.18.*"
+///   latest = 5                         # the newest of these by their versions
+///   except = ["*-rc*"]                 # and except-regex
 ///   platforms = ["linux/amd64"]
 ///   referrers = true
+///   compression = "zstd"               # as the flags of `longshore copy`: other bytes,
+///   format = "oci"                     # and so not together with referrers
 ///
-/// A source without a tag is a repository: of its tags those are copied that fit one of `tags` and none of `except`, and all
-/// where these are missing; a layout without a name, or an archive with `tags`, is one too. With `referrers` signatures, SBOMs
-/// and the like go along. Places are those of `longshore copy`, without standard input and output and `docker-daemon:`. What is
-/// up to date costs a question to each side. Where one image fails the others go on, and the command fails at its end; where no
-/// tag fits it says so, which is no failure.
+/// All but `source` and one of `target` and `targets` may be missing. A source without a tag is a repository, and so is a layout
+/// without a name, or an archive where tags are chosen: of its tags those are copied for which every key holds; of a key's list
+/// one entry has to fit, and of `except` none. A version is numbers with dots, with or without a `v`; what is missing counts
+/// as 0. A tag with a suffix, as `3.19-alpine` or `3.20-rc1`, counts as its numbers, and only where `tags` or `tags-regex` is
+/// given, too. With `referrers` signatures, SBOMs and the like go along. Places are those of `longshore copy`, without
+/// standard input and output and `docker-daemon:`. What is up to date costs a question to each side. Where one image fails
+/// the others go on, and the command fails at its end; where no tag fits it says so, which is no failure.
 #[expect(clippy::doc_link_with_quotes, reason = "TOML's lists are no links")]
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "longshore sync [OPTIONS] FILE", verbatim_doc_comment)]
@@ -87,7 +93,7 @@ async fn run_shown(
             }
         };
         if let Some(found) = &found {
-            if entry.tags.is_empty() {
+            if !entry.tags.is_by_text() {
                 painter.tell_untagged(found)?;
             }
             if found.images.is_empty() {
@@ -140,7 +146,7 @@ fn read(path: &PathBuf) -> Result<Vec<Entry>, CliError> {
         return Err(refused(&"too large for a file of `longshore sync`"));
     }
     let text = std::fs::read_to_string(path).map_err(|error| refused(&error))?;
-    Entry::parse(&text).map_err(|error| refused(&error))
+    Entry::parse(&text, Syntax::of(path)).map_err(|error| refused(&error))
 }
 
 /// Opens a source, and lists the images that are wanted where it is a repository.
@@ -149,6 +155,7 @@ async fn list(entry: &Entry, side: &Side) -> Result<(Source, Option<Images<Sourc
     if !entry.is_repository() {
         return Ok((source, None));
     }
-    let images = source.images(&|tag| entry.wants(tag.as_str())).await?;
-    Ok((source, Some(images)))
+    let mut found = source.images(&|tag| entry.tags.wants(tag.as_str())).await?;
+    found.images = entry.tags.newest(found.images);
+    Ok((source, Some(found)))
 }

@@ -258,6 +258,29 @@ fn a_file_of_copies_is_synced_and_one_failure_does_not_stop_the_others() {
 }
 
 #[test]
+fn a_file_of_yaml_chooses_tags_by_versions() {
+    let registry = LocalRegistry::start().unwrap();
+    let image = small_image(1);
+    for tag in ["1.9", "1.10", "v1.11.2", "1.12-rc1", "2.0", "latest"] {
+        image.push(&registry.client(), "app", tag).unwrap();
+    }
+    let home = Home::new();
+    let text = format!(
+        "copy:\n- source: {0}/app\n  target: {0}/mirror\n  versions: \">=1.9 <2\"\n  latest: 2\n",
+        registry.address()
+    );
+    let file = home.path().join("sync.yaml");
+    std::fs::write(&file, &text).unwrap();
+    home.run(&["sync", file.to_str().unwrap()]).success();
+    let tags = registry.client().get("/v2/mirror/tags/list").unwrap().json()["tags"].clone();
+    assert_eq!(tags, serde_json::json!(["1.10", "v1.11.2"]));
+    std::fs::write(&file, text.replace("latest:", "lastest:")).unwrap();
+    let error = home.run(&["sync", file.to_str().unwrap()]).failure();
+    let expected = "sync.yaml: line 5: unknown key \"lastest\"; \"latest\" is one";
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
 fn referrers_go_along_where_they_are_asked_for() {
     let (a, b) = (LocalRegistry::start().unwrap(), LocalRegistry::start().unwrap());
     let index = index();

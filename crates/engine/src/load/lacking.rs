@@ -110,3 +110,20 @@ fn names(image: &BaseImage) -> Vec<Reference> {
     let (tags, digests): (Vec<_>, Vec<_>) = names.partition(|name| name.digest().is_none());
     tags.into_iter().chain(digests).take(MAX_NAMES).collect()
 }
+
+/// Reads any bytes as the document: it is refused, or can be told of, and is the same when it is written and read again.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(data: &[u8]) {
+    let Ok(left_out) = serde_json::from_slice::<LeftOut>(data) else { return };
+    let lacking: BTreeSet<&str> = left_out.files.keys().map(String::as_str).collect();
+    if let Some(layers) = told(&lacking, &left_out) {
+        assert_eq!(layers.count, left_out.files.len());
+        assert!(layers.layers.len() <= MAX_TOLD);
+        assert!(layers.layers.iter().all(|(_, _, id)| layers.images.contains_key(id)));
+        assert!(!layers.to_string().is_empty());
+    }
+    let write = |it: &LeftOut| serde_json::to_vec(it).unwrap_or_default();
+    let written = write(&left_out);
+    let read = serde_json::from_slice::<LeftOut>(&written);
+    assert!(read.is_ok_and(|read| write(&read) == written));
+}
