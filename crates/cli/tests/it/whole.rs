@@ -347,6 +347,75 @@ fn digests_of_sha512_go_through_registries() {
     same(&layout, &saved);
 }
 
+/// Told by the digest that was asked for, to wherever it goes, and there the second time, whatever algorithm a registry prefers.
+#[test]
+fn digests_of_sha512_are_copied() {
+    let layout = Layout::new(Algorithm::Sha512, Algorithm::Sha512);
+    let (a, b) = (LocalRegistry::start().unwrap(), LocalRegistry::start().unwrap());
+    layout.push(&a.client(), "many", "1");
+    let digest = layout.index["digest"].as_str().unwrap();
+    let home = Home::new();
+    let from = format!("{}/many@{digest}", a.address());
+    let file = |name: &str| home.path().join(name).display().to_string();
+    for to in [
+        format!("{}/copy:1", b.address()),
+        format!("{}/named@{digest}", b.address()),
+        format!("oci:{}:x", file("oci")),
+        format!("dir:{}", file("dir")),
+    ] {
+        let said = home.run(&["copy", &from, &to]).success();
+        assert!(said.contains(&format!("digest: {digest} moved")), "{to}: {said}");
+        let said = home.run(&["copy", &from, &to]).success();
+        assert!(said.contains(&format!("digest: {digest} up to date")), "{to}: {said}");
+    }
+    // The digest in the name is of the bytes that the tag means.
+    let (tagged, named) =
+        (format!("{}/many:1", a.address()), format!("{}/by@{digest}", b.address()));
+    home.run(&["copy", &tagged, &named]).success();
+    let bytes = &layout.files[&path(digest)];
+    for name in ["copy/manifests/1".to_owned(), format!("by/manifests/{digest}")] {
+        let stored = b.client().get(&format!("/v2/{name}")).unwrap().expect(200).unwrap();
+        assert!(stored.body == *bytes, "{name}");
+    }
+    for kind in ["oci-archive", "docker-archive"] {
+        let archive = home.path().join(kind);
+        let place = format!("{kind}:{}", archive.display());
+        home.run(&["copy", &from, &format!("{place}:{NAME}")]).success();
+        same(&layout, &archive);
+        let back = format!("{}/back:{kind}", b.address());
+        let said = home.run(&["copy", &place, &back]).success();
+        assert!(said.contains(&format!("digest: {digest} moved")), "{said}");
+        let other = Home::new();
+        other.run(&["load", "--all-platforms", "-i", text(&archive)]).success();
+        other.run(&["system", "check", "--deep"]).success();
+    }
+}
+
+#[test]
+fn digests_of_sha512_are_pushed() {
+    let layout = Layout::new(Algorithm::Sha512, Algorithm::Sha512);
+    let registry = LocalRegistry::start().unwrap();
+    let home = Home::new();
+    let archive = layout.write(home.path());
+    home.run(&["load", "--all-platforms", "-i", text(&archive)]).success();
+    let name = format!("{}/pushed:1", registry.address());
+    home.run(&["tag", NAME, &name]).success();
+    home.run(&["push", &name]).success();
+    let client = registry.client();
+    for (path, bytes) in layout.files.iter().filter(|(path, _)| path.starts_with("blobs/")) {
+        let digest = path["blobs/".len()..].replace('/', ":");
+        let kind = |it: &Value| it["digest"] == *digest;
+        let is_manifest = layout.manifests.iter().any(kind);
+        let stored = if layout.index["digest"] == *digest {
+            client.get("/v2/pushed/manifests/1")
+        } else {
+            let kind = if is_manifest { "manifests" } else { "blobs" };
+            client.get(&format!("/v2/pushed/{kind}/{digest}"))
+        };
+        assert!(stored.unwrap().expect(200).unwrap().body == *bytes, "{path}");
+    }
+}
+
 #[test]
 fn skopeo_and_podman_read_and_write_whole_archives() {
     if !installed(&["skopeo", "podman"]) {

@@ -110,11 +110,13 @@ impl Copier {
             }
         }
         let root = shared.meant(source, hint.as_ref()).await?;
-        let root = choose(shared, source, root, platforms).await?;
-        Self::check(target, &root.document.digest)?;
-        let is_there = present.as_ref() == Some(&root.document.digest);
+        let mut root = choose(shared, source, root, platforms).await?;
+        Self::name(target, &mut root.document)?;
+        let had_any = present.is_some();
+        // A registry may tell the same bytes by the digest of another algorithm.
+        let is_there = present.is_some_and(|present| present.matches(&root.document.bytes));
         // Only where an earlier image was, documents of this one are likely to be.
-        let job = Job::new(shared, source, target, present.is_some());
+        let job = Job::new(shared, source, target, had_any);
         if !is_there || shared.mode.force {
             job.whole(&root.document, &root.manifest).await?;
         }
@@ -154,31 +156,35 @@ impl Copier {
         let from = document.digest.clone();
         let sides = (source, target);
         let conversions = Conversions::new(shared, sides, conversion, present.as_ref()).await;
-        let Rewritten { document, manifest, changes } =
+        let Rewritten { mut document, manifest, changes } =
             conversions.document(&document, &manifest, 0).await?;
         let is_guess =
             shared.mode.dry && changes.layers > 0 && present.as_ref() != Some(&document.digest);
-        Self::check(target, &document.digest)?;
+        let is_other = document.digest != from || is_guess;
+        Self::name(target, &mut document)?;
         let Document { digest, bytes, .. } = &document;
-        let unchanged = present.as_ref() == Some(digest);
+        let unchanged = present.is_some_and(|present| present.matches(bytes));
         if !unchanged {
             target.store(shared, true, &document, manifest.media_type()).await?;
             shared.tell(&Event::Document { digest, size: bytes.len() as u64 });
         }
-        let is_other = *digest != from || is_guess;
         let converted = is_other.then_some(Converted { from, changes, is_guess });
         Ok(Copied { digest: digest.clone(), unchanged, cut, converted })
     }
 
-    /// Fails if the target is to have another digest.
-    fn check(target: &Target, digest: &Digest) -> Result<()> {
+    /// Names a document by the digest that the target is to have, if it is to have one. Fails if that is of other bytes.
+    fn name(target: &Target, document: &mut Document) -> Result<()> {
         match target.demanded() {
-            Some(demanded) if demanded != digest => Err(CopyError::OtherDigest {
+            Some(demanded) if demanded.matches(&document.bytes) => {
+                document.digest.clone_from(demanded);
+                Ok(())
+            }
+            Some(demanded) => Err(CopyError::OtherDigest {
                 target: target.to_string(),
                 demanded: demanded.clone(),
-                actual: digest.clone(),
+                actual: document.digest.clone(),
             }),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 }
