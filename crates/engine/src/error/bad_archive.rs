@@ -6,8 +6,6 @@ use std::fmt;
 use spec::go::{LIST_DIGITS, human_bytes};
 use spec::{DiffId, Digest, ImageId, Reference};
 
-use crate::EngineError;
-
 /// A fault of an archive of images.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -92,7 +90,7 @@ pub enum BadArchive {
         /// The file that is missing.
         missing: Box<BadArchive>,
         /// Fault in the document.
-        reason: Box<EngineError>,
+        reason: Box<BadArchive>,
     },
     /// A path is longer than any, in Go's words.
     #[error("open {0}...: file name too long")]

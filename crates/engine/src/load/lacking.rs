@@ -71,7 +71,10 @@ pub(super) fn check(
             Ok(layers) => BadArchive::LeftOut(layers),
             Err(lost) => return contents.tree.require(lost).map(drop),
         },
-        Err(reason) => BadArchive::Untold { missing: Box::new(missing), reason: Box::new(reason) },
+        Err(EngineError::BadArchive(reason)) => {
+            BadArchive::Untold { missing: Box::new(missing), reason: Box::new(reason) }
+        }
+        Err(error) => return Err(error),
     }))
 }
 

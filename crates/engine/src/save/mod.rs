@@ -28,6 +28,7 @@ use tokio::sync::mpsc::Receiver;
 use crate::error::Defect;
 use crate::{Engine, EngineError, Platforms, Result};
 use left_out::Base;
+pub use plan::IncompleteImage;
 use plan::Plan;
 use write::Piece;
 
@@ -40,16 +41,6 @@ pub struct SaveRequest {
     pub platforms: Platforms,
     /// Images, named as those, that whoever reads the archive has: their layers are left out.
     pub since: Vec<String>,
-}
-
-/// An image that is saved without other manifests of its index that are here: its own layers are not kept as they came, and so the index
-/// would not be the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IncompleteImage {
-    /// The image.
-    pub name: String,
-    /// The others, by their platforms, or what they are.
-    pub without: Vec<String>,
 }
 
 /// An archive that is ready to be written. What it needs stays in the store as long as it lives.

@@ -15,7 +15,7 @@ use super::documents::{
 use super::left_out::{Base, LEFT_OUT, LeftOutFile};
 use super::parts::{LayerSource, Parts};
 use super::select::Selected;
-use super::{IncompleteImage, v1};
+use super::v1;
 use crate::error::Defect;
 use crate::{EngineError, Platforms, Result};
 
@@ -35,6 +35,16 @@ pub(super) enum Content {
     Directory,
     Bytes(Bytes),
     Layer(LayerSource),
+}
+
+/// An image that is saved without other manifests of its index that are here: its own layers are not kept as they came, and so the index
+/// would not be the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IncompleteImage {
+    /// The image.
+    pub name: String,
+    /// The others, by their platforms, or what they are.
+    pub without: Vec<String>,
 }
 
 /// All files of an archive, in the order in which they are written.
