@@ -61,7 +61,7 @@ pub enum ProgressEvent {
     },
     /// A pull leaves something out that a registry lists of an image.
     LeftOut {
-        /// Its digest.
+        /// The digest by which it is listed.
         digest: Digest,
         /// The property for which it is.
         reason: PartLeftOut,

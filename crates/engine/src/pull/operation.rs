@@ -24,7 +24,7 @@ pub struct PullRequest {
     pub platform: Option<Platform>,
     /// Other parts of its index that are kept.
     pub parts: Parts,
-    /// What refers to what is kept is kept, too.
+    /// True if referrers of what is kept are kept, too.
     pub referrers: bool,
     /// For the registry that the reference names, and for no other host.
     pub credentials: Credentials,
@@ -80,5 +80,14 @@ pub(super) fn refused(error: RegistryError, reference: &Reference) -> EngineErro
         }
         Some("NAME_UNKNOWN") => EngineError::RepositoryNotFound { repository, source: error },
         _ => EngineError::Registry(error),
+    }
+}
+
+/// Says whether a registry has no such manifest.
+pub(super) fn is_gone(error: &EngineError) -> bool {
+    match error {
+        EngineError::ManifestNotFound { .. } | EngineError::RepositoryNotFound { .. } => true,
+        EngineError::Registry(error) => error.is_not_found(),
+        _ => false,
     }
 }

@@ -13,8 +13,7 @@ use spec::{
 use store::{Lease, Room, Store};
 
 use super::manifest::{MAX_INDEX_DEPTH, Resolved, check_size, choose};
-use super::operation::{Parts, Pull};
-use super::referrers::is_gone;
+use super::operation::{Parts, Pull, is_gone};
 use crate::progress::{PartLeftOut, ProgressEvent};
 use crate::transfer::Download;
 use crate::{EngineError, LayerFacts, LayerState, Progress, Result, resolve};

@@ -9,10 +9,10 @@ use registry::{MAX_REFERRERS, MAX_REFERRERS_DEPTH};
 use spec::{Descriptor, Digest, Mentioned, Reference, Tag};
 use store::REF_NAME_ANNOTATION;
 
-use super::operation::{Pull, refused};
+use super::operation::{Pull, is_gone, refused};
 use super::parts::{Part, Search};
 use crate::progress::PartLeftOut;
-use crate::{EngineError, Result};
+use crate::Result;
 
 /// Subjects that are asked about at once.
 const SUBJECTS_AT_ONCE: usize = 4;
@@ -122,14 +122,5 @@ impl Pull {
             all.push(Referral { descriptor, by: By::Tag(tag) });
         }
         Ok(all)
-    }
-}
-
-/// Says whether a registry has no such manifest.
-pub(super) fn is_gone(error: &EngineError) -> bool {
-    match error {
-        EngineError::ManifestNotFound { .. } | EngineError::RepositoryNotFound { .. } => true,
-        EngineError::Registry(error) => error.is_not_found(),
-        _ => false,
     }
 }

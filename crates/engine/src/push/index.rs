@@ -14,8 +14,7 @@ use spec::{
 use store::Store;
 
 use super::manifest::Document;
-use super::operation::{Push, refused};
-use super::referrers::Referral;
+use super::operation::{Push, Referral, refused};
 use super::upload::cancel;
 use crate::{EngineError, LayerState, Result};
 

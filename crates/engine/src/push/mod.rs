@@ -29,8 +29,7 @@ use crate::{Engine, EngineError, LayerFacts, LayerState, Progress, Result, resol
 use content::hold;
 use index::{Listed, Original};
 use manifest::{Document, Origin, PushedLayer};
-use operation::{Push, refused};
-use referrers::Referral;
+use operation::{Push, Referral, refused};
 use upload::cancel;
 
 impl Engine {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use registry::{Caller, Credentials, RegistryError, Remote};
-use spec::{Descriptor, Platform, Repository, Tag};
+use spec::{Descriptor, Digest, Platform, Repository, Tag};
 use store::{HmacKey, Lease};
 
 use crate::{Engine, EngineError, Progress};
@@ -17,7 +17,7 @@ pub struct PushRequest {
     pub tag: Option<Tag>,
     /// The platform that the image must be for.
     pub platform: Option<Platform>,
-    /// What refers to the image goes along, as far as it is here.
+    /// True if referrers of the image go along, as far as they are here.
     pub referrers: bool,
     /// For the registry that the repository names, and for no other host.
     pub credentials: Credentials,
@@ -42,6 +42,21 @@ impl Push {
     pub(super) fn leaves(&self, layer: &Descriptor) -> bool {
         !self.takes_foreign_layers && !layer.urls.is_empty()
     }
+}
+
+/// Something that refers to what is pushed.
+#[derive(Debug)]
+pub(super) struct Referral {
+    pub(super) descriptor: Descriptor,
+    pub(super) by: By,
+}
+
+/// The way in which it refers.
+#[derive(Clone, Debug)]
+pub(super) enum By {
+    Subject(Digest),
+    /// By a tag of cosign's.
+    Tag(Tag),
 }
 
 /// Puts a registry's refusal into dockerd's words.

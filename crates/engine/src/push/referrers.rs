@@ -8,25 +8,10 @@ use spec::{Descriptor, Digest, ImageId, Repository, Tag};
 use store::{REF_NAME_ANNOTATION, Store};
 
 use super::index::{Listed, Original};
-use super::operation::{Push, refused};
+use super::operation::{By, Push, Referral, refused};
 use crate::error::Missing;
 use crate::progress::ProgressEvent;
 use crate::{EngineError, Result};
-
-/// Something that refers to what is pushed.
-#[derive(Debug)]
-pub(super) struct Referral {
-    descriptor: Descriptor,
-    by: By,
-}
-
-/// The way in which it refers.
-#[derive(Clone, Debug)]
-enum By {
-    Subject(Digest),
-    /// By a tag of cosign's.
-    Tag(Tag),
-}
 
 impl Push {
     /// Finds what is kept with an image and refers to the manifest or index `root`, or to anything that it leads to. Nothing if that

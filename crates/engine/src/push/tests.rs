@@ -67,7 +67,7 @@ fn keys_tell_credentials_apart() {
     }
 }
 
-/// What of an index is sent is known only when the registry was asked.
+/// Only when the registry was asked it is known which parts are sent.
 #[test]
 fn a_removal_of_parts_leaves_what_a_push_may_send() {
     let fixture = Fixture::new(&["web tags=web:1"]);

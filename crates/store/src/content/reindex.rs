@@ -90,7 +90,7 @@ pub(super) fn find(store: &Store) -> Result<(Entries, Entries), StoreError> {
 struct Search<'a> {
     store: &'a Store,
     indexes: &'a HashMap<Digest, Index>,
-    /// What refers to a manifest or index.
+    /// The referrers of manifests and indexes.
     referring: &'a HashMap<Digest, Vec<Descriptor>>,
     /// The images that manifests and indexes are of.
     images: &'a HashMap<Digest, BTreeSet<ImageId>>,

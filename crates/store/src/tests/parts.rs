@@ -335,7 +335,7 @@ fn the_tag_of_a_part_is_that_of_no_other() {
     assert_sound(store);
 }
 
-/// What refers to an image, or to what does, is found by its subject.
+/// Referrers of an image, and theirs, are found by their subjects.
 #[test]
 fn a_lost_list_is_found_out_with_what_refers_to_an_image() {
     for driver in drivers() {
