@@ -11,8 +11,8 @@ use store::REF_NAME_ANNOTATION;
 
 use super::operation::{Pull, is_gone, refused};
 use super::parts::{Part, Search};
-use crate::progress::PartLeftOut;
 use crate::Result;
+use crate::progress::PartLeftOut;
 
 /// Subjects that are asked about at once.
 const SUBJECTS_AT_ONCE: usize = 4;
