@@ -23,6 +23,7 @@ fn find() -> Target {
         registry::fuzzing::TARGETS,
         spec::fuzzing::TARGETS,
         store::fuzzing::TARGETS,
+        trust::fuzzing::TARGETS,
     ];
     let wanted = std::env::var("LONGSHORE_FUZZ_TARGET").unwrap_or_default();
     let found = crates.into_iter().flatten().find(|(name, _)| *name == wanted);

@@ -261,7 +261,10 @@ impl Client {
         self.inner.config.hub_endpoint.is_some()
     }
 
-    async fn endpoint(&self, host: ConfiguredHost) -> Result<Arc<Endpoint>, RegistryError> {
+    pub(crate) async fn endpoint(
+        &self,
+        host: ConfiguredHost,
+    ) -> Result<Arc<Endpoint>, RegistryError> {
         let config = &self.inner.config;
         let connect = match host.settings.dial_timeout {
             Some(timeout) => timeout,

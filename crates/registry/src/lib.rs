@@ -13,6 +13,7 @@
 //! - `auth`: credentials, challenges, tokens, logins, and the session of a repository at an endpoint
 //! - `blobs`, `manifests`, `uploads`, `removal`: the operations of a [`Remote`]; `catalog`, `search`, `download` and `check`:
 //!   those of a [`Client`]
+//! - `notary`: the server of signatures that goes with a registry
 //! - `error`: errors in Docker's words, what is kept out of them, and the recovery from them
 //!
 //! # Flow
@@ -62,6 +63,7 @@ mod hosts;
 mod http;
 mod lock;
 mod manifests;
+mod notary;
 mod remote;
 mod removal;
 mod search;
@@ -106,6 +108,7 @@ pub use manifests::{
     pull_limit::PullLimit,
     referrers::{MAX_REFERRERS, MAX_REFERRERS_DEPTH, Referrer, Referrers, ReferrersFrom},
 };
+pub use notary::{NotaryAnswer, NotaryServer};
 pub use remote::{Remote, Source};
 pub use removal::TagRemoval;
 pub use search::SearchResult;

@@ -3,7 +3,7 @@
 use crate::workspace::{Dependency, Package};
 
 /// Permitted dependencies of each crate: the picture in ARCHITECTURE.md.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     (
         "longshore",
         &[
@@ -15,6 +15,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "longshore-go-template",
             "longshore-registry-server",
             "longshore-spec",
+            "longshore-trust",
         ],
     ),
     (
@@ -33,6 +34,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
         "longshore-engine",
         &["longshore-archive", "longshore-registry", "longshore-store", "longshore-spec"],
     ),
+    ("longshore-trust", &["longshore-registry", "longshore-spec"]),
     ("longshore-store", &["longshore-spec"]),
     ("longshore-registry", &["longshore-spec"]),
     ("longshore-archive", &["longshore-spec"]),
@@ -54,6 +56,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "longshore-registry",
             "longshore-spec",
             "longshore-store",
+            "longshore-trust",
         ],
     ),
     ("xtask", &[TEST_SUPPORT]),
