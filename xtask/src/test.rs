@@ -11,10 +11,12 @@ use crate::workspace::{Workspace, cargo};
 use crate::{check_deps, deny, shell, words};
 
 /// Programs that the tests compare Longshore with, each with the Debian package that it is in.
-const NEEDED: [(&str, &str); 22] = [
+const NEEDED: [(&str, &str); 24] = [
     ("dockerd", "docker.io"),
     ("docker", "docker.io"),
     ("docker-registry", "docker-registry"),
+    ("notary", "notary"),
+    ("notary-server", "notary"),
     ("skopeo", "skopeo"),
     ("podman", "podman"),
     ("htpasswd", "apache2-utils"),

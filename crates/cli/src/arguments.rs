@@ -9,7 +9,7 @@ use crate::globals::Globals;
 use crate::verbs::{
     check, completion, copy, daemon, df, dial_stdio, diff, events, help, history, images, import,
     info, inspect, load, login, logout, man, manifest, mount, prune, pull, push, registry, rmi,
-    save, search, sync, tag, unpack, version,
+    save, search, sync, tag, trust, unpack, version,
 };
 
 /// The whole command line.
@@ -65,6 +65,13 @@ pub(crate) enum Verb {
         disable_help_subcommand = true
     )]
     Manifest(manifest::ManifestVerb),
+    /// Manage trust on Docker images
+    #[command(
+        subcommand,
+        override_usage = "longshore trust COMMAND",
+        disable_help_subcommand = true
+    )]
+    Trust(trust::TrustVerb),
     Mount(mount::Arguments),
     Umount(mount::UmountArguments),
     /// Manage images
@@ -118,8 +125,10 @@ impl Verb {
     /// Says whether the verb is about images that are kept. The others are about registries alone, and work without a data
     /// root.
     pub(crate) fn needs_store(&self) -> bool {
-        if let Verb::Copy(arguments) = self {
-            return arguments.needs_store();
+        match self {
+            Verb::Copy(arguments) => return arguments.needs_store(),
+            Verb::Trust(verb) => return verb.needs_store(),
+            _ => {}
         }
         !matches!(
             self,

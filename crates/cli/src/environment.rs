@@ -39,6 +39,10 @@ pub(crate) struct Environment {
     pub(crate) dumb_terminal: bool,
     /// True if `DOCKER_CONTENT_TRUST` asks for signatures.
     pub(crate) content_trust: bool,
+    /// The passphrases of keys that sign.
+    pub(crate) passphrases: PassphraseVariables,
+    /// `DOCKER_CONTENT_TRUST_SERVER`.
+    pub(crate) trust_server: Option<String>,
     /// True if `DOCKER_CLI_DISABLE_OAUTH_LOGIN` says that nobody logs in by a browser.
     pub(crate) no_browser_login: bool,
     /// The proxies to registries.
@@ -73,6 +77,22 @@ impl std::fmt::Debug for ProxyVariables {
     }
 }
 
+/// Passphrases of keys that sign.
+#[derive(Clone, Default)]
+pub(crate) struct PassphraseVariables {
+    /// `DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE`
+    pub(crate) root: Option<String>,
+    /// `DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE`
+    pub(crate) repository: Option<String>,
+}
+
+impl std::fmt::Debug for PassphraseVariables {
+    /// Prints no value.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("PassphraseVariables").finish_non_exhaustive()
+    }
+}
+
 impl Environment {
     /// Reads the environment of this process. An empty variable counts as none.
     pub(crate) fn read() -> Environment {
@@ -97,6 +117,11 @@ impl Environment {
             runtime_directory: path("XDG_RUNTIME_DIR").filter(|path| path.is_absolute()),
             content_trust: text("DOCKER_CONTENT_TRUST")
                 .is_some_and(|value| wants_content_trust(&value)),
+            passphrases: PassphraseVariables {
+                root: text("DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE"),
+                repository: text("DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE"),
+            },
+            trust_server: text("DOCKER_CONTENT_TRUST_SERVER"),
             no_browser_login: text("DOCKER_CLI_DISABLE_OAUTH_LOGIN")
                 .is_some_and(|value| boolean(&value) == Ok(true)),
             no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),

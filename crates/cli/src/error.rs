@@ -179,6 +179,9 @@ pub(crate) enum CliError {
         /// The advice.
         hint: String,
     },
+    /// An image is not trusted, or trust in it could not be made.
+    #[error("{0}")]
+    Trust(String),
     /// Several failures, one a name.
     #[error("{}", lines(.0))]
     Several(Vec<CliError>),

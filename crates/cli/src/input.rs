@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::error::CliError;
-use crate::output;
+use crate::{output, terminal};
 
 /// The longest answer to a question: passwords and tokens are far shorter, and stdin may be anything.
 const MAX_INPUT: usize = 64 * 1024;
@@ -25,6 +25,23 @@ pub(crate) async fn ask_secretly(question: &str) -> Result<String, CliError> {
     drop(hidden);
     output::print("\n")?;
     answer
+}
+
+/// Asks for a line of input that is not shown if it is a terminal's; nothing if there is none any more.
+pub(crate) async fn ask_for_secret(question: &str) -> Result<Option<String>, CliError> {
+    let hidden = if terminal::reads_terminal() { Some(Hidden::start()?) } else { None };
+    output::print(question)?;
+    let line = on_a_thread(|line| io::stdin().lock().take(MAX_INPUT as u64).read_line(line)).await;
+    drop(hidden);
+    output::print("\n")?;
+    let line = line?;
+    // A line has its end, be it an empty one.
+    Ok((!line.is_empty()).then(|| line.trim().to_owned()))
+}
+
+/// Asks a question that only a yes answers with yes.
+pub(crate) async fn confirm(question: &str) -> Result<bool, CliError> {
+    Ok(ask(&format!("{question} [y/N] ")).await?.eq_ignore_ascii_case("y"))
 }
 
 /// Waits until the user ends a line.

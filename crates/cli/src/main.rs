@@ -50,7 +50,7 @@ use verbs::images::CalledAs;
 use verbs::{
     check, completion, copy, daemon, df, dial_stdio, diff, events, history, images, import, info,
     inspect, load, login, logout, man, manifest, mount, prune, pull, push, registry, rmi, save,
-    search, sync, tag, unpack, version,
+    search, sync, tag, trust, unpack, version,
 };
 
 /// The time to clean up for work that was told to stop.
@@ -183,6 +183,7 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
             save::run(arguments, session).await
         }
         Verb::Manifest(verb) => manifest::run(verb, session).await,
+        Verb::Trust(verb) => Box::pin(trust::run(verb, session)).await,
         Verb::Search(arguments) => search::run(arguments, session).await,
         Verb::Import(arguments) | Verb::Image(ImageVerb::Import(arguments)) => {
             import::run(arguments, session).await

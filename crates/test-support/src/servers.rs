@@ -8,6 +8,7 @@ mod background;
 mod docker_registry;
 mod dockerd;
 mod local;
+mod notary;
 mod process;
 mod token;
 
@@ -18,6 +19,7 @@ use std::{env, io};
 pub use docker_registry::{DockerRegistry, DockerRegistryBuilder};
 pub use dockerd::{Dockerd, DockerdBuilder};
 pub use local::LocalRegistry;
+pub use notary::Notary;
 pub use process::Process;
 pub use token::TokenServer;
 

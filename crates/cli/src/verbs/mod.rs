@@ -32,5 +32,7 @@ pub(crate) mod search;
 pub(crate) mod sync;
 pub(crate) mod tag;
 mod transfer;
+pub(crate) mod trust;
+mod trusted;
 pub(crate) mod unpack;
 pub(crate) mod version;

@@ -1,10 +1,11 @@
 //! `longshore pull`
 
 use api::Query;
-use spec::Reference;
+use spec::{Reference, Repository};
 
-use super::content_trust::{ContentTrust, Doing};
+use super::content_trust::ContentTrust;
 use super::transfer::Transfer;
+use super::trusted::{self, Trusted};
 use crate::error::CliError;
 use crate::render::{Display, ProgressFlag, Stream};
 use crate::session::Session;
@@ -50,37 +51,49 @@ async fn pull(
     display: &mut Display,
 ) -> Result<Reference, CliError> {
     let reference = requested(&arguments.name, arguments.all_tags, display)?;
+    let repository = reference.repository();
+    let parameters = parameters(&arguments, session).await?;
     // What has the digest that was asked for is what was asked for, whoever signed it.
-    if reference.digest().is_none() {
-        arguments.content_trust.refuse(session, Doing::Pull)?;
+    if arguments.content_trust.is_wanted(session) && reference.digest().is_none() {
+        let targets = Box::pin(trusted::targets(session, &reference)).await?;
+        for (at, target) in targets.iter().enumerate() {
+            trusted::announce((at + 1, targets.len()), target, repository, display)?;
+            let Trusted { digest, .. } = target;
+            fetch(repository, Some(digest.to_string()), &parameters, (session, display)).await?;
+            trusted::tag(session, target, repository, display).await?;
+        }
+        return Ok(reference);
     }
-    let mut query = Query::new().with("fromImage", reference.repository().to_string());
-    for (name, value) in platforms(&arguments, session).await? {
-        query.add(name, value);
-    }
-    if arguments.referrers {
-        session.client.require_longshore("--referrers").await?;
-        query.add("referrers", "1");
-    }
-    if !arguments.all_tags {
-        let digest = reference.digest().map(ToString::to_string);
-        let tag = digest.or_else(|| reference.tag().map(|tag| tag.as_str().to_owned()));
-        query.add("tag", tag.unwrap_or_default());
-    }
-    let transfer = Transfer {
-        verb: "pull",
-        repository: reference.repository(),
-        path: "/images/create".to_owned(),
-        query,
-    };
-    transfer.run(session, display).await.map(drop).map_err(|error| {
-        if error.is_disk_full() { CliError::DiskFull(Box::new(error)) } else { error }
-    })?;
+    let digest = reference.digest().map(ToString::to_string);
+    let tag = digest.or_else(|| reference.tag().map(|tag| tag.as_str().to_owned()));
+    let tag = (!arguments.all_tags).then(|| tag.unwrap_or_default());
+    fetch(repository, tag, &parameters, (session, display)).await?;
     Ok(reference)
 }
 
+/// Has the engine fetch an image by its tag or digest, or without one all tags of the repository.
+async fn fetch(
+    repository: &Repository,
+    tag: Option<String>,
+    parameters: &[(&'static str, String)],
+    (session, display): (&Session, &mut Display),
+) -> Result<(), CliError> {
+    let mut query = Query::new().with("fromImage", repository.to_string());
+    for (name, value) in parameters {
+        query.add(*name, value.as_str());
+    }
+    if let Some(tag) = tag {
+        query.add("tag", tag);
+    }
+    let path = "/images/create".to_owned();
+    let transfer = Transfer { verb: "pull", repository, path, query };
+    transfer.run(session, display).await.map(drop).map_err(|error| {
+        if error.is_disk_full() { CliError::DiskFull(Box::new(error)) } else { error }
+    })
+}
+
 /// Returns the parameters that say for which platform the image is, and what else of its index is kept.
-async fn platforms(
+async fn parameters(
     arguments: &Arguments,
     session: &Session,
 ) -> Result<Vec<(&'static str, String)>, CliError> {
@@ -100,6 +113,10 @@ async fn platforms(
         session.client.require_longshore("--all-platforms").await?;
     } else if several {
         session.client.require_longshore("--platform with several platforms").await?;
+    }
+    if arguments.referrers {
+        session.client.require_longshore("--referrers").await?;
+        parameters.push(("referrers", "1".to_owned()));
     }
     Ok(parameters)
 }

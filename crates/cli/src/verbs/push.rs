@@ -4,9 +4,10 @@ use api::message::ManifestPushedInsteadOfIndex as Note;
 use api::{ApiVersion, Query, encode_platform};
 use spec::{Platform, Reference};
 
-use super::content_trust::{ContentTrust, Doing};
+use super::content_trust::ContentTrust;
 use super::pull::requested;
 use super::transfer::{Notes, Transfer};
+use super::trust::{Signing, sign_pushed};
 use crate::error::CliError;
 use crate::render::{Display, ProgressFlag, Stream};
 use crate::session::Session;
@@ -20,7 +21,6 @@ const PLATFORM_NOTE: &str = "Using --platform pushes only the specified platform
 
 const INDEX_HINT: &str = "hint: `longshore pull --all-platforms` keeps the other platforms for a push, and `longshore copy` \
      sends them all without keeping them";
-/// Other platforms alone would not do: the index names layers that are gone.
 const REMADE_HINT: &str = "hint: `longshore copy` sends the whole index as it is, and an image that is pulled with keep-blobs `all` \
      is pushed as it came";
 
@@ -50,18 +50,23 @@ pub(crate) struct Arguments {
 
 /// Pushes an image, or all tags of a repository.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
-    let mut display = arguments.progress.start(arguments.quiet, Stream::Output, session);
-    let is_quiet = display.is_quiet();
+    let is_trusted = arguments.content_trust.is_wanted(session);
+    // As with docker, whoever signs is shown what.
+    let quiet = arguments.quiet && !is_trusted;
+    let mut display = arguments.progress.start(quiet, Stream::Output, session);
+    let is_quiet = display.is_quiet() && !is_trusted;
     let pushed = push(arguments, session, &mut display).await;
-    let (pushed, notes) = match pushed {
-        Ok((reference, notes)) => (Ok(is_quiet.then(|| reference.to_string())), notes),
-        Err(error) => (Err(error), Notes::default()),
+    let (ended, reference, notes) = match pushed {
+        Ok((reference, notes)) => {
+            (Ok(is_quiet.then(|| reference.to_string())), Some(reference), notes)
+        }
+        Err(error) => (Err(error), None, Notes::default()),
     };
     let is_json = display.is_json();
     for note in notes.without_index.iter().filter(|_| is_json) {
         display.say(&without_index(note, |_, digest| digest.to_owned()))?;
     }
-    display.finish(pushed)?;
+    display.finish(ended)?;
     for note in notes.without_index.iter().filter(|_| !is_json) {
         // Docker colours them in pipes, too.
         let text = without_index(note, |colour, digest| format!("\x1b[{colour}m{digest}\x1b[0m"));
@@ -70,7 +75,19 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     if !notes.without_index.is_empty() {
         output::warn_line(if notes.are_layers_remade { REMADE_HINT } else { INDEX_HINT });
     }
-    Ok(())
+    match reference {
+        Some(reference) if is_trusted => Box::pin(sign(&reference, &notes, session)).await,
+        _ => Ok(()),
+    }
+}
+
+/// Signs what was pushed. Without a tag there is nothing that a signature could be about.
+async fn sign(reference: &Reference, notes: &Notes, session: &Session) -> Result<(), CliError> {
+    if reference.tag().is_none() {
+        output::warn_line("No tag specified, skipping trust metadata push");
+        return Ok(());
+    }
+    sign_pushed(Signing::open(session, reference.repository()), &notes.pushed).await
 }
 
 async fn push(
@@ -91,7 +108,17 @@ async fn push(
     if reference.digest().is_some() {
         return Err(CliError::Refused("cannot push a digest reference".to_owned()));
     }
-    arguments.content_trust.refuse(session, Doing::Push)?;
+    let notes = send(&reference, query, session, display).await?;
+    Ok((reference, notes))
+}
+
+/// Has the engine push what a name means, with parameters beside the tag.
+pub(super) async fn send(
+    reference: &Reference,
+    mut query: Query,
+    session: &Session,
+    display: &mut Display,
+) -> Result<Notes, CliError> {
     if let Some(tag) = reference.tag() {
         query.add("tag", tag.as_str());
     }
@@ -101,8 +128,7 @@ async fn push(
         path: format!("/images/{}/push", reference.repository()),
         query,
     };
-    let notes = transfer.run(session, display).await?;
-    Ok((reference, notes))
+    transfer.run(session, display).await
 }
 
 /// Returns what docker says of a push of one image for several; `shown` is what it does with a digest.

@@ -9,6 +9,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::copy::batch::{Image, Manner};
 use super::copy::told::Painter;
+use super::trusted;
 use crate::error::CliError;
 use crate::render::{ProgressFlag, Stream};
 use crate::session::Session;
@@ -80,7 +81,7 @@ async fn run_shown(
     let mut lists = stream::iter(&entries)
         .map(|entry| {
             let side = &side;
-            async move { (entry, list(entry, side).await) }
+            async move { (entry, list(entry, side, session).await) }
         })
         .buffered(LISTS_AT_ONCE);
     let (mut images, mut failures) = (Vec::new(), Vec::new());
@@ -150,8 +151,13 @@ fn read(path: &PathBuf) -> Result<Vec<Entry>, CliError> {
 }
 
 /// Opens a source, and lists the images that are wanted where it is a repository.
-async fn list(entry: &Entry, side: &Side) -> Result<(Source, Option<Images<Source>>), CliError> {
-    let source = Source::open(&entry.source, side, None).await?;
+async fn list(
+    entry: &Entry,
+    side: &Side,
+    session: &Session,
+) -> Result<(Source, Option<Images<Source>>), CliError> {
+    let place = trusted::source(session, entry.source.clone(), entry.is_repository()).await?;
+    let source = Source::open(&place, side, None).await?;
     if !entry.is_repository() {
         return Ok((source, None));
     }

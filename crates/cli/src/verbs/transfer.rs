@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::Query;
 use api::auth::AuthConfig;
-use api::message::{Aux, ManifestPushedInsteadOfIndex as Note, Message};
+use api::message::{Aux, ManifestPushedInsteadOfIndex as Note, Message, PushResult};
 use spec::Repository;
 
 use crate::client::{Call, Messages};
@@ -37,6 +37,8 @@ pub(super) struct Notes {
     pub(super) without_index: Vec<Note>,
     /// Set if layers went up in another form than they came in.
     pub(super) are_layers_remade: bool,
+    /// The tags that the registry has now.
+    pub(super) pushed: Vec<PushResult>,
 }
 
 impl Transfer<'_> {
@@ -84,6 +86,7 @@ impl Transfer<'_> {
         let mut notes = Notes::default();
         let note = |message: &Message| match &message.aux {
             Some(Aux::WithoutIndex(note)) => notes.without_index.push(Note::clone(note)),
+            Some(Aux::Push(result)) => notes.pushed.push(result.clone()),
             Some(Aux::LayersRemade { .. }) => notes.are_layers_remade = true,
             _ => {}
         };

@@ -46,6 +46,7 @@ mod secure;
 mod shortage;
 mod signals;
 mod support;
+mod trust;
 mod two_engines;
 mod unpack;
 mod unpack_places;

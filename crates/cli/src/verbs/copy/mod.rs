@@ -17,6 +17,7 @@ use self::batch::{Image, Manner};
 use self::digest_file::DigestFile;
 use self::sides::Sides;
 use self::told::{Painter, totals};
+use super::trusted;
 use crate::error::CliError;
 use crate::render::{ProgressFlag, Stream};
 use crate::session::Session;
@@ -78,11 +79,10 @@ pub(crate) struct Arguments {
 
 /// Copies one image, or some of a repository.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
-    let (source, target) = (&arguments.source, &arguments.destination);
-    let places = (
-        Place::parse(source).map_err(CliError::Place)?,
-        Place::parse_target(target).map_err(CliError::Place)?,
-    );
+    let from = Place::parse(&arguments.source).map_err(CliError::Place)?;
+    let to = Place::parse_target(&arguments.destination).map_err(CliError::Place)?;
+    let many = arguments.all_tags || !arguments.tags.is_empty();
+    let places = (trusted::source(session, from, many).await?, to);
     // What goes to standard output is the archive alone.
     let stream = if places.1.is_standard() { Stream::Error } else { Stream::Output };
     let painter = Painter::new(arguments.progress.start(arguments.quiet, stream, session));
