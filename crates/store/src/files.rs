@@ -33,13 +33,6 @@ pub(crate) fn open(path: &Path) -> Result<Option<File>> {
     }
 }
 
-/// Lets a flock go that closing the file would: a child that another thread is starting has a copy of the file until it runs, and who
-/// looks meanwhile would see it held.
-pub(crate) fn unlock(file: &File) {
-    // What fails here goes with the file.
-    let _ = file.unlock();
-}
-
 /// Says whether what was opened at `path` is a file, not a directory, a pipe or a device.
 pub(crate) fn is_file(file: &File, path: &Path) -> Result<bool> {
     let metadata = file.metadata().map_err(|error| StoreError::io("look at", path, error))?;

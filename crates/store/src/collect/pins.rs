@@ -52,7 +52,7 @@ pub(crate) fn is_pinned(config: &Path) -> Result<bool, StoreError> {
     match open.or_else(|_| File::open(config)) {
         Ok(file) => match file.try_lock() {
             Ok(()) => {
-                files::unlock(&file);
+                drop(Flocked::new(file));
                 Ok(false)
             }
             Err(TryLockError::WouldBlock) => Ok(true),

@@ -101,7 +101,6 @@ impl Drop for UploadNote {
         {
             tracing::debug!(%error, "a note of an upload stays");
         }
-        files::unlock(&self.file);
     }
 }
 
@@ -209,13 +208,6 @@ mod tests {
         remember(store, &here, &one, &"x".repeat(MAX_PLACE + 1));
         assert_eq!(place(store, &here, &one), None);
         remember(store, &here, &one, "a");
-        // A program that is being started has a copy of every open file until it runs.
-        let mut note = store.take_upload(&here, &one).unwrap().unwrap();
-        note.remember("b").unwrap();
-        let copy = note.file.try_clone().unwrap();
-        drop(note);
-        assert_eq!(place(store, &here, &one).as_deref(), Some("b"));
-        drop(copy);
         store.take_upload(&here, &one).unwrap().unwrap().forget().unwrap();
         assert_eq!(files::names(&store.paths().uploads()).unwrap(), [""; 0]);
         // Garbage is no place.

@@ -270,7 +270,6 @@ impl Drop for Shared {
         } else if self.state().is_unwanted {
             self.throw_away("the download is finished");
         }
-        files::unlock(&self.file);
     }
 }
 
