@@ -289,9 +289,11 @@ fn what_an_index_lists_is_kept_or_told() {
     let put = |tag: &str, kind: &str, bytes: &[u8]| {
         let digest = spec::Digest::sha256(bytes).to_string();
         let answer = Answer::default().header("Content-Type", kind);
-        let answer = answer.header("Docker-Content-Digest", digest).body(bytes.to_vec());
-        for method in ["HEAD", "GET"] {
-            registry.on(method, &format!("/v2/me/app/manifests/{tag}"), [answer.clone()]);
+        let answer = answer.header("Docker-Content-Digest", &digest).body(bytes.to_vec());
+        for target in [tag, &digest] {
+            for method in ["HEAD", "GET"] {
+                registry.on(method, &format!("/v2/me/app/manifests/{target}"), [answer.clone()]);
+            }
         }
     };
     let own = &image.manifest;
