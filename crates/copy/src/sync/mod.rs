@@ -12,24 +12,22 @@
 //!
 //! In YAML it has the same keys, below a list `copy`. Both are read into one tree, so that they mean the same.
 
+mod error;
 mod tags;
 mod tree;
 mod version;
 
-use std::path::Path;
-
 use regex_lite::{Regex, RegexBuilder};
-use spec::{Platform, PlatformError};
+use spec::Platform;
 
+use self::error::{Fault, MAX_ENTRIES, MAX_REGEX};
+pub use self::error::{SyncError, Syntax};
 pub use self::tags::TagChoice;
 use self::tree::{Node, Value};
 pub use self::version::RangeError;
-use crate::{Conversion, ConversionError, Pattern, PatternError, Place, PlaceError};
+use crate::{Conversion, Pattern, Place};
 
-/// The most entries of a file, and of a list in it: each is written by hand or made of a list of repositories.
-const MAX_ENTRIES: usize = 10_000;
-/// The longest regular expression, and the most memory of what is made of it: tags have 128 characters.
-const MAX_REGEX: usize = 1000;
+/// The most memory of what is made of a regular expression.
 const MAX_REGEX_MEMORY: usize = 256 << 10;
 /// The keys of an entry.
 const KEYS: [&str; 14] = [
@@ -51,23 +49,6 @@ const KEYS: [&str; 14] = [
 /// The keys of a registry in a file of `skopeo sync --src yaml`.
 const SKOPEO_KEYS: [&str; 3] = ["images", "images-by-tag-regex", "images-by-semver"];
 
-/// The language of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Syntax {
-    /// A table `[[copy]]` for each entry.
-    Toml,
-    /// A list of entries below `copy`.
-    Yaml,
-}
-
-impl Syntax {
-    /// Returns the language by the file's name: YAML for `.yaml` and `.yml`, TOML for others.
-    pub fn of(path: &Path) -> Self {
-        let is_yaml = path.extension().is_some_and(|it| it == "yaml" || it == "yml");
-        if is_yaml { Self::Yaml } else { Self::Toml }
-    }
-}
-
 /// Images of one source, for some targets.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -83,72 +64,6 @@ pub struct Entry {
     pub referrers: bool,
     /// The changes that are asked for.
     pub conversion: Option<Conversion>,
-}
-
-/// A fault of a file, its line, and the key that it is at.
-#[derive(Debug, thiserror::Error)]
-#[error("line {line}: {}{fault}", key.map(|key| format!("{key}: ")).unwrap_or_default())]
-pub struct SyncError {
-    line: usize,
-    key: Option<&'static str>,
-    fault: Box<Fault>,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Fault {
-    #[error("{0}")]
-    Syntax(String),
-    #[error("unknown key {found:?}{}", near.map(|near| format!("; {near:?} is one")).unwrap_or_default())]
-    Key { found: String, near: Option<&'static str> },
-    #[error(
-        "this is a file of skopeo's, which names no targets: make each repository an entry of \"copy\", with \"tags\" for the list \
-         in \"images\", \"tags-regex\" for \"images-by-tag-regex\" and \"versions\" for \"images-by-semver\"; log in with `longshore login`"
-    )]
-    Skopeo,
-    #[error("the key {0:?} stands twice")]
-    Twice(String),
-    #[error("{key:?} is to be {wanted}")]
-    Kind { key: &'static str, wanted: &'static str },
-    #[error("{0:?} is missing")]
-    Missing(&'static str),
-    #[error("more than {MAX_ENTRIES} entries")]
-    TooMany,
-    #[error("a source with a tag or digest is one image: it has no tags to choose from")]
-    Tags,
-    #[error("with more than one image the target is a repository or a layout, without a tag: {0}")]
-    Target(Place),
-    #[error(
-        "{0}: a file of copies names no daemon, and neither standard input nor output; use `longshore copy` for these"
-    )]
-    Stream(Place),
-    #[error(
-        "referrers are about digests, which compression and format change: one goes without the other"
-    )]
-    Referrers,
-    #[error("invalid regular expression {text:?}: {source}")]
-    Regex { text: String, source: regex_lite::Error },
-    #[error("a regular expression has more than {MAX_REGEX} characters")]
-    RegexLength,
-    #[error(transparent)]
-    Range(#[from] RangeError),
-    #[error(transparent)]
-    Conversion(#[from] ConversionError),
-    #[error(transparent)]
-    Place(#[from] PlaceError),
-    #[error(transparent)]
-    Pattern(#[from] PatternError),
-    #[error(transparent)]
-    Platform(#[from] PlatformError),
-}
-
-impl SyncError {
-    fn new(line: usize, fault: impl Into<Fault>) -> Self {
-        Self { line, key: None, fault: Box::new(fault.into()) }
-    }
-
-    fn at(self, key: &'static str) -> Self {
-        Self { key: Some(key), ..self }
-    }
 }
 
 impl Entry {
@@ -357,6 +272,8 @@ pub(crate) fn fuzz(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     const TOML: &str = r#"

@@ -6,7 +6,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Fault, SyncError, Syntax};
+use super::error::{Fault, SyncError, Syntax};
 
 /// The depth of a list of copies is 4; the bound keeps a hostile one from costing the stack.
 const MAX_DEPTH: usize = 16;
