@@ -17,6 +17,7 @@ mod mentioned;
 mod platform;
 mod raw;
 mod reference;
+mod schema1;
 
 pub use config::{History, ImageConfig, MAX_CONFIG_SIZE, RootFs, Words};
 pub use digest::{Algorithm, ChainId, DiffId, Digest, DigestError, Hasher, ImageId};
@@ -29,3 +30,4 @@ pub use mentioned::Mentioned;
 pub use platform::{Platform, PlatformError};
 pub use raw::Raw;
 pub use reference::{Reference, ReferenceError, Repository, Tag};
+pub use schema1::{EMPTY_LAYER, NewSchema1, Schema1, Schema1Error, V1Image, make_schema1};

@@ -1,24 +1,41 @@
 //! Writing as Go does, where bytes have to be Docker's.
 
 use serde::Serialize;
+use serde_json::ser::PrettyFormatter;
 
 /// Writes a value on one line with Go's escapes: `<`, `>` and `&`, which HTML would take for its own, and the two ends of
 /// lines that JavaScript has more than others.
 pub fn to_go_json(value: &impl Serialize) -> Result<String, serde_json::Error> {
-    let text = serde_json::to_string(value)?;
+    Ok(escaped(&serde_json::to_string(value)?))
+}
+
+/// Writes a value as Go's `MarshalIndent` does with Docker's three blanks.
+pub(crate) fn to_pretty_go_json(value: &impl Serialize) -> Result<String, serde_json::Error> {
+    let mut bytes = Vec::new();
+    let formatter = PrettyFormatter::with_indent(b"   ");
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter))?;
+    // JSON is text.
+    Ok(escaped(&String::from_utf8_lossy(&bytes)))
+}
+
+fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
-        // None of them is part of JSON's own syntax: they stand in strings.
-        match character {
-            '<' => escaped.push_str("\\u003c"),
-            '>' => escaped.push_str("\\u003e"),
-            '&' => escaped.push_str("\\u0026"),
-            '\u{2028}' => escaped.push_str("\\u2028"),
-            '\u{2029}' => escaped.push_str("\\u2029"),
-            other => escaped.push(other),
-        }
+        escape_html(character, &mut escaped);
     }
-    Ok(escaped)
+    escaped
+}
+
+/// Writes a character of JSON. Those that are escaped are no part of JSON's own syntax: they stand in strings.
+pub(super) fn escape_html(character: char, into: &mut String) {
+    match character {
+        '<' => into.push_str("\\u003c"),
+        '>' => into.push_str("\\u003e"),
+        '&' => into.push_str("\\u0026"),
+        '\u{2028}' => into.push_str("\\u2028"),
+        '\u{2029}' => into.push_str("\\u2029"),
+        other => into.push(other),
+    }
 }
 
 #[cfg(test)]
