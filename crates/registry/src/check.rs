@@ -225,7 +225,7 @@ impl Probing {
         let call = match what {
             Checked::Registry(_) => Call::new(Method::GET, root),
             Checked::Image(repository, target) => {
-                manifest_call(&self.session, repository, Method::HEAD, target)
+                manifest_call(&self.session, repository, Method::HEAD, target, false)
             }
         };
         let (method, url) = (call.method.clone(), call.url.clone());

@@ -256,6 +256,11 @@ impl Client {
         self.inner.config.retry_delay
     }
 
+    /// Says whether manifests of schema 1 may be read and made.
+    pub fn allows_first_schema(&self) -> bool {
+        self.inner.config.first_schema
+    }
+
     /// Says whether another registry stands in for Docker Hub.
     pub(crate) fn has_own_hub(&self) -> bool {
         self.inner.config.hub_endpoint.is_some()

@@ -27,6 +27,8 @@ pub struct RegistryConfig {
     pub nondistributable: Vec<String>,
     /// Directories with one directory for each registry, like `/etc/docker/certs.d`: certificates, and `hosts.toml`.
     pub certs_dirs: Vec<PathBuf>,
+    /// Set if manifests of schema 1 may be read and made (`allow-schema1`).
+    pub first_schema: bool,
     /// The source of credentials that no caller gives, as those for mirrors. Without it such hosts are asked anonymously.
     pub credentials: Option<Arc<dyn CredentialSource>>,
     /// The `User-Agent` of all requests.
@@ -57,6 +59,7 @@ impl Default for RegistryConfig {
             insecure: Vec::new(),
             nondistributable: Vec::new(),
             certs_dirs: Vec::new(),
+            first_schema: false,
             credentials: None,
             user_agent: concat!("longshore/", env!("CARGO_PKG_VERSION")).to_owned(),
             proxy: ProxyConfig::default(),

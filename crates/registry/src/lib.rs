@@ -14,6 +14,7 @@
 //! - `blobs`, `manifests`, `uploads`, `removal`: the operations of a [`Remote`]; `catalog`, `search`, `download` and `check`:
 //!   those of a [`Client`]
 //! - `notary`: the server of signatures that goes with a registry
+//! - `jws`: the signatures of manifests of schema 1
 //! - `error`: errors in Docker's words, what is kept out of them, and the recovery from them
 //!
 //! # Flow
@@ -61,6 +62,7 @@ mod error;
 pub mod fuzzing;
 mod hosts;
 mod http;
+mod jws;
 mod lock;
 mod manifests;
 mod notary;
@@ -102,6 +104,7 @@ pub use hosts::{
     access::Access,
     waits::{Wait, Waits},
 };
+pub use jws::{SignatureError, SigningKey};
 pub use manifests::{
     FetchedManifest, Resolution, TagOrDigest,
     about::subject,

@@ -21,6 +21,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Remote {
     inner: Arc<Inner>,
+    /// Set if manifests of schema 1 are read.
+    first_schema: bool,
 }
 
 struct Inner {
@@ -61,6 +63,17 @@ impl Remote {
     /// Returns the repository.
     pub fn repository(&self) -> &Repository {
         &self.inner.repository
+    }
+
+    /// Returns the same for an operation that can do with manifests of schema 1, if the settings allow these: they are then asked for
+    /// last, and what is fetched of one is the part that is signed.
+    #[must_use]
+    pub fn with_first_schema(self) -> Self {
+        Self { first_schema: self.client().allows_first_schema(), ..self }
+    }
+
+    pub(crate) fn reads_first_schema(&self) -> bool {
+        self.first_schema
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -178,7 +191,8 @@ impl Client {
         let candidates = self.candidates(repository.domain(), access).await?;
         let scope = format!("repository:{}:{}", repository.path(), access.actions());
         let (client, repository) = (self.clone(), repository.clone());
-        Ok(Remote { inner: Arc::new(Inner { client, repository, candidates, given, scope }) })
+        let inner = Arc::new(Inner { client, repository, candidates, given, scope });
+        Ok(Remote { inner, first_schema: false })
     }
 }
 

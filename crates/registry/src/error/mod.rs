@@ -14,6 +14,7 @@ use std::{io, time::Duration};
 
 use spec::{Digest, ReferenceError};
 
+use crate::jws::SignatureError;
 use everywhere::FailedEverywhere;
 use fault::RequestFailed;
 use foreign::ForeignFailure;
@@ -184,7 +185,7 @@ pub enum RegistryError {
         /// The request that it is the answer to, as a failed one is named; empty where there was none.
         request: String,
     },
-    /// A manifest of the first schema, which hashes to something else than its digest: its signatures do not count.
+    /// A manifest of the first schema, which nobody has allowed.
     #[error(
         "Docker Image Format v1 and Docker Image manifest version 2, schema 1 support has been removed. Suggest the \
          author of {name} to upgrade the image to the OCI Format or Docker Image manifest v2, schema 2. More \
@@ -193,6 +194,14 @@ pub enum RegistryError {
     FirstSchema {
         /// The image, in full.
         name: String,
+    },
+    /// A manifest of the first schema is not as it was signed.
+    #[error("verification of the manifest of {name} (schema 1) failed: {source}")]
+    Signature {
+        /// The image, in full.
+        name: String,
+        /// The fault in it.
+        source: SignatureError,
     },
     /// A blob has another size than its descriptor says.
     #[error("{request}: size of {digest} is {actual} bytes, its descriptor says {expected}")]
@@ -357,6 +366,12 @@ impl RegistryError {
             Self::UploadUnknown { .. } => true,
             _ => false,
         }
+    }
+
+    /// Tells whether the registry did not take a manifest as that of an image: code `MANIFEST_INVALID` or `TAG_INVALID`, or status
+    /// 415. Old ones say so of every schema but the first.
+    pub fn refuses_manifest(&self) -> bool {
+        matches!(self.decisive(), Self::Refused(refusal) if refusal.refuses_manifest())
     }
 
     /// Tells whether registry or token server did not accept who asks: code `UNAUTHORIZED`, or status 401

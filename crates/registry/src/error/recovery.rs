@@ -57,6 +57,7 @@ impl RegistryError {
             // Wrong content: this endpoint is broken or lies.
             Self::DigestMismatch { .. }
             | Self::FirstSchema { .. }
+            | Self::Signature { .. }
             | Self::SizeMismatch { .. }
             | Self::TooLarge { .. }
             | Self::Header { .. }

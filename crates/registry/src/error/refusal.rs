@@ -188,6 +188,10 @@ impl Refusal {
         }
     }
 
+    pub(crate) fn refuses_manifest(&self) -> bool {
+        self.status == 415 || matches!(self.code(), Some("MANIFEST_INVALID" | "TAG_INVALID"))
+    }
+
     pub(crate) fn is_unauthorized(&self) -> bool {
         self.code().map_or(self.status == 401, |code| code == "UNAUTHORIZED")
     }

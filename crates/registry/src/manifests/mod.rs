@@ -9,7 +9,7 @@ pub(crate) mod tags;
 use bytes::Bytes;
 use http::{HeaderName, StatusCode, header};
 use reqwest::Method;
-use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, MediaType, Reference, Repository, Tag};
+use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, MediaType, Reference, Repository, Schema1, Tag};
 
 use crate::{
     Recovery, RegistryError, Remote,
@@ -19,6 +19,7 @@ use crate::{
     hosts::access::Need,
     http::endpoint::Call,
     http::transport::{Answer, Payload},
+    jws,
     manifests::pull_limit::PullLimit,
     remote::Source,
 };
@@ -31,6 +32,11 @@ static OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
+/// The same for who can do with the first schema.
+const ACCEPT_ALL: &str = "application/vnd.docker.distribution.manifest.v2+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, \
+    application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
+    application/vnd.docker.distribution.manifest.v1+prettyjws, application/vnd.docker.distribution.manifest.v1+json";
 
 /// A tag or a digest in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +119,7 @@ pub(crate) fn hash(like: &Digest, bytes: &[u8]) -> Digest {
 /// A manifest as it was received.
 #[derive(Clone, Debug)]
 pub struct FetchedManifest {
-    /// The bytes, at most [`MAX_MANIFEST_SIZE`].
+    /// The bytes, at most [`MAX_MANIFEST_SIZE`]; of a manifest of schema 1 those that are signed, for these have the digest.
     pub bytes: Bytes,
     /// The type that the registry gives it; nothing if it says nothing of use.
     pub media_type: Option<MediaType>,
@@ -178,14 +184,15 @@ impl Remote {
         target: &TagOrDigest,
         absence: Absence,
     ) -> Result<(Descriptor, Option<PullLimit>), RegistryError> {
-        let answer =
-            session.send(manifest_call(session, self.repository(), Method::HEAD, target)).await?;
+        let answer = session.send(self.manifest_call(session, Method::HEAD, target)).await?;
         let recovery = Recovery::of_status(answer.status().as_u16(), answer.retry_after());
         if answer.status() == StatusCode::OK
             && let Some(found) = described(&answer)
         {
             target.check(&found.digest)?;
-            self.refuse_first_schema(target, Some(&found.media_type), &[])?;
+            if is_of_first_schema(Some(&found.media_type)) && !self.reads_first_schema() {
+                return Err(self.first_schema(target));
+            }
             if found.size > MAX_MANIFEST_SIZE {
                 let url = answer.url;
                 return Err(RegistryError::TooLarge {
@@ -200,15 +207,14 @@ impl Remote {
             return Err(answer.refuse().await);
         }
         // A registry that does not do HEAD well, or an error, the words of which are in a body.
-        let mut call = manifest_call(session, self.repository(), Method::GET, target);
+        let mut call = self.manifest_call(session, Method::GET, target);
         // What was to be waited for has been.
         if matches!(recovery, Recovery::Retry { .. }) {
             call = call.at_once();
         }
         let answer = session.send(call).await?;
         let pull_limit = PullLimit::of(&answer);
-        let (bytes, media_type) = receive(answer).await?;
-        self.refuse_first_schema(target, media_type.as_ref(), &bytes)?;
+        let (bytes, media_type) = self.receive(target, answer).await?;
         let digest = target.digest(&bytes);
         target.check(&digest)?;
         let media_type = media_type.unwrap_or_else(|| MediaType::from(""));
@@ -232,10 +238,8 @@ impl Remote {
         session: &Session,
         target: &TagOrDigest,
     ) -> Result<(Bytes, Option<MediaType>), RegistryError> {
-        let call = manifest_call(session, self.repository(), Method::GET, target);
-        let (bytes, media_type) = receive(session.send(call).await?).await?;
-        self.refuse_first_schema(target, media_type.as_ref(), &bytes)?;
-        Ok((bytes, media_type))
+        let call = self.manifest_call(session, Method::GET, target);
+        self.receive(target, session.send(call).await?).await
     }
 
     /// Finds out what a target is at the endpoint that is written to: mirrors may be behind.
@@ -259,22 +263,33 @@ impl Remote {
         format!("{}{separator}{target}", self.repository())
     }
 
-    /// Fails for a manifest of the first schema, by its type or by what it says of itself. The digest of one is that of
-    /// the part which is signed, so that it must not come to be compared.
-    fn refuse_first_schema(
+    fn manifest_call(&self, session: &Session, method: Method, target: &TagOrDigest) -> Call {
+        manifest_call(session, self.repository(), method, target, self.reads_first_schema())
+    }
+
+    /// Receives a manifest. Of one of the first schema, by its type or by what it says of itself, it is the part that is signed, once
+    /// the signatures are found good; a digest is that of this part.
+    async fn receive(
         &self,
         target: &TagOrDigest,
-        media_type: Option<&MediaType>,
-        bytes: &[u8],
-    ) -> Result<(), RegistryError> {
-        let by_type = matches!(
-            media_type,
-            Some(MediaType::DockerManifestV1 | MediaType::DockerManifestV1Signed)
-        );
-        if !by_type && !is_first_schema(bytes) {
-            return Ok(());
+        answer: Answer,
+    ) -> Result<(Bytes, Option<MediaType>), RegistryError> {
+        let answer = answer.expect(&[StatusCode::OK]).await?;
+        let media_type = media_type(&answer);
+        let bytes = document(answer, "manifest", MAX_MANIFEST_SIZE).await?;
+        if !is_of_first_schema(media_type.as_ref()) && !Schema1::is(&bytes) {
+            return Ok((bytes, media_type));
         }
-        Err(RegistryError::FirstSchema { name: self.name_of(target) })
+        if !self.reads_first_schema() {
+            return Err(self.first_schema(target));
+        }
+        let signed = jws::verify(&bytes)
+            .map_err(|source| RegistryError::Signature { name: self.name_of(target), source })?;
+        Ok((signed, Some(MediaType::DockerManifestV1Signed)))
+    }
+
+    fn first_schema(&self, target: &TagOrDigest) -> RegistryError {
+        RegistryError::FirstSchema { name: self.name_of(target) }
     }
 
     /// Stores a manifest under a tag or its digest, and returns its digest.
@@ -328,7 +343,30 @@ impl Remote {
     ) -> Result<(Digest, bool), RegistryError> {
         let digest = target.digest(bytes);
         target.check(&digest)?;
-        let wanted_digest = &digest;
+        let listed = self.store(target, media_type, bytes, &digest).await?;
+        Ok((digest, listed))
+    }
+
+    /// Stores a manifest of schema 1 under a tag. `signed` is the part of it that is signed, whose digest is the manifest's.
+    pub async fn put_signed_manifest(
+        &self,
+        tag: &Tag,
+        signed: &[u8],
+        bytes: Bytes,
+    ) -> Result<Digest, RegistryError> {
+        let (target, digest) = (TagOrDigest::Tag(tag.clone()), Digest::sha256(signed));
+        self.store(&target, &MediaType::DockerManifestV1Signed, &bytes, &digest).await?;
+        Ok(digest)
+    }
+
+    /// Stores a manifest. Says whether the registry has listed it among the referrers of its subject.
+    async fn store(
+        &self,
+        target: &TagOrDigest,
+        media_type: &MediaType,
+        bytes: &Bytes,
+        wanted_digest: &Digest,
+    ) -> Result<bool, RegistryError> {
         let asked = self.ask(Need::Push, |session| async move {
             let url = session.endpoint.url(&manifest_path(self.repository(), target));
             let call = Call::new(Method::PUT, url)
@@ -353,7 +391,7 @@ impl Remote {
             }
         });
         let (listed, _) = asked.await?;
-        Ok((digest, listed))
+        Ok(listed)
     }
 }
 
@@ -367,15 +405,11 @@ pub(crate) fn manifest_call(
     repository: &Repository,
     method: Method,
     target: &TagOrDigest,
+    first_schema: bool,
 ) -> Call {
     let url = session.endpoint.reading_url(&manifest_path(repository, target));
-    Call::new(method, url).header(header::ACCEPT, ACCEPT)
-}
-
-async fn receive(answer: Answer) -> Result<(Bytes, Option<MediaType>), RegistryError> {
-    let answer = answer.expect(&[StatusCode::OK]).await?;
-    let media_type = media_type(&answer);
-    Ok((document(answer, "manifest", MAX_MANIFEST_SIZE).await?, media_type))
+    let accept = if first_schema { ACCEPT_ALL } else { ACCEPT };
+    Call::new(method, url).header(header::ACCEPT, accept)
 }
 
 /// Receives a JSON document. What can be none, such as the page of a portal, is an error in Go's words.
@@ -392,17 +426,9 @@ pub(crate) async fn document(
     Err(RegistryError::Unmarshalling { request, reason })
 }
 
-/// The fields that tell a manifest of the first schema from every other document.
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct FirstSchema {
-    schema_version: u64,
-    #[serde(rename = "fsLayers")]
-    _layers: Vec<serde::de::IgnoredAny>,
-}
-
-fn is_first_schema(bytes: &[u8]) -> bool {
-    serde_json::from_slice::<FirstSchema>(bytes).is_ok_and(|manifest| manifest.schema_version == 1)
+fn is_of_first_schema(media_type: Option<&MediaType>) -> bool {
+    use MediaType::{DockerManifestV1, DockerManifestV1Signed};
+    matches!(media_type, Some(DockerManifestV1 | DockerManifestV1Signed))
 }
 
 /// Reads what `HEAD` says, if it says all.

@@ -32,6 +32,7 @@ use algorithms::provider;
 use identity::Identities;
 use verifier::Verifier;
 use x509::Certificate;
+pub(crate) use x509::public_key;
 
 /// The largest certificate or key file that is read; bundles of all public authorities have a quarter of it.
 const MAX_PEM: u64 = 1 << 20;

@@ -163,7 +163,7 @@ impl<'a> Certificate<'a> {
 }
 
 /// Reads the public key of a certificate, its algorithm and its bits, whatever else the certificate says.
-pub(super) fn public_key(der: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn public_key(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut fields = Reader(Reader(Reader(der).only(SEQUENCE)?).take(SEQUENCE)?);
     fields.optional(0xa0);
     fields.take(INTEGER)?;
