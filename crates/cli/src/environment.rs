@@ -27,6 +27,8 @@ pub(crate) struct Environment {
     pub(crate) tls: bool,
     /// True if `DOCKER_TLS_VERIFY` has a value.
     pub(crate) tls_verify: bool,
+    /// True if `DOCKER_ENABLE_DEPRECATED_PULL_SCHEMA_1_IMAGE` has a value: any does.
+    pub(crate) allow_schema1: bool,
     /// `DOCKER_API_VERSION`.
     pub(crate) api_version: Option<String>,
     /// `DOCKER_DEFAULT_PLATFORM`.
@@ -112,6 +114,7 @@ impl Environment {
             tls: text("DOCKER_TLS").is_some(),
             tls_verify: std::env::var_os("DOCKER_TLS_VERIFY")
                 .is_some_and(|value| !value.is_empty()),
+            allow_schema1: text("DOCKER_ENABLE_DEPRECATED_PULL_SCHEMA_1_IMAGE").is_some(),
             api_version: text("DOCKER_API_VERSION"),
             default_platform: text("DOCKER_DEFAULT_PLATFORM"),
             runtime_directory: path("XDG_RUNTIME_DIR").filter(|path| path.is_absolute()),

@@ -102,6 +102,7 @@ pub(crate) fn defaults(environment: &Environment) -> Defaults {
         hosts: host.into_iter().collect(),
         tls_dir: environment.tls_directory(environment.config_directory()),
         tls_verify: environment.tls_verify,
+        allow_schema1: environment.allow_schema1,
         certs_dirs: own.chain(SYSTEM_CERTIFICATES.iter().map(PathBuf::from)).collect(),
         proxies: Proxies {
             http: environment.proxies.http.clone(),

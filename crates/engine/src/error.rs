@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use registry::RegistryError;
-use spec::{Digest, ManifestError, MediaType, PlatformError, ReferenceError};
+use spec::{Digest, ManifestError, MediaType, PlatformError, ReferenceError, Schema1Error};
 
 pub use bad_archive::{BadArchive, LeftOutLayers};
 pub use defect::Defect;
@@ -161,6 +161,12 @@ pub enum EngineError {
         /// The fault in it.
         source: ManifestError,
     },
+    /// A manifest of schema 1 cannot be read or made.
+    #[error(transparent)]
+    FirstSchema(#[from] Schema1Error),
+    /// A manifest of schema 1 cannot be signed.
+    #[error("failed to sign a manifest of schema 1: {0}")]
+    Sign(registry::SignatureError),
     /// Indexes within indexes, deeper than anybody means it.
     #[error("{0}: indexes are nested too deep")]
     IndexDepth(String),
@@ -408,6 +414,7 @@ impl EngineError {
             | Self::Manifest { .. }
             | Self::DirectoryRefused { .. }
             | Self::IndexDepth(_)
+            | Self::FirstSchema(_)
             | Self::Registry(RegistryError::FirstSchema { .. }) => ErrorKind::InvalidParameter,
             Self::NoSuchImage(_)
             | Self::NoSuchManifest(_)
@@ -446,6 +453,7 @@ impl EngineError {
             | Self::ReadLayer { .. }
             | Self::Layer { .. }
             | Self::Missing(_)
+            | Self::Sign(_)
             | Self::Open { .. }
             | Self::Directory { .. }
             | Self::Store(_)

@@ -16,7 +16,7 @@
 //!
 //! They share `engine` (the state of all operations), `resolve` (the image that a name means), `kept` (what is
 //! here of the manifests that its name leads to), `transfer` (one job for all who want
-//! the same blob, layer or upload), `receive` (bodies that clients send), `space` (room on the disk) and `cancel`.
+//! the same blob, layer or upload), `document` (the manifest of an image that has none), `receive` (bodies that clients send), `space` (room on the disk) and `cancel`.
 //!
 //! # Flow of a pull
 //!
@@ -35,6 +35,7 @@
 mod cancel;
 mod check;
 mod diff;
+mod document;
 mod engine;
 mod error;
 mod events;

@@ -26,6 +26,11 @@ pub enum ProgressEvent {
         /// The repository's path at its registry.
         repository: String,
     },
+    /// A pull goes on with a manifest of schema 1.
+    FirstSchema {
+        /// The image, canonical.
+        reference: String,
+    },
     /// Something happened to a layer.
     Layer {
         /// The first twelve digits of its digest (pull) or diff ID (push).
@@ -86,6 +91,11 @@ pub enum ProgressEvent {
         sent: usize,
         /// Those that the registry had.
         present: usize,
+    },
+    /// A push sent a manifest of schema 1, as the registry takes no other.
+    PushedFirstSchema {
+        /// The registry, as an image's name has it.
+        registry: String,
     },
     /// A push of one tag is over.
     Pushed {

@@ -104,7 +104,7 @@ pub use hosts::{
     access::Access,
     waits::{Wait, Waits},
 };
-pub use jws::{SignatureError, SigningKey};
+pub use jws::{SigningKey, error::SignatureError};
 pub use manifests::{
     FetchedManifest, Resolution, TagOrDigest,
     about::subject,

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use spec::Repository;
@@ -21,8 +24,6 @@ use crate::{
 #[derive(Clone)]
 pub struct Remote {
     inner: Arc<Inner>,
-    /// Set if manifests of schema 1 are read.
-    first_schema: bool,
 }
 
 struct Inner {
@@ -32,6 +33,8 @@ struct Inner {
     /// The caller's credentials for the registry itself; without a caller they are looked for, as for other hosts.
     given: Option<Credentials>,
     scope: String,
+    /// Set if manifests of schema 1 are read.
+    first_schema: AtomicBool,
 }
 
 /// The endpoint that something came from.
@@ -65,15 +68,16 @@ impl Remote {
         &self.inner.repository
     }
 
-    /// Returns the same for an operation that can do with manifests of schema 1, if the settings allow these: they are then asked for
-    /// last, and what is fetched of one is the part that is signed.
+    /// Prepares this and its clones for an operation that can do with manifests of schema 1, if the settings allow these: they are then
+    /// asked for last, and what is fetched of one is the part that is signed.
     #[must_use]
     pub fn with_first_schema(self) -> Self {
-        Self { first_schema: self.client().allows_first_schema(), ..self }
+        self.inner.first_schema.store(self.client().allows_first_schema(), Ordering::Relaxed);
+        self
     }
 
     pub(crate) fn reads_first_schema(&self) -> bool {
-        self.first_schema
+        self.inner.first_schema.load(Ordering::Relaxed)
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -191,8 +195,9 @@ impl Client {
         let candidates = self.candidates(repository.domain(), access).await?;
         let scope = format!("repository:{}:{}", repository.path(), access.actions());
         let (client, repository) = (self.clone(), repository.clone());
-        let inner = Arc::new(Inner { client, repository, candidates, given, scope });
-        Ok(Remote { inner, first_schema: false })
+        let first_schema = AtomicBool::default();
+        let inner = Inner { client, repository, candidates, given, scope, first_schema };
+        Ok(Remote { inner: Arc::new(inner) })
     }
 }
 

@@ -1,8 +1,8 @@
 //! Fuzz targets: what arrives as text and becomes one of this crate's values.
 
 use crate::{
-    Digest, ImageConfig, MAX_INDEX_ENTRIES, Manifest, MediaType, Mentioned, Platform, Reference,
-    from_go_json, to_go_json,
+    DiffId, Digest, ImageConfig, MAX_INDEX_ENTRIES, Manifest, MediaType, Mentioned, NewSchema1,
+    Platform, Reference, Schema1, from_go_json, make_schema1, to_go_json,
 };
 
 /// A name and a function that panics at an input which shows a fault.
@@ -14,6 +14,7 @@ pub const TARGETS: &[Target] = &[
     ("platform", platform),
     ("manifest", manifest),
     ("config", config),
+    ("schema1", schema1),
     ("go-json", go_json),
 ];
 
@@ -64,6 +65,19 @@ fn manifest(data: &[u8]) {
     assert_eq!(again.expect("its own media type is wrong"), manifest);
     let name = manifest.media_type().as_str();
     assert_eq!(&MediaType::from(name), manifest.media_type());
+}
+
+/// A manifest of schema 1 makes a config of its layers, and that a manifest of the same layers.
+fn schema1(data: &[u8]) {
+    let Ok(manifest) = Schema1::parse(data, "fuzz") else { return };
+    let layers: Vec<Digest> = manifest.layers().cloned().collect();
+    let diff_ids: Vec<DiffId> =
+        layers.iter().map(|blob| DiffId::new(Digest::sha256(blob.hex().as_bytes()))).collect();
+    let Ok(config) = manifest.config(&diff_ids) else { return };
+    let new = NewSchema1 { name: "fuzz", tag: "1", config: config.as_bytes(), layers: &layers };
+    let (made, _) = make_schema1(&new).expect("a config of its own makes no manifest");
+    let again = Schema1::parse(made.as_bytes(), "fuzz").expect("what was made cannot be read");
+    assert!(again.layers().eq(&layers));
 }
 
 /// A config that was read is written as one that reads the same.

@@ -34,6 +34,11 @@ impl Paths {
         &self.longshore
     }
 
+    /// Returns the place of the key that signs manifests.
+    pub(crate) fn signing_key(&self) -> PathBuf {
+        self.longshore.join("key.json")
+    }
+
     pub(crate) fn catalog(&self) -> PathBuf {
         // Image IDs do not say which driver keeps the layers, sizes and layers of an image are the same with each.
         self.longshore.join("catalog")

@@ -6,6 +6,7 @@ mod layer;
 mod layout;
 mod push;
 mod referrer;
+mod signed;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use spec::{DiffId, ImageId, MediaType, Platform};
 pub use blob::{Blob, Format, Source};
 pub use layer::{Compression, Layer, LayerWriter};
 pub use referrer::Referrer;
+pub use signed::{SIGNED, Signer, with_signatures};
 
 /// An image for one platform.
 #[derive(Clone, Debug)]

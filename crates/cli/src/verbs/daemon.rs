@@ -167,6 +167,7 @@ impl Arguments {
             registry_mirrors: None,
             // Keys without a flag. No `..`: each new directive is decided on here.
             allow_nondistributable_artifacts: None,
+            allow_schema1: None,
             graph: None,
             min_api_version: None,
             prune: None,

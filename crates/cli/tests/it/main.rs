@@ -23,6 +23,7 @@ mod durability;
 mod equality;
 mod exchange;
 mod faults;
+mod first_schema;
 mod hosts;
 mod import;
 mod interchange;

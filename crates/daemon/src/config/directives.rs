@@ -241,6 +241,9 @@ directives! {
         /// that such layers may be fetched from although their addresses are not public.
         allow_nondistributable_artifacts: Vec<String> => Vec<String> = |_| Vec::new(),
             set, Told(list), r#"["registry.example"]"#;
+        /// Permission to pull images of schema 1, and to push such to registries that take no other. Longshore's own; the variable
+        /// `DOCKER_ENABLE_DEPRECATED_PULL_SCHEMA_1_IMAGE` is the same.
+        allow_schema1: bool => bool = |defaults| defaults.allow_schema1, set, Taken, "true";
         /// Layers downloaded at the same time.
         max_concurrent_downloads: i64 => usize = |_| Limits::default().downloads,
             number("max concurrent downloads"), Told(usize::to_string), "7";

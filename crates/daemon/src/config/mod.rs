@@ -120,6 +120,7 @@ impl DaemonConfig {
             insecure: self.insecure_registries.clone(),
             nondistributable: self.allow_nondistributable_artifacts.clone(),
             certs_dirs: self.certs_dirs.clone(),
+            first_schema: self.allow_schema1,
             user_agent: format!("longshore/{version}"),
             proxy: ProxyConfig {
                 http: self.proxies.http.clone(),
@@ -184,6 +185,7 @@ pub(crate) fn fuzz(data: &[u8]) {
             certs_dirs: Vec::new(),
             tls_dir: "/tls".into(),
             tls_verify: false,
+            allow_schema1: false,
             proxies: Proxies::default(),
         };
         DaemonConfig::check(Merged { directives, ignored: Vec::new() }, defaults).ok()

@@ -36,6 +36,8 @@ pub struct Defaults {
     pub tls_dir: PathBuf,
     /// The environment's wish that clients over TCP show a certificate.
     pub tls_verify: bool,
+    /// The environment's permission of images of schema 1.
+    pub allow_schema1: bool,
     /// The proxies to registries, which are the environment's.
     pub proxies: Proxies,
 }

@@ -12,6 +12,7 @@ fn defaults() -> Defaults {
         certs_dirs: vec!["/certs".into()],
         tls_dir: "/home/me/.docker".into(),
         tls_verify: false,
+        allow_schema1: false,
         proxies: Proxies {
             http: Some("http://me:s3cret@proxy:3128/".into()),
             ..Proxies::default()

@@ -23,6 +23,8 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
         ProgressEvent::Pulling { reference, repository } => {
             Message { id: Some(reference), ..Message::status(format!("Pulling from {repository}")) }
         }
+        ProgressEvent::FirstSchema { reference } => pulled_first_schema(&reference),
+        ProgressEvent::PushedFirstSchema { registry } => pushed_first_schema(&registry),
         ProgressEvent::Layer { id, state: LayerState::Downloaded } => {
             // dockerd compares the digest between the two; here it is compared while the layer is unpacked.
             return ["Verifying Checksum", "Download complete"]
@@ -75,19 +77,7 @@ pub(crate) fn messages(event: ProgressEvent) -> Vec<Message> {
             progress_detail: Some(ProgressDetail::bytes(current, total.unwrap_or_default())),
             ..Message::default()
         },
-        ProgressEvent::HeldOff(wait) => {
-            let seconds = wait.left.as_secs();
-            let plural = if seconds == 1 { "" } else { "s" };
-            let Wait { host, status, .. } = wait;
-            Message {
-                note: Some(format!("{host} asks to wait {seconds} second{plural} ({status})")),
-                ..Message::layer(
-                    host,
-                    format!("Waiting, as it asks ({status})"),
-                    ProgressDetail::seconds(0, seconds),
-                )
-            }
-        }
+        ProgressEvent::HeldOff(wait) => held_off(wait),
         ProgressEvent::Checking { number, total, part } => {
             let part = match part {
                 CheckedPart::Layer(chain) => format!("layer {}", chain.digest().short()),
@@ -113,6 +103,36 @@ fn left_out(digest: &Digest, reason: &PartLeftOut) -> Message {
         PartLeftOut::Kind(kind) => format!("it is no manifest, but {kind}"),
     };
     Message { id: Some(digest.short()), ..Message::status(format!("Left out: {reason}")) }
+}
+
+fn held_off(wait: Wait) -> Message {
+    let seconds = wait.left.as_secs();
+    let plural = if seconds == 1 { "" } else { "s" };
+    let Wait { host, status, .. } = wait;
+    Message {
+        note: Some(format!("{host} asks to wait {seconds} second{plural} ({status})")),
+        ..Message::layer(
+            host,
+            format!("Waiting, as it asks ({status})"),
+            ProgressDetail::seconds(0, seconds),
+        )
+    }
+}
+
+fn pulled_first_schema(reference: &str) -> Message {
+    Message::status(format!(
+        "[DEPRECATION NOTICE] Docker Image Format v1 and Docker Image manifest version 2, schema 1 support is disabled by default and \
+         will be removed in an upcoming release. Suggest the author of {reference} to upgrade the image to the OCI Format or Docker \
+         Image manifest v2, schema 2. More information at https://docs.docker.com/go/deprecated-image-specs/"
+    ))
+}
+
+fn pushed_first_schema(registry: &str) -> Message {
+    Message::status(format!(
+        "[DEPRECATION NOTICE] support for pushing manifest v2 schema1 images will be removed in an upcoming release. Please contact \
+         admins of the {registry} registry NOW to avoid future disruption. More information at \
+         https://docs.docker.com/registry/spec/deprecated-schema-v1/"
+    ))
 }
 
 /// Tells of a manifest that is not the one that an image came with. Stock clients show nothing of a line with data.
@@ -282,6 +302,24 @@ mod tests {
         ];
         for (event, expected) in table {
             assert_eq!(lines(event), expected + "\r\n");
+        }
+    }
+
+    /// dockerd 28.1, the last one that could do it.
+    #[test]
+    fn schema_1_is_told_as_what_it_is() {
+        let reference = "docker.io/me/app:1".to_owned();
+        for (event, expected) in [
+            (
+                ProgressEvent::FirstSchema { reference },
+                "[DEPRECATION NOTICE] Docker Image Format v1 and Docker Image manifest version 2, schema 1 support is disabled by default and will be removed in an upcoming release. Suggest the author of docker.io/me/app:1 to upgrade the image to the OCI Format or Docker Image manifest v2, schema 2. More information at https://docs.docker.com/go/deprecated-image-specs/",
+            ),
+            (
+                ProgressEvent::PushedFirstSchema { registry: "127.0.0.1:5000".into() },
+                "[DEPRECATION NOTICE] support for pushing manifest v2 schema1 images will be removed in an upcoming release. Please contact admins of the 127.0.0.1:5000 registry NOW to avoid future disruption. More information at https://docs.docker.com/registry/spec/deprecated-schema-v1/",
+            ),
+        ] {
+            assert_eq!(lines(event), format!("{{\"status\":\"{expected}\"}}\r\n"));
         }
     }
 

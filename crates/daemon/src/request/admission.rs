@@ -133,6 +133,7 @@ mod tests {
                 certs_dirs: Vec::new(),
                 tls_dir: PathBuf::new(),
                 tls_verify: false,
+                allow_schema1: false,
                 proxies: Proxies::default(),
             })
         }

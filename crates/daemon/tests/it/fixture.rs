@@ -67,6 +67,7 @@ pub(crate) fn defaults(folder: &TempDir) -> Defaults {
         certs_dirs: Vec::<PathBuf>::new(),
         tls_dir: PathBuf::new(),
         tls_verify: false,
+        allow_schema1: false,
         proxies: Proxies::default(),
     }
 }

@@ -11,6 +11,7 @@ use store::{Lease, Store, VerifiedBlob};
 
 use super::restore_layer::repositories;
 use crate::error::Missing;
+use crate::transfer::Watcher;
 use crate::{Engine, EngineError, Progress, Result};
 
 /// Images of an index that are looked at for one: more than any name has platforms.
@@ -76,8 +77,8 @@ impl Engine {
         lease: &Arc<Lease>,
         progress: &Progress,
     ) -> Result<()> {
-        let told = Some((progress.clone(), blob.digest.short()));
-        let download = self.fetch_blob(remote, blob, lease, told).await?;
+        let watcher = Watcher::User { progress: progress.clone(), id: blob.digest.short() };
+        let download = self.fetch_blob(remote, blob, lease, watcher).await?;
         self.on_disk(move |store| {
             // Somebody who pulled it meanwhile has published it.
             let Some(verified) = download.handle().take_verified() else { return Ok(()) };

@@ -11,6 +11,7 @@ use spec::{ManifestError, Reference, Tag};
 use super::begin::Begun;
 use super::operation::{Pull, refused};
 use crate::engine::in_task;
+use crate::error::Missing;
 use crate::progress::{PassedOver, ProgressEvent, ProgressReceiver};
 use crate::{EngineError, Progress, Result};
 
@@ -132,9 +133,11 @@ fn verdict(error: &EngineError) -> Verdict {
             if everybodys { Verdict::Stop } else { Verdict::Failed }
         }
         EngineError::Manifest { .. }
+        | EngineError::FirstSchema(_)
         | EngineError::IndexDepth(_)
         | EngineError::InvalidParameter(_)
         | EngineError::Config { .. }
+        | EngineError::Missing(Missing::Blob(_))
         | EngineError::RootFsMismatch
         | EngineError::HistoryMismatch
         | EngineError::LayerVerification { .. }

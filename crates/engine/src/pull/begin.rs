@@ -10,7 +10,7 @@ use spec::{
 };
 use tokio::sync::OnceCell;
 
-use super::manifest::{Resolved, check_size};
+use super::manifest::{Found, Resolved, check_size};
 use super::operation::Pull;
 use super::parts::Part;
 use super::plan::absent;
@@ -25,17 +25,24 @@ pub(super) struct Begun {
     pub(super) config: Raw<ImageConfig>,
     /// Downloads that the layers' jobs join.
     pub(super) ahead: Vec<(Digest, Download)>,
+    /// Set if the user has been told of these.
+    pub(super) is_told: bool,
     /// Manifests and indexes that are kept beside it.
     pub(super) parts: Vec<Part>,
     /// Kept as long as others may ask for the same.
-    _cell: Option<Arc<OnceCell<Bytes>>>,
+    pub(super) _cell: Option<Arc<OnceCell<Bytes>>>,
 }
 
 impl Pull {
     /// Finds out what a reference means, and begins to fetch what it takes. Nothing is unpacked yet.
     pub(super) async fn begin(&self, reference: &Reference, progress: &Progress) -> Result<Begun> {
         let target = TagOrDigest::from(reference);
-        let resolved = self.resolve(&target, reference, progress).await?;
+        let resolved = match self.resolve(&target, reference, progress).await? {
+            Found::Image(resolved) => *resolved,
+            Found::FirstSchema(found) => {
+                return self.begin_first_schema(*found, reference, progress).await;
+            }
+        };
         let manifest = resolved.manifest.value();
         let id = ImageId::new(manifest.config.digest.clone());
         self.hold_image(&id).await?;
@@ -50,14 +57,11 @@ impl Pull {
             let (bytes, cell) = self.config(&manifest.config).await?;
             (ahead, Some(cell), bytes)
         };
-        let checked = async {
-            let config = parse(&manifest.config, bytes)?;
-            self.check_platform(config.value(), reference)?;
-            let parts = self.parts(&resolved, config.value(), reference, progress).await?;
-            Ok((config, parts))
-        };
-        match checked.await {
-            Ok((config, parts)) => Ok(Begun { resolved, id, config, ahead, parts, _cell: cell }),
+        let checked = self.checked(&resolved, bytes, reference, progress).await;
+        match checked {
+            Ok((config, parts)) => {
+                Ok(Begun { resolved, id, config, ahead, is_told: false, parts, _cell: cell })
+            }
             Err(error) => {
                 self.give_up(ahead).await;
                 Err(error)
@@ -65,7 +69,21 @@ impl Pull {
         }
     }
 
-    async fn hold_image(&self, id: &ImageId) -> Result<()> {
+    /// Reads the config, and finds the parts that are kept beside the image.
+    pub(super) async fn checked(
+        &self,
+        resolved: &Resolved,
+        config: Bytes,
+        reference: &Reference,
+        progress: &Progress,
+    ) -> Result<(Raw<ImageConfig>, Vec<Part>)> {
+        let config = parse(&resolved.manifest.value().config, config)?;
+        self.check_platform(config.value(), reference)?;
+        let parts = self.parts(resolved, config.value(), reference, progress).await?;
+        Ok((config, parts))
+    }
+
+    pub(super) async fn hold_image(&self, id: &ImageId) -> Result<()> {
         let (lease, id) = (Arc::clone(&self.lease), id.clone());
         self.engine.on_disk(move |_| Ok(lease.hold_image(&id)?)).await
     }

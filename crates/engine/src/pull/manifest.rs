@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use registry::{RegistryError, Resolution, TagOrDigest};
+use registry::{FetchedManifest, RegistryError, Resolution, TagOrDigest};
 use spec::{
     Algorithm, Descriptor, Digest, ImageManifest, Index, MAX_MANIFEST_SIZE, Manifest, MediaType,
-    Mentioned, Platform, Raw, Reference,
+    Mentioned, Platform, Raw, Reference, Schema1,
 };
 
 use store::{StoreError, VerifiedBlob};
@@ -19,13 +19,28 @@ use crate::{EngineError, Progress, Result};
 /// The depth to which indexes may be nested. One level is usual, two are seen.
 pub(super) const MAX_INDEX_DEPTH: usize = 4;
 
+/// The thing that a reference led to.
+pub(super) enum Found {
+    /// An image, as others are.
+    Image(Box<Resolved>),
+    /// An image of schema 1, which has no config yet.
+    FirstSchema(Box<FirstSchema>),
+}
+
+/// A manifest of schema 1. The registry client has checked its signatures.
+pub(super) struct FirstSchema {
+    /// The part of it that is signed, whose digest is the manifest's.
+    pub(super) descriptor: Descriptor,
+    pub(super) manifest: Schema1,
+}
+
 /// The manifest that a reference led to.
 #[derive(Debug)]
 pub(super) struct Resolved {
     /// The digest that the tag or digest names: that of an index or of the manifest itself.
     pub(super) digest: Digest,
     /// The indexes on the way, the outermost first.
-    indexes: Vec<(Descriptor, Bytes)>,
+    pub(super) indexes: Vec<(Descriptor, Bytes)>,
     /// The image's manifest.
     pub(super) manifest: Raw<ImageManifest>,
 }
@@ -65,7 +80,7 @@ impl Pull {
         target: &TagOrDigest,
         reference: &Reference,
         progress: &Progress,
-    ) -> Result<Resolved> {
+    ) -> Result<Found> {
         let (mut descriptor, mut bytes) = self.root(target, reference).await?;
         let digest = descriptor.digest.clone();
         progress.report(ProgressEvent::Pulling {
@@ -75,6 +90,10 @@ impl Pull {
             },
             repository: reference.repository().path().to_owned(),
         });
+        if is_first_schema(&descriptor, &bytes) {
+            let manifest = Schema1::parse(&bytes, &reference.familiar())?;
+            return Ok(Found::FirstSchema(Box::new(FirstSchema { descriptor, manifest })));
+        }
         let mut indexes = Vec::new();
         while indexes.len() <= MAX_INDEX_DEPTH {
             let document = parse(&descriptor, &bytes, reference)?;
@@ -85,7 +104,8 @@ impl Pull {
                 Manifest::Image(manifest) => {
                     check_kind(&manifest)?;
                     let manifest = Raw::parse(bytes, |_| Ok::<_, EngineError>(*manifest))?;
-                    return Ok(Resolved { digest, indexes, manifest });
+                    let resolved = Resolved { digest, indexes, manifest };
+                    return Ok(Found::Image(Box::new(resolved)));
                 }
                 Manifest::Index(index) => {
                     let chosen = self.choose(&index)?.clone();
@@ -109,17 +129,16 @@ impl Pull {
                 let resolved = self.remote.resolve(target).await;
                 let Resolution { descriptor, source, .. } =
                     resolved.map_err(|error| refused(error, reference))?;
-                // The length that a HEAD says is not believed.
-                let document = self.whole_document(&descriptor.digest, reference).await;
+                let document = self.meaning(target, descriptor, reference).await;
                 // A mirror's word for a tag is worth what can be had by it.
-                let usable = document.and_then(|bytes| {
-                    if source.mirror {
+                let usable = document.and_then(|(descriptor, bytes)| {
+                    if source.mirror && !is_first_schema(&descriptor, &bytes) {
                         parse(&descriptor, &bytes, reference)?;
                     }
-                    Ok(bytes)
+                    Ok((descriptor, bytes))
                 });
                 match usable {
-                    Ok(bytes) => return Ok((descriptor, bytes)),
+                    Ok(found) => return Ok(found),
                     Err(error) if self.remote.pass_over(&source) => {
                         tracing::info!(error = %error.message(), "a tag is asked for elsewhere");
                     }
@@ -135,6 +154,25 @@ impl Pull {
                 Ok((Descriptor::new(media_type, digest.clone(), bytes.len() as u64), bytes))
             }
         }
+    }
+
+    /// Returns what a tag means. What is of schema 1 is asked for by the tag: registries that convert to it have it under no digest.
+    async fn meaning(
+        &self,
+        tag: &TagOrDigest,
+        descriptor: Descriptor,
+        reference: &Reference,
+    ) -> Result<(Descriptor, Bytes)> {
+        if !is_first_schema(&descriptor, &[]) {
+            // The length that a HEAD says is not believed.
+            let bytes = self.whole_document(&descriptor.digest, reference).await?;
+            return Ok((descriptor, bytes));
+        }
+        let fetched = self.remote.manifest(tag).await;
+        let FetchedManifest { bytes, media_type, digest, .. } =
+            fetched.map_err(|error| refused(error, reference))?;
+        let media_type = media_type.unwrap_or_else(|| document_type(&bytes));
+        Ok((Descriptor::new(media_type, digest, bytes.len() as u64), bytes))
     }
 
     /// Returns a manifest or index as it is listed, from the store or the registry.
@@ -223,6 +261,12 @@ pub(super) fn check_size(
     let (request, digest) = (reference.familiar(), descriptor.digest.clone());
     let expected = descriptor.size;
     Err(EngineError::Registry(RegistryError::SizeMismatch { request, digest, expected, actual }))
+}
+
+/// Says whether a document is of schema 1, by its type or by what it says of itself.
+fn is_first_schema(descriptor: &Descriptor, bytes: &[u8]) -> bool {
+    use MediaType::{DockerManifestV1, DockerManifestV1Signed};
+    matches!(descriptor.media_type, DockerManifestV1 | DockerManifestV1Signed) || Schema1::is(bytes)
 }
 
 fn parse(descriptor: &Descriptor, bytes: &[u8], reference: &Reference) -> Result<Manifest> {

@@ -2,6 +2,7 @@
 
 mod all_tags;
 mod begin;
+mod first_schema;
 mod layer;
 mod manifest;
 mod operation;
@@ -57,7 +58,8 @@ impl Engine {
             .on_behalf_of(request.caller.clone())
             .remote(&repository, &request.credentials, Access::Pull)
             .await
-            .map_err(EngineError::Registry)?;
+            .map_err(EngineError::Registry)?
+            .with_first_schema();
         let lease = self.lease().await?;
         let other_platforms = Mutex::default();
         let configs = Configs::default();
@@ -90,7 +92,7 @@ impl Pull {
 
     /// Fetches and unpacks what is missing of an image, and publishes it; returns whether anything changed.
     async fn finish(&self, reference: &Reference, begun: Begun) -> Result<bool> {
-        let Begun { resolved, id, config, mut ahead, parts, .. } = begun;
+        let Begun { resolved, id, config, mut ahead, parts, is_told, .. } = begun;
         let manifest = resolved.manifest.value();
         let plan = match self.plan(reference, manifest, config.value(), &id).await {
             Ok(plan) => plan,
@@ -102,9 +104,11 @@ impl Pull {
         // Layers that came here without their blobs, by an archive for instance, are found by the plan only.
         let is_needed = |digest: &Digest| plan.missing().any(|l| l.descriptor.digest == *digest);
         self.give_up(ahead.extract_if(.., |(digest, _)| !is_needed(digest)).collect()).await;
-        let (layers, downloads) =
-            try_join(self.layers(&plan, ahead), self.fetch_parts(reference, manifest, &parts))
-                .await?;
+        let (layers, downloads) = try_join(
+            self.layers(&plan, ahead, is_told),
+            self.fetch_parts(reference, manifest, &parts),
+        )
+        .await?;
         let config = config.bytes().clone();
         let image = Ready { id, config, plan, layers, parts, downloads };
         self.progress.report(ProgressEvent::PullDone { digest: resolved.digest.clone() });
@@ -154,13 +158,17 @@ impl Pull {
             .await
     }
 
-    /// Runs the jobs of all layers that are not here, and waits for them.
+    /// Runs the jobs of all layers that are not here, and waits for them. Of the downloads `ahead`, the user may have been told.
     async fn layers(
         &self,
         plan: &Plan,
         mut ahead: Vec<(Digest, Download)>,
+        is_told: bool,
     ) -> Result<Vec<LayerTransfer>> {
-        for layer in &plan.layers {
+        let told = |layer: &PlannedLayer| {
+            is_told && ahead.iter().any(|(digest, _)| *digest == layer.descriptor.digest)
+        };
+        for layer in plan.layers.iter().filter(|layer| !told(layer)) {
             let (size, label) = (layer.descriptor.size, layer.label());
             let (facts, state) = if layer.present {
                 (LayerFacts::here(size), LayerState::AlreadyExists)

@@ -15,7 +15,7 @@ use store::{Lease, Room, Store};
 use super::manifest::{MAX_INDEX_DEPTH, Resolved, check_size, choose};
 use super::operation::{Parts, Pull, is_gone};
 use crate::progress::{PartLeftOut, ProgressEvent};
-use crate::transfer::Download;
+use crate::transfer::{Download, Watcher};
 use crate::{EngineError, LayerFacts, LayerState, Progress, Result, resolve};
 
 /// Manifests of parts that are asked for at once.
@@ -114,9 +114,13 @@ impl Pull {
         let all = layers.iter().map(|blob| (blob, true));
         let all = configs.iter().map(|blob| (blob, false)).chain(all);
         let fetch = |(blob, is_told): (&Descriptor, bool)| {
-            let (blob, label) = (blob.clone(), is_told.then(|| blob.digest.short()));
-            let progress = label.map(|label| (self.progress.clone(), label));
-            async move { self.engine.fetch_blob(&self.remote, &blob, &self.lease, progress).await }
+            let blob = blob.clone();
+            let watcher = if is_told {
+                Watcher::User { progress: self.progress.clone(), id: blob.digest.short() }
+            } else {
+                Watcher::Relay(Arc::default())
+            };
+            async move { self.engine.fetch_blob(&self.remote, &blob, &self.lease, watcher).await }
         };
         // As many as may be under way, and one that waits: a file is open for each.
         let at_once = self.engine.network().limits.downloads.saturating_add(1);

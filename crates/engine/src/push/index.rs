@@ -13,9 +13,9 @@ use spec::{
 };
 use store::Store;
 
-use super::manifest::Document;
 use super::operation::{Push, Referral, refused};
 use super::upload::cancel;
+use crate::document::Document;
 use crate::{EngineError, LayerState, Result};
 
 /// Manifests that are looked for at once.

@@ -3,16 +3,13 @@
 use std::sync::Arc;
 
 use archive::Compression;
-use bytes::Bytes;
-use serde::Serialize;
-use serde_json::ser::PrettyFormatter;
 use spec::{
-    ChainId, Descriptor, DiffId, Digest, ImageManifest, LayerCompression, MAX_MANIFEST_SIZE,
-    Manifest, MediaType, Raw,
+    ChainId, Descriptor, DiffId, Digest, ImageManifest, MAX_MANIFEST_SIZE, Manifest, MediaType, Raw,
 };
 use store::{Image, Layer, Lease, Store};
 
-use crate::error::{Defect, Missing};
+use crate::document::Document;
+use crate::error::Missing;
 use crate::save::parts::compression_of;
 use crate::{EngineError, Result};
 
@@ -93,7 +90,8 @@ impl Origin {
             }
         }
         let id = self.image.id.digest().clone();
-        Document::make(id, self.image.config.bytes().len() as u64, layers)
+        let layers: Vec<_> = layers.iter().map(|layer| layer.descriptor.clone()).collect();
+        Document::make(id, self.image.config.bytes().len() as u64, &layers)
     }
 }
 
@@ -137,82 +135,6 @@ fn manifest_of(store: &Store, image: &Image) -> Result<Option<Raw<ImageManifest>
         }
     }
     Ok(best.map(|(_, manifest)| manifest))
-}
-
-/// A manifest as it goes up.
-#[derive(Clone, Debug)]
-pub(super) struct Document {
-    pub(super) config: Descriptor,
-    pub(super) media_type: MediaType,
-    pub(super) digest: Digest,
-    pub(super) bytes: Bytes,
-}
-
-/// The fields in the order in which Docker writes them.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Fields<'a> {
-    schema_version: u32,
-    media_type: &'a MediaType,
-    config: &'a Descriptor,
-    layers: Vec<&'a Descriptor>,
-}
-
-impl Document {
-    /// Makes a manifest: Docker's schema 2, or OCI's where a layer has a form that schema 2 has no name for.
-    fn make(config: Digest, config_size: u64, layers: &[PushedLayer]) -> Result<Self> {
-        let is_oci = layers.iter().any(|layer| {
-            layer.descriptor.media_type.layer_compression() == Some(LayerCompression::Zstd)
-        });
-        let (media_type, config_type) = if is_oci {
-            (MediaType::OciManifest, MediaType::OciConfig)
-        } else {
-            (MediaType::DockerManifest, MediaType::DockerConfig)
-        };
-        let config = Descriptor::new(config_type, config, config_size);
-        let layers: Vec<Descriptor> = layers
-            .iter()
-            .map(|layer| {
-                if !layer.descriptor.urls.is_empty() {
-                    return layer.descriptor.clone();
-                }
-                let compression = layer.descriptor.media_type.layer_compression();
-                let media_type = layer_type(is_oci, compression.unwrap_or(LayerCompression::Gzip));
-                Descriptor::new(media_type, layer.descriptor.digest.clone(), layer.descriptor.size)
-            })
-            .collect();
-        let fields = Fields {
-            schema_version: 2,
-            media_type: &media_type,
-            config: &config,
-            layers: layers.iter().collect(),
-        };
-        let mut bytes = Vec::new();
-        let mut serializer = serde_json::Serializer::with_formatter(
-            &mut bytes,
-            PrettyFormatter::with_indent(b"   "),
-        );
-        fields
-            .serialize(&mut serializer)
-            .map_err(|error| EngineError::Internal(Defect::Encode(error)))?;
-        Ok(Self { digest: Digest::sha256(&bytes), bytes: bytes.into(), media_type, config })
-    }
-
-    /// Describes the manifest.
-    pub(super) fn descriptor(&self) -> Descriptor {
-        Descriptor::new(self.media_type.clone(), self.digest.clone(), self.bytes.len() as u64)
-    }
-}
-
-fn layer_type(is_oci: bool, compression: LayerCompression) -> MediaType {
-    match (is_oci, compression) {
-        (true, LayerCompression::None) => MediaType::OciLayer,
-        (true, LayerCompression::Gzip) => MediaType::OciLayerGzip,
-        (true, LayerCompression::Zstd) => MediaType::OciLayerZstd,
-        (false, LayerCompression::None) => MediaType::DockerLayer,
-        (false, LayerCompression::Gzip) => MediaType::DockerLayerGzip,
-        (false, LayerCompression::Zstd) => MediaType::DockerLayerZstd,
-    }
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 //! Each layer takes the cheapest honest way: the registry has it already (HEAD), has it in a sibling repository (mount), or gets
 //! it from the kept blob, or from a blob that is made anew from the layer's directory. When all layers turn out to be those of
 //! the manifest that the image was pulled with, that manifest goes up byte for byte; otherwise one is made. Where the name was pulled as
-//! an index, that goes up whole if all that it lists can be had at the registry then, and else the image alone, which is told.
+//! an index, that goes up whole if all that it lists can be had at the registry then, and else the image alone, which is told. A registry
+//! that does not take the image's manifest gets one of schema 1, if that is allowed.
 
 mod content;
+mod first_schema;
 mod index;
 mod layer;
 mod manifest;
@@ -24,11 +26,12 @@ use registry::{Access, Credentials, TagOrDigest};
 use spec::{Descriptor, Digest, ImageId, Reference, Repository, Tag};
 use store::{Commit, HmacKey, Image, NewImage, Source, StoreError, VerifiedBlob};
 
+use crate::document::Document;
 use crate::progress::ProgressEvent;
 use crate::{Engine, EngineError, LayerFacts, LayerState, Progress, Result, resolve};
 use content::hold;
 use index::{Listed, Original};
-use manifest::{Document, Origin, PushedLayer};
+use manifest::{Origin, PushedLayer};
 use operation::{Push, Referral, refused};
 use upload::cancel;
 
@@ -44,6 +47,7 @@ impl Engine {
         let client = self.client_for(&progress).on_behalf_of(request.caller.clone());
         let push = Arc::new(Push {
             engine: self.clone(),
+            allows_first_schema: client.allows_first_schema(),
             takes_foreign_layers: client.allows_nondistributable(repository.domain()).await,
             remote: client
                 .remote(&repository, &request.credentials, Access::Push)
@@ -103,16 +107,20 @@ impl Push {
             let referrers = self.referring(id, &index.digest).await?;
             whole = self.index(original, &document, tag, referrers).await?.then_some(index);
         }
+        // What is not the image's own manifest is there under a digest of its own.
+        let mut other = whole.cloned();
         if whole.is_none() {
             let referrers = self.referring(id, &document.digest).await?;
             let alone = (&document.descriptor(), &document.bytes);
-            self.manifest(alone, tag, referrers, siblings).await?;
+            let put = self.manifest(alone, tag, referrers, siblings).await;
+            other = self.or_first_schema(put, &document, tag, &origin.image, &layers).await?;
         }
         if let Some(came_with) = origin.given_up(&document).filter(|_| whole.is_none()) {
             let (tag, came_with) = (tag.to_string(), came_with.clone());
             self.progress.report(ProgressEvent::LayersRemade { tag, came_with });
         }
-        let mut pushed = whole.cloned().unwrap_or_else(|| document.descriptor());
+        let named = other.as_ref().map(|other| other.digest.clone());
+        let mut pushed = other.unwrap_or_else(|| document.descriptor());
         let (digest, size) = (pushed.digest.clone(), pushed.size);
         self.progress.report(ProgressEvent::Pushed { tag: tag.to_string(), digest, size });
         if let (Some(original), None) = (&original, whole) {
@@ -121,7 +129,6 @@ impl Push {
             let manifest = Box::new(pushed);
             self.progress.report(ProgressEvent::PushedWithoutIndex { index, manifest });
         }
-        let named = whole.map(|index| index.digest.clone());
         match self.remember((document, named), tag, &origin.image, layers).await {
             // Somebody has removed the image or moved the tag: what is gone stays gone.
             Err(EngineError::Store(StoreError::NoImage(id))) => {

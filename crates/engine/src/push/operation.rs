@@ -29,6 +29,8 @@ pub struct PushRequest {
 pub(super) struct Push {
     pub(super) engine: Engine,
     pub(super) remote: Remote,
+    /// Set if a registry that does not know schema 2 may get a manifest of schema 1.
+    pub(super) allows_first_schema: bool,
     /// Set if layers that are not to be redistributed may go to the registry.
     pub(super) takes_foreign_layers: bool,
     pub(super) request: PushRequest,

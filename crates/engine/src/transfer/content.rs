@@ -9,13 +9,13 @@ use store::{Lease, StoreError};
 use super::blob::Download;
 use super::watchers::Watcher;
 use crate::engine::blocking;
-use crate::{Engine, EngineError, LayerState, Progress, Result};
+use crate::{Engine, EngineError, LayerState, Result};
 
 /// Attempts at a blob when what arrives is not what its digest says.
 const VERIFICATION_ATTEMPTS: u32 = 3;
 
 impl Engine {
-    /// Downloads a blob and checks its digest. `told` is who sees the progress, under which name.
+    /// Downloads a blob and checks its digest.
     ///
     /// While the download lives, others who want the blob join it.
     pub(crate) async fn fetch_blob(
@@ -23,12 +23,8 @@ impl Engine {
         remote: &Remote,
         blob: &Descriptor,
         lease: &Arc<Lease>,
-        told: Option<(Progress, String)>,
+        watcher: Watcher,
     ) -> Result<Download> {
-        let watcher = match told.clone() {
-            Some((progress, id)) => Watcher::User { progress, id },
-            None => Watcher::Relay(Arc::default()),
-        };
         let mut attempt = 1;
         loop {
             let download = self.download(remote, blob, lease, watcher.clone()).await?;
@@ -48,9 +44,7 @@ impl Engine {
             .await?;
             match verified {
                 Ok(()) => {
-                    if let Some((progress, id)) = &told {
-                        progress.layer(id, LayerState::PullComplete);
-                    }
+                    watcher.report(LayerState::PullComplete);
                     return Ok(download);
                 }
                 Err(StoreError::Mismatch { actual, .. }) => {

@@ -19,21 +19,34 @@ pub(crate) enum Watcher {
         /// The layer's name.
         id: String,
     },
+    /// An operation that shows bytes arrive, and for which another job tells what becomes of them.
+    Arrival {
+        /// The end that the operation reports to.
+        progress: Progress,
+        /// The layer's name.
+        id: String,
+    },
     /// Another job, of which this one is a part.
     Relay(Arc<Watchers>),
 }
 
 impl Watcher {
-    fn report(&self, state: LayerState) {
+    pub(super) fn report(&self, state: LayerState) {
         match self {
-            Self::User { progress, id } => progress.layer(id, state),
+            Self::Arrival { .. }
+                if matches!(state, LayerState::Downloaded | LayerState::PullComplete) => {}
+            Self::User { progress, id } | Self::Arrival { progress, id } => {
+                progress.layer(id, state);
+            }
             Self::Relay(watchers) => watchers.report(state),
         }
     }
 
     fn tell(&self, facts: &LayerFacts) {
         match self {
-            Self::User { progress, id } => progress.facts(id, facts.clone()),
+            Self::User { progress, id } | Self::Arrival { progress, id } => {
+                progress.facts(id, facts.clone());
+            }
             Self::Relay(watchers) => watchers.tell(facts),
         }
     }
@@ -132,6 +145,25 @@ impl Watchers {
 mod tests {
     use super::*;
     use crate::ProgressEvent;
+
+    #[tokio::test]
+    async fn an_arrival_is_told_up_to_its_end() {
+        let (progress, mut events) = Progress::channel();
+        let watchers = Watchers::default();
+        watchers.join(Watcher::Arrival { progress, id: "a".into() });
+        let states = [LayerState::Waiting, LayerState::Downloading { current: 1, total: 1 }];
+        for state in states.iter().cloned() {
+            watchers.report(state);
+        }
+        watchers.report(LayerState::Downloaded);
+        watchers.report(LayerState::PullComplete);
+        drop(watchers);
+        let mut told = Vec::new();
+        while let Some(ProgressEvent::Layer { state, .. }) = events.recv().await {
+            told.push(state);
+        }
+        assert_eq!(told, states);
+    }
 
     #[tokio::test]
     async fn unpacking_is_shown_when_the_download_is_over() {

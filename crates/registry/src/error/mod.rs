@@ -14,7 +14,7 @@ use std::{io, time::Duration};
 
 use spec::{Digest, ReferenceError};
 
-use crate::jws::SignatureError;
+use crate::jws::error::SignatureError;
 use everywhere::FailedEverywhere;
 use fault::RequestFailed;
 use foreign::ForeignFailure;
@@ -176,7 +176,7 @@ pub enum RegistryError {
     /// Content hashes to something else than its digest.
     #[error("{what} verification failed for digest {expected}{}", everywhere::named(.request))]
     DigestMismatch {
-        /// `manifest`, `config` or `blob`.
+        /// `manifest`, `image` (of schema 1), `config` or `blob`.
         what: &'static str,
         /// The digest asked for.
         expected: Digest,

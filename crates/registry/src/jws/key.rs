@@ -15,7 +15,8 @@ use rustls::pki_types::{AlgorithmIdentifier, alg_id};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256, Sha512};
 
-use super::{SignatureError, decode};
+use super::encoding::decode;
+use super::error::SignatureError;
 use crate::http::tls::public_key;
 
 /// The bytes of a coordinate of P-256.
@@ -27,7 +28,7 @@ const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
 
-/// A public key.
+/// The key that a signature is checked with.
 #[derive(Debug)]
 pub(super) struct PublicKey {
     kind: &'static Kind,

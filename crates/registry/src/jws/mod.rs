@@ -8,88 +8,19 @@
 //! Registries sign anew what they send, with keys of their own. So a good signature says that nobody has changed the document on its
 //! way, and nothing of who made it: what an image must not be is for its digest to say.
 
+mod encoding;
+pub(crate) mod error;
 mod key;
 
 use base64::Engine as _;
-use base64::alphabet::URL_SAFE;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use serde::Deserialize;
-use spec::go::quoted;
 
+use encoding::decode;
+use error::{MAX_SIGNATURES, SignatureError};
 pub use key::SigningKey;
 use key::{Jwk, PublicKey};
-
-/// The most signatures of a manifest. Registries put one, and the bound keeps a hostile one from costing time.
-const MAX_SIGNATURES: usize = 16;
-
-/// As Go's decoder with the padding that its callers put there: with or without, and whatever the last bits are.
-const URL: GeneralPurpose = GeneralPurpose::new(
-    &URL_SAFE,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
-
-/// A fault of the signatures of a manifest, in the words of Docker's library where it has some.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SignatureError {
-    /// The document is not JSON, or a field has another type.
-    #[error("error unmarshalling signatures: {0}")]
-    Document(serde_json::Error),
-    /// Nobody has signed it.
-    #[error("missing signatures")]
-    Unsigned,
-    /// More signatures than are looked at.
-    #[error("{0} signatures, more than the {MAX_SIGNATURES} that are allowed")]
-    TooMany(usize),
-    /// Something is no base64.
-    #[error("base64 decode error of `{0}`")]
-    Base64(&'static str),
-    /// What a signature says of the document cannot be read.
-    #[error("error unmarshalling protected header: {0}")]
-    Protected(serde_json::Error),
-    /// Two signatures are over different lengths.
-    #[error("conflicting format length")]
-    Lengths,
-    /// Two signatures are over different ends.
-    #[error("conflicting format tail")]
-    Tails,
-    /// More bytes are signed than there are.
-    #[error("invalid format length")]
-    Length,
-    /// The signed bytes end within a letter.
-    #[error("invalid format length: it ends within a letter")]
-    Letter,
-    /// A signature comes without the key that it was made with.
-    #[error("missing public key")]
-    NoKey,
-    /// A key cannot be read, or is of a kind that nobody signs with.
-    #[error("error unmarshalling public key: {0}")]
-    Key(&'static str),
-    /// A key says another name than it has.
-    #[error("JWK Public Key ID does not match: {}", quoted(.0))]
-    KeyId(String),
-    /// A key does not go with the algorithm.
-    #[error("unable to verify signature: {key} Public Key does not support signature algorithm {}", quoted(.algorithm))]
-    Algorithm {
-        /// The kind of the key.
-        key: &'static str,
-        /// The algorithm that is said.
-        algorithm: String,
-    },
-    /// The signature is not one of the key over the bytes.
-    #[error("invalid signature")]
-    Signature,
-    /// The key to sign with is none.
-    #[error("unable to decode private key JWK")]
-    PrivateKey,
-    /// The system gives no random numbers.
-    #[error("error producing signature")]
-    Random,
-}
 
 #[derive(Deserialize)]
 struct Document {
@@ -99,7 +30,8 @@ struct Document {
 #[derive(Deserialize)]
 struct Signature {
     header: Header,
-    signature: String,
+    #[serde(rename = "signature")]
+    bytes: String,
     protected: String,
 }
 
@@ -146,8 +78,8 @@ pub(crate) fn verify(document: &[u8]) -> Result<Bytes, SignatureError> {
     }
     let payload = [signed, &tail].concat();
     let encoded = BASE64_URL_SAFE_NO_PAD.encode(&payload);
-    for Signature { header, signature, protected } in &signatures {
-        let signature = decode(signature, "signature")?;
+    for Signature { header, bytes, protected } in &signatures {
+        let signature = decode(bytes, "signature")?;
         let message = format!("{protected}.{encoded}");
         header.key()?.verify(&header.alg, message.as_bytes(), &signature)?;
     }
@@ -166,10 +98,12 @@ impl Header {
     }
 }
 
-/// Decodes a text in which, as in Docker's library, blanks and ends of lines play no part.
-fn decode(text: &str, what: &'static str) -> Result<Vec<u8>, SignatureError> {
-    let text: String = text.chars().filter(|c| !matches!(c, ' ' | '\n')).collect();
-    URL.decode(text).map_err(|_| SignatureError::Base64(what))
+/// Fuzz target: what is signed is the beginning of the document, and a little more.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(data: &[u8]) {
+    let Ok(signed) = verify(data) else { return };
+    let same = signed.iter().zip(data).take_while(|(one, other)| one == other).count();
+    assert!(same > 0 && signed.len() < data.len() * 2);
 }
 
 #[cfg(test)]

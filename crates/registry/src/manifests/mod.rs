@@ -89,9 +89,14 @@ impl TagOrDigest {
 
     /// Fails if it is a digest and `actual` is another.
     fn check(&self, actual: &Digest) -> Result<(), RegistryError> {
+        self.check_as("manifest", actual)
+    }
+
+    /// As [`TagOrDigest::check`], of content that the error gives another name.
+    fn check_as(&self, what: &'static str, actual: &Digest) -> Result<(), RegistryError> {
         match self {
             Self::Digest(expected) if expected != actual => Err(RegistryError::DigestMismatch {
-                what: "manifest",
+                what,
                 expected: expected.clone(),
                 actual: actual.clone(),
                 request: String::new(),
@@ -285,6 +290,7 @@ impl Remote {
         }
         let signed = jws::verify(&bytes)
             .map_err(|source| RegistryError::Signature { name: self.name_of(target), source })?;
+        target.check_as("image", &target.digest(&signed))?;
         Ok((signed, Some(MediaType::DockerManifestV1Signed)))
     }
 

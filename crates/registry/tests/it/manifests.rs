@@ -1,10 +1,11 @@
 //! Manifests: found, checked, bounded, tried again.
 
-use registry::{Recovery, RegistryError, TagOrDigest};
+use registry::{Client, Credentials, Recovery, RegistryConfig, RegistryError, TagOrDigest};
 use spec::{Digest, MAX_MANIFEST_SIZE, MediaType, Tag};
+use test_support::image::Signer;
 use test_support::scripted::{Answer, Scripted};
 
-use crate::support::{MANIFEST, ann, impatient, manifest, pushing, remote, remote_of};
+use crate::support::{MANIFEST, ann, config, impatient, manifest, pushing, remote, remote_of};
 
 const BODY: &[u8] = br#"{"schemaVersion":2}"#;
 const PATH: &str = "/v2/me/app/manifests/1";
@@ -123,6 +124,87 @@ async fn a_manifest_of_the_first_schema_is_named_as_such() {
                 }
             }
         }
+    }
+}
+
+/// Of a manifest of the first schema the signed part counts, for its digest, too, whatever is around it.
+#[tokio::test]
+async fn where_it_is_allowed_the_first_schema_is_read() {
+    const PAYLOAD: &str = "{\"schemaVersion\":1,\"fsLayers\":[],\n \"tag\":\"ä\" }";
+    const JWS: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    let server = Scripted::start().await.unwrap();
+    let digest = Digest::sha256(PAYLOAD.as_bytes());
+    let by_digest = format!("/v2/me/app/manifests/{digest}");
+    let client = Client::new(RegistryConfig { first_schema: true, ..config() }).unwrap();
+    for content_type in [JWS, "application/json", MANIFEST] {
+        let remote = remote_of(&client, &server, &Credentials::Anonymous).await.with_first_schema();
+        for path in [PATH, &by_digest] {
+            let answer = || {
+                let signed = Signer::new().unwrap().sign(PAYLOAD).unwrap();
+                Answer::status(200).header("content-type", content_type).body(signed)
+            };
+            server.on("HEAD", path, [Answer::status(405)]).on("GET", path, [answer(), answer()]);
+        }
+        for target in [tag(), TagOrDigest::Digest(digest.clone())] {
+            let found = remote.resolve(&target).await.unwrap().descriptor;
+            assert_eq!((found.media_type.as_str(), found.digest), (JWS, digest.clone()));
+            let fetched = remote.manifest(&target).await.unwrap();
+            assert_eq!((&*fetched.bytes, fetched.digest), (PAYLOAD.as_bytes(), digest.clone()));
+        }
+    }
+    let other = Digest::sha256(b"other");
+    let path = format!("/v2/me/app/manifests/{other}");
+    let signed = Signer::new().unwrap().sign(PAYLOAD).unwrap();
+    server.on("GET", &path, [Answer::status(200).header("content-type", JWS).body(signed)]);
+    let remote = remote_of(&client, &server, &Credentials::Anonymous).await.with_first_schema();
+    let error = remote.manifest(&TagOrDigest::Digest(other)).await.unwrap_err();
+    assert!(matches!(error, RegistryError::DigestMismatch { .. }), "{error}");
+    let last = ", application/vnd.docker.distribution.manifest.v1+json";
+    for received in server.received().iter().filter(|it| it.path().contains("/manifests/")) {
+        assert!(received.header("accept").unwrap().ends_with(last), "{received}");
+    }
+
+    // Who cannot do with it is refused, whatever the settings.
+    let remote = remote_of(&client, &server, &Credentials::Anonymous).await;
+    assert!(matches!(remote.manifest(&tag()).await, Err(RegistryError::FirstSchema { .. })));
+    let received = server.received();
+    assert_eq!(received.last().unwrap().header("accept").unwrap().matches(".v1+").count(), 2);
+}
+
+/// A registry that knows nothing else answers with the digest of the signed part.
+#[tokio::test]
+async fn a_manifest_of_the_first_schema_is_put_under_the_digest_of_its_signed_part() {
+    let server = Scripted::start().await.unwrap();
+    let answer = |text: &[u8]| {
+        Answer::status(201).header("docker-content-digest", Digest::sha256(text).to_string())
+    };
+    server.on("PUT", PATH, [answer(b"payload"), answer(b"the whole")]);
+    let (remote, tag) = (pushing(&server).await, "1".parse().unwrap());
+    let put = async || remote.put_signed_manifest(&tag, b"payload", "the whole".into()).await;
+    assert_eq!(put().await.unwrap(), Digest::sha256(b"payload"));
+    assert!(matches!(put().await, Err(RegistryError::DigestMismatch { .. })));
+    let sent = &server.received()[1];
+    assert_eq!(&*sent.body, b"the whole");
+    assert!(sent.header("content-type").unwrap().ends_with(".manifest.v1+prettyjws"));
+}
+
+#[tokio::test]
+async fn only_some_refusals_are_of_the_manifest() {
+    for (status, code, expected) in [
+        (400, "MANIFEST_INVALID", true),
+        (400, "TAG_INVALID", true),
+        (415, "UNSUPPORTED", true),
+        (400, "DIGEST_INVALID", false),
+        (400, "MANIFEST_BLOB_UNKNOWN", false),
+        (401, "UNAUTHORIZED", false),
+        (403, "DENIED", false),
+        (405, "UNSUPPORTED", false),
+    ] {
+        let server = Scripted::start().await.unwrap();
+        server.on("PUT", PATH, [Answer::error(status, code, "no")]);
+        let (remote, tag) = (pushing(&server).await, tag());
+        let put = remote.put_manifest(&tag, &MediaType::DockerManifest, BODY.into()).await;
+        assert_eq!(put.unwrap_err().refuses_manifest(), expected, "{status} {code}");
     }
 }
 

@@ -5,10 +5,11 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
 
-use super::{Schema1, Schema1Error, Step, V1Image};
-use crate::go::{ZERO_TIME, time};
+use super::error::Schema1Error;
+use super::image::{V1Image, checked_time};
+use super::manifest::{Schema1, Step};
 use crate::json::{RawFields, write_fields};
-use crate::{DiffId, from_go_json, to_go_json};
+use crate::{DiffId, ImageConfig, MAX_CONFIG_SIZE, from_go_json, to_go_json};
 
 /// Documents of older dockers than this are written anew, without what that docker would not have written.
 const FIRST_KEPT: [i64; 3] = [1, 8, 3];
@@ -63,7 +64,16 @@ impl Schema1 {
         } else {
             serde_json::from_str(&self.top)
         };
-        json(fields).map_err(Schema1Error::History)
+        let config = json(fields).map_err(Schema1Error::History)?;
+        if config.len() as u64 > MAX_CONFIG_SIZE {
+            return Err(Schema1Error::LargeConfig(config.len()));
+        }
+        let read = ImageConfig::parse(config.as_bytes()).map_err(Schema1Error::History)?;
+        // Go takes a long s for an s in the name of a field, and of two the last one counts.
+        if read.rootfs.diff_ids != diff_ids || read.history.len() != self.steps.len() {
+            return Err(Schema1Error::Twofold);
+        }
+        Ok(config)
     }
 }
 
@@ -77,12 +87,6 @@ fn history(step: &Step) -> Result<History, Schema1Error> {
         comment: image.comment.clone(),
         empty_layer: step.is_empty,
     })
-}
-
-/// Returns a time as Go writes it.
-pub(super) fn checked_time(text: Option<&str>) -> Result<String, Schema1Error> {
-    let text = text.unwrap_or(ZERO_TIME);
-    time(text).ok_or_else(|| Schema1Error::Time(text.to_owned()))
 }
 
 /// Compares versions as Docker does: number by number, where what is no number is 0.

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
+use super::error::Schema1Error;
+use crate::go::{ZERO_TIME, time};
 use crate::{Words, from_go_json};
 
 /// A document of a layer, the topmost of which is an image's.
@@ -61,6 +63,12 @@ impl V1Image {
         }
         self
     }
+}
+
+/// Returns a time as Go writes it.
+pub(super) fn checked_time(text: Option<&str>) -> Result<String, Schema1Error> {
+    let text = text.unwrap_or(ZERO_TIME);
+    time(text).ok_or_else(|| Schema1Error::Time(text.to_owned()))
 }
 
 /// The settings of a container, as Go's struct has them.

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
-use super::Schema1Error;
-use super::config::checked_time;
+use super::error::Schema1Error;
+use super::image::checked_time;
 use crate::json::{RawFields, to_pretty_go_json, write_fields};
 use crate::{Digest, ImageConfig, to_go_json};
 

@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 
+use super::error::MAX_STEPS;
 use super::*;
-use crate::{DiffId, ImageConfig};
+use crate::{DiffId, Digest, ImageConfig, MAX_MANIFEST_SIZE};
 
 const BASE: &str = r#"{"id":"@a","created":"2015-01-02T03:04:05.120+00:00","container_config":{"Cmd":["/bin/sh -c #(nop) ADD <x> & y"]},"author":"é <me>"}"#;
 const EMPTY: &str = r#"{"id":"@b","parent":"@a","created":"2015-01-02T03:04:06Z","container_config":{"Cmd":["sh","-c","b"]},"throwaway":true,"comment":"c"}"#;
@@ -36,7 +37,7 @@ fn diff_ids() -> Vec<DiffId> {
     DIFF_IDS.iter().map(|text| DiffId::new(text.parse().unwrap())).collect()
 }
 
-/// What dockerd 20.10 made of the same manifests.
+/// The IDs of the images that dockerd 20.10 made of the same manifests.
 #[test]
 fn configs_are_dockerds() {
     let empty = Digest::sha256(&EMPTY_LAYER).to_string();
@@ -141,6 +142,16 @@ fn what_does_not_fit_is_refused_in_dockerds_words() {
         ),
         (one("["), "history of the manifest is not valid"),
         (
+            one(
+                "{\"id\":\"@a\",\"docker_version\":\"1.9\",\"rootf\u{17f}\":{\"type\":\"layers\"}}",
+            ),
+            "history of the manifest has fields that a config has for its layers",
+        ),
+        (
+            one(r#"{"id":"@a","docker_version":"1.9","os.features":"x"}"#),
+            "history of the manifest is not valid: os.features",
+        ),
+        (
             manifest(
                 &[LOWER; 3],
                 &[r#"{"id":"@a","parent":"@b"}"#, r#"{"id":"@b","parent":"@a"}"#, BASE],
@@ -171,7 +182,7 @@ fn a_manifest_is_told_by_what_it_says() {
     }
 }
 
-/// What dockerd 20.10 pushed of the second of these images to a registry that refuses schema 2, without the signature.
+/// The manifest that dockerd 20.10 pushed of the second of these images to a registry that refuses schema 2, without the signature.
 #[test]
 fn the_manifest_of_a_config_is_dockerds() {
     let empty = Digest::sha256(&EMPTY_LAYER).to_string();

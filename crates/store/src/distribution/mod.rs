@@ -4,6 +4,7 @@
 //! it was made with, so that entries made with the same ones can be told without keeping them. The files are advice:
 //! one that is missing or damaged costs an upload.
 
+mod key;
 mod uploads;
 
 pub use self::uploads::UploadNote;

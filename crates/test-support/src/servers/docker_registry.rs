@@ -30,6 +30,7 @@ pub struct DockerRegistry {
 /// Settings of a [`DockerRegistry`].
 #[derive(Clone, Debug, Default)]
 #[must_use]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct DockerRegistryBuilder {
     password: Option<(String, String)>,
     token: Option<(String, String)>,
@@ -37,6 +38,7 @@ pub struct DockerRegistryBuilder {
     mirror_of: Option<String>,
     storage: Option<PathBuf>,
     keeps_all: bool,
+    first_schema: bool,
     access_log: bool,
 }
 
@@ -123,6 +125,12 @@ impl DockerRegistryBuilder {
         self
     }
 
+    /// Takes manifests of schema 1, and makes such of others for clients that know no other.
+    pub fn first_schema(mut self) -> DockerRegistryBuilder {
+        self.first_schema = true;
+        self
+    }
+
     /// Writes each request into its log.
     pub fn access_log(mut self) -> DockerRegistryBuilder {
         self.access_log = true;
@@ -170,6 +178,7 @@ impl DockerRegistryBuilder {
                 "delete": { "enabled": !self.keeps_all },
             },
             "http": { "secret": "for tests" },
+            "compatibility": { "schema1": { "enabled": self.first_schema } },
         });
         let write = |name: &str, content: &str| {
             let path = folder.join(name);

@@ -6,7 +6,7 @@
 //! `LONGSHORE_RANDOM_SEED` says where to begin. The seed of a difference is printed and goes into [`REGRESSIONS`].
 
 mod generator;
-mod tree;
+pub(crate) mod tree;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

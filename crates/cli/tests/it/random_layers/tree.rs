@@ -12,10 +12,10 @@ use spec::Digest;
 
 /// Every path with all that is said of it.
 #[derive(Debug)]
-pub(super) struct Tree(BTreeMap<PathBuf, String>);
+pub(crate) struct Tree(BTreeMap<PathBuf, String>);
 
 impl Tree {
-    pub(super) fn of(root: &Path) -> Self {
+    pub(crate) fn of(root: &Path) -> Self {
         let mut tree = BTreeMap::new();
         let mut pending = vec![root.to_owned()];
         while let Some(folder) = pending.pop() {
@@ -33,7 +33,7 @@ impl Tree {
     }
 
     /// Says where the two differ.
-    pub(super) fn compare(&self, other: &Self) -> Result<(), String> {
+    pub(crate) fn compare(&self, other: &Self) -> Result<(), String> {
         let paths = self.0.keys().chain(other.0.keys());
         let differing = paths.filter(|path| self.0.get(*path) != other.0.get(*path));
         let lines: Vec<String> = differing

@@ -2,35 +2,6 @@ use crate::testing::{Fixture, described};
 
 use super::*;
 
-fn pushed(media_type: MediaType) -> PushedLayer {
-    PushedLayer {
-        diff_id: DiffId::new(Digest::sha256(b"tar")),
-        descriptor: Descriptor::new(media_type, Digest::sha256(b"blob"), 4),
-    }
-}
-
-#[test]
-fn a_made_manifest_is_valid_and_of_one_school() {
-    for (layers, school, second) in [
-        (vec![MediaType::OciLayerGzip], MediaType::DockerManifest, None),
-        (
-            vec![MediaType::OciLayerZstd, MediaType::DockerLayerGzip],
-            MediaType::OciManifest,
-            Some(MediaType::OciLayerGzip),
-        ),
-    ] {
-        let layers: Vec<_> = layers.into_iter().map(pushed).collect();
-        let document = Document::make(Digest::sha256(b"config"), 6, &layers).unwrap();
-        assert!(document.digest.matches(&document.bytes));
-        let Manifest::Image(manifest) = Manifest::parse(Some(&school), &document.bytes).unwrap()
-        else {
-            panic!("no image");
-        };
-        assert_eq!(manifest.layers.len(), layers.len());
-        assert_eq!(manifest.layers.get(1).map(|layer| layer.media_type.clone()), second);
-    }
-}
-
 fn gathered(fixture: &Fixture, name: &str) -> Origin {
     let lease = fixture.store().reading_lease().unwrap();
     let image = fixture.store().image(&fixture.id(name)).unwrap().unwrap();
