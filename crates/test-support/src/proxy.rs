@@ -20,7 +20,7 @@ pub struct Counts {
     pub sent: u64,
     /// Bytes of responses, with their heads.
     pub received: u64,
-    /// Uploads that came to their end.
+    /// Uploads that came to their end and were answered.
     pub uploads: u64,
     /// Their bytes.
     pub uploaded: u64,
@@ -150,11 +150,17 @@ fn connect(client: &TcpStream, server: &TcpStream, most: u64, counts: &Arc<Share
     let (Ok(mut to_client), Ok(mut from_server)) = (client.try_clone(), server.try_clone()) else {
         return;
     };
-    let shared = Arc::clone(counts);
+    let (shared, exchange) = (Arc::clone(counts), Arc::<Exchange>::default());
+    let answered = Arc::clone(&exchange);
     let back = thread::spawn(move || {
         let mut buffer = vec![0; 64 << 10];
         while let Ok(length @ 1..) = from_server.read(&mut buffer) {
-            shared.count(|counts| counts.received += length as u64);
+            shared.count(|counts| {
+                counts.received += length as u64;
+                if let Some((request, length)) = answered.hear() {
+                    counts.body(&request, length, true);
+                }
+            });
             if to_client.write_all(&buffer[..length]).is_err() {
                 break;
             }
@@ -164,16 +170,69 @@ fn connect(client: &TcpStream, server: &TcpStream, most: u64, counts: &Arc<Share
     // A client that goes away, or was killed, ends it.
     let mut to_server = server;
     let mut from_client = BufReader::new(client.take(most));
-    let _ = forward(&mut from_client, &mut to_server, counts);
+    let _ = forward(&mut from_client, &mut to_server, counts, &exchange);
     if from_client.get_ref().limit() == 0 {
         let _ = client.shutdown(Shutdown::Both);
     }
     let _ = server.shutdown(Shutdown::Write);
     let _ = back.join();
+    exchange.end(counts);
+}
+
+/// The requests and answers of one connection.
+#[derive(Debug, Default)]
+struct Exchange(Mutex<Unanswered>);
+
+#[derive(Debug, Default)]
+struct Unanswered {
+    /// True if the server said something since the request began.
+    is_answered: bool,
+    /// A request that went whole and has no answer, and the length of its body.
+    request: Option<(Request, u64)>,
+}
+
+impl Exchange {
+    fn lock(&self) -> MutexGuard<'_, Unanswered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request begins, so that the one before it, which is returned if it was not answered yet, had its answer.
+    fn begin(&self) -> Option<(Request, u64)> {
+        std::mem::take(&mut *self.lock()).request
+    }
+
+    /// The server says something. Returns the request that this answers, if it went whole before.
+    fn hear(&self) -> Option<(Request, u64)> {
+        let mut unanswered = self.lock();
+        unanswered.is_answered = true;
+        unanswered.request.take()
+    }
+
+    /// A request went whole. Returns it if it has its answer.
+    fn sent(&self, request: Request, length: u64) -> Option<(Request, u64)> {
+        let mut unanswered = self.lock();
+        if unanswered.is_answered {
+            return Some((request, length));
+        }
+        unanswered.request = Some((request, length));
+        None
+    }
+
+    /// Counts a request that got no answer as one that was cut off: a registry may drop it, and its client does not know.
+    fn end(&self, counts: &Shared) {
+        if let Some((request, length)) = self.lock().request.take() {
+            counts.count(|counts| counts.body(&request, length, false));
+        }
+    }
 }
 
 /// Forwards requests until the client has no more.
-fn forward(from: &mut impl BufRead, to: &mut impl Write, counts: &Shared) -> io::Result<()> {
+fn forward(
+    from: &mut impl BufRead,
+    to: &mut impl Write,
+    counts: &Shared,
+    exchange: &Exchange,
+) -> io::Result<()> {
     loop {
         if from.fill_buf()?.first().is_some_and(|byte| !byte.is_ascii_uppercase()) {
             // Somebody tries TLS. The registry says what it makes of it.
@@ -183,9 +242,13 @@ fn forward(from: &mut impl BufRead, to: &mut impl Write, counts: &Shared) -> io:
         if head.is_empty() {
             return Ok(());
         }
+        let before = exchange.begin();
         to.write_all(&head)?;
         let request = Request::of(&String::from_utf8_lossy(&head));
         counts.count(|counts| {
+            if let Some((request, length)) = before {
+                counts.body(&request, length, true);
+            }
             *counts.requests.entry(request.kind).or_default() += 1;
             counts.sent += head.len() as u64;
         });
@@ -193,7 +256,11 @@ fn forward(from: &mut impl BufRead, to: &mut impl Write, counts: &Shared) -> io:
         let whole = body(from, to, request.length, &mut |piece| length += piece);
         counts.count(|counts| {
             counts.sent += length;
-            counts.body(&request, length, whole.is_ok());
+            if whole.is_err() {
+                counts.body(&request, length, false);
+            } else if let Some((request, length)) = exchange.sent(request, length) {
+                counts.body(&request, length, true);
+            }
         });
         whole?;
     }
@@ -309,9 +376,10 @@ mod tests {
     use super::*;
 
     fn counted(requests: &str) -> (Counts, String) {
-        let counts = Shared::default();
+        let (counts, exchange) = (Shared::default(), Exchange::default());
         let mut sent = Vec::new();
-        let _ = forward(&mut requests.as_bytes(), &mut sent, &counts);
+        let _ = forward(&mut requests.as_bytes(), &mut sent, &counts, &exchange);
+        exchange.end(&counts);
         let counts = counts.lock().clone();
         (counts, String::from_utf8(sent).unwrap())
     }
@@ -355,8 +423,9 @@ mod tests {
                 "PUT /v2/{repository}/blobs/uploads/1?digest=x HTTP/1.1\r\nContent-Length: 3\r\n\r\n123"
             )
         };
-        let (counts, _) = counted(&[put("a"), put("b"), put("a")].concat());
+        let (counts, _) = counted(&[put("a"), put("b"), put("a"), put("c")].concat());
         assert_eq!((counts.uploads, counts.uploaded, counts.again), (3, 9, 6));
+        assert_eq!(counts.unfinished(), 3, "the last one has no answer");
         // All of a part came, but not the word that it was the last.
         let part = "PATCH /v2/a/blobs/uploads/1 HTTP/1.1\r\nContent-Length: 3\r\n\r\n123";
         assert_eq!((counted(part).0.uploads, counted(part).0.unfinished()), (0, 3));

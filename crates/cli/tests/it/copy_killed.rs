@@ -67,8 +67,9 @@ fn what_arrived_in_any_repository_is_not_sent_again() {
     }
     home.run(&arguments).success();
     let sent = proxy.take();
-    assert_eq!(sent.again, 0);
-    assert_eq!(sent.uploaded, content.values().sum::<u64>(), "{} in flight", sent.unfinished());
+    let size = content.values().sum::<u64>();
+    assert_eq!(sent.again, 0, "{} in flight", sent.unfinished());
+    assert!(sent.uploaded <= size && sent.uploaded + sent.unfinished() >= size, "{sent:?}");
     for (name, tag, image) in &images {
         let stored = target.client().get(&format!("/v2/{name}/manifests/{tag}")).unwrap();
         assert_eq!(stored.body, image.manifest.read().unwrap());
