@@ -11,12 +11,13 @@ use crate::workspace::{Workspace, cargo};
 use crate::{check_deps, deny, shell, words};
 
 /// Programs that the tests compare Longshore with, each with the Debian package that it is in.
-const NEEDED: [(&str, &str); 24] = [
+const NEEDED: [(&str, &str); 25] = [
     ("dockerd", "docker.io"),
     ("docker", "docker.io"),
     ("docker-registry", "docker-registry"),
     ("notary", "notary"),
     ("notary-server", "notary"),
+    ("notary-signer", "notary"),
     ("skopeo", "skopeo"),
     ("podman", "podman"),
     ("htpasswd", "apache2-utils"),

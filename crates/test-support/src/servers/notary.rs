@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::{fs, io};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::process::Process;
@@ -15,42 +15,68 @@ use crate::scripted::Identity;
 /// A running `notary-server`.
 #[derive(Debug)]
 pub struct Notary {
-    // Dropped in this order: the server stops before its folder goes.
+    // Dropped in this order: the servers stop before their folder goes.
     process: Process,
+    _signer: Option<Process>,
     address: String,
     identity: Identity,
     _folder: TempDir,
 }
 
 impl Notary {
-    /// Starts one, by HTTPS and with a certificate of a private authority.
+    /// Starts one that signs by itself, by HTTPS and with a certificate of a private authority.
     pub fn start() -> io::Result<Notary> {
-        let program = find_program("notary-server").ok_or(io::ErrorKind::NotFound)?;
+        Notary::run(false)
+    }
+
+    /// Starts one whose keys are a `notary-signer`'s, which it reaches by TLS with certificates on both sides.
+    pub fn with_signer() -> io::Result<Notary> {
+        Notary::run(true)
+    }
+
+    fn run(with_signer: bool) -> io::Result<Notary> {
         let folder = tempfile::tempdir()?;
         let identity = Identity::new(&["127.0.0.1", "localhost"])?;
         let write = |name: &str, content: &str| fs::write(folder.path().join(name), content);
+        write("authority.crt", &identity.authority)?;
         write("server.crt", &identity.server_certificate)?;
         write("server.key", &identity.server_key)?;
-        let (process, address) = retry(|| {
-            let address = format!("127.0.0.1:{}", free_port()?);
-            let config = json!({
-                "server": {
-                    "http_addr": address,
-                    "tls_key_file": "./server.key",
+        write("client.crt", &identity.client_certificate)?;
+        write("client.key", &identity.client_key)?;
+        let (signer, service) = if with_signer {
+            let settings = |address: &str| {
+                json!({
+                    "grpc_addr": address,
                     "tls_cert_file": "./server.crt",
-                },
-                "trust_service": { "type": "local", "key_algorithm": "ecdsa" },
-                "logging": { "level": "info" },
-                "storage": { "backend": "memory" },
+                    "tls_key_file": "./server.key",
+                    "client_ca_file": "./authority.crt",
+                })
+            };
+            let (signer, address) = start("notary-signer", folder.path(), settings, &json!({}))?;
+            let (_, port) = address.rsplit_once(':').unwrap_or_default();
+            let service = json!({
+                "type": "remote",
+                "hostname": "127.0.0.1",
+                "port": port,
+                "tls_ca_file": "./authority.crt",
+                "tls_client_cert": "./client.crt",
+                "tls_client_key": "./client.key",
+                "key_algorithm": "ecdsa",
             });
-            write("config.json", &config.to_string())?;
-            let mut command = Command::new(&program);
-            command.arg("-config").arg(folder.path().join("config.json"));
-            let ready = || TcpStream::connect(&address).is_ok();
-            let process = Process::start(command, &folder.path().join("log"), ready)?;
-            Ok((process, address))
-        })?;
-        Ok(Notary { process, address, identity, _folder: folder })
+            (Some(signer), service)
+        } else {
+            (None, json!({ "type": "local", "key_algorithm": "ecdsa" }))
+        };
+        let settings = |address: &str| {
+            json!({
+                "http_addr": address,
+                "tls_cert_file": "./server.crt",
+                "tls_key_file": "./server.key",
+            })
+        };
+        let trust = json!({ "trust_service": service });
+        let (process, address) = start("notary-server", folder.path(), settings, &trust)?;
+        Ok(Notary { process, _signer: signer, address, identity, _folder: folder })
     }
 
     /// Returns its `127.0.0.1:port`.
@@ -74,4 +100,32 @@ impl Notary {
     pub fn process(&self) -> &Process {
         &self.process
     }
+}
+
+/// Starts one of the two on a free port, and returns its address.
+fn start(
+    name: &str,
+    folder: &Path,
+    settings: impl Fn(&str) -> Value,
+    more: &Value,
+) -> io::Result<(Process, String)> {
+    let program = find_program(name).ok_or(io::ErrorKind::NotFound)?;
+    retry(|| {
+        let address = format!("127.0.0.1:{}", free_port()?);
+        let mut config = json!({
+            "server": settings(&address),
+            "logging": { "level": "info" },
+            "storage": { "backend": "memory" },
+        });
+        for (key, value) in more.as_object().into_iter().flatten() {
+            config[key] = value.clone();
+        }
+        let path = folder.join(format!("{name}.json"));
+        fs::write(&path, config.to_string())?;
+        let mut command = Command::new(&program);
+        command.arg("-config").arg(path);
+        let ready = || TcpStream::connect(&address).is_ok();
+        let process = Process::start(command, &folder.join(format!("{name}.log")), ready)?;
+        Ok((process, address))
+    })
 }

@@ -15,7 +15,7 @@ const REPOSITORY: &str = "repository passphrase";
 
 /// Says whether the programs are here that the tests need.
 fn can_run() -> bool {
-    let programs = ["docker", "docker-registry", "notary", "notary-server"];
+    let programs = ["docker", "docker-registry", "notary", "notary-server", "notary-signer"];
     let can = is_root() && installed(&programs);
     if !can {
         println!("skipped: needs root and {programs:?}");
@@ -33,6 +33,11 @@ impl Place {
     fn new() -> Place {
         let registry = DockerRegistry::builder().start().unwrap();
         Place { registry, notary: Notary::start().unwrap() }
+    }
+
+    /// The same with keys of a signer.
+    fn with_signer() -> Place {
+        Place { notary: Notary::with_signer().unwrap(), ..Place::new() }
     }
 
     fn name(&self, rest: &str) -> String {
@@ -68,7 +73,7 @@ fn what_docker_signs_is_pulled_here_and_the_other_way_round() {
     if !can_run() {
         return;
     }
-    let place = Place::new();
+    let place = Place::with_signer();
     let [docker, ours] = [Front::Docker, Front::Longshore].map(|front| Bench::new(front, &[]));
     for (signer, reader, tag) in [(&docker, &ours, "of-docker"), (&ours, &docker, "of-ours")] {
         let name = place.name(&format!("{tag}:1"));
