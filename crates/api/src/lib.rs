@@ -36,6 +36,7 @@ pub mod search;
 mod stream;
 pub mod system;
 pub mod timestamp;
+pub mod verification;
 mod version;
 mod wire;
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::verification::Verification;
+
 /// Origin of credentials that came with the request itself: only the client knows more.
 pub const GIVEN: &str = "the request";
 
@@ -41,6 +43,9 @@ pub struct RegistryCheck {
     pub resolver: Option<usize>,
     /// Index of the endpoint that is asked for content first.
     pub provider: Option<usize>,
+    /// The judgement of policy and verifiers on the image, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
 }
 
 /// One endpoint.

@@ -8,6 +8,7 @@
 //! | `GET /longshore/registry/inspect?name=…&platform=…` | [`Inspection`] |
 //! | `GET /longshore/registry/document?name=…&platform=…&config=1` | the bytes of a manifest, or of a config |
 //! | `GET /longshore/registry/referrers?name=…&platform=…&artifactType=…` | [`Referrers`] |
+//! | `POST /longshore/registry/verify?name=…&platform=…`, with a [`VerificationRequest`] or nothing | [`Verification`] |
 //! | `POST /longshore/registry/tag?name=…&platform=…&tag=…` | [`Found`] |
 //! | `DELETE /longshore/registry/manifest?name=…` | [`Removal`] |
 //! | `POST /longshore/manifest/push`, with a [`ListPush`] | [`ListPushed`] |
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use crate::registry::Found;
+pub use crate::verification::{Verification, VerificationRequest};
 
 /// Repositories of a registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

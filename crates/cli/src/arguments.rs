@@ -9,7 +9,7 @@ use crate::globals::Globals;
 use crate::verbs::{
     check, completion, copy, daemon, df, dial_stdio, diff, events, help, history, images, import,
     info, inspect, load, login, logout, man, manifest, mount, prune, pull, push, registry, rmi,
-    save, search, sync, tag, trust, unpack, version,
+    save, search, sync, tag, trust, unpack, verify, version,
 };
 
 /// The whole command line.
@@ -58,6 +58,7 @@ pub(crate) enum Verb {
     Sync(sync::Arguments),
     Tag(tag::Arguments),
     Unpack(unpack::Arguments),
+    Verify(verify::Arguments),
     /// Manage Docker image manifests and manifest lists
     #[command(
         subcommand,
@@ -138,6 +139,7 @@ impl Verb {
                 | Verb::Registry(_)
                 | Verb::Search(_)
                 | Verb::Sync(_)
+                | Verb::Verify(_)
                 | Verb::Version(_)
         )
     }

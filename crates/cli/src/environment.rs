@@ -45,6 +45,8 @@ pub(crate) struct Environment {
     pub(crate) passphrases: PassphraseVariables,
     /// `DOCKER_CONTENT_TRUST_SERVER`.
     pub(crate) trust_server: Option<String>,
+    /// `COSIGN_PASSWORD`, which may be empty and is then one.
+    pub(crate) cosign_password: Secret,
     /// True if `DOCKER_CLI_DISABLE_OAUTH_LOGIN` says that nobody logs in by a browser.
     pub(crate) no_browser_login: bool,
     /// The proxies to registries.
@@ -70,6 +72,22 @@ pub(crate) struct ProxyVariables {
     pub(crate) all: Option<String>,
     /// `NO_PROXY`
     pub(crate) no_proxy: Option<String>,
+}
+
+/// A value that is printed nowhere.
+#[derive(Clone, Default)]
+pub(crate) struct Secret(Option<String>);
+
+impl Secret {
+    pub(crate) fn expose(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Secret")
+    }
 }
 
 impl std::fmt::Debug for ProxyVariables {
@@ -125,6 +143,7 @@ impl Environment {
                 repository: text("DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE"),
             },
             trust_server: text("DOCKER_CONTENT_TRUST_SERVER"),
+            cosign_password: Secret(std::env::var("COSIGN_PASSWORD").ok()),
             no_browser_login: text("DOCKER_CLI_DISABLE_OAUTH_LOGIN")
                 .is_some_and(|value| boolean(&value) == Ok(true)),
             no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),

@@ -80,6 +80,9 @@ pub(crate) struct EngineFlags {
     /// Reach this registry, or the registries of this network, over plain HTTP or with any certificate
     #[arg(long, global = true, value_name = "registry")]
     pub(crate) insecure_registry: Vec<String>,
+    /// Pull and copy only what this policy allows, a "policy.json" of containers/image: signatures of cosign, scopes, rejections
+    #[arg(long, global = true, value_name = "file")]
+    pub(crate) image_policy: Option<PathBuf>,
     /// Ask this mirror first for images of Docker Hub
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) registry_mirror: Vec<String>,

@@ -50,7 +50,7 @@ use verbs::images::CalledAs;
 use verbs::{
     check, completion, copy, daemon, df, dial_stdio, diff, events, history, images, import, info,
     inspect, load, login, logout, man, manifest, mount, prune, pull, push, registry, rmi, save,
-    search, sync, tag, trust, unpack, version,
+    search, sync, tag, trust, unpack, verify, version,
 };
 
 /// The time to clean up for work that was told to stop.
@@ -207,6 +207,7 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Mount(arguments) => mount::run(arguments, session).await,
         Verb::Umount(arguments) => mount::unmount(arguments, session).await,
         Verb::Unpack(arguments) => unpack::run(arguments, session).await,
+        Verb::Verify(arguments) => verify::run(arguments, session).await,
         Verb::Daemon(_) | Verb::Completion(_) | Verb::Man(_) | Verb::Help(_) => Ok(()),
     }
 }

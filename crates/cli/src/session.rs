@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api::ApiVersion;
-use copy::RegistryConfig;
+use copy::{RegistryConfig, Trust};
 
 use crate::client::{Client, Local};
 use crate::context::{self, Choice};
@@ -41,6 +41,16 @@ pub(crate) struct Session {
     pub(crate) debug: bool,
     config_directory: PathBuf,
     engine: EngineFlags,
+    /// True if the engine is not in this process.
+    is_daemon: bool,
+}
+
+fn refuse_policy(flags: &EngineFlags) -> Result<(), CliError> {
+    if flags.image_policy.is_none() {
+        return Ok(());
+    }
+    let message = "--image-policy is for the engine in this process; a daemon has its own, by `image-policy` in its configuration";
+    Err(CliError::Refused(message.to_owned()))
 }
 
 impl Session {
@@ -72,6 +82,10 @@ impl Session {
         } else {
             context::choose(globals, &environment, &config_directory)?
         };
+        if needs_store && choice.endpoint.is_some() {
+            refuse_policy(engine)?;
+        }
+        let is_daemon = choice.endpoint.is_some();
         let client = if let Some(endpoint) = choice.endpoint {
             Client::remote(endpoint, version)
         } else {
@@ -82,7 +96,12 @@ impl Session {
         };
         let (context, debug) = (choice.context, globals.debug);
         let engine = engine.clone();
-        Ok(Session { client, context, environment, debug, config_directory, engine })
+        Ok(Session { client, context, environment, debug, config_directory, engine, is_daemon })
+    }
+
+    /// Fails if a policy is named and a daemon is asked, which has its own: what is asked for is not to be dropped in silence.
+    pub(crate) fn refuse_policy_for_daemon(&self) -> Result<(), CliError> {
+        if self.is_daemon { refuse_policy(&self.engine) } else { Ok(()) }
     }
 
     /// Returns a client of an engine in this process that keeps nothing, for what a daemon cannot ask registries.
@@ -105,6 +124,11 @@ impl Session {
         let of_home = || self.environment.home.as_ref().map(|home| home.join(".cache"));
         let folder = self.environment.cache_home.clone().or_else(of_home)?;
         folder.is_absolute().then(|| folder.join("longshore/copied"))
+    }
+
+    /// Returns who judges images that this process copies, as the engine in it would have them judged.
+    pub(crate) fn trust(&self) -> Result<Trust, CliError> {
+        Ok(settings::engine(&self.engine, &self.environment)?.trust())
     }
 
     /// Returns the directory of the command line's configuration.

@@ -47,6 +47,9 @@ pub(crate) fn engine(
     prefer_certificates(flags, &mut config);
     config.insecure_registries.extend(flags.insecure_registry.iter().cloned());
     config.registry_mirrors.extend(flags.registry_mirror.iter().cloned());
+    if flags.image_policy.is_some() {
+        config.image_policy.clone_from(&flags.image_policy);
+    }
     Ok(config)
 }
 
@@ -62,6 +65,7 @@ pub(crate) fn daemon(
     directives.storage_driver.clone_from(&flags.storage_driver);
     directives.insecure_registries = list(&flags.insecure_registry);
     directives.registry_mirrors = list(&flags.registry_mirror);
+    directives.image_policy = flags.image_policy.as_ref().map(text);
     let file = config_file(flags);
     let config = DaemonConfig::load(&file, &directives, defaults(environment));
     let mut config = config.map_err(|error| CliError::Serve(error.to_string()))?;
@@ -151,6 +155,7 @@ mod tests {
             certs_dir: Vec::new(),
             insecure_registry: Vec::new(),
             registry_mirror: Vec::new(),
+            image_policy: None,
         }
     }
 

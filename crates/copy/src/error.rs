@@ -19,6 +19,23 @@ pub enum CopyError {
         /// The cause.
         source: Box<RegistryError>,
     },
+    /// The policy or a verifier refuses the image, or cannot be asked.
+    #[error(transparent)]
+    Trust(#[from] policy::TrustError),
+    /// A signature could not be made or stored.
+    #[error("{target}: {source}")]
+    Sign {
+        /// The image that should have got it.
+        target: String,
+        /// The cause.
+        source: Box<policy::SignError>,
+    },
+    /// A place where nobody looks for signatures.
+    #[error("{target} has no room for a signature: sign at a registry")]
+    NoSignatures {
+        /// The place.
+        target: String,
+    },
     /// A manifest or index that cannot be read.
     #[error("{place}: {digest}: {source}")]
     Manifest {

@@ -33,7 +33,8 @@
 //!
 //! # Trust
 //!
-//! Neither side is believed: documents and blobs are checked here, and a registry checks what it stores.
+//! Neither side is believed: documents and blobs are checked here, and a registry checks what it stores. Where there is a policy
+//! or a verifier, a source's image is judged under the name that was given, before a blob is sent or a document stored (`gate`).
 //!
 //! # Limits
 //!
@@ -52,6 +53,7 @@ mod feed;
 mod files;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod gate;
 mod job;
 mod lock;
 mod pattern;
@@ -71,6 +73,7 @@ pub use files::archive::ArchiveFault;
 pub use job::{Converted, Copied, Copier};
 pub use pattern::{Pattern, PatternError};
 pub use place::{Place, PlaceError, Selection};
+pub use policy::{PrivateKey, PrivateKeyFault, Settings as Trust};
 pub use progress::{Changes, Event, Outcome, Report, Summary};
 pub use registry::{CredentialSource, Credentials, RegistryConfig};
 pub use shared::Mode;

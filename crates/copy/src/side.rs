@@ -1,8 +1,9 @@
 //! One side of a copy: how its registries are reached.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use registry::{Access, Client, Credentials, RegistryConfig, Remote};
+use registry::{Access, Client, CredentialSource, Credentials, RegistryConfig, Remote};
 use spec::Repository;
 
 use crate::CopyError;
@@ -14,6 +15,8 @@ pub struct Side {
     client: Client,
     credentials: Option<Credentials>,
     scratch: PathBuf,
+    source: Option<Arc<dyn CredentialSource>>,
+    trust: policy::Settings,
 }
 
 impl Side {
@@ -24,9 +27,31 @@ impl Side {
         credentials: Option<Credentials>,
         scratch: PathBuf,
     ) -> Result<Self> {
+        let source = config.credentials.clone();
         let client = Client::new(config)
             .map_err(|source| CopyError::registry(&"the settings of registries", source))?;
-        Ok(Self { client, credentials, scratch })
+        Ok(Self { client, credentials, scratch, source, trust: policy::Settings::default() })
+    }
+
+    /// Has images of this side judged before they are copied.
+    #[must_use]
+    pub fn trusting(self, trust: policy::Settings) -> Self {
+        Self { trust, ..self }
+    }
+
+    pub(crate) fn trust(&self) -> &policy::Settings {
+        &self.trust
+    }
+
+    /// Returns the credentials for a registry that verifiers are to have; none where they are to have none.
+    pub(crate) async fn credentials_of(&self, domain: Option<&str>) -> Credentials {
+        let wanted = self.trust.verifiers.as_ref().is_some_and(|verifiers| verifiers.credentials);
+        let (true, Some(domain)) = (wanted, domain) else { return Credentials::Anonymous };
+        if let Some(credentials) = &self.credentials {
+            return credentials.clone();
+        }
+        let Some(source) = &self.source else { return Credentials::Anonymous };
+        source.find(domain).await.map(|found| found.credentials).unwrap_or_default()
     }
 
     pub(crate) fn scratch(&self) -> &Path {

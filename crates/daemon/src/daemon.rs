@@ -107,7 +107,7 @@ impl Daemon {
             credentials: self.0.credentials.clone(),
             ..config.registry(&self.0.version)
         };
-        self.0.engine.reload(registry, config.limits())?;
+        self.0.engine.reload(registry, config.trust(), config.limits())?;
         let mut attributes = config.told();
         self.0.config.send_replace(Arc::new(config));
         attributes.insert("name".to_owned(), self.0.machine.name.clone());
@@ -215,6 +215,7 @@ pub async fn open_engine(
         driver: config.storage_driver,
         keep_blobs: config.keep_blobs == KeepBlobs::All,
         registry: RegistryConfig { credentials, ..config.registry(version) },
+        trust: config.trust(),
         limits: config.limits(),
     })
     .await

@@ -42,7 +42,7 @@ mod server;
 pub use config::{
     ConfigError, ConfigFile, DaemonConfig, Defaults, Directive, Directives, Group, KeepBlobs,
     KeepBlobsDirective, ListenAddress, ListenAddressError, LogFormat, Proxies, PruneDirective,
-    PruneSchedule, Reload, TlsFiles, TlsMode, default_address,
+    PruneSchedule, Reload, TlsFiles, TlsMode, VerifiersDirective, default_address,
 };
 pub use daemon::{Daemon, DaemonInfo, open_engine};
 pub use process::notify::Notifier;

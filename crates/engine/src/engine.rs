@@ -30,6 +30,8 @@ pub struct EngineConfig {
     pub keep_blobs: bool,
     /// The way to registries.
     pub registry: RegistryConfig,
+    /// The judges of images that are pulled.
+    pub trust: policy::Settings,
     /// Bounds of what goes on at once.
     pub limits: Limits,
 }
@@ -100,15 +102,17 @@ pub(crate) struct Shared {
 #[derive(Clone, Debug)]
 pub(crate) struct Network {
     pub(crate) client: Client,
+    pub(crate) trust: policy::Settings,
     pub(crate) limits: Limits,
     pub(crate) downloads: Arc<Semaphore>,
     pub(crate) uploads: Arc<Semaphore>,
 }
 
 impl Network {
-    fn new(registry: RegistryConfig, limits: Limits) -> Result<Self> {
+    fn new(registry: RegistryConfig, trust: policy::Settings, limits: Limits) -> Result<Self> {
         Ok(Self {
             client: Client::new(registry).map_err(EngineError::Registry)?,
+            trust,
             limits,
             downloads: Arc::new(Semaphore::new(limits.downloads.max(1))),
             uploads: Arc::new(Semaphore::new(limits.uploads.max(1))),
@@ -126,7 +130,7 @@ impl Engine {
         };
         let traffic = config.registry.metrics.clone();
         let waits = config.registry.waits.clone();
-        let network = Network::new(config.registry, config.limits)?;
+        let network = Network::new(config.registry, config.trust, config.limits)?;
         let store = blocking(move || Ok(Store::open(options)?)).await?;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(Self(Arc::new(Shared {
@@ -147,10 +151,15 @@ impl Engine {
     }
 
     /// Changes what may change while the engine runs. Transfers that have begun go on as they began.
-    pub fn reload(&self, registry: RegistryConfig, limits: Limits) -> Result<()> {
+    pub fn reload(
+        &self,
+        registry: RegistryConfig,
+        trust: policy::Settings,
+        limits: Limits,
+    ) -> Result<()> {
         let (traffic, waits) = (self.0.traffic.clone(), self.0.waits.clone());
         let registry = RegistryConfig { metrics: traffic, waits, ..registry };
-        let network = Network::new(registry, limits)?;
+        let network = Network::new(registry, trust, limits)?;
         *lock(&self.0.network) = network;
         Ok(())
     }

@@ -141,6 +141,9 @@ pub enum EngineError {
         /// The registry's answer.
         source: registry::RegistryError,
     },
+    /// The policy or a verifier refuses the image, or cannot be asked.
+    #[error(transparent)]
+    Trust(#[from] policy::TrustError),
     /// Another error of a registry.
     #[error(transparent)]
     Registry(registry::RegistryError),
@@ -432,13 +435,15 @@ impl EngineError {
                 ErrorKind::Conflict
             }
             Self::Login(error) if error.is_unauthorized() => ErrorKind::Unauthorized,
+            Self::Trust(policy::TrustError::Refused(_)) => ErrorKind::Forbidden,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Shared(error) => error.kind(),
             Self::Prune { first, .. } => first.kind(),
             Self::TagsFailed { source, .. } => source.kind(),
             Self::Download(error) | Self::Search(error) => kind_of_request(error),
             Self::Registry(error) => kind_of_refusal(error),
-            Self::ImportLayer(_)
+            Self::Trust(policy::TrustError::Policy { .. })
+            | Self::ImportLayer(_)
             | Self::ImportUrl { .. }
             | Self::Login(_)
             | Self::NoCredentials

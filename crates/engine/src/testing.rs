@@ -66,6 +66,7 @@ impl Fixture {
             driver: Some(driver),
             keep_blobs: true,
             registry: RegistryConfig::default(),
+            trust: policy::Settings::default(),
             limits: Limits::default(),
         }));
         let engine = engine.unwrap();

@@ -80,6 +80,23 @@ impl Remote {
         self.inner.first_schema.load(Ordering::Relaxed)
     }
 
+    /// Returns the same repository with the same connections, for questions whose answers say nothing of others: a mirror that
+    /// cannot answer them is passed over there alone.
+    #[must_use]
+    pub fn aside(&self) -> Self {
+        let inner = &self.inner;
+        Self {
+            inner: Arc::new(Inner {
+                client: inner.client.clone(),
+                repository: inner.repository.clone(),
+                candidates: inner.candidates.iter().map(Candidate::afresh).collect(),
+                given: inner.given.clone(),
+                scope: inner.scope.clone(),
+                first_schema: AtomicBool::default(),
+            }),
+        }
+    }
+
     pub(crate) fn client(&self) -> &Client {
         &self.inner.client
     }

@@ -6,6 +6,7 @@ mod layer;
 mod layout;
 mod push;
 mod referrer;
+mod signature;
 mod signed;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use spec::{DiffId, ImageId, MediaType, Platform};
 pub use blob::{Blob, Format, Source};
 pub use layer::{Compression, Layer, LayerWriter};
 pub use referrer::Referrer;
+pub use signature::Signature;
 pub use signed::{SIGNED, Signer, with_signatures};
 
 /// An image for one platform.

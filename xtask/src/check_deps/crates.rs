@@ -3,7 +3,7 @@
 use crate::workspace::{Dependency, Package};
 
 /// Permitted dependencies of each crate: the picture in ARCHITECTURE.md.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     (
         "longshore",
         &[
@@ -24,17 +24,28 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "longshore-api",
             "longshore-engine",
             // For the types of its configuration.
+            "longshore-policy",
             "longshore-registry",
             "longshore-store",
             "longshore-spec",
         ],
     ),
-    ("longshore-copy", &["longshore-archive", "longshore-registry", "longshore-spec"]),
+    (
+        "longshore-copy",
+        &["longshore-archive", "longshore-policy", "longshore-registry", "longshore-spec"],
+    ),
     (
         "longshore-engine",
-        &["longshore-archive", "longshore-registry", "longshore-store", "longshore-spec"],
+        &[
+            "longshore-archive",
+            "longshore-policy",
+            "longshore-registry",
+            "longshore-store",
+            "longshore-spec",
+        ],
     ),
     ("longshore-trust", &["longshore-registry", "longshore-spec"]),
+    ("longshore-policy", &["longshore-registry", "longshore-spec"]),
     ("longshore-store", &["longshore-spec"]),
     ("longshore-registry", &["longshore-spec"]),
     ("longshore-archive", &["longshore-spec"]),

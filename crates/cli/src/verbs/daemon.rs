@@ -163,12 +163,14 @@ impl Arguments {
             // Flags of the engine, which `settings` adds.
             data_root: None,
             storage_driver: None,
+            image_policy: None,
             insecure_registries: None,
             registry_mirrors: None,
             // Keys without a flag. No `..`: each new directive is decided on here.
             allow_nondistributable_artifacts: None,
             allow_schema1: None,
             graph: None,
+            image_verifiers: None,
             min_api_version: None,
             prune: None,
             stall_timeout: None,

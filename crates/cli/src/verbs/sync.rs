@@ -76,6 +76,7 @@ async fn run_shown(
     let manner = Manner { painter, dry_run: arguments.dry_run, started: Instant::now() };
     let entries = read(&arguments.file)?;
     let side = Side::new(session.registries()?, None, std::env::temp_dir())?;
+    let side = side.trusting(session.trust()?);
     let mode = Mode { dry: arguments.dry_run, force: arguments.force };
     let carrier = Copier::new(Arc::clone(painter).report(), mode, session.copied());
     let mut lists = stream::iter(&entries)

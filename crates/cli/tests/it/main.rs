@@ -35,6 +35,7 @@ mod odd_registries;
 mod oddities;
 mod offline;
 mod operate;
+mod policies;
 mod progress;
 mod protection;
 mod prune;

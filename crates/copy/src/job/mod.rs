@@ -21,7 +21,7 @@ use crate::progress::{Changes, Event, Summary};
 use crate::sent::Sent;
 use crate::shared::{Mode, Shared};
 use crate::source::Source;
-use crate::{CopyError, Report, Target};
+use crate::{CopyError, PrivateKey, Report, Target};
 
 /// Copies images. All copies of one share the budgets of hosts, and what is known to be at a target.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct Copier {
     shared: Arc<Shared>,
     referrers: bool,
     conversion: Option<Conversion>,
+    /// Signs each image at its target.
+    key: Option<Arc<PrivateKey>>,
 }
 
 /// Result of a copy.
@@ -42,6 +44,8 @@ pub struct Copied {
     pub cut: bool,
     /// The differences from the source that were asked for, if there are any.
     pub converted: Option<Converted>,
+    /// True if it got a signature that it had not.
+    pub signed: bool,
 }
 
 /// Differences of a copy from its source that were asked for.
@@ -60,7 +64,7 @@ impl Copier {
     /// where blobs went, for those that come after it, however it ends.
     pub fn new(report: Arc<Report>, mode: Mode, sent: Option<PathBuf>) -> Self {
         let shared = Arc::new(Shared::new(report, mode, Sent::new(sent)));
-        Self { shared, referrers: false, conversion: None }
+        Self { shared, referrers: false, conversion: None, key: None }
     }
 
     /// Returns a copier that copies what refers to an image as well, and shares all else with this one.
@@ -75,6 +79,12 @@ impl Copier {
         Self { conversion, ..self.clone() }
     }
 
+    /// Returns a copier that signs each image where it goes to, and shares all else with this one.
+    #[must_use]
+    pub fn signing(&self, key: Option<Arc<PrivateKey>>) -> Self {
+        Self { key, ..self.clone() }
+    }
+
     /// Returns what was done so far.
     pub fn summary(&self) -> Summary {
         self.shared.sums.summary()
@@ -82,6 +92,25 @@ impl Copier {
 
     /// Copies one image: all that its name leads to, or what of it is for `platforms`.
     pub async fn copy(
+        &self,
+        source: &Source,
+        target: &Target,
+        platforms: &[Platform],
+    ) -> Result<Copied> {
+        if self.key.is_some() && !target.takes_signatures() {
+            return Err(CopyError::NoSignatures { target: target.to_string() });
+        }
+        let copied = self.unsigned(source, target, platforms).await?;
+        match &self.key {
+            Some(key) if !self.shared.mode.dry => {
+                let signed = target.sign(key, &copied.digest).await?;
+                Ok(Copied { signed, ..copied })
+            }
+            _ => Ok(copied),
+        }
+    }
+
+    async fn unsigned(
         &self,
         source: &Source,
         target: &Target,
@@ -104,13 +133,23 @@ impl Copier {
         if let Some(present) = present.as_ref().filter(|_| platforms.is_empty()) {
             let _turn = shared.budget.turn(&[source.host()]).await;
             hint = source.digest().await?;
-            if hint.as_ref() == Some(present) && !self.referrers && !shared.mode.force {
-                let digest = present.clone();
-                return Ok(Copied { digest, unchanged: true, cut: false, converted: None });
+            // Who looks at a target after a copy takes it that the source's image was judged.
+            let asks_more = self.referrers || shared.mode.force || source.is_judged();
+            if hint.as_ref() == Some(present) && !asks_more {
+                let (digest, converted) = (present.clone(), None);
+                return Ok(Copied {
+                    digest,
+                    unchanged: true,
+                    cut: false,
+                    converted,
+                    signed: false,
+                });
             }
         }
-        let root = shared.meant(source, hint.as_ref()).await?;
-        let mut root = choose(shared, source, root, platforms).await?;
+        let named = shared.meant(source, hint.as_ref()).await?;
+        let mut root = choose(shared, source, named.clone(), platforms).await?;
+        // An index that is cut here is nobody's but ours: the one that it was cut from counts.
+        source.admit(&named, if root.cut { &named } else { &root.document }).await?;
         Self::name(target, &mut root.document)?;
         let had_any = present.is_some();
         // A registry may tell the same bytes by the digest of another algorithm.
@@ -136,7 +175,8 @@ impl Copier {
             target.store(shared, true, &root.document, media_type).await?;
             shared.tell(&Event::Document { digest, size: bytes.len() as u64 });
         }
-        Ok(Copied { digest: digest.clone(), unchanged, cut: *cut, converted: None })
+        let digest = digest.clone();
+        Ok(Copied { digest, unchanged, cut: *cut, converted: None, signed: false })
     }
 
     /// Copies one image, and changes it.
@@ -151,8 +191,10 @@ impl Copier {
         if self.referrers {
             return Err(CopyError::ReferrersLost { place: source.to_string() });
         }
-        let root = shared.fetch(source, None).await?;
-        let Root { document, manifest, cut } = choose(shared, source, root, platforms).await?;
+        let named = shared.fetch(source, None).await?;
+        let Root { document, manifest, cut } =
+            choose(shared, source, named.clone(), platforms).await?;
+        source.admit(&named, if cut { &named } else { &document }).await?;
         let from = document.digest.clone();
         let sides = (source, target);
         let conversions = Conversions::new(shared, sides, conversion, present.as_ref()).await;
@@ -169,7 +211,7 @@ impl Copier {
             shared.tell(&Event::Document { digest, size: bytes.len() as u64 });
         }
         let converted = is_other.then_some(Converted { from, changes, is_guess });
-        Ok(Copied { digest: digest.clone(), unchanged, cut, converted })
+        Ok(Copied { digest: digest.clone(), unchanged, cut, converted, signed: false })
     }
 
     /// Names a document by the digest that the target is to have, if it is to have one. Fails if that is of other bytes.

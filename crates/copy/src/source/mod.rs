@@ -27,13 +27,18 @@ use crate::files::archive::Archive;
 use crate::files::blocking::blocking;
 use crate::files::region::Region;
 use crate::files::tree::Tree;
+use crate::gate::Gate;
 use crate::pieces::Pieces;
 use crate::place::Selection;
 use crate::{CopyError, Place, Side};
 
 /// An image, or a repository of them, that can be read. Clones are cheap.
 #[derive(Clone, Debug)]
-pub struct Source(Kind);
+pub struct Source {
+    kind: Kind,
+    /// Judges the image, where somebody should.
+    gate: Option<Gate>,
+}
 
 #[derive(Clone, Debug)]
 enum Kind {
@@ -58,7 +63,7 @@ pub type Input = Box<dyn Read + Send>;
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.kind {
             Kind::Registry(source) => source.fmt(f),
             Kind::Layout(source) => source.fmt(f),
             Kind::Directory(source) => source.fmt(f),
@@ -72,7 +77,7 @@ impl Source {
     /// Opens a place to read from. A registry is not asked yet. `input` is standard input or the daemon's stream, if the
     /// place is one of these.
     pub async fn open(place: &Place, side: &Side, input: Option<Input>) -> Result<Self> {
-        Ok(Self(match place {
+        let kind = match place {
             Place::Registry(reference) => {
                 Kind::Registry(RegistrySource::open(reference, side).await?)
             }
@@ -95,12 +100,35 @@ impl Source {
                 let tree = archive(place, None, side, input).await?;
                 docker("docker-daemon", tree, Some(name)).await?
             }
-        }))
+        };
+        let remote = match &kind {
+            Kind::Registry(source) => Some(source.remote()),
+            _ => None,
+        };
+        let gate = Gate::open(place, side, remote).await?;
+        Ok(Self { kind, gate })
+    }
+
+    /// Says whether somebody judges the image.
+    pub(crate) fn is_judged(&self) -> bool {
+        self.gate.is_some()
+    }
+
+    /// Fails if the image is refused. Its name led to `root`, and `chosen` is what is copied of it.
+    pub(crate) async fn admit(&self, root: &Document, chosen: &Document) -> Result<()> {
+        let Some(gate) = &self.gate else { return Ok(()) };
+        let (first, second) = (self.parse(root)?, self.parse(chosen)?);
+        gate.admit((root, first.media_type()), (chosen, second.media_type())).await
+    }
+
+    /// Returns another image of the same place.
+    fn beside(&self, kind: Kind) -> Self {
+        Self { kind, gate: self.gate.clone() }
     }
 
     /// Lists the images of the repository, layout or archive whose tags are wanted.
     pub async fn images(&self, wants: &dyn Fn(&Tag) -> bool) -> Result<Images<Self>> {
-        Ok(match &self.0 {
+        Ok(match &self.kind {
             Kind::Registry(source) => {
                 let mut tags = source.tags().await?;
                 tags.retain(wants);
@@ -113,10 +141,11 @@ impl Source {
             }
             Kind::Layout(source) => {
                 let found = Images::of(source.images().await, wants)?;
-                found.map(|source| Self(Kind::Layout(source)))
+                found.map(|source| self.beside(Kind::Layout(source)))
             }
             Kind::Docker(source) => {
-                Images::of(source.images(), wants)?.map(|source| Self(Kind::Docker(source)))
+                let found = Images::of(source.images(), wants)?;
+                found.map(|source| self.beside(Kind::Docker(source)))
             }
             Kind::Directory(_) | Kind::Derived(_) => {
                 return Err(CopyError::NoRepository { place: self.to_string() });
@@ -126,16 +155,21 @@ impl Source {
 
     /// Returns the image of another tag of the same repository.
     pub(crate) fn tagged(&self, tag: &Tag) -> Self {
-        match &self.0 {
-            Kind::Registry(source) => Self(Kind::Registry(source.tagged(tag))),
-            Kind::Layout(source) => Self(Kind::Layout(source.tagged(tag))),
+        match &self.kind {
+            Kind::Registry(source) => {
+                let reference = source.repository().clone();
+                let reference = Reference::new(reference, Some(tag.clone()), None);
+                let gate = self.gate.as_ref().map(|gate| gate.tagged(&reference));
+                Self { kind: Kind::Registry(source.tagged(tag)), gate }
+            }
+            Kind::Layout(source) => self.beside(Kind::Layout(source.tagged(tag))),
             Kind::Directory(_) | Kind::Docker(_) | Kind::Derived(_) => self.clone(),
         }
     }
 
     /// Returns the host that has a budget, if it is one.
     pub(crate) fn host(&self) -> Option<&str> {
-        match &self.0 {
+        match &self.kind {
             Kind::Derived(blob) => blob.source().host(),
             _ => self.repository().map(Repository::domain),
         }
@@ -143,7 +177,7 @@ impl Source {
 
     /// Returns the repository, if it is one.
     pub(crate) fn repository(&self) -> Option<&Repository> {
-        match &self.0 {
+        match &self.kind {
             Kind::Registry(source) => Some(source.repository()),
             _ => None,
         }
@@ -151,7 +185,7 @@ impl Source {
 
     /// Returns the digest of the image, as far as the source tells without sending it.
     pub(crate) async fn digest(&self) -> Result<Option<Digest>> {
-        match &self.0 {
+        match &self.kind {
             Kind::Registry(source) => source.digest().await,
             // A list alone tells nothing: what it means is read, and has its digest.
             Kind::Layout(_) | Kind::Directory(_) | Kind::Docker(_) | Kind::Derived(_) => {
@@ -162,7 +196,7 @@ impl Source {
 
     /// Returns the document that the name means, or that of a digest.
     pub(crate) async fn document(&self, digest: Option<&Digest>) -> Result<Document> {
-        match &self.0 {
+        match &self.kind {
             Kind::Registry(source) => source.document(digest).await,
             Kind::Layout(source) => source.document(digest).await,
             Kind::Directory(source) => source.document(digest).await,
@@ -173,12 +207,12 @@ impl Source {
 
     /// Says whether what refers to an image can be found.
     pub(crate) fn has_referrers(&self) -> bool {
-        matches!(self.0, Kind::Registry(_) | Kind::Layout(_))
+        matches!(self.kind, Kind::Registry(_) | Kind::Layout(_))
     }
 
     /// Lists the manifests that refer to another.
     pub(crate) async fn referrers(&self, subject: &Digest) -> Result<Vec<Digest>> {
-        match &self.0 {
+        match &self.kind {
             Kind::Registry(source) => source.referrers(subject).await,
             Kind::Layout(source) => source.referrers(subject).await,
             _ => Ok(Vec::new()),
@@ -187,7 +221,7 @@ impl Source {
 
     /// Lists what cosign has put beside a manifest.
     pub(crate) async fn cosign_tags(&self, subject: &Digest) -> Result<Vec<(Tag, Digest)>> {
-        match &self.0 {
+        match &self.kind {
             Kind::Registry(source) => source.cosign_tags(subject).await,
             Kind::Layout(source) => Ok(source.cosign_tags(subject)),
             _ => Ok(Vec::new()),
@@ -196,7 +230,7 @@ impl Source {
 
     /// Opens a blob at a place in it.
     pub(crate) async fn blob(&self, blob: &Descriptor, start: u64) -> Result<Pieces> {
-        let opened = match &self.0 {
+        let opened = match &self.kind {
             Kind::Registry(source) => source.blob(blob, start).await,
             Kind::Layout(source) => source.blob(blob, start).await,
             Kind::Directory(source) => source.blob(blob, start).await,
@@ -221,7 +255,7 @@ impl Source {
 
     /// Returns the source of a blob that is made.
     pub(crate) fn derived(blob: Arc<dyn Derived>) -> Self {
-        Self(Kind::Derived(blob))
+        Self { kind: Kind::Derived(blob), gate: None }
     }
 
     /// Reads a document of this source.

@@ -33,6 +33,10 @@ impl RegistrySource {
         Self { remote: self.remote.clone(), name: TagOrDigest::Tag(tag.clone()) }
     }
 
+    pub(crate) fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
     pub(crate) fn repository(&self) -> &Repository {
         self.remote.repository()
     }

@@ -21,7 +21,7 @@ use crate::error::Result;
 use crate::progress::Outcome;
 use crate::shared::Shared;
 use crate::source::Source;
-use crate::{CopyError, Place, Side};
+use crate::{CopyError, Place, PrivateKey, Side};
 
 /// A place that images are written to, and the name that the next one gets there. Clones are cheap, and of one place.
 #[derive(Clone, Debug)]
@@ -111,6 +111,21 @@ impl Target {
             Kind::Registry(target) => target.referrers(subject).await,
             Kind::Layout(target) => target.listed().await,
             Kind::Archive(_) => Ok(HashSet::new()),
+        }
+    }
+
+    /// Says whether signatures are looked for there.
+    pub(crate) fn takes_signatures(&self) -> bool {
+        matches!(self.0, Kind::Registry(_))
+    }
+
+    /// Signs what was stored under the target's name. Returns whether the signature is new.
+    pub async fn sign(&self, key: &PrivateKey, digest: &Digest) -> Result<bool> {
+        match &self.0 {
+            Kind::Registry(target) => target.sign(key, digest).await,
+            Kind::Layout(_) | Kind::Archive(_) => {
+                Err(CopyError::NoSignatures { target: self.to_string() })
+            }
         }
     }
 

@@ -18,7 +18,7 @@ use crate::feed::{Feed, body};
 use crate::progress::Outcome;
 use crate::shared::Shared;
 use crate::source::Source;
-use crate::{CopyError, Side};
+use crate::{CopyError, PrivateKey, Side};
 
 /// Failures of an upload in a row before it is given up: as many as dockerd allows a push.
 const ATTEMPTS: u32 = 5;
@@ -133,6 +133,15 @@ impl RegistryTarget {
         };
         let stored = self.remote.put_manifest(&name, media_type, bytes).await;
         stored.map(drop).map_err(|error| self.failed_at(digest, error))
+    }
+
+    pub(crate) async fn sign(&self, key: &PrivateKey, digest: &Digest) -> Result<bool> {
+        let name = Reference::new(self.repository().clone(), self.tag.clone(), None);
+        let signed = policy::sign(&self.remote, key, &name, digest).await;
+        signed.map_err(|source| CopyError::Sign {
+            target: self.to_string(),
+            source: Box::new(source),
+        })
     }
 
     pub(crate) async fn blob(

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use api::ApiVersion;
 use engine::Limits;
+use policy::Verifiers;
 use registry::RegistryConfig;
 use serde::{Deserialize, Serialize};
 use store::DriverKind;
@@ -22,12 +23,12 @@ use super::error::ConfigError;
 use super::proxies::Proxies;
 use super::settings::{
     DEFAULT_GROUP, Defaults, Group, KeepBlobs, KeepBlobsDirective, LogFormat, PruneDirective,
-    PruneSchedule, SHUTDOWN_TIMEOUT, TLS_AUTHORITY, TLS_CERTIFICATE, TLS_KEY,
+    PruneSchedule, SHUTDOWN_TIMEOUT, TLS_AUTHORITY, TLS_CERTIFICATE, TLS_KEY, VerifiersDirective,
 };
 use super::values::{
     addresses, api_version, driver, features, graph, group, keep_blobs, labels, level, list,
     log_format, number, optional_path, optional_text, path, plugins, remap, said, schedule,
-    seconds, set, storage_options, switches, timeout, told_timeout,
+    seconds, set, storage_options, switches, timeout, told_timeout, verifiers,
 };
 
 /// The effect of SIGHUP on a setting.
@@ -231,6 +232,13 @@ directives! {
         /// Longshore's own.
         prune: PruneDirective => Option<PruneSchedule> = |_| None, schedule, Taken,
             r#"{"interval": "7d", "keep-last": 3, "reference": ["ci/*"]}"#;
+        /// Policy that images are pulled by, a `policy.json` of containers/image; all are allowed without one. Longshore's own.
+        image_policy: String => Option<PathBuf> = |_| None, optional_path, Taken,
+            r#""/etc/containers/policy.json""#;
+        /// Programs that are asked of each image that is pulled: each file of `directory`, for `timeout`, with `credentials` or
+        /// without. Longshore's own.
+        image_verifiers: VerifiersDirective => Option<Verifiers> = |_| None, verifiers, Taken,
+            r#"{"directory": "/opt/verifiers", "timeout": "5s"}"#;
         /// URLs of mirrors of Docker Hub, asked first and in this order.
         registry_mirrors: Vec<String> => Vec<String> = |_| Vec::new(),
             set, Told(list), r#"["https://mirror.example"]"#;

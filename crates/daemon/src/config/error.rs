@@ -66,6 +66,12 @@ pub enum ConfigError {
     /// A mirror, an insecure registry or a proxy makes no sense.
     #[error(transparent)]
     Registry(registry::RegistryError),
+    /// Verifiers are to be asked, and nobody says where they are.
+    #[error("invalid image-verifiers: there is no directory")]
+    VerifierDirectory,
+    /// The time for a verifier is none.
+    #[error("invalid timeout of image-verifiers: {0}")]
+    VerifierTimeout(String),
     /// A label is not `name=value`.
     #[error("bad attribute format: {0}")]
     Label(String),

@@ -25,7 +25,7 @@ pub use proxies::Proxies;
 pub(crate) use proxies::mask_credentials;
 pub use settings::{
     Defaults, Group, KeepBlobs, KeepBlobsDirective, LogFormat, PruneDirective, PruneSchedule,
-    TlsFiles, TlsMode,
+    TlsFiles, TlsMode, VerifiersDirective,
 };
 
 /// The largest `daemon.json` that is read, in bytes. Those in use have some hundred.
@@ -130,6 +130,19 @@ impl DaemonConfig {
             },
             stall_timeout: self.stall_timeout,
             ..RegistryConfig::default()
+        }
+    }
+
+    /// Judges of images that are pulled. Paths are kept while the process may change its directory.
+    pub fn trust(&self) -> policy::Settings {
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let verifiers = self.image_verifiers.as_ref();
+        policy::Settings {
+            policy: self.image_policy.as_ref().map(absolute),
+            verifiers: verifiers.map(|verifiers| policy::Verifiers {
+                directory: absolute(&verifiers.directory),
+                ..verifiers.clone()
+            }),
         }
     }
 

@@ -127,6 +127,20 @@ pub struct PruneDirective {
     pub filter: Vec<String>,
 }
 
+/// The directive of programs that are asked of images, as it is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct VerifiersDirective {
+    /// Directory that holds them.
+    pub directory: String,
+    /// Time that each has: `10s`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<String>,
+    /// True if they are given the credentials for the registry.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub credentials: bool,
+}
+
 /// Prunes by the clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PruneSchedule {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use api::{ApiVersion, Filters};
+use policy::Verifiers;
 use serde_json::json;
 use spec::go::parse_long_duration;
 use store::DriverKind;
@@ -15,7 +16,7 @@ use super::address::ListenAddress;
 use super::error::ConfigError;
 use super::settings::{
     Group, KeepBlobs, KeepBlobsDirective, LEAST_PRUNE_INTERVAL, LogFormat, PRUNE_INTERVAL,
-    PruneDirective, PruneSchedule,
+    PruneDirective, PruneSchedule, VerifiersDirective,
 };
 use crate::prune::policy::policy;
 
@@ -215,6 +216,23 @@ pub(super) fn schedule(said: PruneDirective, setting: &mut Option<PruneSchedule>
         }
     };
     *setting = Some(PruneSchedule { interval, filters });
+    Ok(())
+}
+
+/// Takes the directory of verifiers. Who names none has asked for a protection that there is not.
+pub(super) fn verifiers(said: VerifiersDirective, setting: &mut Option<Verifiers>) -> Checked {
+    if said.directory.is_empty() {
+        return Err(ConfigError::VerifierDirectory);
+    }
+    let mut verifiers = Verifiers::new(said.directory.into());
+    verifiers.credentials = said.credentials;
+    if let Some(text) = said.timeout {
+        let nanoseconds = parse_long_duration(&text).ok().map(u64::try_from);
+        let timeout = nanoseconds.and_then(Result::ok).map(Duration::from_nanos);
+        let some = timeout.filter(|timeout| !timeout.is_zero());
+        verifiers.timeout = some.ok_or(ConfigError::VerifierTimeout(text))?;
+    }
+    *setting = Some(verifiers);
     Ok(())
 }
 

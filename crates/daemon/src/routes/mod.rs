@@ -18,6 +18,7 @@ mod remote;
 mod search;
 mod system;
 mod unpack;
+mod verify;
 
 use http::StatusCode;
 use hyper::body::Incoming;
@@ -42,8 +43,12 @@ pub(crate) async fn dispatch(
     if let Route::Empty(Empty::NetworkMember(network)) = &route {
         return absent::member(network, body).await;
     }
-    let takes_body =
-        matches!(route, Route::Auth | Route::ImagesLoad | Route::Registry(AtRegistry::PushList));
+    let takes_body = matches!(
+        route,
+        Route::Auth
+            | Route::ImagesLoad
+            | Route::Registry(AtRegistry::PushList | AtRegistry::Verify)
+    );
     if !takes_body {
         discard(&request.headers, &mut body).await;
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use api::registry::{Endpoint, Found, RegistryCheck, Request, Tls};
+use api::verification::Verification;
 use engine::EngineError;
 use http::StatusCode;
 use registry::{Checked, EndpointCheck, Probe, TagOrDigest, TlsCheck};
@@ -13,17 +14,41 @@ use crate::errors::{Answer, HttpError};
 use crate::request::ApiRequest;
 use crate::request::parameters::header_credentials;
 use crate::response;
+use crate::routes::{remote, verify};
 
 /// `GET /longshore/registry/check`: who is asked for `name`, and what each says.
 pub(super) async fn check(daemon: &Daemon, request: &ApiRequest) -> Answer {
     let name = request.query.get("name");
     let (what, shown) = checked(name)?;
+    let verification = verification(daemon, request, &what).await;
     let found = daemon
         .engine()
         .check_registry(&what, &header_credentials(request))
         .await
         .map_err(EngineError::Registry)?;
-    Ok(response::json(StatusCode::OK, &document(shown, found)))
+    let document = RegistryCheck { verification, ..document(shown, found) };
+    Ok(response::json(StatusCode::OK, &document))
+}
+
+/// Returns the judgement on an image, where there are policies or verifiers. What fails is told by the check itself.
+async fn verification(
+    daemon: &Daemon,
+    request: &ApiRequest,
+    what: &Checked,
+) -> Option<Verification> {
+    if !matches!(what, Checked::Image(..)) {
+        return None;
+    }
+    let visit = remote::visit(request).ok()?;
+    let judgement = daemon.engine().registry_verify(&visit, None).await;
+    match judgement {
+        Ok(judgement) => judgement.map(|judgement| verify::document(&visit, Some(judgement))),
+        Err(EngineError::Trust(error)) => Some(verify::unjudged(&visit, &error)),
+        Err(error) => {
+            tracing::info!(error = %error.message(), "an image cannot be judged");
+            None
+        }
+    }
 }
 
 /// Tells a registry from an image. What could be both is an image, unless it looks like a host.
@@ -64,6 +89,7 @@ fn document(name: String, check: registry::RegistryCheck) -> RegistryCheck {
         endpoints: check.endpoints.into_iter().map(endpoint).collect(),
         resolver: check.resolver,
         provider: check.provider,
+        verification: None,
     }
 }
 

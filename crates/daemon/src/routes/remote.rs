@@ -21,6 +21,7 @@ use crate::request::parameters::header_credentials;
 use crate::request::route::AtRegistry;
 use crate::response::{self, Body};
 use crate::routes::registry::{described, domain};
+use crate::routes::verify;
 
 /// The largest list that is pushed, with all that it lists: as much as `manifest inspect` holds.
 const MAX_LIST: usize = 64 << 20;
@@ -43,6 +44,7 @@ pub(super) async fn answer(
         AtRegistry::Inspect => inspect(daemon, request).await,
         AtRegistry::Document => document(daemon, request).await,
         AtRegistry::Referrers => referrers(daemon, request).await,
+        AtRegistry::Verify => verify::verify(daemon, visit(request)?, body).await,
         AtRegistry::Tag => tag(daemon, request).await,
         AtRegistry::Remove => remove(daemon, request).await,
         AtRegistry::PushList => push_list(daemon, request, body).await,
@@ -50,7 +52,7 @@ pub(super) async fn answer(
 }
 
 /// Reads what a request is about.
-fn visit(request: &ApiRequest) -> Result<Visit, HttpError> {
+pub(super) fn visit(request: &ApiRequest) -> Result<Visit, HttpError> {
     let platform = match request.query.get("platform") {
         "" => None,
         text => Some(Platform::parse(text)?),

@@ -111,6 +111,7 @@ impl Bench {
                 retry_delay: Duration::ZERO,
                 ..RegistryConfig::default()
             },
+            trust: policy::Settings::default(),
             limits: Limits { attempts: 1, ..Limits::default() },
         })
         .await

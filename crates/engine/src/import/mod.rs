@@ -185,6 +185,7 @@ mod tests {
             driver: Some(store::DriverKind::Packed),
             keep_blobs: false,
             registry: RegistryConfig::default(),
+            trust: policy::Settings::default(),
             limits: Limits::default(),
         })
         .await

@@ -136,6 +136,7 @@ fn verdict(error: &EngineError) -> Verdict {
         | EngineError::FirstSchema(_)
         | EngineError::IndexDepth(_)
         | EngineError::InvalidParameter(_)
+        | EngineError::Trust(_)
         | EngineError::Config { .. }
         | EngineError::Missing(Missing::Blob(_))
         | EngineError::RootFsMismatch

@@ -40,9 +40,11 @@ impl Pull {
         let resolved = match self.resolve(&target, reference, progress).await? {
             Found::Image(resolved) => *resolved,
             Found::FirstSchema(found) => {
+                self.admit(reference, std::slice::from_ref(&found.descriptor)).await?;
                 return self.begin_first_schema(*found, reference, progress).await;
             }
         };
+        self.admit(reference, &resolved.descriptors()).await?;
         let manifest = resolved.manifest.value();
         let id = ImageId::new(manifest.config.digest.clone());
         self.hold_image(&id).await?;
@@ -80,6 +82,7 @@ impl Pull {
         let config = parse(&resolved.manifest.value().config, config)?;
         self.check_platform(config.value(), reference)?;
         let parts = self.parts(resolved, config.value(), reference, progress).await?;
+        self.admit_parts(reference, resolved, &parts).await?;
         Ok((config, parts))
     }
 

@@ -9,6 +9,7 @@ mod operation;
 mod parts;
 pub(crate) mod plan;
 mod referrers;
+mod verify;
 
 pub use operation::{Parts, PullRequest};
 
@@ -60,12 +61,22 @@ impl Engine {
             .await
             .map_err(EngineError::Registry)?
             .with_first_schema();
+        let trust = self.network().trust;
+        let guard = trust.guard(Some(&remote), &request.credentials).await?;
         let lease = self.lease().await?;
         let other_platforms = Mutex::default();
         let configs = Configs::default();
         let engine = self.clone();
-        let pull =
-            Arc::new(Pull { engine, remote, request, progress, lease, other_platforms, configs });
+        let pull = Arc::new(Pull {
+            engine,
+            remote,
+            request,
+            progress,
+            lease,
+            other_platforms,
+            configs,
+            guard,
+        });
         let familiar =
             if pull.request.all_tags { repository.familiar() } else { pull.reference().familiar() };
         let newer = if pull.request.all_tags {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use policy::Guard;
 use registry::{Caller, Credentials, RegistryError, Remote};
 use spec::{Digest, Platform, Reference};
 use store::Lease;
@@ -53,6 +54,8 @@ pub(super) struct Pull {
     pub(super) lease: Arc<Lease>,
     pub(super) other_platforms: Mutex<Vec<PlatformMismatch>>,
     pub(super) configs: Configs,
+    /// Asked before anything of an image is fetched; nobody where no setting wants it.
+    pub(super) guard: Option<Guard>,
 }
 
 /// Configs on their way, so that tags that mean one image fetch it once.

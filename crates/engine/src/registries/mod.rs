@@ -9,6 +9,7 @@ mod login;
 mod manifests;
 mod push_list;
 mod search;
+mod verify;
 mod visit;
 
 pub use distribution::DistributionImage;

@@ -28,6 +28,11 @@ impl From<Arc<Endpoint>> for Candidate {
 }
 
 impl Candidate {
+    /// Returns the same endpoint with its session, of which nothing else is known.
+    pub(crate) fn afresh(&self) -> Self {
+        Self { session: self.session.clone(), ..Self::from(Arc::clone(&self.endpoint)) }
+    }
+
     pub(crate) fn is_mirror(&self) -> bool {
         self.endpoint.host.mirror
     }

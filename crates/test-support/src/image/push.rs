@@ -55,7 +55,7 @@ pub(crate) fn push_blob(registry: &Client, repository: &str, blob: &Blob) -> io:
     Ok(())
 }
 
-fn push_manifest(
+pub(crate) fn push_manifest(
     registry: &Client,
     repository: &str,
     manifest: &Blob,

@@ -88,7 +88,8 @@ impl Manner<'_> {
         conversion: Option<Conversion>,
     ) -> Result<(), CliError> {
         let cut = if copied.cut { " (an index cut to these platforms)" } else { "" };
-        self.painter.say(&format!("{target}: digest: {}{cut} {done}", copied.digest))?;
+        let signed = if copied.signed { "; signed" } else { "" };
+        self.painter.say(&format!("{target}: digest: {}{cut} {done}{signed}", copied.digest))?;
         match note(copied, conversion) {
             Some(note) => self.painter.say(&note),
             None => Ok(()),

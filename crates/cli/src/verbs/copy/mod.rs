@@ -104,12 +104,13 @@ async fn run_shown(
         arguments.check_many(&from, &to)?;
     }
     let digest_file = arguments.digest_file.as_deref().map(DigestFile::open).transpose()?;
+    let key = arguments.signing.key(session).await?;
     let manner = Manner { painter, dry_run: arguments.dry_run, started: Instant::now() };
     let (reading, writing) = arguments.sides.open(session, &from, &to).await?;
     let source = streams::source(&from, &reading, session).await?;
     let (target, pipe) = streams::target(&to, &writing).await?;
     let mode = Mode { dry: arguments.dry_run, force: arguments.force };
-    let carrier = Copier::new(Arc::clone(painter).report(), mode, session.copied());
+    let carrier = Copier::new(Arc::clone(painter).report(), mode, session.copied()).signing(key);
     if let Some(patterns) = tags {
         let is_wanted = |tag: &Tag| {
             patterns.is_empty() || patterns.iter().any(|pattern| pattern.fits(tag.as_str()))

@@ -63,7 +63,7 @@ impl Sides {
             certs_dir: self.dest_certs_dir.as_ref(),
             insecure: self.dest_insecure || self.dest_tls_verify == Some(false),
         };
-        let reading = source.side(&config, from).await?;
+        let reading = source.side(&config, from).await?.trusting(session.trust()?);
         if !source.says_something() && !target.says_something() {
             return Ok((reading.clone(), reading));
         }

@@ -12,6 +12,7 @@ use crate::credentials::key_of_domain;
 use crate::error::CliError;
 use crate::output;
 use crate::session::Session;
+use crate::verbs::verify;
 
 /// Show who would be asked for an image, and what each answers; nothing is downloaded
 #[derive(Debug, clap::Args)]
@@ -29,6 +30,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     let format = arguments.format.as_deref().unwrap_or_default();
     let template = (!matches!(format, "" | "json")).then_some(format);
     let template = template.map(Template::parse).transpose().map_err(CliError::TemplateArgument)?;
+    session.refuse_policy_for_daemon()?;
     let store = session.credentials_to_read();
     let registry = registry(&arguments.name)?;
     let key = key_of_domain(&registry);
@@ -105,6 +107,10 @@ fn text(check: &RegistryCheck) -> String {
     {
         let _ =
             write!(text, "Digest:       {}\nMedia type:   {}\n", found.digest, found.media_type);
+    }
+    if let Some(verification) = &check.verification {
+        text.push('\n');
+        text.push_str(&verify::findings(verification));
     }
     text
 }

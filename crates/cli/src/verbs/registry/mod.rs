@@ -15,8 +15,7 @@ pub(crate) mod tags;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-pub(in crate::verbs) use self::question::Question;
-use self::question::formatted;
+pub(in crate::verbs) use self::question::{Question, formatted};
 use crate::error::CliError;
 use crate::session::Session;
 

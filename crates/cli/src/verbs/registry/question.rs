@@ -90,6 +90,12 @@ impl Question {
         }
     }
 
+    /// Asks the daemon, or the engine of this process, and nobody else: the answer is about whom is asked.
+    pub(in crate::verbs) async fn ask_daemon(&self, session: &Session) -> Result<Bytes, CliError> {
+        let answer = session.client.request(self.method.clone(), self.path, self.call()).await;
+        answer?.bytes().await
+    }
+
     /// Asks for a document.
     pub(in crate::verbs) async fn document<T: DeserializeOwned>(
         &self,
@@ -109,7 +115,10 @@ impl Question {
 }
 
 /// Prints a document by a `--format`; nothing is done if there is none.
-pub(super) fn formatted(format: Option<&str>, document: &impl Serialize) -> Result<bool, CliError> {
+pub(in crate::verbs) fn formatted(
+    format: Option<&str>,
+    document: &impl Serialize,
+) -> Result<bool, CliError> {
     let format = format.unwrap_or_default();
     if format.is_empty() {
         return Ok(false);

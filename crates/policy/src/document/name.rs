@@ -1,0 +1,82 @@
+//! The name of an image in the eyes of a policy: a transport, the scopes that it is in, and its reference if it has one.
+
+use std::path::Path;
+
+use spec::Reference;
+
+/// The name that an image was asked for by.
+#[derive(Clone, Debug)]
+pub struct ImageName {
+    transport: &'static str,
+    /// The most specific one first.
+    scopes: Vec<String>,
+    reference: Option<Reference>,
+    shown: String,
+}
+
+impl ImageName {
+    /// Names an image at a registry. Where a digest is given, the tag beside it plays no part.
+    pub fn at_registry(reference: &Reference) -> Self {
+        Self::named("docker", reference)
+    }
+
+    /// Names an image of a daemon.
+    pub fn at_daemon(reference: &Reference) -> Self {
+        Self::named("docker-daemon", reference)
+    }
+
+    fn named(transport: &'static str, reference: &Reference) -> Self {
+        let reference = reference.clone().with_default_tag().by_digest();
+        let repository = reference.repository();
+        let mut scopes = vec![reference.to_string()];
+        let mut name = repository.to_string();
+        scopes.push(name.clone());
+        while let Some(slash) = name.rfind('/') {
+            name.truncate(slash);
+            scopes.push(name.clone());
+        }
+        // A port is not part of a domain. An address has no domains above it, though it is looked for as if it had.
+        let mut host = repository.domain().split(':').next().unwrap_or_default();
+        while let Some((_, parent)) = host.split_once('.') {
+            scopes.push(format!("*.{parent}"));
+            host = parent;
+        }
+        Self { transport, scopes, shown: reference.familiar(), reference: Some(reference) }
+    }
+
+    /// Names an image in a file or folder, of which `name` is the one that is meant.
+    pub fn in_file(transport: &'static str, path: &Path, name: &str) -> Self {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let path = path.canonicalize().unwrap_or(path);
+        let whole = path.display().to_string();
+        let separator = if name.is_empty() { "" } else { ":" };
+        let shown = format!("{transport}:{whole}{separator}{name}");
+        let mut scopes = vec![format!("{whole}:{name}")];
+        let folders = path.ancestors().filter(|folder| folder.parent().is_some());
+        scopes.extend(folders.map(|folder| folder.display().to_string()));
+        Self { transport, scopes, reference: None, shown }
+    }
+
+    /// Names an image of an archive, of which policies know nothing but the kind.
+    pub fn in_archive(transport: &'static str, shown: String) -> Self {
+        Self { transport, scopes: Vec::new(), reference: None, shown }
+    }
+
+    pub(crate) fn transport(&self) -> &'static str {
+        self.transport
+    }
+
+    pub(crate) fn scopes(&self) -> &[String] {
+        &self.scopes
+    }
+
+    pub(crate) fn reference(&self) -> Option<&Reference> {
+        self.reference.as_ref()
+    }
+}
+
+impl std::fmt::Display for ImageName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shown)
+    }
+}

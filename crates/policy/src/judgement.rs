@@ -1,0 +1,89 @@
+//! What came of looking at an image: for each requirement and each verifier, whether it holds and why.
+
+use std::path::PathBuf;
+
+use spec::Digest;
+
+use crate::document::name::ImageName;
+
+/// The findings on an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// The name that was asked for.
+    pub name: String,
+    /// The digest that it led to.
+    pub digest: Digest,
+    /// The file of the policy and the place in it, if a policy holds.
+    pub policy: Option<(PathBuf, String)>,
+    /// The requirements of that place, in their order.
+    pub requirements: Vec<Requirement>,
+    /// The verifiers that were asked, by their names.
+    pub verifiers: Vec<(String, Finding)>,
+}
+
+/// A requirement and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requirement {
+    /// Its type.
+    pub kind: &'static str,
+    /// What came of it.
+    pub finding: Finding,
+}
+
+/// What came of a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It is as it should be.
+    Allowed {
+        /// The signature that did it, if it was one.
+        vouched: Option<Vouched>,
+        /// What a verifier said.
+        reason: String,
+    },
+    /// It is not, for these reasons.
+    Refused(Vec<String>),
+}
+
+/// A signature that is believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vouched {
+    /// The manifest or index that is signed.
+    pub digest: Digest,
+    /// The name that is signed with it.
+    pub name: String,
+    /// Hash of the key's DER.
+    pub key: Digest,
+}
+
+impl Finding {
+    pub(crate) fn allowed() -> Self {
+        Self::Allowed { vouched: None, reason: String::new() }
+    }
+
+    pub(crate) fn refused(reason: impl Into<String>) -> Self {
+        Self::Refused(vec![reason.into()])
+    }
+}
+
+impl Judgement {
+    /// A judgement on what nobody was asked of yet.
+    pub(crate) fn new(name: &ImageName, digest: &Digest) -> Self {
+        let (name, digest) = (name.to_string(), digest.clone());
+        Self { name, digest, policy: None, requirements: Vec::new(), verifiers: Vec::new() }
+    }
+
+    /// Says whether nothing refuses the image.
+    pub fn is_allowed(&self) -> bool {
+        let requirements = self.requirements.iter().map(|requirement| &requirement.finding);
+        let mut all = requirements.chain(self.verifiers.iter().map(|(_, finding)| finding));
+        all.all(|finding| matches!(finding, Finding::Allowed { .. }))
+    }
+
+    /// Lists the signatures that are believed.
+    pub fn vouched(&self) -> impl Iterator<Item = &Vouched> {
+        self.requirements.iter().filter_map(|requirement| match &requirement.finding {
+            Finding::Allowed { vouched, .. } => vouched.as_ref(),
+            Finding::Refused(_) => None,
+        })
+    }
+}

@@ -1,0 +1,265 @@
+//! Verifier programs, by the contract of containerd's image verifiers.
+//!
+//! Each file of a directory is run as `FILE -name NAME -digest DIGEST -stdin-media-type application/vnd.oci.descriptor.v1+json`, with the
+//! descriptor of what the name led to on standard input. What it prints is the reason; 0 is yes. All must say yes.
+
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use registry::Credentials;
+use rustix::process::{Pid, Signal};
+use serde_json::{Value, json};
+use spec::Descriptor;
+use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Command;
+
+use crate::guard::blocking;
+use crate::judgement::Finding;
+
+/// The type of what is on a verifier's standard input.
+const DESCRIPTOR: &str = "application/vnd.oci.descriptor.v1+json";
+/// The most verifiers, as with containerd, which passes over the others. Here they refuse.
+const MAX_VERIFIERS: usize = 10;
+/// The time that each has, as with containerd.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The most that is kept of what a verifier says, as with containerd. The rest is read, so that it does not block.
+const MAX_SAID: usize = 32 << 10;
+/// The name under which Docker keeps the credentials for its own registry.
+const HUB: &str = "https://index.docker.io/v1/";
+
+/// The programs that are asked of each image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verifiers {
+    /// The directory that holds them, and nothing else.
+    pub directory: PathBuf,
+    /// The time that each has.
+    pub timeout: Duration,
+    /// True if they are given the credentials for the registry, as a configuration of docker's in `DOCKER_CONFIG`.
+    pub credentials: bool,
+}
+
+/// The reason why a verifier does not allow an image.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifierFault {
+    /// The directory cannot be read.
+    #[error("{}: {source}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// Nothing is there that could say yes.
+    #[error("there is no verifier in {}", .0.display())]
+    None(PathBuf),
+    /// More than are asked.
+    #[error("there are {count} verifiers in {}, and no more than {MAX_VERIFIERS} are asked", path.display())]
+    TooMany {
+        /// The directory.
+        path: PathBuf,
+        /// Their number.
+        count: usize,
+    },
+    /// It cannot be run.
+    #[error("it cannot be run: {0}")]
+    Run(#[from] io::Error),
+    /// It takes too long.
+    #[error("it said nothing within {0:?}")]
+    Timeout(Duration),
+    /// It says no.
+    #[error("{}{}", said(*.status), if reason.is_empty() { String::new() } else { format!(": {reason}") })]
+    Refused {
+        /// The manner in which it ended.
+        status: ExitStatus,
+        /// What it printed.
+        reason: String,
+    },
+}
+
+/// A question to verifiers.
+pub(crate) struct Question<'a> {
+    /// The full name.
+    pub(crate) name: &'a str,
+    /// What the name led to.
+    pub(crate) descriptor: &'a Descriptor,
+    /// The registry, and the credentials for it.
+    pub(crate) credentials: Option<(&'a str, &'a Credentials)>,
+}
+
+impl Verifiers {
+    /// Those of a directory, with containerd's bounds.
+    pub fn new(directory: PathBuf) -> Self {
+        Self { directory, timeout: TIMEOUT, credentials: false }
+    }
+
+    /// Asks one after the other until one does not allow the image.
+    pub(crate) async fn ask(&self, question: &Question<'_>) -> Vec<(String, Finding)> {
+        let directory = self.directory.clone();
+        let programs = match blocking(move || programs(&directory)).await {
+            Ok(programs) => programs,
+            Err(fault) => {
+                let name = self.directory.display().to_string();
+                return vec![(name, Finding::refused(fault.to_string()))];
+            }
+        };
+        let mut findings = Vec::new();
+        for (name, path) in programs {
+            let finding = match self.run(&path, question).await {
+                Ok(reason) => Finding::Allowed { vouched: None, reason },
+                Err(fault) => Finding::refused(fault.to_string()),
+            };
+            let goes_on = matches!(finding, Finding::Allowed { .. });
+            findings.push((name, finding));
+            if !goes_on {
+                break;
+            }
+        }
+        findings
+    }
+
+    /// Runs a verifier, and returns its reason for a yes.
+    async fn run(&self, program: &Path, question: &Question<'_>) -> Result<String, VerifierFault> {
+        let descriptor = serde_json::to_vec(question.descriptor).map_err(io::Error::from)?;
+        let mut command = Command::new(program);
+        command
+            .args(["-name", question.name])
+            .args(["-digest", &question.descriptor.digest.to_string()])
+            .args(["-stdin-media-type", DESCRIPTOR])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        // Gone when the verifier is.
+        let config = self.config(question).await?;
+        if let Some(config) = &config {
+            command.env("DOCKER_CONFIG", config.path());
+        }
+        let mut child = command.spawn()?;
+        let group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
+        let (input, output, errors) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let give = async {
+            if let Some(mut input) = input {
+                // Whoever does not want to know is not made to.
+                let _ = input.write_all(&descriptor).await;
+            }
+        };
+        let ended = async {
+            let status = child.wait().await;
+            // What it has started must not hold its output open.
+            group.kill();
+            status
+        };
+        let all = async { tokio::join!(ended, give, read(output), read(errors)) };
+        let Ok((status, (), reason, log)) = tokio::time::timeout(self.timeout, all).await else {
+            return Err(VerifierFault::Timeout(self.timeout));
+        };
+        if !log.is_empty() {
+            tracing::info!(verifier = %program.display(), "{log}");
+        }
+        match status? {
+            status if status.success() => Ok(reason),
+            status => Err(VerifierFault::Refused { status, reason }),
+        }
+    }
+
+    /// Writes the credentials where docker has them, for whoever asks the registry as docker does.
+    async fn config(&self, question: &Question<'_>) -> io::Result<Option<TempDir>> {
+        let Some((domain, credentials)) = question.credentials.filter(|_| self.credentials) else {
+            return Ok(None);
+        };
+        let basic =
+            |username: &str, password: &str| STANDARD.encode(format!("{username}:{password}"));
+        let entry: Value = match credentials {
+            Credentials::Anonymous => return Ok(None),
+            Credentials::Basic { username, password } => json!({"auth": basic(username, password)}),
+            Credentials::IdentityToken { username, token } => {
+                json!({"auth": basic(username, ""), "identitytoken": token})
+            }
+            Credentials::RegistryToken(token) => json!({"registrytoken": token}),
+        };
+        let key = if domain == "docker.io" { HUB } else { domain };
+        let text = json!({"auths": {key: entry}}).to_string();
+        let write = move || {
+            // Nobody else may look into it.
+            let mode = std::fs::Permissions::from_mode(0o700);
+            let mut folder = tempfile::Builder::new();
+            let folder = folder.prefix("longshore-verifier-").permissions(mode).tempdir()?;
+            std::fs::File::create_new(folder.path().join("config.json"))?
+                .write_all(text.as_bytes())?;
+            Ok(Some(folder))
+        };
+        blocking(write).await
+    }
+}
+
+/// The processes of a verifier, which end with it.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn kill(&self) {
+        if let Some(group) = self.0 {
+            // Nobody may be left.
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Lists the files of a directory by their names. Blocks.
+fn programs(directory: &Path) -> Result<Vec<(String, PathBuf)>, VerifierFault> {
+    let failed = |source| VerifierFault::Directory { path: directory.to_owned(), source };
+    let mut programs = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        programs.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
+    }
+    match programs.len() {
+        0 => Err(VerifierFault::None(directory.to_owned())),
+        count if count > MAX_VERIFIERS => {
+            Err(VerifierFault::TooMany { path: directory.to_owned(), count })
+        }
+        _ => {
+            programs.sort();
+            Ok(programs)
+        }
+    }
+}
+
+/// Reads all, and keeps the beginning.
+async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
+    let Some(mut stream) = stream else { return String::new() };
+    let mut kept = Vec::new();
+    let mut buffer = [0; 8 << 10];
+    // What cannot be read has ended.
+    while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+        let room = MAX_SAID.saturating_sub(kept.len());
+        kept.extend_from_slice(&buffer[..length.min(room)]);
+    }
+    String::from_utf8_lossy(&kept).trim().to_owned()
+}
+
+/// Says how a process ended.
+fn said(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("it ended with {code}"),
+        (None, Some(signal)) => format!("it died of signal {signal}"),
+        (None, None) => "it died".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
