@@ -51,10 +51,13 @@ pub struct Requirement {
 pub struct Signature {
     /// The manifest or index that is signed.
     pub digest: String,
-    /// The name that is signed with it.
+    /// The name that is signed with it; empty in a bundle, which has none.
     pub identity: String,
     /// Hash of the key's DER.
     pub key: String,
+    /// Names in the key's certificate, if it has one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub signer: String,
 }
 
 /// A program and its answer.

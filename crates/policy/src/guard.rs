@@ -11,7 +11,6 @@ use crate::document::name::ImageName;
 use crate::document::requirement::{Requirement as Wanted, Signed};
 use crate::error::{Refusal, TrustError};
 use crate::judgement::{Finding, Judgement, Requirement};
-use crate::key::PublicKey;
 use crate::signature::attached::Attached;
 use crate::verifiers::{Question, Verifiers};
 
@@ -164,9 +163,8 @@ impl Guard {
         name: Option<&Reference>,
         documents: &[&Digest],
     ) -> Finding {
-        let materials = signed.keys.clone();
-        let keys = match blocking(move || PublicKey::load(&materials)).await {
-            Ok(keys) => keys,
+        let trusted = match blocking(signed.trusted()).await {
+            Ok(trusted) => trusted,
             Err(fault) => return Finding::refused(fault.to_string()),
         };
         let Some(attached) = &self.attached else {
@@ -183,7 +181,7 @@ impl Guard {
             };
             for (at, found) in signatures.found.iter().enumerate() {
                 let fault = match found {
-                    Ok(found) => match signed.accept(&keys, found, digest, name) {
+                    Ok(found) => match found.accept(&trusted, &signed.identity, digest, name) {
                         Ok(vouched) => {
                             let (vouched, reason) = (Some(vouched), String::new());
                             return Finding::Allowed { vouched, reason };

@@ -49,10 +49,12 @@ pub enum Finding {
 pub struct Vouched {
     /// The manifest or index that is signed.
     pub digest: Digest,
-    /// The name that is signed with it.
+    /// The name that is signed with it; empty in a bundle, which has none.
     pub name: String,
     /// Hash of the key's DER.
     pub key: Digest,
+    /// Names in the key's certificate; empty without one.
+    pub signer: String,
 }
 
 impl Finding {

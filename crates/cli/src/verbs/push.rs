@@ -6,6 +6,7 @@ use spec::{Platform, Reference};
 
 use super::content_trust::ContentTrust;
 use super::pull::requested;
+use super::signing;
 use super::transfer::{Notes, Transfer};
 use super::trust::{Signing, sign_pushed};
 use crate::error::CliError;
@@ -44,6 +45,8 @@ pub(crate) struct Arguments {
     /// Suppress verbose output
     #[arg(short = 'q', long)]
     quiet: bool,
+    #[command(flatten)]
+    signing: signing::Signing,
     #[arg(hide = true, value_name = "NAME")]
     name: String,
 }
@@ -108,7 +111,11 @@ async fn push(
     if reference.digest().is_some() {
         return Err(CliError::Refused("cannot push a digest reference".to_owned()));
     }
+    let key = arguments.signing.key(session).await?;
     let notes = send(&reference, query, session, display).await?;
+    if let Some(key) = key {
+        signing::sign(session, reference.repository(), &notes.pushed, &key, display).await?;
+    }
     Ok((reference, notes))
 }
 

@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use copy::{PrivateKey, PrivateKeyFault};
+use api::message::PushResult;
+use copy::{Place, PrivateKey, PrivateKeyFault, Side, Target};
+use spec::{Digest, DigestError, Reference, Repository};
 
 use crate::error::CliError;
 use crate::input;
+use crate::render::Display;
 use crate::session::Session;
 
 /// The flag of signatures.
@@ -37,6 +40,34 @@ impl Signing {
         let parsed = parsed.map_err(|error| CliError::Start(std::io::Error::other(error)))?;
         parsed.map(Arc::new).map(Some).map_err(failed)
     }
+}
+
+/// Signs what was pushed, from this process: whatever daemon pushed it does not get the key. What is signed are the digests that were
+/// pushed, wherever the tags lead to by now.
+pub(super) async fn sign(
+    session: &Session,
+    repository: &Repository,
+    pushed: &[PushResult],
+    key: &PrivateKey,
+    display: &mut Display,
+) -> Result<(), CliError> {
+    let side = Side::new(session.registries()?, None, std::env::temp_dir())?;
+    for PushResult { tag, digest, .. } in pushed {
+        let reference = Reference::new(repository.clone(), Some(tag.parse()?), None);
+        let digest: Digest = digest.parse().map_err(|error: DigestError| {
+            CliError::Refused(format!(
+                "the daemon says that {tag} has the digest {digest:?}: {error}"
+            ))
+        })?;
+        let target = Target::open(&Place::Registry(reference), &side, None).await?;
+        let done = if target.sign(key, &digest).await? { "signed" } else { "signed already" };
+        display.say(&format!("{tag}: {done}"))?;
+    }
+    if pushed.is_empty() {
+        let message = "the daemon has not said which digests it has pushed: nothing is signed";
+        return Err(CliError::Refused(message.to_owned()));
+    }
+    Ok(())
 }
 
 async fn passphrase(path: &Path, session: &Session) -> Result<String, CliError> {

@@ -103,11 +103,13 @@ pub(super) fn findings(found: &Verification) -> String {
         let answer = if requirement.allowed { "holds" } else { "does not hold" };
         let _ = writeln!(text, "  {} {answer}", requirement.r#type);
         if let Some(signature) = &requirement.signature {
-            let _ = writeln!(
-                text,
-                "    {} is signed as {}\n    by the key {}",
-                signature.digest, signature.identity, signature.key
-            );
+            let identity =
+                if signature.identity.is_empty() { "no name" } else { &signature.identity };
+            let _ = writeln!(text, "    {} is signed as {identity}", signature.digest);
+            let _ = writeln!(text, "    by the key {}", signature.key);
+            if !signature.signer.is_empty() {
+                let _ = writeln!(text, "    of {}", signature.signer);
+            }
         }
         for reason in &requirement.reasons {
             let _ = writeln!(text, "    {reason}");

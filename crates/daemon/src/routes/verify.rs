@@ -70,8 +70,8 @@ fn requirement(requirement: policy::Requirement) -> Requirement {
 }
 
 fn signature(vouched: Vouched) -> Signature {
-    let Vouched { digest, name, key } = vouched;
-    Signature { digest: digest.to_string(), identity: name, key: key.to_string() }
+    let Vouched { digest, name, key, signer } = vouched;
+    Signature { digest: digest.to_string(), identity: name, key: key.to_string(), signer }
 }
 
 fn verifier((name, finding): (String, Finding)) -> Verifier {

@@ -34,9 +34,18 @@ pub(super) enum WrittenIdentity {
     MatchExact {},
     MatchRepoDigestOrExact {},
     MatchRepository {},
-    ExactReference { docker_reference: String },
-    ExactRepository { docker_repository: String },
-    RemapIdentity { prefix: String, signed_prefix: String },
+    ExactReference {
+        docker_reference: String,
+    },
+    ExactRepository {
+        docker_repository: String,
+    },
+    RemapIdentity {
+        prefix: String,
+        signed_prefix: String,
+    },
+    /// Longshore's own: bundles name no image.
+    InsecureAcceptAnyIdentity {},
 }
 
 /// The names that a signature may be for.
@@ -48,6 +57,10 @@ pub(crate) enum SignedIdentity {
     RepoDigestOrExact,
     /// Any reference of the repository.
     Repository,
+    /// That, or none at all: where a user asks for a key and nothing else.
+    RepositoryIfNamed,
+    /// Whatever it is, also none.
+    Any,
     /// This one.
     ExactReference(Reference),
     /// Any of this repository.
@@ -62,6 +75,7 @@ impl WrittenIdentity {
             Self::MatchExact {} => SignedIdentity::Exact,
             Self::MatchRepoDigestOrExact {} => SignedIdentity::RepoDigestOrExact,
             Self::MatchRepository {} => SignedIdentity::Repository,
+            Self::InsecureAcceptAnyIdentity {} => SignedIdentity::Any,
             Self::ExactReference { docker_reference } => {
                 let reference = parse(&docker_reference)?;
                 if reference.is_name_only() {
@@ -95,20 +109,27 @@ fn check_prefix(prefix: &str) -> Result<(), IdentityFault> {
 }
 
 impl SignedIdentity {
-    /// Says whether a signature for `signed` is one for an image that was asked for as `image`.
-    pub(crate) fn accepts(&self, image: Option<&Reference>, signed: &str) -> bool {
+    /// Says whether a signature for `signed`, which may be nothing, is one for an image that was asked for as `image`.
+    pub(crate) fn accepts(&self, image: Option<&Reference>, signed: Option<&str>) -> bool {
+        let signed = match (self, signed) {
+            (Self::Any, _) | (Self::RepositoryIfNamed, None) => return true,
+            (_, None) => return false,
+            (_, Some(signed)) => signed,
+        };
         let Ok(signed) = Reference::parse_familiar(signed) else { return false };
         match (self, image) {
             (Self::ExactReference(reference), _) => exact(reference, &signed),
             (Self::ExactRepository(repository), _) => *repository == *signed.repository(),
             (Self::Exact, Some(image)) => exact(image, &signed),
             (Self::RepoDigestOrExact, Some(image)) => digest_or_exact(image, &signed),
-            (Self::Repository, Some(image)) => image.repository() == signed.repository(),
+            (Self::Repository | Self::RepositoryIfNamed, Some(image)) => {
+                image.repository() == signed.repository()
+            }
             (Self::Remapped { prefix, signed: other }, Some(image)) => {
                 remapped(image, prefix, other).is_some_and(|image| digest_or_exact(&image, &signed))
             }
             // What has no name cannot have the right one.
-            (_, None) => false,
+            (Self::Any, _) | (_, None) => false,
         }
     }
 }

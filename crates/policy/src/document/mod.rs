@@ -58,6 +58,9 @@ pub enum RequirementFault {
     /// A certificate of Fulcio is worth nothing without the time at which it was used.
     #[error("fulcio needs a key of Rekor, by rekorPublicKeyPath or one of its kind")]
     FulcioWithoutRekor,
+    /// As containers/image has it: certificates of other authorities are good now or not at all.
+    #[error("pki goes without a key of Rekor")]
+    PkiWithRekor,
     /// Exactly one of two must be there.
     #[error("exactly one of {0} must be specified")]
     OneOf(&'static str),

@@ -108,9 +108,26 @@ pub(crate) enum Requirement {
 /// The demand of a signature.
 #[derive(Debug)]
 pub(crate) struct Signed {
-    /// Keys, one of which must have made it, in PEM.
-    pub(crate) keys: Vec<Material>,
+    pub(crate) authority: Authority,
+    /// Keys of logs, one of which must have the signature, if there are any.
+    pub(crate) rekor: Vec<Material>,
     pub(crate) identity: SignedIdentity,
+}
+
+/// Those who may vouch.
+#[derive(Clone, Debug)]
+pub(crate) enum Authority {
+    /// One of these keys.
+    Keys(Vec<Material>),
+    /// Whoever was logged in as this, when an authority of sigstore certified a key.
+    Fulcio { authorities: Material, issuer: String, email: String },
+    /// Whoever has a certificate of these authorities, with this name in it.
+    Pki {
+        roots: Material,
+        intermediates: Option<Material>,
+        email: Option<String>,
+        hostname: Option<String>,
+    },
 }
 
 /// Something in PEM, in the policy or in a file that it names.
@@ -122,8 +139,9 @@ pub(crate) enum Material {
 
 impl Requirement {
     pub(super) fn of_key(pem: Vec<u8>) -> Self {
-        let keys = vec![Material::Data(pem)];
-        Self::Signed(Box::new(Signed { keys, identity: SignedIdentity::Repository }))
+        let authority = Authority::Keys(vec![Material::Data(pem)]);
+        let identity = SignedIdentity::RepositoryIfNamed;
+        Self::Signed(Box::new(Signed { authority, rekor: Vec::new(), identity }))
     }
 
     /// The name that policies have for it.
@@ -176,59 +194,69 @@ impl WrittenSigned {
             self.rekor_public_key_data.is_some(),
             self.rekor_public_key_datas.is_some(),
         ];
-        let has_rekor = rekor.contains(&true);
         if rekor.iter().filter(|said| **said).count() > 1 {
             return Err(RequirementFault::Rekor);
         }
         let identity = identity(self.signed_identity)?;
-        if let Some(fulcio) = self.fulcio {
-            fulcio.check()?;
-            if !has_rekor {
-                return Err(RequirementFault::FulcioWithoutRekor);
-            }
-            return Ok(Requirement::Unsupported("sigstoreSigned with fulcio"));
-        }
-        if let Some(pki) = self.pki {
-            pki.check()?;
-            return Ok(Requirement::Unsupported("sigstoreSigned with pki"));
-        }
-        if has_rekor {
-            return Ok(Requirement::Unsupported("sigstoreSigned with a key of Rekor"));
-        }
-        let names = Names { paths: "keyPaths", data: "keyData", datas: "keyDatas" };
-        let keys = names.materials(self.key_path, self.key_paths, self.key_data, self.key_datas)?;
-        Ok(Requirement::Signed(Box::new(Signed { keys, identity })))
+        let rekor = REKOR.materials(
+            self.rekor_public_key_path,
+            self.rekor_public_key_paths,
+            self.rekor_public_key_data,
+            self.rekor_public_key_datas,
+        )?;
+        let authority = match (self.fulcio, self.pki) {
+            (Some(_), _) if rekor.is_empty() => return Err(RequirementFault::FulcioWithoutRekor),
+            (Some(fulcio), _) => fulcio.check()?,
+            // Neither is there such a thing in containers/image.
+            (None, Some(_)) if !rekor.is_empty() => return Err(RequirementFault::PkiWithRekor),
+            (None, Some(pki)) => pki.check()?,
+            (None, None) => Authority::Keys(KEYS.materials(
+                self.key_path,
+                self.key_paths,
+                self.key_data,
+                self.key_datas,
+            )?),
+        };
+        Ok(Requirement::Signed(Box::new(Signed { authority, rekor, identity })))
     }
 }
 
 impl WrittenFulcio {
-    fn check(&self) -> Result<(), RequirementFault> {
-        let Self { ca_path, ca_data, oidc_issuer, subject_email } = self;
-        exactly_one(&[ca_path.is_some(), ca_data.is_some()], "caPath and caData")?;
-        for (name, text) in [("oidcIssuer", oidc_issuer), ("subjectEmail", subject_email)] {
+    fn check(self) -> Result<Authority, RequirementFault> {
+        let Self { ca_path, ca_data, oidc_issuer: issuer, subject_email: email } = self;
+        let authorities = one_of(ca_path, ca_data, "caPath and caData")?;
+        for (name, text) in [("oidcIssuer", &issuer), ("subjectEmail", &email)] {
             if text.is_empty() {
                 return Err(RequirementFault::NoEntries(name));
             }
         }
-        Ok(())
+        Ok(Authority::Fulcio { authorities, issuer, email })
     }
 }
 
 impl WrittenPki {
-    fn check(&self) -> Result<(), RequirementFault> {
-        let roots = [self.ca_roots_path.is_some(), self.ca_roots_data.is_some()];
-        exactly_one(&roots, "caRootsPath and caRootsData")?;
-        if self.ca_intermediates_path.is_some() && self.ca_intermediates_data.is_some() {
-            let names = "caIntermediatesPath and caIntermediatesData";
-            return Err(RequirementFault::OneOf(names));
-        }
-        let subject = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-        if !subject(&self.subject_hostname) && !subject(&self.subject_email) {
+    fn check(self) -> Result<Authority, RequirementFault> {
+        const INTERMEDIATES: &str = "caIntermediatesPath and caIntermediatesData";
+        let roots = one_of(self.ca_roots_path, self.ca_roots_data, "caRootsPath and caRootsData")?;
+        let intermediates = match (self.ca_intermediates_path, self.ca_intermediates_data) {
+            (None, None) => None,
+            (path, data) => Some(one_of(path, data, INTERMEDIATES)?),
+        };
+        let said = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let (email, hostname) = (said(self.subject_email), said(self.subject_hostname));
+        if email.is_none() && hostname.is_none() {
             return Err(RequirementFault::NoEntries("subjectEmail or subjectHostname"));
         }
-        Ok(())
+        Ok(Authority::Pki { roots, intermediates, email, hostname })
     }
 }
+
+const KEYS: Names = Names { paths: "keyPaths", data: "keyData", datas: "keyDatas" };
+const REKOR: Names = Names {
+    paths: "rekorPublicKeyPaths",
+    data: "rekorPublicKeyData",
+    datas: "rekorPublicKeyDatas",
+};
 
 /// The names of the fields that a list of keys is written in.
 struct Names {
@@ -245,10 +273,6 @@ impl Names {
         data: Option<String>,
         datas: Option<Vec<String>>,
     ) -> Result<Vec<Material>, RequirementFault> {
-        let decode = |name, text: &String| {
-            let bytes = STANDARD.decode(text).map_err(|_| RequirementFault::Base64(name))?;
-            Ok::<_, RequirementFault>(Material::Data(bytes))
-        };
         let lists = [
             (self.paths, paths.as_ref().map(Vec::len)),
             (self.datas, datas.as_ref().map(Vec::len)),
@@ -262,10 +286,29 @@ impl Names {
             [(self.data, data.into_iter().collect()), (self.datas, datas.unwrap_or_default())]
         {
             for text in &texts {
-                materials.push(decode(name, text)?);
+                materials.push(Material::decode(name, text)?);
             }
         }
         Ok(materials)
+    }
+}
+
+impl Material {
+    fn decode(name: &'static str, text: &str) -> Result<Self, RequirementFault> {
+        let bytes = STANDARD.decode(text).map_err(|_| RequirementFault::Base64(name))?;
+        Ok(Self::Data(bytes))
+    }
+}
+
+fn one_of(
+    path: Option<PathBuf>,
+    data: Option<String>,
+    names: &'static str,
+) -> Result<Material, RequirementFault> {
+    match (path, data) {
+        (Some(path), None) => Ok(Material::Path(path)),
+        (None, Some(data)) => Material::decode(names, &data),
+        (None, None) | (Some(_), Some(_)) => Err(RequirementFault::OneOf(names)),
     }
 }
 

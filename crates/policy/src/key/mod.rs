@@ -44,6 +44,9 @@ pub enum KeyFault {
     /// It cannot be read.
     #[error("key: {0}")]
     Der(#[from] spki::der::Error),
+    /// A file of authorities has none.
+    #[error("authorities: there is no certificate in PEM, or one that is damaged")]
+    Authorities,
     /// Of a kind that cosign has not.
     #[error("key: neither ECDSA with P-256 or P-384, nor RSA, nor Ed25519")]
     Kind,
@@ -53,7 +56,8 @@ pub enum KeyFault {
 pub(crate) struct PublicKey {
     algorithm: &'static dyn VerificationAlgorithm,
     bytes: Vec<u8>,
-    /// Hash of the key's DER: the name by which openssl and cosign know it.
+    pub(crate) der: Vec<u8>,
+    /// Hash of the DER: the name by which openssl and cosign know it.
     pub(crate) fingerprint: Digest,
 }
 
@@ -75,7 +79,7 @@ impl PublicKey {
             _ => return Err(KeyFault::Kind),
         };
         let bytes = info.subject_public_key.as_bytes().ok_or(KeyFault::Kind)?.to_vec();
-        Ok(Self { algorithm, bytes, fingerprint: Digest::sha256(der) })
+        Ok(Self { algorithm, bytes, der: der.to_vec(), fingerprint: Digest::sha256(der) })
     }
 
     /// Reads the keys that a policy names. Blocks.

@@ -18,18 +18,33 @@ pub(crate) struct Block {
 /// understood.
 pub(crate) fn first(text: &[u8]) -> Option<Block> {
     let text = std::str::from_utf8(text).ok()?;
+    next(&mut text.lines().map(str::trim))?
+}
+
+/// Returns the contents of all blocks of a label; nothing if one is damaged, or has another label.
+pub(crate) fn all(text: &[u8], label: &str) -> Option<Vec<Vec<u8>>> {
+    let text = std::str::from_utf8(text).ok()?;
     let mut lines = text.lines().map(str::trim);
+    let mut contents = Vec::new();
+    while let Some(block) = next(&mut lines) {
+        contents.push(block.filter(|block| block.label == label)?.content);
+    }
+    Some(contents)
+}
+
+/// Returns the next block, damaged or not, if there is one.
+fn next<'t>(lines: &mut impl Iterator<Item = &'t str>) -> Option<Option<Block>> {
     let label = lines.find_map(|line| line.strip_prefix(BEGIN)?.strip_suffix(DASHES))?;
     let mut content = String::new();
     for line in lines {
         if let Some(end) = line.strip_prefix(END) {
             let is_its = end.strip_suffix(DASHES) == Some(label);
-            let content = STANDARD.decode(content).ok().filter(|_| is_its)?;
-            return Some(Block { label: label.to_owned(), content });
+            let content = STANDARD.decode(content).ok().filter(|_| is_its);
+            return Some(content.map(|content| Block { label: label.to_owned(), content }));
         }
         content.push_str(line);
     }
-    None
+    Some(None)
 }
 
 /// Writes a block.

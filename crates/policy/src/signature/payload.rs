@@ -1,9 +1,16 @@
 //! The statement that is signed: that a manifest is the image of a name (cosign's "simple signing").
 
+use std::collections::BTreeMap;
+
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use spec::{Digest, DigestError};
 
+use super::Form;
+use super::bundle::SIGNED;
+
+/// The version of in-toto's statements that is known.
+const IN_TOTO: &str = "https://in-toto.io/Statement/v1";
 /// The type of a statement on an image.
 const TYPE: &str = "cosign container image signature";
 
@@ -14,8 +21,57 @@ pub(crate) enum PayloadFault {
     Form(#[from] serde_json::Error),
     #[error("what is signed is of the type {0:?}")]
     Type(String),
+    #[error("what is signed is about {0} digests, and not one")]
+    Subjects(usize),
     #[error("what is signed names no digest: {0}")]
     Digest(#[from] DigestError),
+}
+
+/// What a statement, of any form, says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Statement {
+    pub(crate) digest: Digest,
+    /// Name of the image; bundles have none.
+    pub(crate) name: Option<String>,
+}
+
+/// A statement of in-toto.
+#[derive(Deserialize)]
+struct InToto {
+    #[serde(rename = "_type")]
+    version: String,
+    subject: Vec<Subject>,
+    #[serde(rename = "predicateType")]
+    predicate: String,
+}
+
+#[derive(Deserialize)]
+struct Subject {
+    digest: BTreeMap<String, String>,
+}
+
+impl Statement {
+    pub(crate) fn parse(form: Form, bytes: &[u8]) -> Result<Self, PayloadFault> {
+        if form == Form::Simple {
+            let Payload { digest, reference } = Payload::parse(bytes)?;
+            return Ok(Self { digest, name: Some(reference) });
+        }
+        let InToto { version, subject, predicate } = serde_json::from_slice(bytes)?;
+        if version != IN_TOTO {
+            return Err(PayloadFault::Type(version));
+        }
+        if predicate != SIGNED {
+            return Err(PayloadFault::Type(predicate));
+        }
+        let [Subject { digest }] = subject.as_slice() else {
+            return Err(PayloadFault::Subjects(subject.len()));
+        };
+        let mut digests = digest.iter().map(|(kind, hex)| format!("{kind}:{hex}").parse());
+        match (digests.next(), digests.next()) {
+            (Some(digest), None) => Ok(Self { digest: digest?, name: None }),
+            _ => Err(PayloadFault::Subjects(digest.len())),
+        }
+    }
 }
 
 /// A statement.

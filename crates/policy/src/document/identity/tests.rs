@@ -45,12 +45,14 @@ fn a_signature_is_for_a_name_as_the_policy_has_it() {
     ] {
         let image = Reference::parse_familiar(image).unwrap();
         assert_eq!(
-            identity(text).accepts(Some(&image), signed),
+            identity(text).accepts(Some(&image), Some(signed)),
             expected,
             "{text} {image} {signed}"
         );
     }
     // What has no name.
-    assert!(!identity(r#"{"type":"matchRepository"}"#).accepts(None, "a:1"));
-    assert!(identity(r#"{"type":"exactRepository","dockerRepository":"a"}"#).accepts(None, "a:1"));
+    assert!(!identity(r#"{"type":"matchRepository"}"#).accepts(None, Some("a:1")));
+    assert!(
+        identity(r#"{"type":"exactRepository","dockerRepository":"a"}"#).accepts(None, Some("a:1"))
+    );
 }
