@@ -20,6 +20,7 @@ fn find() -> Target {
         daemon::fuzzing::TARGETS,
         engine::fuzzing::TARGETS,
         go_template::fuzzing::TARGETS,
+        policy::fuzzing::TARGETS,
         registry::fuzzing::TARGETS,
         spec::fuzzing::TARGETS,
         store::fuzzing::TARGETS,

@@ -32,6 +32,8 @@
 mod document;
 mod error;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod guard;
 mod judgement;
 mod key;

@@ -243,7 +243,7 @@ fn programs(directory: &Path) -> Result<Vec<(String, PathBuf)>, VerifierFault> {
 async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
     let Some(mut stream) = stream else { return String::new() };
     let mut kept = Vec::new();
-    let mut buffer = [0; 8 << 10];
+    let mut buffer = vec![0; 8 << 10];
     // What cannot be read has ended.
     while let Ok(length @ 1..) = stream.read(&mut buffer).await {
         let room = MAX_SAID.saturating_sub(kept.len());

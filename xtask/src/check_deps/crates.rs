@@ -64,6 +64,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "longshore-daemon",
             "longshore-engine",
             "longshore-go-template",
+            "longshore-policy",
             "longshore-registry",
             "longshore-spec",
             "longshore-store",

@@ -14,11 +14,14 @@ pub(crate) struct Block {
     pub(crate) content: Vec<u8>,
 }
 
+/// A block without an end, or whose content is no base64.
+struct Damaged;
+
 /// Returns the first block of a text; nothing if there is none, or if it is damaged. Text before it is passed over, headers are not
 /// understood.
 pub(crate) fn first(text: &[u8]) -> Option<Block> {
     let text = std::str::from_utf8(text).ok()?;
-    next(&mut text.lines().map(str::trim))?
+    next(&mut text.lines().map(str::trim))?.ok()
 }
 
 /// Returns the contents of all blocks of a label; nothing if one is damaged, or has another label.
@@ -27,24 +30,25 @@ pub(crate) fn all(text: &[u8], label: &str) -> Option<Vec<Vec<u8>>> {
     let mut lines = text.lines().map(str::trim);
     let mut contents = Vec::new();
     while let Some(block) = next(&mut lines) {
-        contents.push(block.filter(|block| block.label == label)?.content);
+        contents.push(block.ok().filter(|block| block.label == label)?.content);
     }
     Some(contents)
 }
 
 /// Returns the next block, damaged or not, if there is one.
-fn next<'t>(lines: &mut impl Iterator<Item = &'t str>) -> Option<Option<Block>> {
+fn next<'t>(lines: &mut impl Iterator<Item = &'t str>) -> Option<Result<Block, Damaged>> {
     let label = lines.find_map(|line| line.strip_prefix(BEGIN)?.strip_suffix(DASHES))?;
     let mut content = String::new();
     for line in lines {
         if let Some(end) = line.strip_prefix(END) {
             let is_its = end.strip_suffix(DASHES) == Some(label);
             let content = STANDARD.decode(content).ok().filter(|_| is_its);
-            return Some(content.map(|content| Block { label: label.to_owned(), content }));
+            let block = content.map(|content| Block { label: label.to_owned(), content });
+            return Some(block.ok_or(Damaged));
         }
         content.push_str(line);
     }
-    Some(None)
+    Some(Err(Damaged))
 }
 
 /// Writes a block.

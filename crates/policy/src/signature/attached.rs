@@ -107,7 +107,7 @@ impl Attached {
     async fn statement(&self, layer: Descriptor) -> Result<Signature, SignatureFault> {
         let annotation = |name: &str| layer.annotations.get(name).map(String::as_str);
         let signature = annotation(SIGNATURE).ok_or(SignatureFault::NoAnnotation)?;
-        let signature = STANDARD.decode(signature).map_err(|_| SignatureFault::Base64)?;
+        let value = STANDARD.decode(signature).map_err(|_| SignatureFault::Base64)?;
         let mut certificates = Vec::new();
         for name in [CERTIFICATE, CHAIN] {
             let text = annotation(name).unwrap_or_default();
@@ -117,7 +117,7 @@ impl Attached {
         let entry = annotation(ENTRY).map(Entry::of_annotation).transpose()?;
         let payload = self.remote.blob_bytes(&layer, MAX_PAYLOAD).await;
         let payload = payload.map_err(|error| SignatureFault::Fetch(error.to_string()))?;
-        Ok(Signature { payload, form: Form::Simple, signature, certificates, entry })
+        Ok(Signature { payload, form: Form::Simple, value, certificates, entry })
     }
 
     /// Fetches the bundles that refer to a manifest.

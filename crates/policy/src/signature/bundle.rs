@@ -1,5 +1,7 @@
 //! Bundles of sigstore, as cosign 3 puts them beside an image: manifests that refer to it, each with one bundle as its layer.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -111,7 +113,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Signature, SignatureFault> {
     Ok(Signature {
         payload: Bytes::from(decode(&payload)?),
         form: Form::Envelope,
-        signature: decode(sig)?,
+        value: decode(sig)?,
         certificates: certificates.collect::<Result<_, _>>()?,
         entry,
     })
@@ -129,10 +131,19 @@ fn log_entry(written: &LogEntry) -> Result<Option<Entry>, SignatureFault> {
     let promised = Promised {
         body: written.canonicalized_body.clone(),
         time: number(time)?,
-        log: log.iter().map(|byte| format!("{byte:02x}")).collect(),
+        log: hex(&log),
         index: number(&written.log_index)?,
     };
     Ok(Some(Entry { promise: decode(&promise.signed_entry_timestamp)?, promised }))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut hex = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a string does not fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
 }
 
 fn decode(text: &str) -> Result<Vec<u8>, SignatureFault> {

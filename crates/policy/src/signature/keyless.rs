@@ -76,14 +76,14 @@ fn statement() -> Bytes {
 /// Signs a statement in the classic form.
 fn classic(private: &PrivateKey, certificates: Vec<Vec<u8>>) -> Signature {
     let payload = statement();
-    let signature = STANDARD.decode(private.sign(&payload).unwrap()).unwrap();
-    Signature { payload, form: Form::Simple, signature, certificates, entry: None }
+    let value = STANDARD.decode(private.sign(&payload).unwrap()).unwrap();
+    Signature { payload, form: Form::Simple, value, certificates, entry: None }
 }
 
 /// Has a log take a signature, at a time.
 fn logged(found: &Signature, verifier: &str, log: &Key, time: u64) -> Signature {
     let verifier = STANDARD.encode(verifier);
-    let signature = STANDARD.encode(&found.signature);
+    let signature = STANDARD.encode(&found.value);
     let hash = |bytes: &[u8]| json!({"algorithm": "sha256", "value": Digest::sha256(bytes).hex()});
     let body = match found.form {
         Form::Simple => json!({"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": {

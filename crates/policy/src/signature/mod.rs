@@ -23,7 +23,8 @@ pub(crate) struct Signature {
     /// The bytes that say what is signed.
     pub(crate) payload: Bytes,
     pub(crate) form: Form,
-    pub(crate) signature: Vec<u8>,
+    /// The signature itself.
+    pub(crate) value: Vec<u8>,
     /// The certificate of the key, and those between it and its authority, in DER.
     pub(crate) certificates: Vec<Vec<u8>>,
     /// The place of the signature in a log.

@@ -59,7 +59,7 @@ fn classic(payload: &Bytes, signature: &str) -> Signature {
     Signature {
         payload: payload.clone(),
         form: Form::Simple,
-        signature: test_support::base64::decode(signature).unwrap(),
+        value: test_support::base64::decode(signature).unwrap(),
         certificates: Vec::new(),
         entry: None,
     }

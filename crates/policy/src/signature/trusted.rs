@@ -60,7 +60,7 @@ impl Trusted {
         let signed = found.signed();
         match &self.who {
             Who::Keys(keys) => {
-                let key = keys.iter().find(|key| key.vouches_for(&signed, &found.signature));
+                let key = keys.iter().find(|key| key.vouches_for(&signed, &found.value));
                 let key = key.ok_or(SignatureFault::Stranger)?;
                 self.logged(found, &signed, &key.der)?;
                 Ok(Proof { key: key.fingerprint.clone(), signer: String::new() })
@@ -71,7 +71,7 @@ impl Trusted {
                 // A certificate of Fulcio was good for ten minutes: the log knows whether these were the ones.
                 let at = self.logged(found, &signed, certificate)?;
                 let certified = authorities.check(&found.certificates, names, at)?;
-                if !certified.key.vouches_for(&signed, &found.signature) {
+                if !certified.key.vouches_for(&signed, &found.value) {
                     return Err(SignatureFault::Stranger);
                 }
                 Ok(Proof { key: certified.key.fingerprint, signer: certified.name })
@@ -94,7 +94,7 @@ impl Trusted {
         let logged = Logged {
             signed,
             payload: &found.payload,
-            signature: &found.signature,
+            signature: &found.value,
             verifier,
             form: found.form,
         };
