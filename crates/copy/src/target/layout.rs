@@ -186,7 +186,7 @@ impl LayoutTarget {
         let placing = Box::pin(self.folder.blob(shared, source, blob, &name));
         let place = async {
             outcome = Some(placing.await?);
-            Ok(())
+            Ok::<_, crate::CopyError>(())
         };
         known.get_or_try_init(|| place).await?;
         Ok(outcome)

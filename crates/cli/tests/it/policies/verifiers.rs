@@ -71,9 +71,10 @@ fn a_verifier_gets_the_credentials_of_the_pull_where_the_settings_say_so() {
     let place = Place::new();
     let registry = DockerRegistry::builder().password("ann", "s3cret").start().unwrap();
     let image = small_image(1);
-    image.push(&registry.client(), "me/app", "1").unwrap();
-    let name = format!("{}/me/app:1", registry.address());
     let auth = test_support::base64::encode("ann:s3cret");
+    let client = registry.client().with_authorization(format!("Basic {auth}"));
+    image.push(&client, "me/app", "1").unwrap();
+    let name = format!("{}/me/app:1", registry.address());
     let script = format!(
         "grep -q '\"{}\":{{\"auth\":\"{auth}\"}}' $DOCKER_CONFIG/config.json",
         registry.address()
