@@ -125,7 +125,7 @@ impl Guard {
             let domain = name.reference().map(|reference| reference.repository().domain());
             let credentials = domain.map(|domain| (domain, &self.credentials));
             let question = Question { name: &full, descriptor: root, credentials };
-            judgement.verifiers = verifiers.ask(&question).await;
+            judgement.verifiers = Box::pin(verifiers.ask(&question)).await;
         }
     }
 
@@ -133,7 +133,8 @@ impl Guard {
         if let Some((path, policy)) = &self.policy {
             let rule = policy.rule(name);
             for wanted in rule.requirements {
-                let finding = self.look(wanted, name.reference(), documents).await;
+                // Boxed, as most operations have no guard, and a place for its questions in all that may have one.
+                let finding = Box::pin(self.look(wanted, name.reference(), documents)).await;
                 judgement.requirements.push(Requirement { kind: wanted.kind(), finding });
             }
             judgement.policy = Some((path.clone(), rule.scope));

@@ -70,11 +70,10 @@ impl Place {
         Bench::new(front, &["--image-policy", &self.policy(requirements)])
     }
 
-    /// Puts signatures of the signer for names beside a manifest.
-    fn sign(&self, repository: &str, digest: &Digest, names: &[String]) -> Vec<Digest> {
-        let signatures: Vec<_> =
-            names.iter().map(|name| self.signer.sign(&statement(digest, name))).collect();
-        Signature::push(&self.client(), repository, digest, &signatures).unwrap()
+    /// Puts a signature of the signer for a name beside a manifest.
+    fn sign(&self, repository: &str, digest: &Digest, name: &str) {
+        let signature = self.signer.sign(statement(digest, name));
+        Signature::push(&self.client(), repository, digest, &[signature]).unwrap();
     }
 }
 
@@ -145,13 +144,13 @@ fn only_what_the_trusted_key_signed_for_this_name_and_digest_is_pulled() {
         push(&[Signature { statement: elsewhere, signature: signature.clone() }]);
         refused(&bench, &name, &format!("{first}it is not made by a trusted key"));
         // A good signature of another image.
-        push(&[place.signer.sign(&statement(&other.manifest.digest, &name))]);
+        push(&[place.signer.sign(statement(&other.manifest.digest, &name))]);
         let told = format!("{first}it is for {}, and not for {digest}", other.manifest.digest);
         refused(&bench, &name, &told);
         // For another repository, another tag, and no tag.
         for rest in ["you/app:1", "me/app:2", "me/app"] {
             let other = place.name(rest);
-            place.sign("me/app", digest, std::slice::from_ref(&other));
+            place.sign("me/app", digest, &other);
             let told = format!(
                 "{first}it is for the name \"{other}\", which signedIdentity does not accept"
             );
@@ -201,17 +200,16 @@ fn an_index_counts_for_its_images_and_an_image_for_itself_alone() {
     index.push(&client, "me/app", "1").unwrap();
     let [own, other] = [0, 1].map(|at| &index.images[at].manifest.digest);
     let (root, name) = (&index.manifest.digest, place.name("me/app:1"));
-    let names = [name.clone()];
     let unsign = |digest: &Digest| {
         Signature::push(&client, "me/app", digest, &[]).unwrap();
     };
     let bench = || place.bench(Front::InProcess, &place.signed("matchExact"));
     // The image of another platform says nothing of this one.
-    place.sign("me/app", other, &names);
+    place.sign("me/app", other, &name);
     refused(&bench(), &name, "a signature is required, and there is none");
     unsign(other);
     // The image of this platform is enough for itself, and for no other.
-    place.sign("me/app", own, &names);
+    place.sign("me/app", own, &name);
     bench().run(&["pull", &name]).success();
     for flags in
         [&["--all-platforms"][..], &["--platform", &format!("linux/{host},linux/{foreign}")]]
@@ -223,7 +221,7 @@ fn an_index_counts_for_its_images_and_an_image_for_itself_alone() {
     }
     unsign(own);
     // The index is enough for all.
-    place.sign("me/app", root, &names);
+    place.sign("me/app", root, &name);
     bench().run(&["pull", "--all-platforms", &name]).success();
 }
 
@@ -302,7 +300,7 @@ fn verify_and_check_tell_which_policy_holds_and_why() {
         let key = place.signer.public();
         bench.run(&["verify", "--key", &key, &name]).failure();
 
-        place.sign("me/app", digest, &[name.clone()]);
+        place.sign("me/app", digest, &name);
         let held = format!(
             "  sigstoreSigned holds\n    {digest} is signed as {name}\n    by the key {}\n",
             place.signer.fingerprint()

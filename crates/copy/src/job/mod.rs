@@ -100,7 +100,7 @@ impl Copier {
         if self.key.is_some() && !target.takes_signatures() {
             return Err(CopyError::NoSignatures { target: target.to_string() });
         }
-        let copied = self.unsigned(source, target, platforms).await?;
+        let copied = Box::pin(self.unsigned(source, target, platforms)).await?;
         match &self.key {
             Some(key) if !self.shared.mode.dry => {
                 let signed = target.sign(key, &copied.digest).await?;

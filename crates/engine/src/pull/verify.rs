@@ -37,7 +37,8 @@ impl Pull {
         let listed: HashSet<&Digest> =
             indexes.flat_map(|index| &index.manifests).map(|entry| &entry.digest).collect();
         for part in parts.iter().filter(|part| listed.contains(&part.descriptor.digest)) {
-            guard.admit_part(&ImageName::at_registry(reference), root, &part.descriptor).await?;
+            let name = ImageName::at_registry(reference);
+            guard.admit_part(&name, root, &part.descriptor).await?;
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use self::batch::{Image, Manner};
 use self::digest_file::DigestFile;
 use self::sides::Sides;
 use self::told::{Painter, totals};
+use super::signing::Signing;
 use super::trusted;
 use crate::error::CliError;
 use crate::render::{ProgressFlag, Stream};
@@ -68,6 +69,8 @@ pub(crate) struct Arguments {
     referrers: bool,
     #[command(flatten)]
     sides: Sides,
+    #[command(flatten)]
+    signing: Signing,
     /// Copy the tags that fit this pattern, as "1.*" (also "a,b", and several times)
     #[arg(long, value_name = "pattern", value_delimiter = ',')]
     tags: Vec<String>,

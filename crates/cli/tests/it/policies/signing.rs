@@ -130,11 +130,11 @@ fn a_copy_is_held_to_the_policy() {
     refused(&[]);
     refused(&["--platform", "linux/amd64"]);
     // One platform's signature is for that one alone.
-    place.sign("me/app", &index.images[0].manifest.digest, &[name.clone()]);
+    place.sign("me/app", &index.images[0].manifest.digest, &name);
     refused(&[]);
     refused(&["--platform", "linux/s390x"]);
     copy(&["--platform", "linux/amd64"]).success();
-    place.sign("me/app", &index.manifest.digest, &[name.clone()]);
+    place.sign("me/app", &index.manifest.digest, &name);
     copy(&[]).success();
     copy(&["--platform", "linux/s390x,linux/amd64"]).success();
     // What was copied before is not so once more where nobody vouches for it.
@@ -188,12 +188,12 @@ fn an_image_of_a_mirror_is_judged_under_its_own_name() {
     let certs = certs.display().to_string();
     for front in FRONTS {
         let bench = || Bench::new(front, &["--image-policy", &policy, "--certs-dir", &certs]);
-        place.sign("me/app", digest, &[format!("{}/me/app:1", mirror.address())]);
+        place.sign("me/app", digest, &format!("{}/me/app:1", mirror.address()));
         let refusing = bench();
         let error = refusing.run(&["pull", &name]).failure();
         assert!(error.contains("which signedIdentity does not accept"), "{error}");
         nothing_there(&refusing);
-        place.sign("me/app", digest, &[name.clone()]);
+        place.sign("me/app", digest, &name);
         // The registry has the signature alone: whatever else there is comes from the mirror.
         for blob in image.blobs() {
             let path = format!("/v2/me/app/blobs/{}", blob.digest);
