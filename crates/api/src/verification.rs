@@ -68,7 +68,7 @@ pub struct Verifier {
     pub name: String,
     /// True if it allows the image.
     pub allowed: bool,
-    /// What it said.
+    /// Its words.
     pub reason: String,
 }
 

@@ -10,7 +10,7 @@ use crate::document::Document;
 use crate::error::Result;
 use crate::{Place, Selection, Side};
 
-/// Who judges the images of a source, and the name of the one that is meant.
+/// The judge of a source's images, and the name of the one that is meant.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
     guard: Arc<Guard>,

@@ -26,7 +26,7 @@ pub enum TrustError {
     Refused(Box<Refusal>),
 }
 
-/// A refusal.
+/// The word of a policy or a verifier against an image.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("image {name} ({digest}) is refused by {by}: {reason}")]
 pub struct Refusal {
@@ -36,7 +36,7 @@ pub struct Refusal {
     pub digest: Digest,
     /// The policy and the place in it, or the verifier.
     pub by: String,
-    /// The reason.
+    /// The words of whoever refuses it.
     pub reason: String,
 }
 

@@ -8,9 +8,11 @@ use spec::{Digest, Reference};
 use crate::document::Policy;
 use crate::document::name::ImageName;
 use crate::document::requirement::Requirement;
+use crate::signature::bundle;
+use crate::signature::form::Form;
+use crate::signature::found::Signature;
 use crate::signature::log::Entry;
 use crate::signature::payload::{Payload, Statement};
-use crate::signature::{Form, Signature, bundle};
 
 /// A name and a function that panics at an input which shows a fault.
 pub type Target = (&'static str, fn(&[u8]));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use registry::{Credentials, Remote};
 use spec::{Descriptor, Digest, Reference};
 
+use crate::blocking::blocking;
 use crate::document::Policy;
 use crate::document::name::ImageName;
 use crate::document::requirement::{Requirement as Wanted, Signed};
@@ -23,7 +24,7 @@ pub struct Settings {
     pub verifiers: Option<Verifiers>,
 }
 
-/// What judges the images of an operation.
+/// The judge of the images of an operation.
 #[derive(Debug)]
 pub struct Guard {
     policy: Option<(PathBuf, Arc<Policy>)>,
@@ -207,13 +208,4 @@ impl Guard {
 
 fn digests<'d>(root: &'d Descriptor, inner: &'d [Descriptor]) -> Vec<&'d Digest> {
     [root].into_iter().chain(inner).map(|document| &document.digest).collect()
-}
-
-/// Runs work that reads small files. Its panic is ours; it is not run only where all ends.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await.map_err(tokio::task::JoinError::try_into_panic) {
-        Ok(done) => done,
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        Err(Err(_)) => std::future::pending().await,
-    }
 }

@@ -1,4 +1,4 @@
-//! What came of looking at an image: for each requirement and each verifier, whether it holds and why.
+//! Judgements on images: for each requirement and each verifier, whether it holds and why.
 
 use std::path::PathBuf;
 
@@ -26,18 +26,18 @@ pub struct Judgement {
 pub struct Requirement {
     /// Its type.
     pub kind: &'static str,
-    /// What came of it.
+    /// Its outcome.
     pub finding: Finding,
 }
 
-/// What came of a question.
+/// An answer to a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// It is as it should be.
     Allowed {
         /// The signature that did it, if it was one.
         vouched: Option<Vouched>,
-        /// What a verifier said.
+        /// The words of a verifier.
         reason: String,
     },
     /// It is not, for these reasons.

@@ -1,4 +1,4 @@
-//! Who may vouch for an image: `policy.json`, signatures at registries, and verifier programs.
+//! The judges of images, and those who vouch for them: `policy.json`, signatures at registries, and verifier programs.
 //!
 //! ```text
 //! Settings ─ guard() ─► Guard ─ admit(image) ─► Judgement
@@ -29,6 +29,7 @@
 //!
 //! Every future may be dropped at any await; a verifier that runs is killed then.
 
+mod blocking;
 mod document;
 mod error;
 mod file;
@@ -47,6 +48,6 @@ pub use document::{Policy, PolicyFault, identity::IdentityFault, name::ImageName
 pub use error::{Refusal, TrustError};
 pub use guard::{Guard, Settings};
 pub use judgement::{Finding, Judgement, Requirement, Vouched};
-pub use key::{KeyFault, private::PrivateKey, private::PrivateKeyFault};
+pub use key::{KeyFault, private::PrivateKey, private_fault::PrivateKeyFault};
 pub use sign::{SignError, sign};
 pub use verifiers::{VerifierFault, Verifiers};

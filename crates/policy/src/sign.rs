@@ -6,7 +6,8 @@ use registry::{RegistryError, Remote, TagOrDigest};
 use serde_json::{Map, Value, json};
 use spec::{Digest, MediaType, Reference, Tag};
 
-use crate::key::private::{PrivateKey, PrivateKeyFault};
+use crate::key::private::PrivateKey;
+use crate::key::private_fault::PrivateKeyFault;
 use crate::signature::attached::{SIGNATURE, SIMPLE_SIGNING};
 use crate::signature::payload::Payload;
 
@@ -19,7 +20,7 @@ pub enum SignError {
     /// The registry does not take it, or cannot be asked.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// What is at the place of signatures is something else.
+    /// Something else is at the place of signatures.
     #[error("{0} is no list of signatures, and is left as it is")]
     Occupied(Tag),
     /// A document cannot be written.

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
-use crate::guard::blocking;
+use crate::blocking::blocking;
 use crate::judgement::Finding;
 
 /// The type of what is on a verifier's standard input.
@@ -78,7 +78,7 @@ pub enum VerifierFault {
     Refused {
         /// The manner in which it ended.
         status: ExitStatus,
-        /// What it printed.
+        /// Its words.
         reason: String,
     },
 }
@@ -87,7 +87,7 @@ pub enum VerifierFault {
 pub(crate) struct Question<'a> {
     /// The full name.
     pub(crate) name: &'a str,
-    /// What the name led to.
+    /// The manifest or index that the name led to.
     pub(crate) descriptor: &'a Descriptor,
     /// The registry, and the credentials for it.
     pub(crate) credentials: Option<(&'a str, &'a Credentials)>,

@@ -14,7 +14,7 @@ use crate::errors::{Answer, HttpError};
 use crate::request::ApiRequest;
 use crate::request::parameters::header_credentials;
 use crate::response;
-use crate::routes::{remote, verify};
+use crate::routes::verify;
 
 /// `GET /longshore/registry/check`: who is asked for `name`, and what each says.
 pub(super) async fn check(daemon: &Daemon, request: &ApiRequest) -> Answer {
@@ -39,7 +39,7 @@ async fn verification(
     if !matches!(what, Checked::Image(..)) {
         return None;
     }
-    let visit = remote::visit(request).ok()?;
+    let visit = verify::visit(request).ok()?;
     let judgement = daemon.engine().registry_verify(&visit, None).await;
     match judgement {
         Ok(judgement) => judgement.map(|judgement| verify::document(&visit, Some(judgement))),

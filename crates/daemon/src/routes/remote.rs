@@ -5,7 +5,7 @@ use api::remote::{
     Referrers, Removal, Tags,
 };
 use engine::{
-    EngineError, FoundReferrers, ListedImage, ListedManifest, RegistryImage, RegistryObject, Visit,
+    EngineError, FoundReferrers, ListedImage, ListedManifest, RegistryImage, RegistryObject,
 };
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
@@ -21,7 +21,7 @@ use crate::request::parameters::header_credentials;
 use crate::request::route::AtRegistry;
 use crate::response::{self, Body};
 use crate::routes::registry::{described, domain};
-use crate::routes::verify;
+use crate::routes::verify::{self, visit};
 
 /// The largest list that is pushed, with all that it lists: as much as `manifest inspect` holds.
 const MAX_LIST: usize = 64 << 20;
@@ -49,20 +49,6 @@ pub(super) async fn answer(
         AtRegistry::Remove => remove(daemon, request).await,
         AtRegistry::PushList => push_list(daemon, request, body).await,
     }
-}
-
-/// Reads what a request is about.
-pub(super) fn visit(request: &ApiRequest) -> Result<Visit, HttpError> {
-    let platform = match request.query.get("platform") {
-        "" => None,
-        text => Some(Platform::parse(text)?),
-    };
-    Ok(Visit {
-        reference: Reference::parse_familiar(request.query.get("name"))?,
-        platform,
-        credentials: header_credentials(request),
-        caller: Caller::agent_of_request(&request.headers),
-    })
 }
 
 async fn catalog(daemon: &Daemon, request: &ApiRequest) -> Answer {

@@ -5,14 +5,31 @@ use engine::Visit;
 use http::StatusCode;
 use hyper::body::Incoming;
 use policy::{Finding, Judgement, TrustError, Vouched};
+use registry::Caller;
+use spec::{Platform, Reference};
 
 use crate::daemon::Daemon;
 use crate::errors::{Answer, HttpError};
-use crate::request::body;
+use crate::request::parameters::header_credentials;
+use crate::request::{ApiRequest, body};
 use crate::response;
 
 /// The largest key that is sent, as in a policy.
 const MAX_KEY: usize = 64 << 10;
+
+/// Reads what a request is about.
+pub(super) fn visit(request: &ApiRequest) -> Result<Visit, HttpError> {
+    let platform = match request.query.get("platform") {
+        "" => None,
+        text => Some(Platform::parse(text)?),
+    };
+    Ok(Visit {
+        reference: Reference::parse_familiar(request.query.get("name"))?,
+        platform,
+        credentials: header_credentials(request),
+        caller: Caller::agent_of_request(&request.headers),
+    })
+}
 
 /// Judges an image by the policy and the verifiers, or by a key that the request brings.
 pub(super) async fn verify(daemon: &Daemon, visit: Visit, body: Incoming) -> Answer {

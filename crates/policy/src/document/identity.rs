@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use spec::{Reference, ReferenceError, Repository};
 
-/// A fault of an identity.
+/// An identity that no signature could have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityFault {
     /// A name is none.

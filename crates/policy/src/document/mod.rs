@@ -1,5 +1,6 @@
 //! `policy.json`, as containers/image reads it: strictly. What is unknown or said twice refuses the whole file.
 
+mod fault;
 pub(crate) mod identity;
 pub(crate) mod name;
 pub(crate) mod requirement;
@@ -12,7 +13,7 @@ use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 
-use self::identity::IdentityFault;
+use self::fault::RequirementFault;
 use self::name::ImageName;
 use self::requirement::{Requirement, Written};
 use crate::file;
@@ -37,42 +38,9 @@ pub enum PolicyFault {
     Requirement {
         /// The place in the file.
         scope: String,
-        /// The fault.
+        /// The contradiction in it, or the gap.
         fault: RequirementFault,
     },
-}
-
-/// A fault of a requirement.
-#[derive(Debug, thiserror::Error)]
-pub enum RequirementFault {
-    /// The authority is named not at all, or twice.
-    #[error(
-        "exactly one of keyPath, keyPaths, keyData, keyDatas, fulcio and pki must be specified"
-    )]
-    Authority,
-    /// As for the log.
-    #[error(
-        "at most one of rekorPublicKeyPath, rekorPublicKeyPaths, rekorPublicKeyData and rekorPublicKeyDatas can be specified"
-    )]
-    Rekor,
-    /// A certificate of Fulcio is worth nothing without the time at which it was used.
-    #[error("fulcio needs a key of Rekor, by rekorPublicKeyPath or one of its kind")]
-    FulcioWithoutRekor,
-    /// As containers/image has it: certificates of other authorities are good now or not at all.
-    #[error("pki goes without a key of Rekor")]
-    PkiWithRekor,
-    /// Exactly one of two must be there.
-    #[error("exactly one of {0} must be specified")]
-    OneOf(&'static str),
-    /// A list without entries.
-    #[error("{0} has no entries")]
-    NoEntries(&'static str),
-    /// A text that is not base64.
-    #[error("{0} is not base64")]
-    Base64(&'static str),
-    /// An identity is not well-formed.
-    #[error("signedIdentity: {0}")]
-    Identity(#[from] IdentityFault),
 }
 
 /// A policy: for each place that images come from, the requirements that hold there.

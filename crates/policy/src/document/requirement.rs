@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::RequirementFault;
+use super::fault::RequirementFault;
 use super::identity::{SignedIdentity, WrittenIdentity};
 
 /// A requirement as it is written. Each field that containers/image knows is known, so that a file is read as it reads it.

@@ -7,7 +7,7 @@ use salsa20::cipher::{KeyIvInit as _, StreamCipher as _};
 use scrypt::Params;
 use serde::Deserialize;
 
-use super::private::PrivateKeyFault;
+use super::private_fault::PrivateKeyFault;
 
 /// Bounds of what is done for a key that somebody may have made to hurt: cosign asks for 65536, 8 and 1, which take 64 MiB.
 const MAX_LOG_N: u32 = 18;

@@ -3,6 +3,7 @@
 pub(crate) mod encrypted;
 pub(crate) mod pem;
 pub(crate) mod private;
+pub(crate) mod private_fault;
 
 use std::io;
 use std::path::PathBuf;
@@ -52,7 +53,7 @@ pub enum KeyFault {
     Kind,
 }
 
-/// A public key.
+/// A key that vouches for what its private half has signed.
 pub(crate) struct PublicKey {
     algorithm: &'static dyn VerificationAlgorithm,
     bytes: Vec<u8>,

@@ -7,7 +7,7 @@ const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 const DASHES: &str = "-----";
 
-/// A block.
+/// One text of bytes between its two marks.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Block {
     pub(crate) label: String,

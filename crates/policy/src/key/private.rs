@@ -1,7 +1,6 @@
 //! Private keys, as cosign and openssl write them.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,47 +10,12 @@ use ring::signature::{
     KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, VerificationAlgorithm,
 };
 
+use super::private_fault::PrivateKeyFault;
 use super::{MAX_KEY, encrypted, pem};
 use crate::file;
 
 /// The labels of keys that cosign has encrypted: before version 2, and since.
 const COSIGN: [&str; 2] = ["ENCRYPTED COSIGN PRIVATE KEY", "ENCRYPTED SIGSTORE PRIVATE KEY"];
-
-/// A fault of a private key.
-#[derive(Debug, thiserror::Error)]
-pub enum PrivateKeyFault {
-    /// Its file cannot be read.
-    #[error("key {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The kernel's answer.
-        source: io::Error,
-    },
-    /// There is none in the file.
-    #[error("there is no private key in PEM")]
-    Pem,
-    /// A form that is not read.
-    #[error(
-        "a key in the form \"{0}\" is not read; `openssl pkcs8 -topk8 -nocrypt` makes one that is"
-    )]
-    Form(String),
-    /// It is encrypted and nobody said how.
-    #[error("the key is encrypted, and there is no passphrase")]
-    NoPassphrase,
-    /// The passphrase is wrong, or the file is damaged.
-    #[error("the key cannot be decrypted: the passphrase is wrong")]
-    Passphrase,
-    /// The encryption is one that cosign has not.
-    #[error("the key is encrypted in a way that is not known: {0}")]
-    Encryption(&'static str),
-    /// It cannot be read, or is of a kind that nobody verifies.
-    #[error("the key cannot be used: neither ECDSA with P-256, nor RSA, nor Ed25519 ({0})")]
-    Kind(String),
-    /// The system has no random numbers, or the key does not fit itself.
-    #[error("the key cannot sign")]
-    Sign,
-}
 
 /// A key that signs.
 pub struct PrivateKey(Kind);

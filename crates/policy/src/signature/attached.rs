@@ -10,9 +10,11 @@ use futures_util::{StreamExt as _, stream};
 use registry::{RegistryError, Remote, TagOrDigest};
 use spec::{Descriptor, Digest, Manifest, Tag};
 
-use super::bundle::{self, BUNDLE, PREDICATE, SIGNED};
+use super::bundle::{self, BUNDLE, PREDICATE};
+use super::form::Form;
+use super::found::{Signature, SignatureFault};
 use super::log::Entry;
-use super::{Form, Signature, SignatureFault};
+use super::payload::SIGNED;
 use crate::key::pem;
 
 /// The type of a layer that is a statement.
@@ -44,7 +46,7 @@ pub(crate) struct Signatures {
 #[derive(Debug)]
 pub(crate) struct Attached {
     remote: Remote,
-    /// What was asked for is not asked for again: several requirements look at the same signatures.
+    /// Answers, each asked for once: several requirements look at the same signatures.
     known: Mutex<HashMap<Digest, Arc<Signatures>>>,
 }
 

@@ -7,17 +7,15 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
 
+use super::form::Form;
+use super::found::{Signature, SignatureFault};
 use super::log::{Entry, Promised};
-use super::{Form, Signature, SignatureFault};
+use super::payload::ENVELOPED;
 
 /// The type of a bundle.
 pub(crate) const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 /// The annotation of a referrer with what its bundle states of the image.
 pub(crate) const PREDICATE: &str = "dev.sigstore.bundle.predicateType";
-/// The statement that somebody has signed it. Others are about its content: SBOMs, provenance.
-pub(crate) const SIGNED: &str = "https://sigstore.dev/cosign/sign/v1";
-/// The type of the payload of an envelope.
-const IN_TOTO: &str = "application/vnd.in-toto+json";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -82,12 +80,6 @@ struct EnvelopeSignature {
     sig: String,
 }
 
-/// Returns the bytes that are signed of an envelope with an in-toto statement (DSSE's pre-authentication encoding).
-pub(crate) fn envelope(payload: &[u8]) -> Vec<u8> {
-    let head = format!("DSSEv1 {} {IN_TOTO} {} ", IN_TOTO.len(), payload.len());
-    [head.as_bytes(), payload].concat()
-}
-
 /// Reads a bundle.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Signature, SignatureFault> {
     let fault = |text: &str| SignatureFault::Bundle(text.to_owned());
@@ -100,7 +92,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Signature, SignatureFault> {
     let [EnvelopeSignature { sig }] = signatures.as_slice() else {
         return Err(fault("it has not one signature"));
     };
-    if payload_type != IN_TOTO {
+    if payload_type != ENVELOPED {
         return Err(SignatureFault::Bundle(format!("its payload is of the type {payload_type:?}")));
     }
     let Material { certificate, x509_certificate_chain, tlog_entries } =

@@ -10,9 +10,11 @@ use rcgen::{
 use serde_json::{Value, json};
 use spec::{Digest, Reference};
 
+use super::bundle;
+use super::form::Form;
+use super::found::Signature;
 use super::log::Entry;
 use super::payload::Payload;
-use super::{Form, Signature, bundle};
 use crate::document::Policy;
 use crate::document::name::ImageName;
 use crate::document::requirement::Requirement;

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use spec::Digest;
 
-use super::Form;
+use super::form::Form;
 use crate::key::{PublicKey, pem};
 
 /// The place of a signature in a log, as it was found.

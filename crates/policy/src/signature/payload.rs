@@ -6,9 +6,12 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use spec::{Digest, DigestError};
 
-use super::Form;
-use super::bundle::SIGNED;
+use super::form::Form;
 
+/// The statement that somebody has signed it. Others are about its content: SBOMs, provenance.
+pub(crate) const SIGNED: &str = "https://sigstore.dev/cosign/sign/v1";
+/// The type of the payload of an envelope.
+pub(crate) const ENVELOPED: &str = "application/vnd.in-toto+json";
 /// The version of in-toto's statements that is known.
 const IN_TOTO: &str = "https://in-toto.io/Statement/v1";
 /// The type of a statement on an image.
@@ -27,7 +30,7 @@ pub(crate) enum PayloadFault {
     Digest(#[from] DigestError),
 }
 
-/// What a statement, of any form, says.
+/// The content of a statement of any form.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Statement {
     pub(crate) digest: Digest,
@@ -89,7 +92,7 @@ struct Written {
     optional: (),
 }
 
-/// What is read: what is optional is nobody's business.
+/// The part that is read; the optional one is nobody's business.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Read {
@@ -136,6 +139,12 @@ impl Payload {
         let critical = Critical { identity, image, r#type: TYPE.to_owned() };
         serde_json::to_vec(&Written { critical, optional: () })
     }
+}
+
+/// Returns the bytes that are signed of an envelope with an in-toto statement (DSSE's pre-authentication encoding).
+pub(crate) fn envelope(payload: &[u8]) -> Vec<u8> {
+    let head = format!("DSSEv1 {} {ENVELOPED} {} ", ENVELOPED.len(), payload.len());
+    [head.as_bytes(), payload].concat()
 }
 
 #[cfg(test)]

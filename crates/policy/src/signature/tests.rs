@@ -1,4 +1,7 @@
 use super::payload::Payload;
+use bytes::Bytes;
+
+use super::form::Form;
 use super::*;
 use crate::document::Policy;
 use crate::document::name::ImageName;

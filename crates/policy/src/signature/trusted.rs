@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use spec::Digest;
 
 use super::certificate::{Authorities, Names};
+use super::found::{Signature, SignatureFault};
 use super::log::Logged;
-use super::{Signature, SignatureFault};
 use crate::document::requirement::{Authority, Material, Signed};
 use crate::file;
 use crate::key::{KeyFault, MAX_KEY, PublicKey};

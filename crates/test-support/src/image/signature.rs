@@ -15,7 +15,7 @@ use crate::http::Client;
 pub struct Signature {
     /// The bytes that are signed.
     pub statement: Bytes,
-    /// The signature.
+    /// Base64 of what a key made of it.
     pub signature: String,
 }
 
