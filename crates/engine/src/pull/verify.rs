@@ -12,7 +12,11 @@ use crate::Result;
 
 impl Pull {
     /// Fails if the image is refused. `documents` are what its name led to, the outermost first.
-    pub(super) async fn admit(&self, reference: &Reference, documents: &[Descriptor]) -> Result<()> {
+    pub(super) async fn admit(
+        &self,
+        reference: &Reference,
+        documents: &[Descriptor],
+    ) -> Result<()> {
         let Some(guard) = &self.guard else { return Ok(()) };
         if let Some((root, inner)) = documents.split_first() {
             guard.admit(&ImageName::at_registry(reference), root, inner).await?;
