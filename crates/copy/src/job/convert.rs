@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
@@ -22,7 +22,7 @@ use crate::convert::rewrite::rewrite;
 use crate::convert::{Conversion, LayerEncoding};
 use crate::document::Document;
 use crate::error::Result;
-use crate::progress::{Changes, Event};
+use crate::progress::{Changes, Event, Outcome};
 use crate::shared::Shared;
 use crate::source::Source;
 use crate::{CopyError, Target};
@@ -37,6 +37,7 @@ pub(super) struct Conversions<'a> {
     there: HashMap<Digest, Vec<Descriptor>>,
     /// True if the target is asked for documents before they are stored.
     asks: bool,
+    sent: AtomicBool,
     documents: AtomicUsize,
 }
 
@@ -62,6 +63,7 @@ impl<'a> Conversions<'a> {
             conversion,
             there: HashMap::new(),
             asks: present.is_some(),
+            sent: AtomicBool::new(false),
             documents: AtomicUsize::new(0),
         };
         // Who believes nothing compresses all anew.
@@ -72,6 +74,11 @@ impl<'a> Conversions<'a> {
             this.look(present.clone()).await;
         }
         this
+    }
+
+    /// Says whether the target lacked anything so far.
+    pub(super) fn has_sent(&self) -> bool {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// Reads the manifests of the target, as far as they can be read: this only saves work.
@@ -218,6 +225,7 @@ impl<'a> Conversions<'a> {
         let (digest, size) = (&document.digest, document.bytes.len() as u64);
         let is_there = self.asks && self.target.document(self.shared, digest).await?.is_some();
         if !is_there {
+            self.sent.store(true, Ordering::Relaxed);
             self.target.store(self.shared, false, &document, manifest.media_type()).await?;
             self.shared.tell(&Event::Document { digest, size });
         }
@@ -243,27 +251,25 @@ impl<'a> Conversions<'a> {
             copied.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
             return Ok((image.clone(), changes));
         };
-        let there = self.there.get(&image.config.digest);
-        let there = there.filter(|layers| layers.len() == image.layers.len());
-        let is_new = |(at, layer): (usize, &Descriptor)| {
-            let is_there = there.is_some_and(|layers| self.conversion.is_met_by(&layers[at]));
-            self.conversion.encoding_of(layer).filter(|_| !is_there)
-        };
-        let new: Vec<Option<LayerEncoding>> = image.layers.iter().enumerate().map(is_new).collect();
+        let kept = self.kept(image).await?;
+        let new = image
+            .layers
+            .iter()
+            .zip(&kept)
+            .map(|(layer, kept)| self.conversion.encoding_of(layer).filter(|_| kept.is_none()));
+        let new: Vec<Option<LayerEncoding>> = new.collect();
         let mut diff_ids = Vec::new();
         if new.iter().any(Option::is_some) && !self.shared.mode.dry {
             diff_ids = self.diff_ids(document, image).await?;
         }
-        let layers = stream::iter(image.layers.iter().zip(&new).enumerate());
-        let layers = layers.map(|(at, (layer, new))| {
-            let (diff_id, there) = (diff_ids.get(at), there.map(|layers| &layers[at]));
+        let layers = stream::iter(image.layers.iter().zip(new.iter().zip(kept)).enumerate());
+        let layers = layers.map(|(at, (layer, (new, kept)))| {
+            let diff_id = diff_ids.get(at);
             async move {
-                match (new, there) {
+                match (new, kept) {
                     (Some(encoding), _) => self.layer(layer, *encoding, diff_id).await,
-                    (None, Some(there)) if self.conversion.encoding_of(layer).is_some() => {
-                        Ok((there.digest.clone(), there.size))
-                    }
-                    (None, _) => self.blob(self.source, layer).await.map(|()| same(layer)),
+                    (None, Some(kept)) => Ok(same(kept)),
+                    (None, None) => self.blob(self.source, layer).await.map(|()| same(layer)),
                 }
             }
         });
@@ -276,6 +282,23 @@ impl<'a> Conversions<'a> {
             changes.layers += u64::from(self.conversion.encoding_of(old).is_some());
         }
         Ok((planned, changes))
+    }
+
+    /// Finds for each layer that is to be compressed anew the one that the target has of it: listed there, and there.
+    async fn kept(&self, image: &ImageManifest) -> Result<Vec<Option<&Descriptor>>> {
+        let there = self.there.get(&image.config.digest);
+        let there = there.filter(|layers| layers.len() == image.layers.len());
+        let found = image.layers.iter().enumerate().map(|(at, layer)| {
+            self.conversion.encoding_of(layer)?;
+            there.map(|layers| &layers[at]).filter(|found| self.conversion.is_met_by(found))
+        });
+        let kept = stream::iter(found).map(|found| async move {
+            match found {
+                Some(found) if self.target.has(self.shared, found).await? => Ok(Some(found)),
+                _ => Ok(None),
+            }
+        });
+        kept.buffered(AT_ONCE).try_collect().await
     }
 
     /// Reads which tars the layers are to be, as the config says.
@@ -335,6 +358,9 @@ impl<'a> Conversions<'a> {
 
     async fn blob(&self, source: &Source, blob: &Descriptor) -> Result<()> {
         if let Some(outcome) = self.target.blob(self.shared, source, blob).await? {
+            if matches!(outcome, Outcome::Copied | Outcome::Mounted(_)) {
+                self.sent.store(true, Ordering::Relaxed);
+            }
             self.shared.tell(&Event::Blob { blob, outcome });
         }
         Ok(())

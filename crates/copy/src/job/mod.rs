@@ -205,8 +205,9 @@ impl Copier {
         let is_other = document.digest != from || is_guess;
         Self::name(target, &mut document)?;
         let Document { digest, bytes, .. } = &document;
-        let unchanged = present.is_some_and(|present| present.matches(bytes));
-        if !unchanged {
+        let is_there = present.is_some_and(|present| present.matches(bytes));
+        let unchanged = is_there && !conversions.has_sent();
+        if !is_there {
             target.store(shared, true, &document, manifest.media_type()).await?;
             shared.tell(&Event::Document { digest, size: bytes.len() as u64 });
         }

@@ -146,10 +146,11 @@ impl ArchiveTarget {
         }
         // One after the other, as the archive has them.
         let mut state = self.state.lock().await;
-        if !state.written.insert(blob.digest.clone()) {
+        if state.written.contains(&blob.digest) {
             return Ok(None);
         }
         if shared.mode.dry {
+            state.written.insert(blob.digest.clone());
             return Ok(Some(Outcome::Copied));
         }
         let _turn = shared.budget.turn(&[source.host()]).await;
@@ -164,7 +165,14 @@ impl ArchiveTarget {
             self.send(&mut state, Command::Data(bytes)).await?;
             piece = feed.next(blob.size).await?;
         }
+        // Not before: what failed for one image is missing for the next that has it.
+        state.written.insert(blob.digest.clone());
         Ok(Some(Outcome::Copied))
+    }
+
+    /// Says whether a blob was written so far.
+    pub(crate) async fn has(&self, digest: &Digest) -> bool {
+        self.state.lock().await.written.contains(digest)
     }
 
     pub(crate) async fn put(

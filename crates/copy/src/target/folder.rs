@@ -60,14 +60,8 @@ impl Folder {
         Self::written(&self.0, done)
     }
 
-    /// Sees to it that a blob is in the file `name`.
-    pub(crate) async fn blob(
-        &self,
-        shared: &Shared,
-        source: &Source,
-        blob: &Descriptor,
-        name: &str,
-    ) -> Result<Outcome> {
+    /// Says whether a blob is in the file `name`.
+    pub(crate) async fn has(&self, shared: &Shared, blob: &Descriptor, name: &str) -> Result<bool> {
         let (wanted, looked_for, reads) = (name.to_owned(), blob.clone(), shared.mode.force);
         let has = move |folder: &Path| {
             let path = folder.join(wanted);
@@ -81,7 +75,18 @@ impl Folder {
                 hasher.finish() == looked_for.digest
             })
         };
-        if self.change(has).await? {
+        self.change(has).await
+    }
+
+    /// Sees to it that a blob is in the file `name`.
+    pub(crate) async fn blob(
+        &self,
+        shared: &Shared,
+        source: &Source,
+        blob: &Descriptor,
+        name: &str,
+    ) -> Result<Outcome> {
+        if self.has(shared, blob, name).await? {
             return Ok(Outcome::Exists);
         }
         if shared.mode.dry {

@@ -170,6 +170,10 @@ impl LayoutTarget {
         }
     }
 
+    pub(crate) async fn has(&self, shared: &Shared, blob: &Descriptor) -> Result<bool> {
+        self.folder.has(shared, blob, &self.blob_name(&blob.digest)).await
+    }
+
     pub(crate) async fn blob(
         &self,
         shared: &Shared,

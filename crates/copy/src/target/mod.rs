@@ -185,6 +185,15 @@ impl Target {
         }
     }
 
+    /// Says whether a blob is there, as far as this run knows or is told.
+    pub(crate) async fn has(&self, shared: &Shared, blob: &Descriptor) -> Result<bool> {
+        match &self.0 {
+            Kind::Registry(target) => target.has(shared, blob).await,
+            Kind::Layout(target) => target.has(shared, blob).await,
+            Kind::Archive(target) => Ok(target.has(&blob.digest).await),
+        }
+    }
+
     /// Sees to it that a blob is there. Returns nothing if this copy has done so before.
     pub(crate) async fn blob(
         &self,

@@ -164,6 +164,21 @@ impl RegistryTarget {
         Ok(Some(outcome))
     }
 
+    /// Says whether the repository has a blob, and remembers that it does.
+    pub(crate) async fn has(&self, shared: &Shared, blob: &Descriptor) -> Result<bool> {
+        let known = shared.holders(self.host(), &blob.digest);
+        let mut holders = known.lock().await;
+        if holders.contains(self.repository()) {
+            return Ok(true);
+        }
+        let _turn = shared.budget.turn(&[Some(self.host())]).await;
+        let is_there = self.has_blob(blob).await?;
+        if is_there {
+            holders.push(self.repository().clone());
+        }
+        Ok(is_there)
+    }
+
     /// Takes the cheapest way to have a blob in the repository.
     async fn place(
         &self,

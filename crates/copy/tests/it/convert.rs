@@ -211,6 +211,47 @@ async fn a_layer_that_is_not_what_its_config_says_is_named() {
 }
 
 #[tokio::test]
+async fn layers_of_an_earlier_image_are_asked_for() {
+    let (a, b) = (LocalRegistry::start().unwrap(), LocalRegistry::start().unwrap());
+    let old = image(Format::Oci, Compression::Gzip, "linux/amd64");
+    old.push(&a.client(), "app", "1").unwrap();
+    let (from, to) = (format!("{}/app:1", a.address()), format!("{}/copy:1", b.address()));
+    let (copied, ..) = convert(&from, &to, ("zstd", "")).await.unwrap();
+    let layers = list(&get(&b, "1"), "layers", "digest");
+    let lose = |digest: &str| {
+        let path = format!("/v2/copy/blobs/{digest}");
+        b.client().send("DELETE", &path, &[], b"").unwrap().expect(202).unwrap();
+    };
+    let has =
+        |digest: &str| b.client().get(&format!("/v2/copy/blobs/{digest}")).unwrap().status == 200;
+    // Of the same image what lacks is sent, and that is told.
+    let config = old.config.digest.to_string();
+    for (lost, anew) in [(&layers[1], 1), (&config, 0)] {
+        lose(lost);
+        let (again, summary, compressed) = convert(&from, &to, ("zstd", "")).await.unwrap();
+        assert_eq!(again.digest, copied.digest);
+        assert_eq!((again.unchanged, summary.copied, compressed), (false, 1, anew), "{lost}");
+        assert!(has(lost));
+    }
+    // And of one that is there with another.
+    lose(&layers[1]);
+    let other = image(Format::Oci, Compression::Gzip, "linux/arm64");
+    Index::new(Format::Oci, vec![old, other]).push(&a.client(), "app", "1").unwrap();
+    let (.., compressed) = convert(&from, &to, ("zstd", "")).await.unwrap();
+    assert_eq!(compressed, 3, "the lost one, and those of an image whose config is new");
+    assert!(layers.iter().all(|layer| has(layer)));
+
+    let folder = tempfile::tempdir().unwrap();
+    let to = format!("oci:{}:x", folder.path().display());
+    convert(&from, &to, ("zstd", "")).await.unwrap();
+    let lost = folder.path().join("blobs/sha256").join(layers[1].trim_start_matches("sha256:"));
+    std::fs::remove_file(&lost).unwrap();
+    let (again, _, compressed) = convert(&from, &to, ("zstd", "")).await.unwrap();
+    assert_eq!((again.unchanged, compressed), (false, 1));
+    assert!(lost.is_file());
+}
+
+#[tokio::test]
 async fn referrers_and_other_digests_exclude_each_other() {
     let (a, b) = (LocalRegistry::start().unwrap(), LocalRegistry::start().unwrap());
     image(Format::Oci, Compression::Gzip, "linux/amd64").push(&a.client(), "app", "1").unwrap();

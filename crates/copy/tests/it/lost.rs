@@ -7,7 +7,7 @@ use test_support::image::{Format, Image, Index, Referrer};
 use test_support::scripted::{Answer, Scripted};
 use test_support::servers::{DockerRegistry, LocalRegistry, installed};
 
-use super::support::{copy, image, index, offer, source, target};
+use super::support::{copier, copy, image, index, offer, source, target};
 
 async fn force(from: &str, to: &str, referrers: bool) -> (Copied, Summary) {
     let mut copier =
@@ -172,4 +172,31 @@ async fn the_digest_of_a_tag_is_a_hint() {
     let (copied, _) = copy(&format!("{}/app:1", a.host()), &to).await.unwrap();
     assert_eq!(copied.digest, new.manifest.digest);
     check(&b.client(), &[new]);
+}
+
+#[tokio::test]
+async fn what_an_archive_lacks_is_asked_for_by_the_next_image() {
+    let (a, b) = (Scripted::start().await.unwrap(), LocalRegistry::start().unwrap());
+    let images = [image(2, 1000), image(4, 1000)];
+    images.iter().for_each(|image| offer(&a, image));
+    let shared = &images[0].layers[0].blob;
+    assert_eq!(shared.digest, images[1].layers[0].blob.digest);
+    let folder = tempfile::tempdir().unwrap();
+    let archive = format!("oci-archive:{}", folder.path().join("a.tar").display());
+    let (copier, to) = (copier(), target(&archive).await);
+    let put = async |image: &Image, tag: &str| {
+        let from = format!("{}/app@{}", a.host(), image.manifest.digest);
+        copier.copy(&source(&from).await, &to.tagged(&tag.parse().unwrap()), &[]).await
+    };
+    let path = format!("/v2/app/blobs/{}", shared.digest);
+    a.on("GET", &path, [Answer::status(404)]);
+    for image in &images {
+        let error = put(image, "lost").await.unwrap_err().to_string();
+        assert!(error.contains(&shared.digest.to_string()), "{error}");
+    }
+    a.on("GET", &path, [Answer::status(200).body(shared.read().unwrap())]);
+    put(&images[1], "whole").await.unwrap();
+    to.finish().await.unwrap();
+    copy(&format!("{archive}:whole"), &format!("{}/copy:1", b.address())).await.unwrap();
+    check(&b.client(), &images[1..]);
 }
