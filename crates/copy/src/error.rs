@@ -138,6 +138,20 @@ pub enum CopyError {
         /// The cause.
         source: Box<archive::ArchiveError>,
     },
+    /// A layer that cannot be put aside in another compression.
+    #[error(
+        "{place}: layer {layer} cannot be written to {folder}, the folder for temporary files (TMPDIR): {source}"
+    )]
+    Aside {
+        /// The source.
+        place: String,
+        /// The layer as it is.
+        layer: Digest,
+        /// The folder for temporary files.
+        folder: String,
+        /// The cause.
+        source: std::io::Error,
+    },
     /// A layer that is another tar than its image's config says.
     #[error(
         "{place}: layer {layer} decompresses to {actual}, and the image's config says {expected}: it is not copied"

@@ -19,7 +19,8 @@
 //! # Flow
 //!
 //! [`Copier::copy`] asks the target what its name means, then the source, and is done where both say the same digest, unless
-//! it is told to believe nothing. Else it goes through the documents of the image from the root down: blobs first, manifests when
+//! it is told to believe nothing. What is to have other bytes has another digest than its source, so that there the documents of
+//! both sides are read each time. Else it goes through the documents of the image from the root down: blobs first, manifests when
 //! all that they name is there, the root last under its name. Each part is asked for on its own. Documents are sent as they were
 //! received.
 //!
@@ -33,7 +34,8 @@
 //!
 //! # Trust
 //!
-//! Neither side is believed: documents and blobs are checked here, and a registry checks what it stores. Where there is a policy
+//! Neither side is believed: documents and blobs are checked here, and a registry checks what it stores. But for layers that were
+//! compressed anew before: the target's manifest of the same config names them, and they are asked for and not read. Where there is a policy
 //! or a verifier, a source's image is judged under the name that was given, before a blob is sent or a document stored (`gate`).
 //!
 //! # Limits

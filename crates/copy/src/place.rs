@@ -235,6 +235,17 @@ impl Place {
         }
     }
 
+    /// Returns the file or folder that a copy to there replaces: one name for each, whoever has it.
+    pub(crate) fn whole_file(&self) -> Option<PathBuf> {
+        let path = match self {
+            Self::OciArchive(file, _) | Self::DockerArchive(file, _) => file.as_ref()?,
+            Self::Directory(folder) => folder,
+            Self::Registry(_) | Self::Layout(..) | Self::Daemon(_) => return None,
+        };
+        // Without a working directory it stays as it is.
+        Some(std::path::absolute(path).unwrap_or_else(|_| path.clone()))
+    }
+
     /// Says whether several images may be written there, each under a tag of its own.
     pub fn takes_many(&self) -> bool {
         matches!(self, Self::OciArchive(_, Selection::Only)) || self.is_name_only()

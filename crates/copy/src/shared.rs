@@ -1,6 +1,7 @@
 //! State that all copies of one run share: no blob and no document goes twice.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use registry::RegistryError;
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) sums: Sums,
     pub(crate) conversions: Memory,
     pub(crate) mode: Mode,
+    /// The folder of what has to be put aside.
+    pub(crate) scratch: PathBuf,
     /// The blobs that earlier runs sent.
     pub(crate) sent: Sent,
     /// The repositories of a host that have a blob, as far as this run has seen to it.
@@ -51,13 +54,14 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(report: Arc<Report>, mode: Mode, sent: Sent) -> Self {
+    pub(crate) fn new(report: Arc<Report>, mode: Mode, sent: Sent, scratch: PathBuf) -> Self {
         Self {
             budget: Budget::default(),
             report,
             sums: Sums::default(),
             conversions: Memory::default(),
             mode,
+            scratch,
             sent,
             blobs: Mutex::default(),
             documents: Mutex::default(),

@@ -1,5 +1,7 @@
 //! `longshore sync`
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -40,8 +42,9 @@ const LISTS_AT_ONCE: usize = 8;
 /// one entry has to fit, and of `except` none. A version is numbers with dots, with or without a `v`; what is missing counts
 /// as 0. A tag with a suffix, as `3.19-alpine` or `3.20-rc1`, counts as its numbers, and only where `tags` or `tags-regex` is
 /// given, too. With `referrers` signatures, SBOMs and the like go along. Places are those of `longshore copy`, without
-/// standard input and output and `docker-daemon:`. What is up to date costs a question to each side. Where one image fails
-/// the others go on, and the command fails at its end; where no tag fits it says so, which is no failure.
+/// standard input and output and `docker-daemon:`. What is up to date costs a question to each side, and with `compression` or
+/// `format` the documents of both sides are read each time. An archive or a directory is the target of one entry. Where one image
+/// fails the others go on, and the command fails at its end; where no tag fits it says so, which is no failure.
 #[expect(clippy::doc_link_with_quotes, reason = "TOML's lists are no links")]
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "longshore sync [OPTIONS] FILE", verbatim_doc_comment)]
@@ -78,7 +81,8 @@ async fn run_shown(
     let side = Side::new(session.registries()?, None, std::env::temp_dir())?;
     let side = side.trusting(session.trust()?);
     let mode = Mode { dry: arguments.dry_run, force: arguments.force };
-    let carrier = Copier::new(Arc::clone(painter).report(), mode, session.copied());
+    let carrier =
+        Copier::new(Arc::clone(painter).report(), mode, session.copied(), std::env::temp_dir());
     let mut lists = stream::iter(&entries)
         .map(|entry| {
             let side = &side;
@@ -143,11 +147,14 @@ async fn run_shown(
 fn read(path: &PathBuf) -> Result<Vec<Entry>, CliError> {
     let refused =
         |why: &dyn std::fmt::Display| CliError::Refused(format!("{}: {why}", path.display()));
-    let size = path.metadata().map_err(|error| refused(&error))?.len();
-    if size > MAX_FILE {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| refused(&error))?;
+    // A pipe does not tell its length.
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| refused(&error))?;
+    if bytes.len() as u64 > MAX_FILE {
         return Err(refused(&"too large for a file of `longshore sync`"));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| refused(&error))?;
+    let text = String::from_utf8(bytes).map_err(|error| refused(&error.utf8_error()))?;
     Entry::parse(&text, Syntax::of(path)).map_err(|error| refused(&error))
 }
 

@@ -385,14 +385,17 @@ fn other_bytes_are_made_for_who_asks_and_told() {
     image.push(&client, "app", "one").unwrap();
     let home = Home::new();
     let at = |name: &str| format!("docker://{}/{name}", registry.address());
-    let dry = home.run(&["copy", "--dry-run", "--compression", "zstd", &at("app:all"), &at("z:1")]);
+    let file = home.path().join("digest");
+    let flag = format!("--digest-file={}", file.display());
+    let (from, to) = (at("app:all"), at("z:1"));
+    let dry = home.run(&["copy", "--dry-run", &flag, "--compression", "zstd", &from, &to]);
     let dry = dry.success();
     let old = &attested.manifest.digest;
+    assert!(dry.contains("z:1: digest: known once its layers are compressed would move"), "{dry}");
+    assert!(!file.exists());
     assert!(dry.contains(&format!("Note: the digest would change from {old}: ")), "{dry}");
     assert_eq!(client.get("/v2/z/manifests/1").unwrap().status, 404);
 
-    let file = home.path().join("digest");
-    let flag = format!("--digest-file={}", file.display());
     let told = home.run(&["copy", "--compression=zstd:9", &flag, &at("app:all"), &at("z:1")]);
     let told = told.success();
     let digest = std::fs::read_to_string(&file).unwrap();

@@ -19,6 +19,7 @@ use crate::feed::Feed;
 use crate::files::blocking::blocking;
 use crate::files::region::Region;
 use crate::lock::lock;
+use crate::shared::Shared;
 use crate::source::{Derived, Source};
 use crate::{CopyError, Report};
 
@@ -58,16 +59,15 @@ impl Recompressed {
         source: &Source,
         layer: &Descriptor,
         encoding: LayerEncoding,
-        threads: usize,
-        report: &Arc<Report>,
+        shared: &Shared,
     ) -> Self {
         Self {
             source: source.clone(),
             layer: layer.clone(),
             encoding,
-            threads,
-            scratch: std::env::temp_dir(),
-            report: Arc::clone(report),
+            threads: shared.conversions.threads,
+            scratch: shared.scratch.clone(),
+            report: Arc::clone(&shared.report),
             made: Mutex::default(),
             making: AsyncMutex::default(),
         }
@@ -78,18 +78,43 @@ impl Recompressed {
         lock(&self.made).upgrade()
     }
 
+    /// Returns the file, made anew if nobody keeps it.
+    pub(crate) async fn keep(&self) -> Result<Arc<File>> {
+        let _making = self.making.lock().await;
+        match self.kept() {
+            Some(file) => Ok(file),
+            None => Ok(self.make().await?.file),
+        }
+    }
+
     /// Compresses the layer into a file. Its digest as it was is checked, too.
     pub(crate) async fn make(&self) -> Result<Bytewise> {
         let (sender, receiver) = channel(WAITING);
         let (scratch, encoding, threads) = (self.scratch.clone(), self.encoding, self.threads);
+        let (place, layer) = (self.source.to_string(), self.layer.digest.clone());
         let pieces = Pieces { receiver, piece: Bytes::new() };
         let making = blocking(move || {
-            let file = tempfile::tempfile_in(scratch).map_err(ArchiveError::Sink)?;
+            let aside = |source| CopyError::Aside {
+                place: place.clone(),
+                layer: layer.clone(),
+                folder: scratch.display().to_string(),
+                source,
+            };
+            let file = tempfile::tempfile_in(&scratch).map_err(aside)?;
             let mut sink = Hashing { sink: BufWriter::new(file), hasher: sha256(), size: 0 };
-            let diff_id = recompress(pieces, &mut sink, encoding.0, threads)?;
-            let file =
-                sink.sink.into_inner().map_err(|error| ArchiveError::Sink(error.into_error()))?;
-            Ok((diff_id, file, sink.hasher.finish(), sink.size))
+            let diff_id =
+                recompress(pieces, &mut sink, encoding.0, threads).map_err(
+                    |error| match error {
+                        ArchiveError::Sink(source) => aside(source),
+                        error => CopyError::Recompress {
+                            place: place.clone(),
+                            layer: layer.clone(),
+                            source: Box::new(error),
+                        },
+                    },
+                )?;
+            let file = sink.sink.into_inner().map_err(|error| aside(error.into_error()))?;
+            Ok::<_, CopyError>((diff_id, file, sink.hasher.finish(), sink.size))
         });
         let feeding = async move {
             let mut feed = Feed::new(&self.source, &self.layer, &self.report);
@@ -103,11 +128,7 @@ impl Recompressed {
         };
         let (fed, made) = tokio::join!(feeding, making);
         fed?;
-        let (diff_id, file, digest, size) = made.map_err(|source| CopyError::Recompress {
-            place: self.source.to_string(),
-            layer: self.layer.digest.clone(),
-            source: Box::new(source),
-        })?;
+        let (diff_id, file, digest, size) = made?;
         let file = Arc::new(file);
         *lock(&self.made) = Arc::downgrade(&file);
         Ok(Bytewise { digest, size, diff_id, file })
@@ -121,11 +142,7 @@ impl Derived for Recompressed {
 
     fn open(&self, size: u64) -> BoxFuture<'_, Result<Region>> {
         async move {
-            let _making = self.making.lock().await;
-            let file = match self.kept() {
-                Some(file) => file,
-                None => self.make().await?.file,
-            };
+            let file = self.keep().await?;
             Ok(Region { file, start: 0, size })
         }
         .boxed()

@@ -267,7 +267,7 @@ impl<'a> Conversions<'a> {
             let diff_id = diff_ids.get(at);
             async move {
                 match (new, kept) {
-                    (Some(encoding), _) => self.layer(layer, *encoding, diff_id).await,
+                    (Some(encoding), _) => Box::pin(self.layer(layer, *encoding, diff_id)).await,
                     (None, Some(kept)) => Ok(same(kept)),
                     (None, None) => self.blob(self.source, layer).await.map(|()| same(layer)),
                 }
@@ -332,8 +332,7 @@ impl<'a> Conversions<'a> {
             // Kept until the layer is sent, so that few files are there at once.
             let slot = Arc::clone(&memory.slots).acquire_owned().await;
             let _turn = shared.budget.turn(&[self.source.host()]).await;
-            let (threads, report) = (memory.threads, &shared.report);
-            let source = Recompressed::new(self.source, layer, encoding, threads, report);
+            let source = Recompressed::new(self.source, layer, encoding, shared);
             let made = source.make().await?;
             kept = Some((slot, made.file));
             let new = Descriptor::new(layer.media_type.clone(), made.digest, made.size);
@@ -342,7 +341,13 @@ impl<'a> Conversions<'a> {
             Ok::<_, CopyError>(Made { layer, diff_id, source })
         });
         let made = made.await?;
-        let _others = made.source.kept();
+        let others = made.source.kept();
+        // Made before, and gone: as much as the first time it takes a slot.
+        if kept.is_none() && others.is_none() && !self.target.has(shared, &made.layer).await? {
+            let slot = Arc::clone(&memory.slots).acquire_owned().await;
+            let _turn = shared.budget.turn(&[self.source.host()]).await;
+            kept = Some((slot, made.source.keep().await?));
+        }
         if let Some(expected) = diff_id.filter(|expected| **expected != made.diff_id) {
             return Err(CopyError::DiffId {
                 place: self.source.to_string(),
@@ -352,7 +357,7 @@ impl<'a> Conversions<'a> {
             });
         }
         self.blob(&Source::derived(made.source.clone()), &made.layer).await?;
-        drop(kept);
+        drop((kept, others));
         Ok(same(&made.layer))
     }
 

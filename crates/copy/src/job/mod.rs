@@ -61,9 +61,9 @@ pub struct Converted {
 
 impl Copier {
     /// Makes a copier that tells `report` of all it does, or, in a dry run, of what it would do. In the file `sent` it keeps
-    /// where blobs went, for those that come after it, however it ends.
-    pub fn new(report: Arc<Report>, mode: Mode, sent: Option<PathBuf>) -> Self {
-        let shared = Arc::new(Shared::new(report, mode, Sent::new(sent)));
+    /// where blobs went, for those that come after it, however it ends. What has to be put aside goes to the folder `scratch`.
+    pub fn new(report: Arc<Report>, mode: Mode, sent: Option<PathBuf>, scratch: PathBuf) -> Self {
+        let shared = Arc::new(Shared::new(report, mode, Sent::new(sent), scratch));
         Self { shared, referrers: false, conversion: None, key: None }
     }
 

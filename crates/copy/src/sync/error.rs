@@ -59,8 +59,14 @@ pub(super) enum Fault {
     TooMany,
     #[error("a source with a tag or digest is one image: it has no tags to choose from")]
     Tags,
-    #[error("with more than one image the target is a repository or a layout, without a tag: {0}")]
+    #[error(
+        "with more than one image the target is a repository, a layout or an oci-archive:, without a tag: {0}"
+    )]
     Target(Place),
+    #[error(
+        "{0}: an entry before has this file or directory as its target, too, and one would replace the other: give each its own"
+    )]
+    SameFile(Place),
     #[error(
         "{0}: a file of copies names no daemon, and neither standard input nor output; use `longshore copy` for these"
     )]

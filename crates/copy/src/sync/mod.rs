@@ -17,6 +17,8 @@ mod tags;
 mod tree;
 mod version;
 
+use std::collections::HashSet;
+
 use regex_lite::{Regex, RegexBuilder};
 use spec::Platform;
 
@@ -30,7 +32,7 @@ use crate::{Conversion, Pattern, Place};
 /// The most memory of what is made of a regular expression.
 const MAX_REGEX_MEMORY: usize = 256 << 10;
 /// The keys of an entry.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 13] = [
     "compression",
     "except",
     "except-regex",
@@ -44,7 +46,6 @@ const KEYS: [&str; 14] = [
     "target",
     "targets",
     "versions",
-    "copy",
 ];
 /// The keys of a registry in a file of `skopeo sync --src yaml`.
 const SKOPEO_KEYS: [&str; 3] = ["images", "images-by-tag-regex", "images-by-semver"];
@@ -79,7 +80,7 @@ impl Entry {
         let Value::Table(fields) = root.value else {
             return Err(SyncError::new(root.line, Fault::Missing("copy")));
         };
-        let mut entries = Vec::new();
+        let (mut entries, mut files) = (Vec::new(), HashSet::new());
         for (name, node) in fields {
             if name != "copy" {
                 return Err(SyncError::new(node.line, unknown(name, Some(&node))));
@@ -97,7 +98,14 @@ impl Entry {
             }
             for table in tables {
                 let Value::Table(fields) = table.value else { return Err(wrong(table.line)) };
-                entries.push(Fields::read(fields)?.entry(table.line)?);
+                let entry = Fields::read(fields)?.entry(table.line)?;
+                for target in &entry.targets {
+                    if target.whole_file().is_some_and(|file| !files.insert(file)) {
+                        let fault = Fault::SameFile(target.clone());
+                        return Err(SyncError::new(table.line, fault));
+                    }
+                }
+                entries.push(entry);
             }
         }
         if entries.is_empty() {
@@ -120,7 +128,8 @@ fn unknown(found: String, root: Option<&Node>) -> Fault {
     }
     let distance = |key: &str| strsim::osa_distance(&found, key);
     // Longer ones are no slip, and each costs the product of the lengths.
-    let near = (found.len() <= 20).then(|| KEYS.into_iter().min_by_key(|key| distance(key)));
+    let keys = if root.is_some() { &["copy"][..] } else { &KEYS };
+    let near = (found.len() <= 20).then(|| keys.iter().copied().min_by_key(|key| distance(key)));
     let near = near.flatten().filter(|key| distance(key) <= 2);
     Fault::Key { found, near }
 }
@@ -369,6 +378,7 @@ copy:
     #[test]
     fn faults_of_toml_are_told_with_their_lines() {
         let entry = |rest: &str| format!("[[copy]]\nsource = \"r.example/a\"\n{rest}\n");
+        let of_tag = |rest: &str| entry(rest).replace("example/a", "example/a:1");
         for (text, expected) in [
             (String::new(), "line 1: \"[[copy]]\" is missing"),
             ("copy = 1".to_owned(), "line 1: \"copy\" is to be a table: [[copy]]"),
@@ -381,7 +391,10 @@ copy:
             (entry("target = 1"), "line 3: \"target\" is to be a text"),
             (entry("tags = 1"), "line 3: \"tags\" is to be a text, or a list of texts"),
             (entry("target = \"a.b/c\"\nreferrers = 1"), "line 4: \"referrers\" is to be true or"),
-            (entry("target = \"m.example/a:1\""), "without a tag: docker://m.example/a:1"),
+            (
+                entry("target = \"m.example/a:1\""),
+                "a layout or an oci-archive:, without a tag: docker://m.example/a:1",
+            ),
             (entry("target = \"m.example/a\"\ntags = [\"[\"]"), "line 4: tags: invalid pattern"),
             (entry("platforms = \"*\""), "line 3: platforms: \"*\": wildcards"),
             (entry("platform = \"linux/arm64\""), "unknown key \"platform\"; \"platforms\" is one"),
@@ -398,6 +411,13 @@ copy:
                 entry("target = \"a.b/c\"\nreferrers = true\nformat = \"oci\""),
                 "line 1: referrers are about digests",
             ),
+            (
+                of_tag("targets = [\"oci-archive:a.tar\", \"docker-archive:./a.tar\"]"),
+                "line 1: docker-archive:./a.tar: an entry before",
+            ),
+            (of_tag("target = \"dir:a/b\"").repeat(2), "line 4: dir:a/b: an entry before"),
+            (entry("cop = 1"), "line 3: unknown key \"cop\""),
+            ("[[coppy]]".to_owned(), "unknown key \"coppy\"; \"copy\" is one"),
             ("a = [".to_owned(), "line 1: "),
         ] {
             let error = Entry::parse(&text, Syntax::Toml).unwrap_err().to_string();

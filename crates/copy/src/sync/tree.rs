@@ -1,7 +1,5 @@
 //! A file as a tree that knows its lines, whether it is written in TOML or in YAML.
 
-use std::iter::Peekable;
-
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -102,13 +100,13 @@ fn node(value: &Spanned<DeValue<'_>>, line: &impl Fn(usize) -> usize) -> Node {
 
 /// Events of a file of YAML. Aliases are refused: some bytes of them can stand for gigabytes.
 struct Yaml<'t> {
-    events: Peekable<Parser<'t, StrInput<'t>>>,
+    events: Parser<'t, StrInput<'t>>,
     nodes: usize,
 }
 
 impl<'t> Yaml<'t> {
     fn read(text: &'t str) -> Result<Node, SyncError> {
-        let mut yaml = Self { events: Parser::new_from_str(text).peekable(), nodes: 0 };
+        let mut yaml = Self { events: Parser::new_from_str(text), nodes: 0 };
         let mut root = None;
         while let Some((event, span)) = yaml.next()? {
             match event {

@@ -50,7 +50,7 @@ async fn convert(
         let is_new = matches!(event, Event::Compressed { .. });
         counted.fetch_add(usize::from(is_new), Ordering::Relaxed);
     };
-    let copier = Copier::new(Arc::new(count), copy::Mode::default(), None);
+    let copier = Copier::new(Arc::new(count), copy::Mode::default(), None, std::env::temp_dir());
     let target = target(to).await;
     let copier = copier.with_conversion(conversion(compression, format));
     let done = copier.copy(&source(from).await, &target, &[]).await?;
@@ -244,11 +244,24 @@ async fn layers_of_an_earlier_image_are_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let to = format!("oci:{}:x", folder.path().display());
     convert(&from, &to, ("zstd", "")).await.unwrap();
-    let lost = folder.path().join("blobs/sha256").join(layers[1].trim_start_matches("sha256:"));
-    std::fs::remove_file(&lost).unwrap();
+    let gone = folder.path().join("blobs/sha256").join(layers[1].trim_start_matches("sha256:"));
+    std::fs::remove_file(&gone).unwrap();
     let (again, _, compressed) = convert(&from, &to, ("zstd", "")).await.unwrap();
     assert_eq!((again.unchanged, compressed), (false, 1));
-    assert!(lost.is_file());
+    assert!(gone.is_file());
+}
+
+#[tokio::test]
+async fn a_folder_for_temporary_files_that_takes_none_is_named() {
+    let (a, b) = (LocalRegistry::start().unwrap(), LocalRegistry::start().unwrap());
+    image(Format::Oci, Compression::Gzip, "linux/amd64").push(&a.client(), "app", "1").unwrap();
+    let mode = copy::Mode::default();
+    let copier = Copier::new(Arc::new(|_| {}), mode, None, "/nowhere/at/all".into());
+    let copier = copier.with_conversion(conversion("zstd", ""));
+    let from = source(&format!("{}/app:1", a.address())).await;
+    let to = target(&format!("{}/copy:1", b.address())).await;
+    let error = copier.copy(&from, &to, &[]).await.unwrap_err().to_string();
+    assert!(error.contains("cannot be written to /nowhere/at/all, the folder for"), "{error}");
 }
 
 #[tokio::test]

@@ -10,8 +10,12 @@ use test_support::servers::{DockerRegistry, LocalRegistry, installed};
 use super::support::{copier, copy, image, index, offer, source, target};
 
 async fn force(from: &str, to: &str, referrers: bool) -> (Copied, Summary) {
-    let mut copier =
-        Copier::new(std::sync::Arc::new(|_| {}), Mode { dry: false, force: true }, None);
+    let mut copier = Copier::new(
+        std::sync::Arc::new(|_| {}),
+        Mode { dry: false, force: true },
+        None,
+        std::env::temp_dir(),
+    );
     if referrers {
         copier = copier.with_referrers();
     }
@@ -178,7 +182,9 @@ async fn the_digest_of_a_tag_is_a_hint() {
 async fn what_an_archive_lacks_is_asked_for_by_the_next_image() {
     let (a, b) = (Scripted::start().await.unwrap(), LocalRegistry::start().unwrap());
     let images = [image(2, 1000), image(4, 1000)];
-    images.iter().for_each(|image| offer(&a, image));
+    for image in &images {
+        offer(&a, image);
+    }
     let shared = &images[0].layers[0].blob;
     assert_eq!(shared.digest, images[1].layers[0].blob.digest);
     let folder = tempfile::tempdir().unwrap();

@@ -97,7 +97,7 @@ async fn a_dry_run_asks_and_stores_nothing() {
     let index = index(2, 1000);
     index.push(&a.client(), "app", "1").unwrap();
     let mode = copy::Mode { dry: true, force: false };
-    let copier = copy::Copier::new(std::sync::Arc::new(|_| {}), mode, None);
+    let copier = copy::Copier::new(std::sync::Arc::new(|_| {}), mode, None, std::env::temp_dir());
     let from = source(&format!("{}/app:1", a.address())).await;
     let to = target(&format!("{}/copy:1", b.address())).await;
     let done = copier.copy(&from, &to, &[]).await.unwrap();

@@ -9,7 +9,7 @@ use test_support::scripted::{Answer, Scripted};
 use test_support::tar::Entry;
 
 pub(crate) fn copier() -> Copier {
-    Copier::new(Arc::new(|_| {}), Mode::default(), None)
+    Copier::new(Arc::new(|_| {}), Mode::default(), None, std::env::temp_dir())
 }
 
 pub(crate) fn side() -> Side {

@@ -89,7 +89,13 @@ impl Manner<'_> {
     ) -> Result<(), CliError> {
         let cut = if copied.cut { " (an index cut to these platforms)" } else { "" };
         let signed = if copied.signed { "; signed" } else { "" };
-        self.painter.say(&format!("{target}: digest: {}{cut} {done}{signed}", copied.digest))?;
+        let is_guess = copied.converted.as_ref().is_some_and(|converted| converted.is_guess);
+        let digest = if is_guess {
+            "known once its layers are compressed".to_owned()
+        } else {
+            copied.digest.to_string()
+        };
+        self.painter.say(&format!("{target}: digest: {digest}{cut} {done}{signed}"))?;
         match note(copied, conversion) {
             Some(note) => self.painter.say(&note),
             None => Ok(()),

@@ -30,7 +30,8 @@ use crate::session::Session;
 /// standard input or output; `docker-daemon:NAME` is the daemon, or the store of this process. Nothing is unpacked, and no data
 /// root and no daemon is needed but for the last. A copy has the digest of its source, but for `--compression` and `--format`,
 /// which make other bytes: a note tells the new digest. What is at the destination is not sent again, and what another
-/// repository of the same registry has is mounted from there.
+/// repository of the same registry has is mounted from there. What has to be put aside, as layers that are compressed anew, goes to
+/// `$TMPDIR` (else /tmp).
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "longshore copy [OPTIONS] SOURCE DESTINATION")]
@@ -42,7 +43,7 @@ pub(crate) struct Arguments {
     /// OCI's for zstd
     #[arg(long, value_name = "string")]
     compression: Option<String>,
-    /// Write the digest of the copy to this file
+    /// Write the digest of the copy to this file, but for a dry run
     #[arg(long, value_name = "file")]
     digest_file: Option<PathBuf>,
     /// Say what would be copied, and store nothing
@@ -106,14 +107,17 @@ async fn run_shown(
     if tags.is_some() {
         arguments.check_many(&from, &to)?;
     }
-    let digest_file = arguments.digest_file.as_deref().map(DigestFile::open).transpose()?;
+    // A dry run stores nothing, and may not know it.
+    let digest_file = arguments.digest_file.as_deref().filter(|_| !arguments.dry_run);
+    let digest_file = digest_file.map(DigestFile::open).transpose()?;
     let key = arguments.signing.key(session).await?;
     let manner = Manner { painter, dry_run: arguments.dry_run, started: Instant::now() };
     let (reading, writing) = arguments.sides.open(session, &from, &to).await?;
     let source = streams::source(&from, &reading, session).await?;
     let (target, pipe) = streams::target(&to, &writing).await?;
     let mode = Mode { dry: arguments.dry_run, force: arguments.force };
-    let carrier = Copier::new(Arc::clone(painter).report(), mode, session.copied()).signing(key);
+    let (report, aside) = (Arc::clone(painter).report(), std::env::temp_dir());
+    let carrier = Copier::new(report, mode, session.copied(), aside).signing(key);
     if let Some(patterns) = tags {
         let is_wanted = |tag: &Tag| {
             patterns.is_empty() || patterns.iter().any(|pattern| pattern.fits(tag.as_str()))
