@@ -121,6 +121,8 @@ impl Copier {
             let (source, target) = (source.to_string(), target.to_string());
             return Err(CopyError::NoReferrers { source_place: source, target });
         }
+        // Before anything is taken to be there, and without a turn that the other copy may need.
+        let _held = target.hold(shared).await?;
         let present = {
             let _turn = shared.budget.turn(&[target.host()]).await;
             target.digest().await?

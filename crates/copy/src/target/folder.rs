@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags, flock, syncfs};
 use spec::{Descriptor, Hasher};
@@ -22,12 +23,32 @@ use crate::source::Source;
 pub(crate) const PARTIAL: &str = ".longshore-partial";
 /// The times that a file is looked for again, as another copy has just completed it. Each is another blob's end: more are a fault.
 const MAX_TRIES: usize = 64;
+/// The pause before a folder that another copy holds is tried again: short beside a copy.
+const HELD_PAUSE: Duration = Duration::from_millis(50);
 /// Bytes that are hashed at once.
 const PIECE: usize = 256 << 10;
 
 /// A folder that is written to.
 #[derive(Clone, Debug)]
 pub(crate) struct Folder(Arc<PathBuf>);
+
+/// A folder that no other copy has.
+#[derive(Debug)]
+pub(crate) struct Held {
+    folder: Arc<PathBuf>,
+    is_new: bool,
+    _lock: File,
+}
+
+impl Drop for Held {
+    /// A copy that failed before it wrote leaves no folder of its own.
+    fn drop(&mut self) {
+        if self.is_new {
+            // One that is not empty stays by this.
+            let _ = std::fs::remove_dir(&*self.folder);
+        }
+    }
+}
 
 /// The beginning of a blob in a file of its own.
 struct Partial {
@@ -160,6 +181,38 @@ impl Folder {
         let file = File::open(folder)?;
         flock(&file, FlockOperation::LockExclusive)?;
         Ok(file)
+    }
+
+    /// Makes the folder and holds it against other copies, once those that have it are done.
+    pub(crate) async fn hold(&self) -> Result<Held> {
+        let is_new = self.change(|folder| Ok(!folder.exists())).await?;
+        let mut told = false;
+        loop {
+            if let Some(lock) = self.change(Self::try_lock).await? {
+                return Ok(Held { folder: Arc::clone(&self.0), is_new, _lock: lock });
+            }
+            if !std::mem::replace(&mut told, true) {
+                tracing::info!(folder = %self.0.display(), "another copy writes to the folder: waiting for it");
+            }
+            // Not a thread that waits for the lock: it would hold up a process that is told to end.
+            tokio::time::sleep(HELD_PAUSE).await;
+        }
+    }
+
+    /// Locks the folder, unless another has it or removes it just now.
+    fn try_lock(folder: &Path) -> io::Result<Option<File>> {
+        std::fs::create_dir_all(folder)?;
+        let file = match File::open(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            locked => locked?,
+        }
+        let (opened, named) = (file.metadata()?, folder.metadata());
+        let is_same = named.is_ok_and(|it| (it.dev(), it.ino()) == (opened.dev(), opened.ino()));
+        Ok(is_same.then_some(file))
     }
 }
 

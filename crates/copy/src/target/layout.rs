@@ -1,16 +1,17 @@
 //! An OCI image layout in a folder, and a directory of skopeo's, to write to.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, MediaType, Tag, from_go_json};
 
-use super::folder::{Folder, PARTIAL};
+use super::folder::{Folder, Held, PARTIAL};
 use crate::document::Document;
 use crate::error::Result;
 use crate::place::Selection;
@@ -23,6 +24,9 @@ use crate::source::layout::{MARK, MAX_INDEX, NAME_ANNOTATIONS, blob_path};
 /// The file that says that a folder is a directory of skopeo's, and what it says.
 const DIRECTORY_MARK: (&str, &str) = ("version", "Directory Transport Version: 1.1\n");
 
+/// The directories that were opened so far.
+static OPENED: AtomicU64 = AtomicU64::new(0);
+
 #[derive(Clone, Debug)]
 pub(crate) struct LayoutTarget {
     folder: Folder,
@@ -34,7 +38,25 @@ pub(crate) struct LayoutTarget {
 enum Form {
     /// A layout, and the name of the next image in it.
     Layout(Option<String>),
-    Directory,
+    /// A directory, and a number that no other one has in this process: what one image brought the next one removes.
+    Directory(u64),
+}
+
+impl Form {
+    /// Returns the file of a manifest that an index lists.
+    fn document_name(&self, digest: &Digest) -> String {
+        match self {
+            Self::Layout(_) => blob_path(digest),
+            Self::Directory(_) => document_name(digest),
+        }
+    }
+
+    fn blob_name(&self, digest: &Digest) -> String {
+        match self {
+            Self::Layout(_) => blob_path(digest),
+            Self::Directory(_) => digest.hex(),
+        }
+    }
 }
 
 /// The fields of an entry of `index.json` that count here. Others' entries may hold anything.
@@ -52,7 +74,7 @@ impl fmt::Display for LayoutTarget {
         match &self.kind {
             Form::Layout(Some(name)) => write!(f, "oci:{folder}:{name}"),
             Form::Layout(None) => write!(f, "oci:{folder}"),
-            Form::Directory => write!(f, "dir:{folder}"),
+            Form::Directory(_) => write!(f, "dir:{folder}"),
         }
     }
 }
@@ -83,7 +105,7 @@ impl LayoutTarget {
             Ok(())
         };
         folder.change(check).await?;
-        Ok(Self { folder, kind: Form::Directory })
+        Ok(Self { folder, kind: Form::Directory(OPENED.fetch_add(1, Ordering::Relaxed)) })
     }
 
     pub(crate) fn tagged(&self, tag: &Tag) -> Self {
@@ -91,14 +113,14 @@ impl LayoutTarget {
             Form::Layout(_) => {
                 Self { folder: self.folder.clone(), kind: Form::Layout(Some(tag.to_string())) }
             }
-            Form::Directory => self.clone(),
+            Form::Directory(_) => self.clone(),
         }
     }
 
     pub(crate) fn unnamed(&self) -> Self {
         match self.kind {
             Form::Layout(_) => Self { folder: self.folder.clone(), kind: Form::Layout(None) },
-            Form::Directory => self.clone(),
+            Form::Directory(_) => self.clone(),
         }
     }
 
@@ -118,29 +140,52 @@ impl LayoutTarget {
     }
 
     pub(crate) fn key(&self) -> String {
-        self.folder.path().display().to_string()
+        let folder = self.folder.path().display();
+        match self.kind {
+            Form::Layout(_) => folder.to_string(),
+            Form::Directory(number) => format!("{folder} {number}"),
+        }
     }
 
-    /// Returns what the folder has under the name. It was written after all that it leads to.
+    /// Holds a directory until its image is whole: another copy would remove what this one brought. Waits for the other.
+    pub(crate) async fn hold(&self) -> Result<Option<Held>> {
+        match self.kind {
+            Form::Layout(_) => Ok(None),
+            Form::Directory(_) => self.folder.hold().await.map(Some),
+        }
+    }
+
+    /// Returns what the folder has under the name; of a directory, if all the files that it leads to are there, by their sizes.
     pub(crate) async fn digest(&self) -> Result<Option<Digest>> {
         let kind = self.kind.clone();
-        let find = move |folder: &Path| match kind {
-            Form::Layout(name) => {
-                let entries = entries(&fields(folder)?)?;
-                let found =
-                    entries.iter().find(|(known, _)| name.is_some() && known_name(known) == name);
-                let digest: Option<Digest> = found.and_then(|(known, _)| known.digest.parse().ok());
-                // A list tells what there was when it was written.
-                Ok(match digest {
-                    Some(digest) if held(&folder.join(blob_path(&digest)), &digest)?.is_some() => {
-                        Some(digest)
+        let find = move |folder: &Path| {
+            let found = match &kind {
+                Form::Layout(name) => {
+                    let entries = entries(&fields(folder)?)?;
+                    let mut known = entries.iter().map(|(known, _)| known);
+                    let found = known.find(|known| name.is_some() && known_name(known) == *name);
+                    let digest: Option<Digest> = found.and_then(|known| known.digest.parse().ok());
+                    // A list tells what there was when it was written.
+                    match digest {
+                        Some(digest) => held(&folder.join(blob_path(&digest)), &digest)?
+                            .map(|bytes| (digest, bytes)),
+                        None => None,
                     }
-                    _ => None,
-                })
+                }
+                Form::Directory(_) => read(&folder.join(ROOT), MAX_MANIFEST_SIZE)?
+                    .map(|bytes| (Digest::sha256(&bytes), bytes)),
+            };
+            let Some((digest, root)) = found else { return Ok(None) };
+            // What a layout lacks is asked for where a conversion can keep the rest.
+            if matches!(kind, Form::Layout(_)) {
+                return Ok(Some(digest));
             }
-            Form::Directory => {
-                Ok(read(&folder.join(ROOT), MAX_MANIFEST_SIZE)?.map(|bytes| Digest::sha256(&bytes)))
-            }
+            let is_there = |(name, size): (&String, &u64)| {
+                let metadata = folder.join(name).metadata();
+                metadata.is_ok_and(|it| it.is_file() && it.len() == *size)
+            };
+            let files = leads_to(folder, &kind, root);
+            Ok(files.is_some_and(|files| files.iter().all(is_there)).then_some(digest))
         };
         self.folder.change(find).await
     }
@@ -152,7 +197,7 @@ impl LayoutTarget {
             let find = |name: String| held(&folder.join(name), &wanted);
             match kind {
                 Form::Layout(_) => find(blob_path(&wanted)),
-                Form::Directory => match find(document_name(&wanted))? {
+                Form::Directory(_) => match find(document_name(&wanted))? {
                     None => find(ROOT.to_owned()),
                     found => Ok(found),
                 },
@@ -163,15 +208,8 @@ impl LayoutTarget {
         Ok(bytes.map(|bytes| Document { bytes: bytes.into(), media_type: None, digest }))
     }
 
-    fn blob_name(&self, digest: &Digest) -> String {
-        match self.kind {
-            Form::Layout(_) => blob_path(digest),
-            Form::Directory => digest.hex(),
-        }
-    }
-
     pub(crate) async fn has(&self, shared: &Shared, blob: &Descriptor) -> Result<bool> {
-        self.folder.has(shared, blob, &self.blob_name(&blob.digest)).await
+        self.folder.has(shared, blob, &self.kind.blob_name(&blob.digest)).await
     }
 
     pub(crate) async fn blob(
@@ -185,7 +223,7 @@ impl LayoutTarget {
         }
         let known = shared.document(self.key(), &blob.digest);
         let mut outcome = None;
-        let name = self.blob_name(&blob.digest);
+        let name = self.kind.blob_name(&blob.digest);
         // Boxed, as it holds a file's state and there is one for each blob on its way.
         let placing = Box::pin(self.folder.blob(shared, source, blob, &name));
         let place = async {
@@ -204,7 +242,7 @@ impl LayoutTarget {
         bytes: Bytes,
     ) -> Result<()> {
         let (kind, digest, media_type) = (self.kind.clone(), digest.clone(), media_type.clone());
-        let store = move |folder: &Path| match kind {
+        let store = move |folder: &Path| match &kind {
             Form::Layout(name) => {
                 Folder::write(folder, &blob_path(&digest), &bytes)?;
                 if !is_root {
@@ -212,17 +250,17 @@ impl LayoutTarget {
                 }
                 let mut entry = Descriptor::new(media_type, digest, bytes.len() as u64);
                 if let Some(name) = name {
-                    entry.annotations.insert(NAME_ANNOTATIONS[0].to_owned(), name);
+                    entry.annotations.insert(NAME_ANNOTATIONS[0].to_owned(), name.clone());
                 }
                 list(folder, &entry)
             }
-            Form::Directory if is_root => {
+            Form::Directory(_) if is_root => {
                 Folder::write(folder, DIRECTORY_MARK.0, DIRECTORY_MARK.1.as_bytes())?;
                 Folder::sync(folder)?;
                 Folder::write(folder, ROOT, &bytes)?;
-                clear(folder, bytes.to_vec())
+                clear(folder, &kind, bytes.to_vec())
             }
-            Form::Directory => Folder::write(folder, &document_name(&digest), &bytes),
+            Form::Directory(_) => Folder::write(folder, &document_name(&digest), &bytes),
         };
         self.folder.change(store).await
     }
@@ -235,36 +273,45 @@ fn is_part(name: &str) -> bool {
     name.starts_with("signature-") || hex.len() >= 64 && hex.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// Removes what earlier images left in a directory, as skopeo does: it has one image. Where a document that the image leads to is
-/// not there all stays.
-fn clear(folder: &Path, root: Vec<u8>) -> io::Result<()> {
-    let (mut files, mut documents) = (HashSet::new(), vec![root]);
-    while let Some(bytes) = documents.pop() {
+/// Finds the files that an image leads to, and their sizes; nothing where a document is not there, or cannot be read. Layers that
+/// a layout leaves at their URLs are none.
+fn leads_to(folder: &Path, kind: &Form, root: Vec<u8>) -> Option<HashMap<String, u64>> {
+    let (mut files, mut next, mut bytes) = (HashMap::new(), Vec::new(), root);
+    loop {
         match Manifest::parse(None, &bytes) {
-            Err(_) => return Ok(()),
+            Err(_) => return None,
             Ok(Manifest::Image(image)) => {
-                let blobs = [&image.config].into_iter().chain(&image.layers);
-                files.extend(blobs.map(|blob| blob.digest.hex()));
+                let blobs = [image.config].into_iter().chain(image.layers);
+                let blobs =
+                    blobs.filter(|it| it.urls.is_empty() || matches!(kind, Form::Directory(_)));
+                files.extend(blobs.map(|blob| (kind.blob_name(&blob.digest), blob.size)));
             }
             Ok(Manifest::Index(index)) => {
                 for entry in index.manifests {
                     // Those of build caches list blobs.
-                    files.insert(entry.digest.hex());
-                    let name = document_name(&entry.digest);
-                    if !entry.media_type.may_be_manifest() || !files.insert(name.clone()) {
+                    if !entry.media_type.may_be_manifest() {
+                        files.insert(kind.blob_name(&entry.digest), entry.size);
                         continue;
                     }
-                    let Some(bytes) = read(&folder.join(name), MAX_MANIFEST_SIZE)? else {
-                        return Ok(());
-                    };
-                    documents.push(bytes);
+                    let name = kind.document_name(&entry.digest);
+                    if files.insert(name.clone(), entry.size).is_none() {
+                        next.push(name);
+                    }
                 }
             }
         }
+        let Some(name) = next.pop() else { return Some(files) };
+        bytes = read(&folder.join(name), MAX_MANIFEST_SIZE).ok()??;
     }
+}
+
+/// Removes what earlier images left in a directory, as skopeo does: it has one image. Where a document that the image leads to is
+/// not there all stays.
+fn clear(folder: &Path, kind: &Form, root: Vec<u8>) -> io::Result<()> {
+    let Some(files) = leads_to(folder, kind, root) else { return Ok(()) };
     for entry in folder.read_dir()? {
         let name = entry?.file_name();
-        if name.to_str().is_some_and(|name| is_part(name) && !files.contains(name)) {
+        if name.to_str().is_some_and(|name| is_part(name) && !files.contains_key(name)) {
             std::fs::remove_file(folder.join(name))?;
         }
     }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use spec::{Descriptor, Digest, MediaType, Tag};
 
 use self::archive::{ArchiveTarget, Output};
+use self::folder::Held;
 use self::layout::LayoutTarget;
 use self::registry::RegistryTarget;
 use crate::document::Document;
@@ -159,6 +160,14 @@ impl Target {
         match &self.0 {
             Kind::Registry(target) => target.demanded(),
             Kind::Layout(_) | Kind::Archive(_) => None,
+        }
+    }
+
+    /// Holds a place that has one image against other copies, until what is returned goes. Unless the run is dry.
+    pub(crate) async fn hold(&self, shared: &Shared) -> Result<Option<Held>> {
+        match &self.0 {
+            Kind::Layout(target) if !shared.mode.dry => target.hold().await,
+            Kind::Layout(_) | Kind::Registry(_) | Kind::Archive(_) => Ok(None),
         }
     }
 

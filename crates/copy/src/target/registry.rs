@@ -131,7 +131,11 @@ impl RegistryTarget {
             Some(tag) if is_root => TagOrDigest::Tag(tag.clone()),
             _ => TagOrDigest::Digest(digest.clone()),
         };
-        let stored = self.remote.put_manifest(&name, media_type, bytes).await;
+        let stored = if is_root {
+            self.remote.put_manifest_surely(&name, media_type, bytes).await
+        } else {
+            self.remote.put_manifest(&name, media_type, bytes).await
+        };
         stored.map(drop).map_err(|error| self.failed_at(digest, error))
     }
 

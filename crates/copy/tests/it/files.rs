@@ -9,7 +9,7 @@ use test_support::http::Client;
 use test_support::image::{Blob, Format, Image, Index};
 use test_support::servers::LocalRegistry;
 
-use super::support::{copy, image, index, source};
+use super::support::{copier, copy, image, index, source, target};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -119,6 +119,36 @@ async fn a_directory_has_one_image_and_no_more() {
     let back = format!("{}/back:1", registry.address());
     let copied = copy(&format!("dir:{}", at("a").display()), &back).await.unwrap().0;
     assert_eq!(copied.digest, new.manifest.digest);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn copies_to_one_directory_at_once_leave_one_whole_image() {
+    let (registry, folder) = (LocalRegistry::start().unwrap(), tempfile::tempdir().unwrap());
+    for (tag, seed) in [("1", 2), ("2", 6)] {
+        index(seed, 1000).push(&registry.client(), "app", tag).unwrap();
+    }
+    let from = |tag: &str| format!("{}/app:{tag}", registry.address());
+    for round in 0..4 {
+        let to = format!("dir:{}/{round}", folder.path().display());
+        let (one, two) = (from("1"), from("2"));
+        let (first, second) = tokio::join!(copy(&one, &to), copy(&two, &to));
+        let expected = [first.unwrap().0.digest, second.unwrap().0.digest];
+        let back = format!("{}/back:{round}", registry.address());
+        let copied = copy(&to, &back).await.unwrap().0;
+        assert!(expected.contains(&copied.digest));
+        // No part of the other is left.
+        assert_eq!(names(&folder.path().join(round.to_string())).len(), 9);
+    }
+    // In one run, the second image removes what the first and the third have.
+    let (copier, to) = (copier(), format!("dir:{}/run", folder.path().display()));
+    for tag in ["1", "2", "1"] {
+        copier.copy(&source(&from(tag)).await, &target(&to).await, &[]).await.unwrap();
+    }
+    copy(&to, &format!("{}/back:run", registry.address())).await.unwrap();
+    // One that fails leaves no folder.
+    let to = folder.path().join("none");
+    copy(&from("none"), &format!("dir:{}", to.display())).await.unwrap_err();
+    assert!(!to.exists());
 }
 
 /// Puts an image into `app:1` whose first layer is at its URLs alone.

@@ -74,3 +74,43 @@ async fn indexes_within_indexes_end() {
     let error = refused(&a, &b).await;
     assert!(error.ends_with("indexes are nested more than 4 deep"), "{error}");
 }
+
+#[tokio::test]
+async fn a_manifest_that_is_said_to_be_stored_is_there() {
+    const PATH: &str = "/v2/copy/manifests/1";
+    let image = image(2, 1000);
+    let digest = image.manifest.digest.to_string();
+    let head = || {
+        Answer::status(200)
+            .header("content-type", image.manifest.media_type.as_str())
+            .header("content-length", image.manifest.size.to_string())
+    };
+    let told =
+        |status, digest: &str| Answer::status(status).header("docker-content-digest", digest);
+    let page = "<!DOCTYPE html><html><head><title>Welcome</title></head></html>";
+    let none = || Answer::status(404);
+    let there = || head().header("docker-content-digest", &digest);
+    let other = head().header("docker-content-digest", Digest::sha256(b"").to_string());
+    let odd = "the header Docker-Content-Digest has an invalid checksum digest format";
+    for (stored, after, error, asked) in [
+        (told(201, &digest), none(), "", 1),
+        (told(201, "x"), there(), odd, 1),
+        (Answer::status(202), none(), "copy:1 does not exist, although", 2),
+        (Answer::status(202), other, "copy:1 still means sha256:", 2),
+        (Answer::status(204), there(), "", 2),
+        (Answer::status(200).body(page), there(), r#"(a web page: "Welcome")"#, 1),
+    ] {
+        let (a, b) = pair().await;
+        offer(&a, &image);
+        b.on("HEAD", PATH, [none(), after]).on("PUT", PATH, [stored]);
+        let copied = copy(&format!("{}/app:1", a.host()), &format!("{}/copy:1", b.host())).await;
+        match copied {
+            Ok(_) => assert_eq!(error, ""),
+            Err(failed) => {
+                let failed = failed.to_string();
+                assert!(!error.is_empty() && failed.contains(error), "{failed}");
+            }
+        }
+        assert_eq!(b.count("HEAD", PATH), asked, "{error}");
+    }
+}

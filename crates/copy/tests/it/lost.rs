@@ -162,6 +162,30 @@ async fn what_is_damaged_in_a_layout_is_not_what_is_there() {
 }
 
 #[tokio::test]
+async fn a_directory_that_lost_a_file_is_healed() {
+    let a = LocalRegistry::start().unwrap();
+    let index = index(2, 1000);
+    index.push(&a.client(), "app", "1").unwrap();
+    let (folder, from) = (tempfile::tempdir().unwrap(), format!("{}/app:1", a.address()));
+    let (blob, manifest) = (&index.images[1].layers[1].blob, &index.images[0].manifest);
+    let (blob, manifest) = (blob.digest.hex(), manifest.digest.hex());
+    let files = [format!("d/{blob}"), format!("d/{manifest}.manifest.json")];
+    let to = format!("dir:{}/d", folder.path().display());
+    copy(&from, &to).await.unwrap();
+    assert!(copy(&from, &to).await.unwrap().0.unchanged, "{to}");
+    for file in files.map(|file| folder.path().join(file)) {
+        let right = std::fs::read(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert!(!copy(&from, &to).await.unwrap().0.unchanged, "{to}");
+        assert_eq!(std::fs::read(&file).unwrap(), right);
+        std::fs::write(&file, &right[1..]).unwrap();
+        assert!(!copy(&from, &to).await.unwrap().0.unchanged, "{to}");
+        assert_eq!(std::fs::read(&file).unwrap(), right);
+    }
+    assert!(copy(&from, &to).await.unwrap().0.unchanged, "{to}");
+}
+
+#[tokio::test]
 async fn the_digest_of_a_tag_is_a_hint() {
     let (a, b) = (Scripted::start().await.unwrap(), LocalRegistry::start().unwrap());
     let (old, new) = (image(2, 1000), image(4, 1000));

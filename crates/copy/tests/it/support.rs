@@ -82,5 +82,8 @@ pub(crate) fn accept(registry: &Scripted) {
         .on("POST", "/v2/copy/blobs/uploads/", [begun()])
         .on("PATCH", "/v2/copy/blobs/uploads/1", [begun()])
         .on("PUT", "/v2/copy/blobs/uploads/1", [Answer::status(201)])
-        .on("PUT", "/v2/copy/manifests/*", [Answer::status(201)]);
+        .reply("PUT", "/v2/copy/manifests/*", |request| {
+            let digest = spec::Digest::sha256(&request.body);
+            Answer::status(201).header("docker-content-digest", digest.to_string())
+        });
 }

@@ -4,6 +4,7 @@ pub(crate) mod about;
 pub(crate) mod pages;
 pub(crate) mod pull_limit;
 pub(crate) mod referrers;
+mod store;
 pub(crate) mod tags;
 
 use bytes::Bytes;
@@ -12,21 +13,12 @@ use reqwest::Method;
 use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, MediaType, Reference, Repository, Schema1, Tag};
 
 use crate::{
-    Recovery, RegistryError, Remote,
-    auth::session::Session,
-    error::fields::no_object,
-    error::refusal::page,
-    hosts::access::Need,
-    http::endpoint::Call,
-    http::transport::{Answer, Payload},
-    jws,
-    manifests::pull_limit::PullLimit,
-    remote::Source,
+    Recovery, RegistryError, Remote, auth::session::Session, error::fields::no_object,
+    error::refusal::page, hosts::access::Need, http::endpoint::Call, http::transport::Answer, jws,
+    manifests::pull_limit::PullLimit, remote::Source,
 };
 
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
-/// By this a registry says that it lists a manifest among the referrers of its subject.
-static OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
 /// Every type that can be the answer to "what is this tag"; without the newer ones old registries convert.
 const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, \
@@ -296,108 +288,6 @@ impl Remote {
 
     fn first_schema(&self, target: &TagOrDigest) -> RegistryError {
         RegistryError::FirstSchema { name: self.name_of(target) }
-    }
-
-    /// Stores a manifest under a tag or its digest, and returns its digest.
-    ///
-    /// If it refers to another one and the registry does not keep the list of those, the list that clients keep gets it.
-    pub async fn put_manifest(
-        &self,
-        target: &TagOrDigest,
-        media_type: &MediaType,
-        bytes: Bytes,
-    ) -> Result<Digest, RegistryError> {
-        let (digest, listed) = self.store_manifest(target, media_type, &bytes).await?;
-        if !listed && let Some(subject) = about::subject(&bytes) {
-            let stored = Descriptor::new(media_type.clone(), digest.clone(), bytes.len() as u64);
-            self.list_referrer(&subject, &stored, &bytes).await?;
-        }
-        Ok(digest)
-    }
-
-    /// Gives a manifest one more tag, and sees to it that the tag means it. A registry that does not tell is believed.
-    pub async fn tag_manifest(
-        &self,
-        tag: &Tag,
-        media_type: &MediaType,
-        bytes: Bytes,
-    ) -> Result<Digest, RegistryError> {
-        let target = TagOrDigest::Tag(tag.clone());
-        let digest = self.put_manifest(&target, media_type, bytes).await?;
-        let actual = match self.look_where_written(&target).await {
-            Ok(found) => found.map(|found| found.digest),
-            Err(error) => {
-                tracing::debug!(%error, %tag, "cannot see what the tag means");
-                return Ok(digest);
-            }
-        };
-        // Another algorithm says nothing about these bytes.
-        match actual {
-            Some(actual) if actual.algorithm() != digest.algorithm() || actual == digest => {
-                Ok(digest)
-            }
-            actual => Err(RegistryError::NotMoved { name: self.name_of(&target), actual }),
-        }
-    }
-
-    /// Stores a manifest. Returns its digest, and whether the registry has listed it among the referrers of its subject.
-    pub(crate) async fn store_manifest(
-        &self,
-        target: &TagOrDigest,
-        media_type: &MediaType,
-        bytes: &Bytes,
-    ) -> Result<(Digest, bool), RegistryError> {
-        let digest = target.digest(bytes);
-        target.check(&digest)?;
-        let listed = self.store(target, media_type, bytes, &digest).await?;
-        Ok((digest, listed))
-    }
-
-    /// Stores a manifest of schema 1 under a tag. `signed` is the part of it that is signed, whose digest is the manifest's.
-    pub async fn put_signed_manifest(
-        &self,
-        tag: &Tag,
-        signed: &[u8],
-        bytes: Bytes,
-    ) -> Result<Digest, RegistryError> {
-        let (target, digest) = (TagOrDigest::Tag(tag.clone()), Digest::sha256(signed));
-        self.store(&target, &MediaType::DockerManifestV1Signed, &bytes, &digest).await?;
-        Ok(digest)
-    }
-
-    /// Stores a manifest. Says whether the registry has listed it among the referrers of its subject.
-    async fn store(
-        &self,
-        target: &TagOrDigest,
-        media_type: &MediaType,
-        bytes: &Bytes,
-        wanted_digest: &Digest,
-    ) -> Result<bool, RegistryError> {
-        let asked = self.ask(Need::Push, |session| async move {
-            let url = session.endpoint.url(&manifest_path(self.repository(), target));
-            let call = Call::new(Method::PUT, url)
-                .header(header::CONTENT_TYPE, media_type.as_str())
-                .payload(Payload::Bytes(bytes.clone()))
-                .slow();
-            let wanted =
-                [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED, StatusCode::NO_CONTENT];
-            let answer = session.send(call).await?.expect(&wanted).await?;
-            let (said, request) = (content_digest(&answer), answer.request());
-            let listed = answer.headers().contains_key(&OCI_SUBJECT);
-            answer.discard().await;
-            // Another algorithm says nothing about these bytes.
-            match said.filter(|said| said.algorithm() == wanted_digest.algorithm()) {
-                Some(actual) if actual != *wanted_digest => Err(RegistryError::DigestMismatch {
-                    what: "manifest",
-                    expected: wanted_digest.clone(),
-                    actual,
-                    request,
-                }),
-                _ => Ok(listed),
-            }
-        });
-        let (listed, _) = asked.await?;
-        Ok(listed)
     }
 }
 
