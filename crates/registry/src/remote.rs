@@ -2,10 +2,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 use spec::Repository;
@@ -24,6 +21,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Remote {
     inner: Arc<Inner>,
+    /// Set if manifests of schema 1 are read.
+    first_schema: bool,
 }
 
 struct Inner {
@@ -33,8 +32,6 @@ struct Inner {
     /// The caller's credentials for the registry itself; without a caller they are looked for, as for other hosts.
     given: Option<Credentials>,
     scope: String,
-    /// Set if manifests of schema 1 are read.
-    first_schema: AtomicBool,
 }
 
 /// The endpoint that something came from.
@@ -68,16 +65,15 @@ impl Remote {
         &self.inner.repository
     }
 
-    /// Prepares this and its clones for an operation that can do with manifests of schema 1, if the settings allow these: they are then
+    /// Prepares this for an operation that can do with manifests of schema 1, if the settings allow these: they are then
     /// asked for last, and what is fetched of one is the part that is signed.
     #[must_use]
     pub fn with_first_schema(self) -> Self {
-        self.inner.first_schema.store(self.client().allows_first_schema(), Ordering::Relaxed);
-        self
+        Self { first_schema: self.client().allows_first_schema(), ..self }
     }
 
     pub(crate) fn reads_first_schema(&self) -> bool {
-        self.inner.first_schema.load(Ordering::Relaxed)
+        self.first_schema
     }
 
     /// Returns the same repository with the same connections, for questions whose answers say nothing of others: a mirror that
@@ -92,8 +88,8 @@ impl Remote {
                 candidates: inner.candidates.iter().map(Candidate::afresh).collect(),
                 given: inner.given.clone(),
                 scope: inner.scope.clone(),
-                first_schema: AtomicBool::default(),
             }),
+            first_schema: false,
         }
     }
 
@@ -212,9 +208,8 @@ impl Client {
         let candidates = self.candidates(repository.domain(), access).await?;
         let scope = format!("repository:{}:{}", repository.path(), access.actions());
         let (client, repository) = (self.clone(), repository.clone());
-        let first_schema = AtomicBool::default();
-        let inner = Inner { client, repository, candidates, given, scope, first_schema };
-        Ok(Remote { inner: Arc::new(inner) })
+        let inner = Inner { client, repository, candidates, given, scope };
+        Ok(Remote { inner: Arc::new(inner), first_schema: false })
     }
 }
 
