@@ -9,7 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use spec::{
     ChainId, Descriptor, Digest, ImageConfig, ImageId, ImageManifest, Index, MAX_CONFIG_SIZE,
-    MAX_MANIFEST_SIZE, Manifest, Mentioned, Platform, Raw,
+    MAX_MANIFEST_SIZE, Manifest, Mentioned, Platform, REFERENCE_DIGEST_ANNOTATION,
+    REFERENCE_TYPE_ANNOTATION, Raw,
 };
 use store::{Image, Store};
 
@@ -20,9 +21,6 @@ const MAX_DEPTH: usize = 4;
 /// The most bytes of manifests that are read for one image, so that a hostile index costs no memory without end: what is beyond
 /// counts as not here. The manifests of a real index have some hundred kilobytes together.
 const MAX_DOCUMENTS: u64 = 64 << 20;
-/// The mark of a manifest that says something of another one, and which one that is.
-pub(crate) const REFERENCE_TYPE_ANNOTATION: &str = "vnd.docker.reference.type";
-pub(crate) const REFERENCE_DIGEST_ANNOTATION: &str = "vnd.docker.reference.digest";
 
 /// A manifest that a name of an image leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,7 +23,8 @@ pub use config::{History, ImageConfig, MAX_CONFIG_SIZE, RootFs, Words};
 pub use digest::{Algorithm, ChainId, DiffId, Digest, DigestError, Hasher, ImageId};
 pub use json::{from_first_go_json, from_go_json, to_go_json};
 pub use manifest::{
-    Descriptor, ImageManifest, Index, MAX_INDEX_ENTRIES, MAX_MANIFEST_SIZE, Manifest, ManifestError,
+    Descriptor, ImageManifest, Index, MAX_INDEX_ENTRIES, MAX_MANIFEST_SIZE, Manifest,
+    ManifestError, REFERENCE_DIGEST_ANNOTATION, REFERENCE_TYPE_ANNOTATION,
 };
 pub use media_type::{LayerCompression, MediaType};
 pub use mentioned::Mentioned;

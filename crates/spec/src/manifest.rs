@@ -21,6 +21,11 @@ pub const MAX_INDEX_ENTRIES: usize = 1000;
 /// The largest blob that is believed, in bytes. No layer is this large, and sums of sizes cannot overflow.
 const MAX_BLOB_SIZE: u64 = 1 << 50;
 
+/// The annotation of an attestation that Docker's builder puts beside an image in an index: its kind.
+pub const REFERENCE_TYPE_ANNOTATION: &str = "vnd.docker.reference.type";
+/// The annotation of an attestation with the digest of the manifest that it is about.
+pub const REFERENCE_DIGEST_ANNOTATION: &str = "vnd.docker.reference.digest";
+
 /// A reference to a blob or manifest, by its digest, size and type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

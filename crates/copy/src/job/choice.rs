@@ -7,7 +7,8 @@ use bytes::Bytes;
 use serde::Deserialize as _;
 use serde_json::value::{RawValue, to_raw_value};
 use spec::{
-    Descriptor, Digest, ImageManifest, Index, MAX_CONFIG_SIZE, Manifest, Platform, from_go_json,
+    Descriptor, Digest, ImageManifest, Index, MAX_CONFIG_SIZE, Manifest, Platform,
+    REFERENCE_DIGEST_ANNOTATION, from_go_json,
 };
 
 use crate::document::Document;
@@ -22,8 +23,6 @@ use crate::{CopyError, Report};
 const MAX_DEPTH: usize = 4;
 /// The most indexes within an index that are read for their platforms.
 const MAX_INDEXES: usize = 100;
-/// The mark of an attestation, and its digest of the manifest that it is about.
-pub(super) const SUBJECT_ANNOTATION: &str = "vnd.docker.reference.digest";
 
 /// The root that is copied.
 pub(super) struct Root {
@@ -199,7 +198,7 @@ fn failed(source: &Source, document: &Document) -> impl Fn(serde_json::Error) ->
 
 /// Says whether an entry is a chosen one, or attests to one.
 fn stays(entry: &Descriptor, chosen: &[&Descriptor]) -> bool {
-    let subject = entry.annotations.get(SUBJECT_ANNOTATION);
+    let subject = entry.annotations.get(REFERENCE_DIGEST_ANNOTATION);
     chosen.iter().any(|one| {
         one.digest == entry.digest || subject.is_some_and(|of| *of == one.digest.to_string())
     })

@@ -14,7 +14,7 @@ use spec::{
     Descriptor, DiffId, Digest, ImageConfig, ImageManifest, Index, Manifest, ManifestError,
 };
 
-use super::choice::{SUBJECT_ANNOTATION, read_config};
+use super::choice::read_config;
 use super::documents::{AT_ONCE, MAX_DEPTH, MAX_DOCUMENTS};
 use crate::convert::layer::Recompressed;
 use crate::convert::memory::{Converted, Made};
@@ -178,7 +178,7 @@ impl<'a> Conversions<'a> {
             changes += of_entry;
         }
         for entry in &mut new.manifests {
-            let subject = entry.annotations.get_mut(SUBJECT_ANNOTATION);
+            let subject = entry.annotations.get_mut(spec::REFERENCE_DIGEST_ANNOTATION);
             let Some(subject) = subject else { continue };
             if let Some(digest) = renamed.get(subject) {
                 subject.clone_from(digest);
@@ -204,7 +204,7 @@ impl<'a> Conversions<'a> {
             described.media_type = made.media_type.clone();
         }
         let mut changes = converted.changes;
-        if entry.annotations.contains_key(SUBJECT_ANNOTATION) {
+        if entry.annotations.contains_key(spec::REFERENCE_DIGEST_ANNOTATION) {
             changes.left = 0;
         }
         Ok((described, changes))

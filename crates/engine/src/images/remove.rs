@@ -6,7 +6,6 @@ use spec::{Descriptor, Digest, ImageId, Platform, Reference};
 use store::{Store, StoreError};
 
 use crate::error::Mistake;
-use crate::kept::REFERENCE_DIGEST_ANNOTATION;
 use crate::push::referrers_of;
 use crate::{Engine, EngineError, Result, resolve};
 
@@ -143,7 +142,7 @@ impl Removal<'_> {
         }
         // What attests an image goes with it.
         let attested = parts.iter().filter(|part| {
-            let of = part.annotations.get(REFERENCE_DIGEST_ANNOTATION);
+            let of = part.annotations.get(spec::REFERENCE_DIGEST_ANNOTATION);
             of.is_some_and(|of| chosen.iter().any(|digest| digest.to_string() == *of))
         });
         let attested: Vec<Digest> = attested.map(|part| part.digest.clone()).collect();

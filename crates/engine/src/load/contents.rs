@@ -12,7 +12,7 @@ use spec::{
 use super::list::{self, Listed};
 use super::tree::Tree;
 use crate::error::BadArchive;
-use crate::kept::{Platforms, REFERENCE_TYPE_ANNOTATION};
+use crate::kept::Platforms;
 use crate::save::documents::{NAME_ANNOTATION, REF_NAME_ANNOTATION, blob_path};
 use crate::{EngineError, Result};
 
@@ -333,7 +333,7 @@ fn name_of(descriptor: &Descriptor) -> Option<String> {
 /// Returns what of an index is for the platform, the best first; of a list for one platform alone that one.
 fn by_preference<'a>(index: &'a Index, platform: Option<&Platform>) -> Vec<&'a Descriptor> {
     let is_image = |entry: &&Descriptor| {
-        !entry.annotations.contains_key(REFERENCE_TYPE_ANNOTATION)
+        !entry.annotations.contains_key(spec::REFERENCE_TYPE_ANNOTATION)
             && entry.platform.as_ref().is_none_or(|platform| platform.os != "unknown")
     };
     let images: Vec<&Descriptor> = index.manifests.iter().filter(is_image).collect();

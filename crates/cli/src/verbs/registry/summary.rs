@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use api::remote::{Image, Inspection, Listed, PullLimit};
+use spec::REFERENCE_DIGEST_ANNOTATION;
 use spec::go::{LIST_DIGITS, human_bytes};
-
-/// The annotations by which Docker's builder says which manifest of an index an attestation is about.
-const ATTESTS: &str = "vnd.docker.reference.digest";
 
 /// Returns the summary.
 pub(super) fn text(found: &Inspection) -> String {
@@ -63,7 +61,7 @@ fn pairs(text: &mut String, indent: &str, name: &str, pairs: &BTreeMap<String, S
 
 /// Describes an entry of an index: a platform, an attestation, or whatever it says it is.
 fn listed(entry: &Listed) -> String {
-    let what = match (&*entry.platform, entry.annotations.get(ATTESTS)) {
+    let what = match (&*entry.platform, entry.annotations.get(REFERENCE_DIGEST_ANNOTATION)) {
         (_, Some(subject)) => format!("attestation of {subject}"),
         ("", None) if entry.artifact_type.is_empty() => entry.media_type.clone(),
         ("", None) => entry.artifact_type.clone(),
