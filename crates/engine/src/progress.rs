@@ -189,6 +189,12 @@ pub enum PartLeftOut {
     RefersElsewhere,
     /// It is of a kind that cannot be kept.
     Kind(MediaType),
+    /// It is listed as a referrer; it, or what it lists, is not there whole.
+    NotWhole,
+    /// It is listed as a referrer; with it there would be more than is kept, and none of those after it is either.
+    Beyond,
+    /// What refers to it: the list of that cannot be read.
+    Referrers,
 }
 
 /// Facts of a layer beside its state; the rest is as it was said before.

@@ -78,7 +78,7 @@ pub use crate::http::{
     dns::LookupFailed,
     metrics::{HostMetrics, Metrics},
     proxy::ProxyConfig,
-    retry::Attempts,
+    retry::{Attempts, LEAST_BROUGHT},
 };
 pub use auth::{
     credentials::{CredentialSource, Credentials, CredentialsUnavailable, FoundCredentials, GIVEN},

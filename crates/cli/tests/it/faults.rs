@@ -338,6 +338,32 @@ fn a_stalled_body_is_given_up_and_resumed() {
     assert_eq!(faulty.server.count("GET", &path(&faulty.layer().digest)), 2);
 }
 
+/// A connection for each byte, by a break or by a range that is cut, is no progress.
+#[test]
+fn a_layer_that_comes_byte_by_byte_is_given_up() {
+    for is_cut in [true, false] {
+        let faulty = Faulty::new();
+        let config = faulty.home.path().join("daemon.json");
+        std::fs::write(&config, r#"{"max-download-attempts": 2}"#).unwrap();
+        let content = bytes(faulty.layer());
+        faulty.server.reply("GET", &path(&faulty.layer().digest), move |request| {
+            let range = request.header("range").unwrap_or("bytes=0-");
+            let start = range.trim_start_matches("bytes=").split('-').next().unwrap();
+            let start: usize = start.parse().unwrap();
+            let total = content.len();
+            let last = if is_cut { start } else { total - 1 };
+            let answer = Answer::status(206)
+                .header("Content-Range", format!("bytes {start}-{last}/{total}"))
+                .body(content.slice(start..=last));
+            if is_cut { answer } else { answer.cut_after(1) }
+        });
+        let name = format!("{}/app:1", faulty.server.host());
+        let config = config.display().to_string();
+        faulty.home.run(&["--config-file", &config, "pull", &name]).failure();
+        assert!(faulty.server.count("GET", &path(&faulty.layer().digest)) <= 4, "{is_cut}");
+    }
+}
+
 #[test]
 fn wrong_bytes_once_are_fetched_again() {
     let faulty = Faulty::new();

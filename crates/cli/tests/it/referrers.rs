@@ -249,19 +249,23 @@ fn what_is_listed_and_is_none_is_left_out_and_told() {
     let other = Referrer::new("test/sbom", "of another", &image.layers[0].blob);
     other.push(&registry.client(), "me/app").unwrap();
     let tag = format!("sha256-{}", image.manifest.digest.hex());
-    let list = json!({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.index.v1+json",
-        "manifests": [{
-            "mediaType": other.manifest.media_type,
-            "digest": other.manifest.digest,
-            "size": other.manifest.size,
-        }],
-    });
+    let own = Referrer::new("test/sbom", "of the image", &image.manifest);
+    own.push(&registry.client(), "me/app").unwrap();
+    let listed = |one: &Referrer, size: u64| {
+        let kind = &one.manifest.media_type;
+        json!({ "mediaType": kind, "digest": one.manifest.digest, "size": size })
+    };
+    let kind = "application/vnd.oci.image.index.v1+json";
     let place = format!("/v2/me/app/manifests/{tag}");
-    let kind = [("Content-Type", "application/vnd.oci.image.index.v1+json")];
-    let put = registry.client().send("PUT", &place, &kind, list.to_string().as_bytes());
-    put.unwrap().expect(201).unwrap();
+    let put = |list: &serde_json::Value| {
+        let list = list.to_string();
+        let put = registry.client().send("PUT", &place, &[("Content-Type", kind)], list.as_bytes());
+        put.unwrap().expect(201).unwrap();
+    };
+    // The size of one that is a referrer is a lie, too, and nobody believes it.
+    let of_other = listed(&other, other.manifest.size);
+    let manifests = json!([of_other, listed(&own, 1 << 60)]);
+    put(&json!({ "schemaVersion": 2, "mediaType": kind, "manifests": manifests }));
     let name = format!("{}/me/app:1", registry.address());
     let bench = Bench::new(Front::InProcess, &[]);
     let told = bench.run(&["pull", "--referrers", &name]).success();
@@ -272,6 +276,20 @@ fn what_is_listed_and_is_none_is_left_out_and_told() {
     assert!(told.contains(&line), "{told}");
     let content = bench.home.data_root().join("longshore/content/blobs/sha256");
     assert!(!content.join(other.manifest.digest.hex()).exists());
+    assert!(content.join(own.manifest.digest.hex()).exists());
+
+    // What the list of the target names is not believed to be there, nor does a list that is too long fail a pull.
+    let target = format!("{}/you/app:1", registry.address());
+    bench.run(&["tag", &name, &target]).success();
+    bench.run(&["push", "--referrers", &target]).success();
+    let there = format!("/v2/you/app/manifests/{}", own.manifest.digest);
+    registry.client().send("DELETE", &there, &[], b"").unwrap().expect(202).unwrap();
+    let told = bench.run(&["push", "--referrers", &target]).success();
+    assert!(told.contains("1: referrers: 1 pushed, 0 already there\n"), "{told}");
+    let entries = vec![of_other; 4001];
+    put(&json!({ "schemaVersion": 2, "mediaType": kind, "manifests": entries }));
+    let told = bench.run(&["pull", "--referrers", &name]).success();
+    assert!(told.contains("there would be too many\n"), "{told}");
 }
 
 /// An index may list what is no manifest, as those of build caches do, and the manifests of artifacts, which list blobs.

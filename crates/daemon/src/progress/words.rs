@@ -101,6 +101,14 @@ fn left_out(digest: &Digest, reason: &PartLeftOut) -> Message {
         }
         PartLeftOut::Kind(kind) if kind.as_str().is_empty() => "it is no manifest".to_owned(),
         PartLeftOut::Kind(kind) => format!("it is no manifest, but {kind}"),
+        PartLeftOut::NotWhole => {
+            "it is listed as a referrer, and is not there whole, or not as it should be".to_owned()
+        }
+        PartLeftOut::Beyond => {
+            "it is listed as a referrer, and with it and those after it there would be too many"
+                .to_owned()
+        }
+        PartLeftOut::Referrers => "the list of what refers to it cannot be read".to_owned(),
     };
     Message { id: Some(digest.short()), ..Message::status(format!("Left out: {reason}")) }
 }

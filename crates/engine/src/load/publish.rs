@@ -114,7 +114,7 @@ fn commits(store: &Store, images: Vec<ReadyImage>) -> Result<Vec<Commit>> {
         let mut listed = Vec::new();
         for (descriptor, bytes) in parts {
             commit.blobs.push(VerifiedBlob::check(&descriptor.digest, bytes)?);
-            listed.push(descriptor);
+            listed.push(descriptor.into());
         }
         commit.references.extend(names.iter().filter_map(by_tag).map(|tag| (tag, id.clone())));
         commit.image =

@@ -186,7 +186,12 @@ impl Pull {
         Ok(bytes)
     }
 
-    async fn whole_document(&self, digest: &Digest, reference: &Reference) -> Result<Bytes> {
+    /// Returns a manifest or index, however large it is said to be.
+    pub(super) async fn whole_document(
+        &self,
+        digest: &Digest,
+        reference: &Reference,
+    ) -> Result<Bytes> {
         match self.local_document(digest).await? {
             Some(bytes) => Ok(bytes),
             None => Ok(self.fetch(digest, reference).await?.0),

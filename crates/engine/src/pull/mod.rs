@@ -19,7 +19,7 @@ use bytes::Bytes;
 use futures_util::future::{try_join, try_join_all};
 use registry::Access;
 use spec::{Digest, ImageConfig, ImageId, Reference};
-use store::{Commit, DriverKind, NewImage, VerifiedBlob};
+use store::{Commit, DriverKind, NewImage, NewPart, VerifiedBlob};
 
 use crate::error::PlatformMismatch;
 use crate::lock::lock;
@@ -236,7 +236,9 @@ impl Pull {
             for Part { descriptor, bytes, .. } in &image.parts {
                 commit.blobs.push(VerifiedBlob::check(&descriptor.digest, bytes.clone())?);
             }
-            let parts = image.parts.into_iter().map(|part| part.descriptor).collect();
+            let parts = image.parts.into_iter();
+            let parts = parts.map(|Part { descriptor, tag, .. }| NewPart { descriptor, tag });
+            let parts = parts.collect();
             let repository = reference.repository().clone();
             commit.sources = image.plan.sources(&repository);
             let by_digest = Reference::new(repository, None, Some(resolved.digest.clone()));

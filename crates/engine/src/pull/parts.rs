@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use spec::{
     Descriptor, Digest, ImageConfig, ImageManifest, MAX_INDEX_ENTRIES, ManifestError, Mentioned,
-    Platform, Reference,
+    Platform, Reference, Tag,
 };
 use store::{Lease, Room, Store};
 
@@ -28,6 +28,8 @@ const MAX_DOCUMENTS: usize = 32 << 20;
 pub(super) struct Part {
     /// As its index describes it.
     pub(super) descriptor: Descriptor,
+    /// The tag of cosign's that it was found by, if it was.
+    pub(super) tag: Option<Tag>,
     pub(super) bytes: Bytes,
     pub(super) mentioned: Mentioned,
 }
@@ -174,7 +176,7 @@ impl Search<'_> {
                     queue.push((bytes.clone(), depth + 1));
                 }
                 if !self.knows(&entry.digest) {
-                    self.add(Part { descriptor: entry, bytes, mentioned })?;
+                    self.add(Part { descriptor: entry, tag: None, bytes, mentioned })?;
                 }
             }
         }

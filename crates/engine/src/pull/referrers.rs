@@ -1,18 +1,19 @@
 //! Referrers of what a pull keeps: signatures, SBOMs, attestations, and the referrers of these. They are kept as parts of the image,
 //! and so as long as it.
+//!
+//! Anybody who may write to a repository may say there that something refers to an image. What is wrong with that, or too much, is left
+//! out and told: it fails no pull.
 
 use std::collections::HashSet;
 
-use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use registry::{MAX_REFERRERS, MAX_REFERRERS_DEPTH};
-use spec::{Descriptor, Digest, Mentioned, Reference, Tag};
-use store::REF_NAME_ANNOTATION;
+use registry::{MAX_REFERRERS, MAX_REFERRERS_DEPTH, RegistryError};
+use spec::{Descriptor, Digest, ManifestError, Mentioned, Reference, Tag};
 
 use super::operation::{Pull, is_gone, refused};
 use super::parts::{Part, Search};
-use crate::Result;
-use crate::progress::PartLeftOut;
+use crate::progress::{PartLeftOut, ProgressEvent};
+use crate::{EngineError, Progress, Result};
 
 /// Subjects that are asked about at once.
 const SUBJECTS_AT_ONCE: usize = 4;
@@ -36,32 +37,48 @@ impl Search<'_> {
         let parts = self.found.iter().map(|part| &part.descriptor.digest);
         let mut level: Vec<Digest> = self.own.keys().chain(parts).cloned().collect();
         let mut seen: HashSet<Digest> = HashSet::new();
-        let mut count = 0;
-        for depth in 1.. {
-            let asked = level.drain(..).map(|subject| self.pull.referring(subject, self.reference));
-            let asked: Vec<_> = asked.collect();
+        // Also those that a list names twice count: each costs something.
+        let mut left = MAX_REFERRERS;
+        for depth in 0.. {
+            let asked: Vec<_> = level
+                .drain(..)
+                .map(|subject| self.pull.referring(subject, self.reference, self.progress))
+                .collect();
             let mut listed: Vec<Referral> = Vec::new();
+            let mut beyond = None;
             let mut asked = stream::iter(asked).buffered(SUBJECTS_AT_ONCE);
-            while let Some(found) = asked.try_next().await? {
-                count += found.len();
-                self.bound("referrers", count, MAX_REFERRERS)?;
+            while let Some(mut found) = asked.try_next().await? {
+                let most = if depth < MAX_REFERRERS_DEPTH { left } else { 0 };
+                beyond = found.get(most).map(|one| one.descriptor.digest.clone());
+                found.truncate(most);
+                left -= found.len();
                 listed.extend(found);
+                if beyond.is_some() {
+                    break;
+                }
             }
             drop(asked);
             // Attestations that the index lists may refer, too.
             listed.retain(|one| {
                 seen.insert(one.descriptor.digest.clone()) && !self.knows(&one.descriptor.digest)
             });
-            if listed.is_empty() {
-                break;
-            }
-            self.bound("levels of referrers", depth, MAX_REFERRERS_DEPTH)?;
             for referral in listed {
                 let digest = referral.descriptor.digest.clone();
                 match self.referrer(referral).await? {
                     Ok(()) => level.push(digest),
+                    Err(PartLeftOut::Beyond) => {
+                        self.left_out(digest, PartLeftOut::Beyond);
+                        return Ok(());
+                    }
                     Err(reason) => self.left_out(digest, reason),
                 }
+            }
+            if let Some(beyond) = beyond {
+                self.left_out(beyond, PartLeftOut::Beyond);
+                break;
+            }
+            if level.is_empty() {
+                break;
             }
         }
         Ok(())
@@ -70,56 +87,101 @@ impl Search<'_> {
     /// Fetches a referrer, and what it lists if it is an index; or says why it is left out.
     async fn referrer(
         &mut self,
-        Referral { mut descriptor, by }: Referral,
+        Referral { descriptor, by }: Referral,
     ) -> Result<Result<(), PartLeftOut>> {
-        let bytes = match self.document(&descriptor).await {
+        let before = self.found.len();
+        match self.fetch_referrer(descriptor, by).await {
+            Ok(fetched) => Ok(fetched),
+            Err(error) => {
+                let reason = why_left_out(&error).ok_or(error)?;
+                // What an index lists goes with it.
+                self.found.truncate(before);
+                Ok(Err(reason))
+            }
+        }
+    }
+
+    /// Of what the list says only the digest counts, and the type where the document says none: nobody may take a referrer for an
+    /// image of a platform.
+    async fn fetch_referrer(
+        &mut self,
+        Descriptor { media_type: listed_type, digest, .. }: Descriptor,
+        by: By,
+    ) -> Result<Result<(), PartLeftOut>> {
+        let repository = self.reference.repository().clone();
+        let name = Reference::new(repository, None, Some(digest.clone()));
+        let bytes = match self.pull.whole_document(&digest, &name).await {
             Ok(bytes) => bytes,
             // The lists that clients keep outlive what they list.
             Err(error) if is_gone(&error) => return Ok(Err(PartLeftOut::Gone)),
             Err(error) => return Err(error),
         };
-        match by {
+        let tag = match by {
             By::Subject(subject) if registry::subject(&bytes).as_ref() != Some(&subject) => {
                 return Ok(Err(PartLeftOut::RefersElsewhere));
             }
-            By::Subject(_) => {}
-            By::Tag(tag) => {
-                descriptor.annotations.insert(REF_NAME_ANNOTATION.to_owned(), tag.to_string());
-            }
-        }
+            By::Subject(_) => None,
+            By::Tag(tag) => Some(tag),
+        };
         let Ok(mentioned) = Mentioned::parse(&bytes) else {
-            return Ok(Err(PartLeftOut::Kind(descriptor.media_type)));
+            return Ok(Err(PartLeftOut::Kind(listed_type)));
         };
         self.count(bytes.len())?;
+        let says = Some(&mentioned.media_type).filter(|said| !said.as_str().is_empty());
+        let media_type = says.cloned().unwrap_or(listed_type);
+        let descriptor = Descriptor::new(media_type, digest, bytes.len() as u64);
         let index = (!mentioned.manifests.is_empty()).then(|| bytes.clone());
-        self.add(Part { descriptor, bytes, mentioned })?;
+        self.add(Part { descriptor, tag, bytes, mentioned })?;
         if let Some(index) = index {
             self.follow(index, None).await?;
         }
         Ok(Ok(()))
     }
+}
 
-    async fn document(&self, descriptor: &Descriptor) -> Result<Bytes> {
-        let repository = self.reference.repository().clone();
-        let name = Reference::new(repository, None, Some(descriptor.digest.clone()));
-        self.pull.document(descriptor, &name).await
+/// Says why a referrer is left out that cannot be had, if that is not the fault of the registry or of the way to it.
+fn why_left_out(error: &EngineError) -> Option<PartLeftOut> {
+    match error {
+        EngineError::Manifest { source: ManifestError::TooMany { .. }, .. } => {
+            Some(PartLeftOut::Beyond)
+        }
+        EngineError::Manifest { .. } | EngineError::IndexDepth(_) => Some(PartLeftOut::NotWhole),
+        EngineError::Registry(error) if error.is_of_content() => Some(PartLeftOut::NotWhole),
+        error if is_gone(error) => Some(PartLeftOut::NotWhole),
+        _ => None,
     }
 }
 
 impl Pull {
-    /// Lists what refers to a manifest.
-    async fn referring(&self, subject: Digest, reference: &Reference) -> Result<Vec<Referral>> {
-        let refused = |error| refused(error, reference);
-        let listed = self.remote.referrers(&subject, None).await.map_err(refused)?.list;
-        let listed = listed.into_iter().map(|referrer| {
-            let Descriptor { media_type, digest, size, .. } = referrer.descriptor;
-            let by = By::Subject(subject.clone());
-            // No more is believed of what the list says: nobody may take it for an image of a platform.
-            Referral { descriptor: Descriptor::new(media_type, digest, size), by }
-        });
-        let mut all: Vec<Referral> = listed.collect();
-        for (tag, descriptor) in self.remote.cosign_tags(&subject).await.map_err(refused)? {
-            all.push(Referral { descriptor, by: By::Tag(tag) });
+    /// Lists what refers to a manifest. A list that cannot be read is told, and counts as none.
+    async fn referring(
+        &self,
+        subject: Digest,
+        reference: &Reference,
+        progress: &Progress,
+    ) -> Result<Vec<Referral>> {
+        let or_none = |error: RegistryError| {
+            if !error.is_of_content() {
+                return Err(refused(error, reference));
+            }
+            tracing::warn!(%error, %subject, "a list of referrers cannot be read");
+            let (digest, reason) = (subject.clone(), PartLeftOut::Referrers);
+            progress.report(ProgressEvent::LeftOut { digest, reason });
+            Ok(())
+        };
+        let mut all = Vec::new();
+        match self.remote.referrers(&subject, None).await {
+            Ok(listed) => all.extend(listed.list.into_iter().map(|referrer| {
+                let by = By::Subject(subject.clone());
+                Referral { descriptor: referrer.descriptor, by }
+            })),
+            Err(error) => or_none(error)?,
+        }
+        match self.remote.cosign_tags(&subject).await {
+            Ok(tags) => all.extend(
+                tags.into_iter().map(|(tag, descriptor)| Referral { descriptor, by: By::Tag(tag) }),
+            ),
+            Err(error) => or_none(error)?,
         }
         Ok(all)
     }

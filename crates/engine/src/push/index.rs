@@ -260,7 +260,7 @@ impl Push {
     }
 
     /// Says whether the registry has a manifest in the repository. One that does not answer the question has not got it.
-    async fn has_manifest(&self, target: &TagOrDigest) -> Result<bool> {
+    pub(super) async fn has_manifest(&self, target: &TagOrDigest) -> Result<bool> {
         match self.remote.find(target).await {
             Ok(found) => Ok(found.is_some()),
             Err(error) if is_everybodys(&error) => Err(refused(error)),

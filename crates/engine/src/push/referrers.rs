@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use registry::TagOrDigest;
 use spec::{Descriptor, Digest, ImageId, Repository, Tag};
-use store::{REF_NAME_ANNOTATION, Store};
+use store::Store;
 
 use super::index::{Listed, Original};
 use super::operation::{By, Push, Referral, refused};
@@ -52,7 +52,10 @@ impl Push {
                         let there = there.list.into_iter().map(|one| one.descriptor.digest);
                         known.insert(subject.clone(), there.collect());
                     }
+                    // The lists that clients keep outlive what they list.
+                    let target = TagOrDigest::Digest(descriptor.digest.clone());
                     known[subject].contains(&descriptor.digest)
+                        && self.has_manifest(&target).await?
                 }
                 By::Tag(tag) => {
                     let target = TagOrDigest::Tag(tag.clone());
@@ -108,8 +111,9 @@ pub(crate) fn referrers_of(store: &Store, id: &ImageId, root: &Digest) -> Result
 fn referring(store: &Store, id: &ImageId, root: Digest) -> Result<Vec<Referral>> {
     let mut by_subject: HashMap<Digest, Vec<Descriptor>> = HashMap::new();
     let mut by_tag: HashMap<String, Descriptor> = HashMap::new();
+    let tags = store.part_tags(id)?;
     for part in store.parts_of(id)? {
-        if let Some(tag) = part.annotations.get(REF_NAME_ANNOTATION) {
+        if let Some(tag) = tags.get(&part.digest) {
             by_tag.insert(tag.clone(), part);
         } else if let Some(listed) = Listed::read(store, part)
             && let Some(subject) = registry::subject(&listed.bytes)

@@ -87,7 +87,7 @@ fn a_removal_of_parts_leaves_what_a_push_may_send() {
         config: store.image(&id).unwrap().unwrap().config.bytes().clone(),
         id: id.clone(),
         manifests: Vec::new(),
-        parts: vec![described(&manifest)],
+        parts: vec![described(&manifest).into()],
     };
     let commit = Commit { blobs, image: Some(image), ..Commit::default() };
     store.commit(&store.lease().unwrap(), commit).unwrap();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use futures_util::{StreamExt, TryStreamExt, stream::FuturesUnordered};
-use registry::{Attempts, BlobStream, Recovery, RegistryError, Remote};
+use registry::{Attempts, BlobStream, LEAST_BROUGHT, Recovery, RegistryError, Remote, Source};
 use spec::Descriptor;
 use store::{Ingest, Lease, SegmentWriter};
 
@@ -112,10 +112,8 @@ impl Job {
                     continue;
                 }
             };
-            // An attempt that brought something counts as a success: only a link that brings nothing is given up.
-            if self.missing() < missing_before {
-                attempts.progressed();
-            }
+            // An attempt that brought enough counts as a success: only a link that brings next to nothing is given up.
+            attempts.brought(missing_before.saturating_sub(self.missing()));
             let retry = self.watchers.before_retry(error, &mut attempts).await;
             retry.map_err(EngineError::Registry)?;
         }
@@ -152,7 +150,9 @@ impl Job {
                 }
                 // A server may cut ranges: what comes is taken, and the rest is asked for.
                 let end = stream.part.end.clamp(range.start, range.end);
+                let source = stream.source.clone();
                 self.write_range(stream, range.start..end).await?;
+                self.refuse_crumbs(&range, end, &source)?;
                 let rest = (end < range.end).then_some(end..range.end);
                 current = rest.or_else(next).map(|range| (range, None));
             }
@@ -165,6 +165,21 @@ impl Job {
             result?;
         }
         Ok(())
+    }
+
+    /// Takes a part that was cut to next to nothing for one that broke off there.
+    fn refuse_crumbs(&self, range: &Range<u64>, end: u64, source: &Source) -> Result<(), Failure> {
+        let (received, expected) = (end - range.start, range.end - range.start);
+        if received == expected || received >= LEAST_BROUGHT {
+            return Ok(());
+        }
+        let url = source.url.clone();
+        let error = RegistryError::Truncated { url, received, expected };
+        Err(if self.remote.pass_over(source) {
+            Failure::Mirror(error)
+        } else {
+            Failure::Registry(error)
+        })
     }
 
     /// Writes `range` from a stream that begins there.

@@ -68,6 +68,24 @@ impl RegistryError {
     }
 }
 
+impl RegistryError {
+    /// Says whether the content is to blame, which is somebody's who may write there, and not the registry or the way to it.
+    pub fn is_of_content(&self) -> bool {
+        matches!(
+            self.decisive(),
+            Self::DigestMismatch { .. }
+                | Self::FirstSchema { .. }
+                | Self::Signature { .. }
+                | Self::SizeMismatch { .. }
+                | Self::TooLarge { .. }
+                | Self::Unmarshalling { .. }
+                | Self::Json { .. }
+                | Self::ListTooLong { .. }
+                | Self::Link { .. }
+        )
+    }
+}
+
 impl RequestFailed {
     pub(crate) fn recovery(&self) -> Recovery {
         match &self.fault {

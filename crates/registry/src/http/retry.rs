@@ -21,7 +21,7 @@ const MAX_WAITS: u32 = 2;
 const SMALL_BLOB: u32 = 5;
 /// The least that a transfer has to bring between two failures for the first to be forgotten: a peer that gives byte after byte
 /// would be asked for ever.
-const LEAST_BROUGHT: u64 = 64 << 10;
+pub const LEAST_BROUGHT: u64 = 64 << 10;
 /// A pause is doubled no more often, unless a registry asks for it: that makes 32 s of one.
 const MAX_DOUBLINGS: u32 = 5;
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use spec::{
-    ChainId, Descriptor, DiffId, Digest, ImageConfig, ImageId, MAX_MANIFEST_SIZE, Reference,
+    ChainId, Descriptor, DiffId, Digest, ImageConfig, ImageId, MAX_MANIFEST_SIZE, Reference, Tag,
 };
 
 use crate::collect::journal::{Entry, Item};
@@ -58,7 +58,22 @@ pub struct NewImage {
     pub manifests: Vec<Descriptor>,
     /// Other manifests that are kept of those indexes, as the index describes them, which with all that they mention are among the
     /// blobs, of this commit or an earlier one. Their blobs are kept whether or not the store keeps those of unpacked layers.
-    pub parts: Vec<Descriptor>,
+    pub parts: Vec<NewPart>,
+}
+
+/// A part of a new image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPart {
+    /// Its descriptor.
+    pub descriptor: Descriptor,
+    /// The tag that it was found by, if that is how it refers to the image.
+    pub tag: Option<Tag>,
+}
+
+impl From<Descriptor> for NewPart {
+    fn from(descriptor: Descriptor) -> Self {
+        Self { descriptor, tag: None }
+    }
 }
 
 /// The changes that a commit made.
@@ -385,7 +400,7 @@ impl Store {
     /// here.
     fn needed_by_parts(&self, commit: &Commit) -> Result<HashSet<Digest>, StoreError> {
         let mut needed = HashSet::new();
-        for part in commit.image.iter().flat_map(|image| &image.parts) {
+        for NewPart { descriptor: part, .. } in commit.image.iter().flat_map(|image| &image.parts) {
             let given = commit.blobs.iter().find(|blob| *blob.digest() == part.digest);
             let bytes = match given.map(|blob| &blob.source) {
                 Some(BlobSource::Bytes(bytes)) => Some(bytes.clone()),
@@ -399,7 +414,7 @@ impl Store {
 
     /// Fails unless all that an image's parts mention is here.
     fn require_parts(&self, image: &NewImage) -> Result<(), StoreError> {
-        image.parts.iter().try_for_each(|part| {
+        image.parts.iter().try_for_each(|NewPart { descriptor: part, .. }| {
             self.require_blob(&part.digest)?;
             let links = self.links(&part.digest)?;
             links.iter().flat_map(|links| links.iter()).try_for_each(|blob| self.require_blob(blob))

@@ -6,7 +6,7 @@
 //! layers are blobs whatever the driver and the settings say, as nothing else of them is here.
 
 use serde::{Deserialize, Serialize};
-use spec::{Descriptor, Digest, ImageId, Reference};
+use spec::{Descriptor, Digest, ImageId, Reference, Tag};
 
 /// The annotation with the image that a manifest is of. One manifest of several (an index) is listed once for each.
 const IMAGE_ANNOTATION: &str = "dev.longshore.image.id";
@@ -14,8 +14,8 @@ const IMAGE_ANNOTATION: &str = "dev.longshore.image.id";
 const PART_ANNOTATION: &str = "dev.longshore.image.part";
 /// The annotation with the tags that were last pulled, loaded or made as this manifest or index of the image, separated by blanks.
 const NAMES_ANNOTATION: &str = "dev.longshore.image.names";
-/// The annotation by which a layout names a manifest. A part that has it refers to the image by that tag, as cosign's signatures do.
-pub const REF_NAME_ANNOTATION: &str = "org.opencontainers.image.ref.name";
+/// The annotation of a part that refers to the image by a tag, as cosign's signatures do.
+const TAG_ANNOTATION: &str = "dev.longshore.image.tag";
 /// The most bytes that an index may say of a part for the list to say it, too: real ones say some three hundred, and a thousand
 /// hostile ones must not make a list that is too long to be read.
 const MAX_SAID: usize = 2 << 10;
@@ -48,6 +48,13 @@ impl ContentIndex {
         let id = id.to_string();
         let of_image = self.manifests.iter().filter(|entry| image_of(entry) == Some(&*id));
         of_image.filter(|entry| is_part(entry) == parts).map(descriptor).collect()
+    }
+
+    /// Lists the parts of an image that refer to it by a tag.
+    pub(super) fn part_tags(&self, id: &ImageId) -> impl Iterator<Item = (&Digest, &str)> {
+        let id = id.to_string();
+        let own = self.manifests.iter().filter(move |entry| image_of(entry) == Some(&*id));
+        own.filter_map(|entry| Some((&entry.digest, part_tag(entry)?)))
     }
 
     /// Returns what a tag or digest of an image was pulled as: the digest of a manifest or an index of the image, if that is known.
@@ -97,12 +104,12 @@ impl ContentIndex {
     /// Adds an entry; says whether that changed anything. What is an image's own manifest is no part of it, and the tag of a part is
     /// that of no other.
     pub(super) fn add(&mut self, entry: Descriptor) -> bool {
-        let tag = ref_name(&entry).filter(|_| is_part(&entry)).cloned();
+        let tag = part_tag(&entry).map(str::to_owned);
         let mut changed = false;
         for other in self.manifests.iter_mut().filter(|_| tag.is_some()) {
-            let is_same = is_part(other) && image_of(other) == image_of(&entry);
-            if is_same && other.digest != entry.digest && ref_name(other) == tag.as_ref() {
-                other.annotations.remove(REF_NAME_ANNOTATION);
+            let is_same = image_of(other) == image_of(&entry) && part_tag(other) == tag.as_deref();
+            if is_same && other.digest != entry.digest {
+                other.annotations.remove(TAG_ANNOTATION);
                 changed = true;
             }
         }
@@ -111,7 +118,7 @@ impl ContentIndex {
         };
         match self.manifests.iter_mut().find(same) {
             Some(part) if is_part(part) && !is_part(&entry) => *part = entry,
-            Some(part) if is_part(part) && tag.is_some() && ref_name(part) != tag.as_ref() => {
+            Some(part) if is_part(part) && tag.is_some() && part_tag(part) != tag.as_deref() => {
                 *part = entry;
             }
             Some(_) => return changed,
@@ -136,23 +143,27 @@ pub(crate) fn is_part(entry: &Descriptor) -> bool {
     entry.annotations.contains_key(PART_ANNOTATION)
 }
 
-fn ref_name(entry: &Descriptor) -> Option<&String> {
-    entry.annotations.get(REF_NAME_ANNOTATION)
+fn part_tag(entry: &Descriptor) -> Option<&str> {
+    entry.annotations.get(TAG_ANNOTATION).filter(|_| is_part(entry)).map(String::as_str)
 }
 
 fn names(entry: &Descriptor) -> impl Iterator<Item = &str> {
     entry.annotations.get(NAMES_ANNOTATION).into_iter().flat_map(|names| names.split(' '))
 }
 
-/// Makes the entry of a manifest of the image `id`.
-pub(super) fn entry(id: &ImageId, descriptor: &Descriptor, is_part: bool) -> Descriptor {
-    let mut entry = if is_part { brief(descriptor) } else { descriptor.clone() };
-    // Whoever wrote the index does not say what is listed here.
-    entry.annotations.remove(PART_ANNOTATION);
-    entry.annotations.remove(NAMES_ANNOTATION);
+/// Makes the entry of a manifest of the image `id`. Whoever wrote the index does not say what is only said in the list.
+pub(super) fn entry(id: &ImageId, manifest: &Descriptor) -> Descriptor {
+    let mut entry = descriptor(manifest);
     entry.annotations.insert(IMAGE_ANNOTATION.to_owned(), id.to_string());
-    if is_part {
-        entry.annotations.insert(PART_ANNOTATION.to_owned(), "true".to_owned());
+    entry
+}
+
+/// Makes the entry of a part of the image `id`, which may refer to it by a tag.
+pub(super) fn part_entry(id: &ImageId, part: &Descriptor, tag: Option<&Tag>) -> Descriptor {
+    let mut entry = entry(id, &brief(part));
+    entry.annotations.insert(PART_ANNOTATION.to_owned(), "true".to_owned());
+    if let Some(tag) = tag {
+        entry.annotations.insert(TAG_ANNOTATION.to_owned(), tag.to_string());
     }
     entry
 }
@@ -168,8 +179,8 @@ fn brief(part: &Descriptor) -> Descriptor {
 /// Makes the descriptor of an entry, without what is only said in the list.
 pub(super) fn descriptor(entry: &Descriptor) -> Descriptor {
     let mut descriptor = entry.clone();
-    descriptor.annotations.remove(IMAGE_ANNOTATION);
-    descriptor.annotations.remove(PART_ANNOTATION);
-    descriptor.annotations.remove(NAMES_ANNOTATION);
+    for own in [IMAGE_ANNOTATION, PART_ANNOTATION, NAMES_ANNOTATION, TAG_ANNOTATION] {
+        descriptor.annotations.remove(own);
+    }
     descriptor
 }

@@ -9,7 +9,7 @@ mod index;
 pub(crate) mod kept;
 mod reindex;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
@@ -22,11 +22,10 @@ use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, Reference, from_go_js
 
 use crate::cache::snapshot::MAX_DOCUMENT;
 use crate::lock::Transaction;
-use crate::{Blob, Store, StoreError, VerifiedBlob, files};
+use crate::{Blob, NewPart, Store, StoreError, VerifiedBlob, files};
 
 use self::blob::BlobSource;
 use self::hashing::HashingReader;
-pub use self::index::REF_NAME_ANNOTATION;
 pub(crate) use self::index::{ContentIndex, image_of, is_part};
 
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
@@ -151,6 +150,12 @@ impl Store {
         Ok(self.content_index()?.of_image(id, true))
     }
 
+    /// Returns the tags of those parts of an image that were found by one, as cosign's signatures are.
+    pub fn part_tags(&self, id: &ImageId) -> Result<HashMap<Digest, String>, StoreError> {
+        let index = self.content_index()?;
+        Ok(index.part_tags(id).map(|(digest, tag)| (digest.clone(), tag.to_owned())).collect())
+    }
+
     /// Returns the digest of the manifest or index that a name of the image `id` was last pulled, loaded or tagged as, if that is
     /// known: several names of an image may have come by several indexes.
     pub fn root_of(&self, id: &ImageId, name: &Reference) -> Result<Option<Digest>, StoreError> {
@@ -184,12 +189,13 @@ impl Store {
         transaction: &Transaction,
         id: &ImageId,
         manifests: &[Descriptor],
-        parts: &[Descriptor],
+        parts: &[NewPart],
         tags: &[String],
     ) -> Result<(), StoreError> {
         let mut index = ContentIndex::clone(&*self.content_index()?);
-        let own = manifests.iter().map(|manifest| index::entry(id, manifest, false));
-        let parts = parts.iter().map(|part| index::entry(id, part, true));
+        let own = manifests.iter().map(|manifest| index::entry(id, manifest));
+        let part = |part: &NewPart| index::part_entry(id, &part.descriptor, part.tag.as_ref());
+        let parts = parts.iter().map(part);
         let mut changed = false;
         for entry in own.chain(parts) {
             changed |= index.add(entry);
@@ -358,8 +364,8 @@ impl Store {
 
     fn find_index(&self) -> Result<ContentIndex, StoreError> {
         let (own, parts) = reindex::find(self)?;
-        let own = own.iter().map(|(id, manifest)| index::entry(id, manifest, false));
-        let parts = parts.iter().map(|(id, part)| index::entry(id, part, true));
+        let own = own.iter().map(|(id, manifest)| index::entry(id, manifest));
+        let parts = parts.iter().map(|(id, part)| index::part_entry(id, part, None));
         Ok(ContentIndex::of(own.chain(parts).collect()))
     }
 

@@ -7,8 +7,8 @@ use spec::{Descriptor, Digest, Platform};
 
 use super::support::{Root, Sample, assert_sound, drivers};
 use crate::{
-    Commit, Committed, DriverKind, Lease, REF_NAME_ANNOTATION, Store, StoreError, StoreOptions,
-    VerifiedBlob, Want, files,
+    Commit, Committed, DriverKind, Lease, NewPart, Store, StoreError, StoreOptions, VerifiedBlob,
+    Want, files,
 };
 
 /// An image, and an index that has another one beside it, with what attests the first.
@@ -79,7 +79,7 @@ impl Family {
         let index = self.index();
         let image = commit.image.as_mut().unwrap();
         image.manifests.insert(0, described("application/vnd.oci.image.index.v1+json", &index));
-        image.parts = self.parts();
+        image.parts = self.parts().into_iter().map(NewPart::from).collect();
         for bytes in self.blobs() {
             let digest = Digest::sha256(&bytes);
             lease.hold_blob(&digest)?;
@@ -293,7 +293,7 @@ fn a_manifest_that_becomes_the_images_own_is_no_part_any_more() {
     let lease = store.lease().unwrap();
     let mut commit = sample.prepare(store, &lease).unwrap();
     let image = commit.image.as_mut().unwrap();
-    image.parts = std::mem::take(&mut image.manifests);
+    image.parts = image.manifests.drain(..).map(NewPart::from).collect();
     store.commit(&lease, commit).unwrap();
     assert_eq!(store.manifests_of(&sample.id()).unwrap(), []);
     assert_eq!(store.parts_of(&sample.id()).unwrap().len(), 1);
@@ -309,10 +309,9 @@ fn the_tag_of_a_part_is_that_of_no_other() {
     let store = &root.store;
     let sample = Sample::new("app:1", &["a"]);
     sample.pull(store).unwrap();
-    let part = |bytes: &[u8], tag: &str| {
-        let mut part = described("application/vnd.oci.image.index.v1+json", bytes);
-        part.annotations.insert(REF_NAME_ANNOTATION.to_owned(), tag.to_owned());
-        part
+    let part = |bytes: &[u8], tag: &str| NewPart {
+        descriptor: described("application/vnd.oci.image.index.v1+json", bytes),
+        tag: Some(tag.parse().unwrap()),
     };
     let keep = |bytes: &[u8], tag: &str| {
         let lease = store.lease().unwrap();
@@ -325,12 +324,12 @@ fn the_tag_of_a_part_is_that_of_no_other() {
         [(&b"{}"[..], "x.sig"), (b"{} ", "x.att"), (b" {}", "x.sig"), (b"{}", "x.sig")]
     {
         keep(bytes, tag);
-        let tagged = store.parts_of(&sample.id()).unwrap().into_iter();
-        let tagged: Vec<_> =
-            tagged.filter(|it| it.annotations.values().any(|name| name == tag)).collect();
-        assert_eq!(tagged, [part(bytes, tag)]);
+        assert_eq!(store.part_tags(&sample.id()).unwrap()[&Digest::sha256(bytes)], tag);
     }
-    assert_eq!(store.parts_of(&sample.id()).unwrap().len(), 3);
+    let parts = store.parts_of(&sample.id()).unwrap();
+    assert_eq!(parts.len(), 3);
+    assert!(parts.iter().all(|part| part.annotations.is_empty()));
+    assert_eq!(store.part_tags(&sample.id()).unwrap().len(), 2);
     assert_sound(store);
 }
 
@@ -357,7 +356,8 @@ fn a_lost_list_is_found_out_with_what_refers_to_an_image() {
         let mut commit = family.prepare(&root.store, &lease).unwrap();
         let image = commit.image.as_mut().unwrap();
         for bytes in [&first, &second] {
-            image.parts.push(described("application/vnd.oci.image.manifest.v1+json", bytes));
+            let part = described("application/vnd.oci.image.manifest.v1+json", bytes);
+            image.parts.push(part.into());
             commit.blobs.push(VerifiedBlob::of_bytes(bytes.clone().into()));
         }
         root.store.commit(&lease, commit).unwrap();
@@ -375,6 +375,14 @@ fn a_lost_list_is_found_out_with_what_refers_to_an_image() {
     }
 }
 
+/// The annotations that only the list of manifests has.
+const OWN: [&str; 4] = [
+    "dev.longshore.image.part",
+    "dev.longshore.image.id",
+    "dev.longshore.image.names",
+    "dev.longshore.image.tag",
+];
+
 #[test]
 fn an_index_cannot_say_what_is_listed_nor_make_the_list_too_long() {
     let root = Root::packed();
@@ -384,20 +392,29 @@ fn an_index_cannot_say_what_is_listed_nor_make_the_list_too_long() {
     let mut commit = sample.prepare(store, &lease).unwrap();
     let image = commit.image.as_mut().unwrap();
     let manifest = &mut image.manifests[0];
-    for name in ["dev.longshore.image.part", "dev.longshore.image.id"] {
+    for name in OWN {
         manifest.annotations.insert(name.to_owned(), "x".to_owned());
     }
     let index = described("application/vnd.oci.image.index.v1+json", b"{}");
+    let mut other = described("application/vnd.oci.image.index.v1+json", b"{} ");
+    for name in OWN {
+        other.annotations.insert(name.to_owned(), "x.sig".to_owned());
+    }
     let mut long = index.clone();
     long.annotations.insert("x".to_owned(), "x".repeat(1 << 20));
-    image.parts = vec![long];
-    commit.blobs.push(VerifiedBlob::of_bytes(b"{}".to_vec().into()));
+    image.parts = vec![long.into(), other.into()];
+    for bytes in [&b"{}"[..], b"{} "] {
+        commit.blobs.push(VerifiedBlob::of_bytes(bytes.to_vec().into()));
+    }
     store.commit(&lease, commit).unwrap();
     let own = store.manifests_of(&sample.id()).unwrap();
     assert_eq!(own.len(), 1);
     assert!(own[0].annotations.is_empty());
     let parts = store.parts_of(&sample.id()).unwrap();
-    assert_eq!(parts, [Descriptor::new("".into(), index.digest, 2)]);
+    assert_eq!(parts.len(), 2);
+    assert_eq!(parts[0], Descriptor::new("".into(), index.digest, 2));
+    assert!(parts[1].annotations.is_empty());
+    assert!(store.part_tags(&sample.id()).unwrap().is_empty());
 }
 
 #[test]
