@@ -37,8 +37,6 @@ pub(crate) struct Shared {
     pub(crate) sums: Sums,
     pub(crate) conversions: Memory,
     pub(crate) mode: Mode,
-    /// The folder of what has to be put aside.
-    pub(crate) scratch: PathBuf,
     /// The blobs that earlier runs sent.
     pub(crate) sent: Sent,
     /// The repositories of a host that have a blob, as far as this run has seen to it.
@@ -59,9 +57,8 @@ impl Shared {
             budget: Budget::default(),
             report,
             sums: Sums::default(),
-            conversions: Memory::default(),
+            conversions: Memory::new(scratch),
             mode,
-            scratch,
             sent,
             blobs: Mutex::default(),
             documents: Mutex::default(),

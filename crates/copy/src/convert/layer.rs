@@ -19,20 +19,27 @@ use crate::feed::Feed;
 use crate::files::blocking::blocking;
 use crate::files::region::Region;
 use crate::lock::lock;
-use crate::shared::Shared;
 use crate::source::{Derived, Source};
 use crate::{CopyError, Report};
 
 /// Pieces of a layer that wait to be compressed.
 const WAITING: usize = 8;
 
+/// The machine's part in compressing a layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Resources {
+    /// Threads that compress one layer.
+    pub(crate) threads: usize,
+    /// The folder of the files.
+    pub(crate) scratch: PathBuf,
+}
+
 /// A layer of `source` that is compressed anew. The same layer gives the same bytes whenever it is made.
 pub(crate) struct Recompressed {
     source: Source,
     layer: Descriptor,
     encoding: LayerEncoding,
-    threads: usize,
-    scratch: PathBuf,
+    resources: Resources,
     report: Arc<Report>,
     made: Mutex<Weak<File>>,
     /// Held by whoever makes the file.
@@ -59,15 +66,15 @@ impl Recompressed {
         source: &Source,
         layer: &Descriptor,
         encoding: LayerEncoding,
-        shared: &Shared,
+        resources: &Resources,
+        report: &Arc<Report>,
     ) -> Self {
         Self {
             source: source.clone(),
             layer: layer.clone(),
             encoding,
-            threads: shared.conversions.threads,
-            scratch: shared.scratch.clone(),
-            report: Arc::clone(&shared.report),
+            resources: resources.clone(),
+            report: Arc::clone(report),
             made: Mutex::default(),
             making: AsyncMutex::default(),
         }
@@ -90,7 +97,7 @@ impl Recompressed {
     /// Compresses the layer into a file. Its digest as it was is checked, too.
     pub(crate) async fn make(&self) -> Result<Bytewise> {
         let (sender, receiver) = channel(WAITING);
-        let (scratch, encoding, threads) = (self.scratch.clone(), self.encoding, self.threads);
+        let (Resources { threads, scratch }, encoding) = (self.resources.clone(), self.encoding);
         let (place, layer) = (self.source.to_string(), self.layer.digest.clone());
         let pieces = Pieces { receiver, piece: Bytes::new() };
         let making = blocking(move || {

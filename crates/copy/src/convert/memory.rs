@@ -1,6 +1,7 @@
 //! Conversions of one run: no layer is compressed twice, and not too many at once.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use archive::Encoding;
@@ -8,7 +9,7 @@ use spec::{Descriptor, DiffId, Digest};
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::Conversion;
-use super::layer::Recompressed;
+use super::layer::{Recompressed, Resources};
 use crate::lock::lock;
 use crate::progress::Changes;
 
@@ -37,25 +38,23 @@ type Documents = HashMap<(String, Conversion, Digest), Arc<OnceCell<Converted>>>
 #[derive(Debug)]
 pub(crate) struct Memory {
     pub(crate) slots: Arc<Semaphore>,
-    /// Threads that compress one layer.
-    pub(crate) threads: usize,
+    pub(crate) resources: Resources,
     layers: Mutex<Layers>,
     documents: Mutex<Documents>,
 }
 
-impl Default for Memory {
-    fn default() -> Self {
+impl Memory {
+    /// Begins a run, whose files go into the folder `scratch`.
+    pub(crate) fn new(scratch: PathBuf) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from).min(AT_ONCE);
         Self {
             slots: Arc::new(Semaphore::new(cores)),
-            threads: cores,
+            resources: Resources { threads: cores, scratch },
             layers: Mutex::default(),
             documents: Mutex::default(),
         }
     }
-}
 
-impl Memory {
     /// Returns what became of a layer: set by whoever compresses it.
     pub(crate) fn layer(&self, encoding: Encoding, layer: &Digest) -> Arc<OnceCell<Made>> {
         Arc::clone(lock(&self.layers).entry((encoding, layer.clone())).or_default())

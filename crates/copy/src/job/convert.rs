@@ -332,7 +332,9 @@ impl<'a> Conversions<'a> {
             // Kept until the layer is sent, so that few files are there at once.
             let slot = Arc::clone(&memory.slots).acquire_owned().await;
             let _turn = shared.budget.turn(&[self.source.host()]).await;
-            let source = Recompressed::new(self.source, layer, encoding, shared);
+            let resources = &shared.conversions.resources;
+            let report = &shared.report;
+            let source = Recompressed::new(self.source, layer, encoding, resources, report);
             let made = source.make().await?;
             kept = Some((slot, made.file));
             let new = Descriptor::new(layer.media_type.clone(), made.digest, made.size);
