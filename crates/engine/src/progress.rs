@@ -193,7 +193,7 @@ pub enum PartLeftOut {
     NotWhole,
     /// It is listed as a referrer; with it there would be more than is kept, and none of those after it is either.
     Beyond,
-    /// What refers to it: the list of that cannot be read.
+    /// The referrers: the list of them cannot be read.
     Referrers,
 }
 

@@ -64,7 +64,7 @@ pub struct NewImage {
 /// A part of a new image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewPart {
-    /// Its descriptor.
+    /// The manifest or index, with its size and type.
     pub descriptor: Descriptor,
     /// The tag that it was found by, if that is how it refers to the image.
     pub tag: Option<Tag>,
