@@ -217,7 +217,6 @@ fn sizes_that_lie_are_refused_whatever_is_here() {
     let image_type = own.manifest.media_type.as_str();
     for (number, (document, kind, blob)) in [
         (&whole, index.manifest.media_type.as_str(), &other.manifest),
-        (&whole, index.manifest.media_type.as_str(), &own.manifest),
         (&alone, image_type, &own.config),
         (&alone, image_type, &own.layers[0].blob),
     ]

@@ -110,7 +110,8 @@ impl Pull {
                 Manifest::Index(index) => {
                     let chosen = self.choose(&index)?.clone();
                     indexes.push((descriptor, bytes));
-                    bytes = self.document(&chosen, reference).await?;
+                    // As for dockerd: its digest says what it is, whatever size the index gives it.
+                    bytes = self.whole_document(&chosen.digest, reference).await?;
                     descriptor = chosen;
                 }
             }
