@@ -23,6 +23,16 @@ fn image() -> Image {
     Image::builder().layer(Layer::new(Compression::Gzip, &[entry])).build()
 }
 
+/// A data root with an image, and the name that it was pulled by.
+fn pulled() -> (Home, String, Image) {
+    let (source, image) = (LocalRegistry::start().unwrap(), image());
+    image.push(&source.client(), "app", "1").unwrap();
+    let home = Home::new();
+    let pulled = format!("{}/app:1", source.address());
+    home.run(&["pull", "-q", &pulled]).success();
+    (home, pulled, image)
+}
+
 /// Serves an image; ranges of blobs are answered by `ranged`, of content and first byte.
 fn serve(server: &Scripted, image: &Image, ranged: fn(&Bytes, usize) -> Answer) {
     let manifest = Answer::default()
@@ -136,11 +146,7 @@ impl Grudging {
 
 #[test]
 fn a_registry_that_takes_little_and_says_little_is_pushed_to() {
-    let (source, image) = (LocalRegistry::start().unwrap(), image());
-    image.push(&source.client(), "app", "1").unwrap();
-    let home = Home::new();
-    let pulled = format!("{}/app:1", source.address());
-    home.run(&["pull", "-q", &pulled]).success();
+    let (home, pulled, image) = pulled();
 
     let runtime = Runtime::new().unwrap();
     let server = runtime.block_on(Scripted::start()).unwrap();
@@ -166,11 +172,7 @@ fn a_registry_that_takes_little_and_says_little_is_pushed_to() {
 
 #[test]
 fn an_upload_that_goes_wrong_after_it_was_resumed_starts_anew_whatever_failed_before() {
-    let (source, image) = (LocalRegistry::start().unwrap(), image());
-    image.push(&source.client(), "app", "1").unwrap();
-    let home = Home::new();
-    let pulled = format!("{}/app:1", source.address());
-    home.run(&["pull", "-q", &pulled]).success();
+    let (home, pulled, _) = pulled();
 
     let runtime = Runtime::new().unwrap();
     let server = runtime.block_on(Scripted::start()).unwrap();
@@ -199,11 +201,7 @@ fn an_upload_that_goes_wrong_after_it_was_resumed_starts_anew_whatever_failed_be
 
 #[test]
 fn a_push_that_always_breaks_off_goes_on_in_small_parts() {
-    let (source, image) = (LocalRegistry::start().unwrap(), image());
-    image.push(&source.client(), "app", "1").unwrap();
-    let home = Home::new();
-    let pulled = format!("{}/app:1", source.address());
-    home.run(&["pull", "-q", &pulled]).success();
+    let (home, pulled, _) = pulled();
 
     let runtime = Runtime::new().unwrap();
     let server = runtime.block_on(Scripted::start()).unwrap();

@@ -148,15 +148,21 @@ fn parts_come_and_go_with_their_image() {
     }
 }
 
-#[test]
-fn what_parts_need_stays_also_where_the_blobs_of_layers_go() {
+/// A store that keeps no blobs of unpacked layers, and the directory that it is in; `None` where layers cannot be unpacked.
+fn without_blobs() -> Option<(tempfile::TempDir, Store)> {
     if !drivers().contains(&DriverKind::Overlay2) {
-        return;
+        return None;
     }
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("root");
     let driver = Some(DriverKind::Overlay2);
     let store = Store::open(StoreOptions { root, driver, keep_blobs: false }).unwrap();
+    Some((directory, store))
+}
+
+#[test]
+fn what_parts_need_stays_also_where_the_blobs_of_layers_go() {
+    let Some((_directory, store)) = without_blobs() else { return };
     // A layer of both is kept for the part.
     let family = Family::new("app:1", &["a", "bb"], &["bb", "ccc"]);
     family.pull(&store).unwrap();
@@ -168,13 +174,7 @@ fn what_parts_need_stays_also_where_the_blobs_of_layers_go() {
 /// Two pulls at once share their downloads.
 #[test]
 fn what_one_image_does_without_is_there_for_one_that_needs_it() {
-    if !drivers().contains(&DriverKind::Overlay2) {
-        return;
-    }
-    let directory = tempfile::tempdir().unwrap();
-    let root = directory.path().join("root");
-    let driver = Some(DriverKind::Overlay2);
-    let store = Store::open(StoreOptions { root, driver, keep_blobs: false }).unwrap();
+    let Some((_directory, store)) = without_blobs() else { return };
     let family = family();
     let [first, second] = [(); 2].map(|()| store.lease().unwrap());
     let whole = family.prepare(&store, &second).unwrap();
