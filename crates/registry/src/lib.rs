@@ -109,7 +109,9 @@ pub use manifests::{
     FetchedManifest, Resolution, TagOrDigest,
     about::subject,
     pull_limit::PullLimit,
-    referrers::{MAX_REFERRERS, MAX_REFERRERS_DEPTH, Referrer, Referrers, ReferrersFrom},
+    referrers::{
+        MAX_REFERRERS, MAX_REFERRERS_DEPTH, Referral, Referrer, Referrers, ReferrersFrom, RefersBy,
+    },
 };
 pub use notary::{NotaryAnswer, NotaryServer};
 pub use remote::{Remote, Source};

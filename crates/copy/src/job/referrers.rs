@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use registry::{MAX_REFERRERS, MAX_REFERRERS_DEPTH, RegistryError};
-use spec::{Digest, Manifest, Tag};
+use registry::{MAX_REFERRERS, MAX_REFERRERS_DEPTH, RefersBy, RegistryError};
+use spec::{Digest, Manifest};
 
 use super::choice::Root;
 use super::documents::Job;
@@ -22,16 +22,9 @@ const AT_ONCE: usize = 8;
 /// A referrer at the source.
 struct Found {
     digest: Digest,
-    by: By,
+    by: RefersBy,
     /// True if the target has it.
     is_there: bool,
-}
-
-/// The way in which a referrer says its subject.
-enum By {
-    Subject(Digest),
-    /// By a tag of cosign's.
-    Tag(Tag),
 }
 
 /// The referrers of one image on their way.
@@ -128,12 +121,12 @@ impl Referrers<'_> {
             let there = self.target.referrers(subject).await?;
             found.extend(listed.into_iter().map(|digest| {
                 let is_there = there.contains(&digest);
-                Found { digest, by: By::Subject(subject.clone()), is_there }
+                Found { digest, by: RefersBy::Subject(subject.clone()), is_there }
             }));
         }
         for (tag, digest) in tags {
             let is_there = self.target.tagged(&tag).digest().await?.as_ref() == Some(&digest);
-            found.push(Found { digest, by: By::Tag(tag), is_there });
+            found.push(Found { digest, by: RefersBy::Tag(tag), is_there });
         }
         Ok(found)
     }
@@ -147,10 +140,10 @@ impl Referrers<'_> {
     async fn one(&self, found: &Found) -> Result<()> {
         let (digest, shared) = (&found.digest, self.shared);
         let (fetched, target) = match &found.by {
-            By::Subject(_) => {
+            RefersBy::Subject(_) => {
                 (shared.fetch(self.source, Some(digest)).await, self.target.unnamed())
             }
-            By::Tag(tag) => {
+            RefersBy::Tag(tag) => {
                 let source = self.source.tagged(tag);
                 (shared.meant(&source, Some(digest)).await, self.target.tagged(tag))
             }
@@ -163,10 +156,8 @@ impl Referrers<'_> {
             }
             document => document?,
         };
-        if let By::Subject(subject) = &found.by
-            && registry::subject(&document.bytes).as_ref() != Some(subject)
-        {
-            tracing::warn!(%digest, %subject, source = %self.source, "what is listed as a referrer is none");
+        if !found.by.agrees_with(&document.bytes) {
+            tracing::warn!(%digest, by = ?found.by, source = %self.source, "what is listed as a referrer is none");
             return Ok(());
         }
         let manifest = self.source.parse(&document)?;

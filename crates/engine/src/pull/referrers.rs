@@ -7,8 +7,8 @@
 use std::collections::HashSet;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use registry::{MAX_REFERRERS, MAX_REFERRERS_DEPTH, RegistryError};
-use spec::{Descriptor, Digest, ManifestError, Mentioned, Reference, Tag};
+use registry::{MAX_REFERRERS, MAX_REFERRERS_DEPTH, Referral, RefersBy, RegistryError};
+use spec::{Descriptor, Digest, ManifestError, Mentioned, Reference};
 
 use super::operation::{Pull, is_gone, refused};
 use super::parts::{Part, Search};
@@ -17,19 +17,6 @@ use crate::{EngineError, Progress, Result};
 
 /// Subjects that are asked about at once.
 const SUBJECTS_AT_ONCE: usize = 4;
-
-/// A manifest that is listed as a referrer.
-struct Referral {
-    descriptor: Descriptor,
-    by: By,
-}
-
-/// The way in which it refers.
-enum By {
-    Subject(Digest),
-    /// By a tag of cosign's.
-    Tag(Tag),
-}
 
 impl Search<'_> {
     /// Fetches the referrers of all that was found, and of these.
@@ -106,7 +93,7 @@ impl Search<'_> {
     async fn fetch_referrer(
         &mut self,
         Descriptor { media_type: listed_type, digest, .. }: Descriptor,
-        by: By,
+        by: RefersBy,
     ) -> Result<Result<(), PartLeftOut>> {
         let repository = self.reference.repository().clone();
         let name = Reference::new(repository, None, Some(digest.clone()));
@@ -116,12 +103,12 @@ impl Search<'_> {
             Err(error) if is_gone(&error) => return Ok(Err(PartLeftOut::Gone)),
             Err(error) => return Err(error),
         };
+        if !by.agrees_with(&bytes) {
+            return Ok(Err(PartLeftOut::RefersElsewhere));
+        }
         let tag = match by {
-            By::Subject(subject) if registry::subject(&bytes).as_ref() != Some(&subject) => {
-                return Ok(Err(PartLeftOut::RefersElsewhere));
-            }
-            By::Subject(_) => None,
-            By::Tag(tag) => Some(tag),
+            RefersBy::Subject(_) => None,
+            RefersBy::Tag(tag) => Some(tag),
         };
         let Ok(mentioned) = Mentioned::parse(&bytes) else {
             return Ok(Err(PartLeftOut::Kind(listed_type)));
@@ -172,14 +159,15 @@ impl Pull {
         let mut all = Vec::new();
         match self.remote.referrers(&subject, None).await {
             Ok(listed) => all.extend(listed.list.into_iter().map(|referrer| {
-                let by = By::Subject(subject.clone());
+                let by = RefersBy::Subject(subject.clone());
                 Referral { descriptor: referrer.descriptor, by }
             })),
             Err(error) => or_none(error)?,
         }
         match self.remote.cosign_tags(&subject).await {
             Ok(tags) => all.extend(
-                tags.into_iter().map(|(tag, descriptor)| Referral { descriptor, by: By::Tag(tag) }),
+                tags.into_iter()
+                    .map(|(tag, descriptor)| Referral { descriptor, by: RefersBy::Tag(tag) }),
             ),
             Err(error) => or_none(error)?,
         }

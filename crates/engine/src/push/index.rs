@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use registry::{RegistryError, TagOrDigest};
+use registry::{Referral, RegistryError, TagOrDigest};
 use spec::{
     Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, MediaType, Mentioned, Reference, Repository,
     Tag,
 };
 use store::Store;
 
-use super::operation::{Push, Referral, refused};
+use super::operation::{Push, refused};
 use super::upload::cancel;
 use crate::document::Document;
 use crate::{EngineError, LayerState, Result};

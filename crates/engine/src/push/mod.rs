@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use registry::{Access, Credentials, TagOrDigest};
+use registry::{Access, Credentials, Referral, TagOrDigest};
 use spec::{Descriptor, Digest, ImageId, Reference, Repository, Tag};
 use store::{Commit, HmacKey, Image, NewImage, Source, StoreError, VerifiedBlob};
 
@@ -32,7 +32,7 @@ use crate::{Engine, EngineError, LayerFacts, LayerState, Progress, Result, resol
 use content::hold;
 use index::{Listed, Original};
 use manifest::{Origin, PushedLayer};
-use operation::{Push, Referral, refused};
+use operation::{Push, refused};
 use upload::cancel;
 
 impl Engine {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use registry::{Caller, Credentials, RegistryError, Remote};
-use spec::{Descriptor, Digest, Platform, Repository, Tag};
+use spec::{Descriptor, Platform, Repository, Tag};
 use store::{HmacKey, Lease};
 
 use crate::{Engine, EngineError, Progress};
@@ -44,21 +44,6 @@ impl Push {
     pub(super) fn leaves(&self, layer: &Descriptor) -> bool {
         !self.takes_foreign_layers && !layer.urls.is_empty()
     }
-}
-
-/// Something that refers to what is pushed.
-#[derive(Debug)]
-pub(super) struct Referral {
-    pub(super) descriptor: Descriptor,
-    pub(super) by: By,
-}
-
-/// The way in which it refers.
-#[derive(Clone, Debug)]
-pub(super) enum By {
-    Subject(Digest),
-    /// By a tag of cosign's.
-    Tag(Tag),
 }
 
 /// Puts a registry's refusal into dockerd's words.

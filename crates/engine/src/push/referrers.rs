@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use registry::TagOrDigest;
+use registry::{Referral, RefersBy, TagOrDigest};
 use spec::{Descriptor, Digest, ImageId, Repository, Tag};
 use store::Store;
 
 use super::index::{Listed, Original};
-use super::operation::{By, Push, Referral, refused};
+use super::operation::{Push, refused};
 use crate::error::Missing;
 use crate::progress::ProgressEvent;
 use crate::{EngineError, Result};
@@ -46,7 +46,7 @@ impl Push {
         let mut known: HashMap<Digest, HashSet<Digest>> = HashMap::new();
         for Referral { descriptor, by } in referrals {
             let is_there = match &by {
-                By::Subject(subject) => {
+                RefersBy::Subject(subject) => {
                     if !known.contains_key(subject) {
                         let there = self.remote.referrers(subject, None).await.map_err(refused)?;
                         let there = there.list.into_iter().map(|one| one.descriptor.digest);
@@ -57,7 +57,7 @@ impl Push {
                     known[subject].contains(&descriptor.digest)
                         && self.has_manifest(&target).await?
                 }
-                By::Tag(tag) => {
+                RefersBy::Tag(tag) => {
                     let target = TagOrDigest::Tag(tag.clone());
                     let there = self.remote.find(&target).await.map_err(refused)?;
                     there.is_some_and(|there| there.descriptor.digest == descriptor.digest)
@@ -78,7 +78,7 @@ impl Push {
     async fn send_referrer(
         &self,
         descriptor: Descriptor,
-        by: By,
+        by: RefersBy,
         siblings: &[Repository],
     ) -> Result<()> {
         let digest = descriptor.digest.clone();
@@ -92,7 +92,9 @@ impl Push {
         self.blobs(&all, siblings).await?;
         for listed in &all {
             let target = match &by {
-                By::Tag(tag) if listed.descriptor.digest == digest => TagOrDigest::Tag(tag.clone()),
+                RefersBy::Tag(tag) if listed.descriptor.digest == digest => {
+                    TagOrDigest::Tag(tag.clone())
+                }
                 _ => TagOrDigest::Digest(listed.descriptor.digest.clone()),
             };
             self.put(&target, listed).await.map_err(refused)?;
@@ -133,10 +135,10 @@ fn referring(store: &Store, id: &ImageId, root: Digest) -> Result<Vec<Referral>>
         let listed = listed.unwrap_or_default().into_iter().map(|entry| entry.digest);
         subjects.extend(listed.filter(|digest| seen.insert(digest.clone())));
         let tagged = Tag::of_cosign(&subject).into_iter().filter_map(|tag| {
-            Some(Referral { descriptor: by_tag.remove(tag.as_str())?, by: By::Tag(tag) })
+            Some(Referral { descriptor: by_tag.remove(tag.as_str())?, by: RefersBy::Tag(tag) })
         });
         let tagged: Vec<Referral> = tagged.collect();
-        let by = By::Subject(subject.clone());
+        let by = RefersBy::Subject(subject.clone());
         let referring = by_subject.remove(&subject).unwrap_or_default().into_iter();
         let referring = referring.map(|descriptor| Referral { descriptor, by: by.clone() });
         for one in referring.chain(tagged) {

@@ -17,7 +17,7 @@ use crate::{
     hosts::access::Need,
     manifests::{
         Resolution,
-        about::About,
+        about::{self, About},
         pages::{List, PAGE},
     },
 };
@@ -45,6 +45,34 @@ pub struct Referrer {
     pub descriptor: Descriptor,
     /// Kind of its content: `application/spdx+json` for instance.
     pub artifact_type: Option<String>,
+}
+
+/// A manifest that was found by what it refers to.
+#[derive(Clone, Debug)]
+pub struct Referral {
+    /// Its descriptor, as far as the finder knows it.
+    pub descriptor: Descriptor,
+    /// The way in which it refers.
+    pub by: RefersBy,
+}
+
+/// The way in which a manifest refers to another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RefersBy {
+    /// Its field `subject` names the other one.
+    Subject(Digest),
+    /// It has a tag of cosign's, which names the other one.
+    Tag(Tag),
+}
+
+impl RefersBy {
+    /// Says whether a document refers in this way, as far as the document itself tells.
+    pub fn agrees_with(&self, document: &[u8]) -> bool {
+        match self {
+            Self::Subject(subject) => about::subject(document).as_ref() == Some(subject),
+            Self::Tag(_) => true,
+        }
+    }
 }
 
 /// The origin of a list of referrers.
