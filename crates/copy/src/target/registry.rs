@@ -263,7 +263,7 @@ impl RegistryTarget {
         mut session: Option<UploadSession>,
     ) -> Result<()> {
         let (mut attempts, mut breaks) = (Attempts::new(ATTEMPTS), Breaks::default());
-        let (mut at_once, mut reached) = (blob.size <= AT_ONCE, 0);
+        let mut at_once = blob.size <= AT_ONCE;
         loop {
             let started = match session.take() {
                 Some(session) => Ok(session),
@@ -292,13 +292,7 @@ impl RegistryTarget {
                 tokio::time::sleep(pause).await;
             }
             session = reopened(current, &error, blob).await;
-            // A registry that drops what comes goes on from the same place for ever.
-            if let Some(offset) = session.as_ref().map(UploadSession::offset)
-                && offset > reached
-            {
-                reached = offset;
-                attempts.progressed();
-            }
+            attempts.reached(session.as_ref().map_or(0, UploadSession::offset));
         }
     }
 }

@@ -46,7 +46,7 @@ impl Upload<'_> {
     /// Sends the blob. After a failure the upload goes on from what the registry has, or begins anew.
     pub(super) async fn run(&self, mut session: Option<UploadSession>) -> Result<()> {
         let mut attempts = Attempts::new(self.push.engine.network().limits.attempts);
-        let (mut breaks, mut reached) = (Breaks::default(), 0);
+        let mut breaks = Breaks::default();
         let mut resumed = false;
         let mut note = self.note().await;
         if let Some(earlier) = self.earlier(note.as_ref()).await {
@@ -80,13 +80,7 @@ impl Upload<'_> {
             let retry = self.watchers.before_retry(error, &mut attempts).await;
             retry.map_err(refused)?;
             self.reopen(&mut session, &mut note).await;
-            // A registry that drops what comes goes on from the same place for ever.
-            if let Some(offset) = session.as_ref().map(UploadSession::offset)
-                && offset > reached
-            {
-                reached = offset;
-                attempts.progressed();
-            }
+            attempts.reached(session.as_ref().map_or(0, UploadSession::offset));
             resumed = resumed && session.is_some();
         }
     }

@@ -34,12 +34,14 @@ pub struct Attempts {
     first: Duration,
     /// Bytes since the last failure.
     brought: u64,
+    /// The farthest place of the transfer so far.
+    reached: u64,
 }
 
 impl Attempts {
     /// Allows `most` failures in a row, but one at the least.
     pub fn new(most: u32) -> Self {
-        Self { most, failures: 0, first: Duration::from_secs(1), brought: 0 }
+        Self { most, failures: 0, first: Duration::from_secs(1), brought: 0, reached: 0 }
     }
 
     /// Allows as many as dockerd for a config, with shorter pauses that grow from `first`.
@@ -48,7 +50,7 @@ impl Attempts {
     }
 
     /// Begins to count anew, as something was transferred.
-    pub fn progressed(&mut self) {
+    fn progressed(&mut self) {
         self.failures = 0;
     }
 
@@ -56,6 +58,15 @@ impl Attempts {
     pub fn brought(&mut self, bytes: u64) {
         self.brought = self.brought.saturating_add(bytes);
         if self.brought >= LEAST_BROUGHT {
+            self.progressed();
+        }
+    }
+
+    /// Begins to count anew if the transfer is at a place where it was not before: who drops what comes goes on from the same
+    /// place for ever.
+    pub fn reached(&mut self, place: u64) {
+        if place > self.reached {
+            self.reached = place;
             self.progressed();
         }
     }
