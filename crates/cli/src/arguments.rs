@@ -92,7 +92,6 @@ pub(crate) enum Verb {
     Daemon(Box<daemon::Arguments>),
     Registry(registry::Arguments),
     Completion(completion::Arguments),
-    #[command(hide = true)]
     Man(man::Arguments),
     #[command(hide = true)]
     Help(help::Arguments),

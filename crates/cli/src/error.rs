@@ -240,6 +240,30 @@ impl CliError {
         CliError::Usage { message, status: USAGE_STATUS }
     }
 
+    /// Names in a daemon's answer what was asked about, unless it does so itself.
+    pub(crate) fn about(self, name: &str) -> CliError {
+        match self {
+            CliError::Daemon { status, message } if !message.contains(name) => {
+                CliError::Daemon { status, message: format!("{name}: {message}") }
+            }
+            error => error,
+        }
+    }
+
+    /// Drops docker's words for an answer of the daemon: there was none but this process.
+    pub(crate) fn without_daemon(self) -> CliError {
+        match self {
+            CliError::Daemon { message, .. } => CliError::Stream(message),
+            CliError::Advised { error, hint } => {
+                CliError::Advised { error: Box::new(error.without_daemon()), hint }
+            }
+            CliError::Several(errors) => {
+                CliError::Several(errors.into_iter().map(CliError::without_daemon).collect())
+            }
+            error => error,
+        }
+    }
+
     /// Returns whether the daemon said that there is no such thing.
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, CliError::Daemon { status: 404, .. })

@@ -104,6 +104,11 @@ impl Session {
         if self.is_daemon { refuse_policy(&self.engine) } else { Ok(()) }
     }
 
+    /// Returns why a verb that docker has not failed: where no daemon is asked, none is spoken of.
+    pub(crate) fn plainly(&self, error: CliError) -> CliError {
+        if self.is_daemon { error } else { error.without_daemon() }
+    }
+
     /// Returns a client of an engine in this process that keeps nothing, for what a daemon cannot ask registries.
     pub(crate) fn in_process(&self) -> Result<Client, CliError> {
         let keyring = Arc::new(Keyring::new(self.config_directory.clone()));

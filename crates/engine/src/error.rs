@@ -156,6 +156,14 @@ pub enum EngineError {
     /// The index has no image that runs on the platform.
     #[error("no matching manifest for {0} in the manifest list entries")]
     NoMatchingManifest(String),
+    /// The same, where nobody counts on docker's words.
+    #[error("no matching manifest for {wanted}, the index has {offered}")]
+    NoSuchPlatform {
+        /// The platform.
+        wanted: String,
+        /// The platforms that there are.
+        offered: String,
+    },
     /// The manifest cannot be read, or could be read in two ways.
     #[error("{reference}")]
     Manifest {
@@ -430,6 +438,7 @@ impl EngineError {
             | Self::RepositoryNotFound { .. }
             | Self::PullDenied { .. }
             | Self::NoImages { .. }
+            | Self::NoSuchPlatform { .. }
             | Self::NoMatchingManifest(_) => ErrorKind::NotFound,
             Self::ImageInUse { .. } | Self::ReferenceInUse { .. } | Self::PruneRunning => {
                 ErrorKind::Conflict

@@ -9,7 +9,7 @@ mod explain;
 use std::ffi::OsString;
 
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _, ValueEnum as _};
+use clap::{Arg, ArgMatches, Command, CommandFactory as _, FromArgMatches as _, ValueEnum as _};
 
 use explain::explain;
 
@@ -156,11 +156,11 @@ fn is_flag(word: &OsString) -> bool {
 }
 
 fn help_asked(grammar: &Command, matches: &ArgMatches) -> Option<Request> {
-    let deprecated = match pflag::help(matches)? {
-        Help::Name => "",
-        Help::Letter => DEPRECATED,
-    };
-    Some(Request::Help(deprecated.to_owned() + &help(&pflag::path(grammar, matches))))
+    let path = pflag::path(grammar, matches);
+    Some(Request::Help(match pflag::help(matches)? {
+        Help::Name => shown(at(&detailed(), &path)),
+        Help::Letter => DEPRECATED.to_owned() + &help(&path),
+    }))
 }
 
 fn request(line: CommandLine) -> Result<Request, CliError> {
@@ -188,18 +188,54 @@ pub(crate) fn tree() -> Command {
     command
 }
 
+/// Returns the tree of commands with all that is told of them and of their flags, in the looks of the short help.
+fn detailed() -> Command {
+    fn detailed(command: Command) -> Command {
+        let about = command.get_long_about().map(|about| flowing(&about.to_string()));
+        let command = match about {
+            Some(about) => command.about(about).long_about(None::<&'static str>),
+            None => command,
+        };
+        command.mut_args(detailed_flag).mut_subcommands(detailed)
+    }
+    fn detailed_flag(arg: Arg) -> Arg {
+        match arg.get_long_help().cloned() {
+            Some(help) => arg.help(help).long_help(None::<&'static str>),
+            None => arg,
+        }
+    }
+    let mut command = with_template(detailed(pflag::shown(CommandLine::command())));
+    command.build();
+    command
+}
+
+/// Joins the lines of each paragraph, which a terminal breaks where it is full. Lines that are set in, as examples are, stay.
+fn flowing(text: &str) -> String {
+    let mut flowing = String::new();
+    let mut is_open = false;
+    for line in text.lines() {
+        let is_prose = !line.is_empty() && !line.starts_with(' ');
+        if !flowing.is_empty() {
+            flowing.push(if is_open && is_prose { ' ' } else { '\n' });
+        }
+        flowing.push_str(line);
+        is_open = is_prose;
+    }
+    flowing
+}
+
 fn with_template(command: Command) -> Command {
     command.help_template(HELP_TEMPLATE).max_term_width(WIDTH).mut_subcommands(with_template)
 }
 
 /// Returns the help of the command at the end of a path of names, the program's first.
 fn help(path: &[String]) -> String {
-    at(&tree(), path).clone().render_help().to_string()
+    shown(at(&tree(), path))
 }
 
 /// Returns the help of the verb that `topic` is the path of.
 fn help_about(topic: &[String]) -> Result<Request, CliError> {
-    let root = tree();
+    let root = detailed();
     let mut command = &root;
     for (index, name) in topic.iter().enumerate() {
         let Some(verb) = command.find_subcommand(name) else {
@@ -210,7 +246,11 @@ fn help_about(topic: &[String]) -> Result<Request, CliError> {
         };
         command = verb;
     }
-    Ok(Request::Help(command.clone().render_help().to_string()))
+    Ok(Request::Help(shown(command)))
+}
+
+fn shown(command: &Command) -> String {
+    command.clone().render_help().to_string()
 }
 
 /// Returns the command at the end of a path of names, the program's first.
@@ -244,6 +284,25 @@ mod tests {
             command.get_subcommands().for_each(check);
         }
         check(&tree());
+        check(&detailed());
+    }
+
+    #[test]
+    fn the_help_that_is_asked_for_by_its_name_tells_all() {
+        for (line, part) in [
+            (
+                "longshore sync --help",
+                "  targets = [\"mirror.example/alpine\", \"oci:/srv/alpine\"]",
+            ),
+            ("longshore copy --help", "oci-archive:FILE"),
+            ("longshore help registry rm", "NAME:TAG deletes the tag alone"),
+        ] {
+            let Request::Help(help) = parse(words(line)).unwrap() else { panic!("{line}") };
+            assert!(help.contains(part), "{line}: {help}");
+            assert!(!help.contains("see more"), "{line}: {help}");
+        }
+        let Request::Help(short) = parse(words("longshore copy -h")).unwrap() else { panic!("-h") };
+        assert!(!short.contains("oci-archive:FILE"), "{short}");
     }
 
     #[test]

@@ -59,7 +59,9 @@ async fn load(
     let mut query = Query::new();
     let platforms = Platforms { named: &arguments.platform, all: arguments.all_platforms };
     platforms.add_to(&mut query, session).await?;
-    let input = match arguments.input.filter(|path| !path.as_os_str().is_empty()) {
+    let path = arguments.input.filter(|path| !path.as_os_str().is_empty());
+    let name = path.as_ref().map_or_else(|| STDIN.to_owned(), |path| path.display().to_string());
+    let input = match path {
         Some(path) => match path.to_str().filter(|input| url::is_url(input)) {
             Some(input) => url::open(input).await?,
             None if path.is_dir() => directory::open(&path)?,
@@ -73,7 +75,16 @@ async fn load(
     };
     // As docker, which wants to hear of layers where it shows them.
     query.add("quiet", if display.wants_facts() { "0" } else { "1" });
-    upload("/images/load", query, input, session, display).await
+    let loaded = upload("/images/load", query, input, session, display).await;
+    loaded.map_err(|error| match error {
+        // The daemon does not know which archive it is.
+        CliError::Stream(message) | CliError::Daemon { message, .. }
+            if message.starts_with("no matching manifest for ") =>
+        {
+            CliError::Stream(format!("{name}: {message}"))
+        }
+        error => error,
+    })
 }
 
 /// Sends a file and follows what becomes of it.

@@ -28,7 +28,7 @@ const LISTS_AT_ONCE: usize = 8;
 ///   [[copy]]
 ///   source = "registry.example/lib/alpine"
 ///   targets = ["mirror.example/alpine", "oci:/srv/alpine"]
-///   tags = ["3.*", "latest"]           # patterns; tags-regex = ["^3\\."] are regular expressions
+///   tags = ["3.*", "latest"]           # patterns; tags-regex = ["^3\\."]
 ///   versions = ">=3.18 <4"             # also "~3.18", "^3.1", "3.18.*"
 ///   latest = 5                         # the newest of these by their versions
 ///   except = ["*-rc*"]                 # and except-regex

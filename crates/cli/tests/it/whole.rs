@@ -165,7 +165,12 @@ fn platforms_are_chosen_when_they_are_saved_and_loaded() {
             None,
             "no matching manifest for linux/386",
         ),
-        (&archive, &["--platform", "linux/386"], None, "no matching manifest for linux/386"),
+        (
+            &archive,
+            &["--platform", "linux/386"],
+            None,
+            "layout.tar: no matching manifest for linux/386 in the archive, which has linux/",
+        ),
         (&one, &[], Some(&arm64), ""),
         (&two, &[], Some(&s390x), "linux/arm64"),
         (&two, &["--platform", "linux/arm64"], Some(&arm64), ""),

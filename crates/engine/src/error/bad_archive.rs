@@ -75,6 +75,14 @@ pub enum BadArchive {
     /// An index lists what is not there, or not all of it.
     #[error("invalid archive: not all that its index lists is there, missing: {0}")]
     Incomplete(String),
+    /// No image of it is for a platform that is wanted.
+    #[error("no matching manifest for {wanted} in the archive, which has {offered}")]
+    NoPlatform {
+        /// The platforms that are wanted.
+        wanted: String,
+        /// Those that there are.
+        offered: String,
+    },
     /// A hard link leads to nothing.
     #[error("invalid archive: a hard link to {0}, which is not there")]
     HardLink(String),

@@ -204,10 +204,9 @@ impl Contents {
             });
         }
         if images.is_empty() {
-            let wanted = choice.candidates.first().cloned().flatten();
-            return Err(EngineError::NoMatchingManifest(
-                wanted.unwrap_or_else(Platform::host).specifier(),
-            ));
+            let wanted: Vec<Platform> = choice.candidates.iter().flatten().cloned().collect();
+            let wanted = if wanted.is_empty() { vec![Platform::host()] } else { wanted };
+            return Err(self.none_for(&wanted, &[]));
         }
         Ok(images)
     }
@@ -385,7 +384,10 @@ mod tests {
         files.push(("index.json".to_owned(), index(std::slice::from_ref(&below))));
         let contents = Contents::read(Tree::of(files)).unwrap();
         let listed = contents.list(&Platforms::Here);
-        assert!(matches!(listed, Err(EngineError::NoMatchingManifest(_))), "{listed:?}");
+        assert!(
+            matches!(listed, Err(EngineError::BadArchive(BadArchive::NoPlatform { .. }))),
+            "{listed:?}"
+        );
         let id = ImageId::new(Digest::sha256(b"config"));
         assert!(!contents.proves(&below.digest, &id, 0, &mut Proof::default()).unwrap());
     }

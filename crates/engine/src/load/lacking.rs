@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use spec::{ChainId, ImageConfig, MAX_CONFIG_SIZE, Reference};
+use spec::{ChainId, Digest, ImageConfig, MAX_CONFIG_SIZE, Reference};
 use store::Store;
 
 use super::contents::{Contents, named_digest};
@@ -41,7 +41,10 @@ pub(super) fn check(
         let Ok(bytes) = file.read(&listed.config, MAX_CONFIG_SIZE) else { continue };
         let Ok(config) = ImageConfig::parse(&bytes) else { continue };
         let diff_ids = &config.rootfs.diff_ids;
-        if !platforms.include(&config.platform()) || listed.layers.len() != diff_ids.len() {
+        let digest = Digest::sha256(&bytes);
+        if contents.wanted_of(&digest, &config, platforms).is_none()
+            || listed.layers.len() != diff_ids.len()
+        {
             continue;
         }
         let mut is_here = true;

@@ -20,6 +20,7 @@ mod list;
 mod operation;
 mod origin;
 mod plan;
+mod platforms;
 mod publish;
 mod tree;
 mod whole;
@@ -95,6 +96,7 @@ impl Load<'_> {
             Ok(list)
         });
         let list = list.await?;
+        let all = (!list.is_empty()).then(|| list.clone());
         let mut ids = Vec::new();
         let mut parents = Vec::new();
         let mut last_is_named = false;
@@ -131,6 +133,11 @@ impl Load<'_> {
             self.publish(std::mem::take(&mut ready)).await?;
         }
         self.publish(ready).await?;
+        if let (Platforms::These(wanted), Some(all), true) = (&self.platforms, all, ids.is_empty())
+        {
+            let (contents, wanted) = (Arc::clone(&contents), wanted.clone());
+            return Err(blocking(move || Ok(contents.none_for(&wanted, &all))).await?);
+        }
         self.set_parents(parents).await?;
         // As in dockerd, where the last image decides.
         Ok(LoadedImages { unnamed: (!last_is_named).then_some(ids) })

@@ -90,10 +90,9 @@ pub(super) fn plan(
     {
         return Err(EngineError::BadArchive(BadArchive::OperatingSystem(os.clone())));
     }
-    let platform = config.value().platform();
-    if !platforms.include(&platform) {
+    let Some(platform) = contents.wanted_of(id.digest(), config.value(), platforms) else {
         return Ok(None);
-    }
+    };
     let diff_ids = &config.value().rootfs.diff_ids;
     if listed.layers.len() != diff_ids.len() {
         let (listed, configured) = (listed.layers.len(), diff_ids.len());

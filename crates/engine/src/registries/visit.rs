@@ -121,6 +121,16 @@ impl Visit {
     /// Chooses the image of an index that is meant.
     pub(super) fn choose<'i>(&self, index: &'i Index) -> Result<&'i Descriptor> {
         let wanted = self.platform.clone().unwrap_or_else(Platform::host);
-        choose(&index.manifests, &wanted)
+        choose(&index.manifests, &wanted).map_err(|_| {
+            let offered = index.manifests.iter().filter_map(|entry| entry.platform.as_ref());
+            let offered = offered.filter(|platform| platform.os != "unknown");
+            let mut offered: Vec<String> = offered.map(Platform::specifier).collect();
+            offered.dedup();
+            let offered = match offered.len() {
+                0 => "none that it names".to_owned(),
+                _ => offered.join(", "),
+            };
+            EngineError::NoSuchPlatform { wanted: wanted.specifier(), offered }
+        })
     }
 }

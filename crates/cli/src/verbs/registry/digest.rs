@@ -24,6 +24,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     let route = (Method::GET, "/longshore/registry/digest");
     let platform = arguments.platform.as_deref();
     let question = Question::about(session, route, &arguments.name, platform).await?;
-    let found: Found = question.document(session).await?;
+    let found: Found =
+        question.document(session).await.map_err(|error| error.about(&arguments.name))?;
     output::print_line(&found.digest)
 }

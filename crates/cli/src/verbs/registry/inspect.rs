@@ -37,13 +37,15 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     };
     let platform = arguments.platform.as_deref();
     let question = Question::about(session, (Method::GET, path), &arguments.name, platform).await?;
+    let named = |error: CliError| error.about(&arguments.name);
     if arguments.config {
-        return output::print_document(&question.with("config", "1").ask(session).await?);
+        let config = question.with("config", "1").ask(session).await.map_err(named)?;
+        return output::print_document(&config);
     }
     if arguments.raw {
-        return output::print_document(&question.ask(session).await?);
+        return output::print_document(&question.ask(session).await.map_err(named)?);
     }
-    let found: Inspection = question.document(session).await?;
+    let found: Inspection = question.document(session).await.map_err(named)?;
     if formatted(arguments.format.as_deref(), &found)? {
         return Ok(());
     }

@@ -78,7 +78,7 @@ impl Arguments {
 
 /// Answers the verbs that are no server.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
-    match arguments.verb {
+    let ended = match arguments.verb {
         Some(RegistryVerb::Ls(arguments)) => ls::run(arguments, session).await,
         Some(RegistryVerb::Tags(arguments)) => tags::run(arguments, session).await,
         Some(RegistryVerb::Inspect(arguments)) => inspect::run(arguments, session).await,
@@ -89,5 +89,6 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         Some(RegistryVerb::Check(arguments)) => check::run(arguments, session).await,
         // Served before there is a session.
         Some(RegistryVerb::Serve(_)) | None => Ok(()),
-    }
+    };
+    ended.map_err(|error| session.plainly(error))
 }

@@ -46,7 +46,8 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     if let Some(artifact_type) = &arguments.artifact_type {
         question = question.with("artifactType", artifact_type);
     }
-    let found: Referrers = question.document(session).await?;
+    let found: Referrers =
+        question.document(session).await.map_err(|error| error.about(&arguments.name))?;
     let format = match arguments.format.as_deref().unwrap_or_default() {
         "" | "table" => TABLE,
         format => format,

@@ -38,7 +38,7 @@ async fn remove(name: &str, session: &Session) -> Result<(), CliError> {
     let route = (Method::DELETE, "/longshore/registry/manifest");
     let question = Question::about(session, route, name, None).await?;
     let removal: Removal =
-        question.document(session).await.map_err(|error| advised(error, name))?;
+        question.document(session).await.map_err(|error| advised(error.about(name), name))?;
     if let Some(untagged) = removal.untagged {
         output::print_line(&format!("Untagged: {untagged}"))?;
     }

@@ -24,10 +24,16 @@ pub(crate) struct Arguments {
 
 /// Stores the manifest of a name under another tag.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
-    let tag: Tag = arguments.tag.parse()?;
+    let tag: Tag = arguments.tag.parse().map_err(|error| {
+        CliError::Refused(format!(
+            "{}: {error}: the tag alone is wanted, as in `1.2`",
+            arguments.tag
+        ))
+    })?;
     let route = (Method::POST, "/longshore/registry/tag");
     let platform = arguments.platform.as_deref();
     let question = Question::about(session, route, &arguments.name, platform).await?;
-    let found: Found = question.with("tag", tag.as_str()).document(session).await?;
+    let found = question.with("tag", tag.as_str()).document(session).await;
+    let found: Found = found.map_err(|error: CliError| error.about(&arguments.name))?;
     output::print_line(&format!("{tag}: digest: {} size: {}", found.digest, found.size))
 }

@@ -27,7 +27,8 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
     let route = (Method::GET, "/longshore/registry/tags");
     let question = Question::about(session, route, &arguments.name, None).await?;
-    let found: Tags = question.document(session).await?;
+    let found: Tags =
+        question.document(session).await.map_err(|error| error.about(&arguments.name))?;
     let rows = found
         .tags
         .into_iter()
