@@ -34,7 +34,7 @@ const LISTS_AT_ONCE: usize = 8;
 ///   except = ["*-rc*"]                 # and except-regex
 ///   platforms = ["linux/amd64"]
 ///   referrers = true
-///   compression = "zstd"               # as the flags of `longshore copy`: other bytes,
+///   compression = "zstd"               # as of `longshore copy`: other bytes,
 ///   format = "oci"                     # and so not together with referrers
 ///
 /// All but `source` and one of `target` and `targets` may be missing. A source without a tag is a repository, and so is a layout
