@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use spec::{Descriptor, Platform};
 
+use crate::identity::Identity;
 use crate::wire::{minus_one, null_as_default};
 
 /// The time that Go prints for "never": what `Metadata.LastTagTime` of an image without a local tag holds.
@@ -157,6 +158,9 @@ pub struct ImageInspect {
     pub graph_driver: Option<GraphDriver>,
     /// The image ID, `sha256:…`.
     pub id: String,
+    /// The ones who vouch for it; left out where nobody does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
     /// The manifests that the image's names lead to, for clients that ask.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manifests: Option<Vec<ManifestSummary>>,

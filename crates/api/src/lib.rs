@@ -1,7 +1,7 @@
 //! The Docker Engine API as values: what travels between a client and the daemon, shared by both sides.
 //!
 //! - [`ApiVersion`]: the `/v1.NN` of a request, its order and its bounds.
-//! - [`image`], [`system`], [`event`]: the JSON documents of the routes, with dockerd's field names.
+//! - [`image`], [`identity`], [`system`], [`event`]: the JSON documents of the routes, with dockerd's field names.
 //! - [`message`] and [`JsonStream`]: the progress lines of a pull or push, and a bounded decoder for streams of JSON.
 //! - [`auth`]: credentials in the `X-Registry-Auth` header and in the body of `/auth`.
 //! - [`Filters`]: the `filters` parameter, in the two forms that clients send.
@@ -23,6 +23,7 @@ pub mod event;
 mod filters;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod identity;
 pub mod image;
 pub mod manifest;
 pub mod message;

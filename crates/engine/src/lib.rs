@@ -60,6 +60,7 @@ mod space;
 mod testing;
 mod transfer;
 mod unpack;
+mod verified;
 
 pub use archive::{FileKind, LayerFile};
 pub use check::{CheckOutcome, CheckRequest, Checked, Repair};
@@ -93,3 +94,4 @@ pub use registry::{HostMetrics, Wait};
 pub use save::{IncompleteImage, SaveRequest, SavedImages};
 pub use store::{ImageUse, Remedy, Subject};
 pub use unpack::UnpackRequest;
+pub use verified::Verified;

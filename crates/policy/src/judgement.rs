@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use spec::Digest;
 
 use crate::document::name::ImageName;
+pub use crate::signature::form::Form;
 
 /// The findings on an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +47,7 @@ pub enum Finding {
 }
 
 /// A signature that is believed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vouched {
     /// The manifest or index that is signed.
     pub digest: Digest,
@@ -53,8 +55,23 @@ pub struct Vouched {
     pub name: String,
     /// Hash of the key's DER.
     pub key: Digest,
-    /// Names in the key's certificate; empty without one.
-    pub signer: String,
+    /// The one whom the key's certificate is for, if it has one.
+    pub signer: Option<Signer>,
+    /// Its form.
+    pub form: Form,
+    /// The time at which a log took it, in seconds since 1970, if a log had to.
+    pub logged: Option<u64>,
+}
+
+/// The one whom a certificate is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signer {
+    /// The mail addresses and hosts in it.
+    pub names: String,
+    /// Address of the service that knows them, as the certificate says; empty if it says none.
+    pub issuer: String,
+    /// Name of the authority.
+    pub authority: String,
 }
 
 impl Finding {

@@ -47,7 +47,7 @@ mod verifiers;
 pub use document::{Policy, PolicyFault, identity::IdentityFault, name::ImageName};
 pub use error::{Refusal, TrustError};
 pub use guard::{Guard, Settings};
-pub use judgement::{Finding, Judgement, Requirement, Vouched};
+pub use judgement::{Finding, Form, Judgement, Requirement, Signer, Vouched};
 pub use key::{KeyFault, private::PrivateKey, private_fault::PrivateKeyFault};
 pub use sign::{SignError, sign};
 pub use verifiers::{VerifierFault, Verifiers};

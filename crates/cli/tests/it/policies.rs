@@ -1,5 +1,6 @@
 //! Policies, signatures and verifier programs: what is refused leaves nothing, and what openssl signed by itself is taken.
 
+mod identity;
 mod signer;
 mod signing;
 mod verifiers;
@@ -99,6 +100,19 @@ fn nothing_there(bench: &Bench) {
     assert!(files_below(&root.join("longshore/content/blobs")).is_empty());
 }
 
+/// Makes an index of images for this machine and for another one, and says for which.
+fn index_of_two() -> (Index, [String; 2]) {
+    let host = spec::Platform::host().architecture;
+    let foreign = if host == "s390x" { "ppc64le" } else { "s390x" };
+    let architectures = [host, foreign.to_owned()];
+    let of = |architecture: &String| {
+        let platform = spec::Platform::parse(&format!("linux/{architecture}")).unwrap();
+        let layer = small_image(9).layers[0].clone();
+        Image::builder().format(Format::Oci).platform(platform).layer(layer).build()
+    };
+    (Index::new(Format::Oci, architectures.iter().map(of).collect()), architectures)
+}
+
 fn can_sign() -> bool {
     let can = installed(&["openssl"]);
     if !can {
@@ -189,14 +203,7 @@ fn an_index_counts_for_its_images_and_an_image_for_itself_alone() {
     }
     let place = Place::new();
     let client = place.client();
-    let of = |architecture: &str| {
-        let platform = spec::Platform::parse(&format!("linux/{architecture}")).unwrap();
-        let layer = small_image(9).layers[0].clone();
-        Image::builder().format(Format::Oci).platform(platform).layer(layer).build()
-    };
-    let host = spec::Platform::host().architecture;
-    let foreign = if host == "s390x" { "ppc64le" } else { "s390x" };
-    let index = Index::new(Format::Oci, vec![of(&host), of(foreign)]);
+    let (index, [host, foreign]) = index_of_two();
     index.push(&client, "me/app", "1").unwrap();
     let [own, other] = [0, 1].map(|at| &index.images[at].manifest.digest);
     let (root, name) = (&index.manifest.digest, place.name("me/app:1"));

@@ -48,6 +48,7 @@ fn complete(details: ImageDetails) -> ImageInspect {
             name: details.graph_driver.name,
         }),
         id: details.id.to_string(),
+        identity: super::identity::identity(details.verified),
         manifests: details
             .manifests
             .map(|manifests| manifests.into_iter().map(super::images::manifest).collect()),
@@ -210,6 +211,51 @@ mod tests {
         let oldest = shaped("1.12");
         assert_eq!(oldest["VirtualSize"], 2_665_277);
         assert_eq!(oldest["Created"], ZERO_TIME);
+    }
+
+    #[test]
+    fn who_vouches_for_an_image_is_told_in_all_versions_and_nothing_where_nobody_does() {
+        let vouched = serde_json::from_value(json!([{
+            "repository": "r.example/app",
+            "signatures": [
+                {
+                    "digest": format!("sha256:{}", "0".repeat(64)), "name": "r.example/app:1",
+                    "key": format!("sha256:{}", "1".repeat(64)), "form": "simple",
+                },
+                {
+                    "digest": format!("sha256:{}", "0".repeat(64)), "name": "", "form": "envelope",
+                    "key": format!("sha256:{}", "2".repeat(64)), "logged": 1_704_196_800,
+                    "signer": {"names": "ann@r.example", "issuer": "https://i.example", "authority": "CN=a,O=b"},
+                },
+            ],
+        }]));
+        let identity = super::super::identity::identity(vouched.unwrap());
+        let expected = json!({
+            "Signature": [
+                {
+                    "Name": format!("Key (sha256:{})", "1".repeat(64)),
+                    "DockerReference": "r.example/app:1",
+                    "SignatureType": "simplesigning-v1",
+                },
+                {
+                    "Name": "Certificate (ann@r.example)",
+                    "Timestamps": [{"Type": "Tlog", "URI": "", "Timestamp": "2024-01-02T12:00:00Z"}],
+                    "Signer": {
+                        "CertificateIssuer": "CN=a,O=b",
+                        "SubjectAlternativeName": "ann@r.example",
+                        "Issuer": "https://i.example",
+                    },
+                    "SignatureType": "bundle-v0.3",
+                },
+            ],
+            "Pull": [{"Repository": "r.example/app"}],
+        });
+        for version in ["1.12", "1.50", "1.55"] {
+            let document = ImageInspect { identity: identity.clone(), ..nginx() };
+            let document = serde_json::to_value(shape(document, version.parse().unwrap())).unwrap();
+            assert_eq!(document["Identity"], expected, "{version}");
+        }
+        assert_eq!(super::super::identity::identity(Vec::new()), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod check_report;
 pub(crate) mod diff;
+mod identity;
 pub(crate) mod image_inspect;
 pub(crate) mod images;
 pub(crate) mod info;

@@ -87,7 +87,8 @@ fn requirement(requirement: policy::Requirement) -> Requirement {
 }
 
 fn signature(vouched: Vouched) -> Signature {
-    let Vouched { digest, name, key, signer } = vouched;
+    let Vouched { digest, name, key, signer, .. } = vouched;
+    let signer = signer.map(|signer| signer.names).unwrap_or_default();
     Signature { digest: digest.to_string(), identity: name, key: key.to_string(), signer }
 }
 

@@ -9,7 +9,7 @@ use store::{GraphDriver, Image, Store};
 use crate::error::Missing;
 use crate::kept::{Kept, KeptManifest};
 use crate::resolve::{self, Meant};
-use crate::{Engine, EngineError, Result};
+use crate::{Engine, EngineError, Result, Verified};
 
 /// Choice of what is to be told of an image.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +53,8 @@ pub struct ImageDetails {
     pub last_tag_time: Option<String>,
     /// Its manifest, if it is not the image that has the name, but another one of its index.
     pub descriptor: Option<Descriptor>,
+    /// Those whom a policy trusted for it when it was pulled.
+    pub verified: Vec<Verified>,
     /// The manifests that its names lead to, if they were asked for.
     pub manifests: Option<Vec<KeptManifest>>,
 }
@@ -100,6 +102,7 @@ fn details(store: &Store, name: &str, options: &InspectOptions) -> Result<ImageD
         layers: config.rootfs.diff_ids.clone(),
         last_tag_time: store.last_updated(id)?.map(|time| time.to_string()),
         descriptor: part.as_ref().map(|part| part.descriptor.clone()),
+        verified: Verified::of(store, id, part.as_ref().map(|part| &part.descriptor))?,
         manifests: manifests.transpose()?,
         id: image.id.clone(),
     })

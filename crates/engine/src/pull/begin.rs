@@ -29,6 +29,8 @@ pub(super) struct Begun {
     pub(super) is_told: bool,
     /// Manifests and indexes that are kept beside it.
     pub(super) parts: Vec<Part>,
+    /// Findings on the image's own manifests.
+    pub(super) findings: Vec<(Digest, String)>,
     /// Kept as long as others may ask for the same.
     pub(super) _cell: Option<Arc<OnceCell<Bytes>>>,
 }
@@ -44,7 +46,7 @@ impl Pull {
                 return self.begin_first_schema(*found, reference, progress).await;
             }
         };
-        self.admit(reference, &resolved.descriptors()).await?;
+        let findings = self.admit(reference, &resolved.descriptors()).await?;
         let manifest = resolved.manifest.value();
         let id = ImageId::new(manifest.config.digest.clone());
         self.hold_image(&id).await?;
@@ -62,7 +64,8 @@ impl Pull {
         let checked = self.checked(&resolved, bytes, reference, progress).await;
         match checked {
             Ok((config, parts)) => {
-                Ok(Begun { resolved, id, config, ahead, is_told: false, parts, _cell: cell })
+                let is_told = false;
+                Ok(Begun { resolved, id, config, ahead, is_told, parts, findings, _cell: cell })
             }
             Err(error) => {
                 self.give_up(ahead).await;

@@ -72,7 +72,9 @@ impl Pull {
         let ahead = ahead.filter_map(|(digest, layer)| Some((digest, layer.download?))).collect();
         match self.checked(&resolved, config, reference, progress).await {
             Ok((config, parts)) => {
-                Ok(Begun { resolved, id, config, ahead, is_told: true, parts, _cell: None })
+                // Who vouches for the manifest that came vouches for none that is made of it.
+                let (is_told, findings) = (true, Vec::new());
+                Ok(Begun { resolved, id, config, ahead, is_told, parts, findings, _cell: None })
             }
             Err(error) => {
                 self.give_up(ahead).await;

@@ -103,7 +103,7 @@ impl Pull {
 
     /// Fetches and unpacks what is missing of an image, and publishes it; returns whether anything changed.
     async fn finish(&self, reference: &Reference, begun: Begun) -> Result<bool> {
-        let Begun { resolved, id, config, mut ahead, parts, is_told, .. } = begun;
+        let Begun { resolved, id, config, mut ahead, parts, is_told, findings, .. } = begun;
         let manifest = resolved.manifest.value();
         let plan = match self.plan(reference, manifest, config.value(), &id).await {
             Ok(plan) => plan,
@@ -121,7 +121,7 @@ impl Pull {
         )
         .await?;
         let config = config.bytes().clone();
-        let image = Ready { id, config, plan, layers, parts, downloads };
+        let image = Ready { id, config, plan, layers, parts, downloads, findings };
         self.progress.report(ProgressEvent::PullDone { digest: resolved.digest.clone() });
         self.publish(reference, resolved, image).await
     }
@@ -225,7 +225,7 @@ impl Pull {
             let is_new = |part: &Part| !known.iter().any(|k| k.digest == part.descriptor.digest);
             let newer = references.get(&reference).as_ref() != Some(&image.id)
                 || image.parts.iter().any(is_new);
-            let mut commit = Commit::default();
+            let mut commit = Commit { findings: image.findings, ..Commit::default() };
             for transfer in &image.layers {
                 commit.layers.extend(transfer.layer.take_staged());
                 commit.blobs.extend(transfer.layer.take_blob());
@@ -274,4 +274,6 @@ struct Ready {
     /// Manifests and indexes that are kept beside it, and what of that was downloaded.
     parts: Vec<Part>,
     downloads: Vec<Download>,
+    /// Findings on its own manifests.
+    findings: Vec<(Digest, String)>,
 }

@@ -8,20 +8,21 @@ use spec::{Descriptor, Digest, Mentioned, Reference};
 use super::manifest::Resolved;
 use super::operation::Pull;
 use super::parts::Part;
-use crate::Result;
+use crate::{Result, Verified};
 
 impl Pull {
-    /// Fails if the image is refused. `documents` are what its name led to, the outermost first.
+    /// Fails if the image is refused. `documents` are what its name led to, the outermost first. Returns who vouches for which of them,
+    /// for the store.
     pub(super) async fn admit(
         &self,
         reference: &Reference,
         documents: &[Descriptor],
-    ) -> Result<()> {
-        let Some(guard) = &self.guard else { return Ok(()) };
-        if let Some((root, inner)) = documents.split_first() {
-            guard.admit(&ImageName::at_registry(reference), root, inner).await?;
-        }
-        Ok(())
+    ) -> Result<Vec<(Digest, String)>> {
+        let (Some(guard), Some((root, inner))) = (&self.guard, documents.split_first()) else {
+            return Ok(Vec::new());
+        };
+        let judgement = guard.admit(&ImageName::at_registry(reference), root, inner).await?;
+        Ok(Verified::findings(reference, &judgement))
     }
 
     /// Fails if what an index lists, and is kept beside the image, is refused: who vouches for the image of one platform says nothing of

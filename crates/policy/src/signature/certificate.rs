@@ -10,6 +10,7 @@ use x509_cert::Certificate;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
+use crate::judgement::Signer;
 use crate::key::{KeyFault, PublicKey, pem};
 
 /// The usage "code signing", as its object identifier is written in DER.
@@ -70,7 +71,7 @@ pub(crate) struct Names {
 #[derive(Debug)]
 pub(crate) struct Certified {
     pub(crate) key: PublicKey,
-    pub(crate) name: String,
+    pub(crate) signer: Signer,
 }
 
 impl Authorities {
@@ -115,16 +116,16 @@ impl Authorities {
             })
             .map_err(CertificateFault::Chain)?;
         let certificate = Certificate::from_der(der).map_err(|fault| unreadable(&fault))?;
-        let name = names.check(&certificate)?;
+        let signer = names.check(&certificate)?;
         let info = certificate.tbs_certificate().subject_public_key_info().to_der();
         let key = PublicKey::of_der(&info.map_err(|fault| unreadable(&fault))?)?;
-        Ok(Certified { key, name })
+        Ok(Certified { key, signer })
     }
 }
 
 impl Names {
-    /// Fails if a certificate has not all of them. Returns the names in it.
-    fn check(&self, certificate: &Certificate) -> Result<String, CertificateFault> {
+    /// Fails if a certificate has not all of them. Returns whom it is for.
+    fn check(&self, certificate: &Certificate) -> Result<Signer, CertificateFault> {
         let names = match extension(certificate, ALTERNATIVE_NAMES)? {
             Some(der) => {
                 SubjectAltName::from_der(der)
@@ -154,14 +155,15 @@ impl Names {
             let found = if found.is_empty() { "nobody".to_owned() } else { found };
             return Err(CertificateFault::Name { wanted: wanted.clone(), found });
         }
-        if let Some(wanted) = &self.issuer {
-            let issuer = extension(certificate, ISSUER)?.unwrap_or_default();
-            if issuer != wanted.as_bytes() {
-                let issuer = String::from_utf8_lossy(issuer).into_owned();
-                return Err(CertificateFault::Issuer(issuer));
-            }
+        let issuer = extension(certificate, ISSUER)?.unwrap_or_default();
+        if self.issuer.as_ref().is_some_and(|wanted| issuer != wanted.as_bytes()) {
+            return Err(CertificateFault::Issuer(String::from_utf8_lossy(issuer).into_owned()));
         }
-        Ok(found)
+        Ok(Signer {
+            names: found,
+            issuer: String::from_utf8_lossy(issuer).into_owned(),
+            authority: certificate.tbs_certificate().issuer().to_string(),
+        })
     }
 }
 

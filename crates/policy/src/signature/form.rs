@@ -1,8 +1,11 @@
 //! The forms of signatures.
 
+use serde::{Deserialize, Serialize};
+
 /// The forms in which something is signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
     /// cosign's classic one: the payload is what is signed.
     Simple,
     /// The one of bundles: an in-toto statement in an envelope (DSSE).

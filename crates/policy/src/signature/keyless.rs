@@ -18,6 +18,7 @@ use super::payload::Payload;
 use crate::document::Policy;
 use crate::document::name::ImageName;
 use crate::document::requirement::Requirement;
+use crate::judgement::Vouched;
 use crate::key::pem;
 use crate::key::private::PrivateKey;
 use crate::testing::Key;
@@ -120,7 +121,8 @@ fn judge(requirement: &Value, found: &Signature) -> Result<String, String> {
     let [Requirement::Signed(signed)] = rule.requirements else { panic!("{requirement}") };
     let trusted = signed.trusted()().map_err(|fault| fault.to_string())?;
     let vouched = found.accept(&trusted, &signed.identity, &digest(), Some(&name));
-    vouched.map(|vouched| vouched.signer).map_err(|fault| fault.to_string())
+    let names = |vouched: Vouched| vouched.signer.map(|signer| signer.names).unwrap_or_default();
+    vouched.map(names).map_err(|fault| fault.to_string())
 }
 
 fn fulcio(fulcio: &Fulcio, log: &Key) -> Value {

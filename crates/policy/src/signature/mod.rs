@@ -26,7 +26,7 @@ impl Signature {
         digest: &Digest,
         name: Option<&Reference>,
     ) -> Result<Vouched, SignatureFault> {
-        let Proof { key, signer } = trusted.check(self)?;
+        let Proof { key, signer, logged } = trusted.check(self)?;
         let statement = Statement::parse(self.form, &self.payload)?;
         if statement.digest != *digest {
             let (signed, image) = (statement.digest, digest.clone());
@@ -36,7 +36,9 @@ impl Signature {
             return Err(statement.name.map_or(SignatureFault::NoName, SignatureFault::OtherName));
         }
         let name = statement.name.unwrap_or_default();
-        Ok(Vouched { digest: digest.clone(), name, key, signer })
+        let (digest, form) = (digest.clone(), self.form);
+        let logged = logged.map(|time| time.as_secs());
+        Ok(Vouched { digest, name, key, signer, form, logged })
     }
 }
 

@@ -38,7 +38,7 @@ fn a_signature_counts_for_its_key_its_digest_and_its_name() {
     let vouched = accept(&good, &signature).unwrap();
     assert_eq!((vouched.name.as_str(), &vouched.digest), ("r.example/app:1", &digest));
     let public = PublicKey::parse(key.public.as_bytes()).unwrap();
-    assert_eq!((vouched.key, vouched.signer.as_str()), (public.fingerprint, ""));
+    assert_eq!((vouched.key, vouched.signer, vouched.logged), (public.fingerprint, None, None));
 
     let refuse = |payload: &Bytes, signature: &str| accept(payload, signature).unwrap_err();
     let by_stranger = stranger.private.sign(&good).unwrap();

@@ -10,6 +10,7 @@ use super::found::{Signature, SignatureFault};
 use super::log::Logged;
 use crate::document::requirement::{Authority, Material, Signed};
 use crate::file;
+use crate::judgement::Signer;
 use crate::key::{KeyFault, MAX_KEY, PublicKey};
 
 /// Those who may vouch, and the logs that must know of it.
@@ -25,11 +26,12 @@ enum Who {
     Certified { authorities: Authorities, names: Names },
 }
 
-/// The key that has vouched, and the name in its certificate if it has one.
+/// The key that has vouched, whom its certificate is for if it has one, and the time at which a log took the signature if one had to.
 #[derive(Debug)]
 pub(crate) struct Proof {
     pub(crate) key: Digest,
-    pub(crate) signer: String,
+    pub(crate) signer: Option<Signer>,
+    pub(crate) logged: Option<Duration>,
 }
 
 impl Trusted {
@@ -62,34 +64,34 @@ impl Trusted {
             Who::Keys(keys) => {
                 let key = keys.iter().find(|key| key.vouches_for(&signed, &found.value));
                 let key = key.ok_or(SignatureFault::Stranger)?;
-                self.logged(found, &signed, &key.der)?;
-                Ok(Proof { key: key.fingerprint.clone(), signer: String::new() })
+                let logged = self.logged(found, &signed, &key.der)?;
+                Ok(Proof { key: key.fingerprint.clone(), signer: None, logged })
             }
             Who::Certified { authorities, names } => {
                 let certificate =
                     found.certificates.first().ok_or(SignatureFault::NoCertificate)?;
                 // A certificate of Fulcio was good for ten minutes: the log knows whether these were the ones.
-                let at = self.logged(found, &signed, certificate)?;
+                let logged = self.logged(found, &signed, certificate)?;
+                let at = logged.unwrap_or_else(now);
                 let certified = authorities.check(&found.certificates, names, at)?;
                 if !certified.key.vouches_for(&signed, &found.value) {
                     return Err(SignatureFault::Stranger);
                 }
-                Ok(Proof { key: certified.key.fingerprint, signer: certified.name })
+                let key = certified.key.fingerprint;
+                Ok(Proof { key, signer: Some(certified.signer), logged })
             }
         }
     }
 
-    /// Returns the time at which a log took a signature, or now if no log is asked.
+    /// Returns the time at which a log took a signature; nothing if none has to.
     fn logged(
         &self,
         found: &Signature,
         signed: &[u8],
         verifier: &[u8],
-    ) -> Result<Duration, SignatureFault> {
+    ) -> Result<Option<Duration>, SignatureFault> {
         if self.logs.is_empty() {
-            return Ok(SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .unwrap_or_default());
+            return Ok(None);
         }
         let logged = Logged {
             signed,
@@ -98,8 +100,12 @@ impl Trusted {
             verifier,
             form: found.form,
         };
-        Ok(super::log::check(found.entry.as_ref(), &self.logs, &logged)?)
+        Ok(Some(super::log::check(found.entry.as_ref(), &self.logs, &logged)?))
     }
+}
+
+fn now() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Reads what a policy names. Blocks.

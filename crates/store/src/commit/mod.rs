@@ -19,6 +19,7 @@ use spec::{
 };
 
 use crate::collect::journal::{Entry, Item};
+use crate::content::Listing;
 use crate::content::blob::{BlobFile, BlobSource};
 use crate::disk::{self, Durability};
 use crate::distribution::Note;
@@ -40,6 +41,8 @@ pub struct Commit {
     pub image: Option<NewImage>,
     /// The repositories that layers came from.
     pub sources: Vec<(DiffId, Source)>,
+    /// Findings on manifests of the image, each as one text, which take the place of earlier ones.
+    pub findings: Vec<(Digest, String)>,
     /// References to set, to this image or to one in the store.
     pub references: Vec<(Reference, ImageId)>,
     /// A name that the image must have: if somebody has taken it away, nothing is published, and so nothing comes back.
@@ -98,6 +101,7 @@ struct Prepared {
     layers: Vec<PreparedLayer>,
     config: Option<(PathBuf, NewImage)>,
     notes: Vec<(PathBuf, DiffId, Vec<Source>, Note)>,
+    findings: Vec<(Digest, String)>,
     references: Vec<(Reference, ImageId)>,
     while_named: Option<Reference>,
 }
@@ -227,8 +231,8 @@ impl Store {
                 notes.push((path, diff_id.clone(), sources.clone(), note));
             }
         }
-        let Commit { references, while_named, .. } = commit;
-        Ok(Prepared { blobs, layers, config, notes, references, while_named })
+        let Commit { findings, references, while_named, .. } = commit;
+        Ok(Prepared { blobs, layers, config, notes, findings, references, while_named })
     }
 
     fn prepare_layers(
@@ -390,8 +394,8 @@ impl Store {
             let own = prepared.references.iter().filter(|(_, id)| *id == image.id);
             let tags = own.filter(|(name, _)| name.digest().is_none());
             let tags: Vec<String> = tags.map(|(name, _)| name.to_string()).collect();
-            let NewImage { id, manifests, parts, .. } = image;
-            self.add_manifests(transaction, id, manifests, parts, &tags)?;
+            let listing = Listing::of(image, &prepared.findings, &tags);
+            self.add_manifests(transaction, &image.id, &listing)?;
         }
         Ok(())
     }

@@ -16,6 +16,13 @@ const PART_ANNOTATION: &str = "dev.longshore.image.part";
 const NAMES_ANNOTATION: &str = "dev.longshore.image.names";
 /// The annotation of a part that refers to the image by a tag, as cosign's signatures do.
 const TAG_ANNOTATION: &str = "dev.longshore.image.tag";
+/// The annotation of an image's own manifest or index with what whoever pulled it found out of it: who vouches for its digest.
+const FINDING_ANNOTATION: &str = "dev.longshore.image.finding";
+/// All of them: of what others write, none is believed.
+const OWN_ANNOTATIONS: [&str; 5] =
+    [IMAGE_ANNOTATION, PART_ANNOTATION, NAMES_ANNOTATION, TAG_ANNOTATION, FINDING_ANNOTATION];
+/// The most bytes of a finding: one on a signature has some three hundred, and names in it that somebody else made up.
+const MAX_FINDING: usize = 8 << 10;
 /// The most bytes that an index may say of a part for the list to say it, too: real ones say some three hundred, and a thousand
 /// hostile ones must not make a list that is too long to be read.
 const MAX_SAID: usize = 2 << 10;
@@ -55,6 +62,25 @@ impl ContentIndex {
         let id = id.to_string();
         let own = self.manifests.iter().filter(move |entry| image_of(entry) == Some(&*id));
         own.filter_map(|entry| Some((&entry.digest, part_tag(entry)?)))
+    }
+
+    /// Lists the findings on an image's own entries.
+    pub(super) fn findings(&self, id: &ImageId) -> impl Iterator<Item = (&Digest, &str)> {
+        let id = id.to_string();
+        let own = self.manifests.iter().filter(move |entry| image_of(entry) == Some(&*id));
+        own.filter(|entry| !is_part(entry))
+            .filter_map(|entry| Some((&entry.digest, entry.annotations.get(FINDING_ANNOTATION)?)))
+            .map(|(digest, text)| (digest, text.as_str()))
+    }
+
+    /// Notes a finding on an entry of an image, if it is short enough. Says whether that changed anything.
+    pub(super) fn find(&mut self, id: &ImageId, digest: &Digest, text: &str) -> bool {
+        let id = id.to_string();
+        let mut own = self.manifests.iter_mut().filter(|entry| image_of(entry) == Some(&*id));
+        let entry = own.find(|entry| entry.digest == *digest && !is_part(entry));
+        let Some(entry) = entry.filter(|_| text.len() <= MAX_FINDING) else { return false };
+        let before = entry.annotations.insert(FINDING_ANNOTATION.to_owned(), text.to_owned());
+        before.as_deref() != Some(text)
     }
 
     /// Returns what a tag or digest of an image was pulled as: the digest of a manifest or an index of the image, if that is known.
@@ -179,7 +205,7 @@ fn brief(part: &Descriptor) -> Descriptor {
 /// Makes the descriptor of an entry, without what is only said in the list.
 pub(super) fn descriptor(entry: &Descriptor) -> Descriptor {
     let mut descriptor = entry.clone();
-    for own in [IMAGE_ANNOTATION, PART_ANNOTATION, NAMES_ANNOTATION, TAG_ANNOTATION] {
+    for own in OWN_ANNOTATIONS {
         descriptor.annotations.remove(own);
     }
     descriptor

@@ -376,7 +376,8 @@ fn a_lost_list_is_found_out_with_what_refers_to_an_image() {
 }
 
 /// The annotations that only the list of manifests has.
-const OWN: [&str; 4] = [
+const OWN: [&str; 5] = [
+    "dev.longshore.image.finding",
     "dev.longshore.image.part",
     "dev.longshore.image.id",
     "dev.longshore.image.names",
@@ -440,6 +441,38 @@ fn a_tag_means_what_it_was_last_pulled_as() {
     store.remove_references(|all| Ok(all.remove(&"b:1".parse_reference()))).unwrap();
     store.note_root(&id, &digests[0], &"app:1".parse_reference()).unwrap();
     assert_eq!((root_of("b:1"), root_of("app:1").as_ref()), (None, Some(&digests[0])));
+    assert!(store.manifests_of(&id).unwrap().iter().all(|entry| entry.annotations.is_empty()));
+    assert_sound(store);
+}
+
+#[test]
+fn a_finding_stays_with_its_manifest_and_goes_with_the_image() {
+    let root = Root::packed();
+    let store = &root.store;
+    let (family, other) = (family(), Sample::new("other:1", &["c"]));
+    other.pull(store).unwrap();
+    let [index, own, foreign] = [family.index(), family.own.manifest(), family.other.manifest()]
+        .map(|bytes| Digest::sha256(&bytes));
+    let id = family.own.id();
+    let pull = |findings: &[(&Digest, &str)]| {
+        let lease = store.lease().unwrap();
+        let mut commit = family.prepare(store, &lease).unwrap();
+        let owned =
+            findings.iter().map(|(digest, text)| (Digest::clone(digest), (*text).to_owned()));
+        commit.findings = owned.collect();
+        store.commit(&lease, commit).unwrap();
+        store.findings_of(&id).unwrap()
+    };
+    assert_eq!(pull(&[]), []);
+    // What is no manifest of the image's own has none, nor is one kept that is too long.
+    let long = "x".repeat(1 << 20);
+    let found =
+        pull(&[(&index, "a"), (&foreign, "b"), (&other.id().digest().clone(), "c"), (&own, &long)]);
+    assert_eq!(found, [(index.clone(), "a".to_owned())]);
+    // A pull that asks nobody takes nothing away.
+    assert_eq!(pull(&[]), found);
+    assert_eq!(pull(&[(&index, "d")]), [(index, "d".to_owned())]);
+    assert_eq!(store.findings_of(&other.id()).unwrap(), []);
     assert!(store.manifests_of(&id).unwrap().iter().all(|entry| entry.annotations.is_empty()));
     assert_sound(store);
 }
