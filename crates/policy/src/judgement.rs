@@ -57,7 +57,7 @@ pub struct Vouched {
     pub key: Digest,
     /// The one whom the key's certificate is for, if it has one.
     pub signer: Option<Signer>,
-    /// Its form.
+    /// The form that it is written in: a plain payload, or an envelope.
     pub form: Form,
     /// The time at which a log took it, in seconds since 1970, if a log had to.
     pub logged: Option<u64>,

@@ -19,7 +19,6 @@ use spec::{
 };
 
 use crate::collect::journal::{Entry, Item};
-use crate::content::Listing;
 use crate::content::blob::{BlobFile, BlobSource};
 use crate::disk::{self, Durability};
 use crate::distribution::Note;
@@ -394,8 +393,11 @@ impl Store {
             let own = prepared.references.iter().filter(|(_, id)| *id == image.id);
             let tags = own.filter(|(name, _)| name.digest().is_none());
             let tags: Vec<String> = tags.map(|(name, _)| name.to_string()).collect();
-            let listing = Listing::of(image, &prepared.findings, &tags);
-            self.add_manifests(transaction, &image.id, &listing)?;
+            let NewImage { id, manifests, parts, .. } = image;
+            self.add_manifests(transaction, id, manifests, parts, &tags)?;
+            if !prepared.findings.is_empty() {
+                self.note_findings(transaction, id, &prepared.findings)?;
+            }
         }
         Ok(())
     }

@@ -22,34 +22,13 @@ use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, Reference, from_go_js
 
 use crate::cache::snapshot::MAX_DOCUMENT;
 use crate::lock::Transaction;
-use crate::{Blob, NewImage, NewPart, Store, StoreError, VerifiedBlob, files};
+use crate::{Blob, NewPart, Store, StoreError, VerifiedBlob, files};
 
 use self::blob::BlobSource;
 use self::hashing::HashingReader;
 pub(crate) use self::index::{ContentIndex, image_of, is_part};
 
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
-
-/// The manifests of an image that are to be listed.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Listing<'a> {
-    /// Its own. The first of them is what `tags` mean.
-    pub(crate) manifests: &'a [Descriptor],
-    pub(crate) parts: &'a [NewPart],
-    /// Findings on its own ones.
-    pub(crate) findings: &'a [(Digest, String)],
-    pub(crate) tags: &'a [String],
-}
-
-impl<'a> Listing<'a> {
-    pub(crate) fn of(
-        image: &'a NewImage,
-        findings: &'a [(Digest, String)],
-        tags: &'a [String],
-    ) -> Self {
-        Self { manifests: &image.manifests, parts: &image.parts, findings, tags }
-    }
-}
 
 /// The digests that a manifest mentions. Which kind of manifest it is does not matter for what it keeps alive.
 #[derive(Deserialize)]
@@ -211,14 +190,15 @@ impl Store {
         Ok(findings.map(|(digest, text)| (digest.clone(), text.to_owned())).collect())
     }
 
-    /// Lists what is told of the image `id`.
+    /// Lists `manifests` as those of the image `id`, and `parts` as its parts. The first of `manifests` is what `tags` mean.
     pub(crate) fn add_manifests(
         &self,
         transaction: &Transaction,
         id: &ImageId,
-        listing: &Listing<'_>,
+        manifests: &[Descriptor],
+        parts: &[NewPart],
+        tags: &[String],
     ) -> Result<(), StoreError> {
-        let Listing { manifests, parts, findings, tags } = *listing;
         let mut index = ContentIndex::clone(&*self.content_index()?);
         let own = manifests.iter().map(|manifest| index::entry(id, manifest));
         let part = |part: &NewPart| index::part_entry(id, &part.descriptor, part.tag.as_ref());
@@ -227,11 +207,26 @@ impl Store {
         for entry in own.chain(parts) {
             changed |= index.add(entry);
         }
-        for (digest, text) in findings {
-            changed |= index.find(id, digest, text);
-        }
         if let Some(root) = manifests.first().filter(|_| !tags.is_empty()) {
             changed |= index.name(id, &root.digest, tags, &self.tags_of(id)?);
+        }
+        if changed {
+            self.write_index(transaction, &index)?;
+        }
+        Ok(())
+    }
+
+    /// Notes what was found of manifests of the image `id`.
+    pub(crate) fn note_findings(
+        &self,
+        transaction: &Transaction,
+        id: &ImageId,
+        findings: &[(Digest, String)],
+    ) -> Result<(), StoreError> {
+        let mut index = ContentIndex::clone(&*self.content_index()?);
+        let mut changed = false;
+        for (digest, text) in findings {
+            changed |= index.find(id, digest, text);
         }
         if changed {
             self.write_index(transaction, &index)?;
@@ -431,8 +426,7 @@ impl Store {
         }
         let descriptors: Vec<Descriptor> =
             documents.iter().map(|(descriptor, _)| descriptor.clone()).collect();
-        let listing = Listing { manifests: &descriptors, ..Listing::default() };
-        self.add_manifests(&self.transaction()?, id, &listing)
+        self.add_manifests(&self.transaction()?, id, &descriptors, &[], &[])
     }
 
     pub(crate) fn write_index(

@@ -1,4 +1,4 @@
-//! What `inspect` tells of those who vouch for an image.
+//! `Identity` of inspected images: who vouches for them.
 
 use serde_json::{Value, json};
 
