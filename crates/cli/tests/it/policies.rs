@@ -1,6 +1,7 @@
 //! Policies, signatures and verifier programs: what is refused leaves nothing, and what openssl signed by itself is taken.
 
 mod identity;
+mod packages;
 mod signer;
 mod signing;
 mod verifiers;

@@ -6,7 +6,7 @@ use super::super::support::{Bench, Front, small_image};
 use super::{FRONTS, Place, can_sign, index_of_two};
 
 /// Returns what is told of an image.
-fn identity(bench: &Bench, name: &str) -> Value {
+pub(super) fn identity(bench: &Bench, name: &str) -> Value {
     let inspected: Value = serde_json::from_str(&bench.run(&["inspect", name]).success()).unwrap();
     inspected[0]["Identity"].clone()
 }
