@@ -3,10 +3,12 @@
 //! The content of an entry is handed out while it arrives, so memory stays flat. A compressed archive is decompressed on a
 //! second thread.
 
+use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::thread::{Builder, scope};
 
 use crate::codec::decoder;
+use crate::in_place::InPlace;
 use crate::path::clean;
 use crate::relay::relay;
 use crate::source::{CHUNK_SIZE, Input};
@@ -125,6 +127,17 @@ pub fn read_entries<R: Read + Send, E: From<ArchiveError>>(
     })
 }
 
+/// Reads an archive that is not compressed and lies in a file: content that `visit` does not look at is not read. Sparse files in it may
+/// have `max_sparse` bytes in all.
+pub fn read_entries_in_place<E: From<ArchiveError>>(
+    file: &File,
+    max_sparse: u64,
+    mut visit: impl FnMut(ArchiveEntry, &mut EntryContent<'_, '_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let chunks = InPlace::new(file).map_err(ArchiveError::Read)?;
+    walk(Box::new(chunks), max_sparse, &mut visit)
+}
+
 fn walk<'b, E: From<ArchiveError>>(
     chunks: Box<dyn Chunks + 'b>,
     max_size: u64,
@@ -139,7 +152,7 @@ fn walk<'b, E: From<ArchiveError>>(
             return Ok(());
         }
         if matches!(tar.header.kind, Kind::Global | Kind::Label) {
-            pass_over(&mut tar.stream)?;
+            tar.stream.pass_over()?;
             continue;
         }
         let header = &tar.header;
@@ -167,20 +180,11 @@ fn walk<'b, E: From<ArchiveError>>(
             }
         }
         let fragments = fragments.into_iter();
-        let mut content =
-            EntryContent { stream: &mut tar.stream, fragments, fragment, position: 0, size };
+        let stream = &mut tar.stream;
+        let mut content = EntryContent { stream, fragments, fragment, position: 0, size };
         visit(ArchiveEntry { path, kind, size }, &mut content)?;
-        pass_over(content.stream)?;
+        content.stream.pass_over()?;
     }
-}
-
-/// Reads what is left of an entry.
-fn pass_over<C: Chunks>(stream: &mut Stream<C>) -> Result<(), ArchiveError> {
-    while let Some(bytes) = stream.content()? {
-        let length = bytes.len();
-        stream.consume_content(length);
-    }
-    Ok(())
 }
 
 impl Chunks for Box<dyn Chunks + '_> {
@@ -190,6 +194,10 @@ impl Chunks for Box<dyn Chunks + '_> {
 
     fn consume(&mut self, count: usize) {
         (**self).consume(count);
+    }
+
+    fn skip(&mut self, count: u64) -> Result<u64, ArchiveError> {
+        (**self).skip(count)
     }
 }
 

@@ -14,7 +14,7 @@
 //! overlayfs shows them.
 //! [`list_split`] and [`list_compressed`]: the files of a layer and what it says of each, for a comparison of images.
 //! [`recompress`]: source → decompress → diff ID → gzip or zstd, for a copy that changes the compression.
-//! [`read_entries`] and [`TarWriter`]: the files of an archive of images, for a load and a save.
+//! [`read_entries`], [`read_entries_in_place`] and [`TarWriter`]: the files of an archive of images, for a load and a save.
 //!
 //! # Limits
 //! Memory per layer is flat, some 3 MiB plus what a hostile stream can make of it within its bounds: a zstd window or
@@ -32,6 +32,7 @@ mod entries;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod in_place;
 mod inspect;
 mod merge;
 mod options;
@@ -57,7 +58,7 @@ pub use codec::{
 pub use contents::{
     ContentHash, FileKind, LayerFile, LayerFiles, Room, hash_file, list_compressed, list_split,
 };
-pub use entries::{ArchiveEntry, EntryContent, EntryKind, read_entries};
+pub use entries::{ArchiveEntry, EntryContent, EntryKind, read_entries, read_entries_in_place};
 pub use error::ArchiveError;
 pub use inspect::inspect_compressed;
 pub use options::{Applied, ApplyOptions, MakeRoom, Unpacked, Whiteouts, XattrNamespace};

@@ -14,6 +14,21 @@ pub(crate) trait Chunks {
     fn peek(&mut self) -> Result<&[u8], ArchiveError>;
     /// Moves the read position on by `count` bytes, at most those that were peeked.
     fn consume(&mut self, count: usize);
+
+    /// Moves the read position on by `count` bytes without looking at them, or to the end of the stream. Returns how far.
+    fn skip(&mut self, count: u64) -> Result<u64, ArchiveError> {
+        let mut skipped = 0;
+        while skipped < count {
+            let left = usize::try_from(count - skipped).unwrap_or(usize::MAX);
+            let length = self.peek()?.len().min(left);
+            if length == 0 {
+                break;
+            }
+            self.consume(length);
+            skipped += length as u64;
+        }
+        Ok(skipped)
+    }
 }
 
 /// The byte level: the position, the raw bytes since the last entry, and what is left of the current content.
@@ -55,6 +70,17 @@ impl<C: Chunks> Stream<C> {
     pub(crate) fn consume_content(&mut self, count: usize) {
         self.remaining -= count as u64;
         self.consume(count);
+    }
+
+    /// Passes over what is left of the current entry's content.
+    pub(crate) fn pass_over(&mut self) -> Result<(), ArchiveError> {
+        let skipped = self.chunks.skip(self.remaining)?;
+        self.remaining -= skipped;
+        self.offset += skipped;
+        if self.remaining > 0 {
+            return Err(self.truncated());
+        }
+        Ok(())
     }
 
     /// Returns the bytes that follow the end mark, piece by piece; `None` at the end.

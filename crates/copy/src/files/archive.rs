@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufWriter, Read, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use archive::{ArchiveError, Compression, EntryKind, read_entries};
+use archive::{ArchiveError, Compression, EntryKind, read_entries, read_entries_in_place};
 
 use super::region::Region;
 
@@ -71,9 +71,8 @@ impl Archive {
             let whole = io::Cursor::new(magic).chain(file);
             return Self::receive(whole, scratch);
         }
-        file.seek(SeekFrom::Start(0))?;
         let mut entries = HashMap::new();
-        read_entries(BufReader::new(&file), MAX_SIZE, |entry, content| {
+        read_entries_in_place(&file, MAX_SIZE, |entry, content| {
             // A sparse file is not in one piece; no tool that makes such archives writes one.
             let start = content.start().unwrap_or_default();
             let size = if content.start().is_some() { entry.size } else { 0 };
