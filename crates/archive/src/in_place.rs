@@ -117,7 +117,7 @@ mod tests {
         }
     }
 
-    /// What is not looked at is missed all the same.
+    /// Bytes that are not looked at are missed all the same.
     #[test]
     fn a_file_that_ends_within_content_is_cut_off() {
         let (file, _) = archive();
