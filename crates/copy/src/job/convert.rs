@@ -49,12 +49,13 @@ pub(super) struct Rewritten {
 }
 
 impl<'a> Conversions<'a> {
-    /// Looks for what `target` has of the image: all that `present` leads to there.
+    /// Looks for what `target` has of the image: all that `present` leads to there, unless its word for what layers are is not `believed`.
     pub(super) async fn new(
         shared: &'a Shared,
         (source, target): (&'a Source, &'a Target),
         conversion: Conversion,
         present: Option<&Digest>,
+        believed: bool,
     ) -> Self {
         let mut this = Self {
             shared,
@@ -68,7 +69,7 @@ impl<'a> Conversions<'a> {
         };
         // Who believes nothing compresses all anew.
         if conversion.encoding().is_some()
-            && !shared.mode.force
+            && believed
             && let Some(present) = present
         {
             this.look(present.clone()).await;

@@ -199,7 +199,10 @@ impl Copier {
         source.admit(&named, if cut { &named } else { &document }).await?;
         let from = document.digest.clone();
         let sides = (source, target);
-        let conversions = Conversions::new(shared, sides, conversion, present.as_ref()).await;
+        // Whoever may push there says which layers an image has there. What is signed or judged here are the source's.
+        let believed = !(shared.mode.force || self.key.is_some() || source.is_judged());
+        let conversions =
+            Conversions::new(shared, sides, conversion, present.as_ref(), believed).await;
         let Rewritten { mut document, manifest, changes } =
             conversions.document(&document, &manifest, 0).await?;
         let is_guess =

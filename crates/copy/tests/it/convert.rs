@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use copy::{Conversion, Copied, Copier, CopyError, Event, Summary};
+use copy::{
+    Conversion, Copied, Copier, CopyError, Event, Place, PrivateKey, Source, Summary, Trust,
+};
 use serde_json::Value;
 use spec::{Digest, Platform};
 use test_support::image::{Compression, Format, Image, Index, Layer};
 use test_support::servers::LocalRegistry;
 use test_support::tar::Entry;
 
-use super::support::{source, target};
+use super::support::{copier, side, source, target};
 
 const OCI_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 const ATTESTED: &str = "vnd.docker.reference.digest";
@@ -251,6 +253,46 @@ async fn layers_of_an_earlier_image_are_asked_for() {
     assert!(gone.is_file());
 }
 
+/// Whoever may push to the destination may say there that the image has other layers.
+#[tokio::test]
+async fn who_signs_or_judges_takes_no_layers_over() {
+    let (a, b) = (LocalRegistry::start().unwrap(), LocalRegistry::start().unwrap());
+    let good = image(Format::Oci, Compression::Gzip, "linux/amd64");
+    good.push(&a.client(), "app", "1").unwrap();
+    let (from, to) = (format!("{}/app:1", a.address()), format!("{}/copy:1", b.address()));
+    let mut evil = good.clone();
+    evil.layers = vec![layer(Compression::Zstd, "evil", 10), layer(Compression::Zstd, "more", 10)];
+    let listed = |layer: &Layer| {
+        let (digest, size) = (&layer.blob.digest, layer.blob.size);
+        serde_json::json!({"mediaType": OCI_ZSTD, "digest": digest, "size": size})
+    };
+    let mut document: Value = serde_json::from_slice(&good.manifest.read().unwrap()).unwrap();
+    document["layers"] = evil.layers.iter().map(listed).collect();
+    let manifest = document.to_string().into();
+    evil.manifest = test_support::image::Blob::of(good.manifest.media_type.clone(), manifest);
+    let forge = || evil.push(&b.client(), "copy", "1").unwrap();
+    let text = include_bytes!("../../../policy/src/key/cosign.key");
+    let key = Arc::new(PrivateKey::parse(text, Some(b"secret")).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let policy = folder.path().join("policy.json");
+    std::fs::write(&policy, r#"{"default":[{"type":"insecureAcceptAnything"}]}"#).unwrap();
+    let judging = Trust { policy: Some(policy), verifiers: None };
+    for (key, trust, takes_over) in [
+        (None, Trust::default(), true),
+        (Some(key), Trust::default(), false),
+        (None, judging, false),
+    ] {
+        forge();
+        let source = Place::parse(&from).unwrap();
+        let source = Source::open(&source, &side().trusting(trust), None).await.unwrap();
+        let copier = copier().with_conversion(conversion("zstd", "")).signing(key);
+        copier.copy(&source, &target(&to).await, &[]).await.unwrap();
+        let layers = list(&get(&b, "1"), "layers", "digest");
+        let foreign = evil.layers.iter().filter(|it| layers.contains(&it.blob.digest.to_string()));
+        assert_eq!(foreign.count(), if takes_over { 2 } else { 0 });
+    }
+}
+
 #[tokio::test]
 async fn a_folder_for_temporary_files_that_takes_none_is_named() {
     let (a, b) = (LocalRegistry::start().unwrap(), LocalRegistry::start().unwrap());
@@ -268,7 +310,7 @@ async fn a_folder_for_temporary_files_that_takes_none_is_named() {
 async fn referrers_and_other_digests_exclude_each_other() {
     let (a, b) = (LocalRegistry::start().unwrap(), LocalRegistry::start().unwrap());
     image(Format::Oci, Compression::Gzip, "linux/amd64").push(&a.client(), "app", "1").unwrap();
-    let copier = super::support::copier().with_referrers().with_conversion(conversion("zstd", ""));
+    let copier = copier().with_referrers().with_conversion(conversion("zstd", ""));
     let from = source(&format!("{}/app:1", a.address())).await;
     let to = target(&format!("{}/copy:1", b.address())).await;
     let error = copier.copy(&from, &to, &[]).await.unwrap_err().to_string();
