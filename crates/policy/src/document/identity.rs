@@ -103,8 +103,9 @@ fn parse(name: &str) -> Result<Reference, IdentityFault> {
 
 /// Refuses what is neither a host nor a name with one, written in full.
 fn check_prefix(prefix: &str) -> Result<(), IdentityFault> {
-    let name = Reference::parse_familiar(&format!("{prefix}/x"));
-    let is_full = name.is_ok_and(|name| name.to_string() == format!("{prefix}/x"));
+    // Two parts, as Docker Hub's names have at least two.
+    let name = format!("{prefix}/x/x");
+    let is_full = Repository::parse_familiar(&name).is_ok_and(|read| read.to_string() == name);
     if is_full { Ok(()) } else { Err(IdentityFault::Prefix(prefix.to_owned())) }
 }
 
@@ -147,14 +148,19 @@ fn digest_or_exact(image: &Reference, signed: &Reference) -> bool {
     exact(image, signed)
 }
 
-/// Returns the image with another prefix, itself where it does not begin with the one.
+/// Returns the image with another prefix, itself where it does not begin with the one; nothing if that makes no name that is written in
+/// full, such as one right below Docker Hub.
 fn remapped(image: &Reference, prefix: &str, other: &str) -> Option<Reference> {
     let name = image.repository().to_string();
     let rest = match name.strip_prefix(prefix) {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
         _ => return Some(image.clone()),
     };
-    let repository = Repository::parse_familiar(&format!("{other}{rest}")).ok()?;
+    let name = format!("{other}{rest}");
+    let repository = Repository::parse_familiar(&name).ok()?;
+    if repository.to_string() != name {
+        return None;
+    }
     Some(Reference::new(repository, image.tag().cloned(), image.digest().cloned()))
 }
 

@@ -9,6 +9,8 @@ fn a_signature_is_for_a_name_as_the_policy_has_it() {
     let by_digest = format!("r.example/app@sha256:{}", "1".repeat(64));
     let remap =
         r#"{"type":"remapIdentity","prefix":"m.example:5000/x","signedPrefix":"r.example"}"#;
+    let to_hub = r#"{"type":"remapIdentity","prefix":"m.example","signedPrefix":"docker.io"}"#;
+    let of_hub = r#"{"type":"remapIdentity","prefix":"docker.io","signedPrefix":"m.example"}"#;
     for (text, image, signed, expected) in [
         (r#"{"type":"matchExact"}"#, "r.example/app:1", "r.example/app:1", true),
         (r#"{"type":"matchExact"}"#, "r.example/app:1", "r.example/app:2", false),
@@ -42,6 +44,11 @@ fn a_signature_is_for_a_name_as_the_policy_has_it() {
         (remap, "m.example:5000/xy/app:1", "r.example/y/app:1", false),
         (remap, "m.example:5000/xy/app:1", "m.example:5000/xy/app:1", true),
         (remap, "other.example/app:1", "other.example/app:1", true),
+        (to_hub, "m.example/library/alpine:1", "docker.io/library/alpine:1", true),
+        (to_hub, "m.example/me/app:1", "me/app:1", true),
+        (to_hub, "m.example/alpine:1", "docker.io/library/alpine:1", false),
+        (of_hub, "alpine:1", "m.example/library/alpine:1", true),
+        (of_hub, "alpine:1", "alpine:1", false),
     ] {
         let image = Reference::parse_familiar(image).unwrap();
         assert_eq!(
