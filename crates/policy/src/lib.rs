@@ -44,7 +44,9 @@ mod signature;
 mod testing;
 mod verifiers;
 
-pub use document::{Policy, PolicyFault, identity::IdentityFault, name::ImageName};
+pub use document::{
+    Policy, PolicyFault, identity::IdentityFault, name::ImageName, name::ScopeFault,
+};
 pub use error::{Refusal, TrustError};
 pub use guard::{Guard, Settings};
 pub use judgement::{Finding, Form, Judgement, Requirement, Signer, Vouched};

@@ -27,8 +27,8 @@ use super::settings::{
 };
 use super::values::{
     addresses, api_version, driver, features, graph, group, keep_blobs, labels, level, list,
-    log_format, number, optional_path, optional_text, path, plugins, remap, said, schedule,
-    seconds, set, storage_options, switches, timeout, told_timeout, verifiers,
+    log_format, number, optional_path, optional_text, path, plugins, policy_file, remap, said,
+    schedule, seconds, set, storage_options, switches, timeout, told_timeout, verifiers,
 };
 
 /// The effect of SIGHUP on a setting.
@@ -233,7 +233,7 @@ directives! {
         prune: PruneDirective => Option<PruneSchedule> = |_| None, schedule, Taken,
             r#"{"interval": "7d", "keep-last": 3, "reference": ["ci/*"]}"#;
         /// Policy that images are pulled by, a `policy.json` of containers/image; all are allowed without one. Longshore's own.
-        image_policy: String => Option<PathBuf> = |_| None, optional_path, Taken,
+        image_policy: String => Option<PathBuf> = |_| None, policy_file, Taken,
             r#""/etc/containers/policy.json""#;
         /// Programs that are asked of each image that is pulled: each file of `directory`, for `timeout`, with `credentials` or
         /// without. Longshore's own.

@@ -66,6 +66,9 @@ pub enum ConfigError {
     /// A mirror, an insecure registry or a proxy makes no sense.
     #[error(transparent)]
     Registry(registry::RegistryError),
+    /// A policy is to hold, and nobody says where it is.
+    #[error("invalid image-policy: there is no file")]
+    PolicyFile,
     /// Verifiers are to be asked, and nobody says where they are.
     #[error("invalid image-verifiers: there is no directory")]
     VerifierDirectory,

@@ -79,6 +79,7 @@ fn senseless_values_are_refused_in_dockerds_words() {
             "invalid minimum API version (1.1): must be between 1.12 and 1.55",
         ),
         (r#"{"keep-blobs":"some"}"#, "invalid keep-blobs \"some\": use all or manifests"),
+        (r#"{"image-policy":""}"#, "invalid image-policy: there is no file"),
         (r#"{"keep-blobs":7}"#, "invalid JSON: keep-blobs: expected all or manifests"),
         (
             r#"{"prune":{"interval":"1s"}}"#,

@@ -60,6 +60,15 @@ pub(super) fn optional_path(said: String, setting: &mut Option<PathBuf>) -> Chec
     Ok(())
 }
 
+/// Takes the file of the policy. Who names none has asked for a protection that there is not.
+pub(super) fn policy_file(said: String, setting: &mut Option<PathBuf>) -> Checked {
+    if said.is_empty() {
+        return Err(ConfigError::PolicyFile);
+    }
+    *setting = Some(said.into());
+    Ok(())
+}
+
 /// Takes a number that fits. `what` is dockerd's name of it.
 pub(super) fn number<T: TryFrom<i64>>(what: &'static str) -> impl Fn(i64, &mut T) -> Checked {
     move |value, setting| {

@@ -14,7 +14,7 @@ use std::path::Path;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 
 use self::fault::RequirementFault;
-use self::name::ImageName;
+use self::name::{ImageName, ScopeFault};
 use self::requirement::{Requirement, Written};
 use crate::file;
 
@@ -33,6 +33,14 @@ pub enum PolicyFault {
     /// No requirement at all, which might mean anything.
     #[error("the list of requirements of {0} is empty")]
     Empty(String),
+    /// No image could be in it, and what is looser would hold where a user wants this.
+    #[error("{scope}: {fault}")]
+    Scope {
+        /// The place in the file.
+        scope: String,
+        /// The reason why nothing is in it.
+        fault: ScopeFault,
+    },
     /// A requirement contradicts itself, or says too little.
     #[error("{scope}: {fault}")]
     Requirement {
@@ -78,8 +86,10 @@ impl Policy {
         let default = requirements("default", default)?;
         let scopes = |(transport, scopes): (String, Once<Vec<Written>>)| {
             let scopes = scopes.0.into_iter().map(|(scope, written)| {
-                let requirements = requirements(&shown(&transport, &scope), written)?;
-                Ok((scope, requirements))
+                let shown = shown(&transport, &scope);
+                name::check_scope(&transport, &scope)
+                    .map_err(|fault| PolicyFault::Scope { scope: shown.clone(), fault })?;
+                Ok((scope, requirements(&shown, written)?))
             });
             let scopes = scopes.collect::<Result<_, PolicyFault>>()?;
             Ok((transport, scopes))

@@ -2,7 +2,27 @@
 
 use std::path::Path;
 
-use spec::Reference;
+use spec::{Digest, Reference};
+
+/// The reason why no image of a transport could be in a scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScopeFault {
+    /// The transport knows no scopes.
+    #[error("all images of this kind are in the scope \"\"")]
+    Only,
+    /// Not a path from the root.
+    #[error("the path is not absolute")]
+    Relative,
+    /// The root is above all, as the empty scope is.
+    #[error("the scope of all is \"\"")]
+    Root,
+    /// A path that is written in another manner than paths are looked for.
+    #[error("the path is not written in its shortest form")]
+    Long,
+    /// A digest is no name.
+    #[error("a digest is no place")]
+    Digest,
+}
 
 /// The name that an image was asked for by.
 #[derive(Clone, Debug)]
@@ -72,6 +92,24 @@ impl ImageName {
 
     pub(crate) fn reference(&self) -> Option<&Reference> {
         self.reference.as_ref()
+    }
+}
+
+/// Refuses the scopes that containers/image refuses, as no image could be in them.
+pub(super) fn check_scope(transport: &str, scope: &str) -> Result<(), ScopeFault> {
+    match transport {
+        _ if scope.is_empty() => Ok(()),
+        "docker-archive" => Err(ScopeFault::Only),
+        "docker-daemon" if scope.parse::<Digest>().is_ok() => Err(ScopeFault::Digest),
+        "dir" | "oci" | "oci-archive" => {
+            let rest = scope.strip_prefix('/').ok_or(ScopeFault::Relative)?;
+            if rest.is_empty() {
+                return Err(ScopeFault::Root);
+            }
+            let is_long = rest.split('/').any(|part| matches!(part, "" | "." | ".."));
+            if is_long { Err(ScopeFault::Long) } else { Ok(()) }
+        }
+        _ => Ok(()),
     }
 }
 

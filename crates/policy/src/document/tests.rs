@@ -1,4 +1,4 @@
-use spec::Reference;
+use spec::{Digest, Reference};
 
 use super::*;
 
@@ -133,6 +133,31 @@ fn what_is_not_understood_refuses_the_whole_file() {
         &format!(r#"{{"type":"sigstoreSigned",{fulcio},"rekorPublicKeyDatas":["AAAA"]}}"#),
     ] {
         parse(&with(requirement)).unwrap();
+    }
+}
+
+#[test]
+fn a_scope_that_nothing_is_in_refuses_the_file() {
+    let of = |transport: &str, scope: &str| {
+        let scopes = format!(r#"{{"{transport}":{{"{scope}":[{{"type":"reject"}}]}}}}"#);
+        let text =
+            format!(r#"{{"default":[{{"type":"insecureAcceptAnything"}}],"transports":{scopes}}}"#);
+        parse(&text).map(drop).map_err(|fault| fault.to_string())
+    };
+    let digest = Digest::sha256(b"").to_string();
+    for (transport, scope, expected) in [
+        ("docker-archive", "/srv", "all images of this kind are in the scope \"\""),
+        ("dir", "srv", "the path is not absolute"),
+        ("oci", "/", "the scope of all is \"\""),
+        ("oci", "/srv/", "the path is not written in its shortest form"),
+        ("oci-archive", "/srv/../x", "the path is not written in its shortest form"),
+        ("docker-daemon", &digest, "a digest is no place"),
+    ] {
+        assert_eq!(of(transport, scope).unwrap_err(), format!("{transport}: {scope}: {expected}"));
+        of(transport, "").unwrap();
+    }
+    for (transport, scope) in [("dir", "/srv/x"), ("oci", "/srv..x"), ("docker", "r.example/a")] {
+        of(transport, scope).unwrap();
     }
 }
 
