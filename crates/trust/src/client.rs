@@ -193,6 +193,8 @@ impl<S: Server> Update<'_, S> {
         if let Some(cached) = &cached
             && self.new.load(role, cached, Terms::NEW).is_ok()
         {
+            // The versions of delegations are known by way of it; one past its time may not count there.
+            let _ = self.old.load(role, cached, Terms::OLD);
             return Ok(());
         }
         self.fetch(role, cached.as_deref()).await

@@ -67,6 +67,28 @@ async fn an_older_snapshot_behind_a_newer_timestamp_is_refused() {
 }
 
 #[tokio::test]
+async fn older_releases_below_the_same_targets_are_refused() {
+    let mut world = World::new();
+    world.releases(&[""], &[("1", 1)]);
+    world.write();
+    let (_, root) = world.server.hashed("root");
+    let (_, targets) = world.server.hashed("targets");
+    let (_, older) = world.server.hashed("targets/releases");
+    world.version = 2;
+    world.write();
+    let (_, newer) = world.server.hashed("targets/releases");
+    let sealed = |releases| {
+        [(Role::ROOT, root.clone()), (Role::TARGETS, targets.clone()), (Role::RELEASES, releases)]
+    };
+    world.seal(&sealed(newer));
+    world.update().await.unwrap();
+    world.version = 3;
+    world.seal(&sealed(older));
+    let refusal = world.refusal().await;
+    assert!(refusal.contains("version 1 is lower than current version 2"), "{refusal}");
+}
+
+#[tokio::test]
 async fn an_expired_timestamp_is_refused() {
     let mut world = World::new();
     world.days = -2;
