@@ -55,7 +55,13 @@ impl Gate {
 
     fn pump(&self, mut client: TcpStream, mut origin: TcpStream, reached: &mpsc::Sender<()>) {
         let mut buffer = [0; 16 << 10];
-        while let Ok(length @ 1..) = client.read(&mut buffer) {
+        // Not a byte of the layer more goes through than is counted as there when the client is killed.
+        let left = || {
+            let sent = self.sent.load(Ordering::SeqCst);
+            let left = self.limit.load(Ordering::SeqCst).saturating_sub(sent);
+            usize::try_from(left).unwrap().clamp(1, 16 << 10)
+        };
+        while let Ok(length @ 1..) = client.read(&mut buffer[..left()]) {
             let sent = self.sent.fetch_add(length as u64, Ordering::SeqCst) + length as u64;
             if origin.write_all(&buffer[..length]).is_err() {
                 break;

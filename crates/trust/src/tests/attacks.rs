@@ -74,6 +74,7 @@ async fn older_releases_below_the_same_targets_are_refused() {
     let (_, root) = world.server.hashed("root");
     let (_, targets) = world.server.hashed("targets");
     let (_, older) = world.server.hashed("targets/releases");
+    world.server.files.lock().unwrap().clear();
     world.version = 2;
     world.write();
     let (_, newer) = world.server.hashed("targets/releases");
