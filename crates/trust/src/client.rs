@@ -144,8 +144,8 @@ impl<S: Server> Update<'_, S> {
 
     async fn timestamp(&mut self) -> Result<(), TrustError> {
         let role = Role::TIMESTAMP;
-        let cached = self.cache.get(&role, MAX_TIMESTAMP);
-        let error = match self.fetch(&role, cached.as_deref()).await {
+        let cached = self.cached(&role);
+        let error = match self.fetch(&role).await {
             Err(error) if error.is_absence() => error,
             outcome => return outcome,
         };
@@ -188,22 +188,28 @@ impl<S: Server> Update<'_, S> {
 
     /// Takes a document that is here, if it is the one that was announced, or fetches it.
     async fn known_or_fetched(&mut self, role: &Role) -> Result<(), TrustError> {
-        // One that is larger than what was announced still says below which version nothing is.
-        let cached = self.cache.get(role, bound(role));
-        if let Some(cached) = &cached
-            && self.new.load(role, cached, Terms::NEW).is_ok()
+        if let Some(cached) = self.cached(role)
+            && self.new.load(role, &cached, Terms::NEW).is_ok()
         {
-            // The versions of delegations are known by way of it; one past its time may not count there.
-            let _ = self.old.load(role, cached, Terms::OLD);
             return Ok(());
         }
-        self.fetch(role, cached.as_deref()).await
+        self.fetch(role).await
     }
 
-    /// Fetches a document, which must not be older than the one before.
-    async fn fetch(&mut self, role: &Role, before: Option<&[u8]>) -> Result<(), TrustError> {
+    /// Returns the document that is here, below whose version none is believed from now on; nor of its delegations, whether or not it
+    /// is the newest.
+    fn cached(&mut self, role: &Role) -> Option<Vec<u8>> {
+        // One that is larger than what was announced still says below which version nothing is.
+        let cached = self.cache.get(role, bound(role))?;
+        // What was never good says nothing about versions.
+        let _ = self.old.load(role, &cached, Terms::OLD);
+        Some(cached)
+    }
+
+    /// Fetches a document, which must not be older than the one that was here.
+    async fn fetch(&mut self, role: &Role) -> Result<(), TrustError> {
         let bytes = self.download(role).await?;
-        self.take(role, &bytes, before)
+        self.take(role, &bytes)
     }
 
     async fn download(&self, role: &Role) -> Result<Vec<u8>, TrustError> {
@@ -215,11 +221,7 @@ impl<S: Server> Update<'_, S> {
         self.server.read(&name, self.most(role)).await
     }
 
-    fn take(&mut self, role: &Role, bytes: &[u8], before: Option<&[u8]>) -> Result<(), TrustError> {
-        if let Some(before) = before.filter(|_| *role != Role::ROOT) {
-            // What was never good says nothing about versions.
-            let _ = self.old.load(role, before, Terms::OLD);
-        }
+    fn take(&mut self, role: &Role, bytes: &[u8]) -> Result<(), TrustError> {
         self.new.load(role, bytes, Terms::at_least(self.old.version(role)))?;
         self.cache.set(role, bytes)
     }
@@ -244,7 +246,7 @@ impl<S: Server> Update<'_, S> {
         }
         let bytes = self.download(&role).await?;
         let least = self.old.version(&role);
-        match self.take(&role, &bytes, None) {
+        match self.take(&role, &bytes) {
             Err(TrustError::Rotation(_)) => {}
             outcome => return outcome,
         }
