@@ -202,6 +202,12 @@ impl Platform {
         }
     }
 
+    /// Lists the specifiers of those platforms that there are, for words that another one is not among them.
+    pub fn list_offered(specifiers: impl IntoIterator<Item = String>) -> String {
+        let specifiers: Vec<String> = specifiers.into_iter().collect();
+        if specifiers.is_empty() { "none that it names".to_owned() } else { specifiers.join(", ") }
+    }
+
     /// Lists what runs on this (normalised) platform, the best first.
     fn runs(&self) -> Vec<Self> {
         let version = |default: u8| {

@@ -167,22 +167,21 @@ fn best<'e>(
         fitting.min_by_key(|entry| suits(platform, entry)).ok_or_else(|| {
             let offered = entries.iter().filter_map(|entry| entry.descriptor.platform.as_ref());
             let offered = offered.filter(|platform| platform.os != "unknown");
-            let offered: Vec<String> = offered.map(Platform::specifier).collect();
-            no_platform(source, platform, &offered)
+            no_platform(source, platform, offered.map(Platform::specifier))
         })
     };
     wanted.iter().map(one).collect()
 }
 
-fn no_platform(source: &Source, wanted: &Platform, offered: &[String]) -> CopyError {
+fn no_platform(
+    source: &Source,
+    wanted: &Platform,
+    offered: impl IntoIterator<Item = String>,
+) -> CopyError {
     CopyError::NoPlatform {
         place: source.to_string(),
         wanted: wanted.specifier(),
-        offered: if offered.is_empty() {
-            "none that it names".to_owned()
-        } else {
-            offered.join(", ")
-        },
+        offered: Platform::list_offered(offered),
     }
 }
 
@@ -230,7 +229,7 @@ async fn check(
         None => Ok(()),
         Some(platform) => {
             let named = (!offered.os.is_empty()).then(|| offered.specifier());
-            Err(no_platform(source, platform, named.as_slice()))
+            Err(no_platform(source, platform, named))
         }
     }
 }

@@ -48,12 +48,8 @@ impl Contents {
                 offered.extend(platforms.iter().map(Platform::specifier));
             }
         }
-        let joined = |words: Vec<String>| words.join(", ");
-        let offered = match offered.len() {
-            0 => "none that it names".to_owned(),
-            _ => joined(offered.into_iter().collect()),
-        };
-        let wanted = joined(wanted.iter().map(Platform::specifier).collect());
+        let wanted: Vec<String> = wanted.iter().map(Platform::specifier).collect();
+        let (wanted, offered) = (wanted.join(", "), Platform::list_offered(offered));
         EngineError::BadArchive(BadArchive::NoPlatform { wanted, offered })
     }
 

@@ -126,11 +126,8 @@ impl Visit {
             let offered = offered.filter(|platform| platform.os != "unknown");
             let mut offered: Vec<String> = offered.map(Platform::specifier).collect();
             offered.dedup();
-            let offered = match offered.len() {
-                0 => "none that it names".to_owned(),
-                _ => offered.join(", "),
-            };
-            EngineError::NoSuchPlatform { wanted: wanted.specifier(), offered }
+            let (wanted, offered) = (wanted.specifier(), Platform::list_offered(offered));
+            EngineError::NoSuchPlatform { wanted, offered }
         })
     }
 }
