@@ -96,7 +96,10 @@ impl Load<'_> {
             Ok(list)
         });
         let list = list.await?;
-        let all = (!list.is_empty()).then(|| list.clone());
+        let wanted = match &self.platforms {
+            Platforms::These(wanted) if !list.is_empty() => Some((wanted.clone(), list.clone())),
+            _ => None,
+        };
         let mut ids = Vec::new();
         let mut parents = Vec::new();
         let mut last_is_named = false;
@@ -133,9 +136,7 @@ impl Load<'_> {
             self.publish(std::mem::take(&mut ready)).await?;
         }
         self.publish(ready).await?;
-        if let (Platforms::These(wanted), Some(all), true) = (&self.platforms, all, ids.is_empty())
-        {
-            let (contents, wanted) = (Arc::clone(&contents), wanted.clone());
+        if let Some((wanted, all)) = wanted.filter(|_| ids.is_empty()) {
             return Err(blocking(move || Ok(contents.none_for(&wanted, &all))).await?);
         }
         self.set_parents(parents).await?;
