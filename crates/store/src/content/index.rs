@@ -74,7 +74,7 @@ impl ContentIndex {
     }
 
     /// Notes a finding on an entry of an image, if it is short enough. Says whether that changed anything.
-    pub(super) fn find(&mut self, id: &ImageId, digest: &Digest, text: &str) -> bool {
+    pub(super) fn note_finding(&mut self, id: &ImageId, digest: &Digest, text: &str) -> bool {
         let id = id.to_string();
         let mut own = self.manifests.iter_mut().filter(|entry| image_of(entry) == Some(&*id));
         let entry = own.find(|entry| entry.digest == *digest && !is_part(entry));

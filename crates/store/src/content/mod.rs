@@ -226,7 +226,7 @@ impl Store {
         let mut index = ContentIndex::clone(&*self.content_index()?);
         let mut changed = false;
         for (digest, text) in findings {
-            changed |= index.find(id, digest, text);
+            changed |= index.note_finding(id, digest, text);
         }
         if changed {
             self.write_index(transaction, &index)?;
