@@ -177,7 +177,7 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
             rmi::run(arguments, session).await
         }
         Verb::Image(ImageVerb::Diff(arguments)) => {
-            diff::run(arguments, session).await.map_err(|error| session.plainly(error))
+            session.plainly(diff::run(arguments, session).await)
         }
         Verb::Inspect(arguments) => inspect::run(arguments, session).await,
         Verb::Image(ImageVerb::Inspect(arguments)) => inspect::run_images(arguments, session).await,
@@ -206,15 +206,9 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Registry(arguments) => registry::run(arguments, session).await,
         Verb::System(SystemVerb::DialStdio(_)) => dial_stdio::run(session).await,
         Verb::System(SystemVerb::Check(arguments)) => check::run(arguments, session).await,
-        Verb::Mount(arguments) => {
-            mount::run(arguments, session).await.map_err(|error| session.plainly(error))
-        }
-        Verb::Umount(arguments) => {
-            mount::unmount(arguments, session).await.map_err(|error| session.plainly(error))
-        }
-        Verb::Unpack(arguments) => {
-            unpack::run(arguments, session).await.map_err(|error| session.plainly(error))
-        }
+        Verb::Mount(arguments) => session.plainly(mount::run(arguments, session).await),
+        Verb::Umount(arguments) => session.plainly(mount::unmount(arguments, session).await),
+        Verb::Unpack(arguments) => session.plainly(unpack::run(arguments, session).await),
         Verb::Verify(arguments) => verify::run(arguments, session).await,
         Verb::Daemon(_) | Verb::Completion(_) | Verb::Man(_) | Verb::Help(_) => Ok(()),
     }

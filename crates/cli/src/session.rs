@@ -104,9 +104,9 @@ impl Session {
         if self.is_daemon { refuse_policy(&self.engine) } else { Ok(()) }
     }
 
-    /// Returns why a verb that docker has not failed: where no daemon is asked, none is spoken of.
-    pub(crate) fn plainly(&self, error: CliError) -> CliError {
-        if self.is_daemon { error } else { error.without_daemon() }
+    /// Takes what came of a verb that docker has not: where no daemon is asked, none is spoken of.
+    pub(crate) fn plainly(&self, ended: Result<(), CliError>) -> Result<(), CliError> {
+        if self.is_daemon { ended } else { ended.map_err(CliError::without_daemon) }
     }
 
     /// Returns a client of an engine in this process that keeps nothing, for what a daemon cannot ask registries.

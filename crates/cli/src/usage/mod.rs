@@ -183,7 +183,11 @@ pub(crate) fn grammar() -> Command {
 
 /// Returns the tree of commands, as they are shown.
 pub(crate) fn tree() -> Command {
-    let mut command = with_template(pflag::shown(CommandLine::command()));
+    built(pflag::shown(CommandLine::command()))
+}
+
+fn built(command: Command) -> Command {
+    let mut command = with_template(command);
     command.build();
     command
 }
@@ -204,9 +208,7 @@ fn detailed() -> Command {
             None => arg,
         }
     }
-    let mut command = with_template(detailed(pflag::shown(CommandLine::command())));
-    command.build();
-    command
+    built(detailed(pflag::shown(CommandLine::command())))
 }
 
 /// Joins the lines of each paragraph, which a terminal breaks where it is full. Lines that are set in, as examples are, stay.

@@ -90,5 +90,5 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         // Served before there is a session.
         Some(RegistryVerb::Serve(_)) | None => Ok(()),
     };
-    ended.map_err(|error| session.plainly(error))
+    session.plainly(ended)
 }
