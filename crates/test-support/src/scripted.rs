@@ -62,7 +62,7 @@ impl Scripted {
 
     /// Starts one with TLS and `identity`, which a client must be told to trust.
     pub async fn start_tls(identity: &Identity) -> io::Result<Self> {
-        let acceptor = tokio_rustls::TlsAcceptor::from(identity.server_config()?);
+        let acceptor = identity.acceptor()?;
         Self::listen("https", move |connection, state| {
             let acceptor = acceptor.clone();
             async move {
@@ -77,7 +77,7 @@ impl Scripted {
 
     /// Starts one with TLS that ends connections as impolite servers do: without TLS's own end.
     pub async fn start_tls_abrupt(identity: &Identity) -> io::Result<Self> {
-        let acceptor = tokio_rustls::TlsAcceptor::from(identity.server_config()?);
+        let acceptor = identity.acceptor()?;
         Self::listen("https", move |connection, state| {
             let acceptor = acceptor.clone();
             async move {

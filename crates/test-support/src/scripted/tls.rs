@@ -9,6 +9,7 @@ use std::{
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{
     RootCertStore, ServerConfig,
     crypto::ring,
@@ -105,7 +106,12 @@ impl Identity {
         self
     }
 
-    pub(super) fn server_config(&self) -> io::Result<Arc<ServerConfig>> {
+    /// Returns what speaks TLS with a client.
+    pub(crate) fn acceptor(&self) -> io::Result<TlsAcceptor> {
+        self.server_config().map(TlsAcceptor::from)
+    }
+
+    fn server_config(&self) -> io::Result<Arc<ServerConfig>> {
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()

@@ -210,7 +210,7 @@ impl DockerRegistryBuilder {
 }
 
 /// `docker-registry` takes bcrypt alone, which `htpasswd` of apache2-utils writes.
-fn htpasswd(user: &str, password: &str) -> io::Result<String> {
+pub(super) fn htpasswd(user: &str, password: &str) -> io::Result<String> {
     let output = Command::new("htpasswd").args(["-Bbn", user, password]).output()?;
     if !output.status.success() {
         return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));

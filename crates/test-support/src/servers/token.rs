@@ -1,7 +1,7 @@
 //! A token server, as Docker's registry token specification describes it.
 //!
-//! One user. With the right password it grants what is asked for, without one it grants `pull`,
-//! with a wrong one it answers 401. It takes GET with Basic authentication and the OAuth2 POST
+//! One user. With the right password it grants what is asked for, without one it grants `pull` (or,
+//! if it is closed, nothing), with a wrong one it answers 401. It takes GET with Basic authentication and the OAuth2 POST
 //! with `password` and `refresh_token`.
 
 use std::convert::Infallible;
@@ -24,10 +24,12 @@ use rcgen::{CertificateParams, KeyPair};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use super::background::Background;
+use crate::scripted::Identity;
 
 /// The most that a form may have; no test sends more.
 const MAX_FORM: usize = 64 << 10;
@@ -43,6 +45,8 @@ pub struct TokenServer {
 struct State {
     user: String,
     password: String,
+    /// With TLS a token without a password is good for nothing, and otherwise for `pull`.
+    tls: Option<Identity>,
     certificate: String,
     certificate_der: Vec<u8>,
     key: EcdsaKeyPair,
@@ -62,6 +66,15 @@ impl TokenServer {
 
     /// Starts one that knows this user.
     pub fn start(user: &str, password: &str) -> io::Result<TokenServer> {
+        TokenServer::run(user, password, None)
+    }
+
+    /// Starts one with TLS, whose tokens are good for nothing without this user's password.
+    pub fn closed(user: &str, password: &str, identity: &Identity) -> io::Result<TokenServer> {
+        TokenServer::run(user, password, Some(identity))
+    }
+
+    fn run(user: &str, password: &str, identity: Option<&Identity>) -> io::Result<TokenServer> {
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let certificate = CertificateParams::new(vec!["token".to_owned()])
             .and_then(|params| params.self_signed(&key))
@@ -76,6 +89,7 @@ impl TokenServer {
         let state = Arc::new(State {
             user: user.to_owned(),
             password: password.to_owned(),
+            tls: identity.cloned(),
             certificate: certificate.pem(),
             certificate_der: certificate.der().to_vec(),
             key,
@@ -91,7 +105,8 @@ impl TokenServer {
 
     /// Returns the URL that a challenge names.
     pub fn realm(&self) -> String {
-        format!("http://{}/token", self.server.address())
+        let scheme = if self.state.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}/token", self.server.address())
     }
 
     /// Returns the certificate that tokens are verified with, as PEM.
@@ -119,6 +134,17 @@ async fn serve(state: Arc<State>, listener: TcpListener, mut stopped: oneshot::R
 }
 
 async fn serve_connection(state: Arc<State>, stream: TcpStream) {
+    let Some(identity) = &state.tls else { return answer_all(state, stream).await };
+    let Ok(acceptor) = identity.acceptor() else { return };
+    if let Ok(stream) = acceptor.accept(stream).await {
+        answer_all(Arc::clone(&state), stream).await;
+    }
+}
+
+async fn answer_all(
+    state: Arc<State>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) {
     let service = service_fn(|request| {
         let state = Arc::clone(&state);
         async move { Ok::<_, Infallible>(answer(&state, request).await) }
@@ -146,6 +172,7 @@ async fn answer(state: &State, request: Request<Incoming>) -> Response<Full<Byte
     let scopes = parameters.iter().filter(|(key, _)| key == "scope");
     let access: Vec<Value> = scopes
         .flat_map(|(_, scopes)| scopes.split(' '))
+        .filter(|_| state.tls.is_none() || !subject.is_empty())
         .filter_map(|scope| grant(scope, !subject.is_empty()))
         .collect();
     let Some(token) = state.token(&subject, &access) else {

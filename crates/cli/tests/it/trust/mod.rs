@@ -3,6 +3,7 @@
 
 mod transcript;
 
+use std::path::Path;
 use std::process::Command;
 
 use test_support::servers::{DockerRegistry, Notary, installed};
@@ -51,6 +52,21 @@ impl Place {
             .env("DOCKER_CONTENT_TRUST_SERVER", self.notary.url())
             .env("DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE", ROOT)
             .env("DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE", REPOSITORY)
+    }
+
+    /// Prepares the client of notary, on the keys and the memory of a configuration.
+    fn notary_client(&self, config: &Path) -> Command {
+        self.notary.introduce(config).unwrap();
+        let mut command = Command::new("notary");
+        command
+            .env("NOTARY_ROOT_PASSPHRASE", ROOT)
+            .env("NOTARY_TARGETS_PASSPHRASE", REPOSITORY)
+            .env("NOTARY_DELEGATION_PASSPHRASE", REPOSITORY)
+            .args(["-s", &self.notary.url(), "--tlscacert"])
+            .arg(config.join("tls").join(self.notary.address()).join("ca.crt"))
+            .arg("-d")
+            .arg(config.join("trust"));
+        command
     }
 
     fn run(&self, bench: &Bench, arguments: &[&str]) -> Done {
@@ -109,16 +125,8 @@ fn what_docker_signs_is_pulled_here_and_the_other_way_round() {
 /// Returns what the client of notary says of a repository.
 fn listed(place: &Place, repository: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let authority = folder.path().join("tls").join(place.notary.address()).join("ca.crt");
-    place.notary.introduce(folder.path()).unwrap();
-    let mut command = Command::new("notary");
-    command
-        .args(["-s", &place.notary.url(), "--tlscacert"])
-        .arg(authority)
-        .arg("-d")
-        .arg(folder.path().join("trust"))
-        .args(["list", &place.name(repository)]);
-    run(&mut command, "").success()
+    let mut command = place.notary_client(folder.path());
+    run(command.args(["list", &place.name(repository)]), "").success()
 }
 
 #[test]
@@ -213,18 +221,9 @@ fn a_rotated_key_is_followed_and_a_rewritten_history_is_not() {
     place.run(&docker, &["push", &name]).success();
     place.run(&ours, &["pull", &name]).success();
     let config = docker.home.path().join("config");
-    place.notary.introduce(&config).unwrap();
     let rotate = |role: &str| {
-        let mut command = Command::new("notary");
-        command
-            .env("NOTARY_ROOT_PASSPHRASE", ROOT)
-            .env("NOTARY_TARGETS_PASSPHRASE", REPOSITORY)
-            .args(["-s", &place.notary.url(), "--tlscacert"])
-            .arg(config.join("tls").join(place.notary.address()).join("ca.crt"))
-            .arg("-d")
-            .arg(config.join("trust"))
-            .args(["key", "rotate", &place.name("app"), role]);
-        run(&mut command, "yes\n").success();
+        let mut command = place.notary_client(&config);
+        run(command.args(["key", "rotate", &place.name("app"), role]), "yes\n").success();
     };
     rotate("root");
     rotate("targets");

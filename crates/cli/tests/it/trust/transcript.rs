@@ -1,4 +1,4 @@
-//! All verbs of `trust`, and pull and push of what is signed: what docker 28.2.2 says is recorded beside this file, and said
+//! All verbs of `trust`, and pull and push of what is signed: what docker 28.2.2 says is recorded in `transcripts`, and said
 //! here, too. With that docker on the `PATH`, `LONGSHORE_RECORD=1 cargo test -p longshore --test it transcript` records anew.
 
 use std::collections::BTreeMap;
@@ -6,24 +6,41 @@ use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::{Place, can_run, import};
+use test_support::base64;
+use test_support::servers::Notary;
+
+use super::{Place, REPOSITORY, can_run, import};
 use crate::equality::docker_is_the_recorded_one;
 use crate::support::{Bench, Front, run};
 
-/// The command lines. `$R` is the registry with the owner's name, `$K` a folder for keys. One that begins with `!` prepares
-/// something: an image, a login, a tag.
-const LINES: &str = include_str!("transcript.txt");
-const RECORDED: &str = include_str!("recorded.txt");
+/// The transcripts: a table of command lines, and what docker says to them.
+///
+/// `$R` is the registry with the owner's name, `$K` a folder for keys. A line that begins with `!` prepares something: an
+/// image, a login, a tag, a key, or what only the client of notary does.
+macro_rules! transcript {
+    ($name:literal) => {
+        Transcript {
+            name: $name,
+            lines: include_str!(concat!("transcripts/", $name, ".txt")),
+            recorded: include_str!(concat!("transcripts/", $name, ".recorded.txt")),
+        }
+    };
+}
+
+struct Transcript {
+    name: &'static str,
+    lines: &'static str,
+    recorded: &'static str,
+}
 
 /// Runs all lines, and returns what was said with each value that is another at each run under a name.
-fn transcript(front: Front) -> String {
-    let place = Place::new();
+fn transcript(lines: &str, place: &Place, front: Front) -> String {
     let bench = Bench::new(front, &[]);
     let keys = bench.home.path().join("keys");
     std::fs::create_dir(&keys).unwrap();
     let mut names = Names::default();
     let mut text = String::new();
-    for line in LINES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    for line in lines.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let words: Vec<String> = line
             .split(' ')
             .map(|word| {
@@ -33,7 +50,7 @@ fn transcript(front: Front) -> String {
             .collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         if let ["!", rest @ ..] = words.as_slice() {
-            prepare(&bench, &place, &keys, rest);
+            prepare(&bench, place, &keys, rest);
             continue;
         }
         let mut command = bench.command();
@@ -43,7 +60,7 @@ fn transcript(front: Front) -> String {
         for (mark, said) in [('|', &said.stdout), ('!', &said.stderr)] {
             let said = said.replace(place.registry.address(), "REGISTRY");
             let said = said.replace(place.notary.address(), "NOTARY");
-            let said = said.replace(&keys.display().to_string(), "$K");
+            let said = without_log(&said.replace(&keys.display().to_string(), "$K"));
             for line in names.normal(&said).split_inclusive('\n') {
                 let (line, end) = match line.strip_suffix('\n') {
                     Some(line) => (line, ""),
@@ -62,23 +79,48 @@ fn prepare(bench: &Bench, place: &Place, keys: &Path, words: &[&str]) {
     match words {
         ["image", content, name] => import(bench, content, name),
         ["tag", from, to] => drop(bench.run(&["tag", from, to]).success()),
-        ["login"] => {
-            // Nobody asks for it but the name of the signer.
+        ["login", user, password] => {
+            // Without asking anybody: the name counts for the first signer, too, where nobody wants a login.
             let config = bench.home.path().join("config");
             std::fs::create_dir_all(&config).unwrap();
-            let auth = r#"{"auths":{"REGISTRY":{"auth":"Ym9iOnB3"}}}"#;
-            let auth = auth.replace("REGISTRY", place.registry.address());
-            std::fs::write(config.join("config.json"), auth).unwrap();
+            let registry = place.registry.address();
+            let auth = base64::encode(format!("{user}:{password}"));
+            let text = format!(r#"{{"auths":{{"{registry}":{{"auth":"{auth}"}}}}}}"#);
+            std::fs::write(config.join("config.json"), text).unwrap();
+        }
+        ["logout"] => std::fs::remove_file(bench.home.path().join("config/config.json")).unwrap(),
+        ["notary", arguments @ ..] => {
+            let config = bench.home.path().join("config");
+            run(place.notary_client(&config).args(arguments), "yes\n").success();
         }
         ["key", name, mode, arguments @ ..] => {
             let path = keys.join(name);
             let mut command = bench.home.clean("openssl");
+            command.env("PASSPHRASE", REPOSITORY);
             run(command.args(arguments).arg("-out").arg(&path), "").success();
             let mode = u32::from_str_radix(mode, 8).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// Puts warnings of docker's log as Longshore has them: once, and without the time. Its other lines are no words to a user.
+fn without_log(text: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.split_inclusive('\n') {
+        let Some((_, logged)) =
+            line.split_once("\" level=").filter(|_| line.starts_with("time=\""))
+        else {
+            lines.push(line.to_owned());
+            continue;
+        };
+        let warning =
+            logged.strip_prefix("warning msg=\"").and_then(|rest| rest.strip_suffix("\"\n"));
+        let warning = warning.map(|warning| format!("WARNING: {warning}\n"));
+        lines.extend(warning.filter(|warning| !lines.contains(warning)));
+    }
+    lines.concat()
 }
 
 /// Names for what is another at each run: digests, IDs of keys and of layers.
@@ -113,25 +155,52 @@ impl Names {
     }
 }
 
-#[test]
-fn transcripts_are_dockers() {
-    if !can_run() {
-        return;
-    }
-    if docker_is_the_recorded_one() {
-        let said = transcript(Front::Docker);
-        if std::env::var_os("LONGSHORE_RECORD").is_some() {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/trust/recorded.txt");
-            std::fs::write(path, &said).unwrap();
+impl Transcript {
+    /// Compares docker, if it is here, and Longshore with what was recorded.
+    fn check(&self, place: impl Fn() -> Place) {
+        if !can_run() {
             return;
         }
-        assert_eq!(said, RECORDED, "docker says something else than was recorded");
-    }
-    for front in [Front::Longshore, Front::InProcess] {
-        let said = transcript(front);
-        for (ours, docker) in said.lines().zip(RECORDED.lines()) {
-            assert_eq!(ours, docker, "{said}");
+        let Transcript { name, lines, recorded } = *self;
+        if docker_is_the_recorded_one() {
+            let said = transcript(lines, &place(), Front::Docker);
+            if std::env::var_os("LONGSHORE_RECORD").is_some() {
+                let folder =
+                    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/trust/transcripts");
+                std::fs::write(folder.join(format!("{name}.recorded.txt")), &said).unwrap();
+                return;
+            }
+            assert_eq!(said, recorded, "docker says something else than was recorded");
         }
-        assert_eq!(said.lines().count(), RECORDED.lines().count(), "{said}");
+        for front in [Front::Longshore, Front::InProcess] {
+            let said = transcript(lines, &place(), front);
+            for (ours, docker) in said.lines().zip(recorded.lines()) {
+                assert_eq!(ours, docker, "{said}");
+            }
+            assert_eq!(said.lines().count(), recorded.lines().count(), "{said}");
+        }
     }
+}
+
+#[test]
+fn verbs_say_what_docker_says() {
+    transcript!("verbs").check(Place::new);
+}
+
+#[test]
+fn a_server_gets_the_token_or_the_password_that_it_asks_for() {
+    transcript!("tokens").check(|| {
+        let notary = Notary::with_tokens("me", "secret").unwrap();
+        Place { notary, ..Place::new() }
+    });
+    transcript!("passwords").check(|| {
+        let notary = Notary::behind_script().unwrap();
+        notary.ask_for_password("me", "secret");
+        Place { notary, ..Place::new() }
+    });
+}
+
+#[test]
+fn what_another_role_signed_is_told_and_not_pulled() {
+    transcript!("roles").check(Place::new);
 }
