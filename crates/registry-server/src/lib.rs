@@ -32,7 +32,7 @@
 //! # Flow
 //!
 //! `server` accepts and shuts down; `route` turns method and path into a typed request; `blobs`,
-//! `uploads`, `manifests` and `lists` answer one group of endpoints each; `storage` is the folder,
+//! `uploads`, `manifests` and `lists` answer one group of endpoints each, `page` people; `storage` is the folder,
 //! synchronous, and runs on blocking threads only.
 //!
 //! # Compatibility
@@ -46,6 +46,7 @@ mod error;
 mod lists;
 mod manifests;
 mod name;
+mod page;
 mod query;
 mod range;
 mod receive;

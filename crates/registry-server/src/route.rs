@@ -11,6 +11,8 @@ use crate::storage::{Reference, UploadId};
 /// The subject of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Target {
+    /// The page for people.
+    Page,
     Base,
     Catalog,
     Tags(RepositoryName),
@@ -35,6 +37,9 @@ pub(crate) fn target(path: &str) -> Result<Target, Failure> {
         || Failure::new(Code::NameUnknown, "no such endpoint").detail(json!({ "path": path }));
     // Decoding first is safe: the grammars are applied to what came out.
     let decoded = decode(path).ok_or_else(unknown)?;
+    if decoded == "/" {
+        return Ok(Target::Page);
+    }
     let path = match decoded.strip_prefix("/v2") {
         Some("" | "/") => return Ok(Target::Base),
         Some("/_catalog") => return Ok(Target::Catalog),
@@ -95,6 +100,7 @@ mod tests {
         let id: UploadId = ID.parse().unwrap();
         let tag = |text: &str| Named::Reference(text.parse().unwrap());
         for (path, expected) in [
+            ("/".to_owned(), Target::Page),
             ("/v2".to_owned(), Target::Base),
             ("/v2/".to_owned(), Target::Base),
             ("/v2/_catalog".to_owned(), Target::Catalog),
@@ -129,7 +135,6 @@ mod tests {
     fn paths_that_lead_nowhere() {
         for (path, code) in [
             ("", Code::NameUnknown),
-            ("/", Code::NameUnknown),
             ("/v1/", Code::NameUnknown),
             ("/v2x/a/tags/list", Code::NameUnknown),
             ("/v2/a", Code::NameUnknown),

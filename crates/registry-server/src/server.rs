@@ -229,6 +229,7 @@ impl RegistryServer {
         let read = matches!(*method, Method::GET | Method::HEAD);
         match (target, method.as_str()) {
             (Target::Base, _) if read => Ok(reply::json(StatusCode::OK, &serde_json::json!({}))),
+            (Target::Page, _) if read => self.show_page(&query, headers).await,
             (Target::Catalog, _) if read => self.list_repositories(&query).await,
             (Target::Tags(name), _) if read => self.list_tags(name, &query).await,
             (Target::Referrers(name, digest), _) if read => {
@@ -263,7 +264,9 @@ fn unsupported(target: &Target) -> Failure {
         Target::Blob(..) => "GET, HEAD, DELETE",
         Target::Uploads(..) => "POST",
         Target::Upload(..) => "GET, PATCH, PUT, DELETE",
-        Target::Base | Target::Catalog | Target::Tags(_) | Target::Referrers(..) => "GET, HEAD",
+        Target::Page | Target::Base | Target::Catalog | Target::Tags(_) | Target::Referrers(..) => {
+            "GET, HEAD"
+        }
     };
     Failure::new(Code::Unsupported, "the operation is unsupported")
         .header(ALLOW, HeaderValue::from_static(allowed))

@@ -117,7 +117,7 @@ fn what_is_asked_wrongly_is_answered_by_the_specification() {
     let client = registry.client();
     let digest = Digest::sha256(b"");
     for (method, path, status, expected) in [
-        ("GET", "/".to_owned(), 404, "NAME_UNKNOWN"),
+        ("GET", "/v1/".to_owned(), 404, "NAME_UNKNOWN"),
         ("GET", format!("/v2/{REPOSITORY}/blobs/sha256:00"), 400, "DIGEST_INVALID"),
         ("GET", format!("/v2/../../etc/blobs/{digest}"), 400, "NAME_INVALID"),
         ("GET", format!("/v2/%2e%2e/blobs/{digest}"), 400, "NAME_INVALID"),

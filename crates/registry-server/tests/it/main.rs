@@ -8,6 +8,7 @@ mod lifecycle;
 mod lists;
 mod load;
 mod manifests;
+mod page;
 mod specification;
 mod tools;
 mod uploads;
