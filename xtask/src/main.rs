@@ -7,6 +7,7 @@ mod bench;
 mod check_deps;
 mod demo;
 mod deny;
+mod dist;
 mod facts;
 mod fuzz;
 mod machine;
@@ -41,6 +42,9 @@ Tasks:
   bench        Pull, push, list and copy images, side by side with dockerd, podman, skopeo and crane
                [--quick] [--runs N] [--only pull|push|rebuild|list] [--image NAME]...
                [--peer NAME]... [--against BINARY]: another build of Longshore
+  dist         Make what a release has, in `target/dist`: static binary, Debian package, archive with
+               an install script, OCI image, list of crates, sums
+               [--target TRIPLE] [--target-dir FOLDER]
   facts        Write the fixtures of the conformance suite anew from recordings of a dockerd
                FOLDER
 
@@ -69,6 +73,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ("check-deps", options) => check_deps::run(options),
         ("fuzz", options) => fuzz::run(&fuzz::Options::parse(options)?),
         ("demo", []) => demo::run(),
+        ("dist", options) => dist::run(&dist::Options::parse(options)?),
         ("facts", [folder]) => facts::run(folder.as_ref()),
         ("facts", _) => bail!("`facts` takes the folder of the recordings"),
         ("test", []) => test::run(),

@@ -27,6 +27,7 @@ mod input;
 mod limits;
 mod logging;
 mod memory;
+mod names;
 mod output;
 mod pflag;
 mod render;
@@ -57,6 +58,7 @@ use verbs::{
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
+    names::need_no_modules();
     let ended = usage::parse(std::env::args_os()).and_then(answer);
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -71,7 +71,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "longshore-trust",
         ],
     ),
-    ("xtask", &[TEST_SUPPORT]),
+    ("xtask", &[TEST_SUPPORT, "longshore-spec"]),
 ];
 
 /// The one crate that the tests of every other may use beside its own dependencies.

@@ -1,0 +1,63 @@
+#!/bin/sh
+# Installs what lies beside it: as root into /usr/local, else into ~/.local.
+set -eu
+
+usage() {
+    echo "Usage: ./install.sh [--prefix DIRECTORY] [--uninstall]
+
+Installs longshore, its completions and manual pages; as root also systemd's units and the examples
+of /etc/longshore, which are kept where they are already. DESTDIR is put before every path."
+}
+
+if [ "$(id -u)" = 0 ]; then prefix=/usr/local; else prefix=$HOME/.local; fi
+remove=
+while [ $# -gt 0 ]; do
+    case $1 in
+        --prefix) prefix=${2:?--prefix takes a directory}; shift ;;
+        --prefix=*) prefix=${1#*=} ;;
+        --uninstall) remove=yes ;;
+        -h | --help) usage; exit ;;
+        *) usage >&2; exit 64 ;;
+    esac
+    shift
+done
+case $prefix in /*) ;; *) echo "install.sh: the prefix has to begin with a slash: $prefix" >&2; exit 64 ;; esac
+here=$(cd "$(dirname "$0")" && pwd)
+root=${DESTDIR:-}
+
+# Each file of a folder of this archive, as a path in it. Units are for root.
+files() {
+    (cd "$here" && find bin share $([ "$(id -u)" = 0 ] && echo lib) -type f | sort)
+}
+
+if [ -n "$remove" ]; then
+    files | while read -r file; do rm -f "$root$prefix/$file"; done
+    echo "Removed from $prefix. Images and /etc/longshore are left."
+    exit
+fi
+files | while read -r file; do
+    mkdir -p "$root$prefix/$(dirname "$file")"
+    # Aside and then into place: a binary that runs cannot be written to.
+    cp "$here/$file" "$root$prefix/$file.new"
+    mv -f "$root$prefix/$file.new" "$root$prefix/$file"
+done
+if [ "$(id -u)" = 0 ]; then
+    unit=$root$prefix/lib/systemd/system/longshore.service
+    sed "s|^ExecStart=/usr/bin/|ExecStart=$prefix/bin/|" "$here/lib/systemd/system/longshore.service" > "$unit"
+    (cd "$here/etc" && find . -type f) | while read -r file; do
+        file=${file#./}
+        if [ ! -e "$root/etc/$file" ]; then
+            mkdir -p "$root/etc/$(dirname "$file")"
+            cp "$here/etc/$file" "$root/etc/$file"
+        fi
+    done
+fi
+echo "Installed $prefix/bin/longshore"
+case :$PATH: in
+    *:"$prefix/bin":*) ;;
+    *) echo "It is not in your PATH. For this shell and the next ones:
+  export PATH=\"$prefix/bin:\$PATH\"    # and this line into ~/.profile" ;;
+esac
+if [ "$(id -u)" = 0 ]; then
+    echo "For the daemon: systemd-sysusers; systemctl enable --now longshore.socket"
+fi

@@ -1,0 +1,96 @@
+//! The static binary, with the same bytes wherever it is built.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::target::{Target, sysroot};
+use crate::shell;
+use crate::workspace::{Workspace, cargo};
+
+/// The commit that a release is made of, whose time everything gets that has one.
+#[derive(Clone, Debug)]
+pub(super) struct Commit {
+    /// Abbreviated.
+    pub(super) name: String,
+    /// Seconds since 1970.
+    pub(super) seconds: i64,
+    /// The same, as RFC 3339 has it.
+    pub(super) time: String,
+}
+
+impl Commit {
+    /// Asks git, and the variables where there is none: those of a source archive.
+    pub(super) fn read(workspace: &Workspace) -> Result<Commit> {
+        let ask = |arguments: &[&str]| {
+            let mut git = Command::new("git");
+            shell::output(git.args(arguments).current_dir(&workspace.root))
+        };
+        let seconds = match std::env::var("SOURCE_DATE_EPOCH") {
+            Ok(seconds) => seconds,
+            Err(_) => ask(&["log", "-1", "--format=%ct"])
+                .context("without git SOURCE_DATE_EPOCH has to say how old the sources are")?,
+        };
+        let seconds = seconds
+            .trim()
+            .parse()
+            .context("SOURCE_DATE_EPOCH is a number of seconds since 1970")?;
+        let time = jiff::Timestamp::from_second(seconds).context("SOURCE_DATE_EPOCH")?.to_string();
+        let name = ask(&["rev-parse", "--short=7", "HEAD"]).unwrap_or_default().trim().to_owned();
+        if !ask(&["status", "--porcelain", "--untracked-files=no"]).unwrap_or_default().is_empty() {
+            println!("The work tree is not as {name} has it: this is no build of that commit.");
+        }
+        Ok(Commit { name, seconds, time })
+    }
+}
+
+/// Builds for a target into `folder`, and returns the binary.
+pub(super) fn binary(
+    workspace: &Workspace,
+    target: &Target,
+    commit: &Commit,
+    folder: &Path,
+) -> Result<PathBuf> {
+    let renamed = [
+        (workspace.root.clone(), "/longshore"),
+        (cargo_home()?, "/cargo"),
+        (Path::new(&sysroot()?).join("lib/rustlib/src/rust"), "/rust"),
+    ];
+    let mut flags = vec!["-C".to_owned(), "target-feature=+crt-static".to_owned()];
+    let mut of_c = Vec::new();
+    for (path, name) in &renamed {
+        flags.push(format!("--remap-path-prefix={}={name}", path.display()));
+        of_c.push(format!("-ffile-prefix-map={}={name}", path.display()));
+    }
+    let mut command = cargo();
+    command
+        .args(["build", "--release", "--locked", "--package", "longshore", "--target"])
+        .arg(&target.triple)
+        .arg("--target-dir")
+        .arg(folder)
+        .current_dir(&workspace.root)
+        // With `--target` these are for what is built alone, not for build scripts and macros.
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+        .env(format!("CFLAGS_{}", target.triple.replace('-', "_")), of_c.join(" "))
+        .env("CARGO_INCREMENTAL", "0")
+        .env("SOURCE_DATE_EPOCH", commit.seconds.to_string())
+        .env("LONGSHORE_COMMIT", &commit.name)
+        .env("LONGSHORE_BUILD_TIME", &commit.time);
+    if !target.is_host() && target.triple.ends_with("-gnu") {
+        let triple = target.triple.to_uppercase().replace('-', "_");
+        let linker = format!("{}-linux-gnu-gcc", target.machine.rust);
+        command.env(format!("CARGO_TARGET_{triple}_LINKER"), linker);
+    }
+    shell::run(&mut command)?;
+    Ok(folder.join(&target.triple).join("release/longshore"))
+}
+
+/// The folder in which cargo keeps the crates of others.
+fn cargo_home() -> Result<PathBuf> {
+    if let Some(home) = std::env::var_os("CARGO_HOME") {
+        return Ok(home.into());
+    }
+    let home = std::env::var_os("HOME").context("neither CARGO_HOME nor HOME is set")?;
+    Ok(Path::new(&home).join(".cargo"))
+}

@@ -1,0 +1,152 @@
+//! `cargo xtask dist`: what a release has, in `target/dist`, with the same bytes each time.
+
+mod archives;
+mod build;
+mod crates;
+mod deb;
+mod image;
+mod target;
+mod tree;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use spec::Digest;
+
+use crate::workspace::Workspace;
+use build::Commit;
+use crates::Crates;
+use target::Target;
+use tree::Installed;
+
+/// The targets to build for, and the folder to build in.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    target: Option<String>,
+    /// The folder of cargo's own files: another one shows that nothing depends on it.
+    target_dir: Option<PathBuf>,
+}
+
+impl Options {
+    pub(crate) fn parse(words: &[String]) -> Result<Options> {
+        let mut options = Options::default();
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let mut value =
+                || words.next().cloned().with_context(|| format!("`{word}` takes a value"));
+            match word.as_str() {
+                "--target" => options.target = Some(value()?),
+                "--target-dir" => options.target_dir = Some(value()?.into()),
+                _ => bail!("`dist` has no option `{word}`"),
+            }
+        }
+        Ok(options)
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let workspace = Workspace::read()?;
+    let commit = Commit::read(&workspace)?;
+    let targets = Target::choose(options.target.as_deref())?;
+    let cargo_folder = options.target_dir.clone().unwrap_or_else(|| workspace.target.clone());
+    let dist = cargo_folder.join("dist");
+    if dist.exists() {
+        fs::remove_dir_all(&dist).with_context(|| format!("cannot remove `{}`", dist.display()))?;
+    }
+    fs::create_dir_all(&dist).with_context(|| format!("cannot make `{}`", dist.display()))?;
+    let scratch = tempfile::Builder::new().prefix("dist-").tempdir_in(&cargo_folder)?;
+    let release = Release { workspace, commit, dist, scratch: scratch.path().to_owned() };
+    let mut of_host = None;
+    for target in &targets {
+        let built = build::binary(&release.workspace, target, &release.commit, &cargo_folder)?;
+        // What runs here makes pages, completions and archives for all.
+        let runs = of_host.get_or_insert(built.clone());
+        release.make(target, &built, runs)?;
+    }
+    release.sum_up()
+}
+
+struct Release {
+    workspace: Workspace,
+    commit: Commit,
+    dist: PathBuf,
+    scratch: PathBuf,
+}
+
+impl Release {
+    fn make(&self, target: &Target, built: &Path, runs: &Path) -> Result<()> {
+        let (root, version) = (&self.workspace.root, env!("CARGO_PKG_VERSION"));
+        let seconds = self.commit.seconds;
+        let name = format!("longshore-{version}-{}", target.name());
+        let crates = Crates::read(&self.workspace, target)?;
+        let bill = crates.bill(&self.commit);
+        let binary = tree::read(built)?;
+        tree::check(root, runs)?;
+        let mut files = tree::common(root, runs, &self.scratch)?;
+        let licences = crates.licences(&fs::read_to_string(root.join("LICENSE"))?)?;
+        files.push(Installed::new("share/doc/longshore/copyright", licences));
+        files.push(Installed::executable("bin/longshore", binary.as_slice()));
+
+        let package = deb::package(root, version, target.machine, &files, seconds)?;
+        self.write(&format!("longshore_{version}_{}.deb", target.machine.debian), &package)?;
+        let script = tree::read(&root.join("contrib/install.sh"))?;
+        files.push(Installed::executable("install.sh", script));
+        let archive = archives::tar_gz(&format!("{name}/"), &files, seconds)?;
+        self.write(&format!("{name}.tar.gz"), &archive)?;
+        self.write(&format!("{name}.cdx.json"), bill.as_bytes())?;
+        let image = self.dist.join(format!("{name}.oci.tar"));
+        let what = (version, target, &self.commit);
+        image::write(&image, what, &binary, (runs, &self.scratch))?;
+        self.write(&name, &binary)?;
+        set_executable(&self.dist.join(&name))
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.dist.join(name);
+        fs::write(&path, bytes).with_context(|| format!("cannot write `{}`", path.display()))
+    }
+
+    /// Writes the sums, as `sha256sum --check` reads them.
+    fn sum_up(&self) -> Result<()> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.dist)? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        let mut sums = String::new();
+        for name in names {
+            let digest = Digest::sha256(&tree::read(&self.dist.join(&name))?);
+            sums.extend([format!("{}  {name}\n", digest.hex())]);
+        }
+        print!("\n{sums}");
+        self.write("SHA256SUMS", sums.as_bytes())?;
+        println!("\nIn {}", self.dist.display());
+        Ok(())
+    }
+}
+
+fn set_executable(path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let permissions = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(path, permissions)
+        .with_context(|| format!("cannot set the mode of `{}`", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options() {
+        let parse = |words: &[&str]| {
+            Options::parse(&words.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(parse(&[]).unwrap(), Options::default());
+        let one = parse(&["--target", "aarch64", "--target-dir", "/x"]).unwrap();
+        assert_eq!((one.target.as_deref(), one.target_dir), (Some("aarch64"), Some("/x".into())));
+        assert!(parse(&["--target"]).is_err());
+        assert!(parse(&["--all"]).is_err());
+    }
+}
