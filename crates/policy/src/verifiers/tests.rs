@@ -66,15 +66,31 @@ async fn each_is_told_the_image_and_all_must_allow_it() {
 
 #[tokio::test]
 async fn whoever_hangs_dies_or_floods_does_not_allow_it() {
-    assert_eq!(refusal(&[("hangs", "exec sleep 1000")]).await, "it said nothing within 300ms");
+    assert_eq!(refusal(&[("hangs", "exec sleep 1000")]).await, "it did not end within 300ms");
     assert_eq!(refusal(&[("dies", "kill -9 $$")]).await, "it died of signal 9");
-    assert_eq!(refusal(&[("floods", "exec yes")]).await, "it said nothing within 300ms");
-    assert_eq!(refusal(&[("errs", "exec yes >&2")]).await, "it said nothing within 300ms");
+    assert_eq!(refusal(&[("floods", "exec yes")]).await, "it did not end within 300ms");
+    assert_eq!(refusal(&[("errs", "exec yes >&2")]).await, "it did not end within 300ms");
     let told = refusal(&[("floods", "head -c 1000000 /dev/zero | tr '\\0' x; exit 1")]).await;
     assert_eq!(told.len(), "it ended with 1: ".len() + MAX_SAID);
     // What it has left behind, which holds its output, does not hold it up: it is killed.
     let told = refusal(&[("leaves", "sleep 1000 & exit 1")]).await;
     assert_eq!(told, "it ended with 1");
+    // Nor does what has left its group, which nobody kills here.
+    let helper = "f=$(mktemp -u); mkfifo $f; setsid sh -c \"echo \\$\\$ >$f; exec sleep 5\" & read p <$f; rm $f; echo $p";
+    let (_folder, verifiers) = verifiers(&[("leaves", helper)]);
+    let findings = ask(&verifiers, &Credentials::Anonymous).await;
+    let [(_, Finding::Allowed { reason, .. })] = findings.as_slice() else {
+        panic!("{findings:?}")
+    };
+    let helper = Pid::from_raw(reason.parse().unwrap()).unwrap();
+    rustix::process::kill_process(helper, Signal::KILL).unwrap();
+}
+
+/// What a verifier says may come from a registry, and goes to a terminal.
+#[tokio::test]
+async fn letters_that_are_none_are_written_out() {
+    let told = refusal(&[("red", "printf 'one\\n\\tt\\033[31mred\\r'; exit 1")]).await;
+    assert_eq!(told, "it ended with 1: one\n\tt\\u{1b}[31mred");
 }
 
 #[tokio::test]
@@ -102,12 +118,28 @@ async fn a_directory_that_says_nothing_allows_nothing() {
 #[tokio::test]
 async fn credentials_are_given_only_where_the_settings_say_so() {
     let basic = Credentials::Basic { username: "ann".into(), password: "s3cret".into() };
-    let script = "case \"$DOCKER_CONFIG\" in *longshore-verifier*) cat $DOCKER_CONFIG/config.json; stat -c %a $DOCKER_CONFIG;; esac";
+    let script = "ls -A $DOCKER_CONFIG; cat $DOCKER_CONFIG/config.json; stat -c %a $DOCKER_CONFIG";
     let (_folder, verifiers) = verifiers(&[("a", script)]);
-    assert_eq!(ask(&verifiers, &basic).await, [allowed("a", "")]);
+    assert_eq!(ask(&verifiers, &basic).await, [allowed("a", "700")]);
     let with = Verifiers { credentials: true, ..verifiers };
     let auth = STANDARD.encode("ann:s3cret");
-    let expected = format!("{{\"auths\":{{\"r.example\":{{\"auth\":\"{auth}\"}}}}}}700");
+    let expected =
+        format!("config.json\n{{\"auths\":{{\"r.example\":{{\"auth\":\"{auth}\"}}}}}}700");
     assert_eq!(ask(&with, &basic).await, [allowed("a", &expected)]);
-    assert_eq!(ask(&with, &Credentials::Anonymous).await, [allowed("a", "")]);
+    assert_eq!(ask(&with, &Credentials::Anonymous).await, [allowed("a", "700")]);
+    // They are in memory, and as long as the verifier runs.
+    let (_folder, of) = verifiers_of_path();
+    let with = Verifiers { credentials: true, ..of };
+    let findings = ask(&with, &basic).await;
+    let [(_, Finding::Allowed { reason, .. })] = findings.as_slice() else {
+        panic!("{findings:?}")
+    };
+    let (folder, file) = reason.split_once('\n').unwrap();
+    assert!(file.starts_with(&format!("/proc/{}/fd/", std::process::id())), "{file}");
+    assert!(!Path::new(folder).exists());
+}
+
+/// A verifier that says where its configuration is.
+fn verifiers_of_path() -> (TempDir, Verifiers) {
+    verifiers(&[("a", "echo $DOCKER_CONFIG; readlink $DOCKER_CONFIG/config.json")])
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde_json::json;
 use test_support::servers::DockerRegistry;
 
-use super::super::support::{Bench, Front, small_image};
+use super::super::support::{Bench, Front, run, small_image};
 use super::{FRONTS, Place, nothing_there, refused};
 
 /// Writes verifiers, and the configuration that has them asked.
@@ -34,9 +34,9 @@ fn verifiers_are_asked_and_all_must_allow_an_image() {
     for front in FRONTS {
         for (script, expected) in [
             ("echo not today; exit 1", "it ended with 1: not today"),
-            ("exec sleep 1000", "it said nothing within 500ms"),
+            ("exec sleep 1000", "it did not end within 500ms"),
             ("kill -9 $$", "it died of signal 9"),
-            ("exec yes", "it said nothing within 500ms"),
+            ("exec yes", "it did not end within 500ms"),
         ] {
             let file = configured(&place, &[("1-good", "true"), ("2-bad", script)], false);
             let bench = Bench::new(front, &["--config-file", &file]);
@@ -94,4 +94,19 @@ fn a_verifier_gets_the_credentials_of_the_pull_where_the_settings_say_so() {
             assert_eq!(bench.run(&["pull", &name]).ok, credentials, "{front:?}");
         }
     }
+}
+
+/// Passphrases and other places of credentials are this process's own.
+#[test]
+fn a_verifier_gets_no_secrets_of_the_environment() {
+    let place = Place::new();
+    small_image(1).push(&place.client(), "me/app", "1").unwrap();
+    let script = "! env | grep sec.et && test -z \"$(ls -A $DOCKER_CONFIG)\"";
+    let file = configured(&place, &[("only", script)], false);
+    let bench = Bench::new(Front::InProcess, &["--config-file", &file]);
+    let mut command = bench.command();
+    for name in ["COSIGN_PASSWORD", "DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE", "REGISTRY_AUTH_FILE"] {
+        command.env(name, "secret");
+    }
+    run(command.args(["pull", &place.name("me/app:1")]), "").success();
 }
