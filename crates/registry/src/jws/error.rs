@@ -33,6 +33,9 @@ pub enum SignatureError {
     /// More bytes are signed than there are.
     #[error("invalid format length")]
     Length,
+    /// The signed bytes are not the beginning of the document with the end of an object.
+    #[error("invalid format length: what is signed is not this document")]
+    Part,
     /// The signed bytes end within a letter.
     #[error("invalid format length: it ends within a letter")]
     Letter,

@@ -76,6 +76,10 @@ pub(crate) fn verify(document: &[u8]) -> Result<Bytes, SignatureError> {
     if std::str::from_utf8(signed).is_err() {
         return Err(SignatureError::Letter);
     }
+    // Without the beginning and the end of an object the signature would be of something else than this document.
+    if signed.first() != Some(&b'{') || tail.trim_ascii() != b"}" {
+        return Err(SignatureError::Part);
+    }
     let payload = [signed, &tail].concat();
     let encoded = BASE64_URL_SAFE_NO_PAD.encode(&payload);
     for Signature { header, bytes, protected } in &signatures {
@@ -98,12 +102,13 @@ impl Header {
     }
 }
 
-/// Fuzz target: what is signed is the beginning of the document, and a little more.
+/// Fuzz target: what is signed is the beginning of the document, and the end of an object.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(data: &[u8]) {
     let Ok(signed) = verify(data) else { return };
     let same = signed.iter().zip(data).take_while(|(one, other)| one == other).count();
     assert!(same > 0 && signed.len() < data.len() * 2);
+    assert!(signed.trim_ascii_end().ends_with(b"}"));
 }
 
 #[cfg(test)]
