@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use tracing::Level;
 
 /// The flags before the verb. Those without a letter may also stand after it.
@@ -81,7 +82,8 @@ pub(crate) struct EngineFlags {
     #[arg(long, global = true, value_name = "registry")]
     pub(crate) insecure_registry: Vec<String>,
     /// Pull and copy only what this policy allows, a "policy.json" of containers/image: signatures of cosign, scopes, rejections
-    #[arg(long, global = true, value_name = "file")]
+    // What is empty is told by its own sentence, and not as a flag that lacks its value.
+    #[arg(long, global = true, value_name = "file", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub(crate) image_policy: Option<PathBuf>,
     /// Ask this mirror first for images of Docker Hub
     #[arg(long, global = true, value_name = "URL")]

@@ -47,8 +47,11 @@ pub(crate) fn engine(
     prefer_certificates(flags, &mut config);
     config.insecure_registries.extend(flags.insecure_registry.iter().cloned());
     config.registry_mirrors.extend(flags.registry_mirror.iter().cloned());
-    if flags.image_policy.is_some() {
-        config.image_policy.clone_from(&flags.image_policy);
+    if let Some(policy) = &flags.image_policy {
+        if policy.as_os_str().is_empty() {
+            return Err(CliError::Engine("invalid image-policy: there is no file".to_owned()));
+        }
+        config.image_policy = Some(policy.clone());
     }
     Ok(config)
 }
@@ -65,7 +68,10 @@ pub(crate) fn daemon(
     directives.storage_driver.clone_from(&flags.storage_driver);
     directives.insecure_registries = list(&flags.insecure_registry);
     directives.registry_mirrors = list(&flags.registry_mirror);
-    directives.image_policy = flags.image_policy.as_ref().map(text);
+    // A file of settings is nobody's directory; a command is run in one.
+    let policy = flags.image_policy.as_ref();
+    let policy = policy.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+    directives.image_policy = policy.as_ref().map(text);
     let file = config_file(flags);
     let config = DaemonConfig::load(&file, &directives, defaults(environment));
     let mut config = config.map_err(|error| CliError::Serve(error.to_string()))?;

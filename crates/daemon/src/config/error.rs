@@ -69,6 +69,9 @@ pub enum ConfigError {
     /// A policy is to hold, and nobody says where it is.
     #[error("invalid image-policy: there is no file")]
     PolicyFile,
+    /// The policy is in a directory that depends on who reads the settings.
+    #[error("invalid image-policy {}: the path is not absolute", .0.display())]
+    PolicyPath(std::path::PathBuf),
     /// Verifiers are to be asked, and nobody says where they are.
     #[error("invalid image-verifiers: there is no directory")]
     VerifierDirectory,

@@ -80,6 +80,7 @@ fn senseless_values_are_refused_in_dockerds_words() {
         ),
         (r#"{"keep-blobs":"some"}"#, "invalid keep-blobs \"some\": use all or manifests"),
         (r#"{"image-policy":""}"#, "invalid image-policy: there is no file"),
+        (r#"{"image-policy":"p.json"}"#, "invalid image-policy p.json: the path is not absolute"),
         (r#"{"keep-blobs":7}"#, "invalid JSON: keep-blobs: expected all or manifests"),
         (
             r#"{"prune":{"interval":"1s"}}"#,

@@ -65,7 +65,11 @@ pub(super) fn policy_file(said: String, setting: &mut Option<PathBuf>) -> Checke
     if said.is_empty() {
         return Err(ConfigError::PolicyFile);
     }
-    *setting = Some(said.into());
+    let path = PathBuf::from(said);
+    if path.is_relative() {
+        return Err(ConfigError::PolicyPath(path));
+    }
+    *setting = Some(path);
     Ok(())
 }
 
