@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use policy::{Guard, ImageName};
+use policy::{Guard, ImageName, TrustError};
 use registry::Remote;
-use spec::{Descriptor, MediaType, Reference};
+use spec::{Descriptor, MediaType, Mentioned, Reference};
 
 use crate::document::Document;
 use crate::error::Result;
@@ -35,6 +35,11 @@ impl Gate {
         Self { guard: Arc::clone(&self.guard), name: ImageName::at_registry(reference) }
     }
 
+    /// Returns the same for another image of the same layout or archive, which policies do not tell apart.
+    pub(crate) fn shown_as(&self, shown: String) -> Self {
+        Self { guard: Arc::clone(&self.guard), name: self.name.clone().shown_as(shown) }
+    }
+
     /// Fails if an image is refused. A name led to `root`, and `chosen` is what is copied of it.
     pub(crate) async fn admit(
         &self,
@@ -49,6 +54,25 @@ impl Gate {
         let inner = if chosen.digest == root.digest { Vec::new() } else { vec![chosen] };
         self.guard.admit(&self.name, &root, &inner).await?;
         Ok(())
+    }
+
+    /// Says whether what refers to an image is taken. What may be an image itself is judged as one: nobody has vouched for it who vouched
+    /// for what it refers to.
+    pub(crate) async fn admits_referrer(&self, referrer: &Document) -> Result<bool> {
+        let Ok(mentioned) = Mentioned::parse(&referrer.bytes) else { return Ok(true) };
+        if !mentioned.may_be_image() {
+            return Ok(true);
+        }
+        let size = referrer.bytes.len() as u64;
+        let described = Descriptor::new(mentioned.media_type, referrer.digest.clone(), size);
+        match self.guard.admit(&self.name, &described, &[]).await {
+            Ok(_) => Ok(true),
+            Err(TrustError::Refused(refusal)) => {
+                tracing::warn!(%refusal, "what refers to an image, and may be one itself, is left out");
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -195,6 +195,8 @@ pub enum PartLeftOut {
     Beyond,
     /// The referrers: the list of them cannot be read.
     Referrers,
+    /// It refers to the image, may be an image itself, and the policy refuses it.
+    Refused,
 }
 
 /// Facts of a layer beside its state; the rest is as it was said before.

@@ -29,8 +29,10 @@ fn policy(data: &[u8]) {
         assert!(!rule.requirements.is_empty(), "a scope without a requirement allows anything");
         for requirement in rule.requirements {
             if let Requirement::Signed(signed) = requirement {
-                let own = signed.identity.accepts(Some(&name), None);
-                assert!(!own || signed.identity.accepts(Some(&name), Some("other/name")));
+                // Nobody's name counts whom the policy does not name, but where none is asked for.
+                let accepts = |signed_as| signed.identity.accepts(Some(&name), signed_as);
+                let is_named = format!("{:?}", signed.identity).contains("never.said");
+                assert!(!accepts(Some("never.said.example/x:1")) || accepts(None) || is_named);
             }
         }
     }
@@ -38,10 +40,23 @@ fn policy(data: &[u8]) {
 
 /// A key that has signed nothing vouches for nothing, and what is read of a statement is what it says.
 fn signature(data: &[u8]) {
-    let nobody = Policy::of_key(include_bytes!("key/cosign.pub"));
+    let key = include_bytes!("key/cosign.pub");
+    let authority =
+        STANDARD.encode(include_bytes!("../../cli/tests/it/policies/samples/fulcio.pem"));
+    let of = |who: &str| {
+        let text = format!(r#"{{"default":[{{"type":"sigstoreSigned",{who}}}]}}"#);
+        Policy::parse(text.as_bytes()).expect("a policy")
+    };
+    // By a key, by certificates alone, and by those that a log has seen.
+    let nobody = [
+        Policy::of_key(key),
+        of(&format!(r#""pki":{{"caRootsData":"{authority}","subjectEmail":"a@b"}}"#)),
+        of(&format!(
+            r#""fulcio":{{"caData":"{authority}","oidcIssuer":"i","subjectEmail":"a@b"}},"rekorPublicKeyData":"{}""#,
+            STANDARD.encode(key)
+        )),
+    ];
     let name = ImageName::at_daemon(&Reference::parse_familiar("a").expect("a name"));
-    let [Requirement::Signed(signed)] = nobody.rule(&name).requirements else { return };
-    let trusted = signed.trusted()().expect("the key is one");
     let text = std::str::from_utf8(data).unwrap_or_default();
     let classic = Signature {
         payload: Bytes::copy_from_slice(data),
@@ -52,7 +67,11 @@ fn signature(data: &[u8]) {
     };
     for found in [Some(classic), bundle::parse(data).ok()].into_iter().flatten() {
         let digest = Digest::sha256(data);
-        assert!(found.accept(&trusted, &signed.identity, &digest, None).is_err());
+        for policy in &nobody {
+            let [Requirement::Signed(signed)] = policy.rule(&name).requirements else { return };
+            let trusted = signed.trusted()().expect("the key is one");
+            assert!(found.accept(&trusted, &signed.identity, &digest, None).is_err());
+        }
         let _ = Statement::parse(found.form, &found.payload);
     }
     if let Ok(payload) = Payload::parse(data) {

@@ -13,6 +13,7 @@ use crate::document::requirement::{Requirement as Wanted, Signed};
 use crate::error::{Refusal, TrustError};
 use crate::judgement::{Finding, Judgement, Requirement};
 use crate::signature::attached::Attached;
+use crate::signature::found::Signature;
 use crate::verifiers::{Question, Verifiers};
 
 /// The settings by which images are judged. Without any, all are allowed and nobody is asked.
@@ -170,33 +171,13 @@ impl Guard {
             Err(fault) => return Finding::refused(fault.to_string()),
         };
         let Some(attached) = &self.attached else {
-            return Finding::refused("a signature is required, and images from there have none");
+            return Finding::refused("a signature is required, and none is looked for there");
         };
         let mut reasons = Vec::new();
         for digest in documents.iter().copied() {
-            let signatures = match attached.of(digest).await {
-                Ok(signatures) => signatures,
-                Err(error) => {
-                    reasons.push(format!("the signatures of {digest} cannot be had: {error}"));
-                    continue;
-                }
-            };
-            for (at, found) in signatures.found.iter().enumerate() {
-                let fault = match found {
-                    Ok(found) => match found.accept(&trusted, &signed.identity, digest, name) {
-                        Ok(vouched) => {
-                            let (vouched, reason) = (Some(vouched), String::new());
-                            return Finding::Allowed { vouched, reason };
-                        }
-                        Err(fault) => fault.to_string(),
-                    },
-                    Err(fault) => fault.to_string(),
-                };
-                reasons.push(format!("signature {} of {digest}: {fault}", at + 1));
-            }
-            if signatures.passed_over > 0 {
-                let more = signatures.passed_over;
-                reasons.push(format!("{more} more signatures of {digest} were not looked at"));
+            let accept = |found: &Signature| found.accept(&trusted, &signed.identity, digest, name);
+            if let Some(vouched) = attached.first(digest, accept, &mut reasons).await {
+                return Finding::Allowed { vouched: Some(vouched), reason: String::new() };
             }
         }
         if reasons.is_empty() {

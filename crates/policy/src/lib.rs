@@ -19,7 +19,8 @@
 //!
 //! Nothing here is allowed by mistake: a policy that cannot be read, a requirement that is not understood, a verifier that fails, a
 //! registry that does not answer, all refuse. An image is judged under the name that was asked for, whatever mirror it comes from,
-//! and by the digest that the name led to. Of a signature nothing is read before a trusted key has vouched for its bytes.
+//! and by the digest that the name led to. What a signature says of an image is read when a trusted key has vouched for its bytes, and
+//! not before.
 //!
 //! # Limits
 //!
@@ -38,6 +39,7 @@ pub mod fuzzing;
 mod guard;
 mod judgement;
 mod key;
+mod object;
 mod sign;
 mod signature;
 #[cfg(test)]

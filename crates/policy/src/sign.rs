@@ -11,6 +11,9 @@ use crate::key::private_fault::PrivateKeyFault;
 use crate::signature::attached::{SIGNATURE, SIMPLE_SIGNING};
 use crate::signature::payload::Payload;
 
+/// Attempts to have a signature stay where others sign, too.
+const TRIES: usize = 3;
+
 /// A signature could not be made or stored.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
@@ -23,6 +26,9 @@ pub enum SignError {
     /// Something else is at the place of signatures.
     #[error("{0} is no list of signatures, and is left as it is")]
     Occupied(Tag),
+    /// Others have replaced the signature each time.
+    #[error("{0} is written by others at the same time: the signature is not there")]
+    Contended(Tag),
     /// A document cannot be written.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
@@ -42,24 +48,74 @@ pub async fn sign(
     let payload = Bytes::from(payload.write()?);
     let statement = Digest::sha256(&payload);
     let [tag, ..] = Tag::of_cosign(digest);
-    let mut layers = layers(remote, &tag).await?;
-    let is_mine = |layer: &Value| {
-        let signature = layer["annotations"][SIGNATURE].as_str();
-        layer["digest"] == json!(statement)
-            && signature.is_some_and(|signature| key.has_made(&payload, signature))
-    };
-    if layers.iter().any(is_mine) {
-        return Ok(false);
+    let mut signature = None;
+    // Of two who sign at once one replaces what the other has put there. Whoever is left out tries again.
+    for attempt in 0..=TRIES {
+        let List { mut layers, annotations } = list(remote, &tag).await?;
+        let is_mine = |layer: &Value| {
+            let signature = layer["annotations"][SIGNATURE].as_str();
+            layer["digest"] == json!(statement)
+                && signature.is_some_and(|signature| key.has_made(&payload, signature))
+        };
+        if layers.iter().any(is_mine) {
+            return Ok(signature.is_some());
+        }
+        if attempt == TRIES {
+            break;
+        }
+        let made = match signature {
+            Some(made) => made,
+            None => key.sign(&payload)?,
+        };
+        // The first, as readers have bounds: among many strangers' it would be passed over.
+        layers.insert(
+            0,
+            json!({
+                "mediaType": SIMPLE_SIGNING,
+                "size": payload.len(),
+                "digest": statement,
+                "annotations": {SIGNATURE: made},
+            }),
+        );
+        signature = Some(made);
+        store(remote, payload.clone()).await?;
+        put(remote, &tag, &layers, annotations).await?;
     }
-    let signature = key.sign(&payload)?;
-    layers.push(json!({
-        "mediaType": SIMPLE_SIGNING,
-        "size": payload.len(),
-        "digest": statement,
-        "annotations": {SIGNATURE: signature},
-    }));
-    let config = Bytes::from(serde_json::to_vec(&config(&layers))?);
-    let manifest = json!({
+    Err(SignError::Contended(tag))
+}
+
+/// The signatures that are there, as they are written.
+#[derive(Default)]
+struct List {
+    layers: Vec<Value>,
+    annotations: Option<Value>,
+}
+
+async fn list(remote: &Remote, tag: &Tag) -> Result<List, SignError> {
+    let fetched = match remote.manifest(&TagOrDigest::Tag(tag.clone())).await {
+        Ok(fetched) => fetched,
+        Err(error) if error.is_not_found() => return Ok(List::default()),
+        Err(error) => return Err(error.into()),
+    };
+    let occupied = || SignError::Occupied(tag.clone());
+    let mut document: Map<String, Value> =
+        serde_json::from_slice(&fetched.bytes).map_err(|_| occupied())?;
+    let Some(Value::Array(layers)) = document.remove("layers") else { return Err(occupied()) };
+    // An image, for instance.
+    if layers.iter().any(|layer| layer["mediaType"] != json!(SIMPLE_SIGNING)) {
+        return Err(occupied());
+    }
+    Ok(List { layers, annotations: document.remove("annotations") })
+}
+
+async fn put(
+    remote: &Remote,
+    tag: &Tag,
+    layers: &[Value],
+    annotations: Option<Value>,
+) -> Result<(), SignError> {
+    let config = Bytes::from(serde_json::to_vec(&config(layers))?);
+    let mut manifest = json!({
         "schemaVersion": 2,
         "mediaType": MediaType::OciManifest,
         "config": {
@@ -69,27 +125,13 @@ pub async fn sign(
         },
         "layers": layers,
     });
-    for blob in [payload, config] {
-        store(remote, blob).await?;
+    if let Some(annotations) = annotations {
+        manifest["annotations"] = annotations;
     }
+    store(remote, config).await?;
     let bytes = Bytes::from(serde_json::to_vec(&manifest)?);
-    remote.put_manifest(&TagOrDigest::Tag(tag), &MediaType::OciManifest, bytes).await?;
-    Ok(true)
-}
-
-/// Returns the signatures that are there, as they are written.
-async fn layers(remote: &Remote, tag: &Tag) -> Result<Vec<Value>, SignError> {
-    let fetched = match remote.manifest(&TagOrDigest::Tag(tag.clone())).await {
-        Ok(fetched) => fetched,
-        Err(error) if error.is_not_found() => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let document: Map<String, Value> =
-        serde_json::from_slice(&fetched.bytes).map_err(|_| SignError::Occupied(tag.clone()))?;
-    match document.get("layers").and_then(Value::as_array) {
-        Some(layers) => Ok(layers.clone()),
-        None => Err(SignError::Occupied(tag.clone())),
-    }
+    remote.put_manifest(&TagOrDigest::Tag(tag.clone()), &MediaType::OciManifest, bytes).await?;
+    Ok(())
 }
 
 /// Makes the config that a manifest must have. cosign's says as little.

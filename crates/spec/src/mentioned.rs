@@ -76,6 +76,14 @@ impl Mentioned {
     pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
         self.config.iter().chain(&self.layers)
     }
+
+    /// Says whether this may be an image, or may lead to some: no signature and no list of contents is what it seems to be here.
+    pub fn may_be_image(&self) -> bool {
+        let is_config = |config: &Descriptor| config.media_type.is_config();
+        !self.manifests.is_empty()
+            || self.config.as_ref().is_some_and(is_config)
+                && self.layers.iter().any(|layer| layer.media_type.may_be_layer())
+    }
 }
 
 #[cfg(test)]
@@ -127,5 +135,26 @@ mod tests {
             assert_eq!(told, expected.map_err(str::to_owned), "{text}");
         }
         assert!(Mentioned::parse(b"[]").is_err() && Mentioned::parse(b"").is_err());
+    }
+
+    #[test]
+    fn what_may_be_run_is_told_from_what_is_said_of_it() {
+        let of = |config: &str, layer: &str| {
+            let [config, layer] = [config, layer].map(|kind| D.replace("x/y", kind));
+            format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layer}]}}"#)
+        };
+        let config = "application/vnd.oci.image.config.v1+json";
+        for (text, expected) in [
+            (of(config, "application/vnd.oci.image.layer.v1.tar+gzip"), true),
+            (of("application/json", "application/octet-stream"), true),
+            (of(config, "application/vnd.dev.cosign.simplesigning.v1+json"), false),
+            (of(config, "application/vnd.in-toto+json"), false),
+            (of("application/vnd.oci.empty.v1+json", "application/octet-stream"), false),
+            (format!(r#"{{"schemaVersion":2,"manifests":[{D}]}}"#), true),
+            (r#"{"schemaVersion":2,"manifests":[]}"#.to_owned(), false),
+        ] {
+            let parsed = Mentioned::parse(text.as_bytes()).unwrap();
+            assert_eq!(parsed.may_be_image(), expected, "{text}");
+        }
     }
 }

@@ -242,4 +242,14 @@ impl Index {
         });
         Index { manifest: Blob::json(media_type, &document), images }
     }
+
+    /// Makes it refer to another manifest.
+    #[must_use]
+    pub fn referring_to(self, subject: &Blob) -> Index {
+        let mut document: Value =
+            serde_json::from_slice(&self.manifest.read().expect("it is in memory"))
+                .expect("it was made of JSON");
+        document["subject"] = subject.descriptor();
+        Index { manifest: Blob::json(self.manifest.media_type, &document), ..self }
+    }
 }

@@ -1,7 +1,7 @@
 //! `longshore pull`
 
 use api::Query;
-use spec::{Reference, Repository};
+use spec::Reference;
 
 use super::content_trust::ContentTrust;
 use super::transfer::Transfer;
@@ -58,27 +58,34 @@ async fn pull(
         let targets = Box::pin(trusted::targets(session, &reference)).await?;
         for (at, target) in targets.iter().enumerate() {
             trusted::announce((at + 1, targets.len()), target, repository, display)?;
-            let Trusted { digest, .. } = target;
-            fetch(repository, Some(digest.to_string()), &parameters, (session, display)).await?;
+            let Trusted { tag, digest } = target;
+            let name = Reference::new(repository.clone(), Some(tag.clone()), None);
+            fetch(&name, Some(digest.to_string()), &parameters, (session, display)).await?;
             trusted::tag(session, target, repository, display).await?;
         }
         return Ok(reference);
     }
-    let digest = reference.digest().map(ToString::to_string);
-    let tag = digest.or_else(|| reference.tag().map(|tag| tag.as_str().to_owned()));
+    let tag = reference.tag().cloned();
+    let (beside, tag) = match reference.digest() {
+        Some(digest) => (tag, Some(digest.to_string())),
+        None => (None, tag.map(|tag| tag.as_str().to_owned())),
+    };
     let tag = (!arguments.all_tags).then(|| tag.unwrap_or_default());
-    fetch(repository, tag, &parameters, (session, display)).await?;
+    let name = Reference::new(repository.clone(), beside, None);
+    fetch(&name, tag, &parameters, (session, display)).await?;
     Ok(reference)
 }
 
-/// Has the engine fetch an image by its tag or digest, or without one all tags of the repository.
+/// Has the engine fetch an image by its tag or digest, or without one all tags of the repository. A tag that a digest is meant by is in
+/// the name: a policy judges by it, and a dockerd takes no notice of it.
 async fn fetch(
-    repository: &Repository,
+    name: &Reference,
     tag: Option<String>,
     parameters: &[(&'static str, String)],
     (session, display): (&Session, &mut Display),
 ) -> Result<(), CliError> {
-    let mut query = Query::new().with("fromImage", repository.to_string());
+    let repository = name.repository();
+    let mut query = Query::new().with("fromImage", name.to_string());
     for (name, value) in parameters {
         query.add(*name, value.as_str());
     }

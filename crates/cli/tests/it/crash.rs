@@ -48,6 +48,11 @@ impl Proxy {
         });
         Self { address, served }
     }
+
+    /// Returns how many bytes have come back so far.
+    pub(super) fn served(&self) -> u64 {
+        self.served.load(Ordering::SeqCst)
+    }
 }
 
 fn pump(
@@ -102,7 +107,7 @@ fn recovers(home: &Home, registry: &LocalRegistry, image: &Image, moment: &str) 
     let proxy = Proxy::start(registry.address(), u64::MAX, sender);
     let name = format!("{}/app:1", proxy.address);
     home.run(&["pull", &name]).success();
-    let served = proxy.served.load(Ordering::SeqCst);
+    let served = proxy.served();
     assert!(served <= missing + OVERHEAD, "{moment}: {served} bytes came, {missing} were missing");
     let ids = home.run(&["images", "-q", "--no-trunc"]).success();
     assert_eq!(ids.lines().next(), Some(&*image.id().to_string()), "{moment}");

@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use super::random_layers::tree::Tree;
 use super::support::{Bench, Done, Front, Home, files_below, is_root, noise, run, small_image};
 
-const SWITCH: &str = "DOCKER_ENABLE_DEPRECATED_PULL_SCHEMA_1_IMAGE";
+pub(super) const SWITCH: &str = "DOCKER_ENABLE_DEPRECATED_PULL_SCHEMA_1_IMAGE";
 const SCHEMA_2: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
 /// Runs the binary in-process with the switch on.
@@ -33,7 +33,7 @@ fn can_run() -> bool {
 }
 
 /// A manifest of layers and the documents of these, the newest first.
-fn manifest(name: &str, layers: &[&Layer], history: &[Value]) -> String {
+pub(super) fn manifest(name: &str, layers: &[&Layer], history: &[Value]) -> String {
     let layers: Vec<_> =
         layers.iter().map(|layer| json!({ "blobSum": layer.blob.digest.to_string() })).collect();
     let history: Vec<_> =
@@ -44,7 +44,7 @@ fn manifest(name: &str, layers: &[&Layer], history: &[Value]) -> String {
     serde_json::to_string_pretty(&manifest).unwrap()
 }
 
-fn entry(id: char, parent: Option<char>, more: &Value) -> Value {
+pub(super) fn entry(id: char, parent: Option<char>, more: &Value) -> Value {
     let name = |digit: char| digit.to_string().repeat(64);
     let mut entry = json!({
         "id": name(id), "created": "2015-04-01T10:00:00.120Z", "container_config": {"Cmd": ["sh", "-c", format!("make <{id}> &")]},
@@ -56,7 +56,7 @@ fn entry(id: char, parent: Option<char>, more: &Value) -> Value {
     entry
 }
 
-fn put(registry: &DockerRegistry, name: &str, tag: &str, signed: &str) -> String {
+pub(super) fn put(registry: &DockerRegistry, name: &str, tag: &str, signed: &str) -> String {
     let place = format!("/v2/{name}/manifests/{tag}");
     let client = registry.client();
     let put = client.send("PUT", &place, &[("Content-Type", SIGNED)], signed.as_bytes()).unwrap();

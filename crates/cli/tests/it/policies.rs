@@ -1,13 +1,17 @@
 //! Policies, signatures and verifier programs: what is refused leaves nothing, and what openssl signed by itself is taken.
 
+mod first_schema;
 mod identity;
+mod killed;
+mod names;
+mod others;
 mod packages;
+mod parts;
 mod signer;
 mod signing;
 mod verifiers;
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::{Value, json};
 use spec::Digest;
@@ -16,7 +20,7 @@ use test_support::image::{Format, Image, Index, Signature};
 use test_support::servers::{LocalRegistry, installed};
 
 use self::signer::{Signer, statement};
-use super::support::{Bench, Done, Front, Home, files_below, run, small_image};
+use super::support::{Bench, Front, Home, files_below, small_image};
 
 const FRONTS: [Front; 2] = [Front::InProcess, Front::Longshore];
 
@@ -57,6 +61,11 @@ impl Place {
         let path = self.files.path().join(name);
         fs::write(&path, text).unwrap();
         path.display().to_string()
+    }
+
+    /// A policy that allows everything, in the file that the others are in.
+    fn anything(&self) -> String {
+        self.policy(&json!([{"type": "insecureAcceptAnything"}]))
     }
 
     /// A demand of a signature by the signer.
@@ -258,6 +267,8 @@ fn a_policy_that_is_not_understood_refuses_everything() {
             refused(&place.bench(front, &requirements), &name, expected);
         }
     }
+    let bench = Bench::new(Front::InProcess, &["--image-policy", ""]);
+    assert_eq!(bench.run(&["pull", &name]).failure(), "invalid image-policy: there is no file\n");
     let bench = Bench::new(Front::InProcess, &["--image-policy", "/no/policy"]);
     refused(&bench, &name, "image policy /no/policy cannot be used: No such file or directory");
     // What is allowed is pulled, by a daemon that reads its policy for each pull.
@@ -335,60 +346,4 @@ fn verify_and_check_tell_which_policy_holds_and_why() {
     let done = bench.run(&["verify", &name]);
     assert!(done.stdout.ends_with("Policy:    none\nVerdict:   allowed\n"), "{}", done.stdout);
     assert!(done.failure().starts_with("there is no policy and no verifier"));
-}
-
-/// Debian's skopeo knows all of a policy but the signatures of sigstore, which Debian has switched off.
-#[test]
-fn skopeo_reads_a_policy_as_longshore_does() {
-    if !installed(&["skopeo"]) {
-        println!("skipped: needs skopeo");
-        return;
-    }
-    let place = Place::new();
-    small_image(1).push(&place.client(), "me/app", "1").unwrap();
-    let host = place.registry.address().to_string();
-    let name = place.name("me/app:1");
-    let allow = r#"[{"type":"insecureAcceptAnything"}]"#;
-    let reject = r#"[{"type":"reject"}]"#;
-    let docker = |default: &str, scopes: &str| {
-        format!(r#"{{"default":{default},"transports":{{"docker":{{{scopes}}}}}}}"#)
-    };
-    for (policy, allowed) in [
-        (format!(r#"{{"default":{allow}}}"#), true),
-        (format!(r#"{{"default":{reject}}}"#), false),
-        (docker(reject, &format!(r#""{host}":{allow}"#)), true),
-        (docker(allow, &format!(r#""{host}":{reject}"#)), false),
-        (docker(reject, &format!(r#""{host}/me":{allow}"#)), true),
-        (docker(allow, &format!(r#""{host}/m":{reject}"#)), true),
-        (docker(reject, &format!(r#""{host}/me/app":{allow}"#)), true),
-        (docker(allow, &format!(r#""{host}":{allow},"{host}/me/app:1":{reject}"#)), false),
-        (docker(allow, &format!(r#""{host}":{reject},"{host}/me/app:2":{allow}"#)), false),
-        (docker(allow, &format!(r#""":{reject}"#)), false),
-        (docker(allow, &format!(r#""*.0.0.1":{reject}"#)), false),
-        (docker(allow, &format!(r#""*.0.1":{reject},"*.0.0.1":{allow}"#)), true),
-        (docker(allow, &format!(r#""127.0.0.1":{reject}"#)), true),
-        (format!(r#"{{"default":{allow},"transports":{{"dir":{{"":{reject}}}}}}}"#), true),
-        (format!(r#"{{"default":{allow},"default":{allow}}}"#), false),
-        (docker(allow, &format!(r#""a":{allow},"a":{allow}"#)), false),
-        (format!(r#"{{"default":{allow},"x":1}}"#), false),
-        (r#"{"default":[]}"#.to_owned(), false),
-        (r#"{"default":[{"type":"insecureAcceptAnything","x":1}]}"#.to_owned(), false),
-        (r#"{"default":[{"type":"sigstoreSigned"}]}"#.to_owned(), false),
-    ] {
-        let file = place.write("policy.json", &policy);
-        let home = Home::new();
-        let mut skopeo = home.clean("skopeo");
-        skopeo.args(["--policy", &file, "copy", "--src-tls-verify=false"]);
-        skopeo
-            .args([format!("docker://{name}"), format!("dir:{}", home.path().join("x").display())]);
-        assert_eq!(run(&mut skopeo, "").ok, allowed, "skopeo: {policy}");
-        let bench = Bench::new(Front::InProcess, &["--image-policy", &file]);
-        assert_eq!(bench.run(&["pull", "-q", &name]).ok, allowed, "{policy}");
-        let copied = copy(&bench, &name, &home.path().join("y"));
-        assert_eq!(copied.ok, allowed, "{policy}");
-    }
-}
-
-fn copy(bench: &Bench, name: &str, folder: &Path) -> Done {
-    bench.run(&["copy", "-q", name, &format!("dir:{}", folder.display())])
 }

@@ -160,6 +160,9 @@ impl Referrers<'_> {
             tracing::warn!(%digest, by = ?found.by, source = %self.source, "what is listed as a referrer is none");
             return Ok(());
         }
+        if !self.source.admits_referrer(&document).await? {
+            return Ok(());
+        }
         let manifest = self.source.parse(&document)?;
         let job = Job::new(shared, self.source, &target, found.is_there);
         job.whole(&document, &manifest).await?;

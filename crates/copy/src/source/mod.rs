@@ -121,9 +121,19 @@ impl Source {
         gate.admit((root, first.media_type()), (chosen, second.media_type())).await
     }
 
+    /// Says whether what refers to an image is copied with it.
+    pub(crate) async fn admits_referrer(&self, referrer: &Document) -> Result<bool> {
+        match &self.gate {
+            Some(gate) => gate.admits_referrer(referrer).await,
+            None => Ok(true),
+        }
+    }
+
     /// Returns another image of the same place.
     fn beside(&self, kind: Kind) -> Self {
-        Self { kind, gate: self.gate.clone() }
+        let mut other = Self { kind, gate: None };
+        other.gate = self.gate.as_ref().map(|gate| gate.shown_as(other.to_string()));
+        other
     }
 
     /// Lists the images of the repository, layout or archive whose tags are wanted.

@@ -109,6 +109,9 @@ fn left_out(digest: &Digest, reason: &PartLeftOut) -> Message {
                 .to_owned()
         }
         PartLeftOut::Referrers => "the list of what refers to it cannot be read".to_owned(),
+        PartLeftOut::Refused => {
+            "it refers to the image, may be one itself, and is refused by the policy".to_owned()
+        }
     };
     Message { id: Some(digest.short()), ..Message::status(format!("Left out: {reason}")) }
 }

@@ -25,10 +25,12 @@ const LIST_FILTERS: [&str; 6] = ["dangling", "label", "before", "since", "refere
 /// `POST /images/create`: pull.
 pub(super) async fn create(daemon: &Daemon, request: &ApiRequest) -> Answer {
     let platform = written_platform(request)?;
-    let reference = pull_reference(request.query.get("fromImage"), request.query.get("tag"))?;
+    let (reference, meant) =
+        pull_reference(request.query.get("fromImage"), request.query.get("tag"))?;
     let pull = PullRequest {
         all_tags: reference.is_name_only(),
         reference,
+        meant,
         platform,
         parts: wanted_parts(request)?,
         referrers: request.query.boolean("referrers"),
@@ -51,12 +53,15 @@ fn wanted_parts(request: &ApiRequest) -> Result<Parts, HttpError> {
     Ok(if platforms.is_empty() { Parts::None } else { Parts::For(platforms) })
 }
 
-/// Parses the reference to pull: the tag may be a digest, and an old client's `--all-tags` leaves a colon behind the name.
-fn pull_reference(image: &str, tag: &str) -> Result<Reference, HttpError> {
+/// Parses the reference to pull: the tag may be a digest, and an old client's `--all-tags` leaves a colon behind the name. A tag in the
+/// name beside such a digest, of which dockerd takes no notice, comes second.
+fn pull_reference(image: &str, tag: &str) -> Result<(Reference, Option<Tag>), HttpError> {
     let reference = Reference::parse_familiar(image.strip_suffix(':').unwrap_or(image))?;
+    let mut meant = None;
     let reference = if tag.is_empty() {
         reference
     } else if let Ok(digest) = tag.parse::<Digest>() {
+        meant = reference.tag().cloned();
         Reference::new(reference.repository().clone(), None, Some(digest))
     } else {
         reference.with_tag(tag.parse::<Tag>()?)
@@ -65,7 +70,7 @@ fn pull_reference(image: &str, tag: &str) -> Result<Reference, HttpError> {
     if name == "scratch" {
         return Err(HttpError::new(StatusCode::FORBIDDEN, format!("'{name}' is a reserved name")));
     }
-    Ok(reference)
+    Ok((reference, meant))
 }
 
 /// `GET /images/json`.

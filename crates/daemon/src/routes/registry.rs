@@ -30,7 +30,7 @@ pub(super) async fn check(daemon: &Daemon, request: &ApiRequest) -> Answer {
     Ok(response::json(StatusCode::OK, &document))
 }
 
-/// Returns the judgement on an image, where there are policies or verifiers. What fails is told by the check itself.
+/// Returns the judgement on an image, where there are policies or verifiers, or why there is none.
 async fn verification(
     daemon: &Daemon,
     request: &ApiRequest,
@@ -43,10 +43,10 @@ async fn verification(
     let judgement = daemon.engine().registry_verify(&visit, None).await;
     match judgement {
         Ok(judgement) => judgement.map(|judgement| verify::document(&visit, Some(judgement))),
-        Err(EngineError::Trust(error)) => Some(verify::unjudged(&visit, &error)),
+        Err(EngineError::Trust(error)) => Some(verify::unjudged(&visit, error.to_string())),
         Err(error) => {
-            tracing::info!(error = %error.message(), "an image cannot be judged");
-            None
+            let reason = format!("the image cannot be judged: {}", error.message());
+            Some(verify::unjudged(&visit, reason))
         }
     }
 }

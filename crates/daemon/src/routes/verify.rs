@@ -4,7 +4,7 @@ use api::verification::{Requirement, Signature, Verification, VerificationReques
 use engine::Visit;
 use http::StatusCode;
 use hyper::body::Incoming;
-use policy::{Finding, Judgement, TrustError, Vouched};
+use policy::{Finding, Judgement, Vouched};
 use registry::Caller;
 use spec::{Platform, Reference};
 
@@ -14,8 +14,8 @@ use crate::request::parameters::header_credentials;
 use crate::request::{ApiRequest, body};
 use crate::response;
 
-/// The largest key that is sent, as in a policy.
-const MAX_KEY: usize = 64 << 10;
+/// The largest request. A key has 64 KiB at most, as in a policy, and each of its lines two letters for its end in JSON.
+const MAX_REQUEST: usize = 128 << 10;
 
 /// Reads what a request is about.
 pub(super) fn visit(request: &ApiRequest) -> Result<Visit, HttpError> {
@@ -33,7 +33,7 @@ pub(super) fn visit(request: &ApiRequest) -> Result<Visit, HttpError> {
 
 /// Judges an image by the policy and the verifiers, or by a key that the request brings.
 pub(super) async fn verify(daemon: &Daemon, visit: Visit, body: Incoming) -> Answer {
-    let bytes = body::document(body, MAX_KEY).await?;
+    let bytes = body::document(body, MAX_REQUEST).await?;
     let request: VerificationRequest = if bytes.is_empty() {
         VerificationRequest::default()
     } else {
@@ -64,9 +64,9 @@ pub(super) fn document(visit: &Visit, judgement: Option<Judgement>) -> Verificat
     }
 }
 
-/// Describes that there is a policy which cannot be read: no image is allowed then.
-pub(super) fn unjudged(visit: &Visit, error: &TrustError) -> Verification {
-    let reasons = vec![error.to_string()];
+/// Describes that there is a policy and no judgement: no image is allowed then.
+pub(super) fn unjudged(visit: &Visit, reason: String) -> Verification {
+    let reasons = vec![reason];
     let requirement =
         Requirement { r#type: "policy".to_owned(), reasons, ..Requirement::default() };
     let requirements = vec![requirement];

@@ -39,14 +39,14 @@ impl Pull {
     /// Finds out what a reference means, and begins to fetch what it takes. Nothing is unpacked yet.
     pub(super) async fn begin(&self, reference: &Reference, progress: &Progress) -> Result<Begun> {
         let target = TagOrDigest::from(reference);
-        let resolved = match self.resolve(&target, reference, progress).await? {
+        let mut resolved = match self.resolve(&target, reference, progress).await? {
             Found::Image(resolved) => *resolved,
             Found::FirstSchema(found) => {
                 self.admit(reference, std::slice::from_ref(&found.descriptor)).await?;
                 return self.begin_first_schema(*found, reference, progress).await;
             }
         };
-        let findings = self.admit(reference, &resolved.descriptors()).await?;
+        let admitted = self.admit(reference, &resolved.descriptors()).await?;
         let manifest = resolved.manifest.value();
         let id = ImageId::new(manifest.config.digest.clone());
         self.hold_image(&id).await?;
@@ -64,7 +64,8 @@ impl Pull {
         let checked = self.checked(&resolved, bytes, reference, progress).await;
         match checked {
             Ok((config, parts)) => {
-                let is_told = false;
+                let (is_told, findings) = (false, admitted.findings);
+                resolved.pass(admitted.passed);
                 Ok(Begun { resolved, id, config, ahead, is_told, parts, findings, _cell: cell })
             }
             Err(error) => {
@@ -85,7 +86,6 @@ impl Pull {
         let config = parse(&resolved.manifest.value().config, config)?;
         self.check_platform(config.value(), reference)?;
         let parts = self.parts(resolved, config.value(), reference, progress).await?;
-        self.admit_parts(reference, resolved, &parts).await?;
         Ok((config, parts))
     }
 

@@ -55,9 +55,13 @@ impl Resolved {
         indexes.chain([Descriptor::new(media_type, manifest.digest().clone(), size)]).collect()
     }
 
-    /// Returns the bytes of the outermost index, if there is one.
-    pub(super) fn root_index(&self) -> Option<&Bytes> {
-        self.indexes.first().map(|(_, bytes)| bytes)
+    /// Forgets the outermost indexes: what is below them is as if it had been asked for itself.
+    pub(super) fn pass(&mut self, indexes: usize) {
+        self.indexes.drain(..indexes.min(self.indexes.len()));
+        let outermost = self.indexes.first().map(|(descriptor, _)| &descriptor.digest);
+        if indexes > 0 {
+            self.digest = outermost.unwrap_or_else(|| self.manifest.digest()).clone();
+        }
     }
 
     /// Lists the indexes and the manifest, the outermost first.
@@ -90,7 +94,7 @@ impl Pull {
             },
             repository: reference.repository().path().to_owned(),
         });
-        if is_first_schema(&descriptor, &bytes) {
+        if is_first_schema(Some(&descriptor.media_type), &bytes) {
             let manifest = Schema1::parse(&bytes, &reference.familiar())?;
             return Ok(Found::FirstSchema(Box::new(FirstSchema { descriptor, manifest })));
         }
@@ -133,7 +137,7 @@ impl Pull {
                 let document = self.meaning(target, descriptor, reference).await;
                 // A mirror's word for a tag is worth what can be had by it.
                 let usable = document.and_then(|(descriptor, bytes)| {
-                    if source.mirror && !is_first_schema(&descriptor, &bytes) {
+                    if source.mirror && !is_first_schema(Some(&descriptor.media_type), &bytes) {
                         parse(&descriptor, &bytes, reference)?;
                     }
                     Ok((descriptor, bytes))
@@ -164,7 +168,7 @@ impl Pull {
         descriptor: Descriptor,
         reference: &Reference,
     ) -> Result<(Descriptor, Bytes)> {
-        if !is_first_schema(&descriptor, &[]) {
+        if !is_first_schema(Some(&descriptor.media_type), &[]) {
             // The length that a HEAD says is not believed.
             let bytes = self.whole_document(&descriptor.digest, reference).await?;
             return Ok((descriptor, bytes));
@@ -270,9 +274,9 @@ pub(super) fn check_size(
 }
 
 /// Says whether a document is of schema 1, by its type or by what it says of itself.
-fn is_first_schema(descriptor: &Descriptor, bytes: &[u8]) -> bool {
+pub(crate) fn is_first_schema(media_type: Option<&MediaType>, bytes: &[u8]) -> bool {
     use MediaType::{DockerManifestV1, DockerManifestV1Signed};
-    matches!(descriptor.media_type, DockerManifestV1 | DockerManifestV1Signed) || Schema1::is(bytes)
+    matches!(media_type, Some(DockerManifestV1 | DockerManifestV1Signed)) || Schema1::is(bytes)
 }
 
 fn parse(descriptor: &Descriptor, bytes: &[u8], reference: &Reference) -> Result<Manifest> {

@@ -29,7 +29,7 @@ use crate::{Engine, EngineError, LayerFacts, LayerState, Progress, Result, resol
 use begin::Begun;
 use layer::LayerTransfer;
 use manifest::Resolved;
-pub(crate) use manifest::choose;
+pub(crate) use manifest::{choose, is_first_schema};
 use operation::{Configs, Pull};
 use parts::{Part, check_kept};
 use plan::Plan;
@@ -249,7 +249,9 @@ impl Pull {
             } else {
                 commit.references.push((by_digest, image.id.clone()));
             }
-            if reference.tag().is_some() {
+            // The digest that was asked for may be that of an index of which only the image is taken.
+            let is_named = commit.references.iter().any(|(name, _)| *name == reference);
+            if !is_named {
                 commit.references.push((reference, image.id.clone()));
             }
             commit.blobs.extend(resolved.blobs()?);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use policy::Guard;
 use registry::{Caller, Credentials, RegistryError, Remote};
-use spec::{Digest, Platform, Reference};
+use spec::{Digest, Platform, Reference, Tag};
 use store::Lease;
 use tokio::sync::OnceCell;
 
@@ -19,6 +19,8 @@ use crate::{Engine, EngineError, Progress};
 pub struct PullRequest {
     /// The image; a name only means the tag `latest`.
     pub reference: Reference,
+    /// The tag that somebody means by a digest. Policies judge by both, and nobody else is told.
+    pub meant: Option<Tag>,
     /// Every tag of the repository.
     pub all_tags: bool,
     /// For which platform, if not for this machine's.

@@ -65,10 +65,11 @@ impl Pull {
         let own = resolved.documents().map(|(digest, bytes)| (digest.clone(), bytes.clone()));
         let (own, found) = (own.collect(), Vec::new());
         let mut search = Search { pull: self, reference, progress, own, found, size: 0 };
-        if let Some(root) = resolved.root_index() {
+        if let Some((root, bytes)) = resolved.indexes.first() {
             for wanted in wanted {
-                search.follow(root.clone(), wanted).await?;
+                search.follow(bytes.clone(), wanted).await?;
             }
+            self.admit_parts(reference, root, &search.found).await?;
         } else {
             let actual = config.platform();
             let other = wanted.into_iter().flatten();

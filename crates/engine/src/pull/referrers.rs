@@ -118,9 +118,15 @@ impl Search<'_> {
         let media_type = says.cloned().unwrap_or(listed_type);
         let descriptor = Descriptor::new(media_type, digest, bytes.len() as u64);
         let index = (!mentioned.manifests.is_empty()).then(|| bytes.clone());
-        self.add(Part { descriptor, tag, bytes, mentioned })?;
+        let part = Part { descriptor, tag, bytes, mentioned };
+        if !self.pull.admits_referrer(self.reference, &part).await? {
+            return Ok(Err(PartLeftOut::Refused));
+        }
+        self.add(part)?;
         if let Some(index) = index {
+            let known = self.found.len();
             self.follow(index, None).await?;
+            self.found.iter_mut().skip(known).for_each(|part| part.descriptor.platform = None);
         }
         Ok(Ok(()))
     }

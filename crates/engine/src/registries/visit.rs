@@ -1,7 +1,9 @@
 //! An object at a registry that somebody asks for or changes, and how it is reached.
 
 use bytes::Bytes;
-use registry::{Access, Caller, Client, Credentials, PullLimit, Remote, TagOrDigest};
+use registry::{
+    Access, Caller, Client, Credentials, FetchedManifest, PullLimit, Remote, TagOrDigest,
+};
 use spec::{
     Descriptor, Index, MAX_CONFIG_SIZE, Manifest, MediaType, Platform, Reference, Repository,
 };
@@ -96,7 +98,10 @@ impl Visit {
 
     /// Fetches a manifest and reads it.
     pub(super) async fn fetch(&self, remote: &Remote, target: &TagOrDigest) -> Result<Found> {
-        let fetched = remote.manifest(target).await.map_err(EngineError::Registry)?;
+        self.read(remote.manifest(target).await.map_err(EngineError::Registry)?)
+    }
+
+    pub(super) fn read(&self, fetched: FetchedManifest) -> Result<Found> {
         let invalid =
             |source| EngineError::Manifest { reference: self.reference.familiar(), source };
         let manifest =

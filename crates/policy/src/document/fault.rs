@@ -27,6 +27,9 @@ pub enum RequirementFault {
     /// A list without entries.
     #[error("{0} has no entries")]
     NoEntries(&'static str),
+    /// A text without letters, or none at all.
+    #[error("{0} must be specified")]
+    Missing(&'static str),
     /// A text that is not base64.
     #[error("{0} is not base64")]
     Base64(&'static str),

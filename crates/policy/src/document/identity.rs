@@ -135,9 +135,15 @@ impl SignedIdentity {
     }
 }
 
-/// No default is put in place of a tag: what was signed is what is written.
+/// No default is put in place of a tag: what was signed is what is written. A digest that is asked for beside a tag need not be written
+/// into the name: it is compared with the one that is signed.
 fn exact(image: &Reference, signed: &Reference) -> bool {
-    !signed.is_name_only() && image == signed
+    let same_digest =
+        image.digest() == signed.digest() || (image.tag().is_some() && signed.digest().is_none());
+    !signed.is_name_only()
+        && image.repository() == signed.repository()
+        && image.tag() == signed.tag()
+        && same_digest
 }
 
 fn digest_or_exact(image: &Reference, signed: &Reference) -> bool {

@@ -17,6 +17,7 @@ use self::fault::RequirementFault;
 use self::name::{ImageName, ScopeFault};
 use self::requirement::{Requirement, Written};
 use crate::file;
+use crate::object::Object;
 
 /// The largest policy that is read, in bytes. Those in use have a few thousand.
 const MAX_POLICY: u64 = 1 << 20;
@@ -69,9 +70,9 @@ pub(crate) struct Rule<'p> {
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenPolicy {
-    default: Vec<Written>,
+    default: Vec<Object<Written>>,
     #[serde(default)]
-    transports: Once<Once<Vec<Written>>>,
+    transports: Once<Once<Vec<Object<Written>>>>,
 }
 
 impl Policy {
@@ -82,9 +83,9 @@ impl Policy {
 
     /// Parses a policy.
     pub fn parse(bytes: &[u8]) -> Result<Self, PolicyFault> {
-        let WrittenPolicy { default, transports } = serde_json::from_slice(bytes)?;
+        let Object(WrittenPolicy { default, transports }) = serde_json::from_slice(bytes)?;
         let default = requirements("default", default)?;
-        let scopes = |(transport, scopes): (String, Once<Vec<Written>>)| {
+        let scopes = |(transport, scopes): (String, Once<Vec<Object<Written>>>)| {
             let scopes = scopes.0.into_iter().map(|(scope, written)| {
                 let shown = shown(&transport, &scope);
                 name::check_scope(&transport, &scope)
@@ -126,12 +127,15 @@ fn shown(transport: &str, scope: &str) -> String {
     if scope.is_empty() { transport.to_owned() } else { format!("{transport}: {scope}") }
 }
 
-fn requirements(scope: &str, written: Vec<Written>) -> Result<Vec<Requirement>, PolicyFault> {
+fn requirements(
+    scope: &str,
+    written: Vec<Object<Written>>,
+) -> Result<Vec<Requirement>, PolicyFault> {
     if written.is_empty() {
         return Err(PolicyFault::Empty(scope.to_owned()));
     }
     let failed = |fault| PolicyFault::Requirement { scope: scope.to_owned(), fault };
-    written.into_iter().map(|written| written.check().map_err(failed)).collect()
+    written.into_iter().map(|Object(written)| written.check().map_err(failed)).collect()
 }
 
 /// An object in which each key is said once: of two requirements for a scope nobody knows which one is meant.

@@ -35,7 +35,7 @@ pub struct ImageName {
 }
 
 impl ImageName {
-    /// Names an image at a registry. Where a digest is given, the tag beside it plays no part.
+    /// Names an image at a registry. What is asked for by a tag and a digest is in the scopes of both.
     pub fn at_registry(reference: &Reference) -> Self {
         Self::named("docker", reference)
     }
@@ -46,9 +46,12 @@ impl ImageName {
     }
 
     fn named(transport: &'static str, reference: &Reference) -> Self {
-        let reference = reference.clone().with_default_tag().by_digest();
+        let reference = reference.clone().with_default_tag();
         let repository = reference.repository();
-        let mut scopes = vec![reference.to_string()];
+        let mut scopes = vec![reference.clone().by_digest().to_string()];
+        if let (Some(tag), Some(_)) = (reference.tag(), reference.digest()) {
+            scopes.push(Reference::new(repository.clone(), Some(tag.clone()), None).to_string());
+        }
         let mut name = repository.to_string();
         scopes.push(name.clone());
         while let Some(slash) = name.rfind('/') {
@@ -71,10 +74,16 @@ impl ImageName {
         let whole = path.display().to_string();
         let separator = if name.is_empty() { "" } else { ":" };
         let shown = format!("{transport}:{whole}{separator}{name}");
-        let mut scopes = vec![format!("{whole}:{name}")];
+        // The name is in no scope: it and none at all may mean the same image.
         let folders = path.ancestors().filter(|folder| folder.parent().is_some());
-        scopes.extend(folders.map(|folder| folder.display().to_string()));
+        let scopes = folders.map(|folder| folder.display().to_string()).collect();
         Self { transport, scopes, reference: None, shown }
+    }
+
+    /// Names another image in the same scopes.
+    #[must_use]
+    pub fn shown_as(self, shown: String) -> Self {
+        Self { shown, ..self }
     }
 
     /// Names an image of an archive, of which policies know nothing but the kind.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::fault::RequirementFault;
 use super::identity::{SignedIdentity, WrittenIdentity};
+use crate::object::Object;
 
 /// A requirement as it is written. Each field that containers/image knows is known, so that a file is read as it reads it.
 #[derive(Deserialize)]
@@ -26,10 +27,10 @@ pub(super) enum Written {
         key_path: Option<String>,
         key_paths: Option<Vec<String>>,
         key_data: Option<String>,
-        signed_identity: Option<WrittenIdentity>,
+        signed_identity: Option<Object<WrittenIdentity>>,
     },
     SignedBaseLayer {
-        base_layer_identity: WrittenIdentity,
+        base_layer_identity: Object<WrittenIdentity>,
     },
     SigstoreSigned(Box<WrittenSigned>),
 }
@@ -53,13 +54,13 @@ pub(super) struct WrittenSigned {
     key_paths: Option<Vec<PathBuf>>,
     key_data: Option<String>,
     key_datas: Option<Vec<String>>,
-    fulcio: Option<WrittenFulcio>,
-    pki: Option<WrittenPki>,
+    fulcio: Option<Object<WrittenFulcio>>,
+    pki: Option<Object<WrittenPki>>,
     rekor_public_key_path: Option<PathBuf>,
     rekor_public_key_paths: Option<Vec<PathBuf>>,
     rekor_public_key_data: Option<String>,
     rekor_public_key_datas: Option<Vec<String>>,
-    signed_identity: Option<WrittenIdentity>,
+    signed_identity: Option<Object<WrittenIdentity>>,
 }
 
 #[derive(Deserialize)]
@@ -167,7 +168,7 @@ impl Written {
                 Requirement::Unsupported("signedBy")
             }
             Self::SignedBaseLayer { base_layer_identity } => {
-                base_layer_identity.check()?;
+                base_layer_identity.0.check()?;
                 Requirement::Unsupported("signedBaseLayer")
             }
             Self::SigstoreSigned(signed) => signed.check()?,
@@ -206,10 +207,10 @@ impl WrittenSigned {
         )?;
         let authority = match (self.fulcio, self.pki) {
             (Some(_), _) if rekor.is_empty() => return Err(RequirementFault::FulcioWithoutRekor),
-            (Some(fulcio), _) => fulcio.check()?,
+            (Some(Object(fulcio)), _) => fulcio.check()?,
             // Neither is there such a thing in containers/image.
             (None, Some(_)) if !rekor.is_empty() => return Err(RequirementFault::PkiWithRekor),
-            (None, Some(pki)) => pki.check()?,
+            (None, Some(Object(pki))) => pki.check()?,
             (None, None) => Authority::Keys(KEYS.materials(
                 self.key_path,
                 self.key_paths,
@@ -227,7 +228,7 @@ impl WrittenFulcio {
         let authorities = one_of(ca_path, ca_data, "caPath and caData")?;
         for (name, text) in [("oidcIssuer", &issuer), ("subjectEmail", &email)] {
             if text.is_empty() {
-                return Err(RequirementFault::NoEntries(name));
+                return Err(RequirementFault::Missing(name));
             }
         }
         Ok(Authority::Fulcio { authorities, issuer, email })
@@ -245,7 +246,7 @@ impl WrittenPki {
         let said = |text: Option<String>| text.filter(|text| !text.is_empty());
         let (email, hostname) = (said(self.subject_email), said(self.subject_hostname));
         if email.is_none() && hostname.is_none() {
-            return Err(RequirementFault::NoEntries("subjectEmail or subjectHostname"));
+            return Err(RequirementFault::Missing("subjectEmail or subjectHostname"));
         }
         Ok(Authority::Pki { roots, intermediates, email, hostname })
     }
@@ -319,9 +320,9 @@ fn exactly_one(said: &[bool], names: &'static str) -> Result<(), RequirementFaul
     }
 }
 
-fn identity(written: Option<WrittenIdentity>) -> Result<SignedIdentity, RequirementFault> {
+fn identity(written: Option<Object<WrittenIdentity>>) -> Result<SignedIdentity, RequirementFault> {
     match written {
-        Some(written) => Ok(written.check()?),
+        Some(Object(written)) => Ok(written.check()?),
         None => Ok(SignedIdentity::RepoDigestOrExact),
     }
 }

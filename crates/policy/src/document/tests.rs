@@ -29,14 +29,15 @@ fn the_longest_scope_holds_and_no_other() {
     ];
     let entries = scopes.map(|scope| format!(r#""{scope}":[{{"type":"reject"}}]"#)).join(",");
     let text = format!(
-        r#"{{"default":[{{"type":"insecureAcceptAnything"}}],"transports":{{"docker":{{{entries}}},"dir":{{"/srv":[{{"type":"reject"}}]}}}}}}"#
+        r#"{{"default":[{{"type":"insecureAcceptAnything"}}],"transports":{{"docker":{{{entries}}},"dir":{{"/srv":[{{"type":"reject"}}]}},"oci":{{"/srv/x":[{{"type":"reject"}}]}}}}}}"#
     );
     let policy = parse(&text).unwrap();
     let hex = "0".repeat(64);
     for (name, expected) in [
         ("alpine:3", "docker: docker.io/library/alpine:3"),
         ("alpine", "docker: docker.io/library/alpine"),
-        (&format!("alpine:3@sha256:{hex}"), "docker: docker.io/library/alpine"),
+        (&format!("alpine:3@sha256:{hex}"), "docker: docker.io/library/alpine:3"),
+        (&format!("alpine@sha256:{hex}"), "docker: docker.io/library/alpine"),
         ("alpinelinux", "docker: docker.io/library"),
         ("me/app", "docker: docker.io"),
         ("r.example.com:5000/a/b", "docker: r.example.com:5000/a"),
@@ -55,6 +56,8 @@ fn the_longest_scope_holds_and_no_other() {
         (ImageName::in_file("dir", Path::new("/srv/x/y"), ""), "dir: /srv"),
         (ImageName::in_file("dir", Path::new("/srvx"), ""), "default"),
         (ImageName::in_file("oci", Path::new("/srv"), "x"), "default"),
+        (ImageName::in_file("oci", Path::new("/srv/x"), "1"), "oci: /srv/x"),
+        (ImageName::in_file("oci", Path::new("/srv/x"), ""), "oci: /srv/x"),
         (ImageName::in_archive("docker-archive", "x".to_owned()), "default"),
     ] {
         assert_eq!(policy.rule(&name).scope, expected, "{name}");
@@ -70,6 +73,12 @@ fn what_is_not_understood_refuses_the_whole_file() {
         ("{}".to_owned(), "missing field `default`"),
         (r#"{"default":[]}"#.to_owned(), "the list of requirements of default is empty"),
         (r#"{"default":null}"#.to_owned(), "invalid type: null"),
+        (r#"[[{"type":"insecureAcceptAnything"}]]"#.to_owned(), "expected an object"),
+        (r#"{"default":[["insecureAcceptAnything"]]}"#.to_owned(), "expected an object"),
+        (
+            signed(r#""keyPath":"/k","signedIdentity":["matchRepository"]"#),
+            "expected an object",
+        ),
         (r#"{"default":[{"type":"reject"}],"x":1}"#.to_owned(), "unknown field `x`"),
         (
             r#"{"default":[{"type":"reject"}],"default":[{"type":"reject"}]}"#.to_owned(),
@@ -104,7 +113,7 @@ fn what_is_not_understood_refuses_the_whole_file() {
         ),
         (signed(fulcio), "fulcio needs a key of Rekor"),
         (signed(r#""fulcio":{"caPath":"/ca"}"#), "missing field `oidcIssuer`"),
-        (signed(r#""pki":{"caRootsPath":"/ca"}"#), "subjectEmail or subjectHostname has no entries"),
+        (signed(r#""pki":{"caRootsPath":"/ca"}"#), "subjectEmail or subjectHostname must be specified"),
         (signed(r#""keyPath":"/k","signedIdentity":{"type":"matchAny"}"#), "unknown variant `matchAny`"),
         (
             signed(r#""keyPath":"/k","signedIdentity":{"type":"matchExact","x":1}"#),

@@ -1,11 +1,7 @@
 //! Signatures of an image, as they lie beside it at its registry.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::future::try_join;
 use futures_util::{StreamExt as _, stream};
 use registry::{RegistryError, Remote, TagOrDigest};
 use spec::{Descriptor, Digest, Manifest, Tag};
@@ -29,60 +25,96 @@ const ENTRY: &str = "dev.sigstore.cosign/bundle";
 const MAX_SIGNATURES: usize = 64;
 /// The largest statement, in bytes. They have three hundred, and annotations of a user.
 const MAX_PAYLOAD: u64 = 64 << 10;
-/// The largest bundle, in bytes. They have some thousand.
-const MAX_BUNDLE: u64 = 1 << 20;
-/// Statements that are fetched at once.
+/// The largest bundle, in bytes. They have some thousand: a signature, a few certificates, and the entry of a log with its proof.
+const MAX_BUNDLE: u64 = 128 << 10;
+/// Signatures that are fetched at once. No more of them are in memory.
 const AT_ONCE: usize = 4;
 
-/// Signatures of a manifest, each as it could be had.
+/// A place at a registry where a signature of a manifest is said to be.
+#[derive(Debug)]
+enum Place {
+    /// A layer of the manifest with cosign's tag.
+    Statement(Descriptor),
+    /// A manifest that refers to the other.
+    Bundle(Digest),
+}
+
+/// Places of one form of signatures.
 #[derive(Debug, Default)]
-pub(crate) struct Signatures {
-    pub(crate) found: Vec<Result<Signature, SignatureFault>>,
-    /// Signatures beyond the most that are looked at.
-    pub(crate) passed_over: usize,
+struct Places {
+    places: Vec<Place>,
+    /// Those beyond the most that are looked at.
+    passed_over: usize,
 }
 
 /// The signatures in a repository.
 #[derive(Debug)]
 pub(crate) struct Attached {
     remote: Remote,
-    /// Answers, each asked for once: several requirements look at the same signatures.
-    known: Mutex<HashMap<Digest, Arc<Signatures>>>,
+}
+
+impl Places {
+    fn new(mut places: Vec<Place>) -> Self {
+        let passed_over = places.len().saturating_sub(MAX_SIGNATURES);
+        places.truncate(MAX_SIGNATURES);
+        Self { places, passed_over }
+    }
 }
 
 impl Attached {
     pub(crate) fn new(remote: &Remote) -> Self {
         // A mirror that has no signature still has the image's layers.
-        Self { remote: remote.aside(), known: Mutex::default() }
+        Self { remote: remote.aside() }
     }
 
-    /// Returns the signatures of a manifest.
-    pub(crate) async fn of(&self, digest: &Digest) -> Result<Arc<Signatures>, RegistryError> {
-        let known = |known: &Mutex<HashMap<_, _>>| {
-            known.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
-        };
-        if let Some(signatures) = known(&self.known) {
-            return Ok(signatures);
+    /// Returns what `accept` makes of the first signature of a manifest that it does accept; else nothing, and why for each goes to
+    /// `reasons`. Whoever may push can make one form of signatures fail, and so no other form depends on it.
+    pub(crate) async fn first<T>(
+        &self,
+        digest: &Digest,
+        accept: impl Fn(&Signature) -> Result<T, SignatureFault>,
+        reasons: &mut Vec<String>,
+    ) -> Option<T> {
+        let mut number = 0;
+        for form in [Form::Simple, Form::Envelope] {
+            let found = match form {
+                Form::Simple => self.statements(digest).await,
+                Form::Envelope => self.bundles(digest).await,
+            };
+            let Places { places, passed_over } = match found {
+                Ok(found) => found,
+                Err(error) => {
+                    let form = form.plural();
+                    reasons.push(format!("the {form} of {digest} cannot be had: {error}"));
+                    continue;
+                }
+            };
+            let signatures: Vec<_> =
+                places.into_iter().map(|place| self.signature(place)).collect();
+            let mut signatures = stream::iter(signatures).buffered(AT_ONCE);
+            while let Some(signature) = signatures.next().await {
+                number += 1;
+                match signature.and_then(|signature| accept(&signature)) {
+                    Ok(accepted) => return Some(accepted),
+                    Err(fault) => {
+                        reasons.push(format!("signature {number} of {digest}: {fault}"));
+                    }
+                }
+            }
+            if passed_over > 0 {
+                let form = form.plural();
+                reasons.push(format!("{passed_over} more {form} of {digest} were not looked at"));
+            }
         }
-        let signatures = Arc::new(self.fetch(digest).await?);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(digest.clone(), Arc::clone(&signatures));
-        Ok(signatures)
+        None
     }
 
-    /// Fetches the signatures of both forms.
-    async fn fetch(&self, digest: &Digest) -> Result<Signatures, RegistryError> {
-        let (mut all, bundles) = try_join(self.classic(digest), self.bundles(digest)).await?;
-        all.found.extend(bundles.found);
-        all.passed_over += bundles.passed_over;
-        Ok(all)
-    }
-
-    async fn classic(&self, digest: &Digest) -> Result<Signatures, RegistryError> {
+    /// Lists the statements under cosign's tag.
+    async fn statements(&self, digest: &Digest) -> Result<Places, RegistryError> {
         let [tag, ..] = Tag::of_cosign(digest);
         let fetched = match self.remote.manifest(&TagOrDigest::Tag(tag)).await {
             Ok(fetched) => fetched,
-            Err(error) if error.is_not_found() => return Ok(Signatures::default()),
+            Err(error) if error.is_not_found() => return Ok(Places::default()),
             Err(error) => return Err(error),
         };
         let manifest = Manifest::parse(fetched.media_type.as_ref(), &fetched.bytes);
@@ -95,15 +127,25 @@ impl Attached {
                 Vec::new()
             }
         };
-        let mut layers: Vec<Descriptor> = layers
-            .into_iter()
-            .filter(|layer| layer.media_type.as_str() == SIMPLE_SIGNING)
-            .collect();
-        let passed_over = layers.len().saturating_sub(MAX_SIGNATURES);
-        layers.truncate(MAX_SIGNATURES);
-        let statements: Vec<_> = layers.into_iter().map(|layer| self.statement(layer)).collect();
-        let found = stream::iter(statements).buffered(AT_ONCE).collect().await;
-        Ok(Signatures { found, passed_over })
+        let statements = layers.into_iter().filter(|it| it.media_type.as_str() == SIMPLE_SIGNING);
+        Ok(Places::new(statements.map(Place::Statement).collect()))
+    }
+
+    /// Lists the bundles that refer to a manifest.
+    async fn bundles(&self, digest: &Digest) -> Result<Places, RegistryError> {
+        let listed = self.remote.referrers(digest, Some(BUNDLE)).await?.list;
+        // What is about the content of an image is not its signature.
+        let bundles = listed.into_iter().map(|referrer| referrer.descriptor).filter(|bundle| {
+            bundle.annotations.get(PREDICATE).is_none_or(|predicate| predicate == SIGNED)
+        });
+        Ok(Places::new(bundles.map(|bundle| Place::Bundle(bundle.digest)).collect()))
+    }
+
+    async fn signature(&self, place: Place) -> Result<Signature, SignatureFault> {
+        match place {
+            Place::Statement(layer) => self.statement(layer).await,
+            Place::Bundle(digest) => self.bundle(digest).await,
+        }
     }
 
     async fn statement(&self, layer: Descriptor) -> Result<Signature, SignatureFault> {
@@ -122,21 +164,6 @@ impl Attached {
         Ok(Signature { payload, form: Form::Simple, value, certificates, entry })
     }
 
-    /// Fetches the bundles that refer to a manifest.
-    async fn bundles(&self, digest: &Digest) -> Result<Signatures, RegistryError> {
-        let mut found = self.remote.referrers(digest, Some(BUNDLE)).await?.list;
-        // What is about the content of an image is not its signature.
-        found.retain(|referrer| {
-            referrer.descriptor.annotations.get(PREDICATE).is_none_or(|said| said == SIGNED)
-        });
-        let passed_over = found.len().saturating_sub(MAX_SIGNATURES);
-        found.truncate(MAX_SIGNATURES);
-        let bundles: Vec<_> =
-            found.into_iter().map(|found| self.bundle(found.descriptor.digest)).collect();
-        let found = stream::iter(bundles).buffered(AT_ONCE).collect().await;
-        Ok(Signatures { found, passed_over })
-    }
-
     async fn bundle(&self, digest: Digest) -> Result<Signature, SignatureFault> {
         let fetch = |error: RegistryError| SignatureFault::Fetch(error.to_string());
         let fetched = self.remote.manifest(&TagOrDigest::Digest(digest)).await.map_err(fetch)?;
@@ -150,7 +177,13 @@ impl Attached {
             [layer] if layer.media_type.as_str() == BUNDLE => {
                 bundle::parse(&self.remote.blob_bytes(layer, MAX_BUNDLE).await.map_err(fetch)?)
             }
-            _ => Err(SignatureFault::Bundle("its manifest has not one layer".to_owned())),
+            layers => Err(SignatureFault::Bundle(format!(
+                "its manifest has {} layers, and not one of the type of a bundle",
+                layers.len()
+            ))),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

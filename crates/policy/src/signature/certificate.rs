@@ -55,9 +55,9 @@ pub(crate) enum CertificateFault {
     Chain(webpki::Error),
     #[error("its certificate is for {found}, and not for {wanted}")]
     Name { wanted: String, found: String },
-    #[error("its certificate is for somebody whom {0:?} knows")]
-    Issuer(String),
-    #[error("its certificate has a key that cannot be used: {0}")]
+    #[error("its certificate is of the issuer {found:?}, and not of {wanted:?}")]
+    Issuer { wanted: String, found: String },
+    #[error("its certificate has no key that can be used: {0}")]
     Key(#[from] KeyFault),
 }
 
@@ -259,8 +259,8 @@ impl Names {
             return Err(CertificateFault::Name { wanted: wanted.clone(), found });
         }
         let issuer = issuer(certificate)?;
-        if self.issuer.as_ref().is_some_and(|wanted| issuer != *wanted) {
-            return Err(CertificateFault::Issuer(issuer));
+        if let Some(wanted) = self.issuer.as_ref().filter(|wanted| issuer != **wanted) {
+            return Err(CertificateFault::Issuer { wanted: wanted.clone(), found: issuer });
         }
         Ok(Signer {
             names: found,

@@ -11,3 +11,13 @@ pub enum Form {
     /// The one of bundles: an in-toto statement in an envelope (DSSE).
     Envelope,
 }
+
+impl Form {
+    /// Signatures of this form, in words.
+    pub(crate) fn plural(self) -> &'static str {
+        match self {
+            Self::Simple => "signatures",
+            Self::Envelope => "bundles",
+        }
+    }
+}

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use spec::{Digest, DigestError};
 
 use super::form::Form;
+use crate::object::{Object, object};
 
 /// The statement that somebody has signed it. Others are about its content: SBOMs, provenance.
 pub(crate) const SIGNED: &str = "https://sigstore.dev/cosign/sign/v1";
@@ -43,7 +44,7 @@ pub(crate) struct Statement {
 struct InToto {
     #[serde(rename = "_type")]
     version: String,
-    subject: Vec<Subject>,
+    subject: Vec<Object<Subject>>,
     #[serde(rename = "predicateType")]
     predicate: String,
 }
@@ -59,14 +60,14 @@ impl Statement {
             let Payload { digest, reference } = Payload::parse(bytes)?;
             return Ok(Self { digest, name: Some(reference) });
         }
-        let InToto { version, subject, predicate } = serde_json::from_slice(bytes)?;
+        let Object(InToto { version, subject, predicate }) = serde_json::from_slice(bytes)?;
         if version != IN_TOTO {
             return Err(PayloadFault::Type(version));
         }
         if predicate != SIGNED {
             return Err(PayloadFault::Type(predicate));
         }
-        let [Subject { digest }] = subject.as_slice() else {
+        let [Object(Subject { digest })] = subject.as_slice() else {
             return Err(PayloadFault::Subjects(subject.len()));
         };
         let mut digests = digest.iter().map(|(kind, hex)| format!("{kind}:{hex}").parse());
@@ -96,6 +97,7 @@ struct Written {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Read {
+    #[serde(deserialize_with = "object")]
     critical: Critical,
     #[serde(rename = "optional", default)]
     _optional: Option<IgnoredAny>,
@@ -105,7 +107,9 @@ struct Read {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Critical {
+    #[serde(deserialize_with = "object")]
     identity: Identity,
+    #[serde(deserialize_with = "object")]
     image: Image,
     r#type: String,
 }
@@ -124,7 +128,7 @@ struct Image {
 
 impl Payload {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, PayloadFault> {
-        let Read { critical, .. } = serde_json::from_slice(bytes)?;
+        let Object(Read { critical, .. }) = serde_json::from_slice(bytes)?;
         if critical.r#type != TYPE {
             return Err(PayloadFault::Type(critical.r#type));
         }
@@ -191,6 +195,8 @@ mod tests {
             (format!("{{{}}}", critical(r#""docker-manifest-digest":"x""#)), "names no digest"),
             (good.replace("cosign c", "atomic c"), "\"atomic container image signature\""),
             (format!("{good}{good}"), "trailing characters"),
+            (format!("[[{digest:?}]]"), "expected an object"),
+            (good.replace("{\"docker-reference\":\"a\"}", "[\"a\"]"), "expected an object"),
             (good[..good.len() - 1].to_owned(), "EOF"),
         ] {
             let told = Payload::parse(text.as_bytes()).unwrap_err().to_string();

@@ -87,7 +87,12 @@ fn bundles_that_packages_of_npm_and_pypi_make_are_believed() {
         ),
         (
             by_address(ann, "https://else.example"),
-            ["no certificate", "no certificate", "whom \"https://login.example\" knows", "knows"],
+            [
+                "no certificate",
+                "no certificate",
+                "of the issuer \"https://login.example\"",
+                "not of \"",
+            ],
         ),
     ] {
         let bench = place.bench(Front::InProcess, &requirements);

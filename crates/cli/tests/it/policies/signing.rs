@@ -220,3 +220,69 @@ fn a_stranger_is_told_from_the_signer() {
     assert!(done.stdout.contains("it is not made by a trusted key"), "{}", done.stdout);
     done.failure();
 }
+
+/// Whoever reads signatures has a bound, and an image under the tag of signatures is none of them.
+#[test]
+fn a_signature_of_ones_own_comes_first_and_nothing_else_is_mixed_with_it() {
+    if !can_sign() {
+        return;
+    }
+    let place = Place::new();
+    let client = place.client();
+    let image = small_image(1);
+    let digest = &image.manifest.digest;
+    image.push(&client, "from/app", "1").unwrap();
+    image.push(&client, "me/app", "1").unwrap();
+    let (from, name) = (place.name("from/app:1"), place.name("me/app:1"));
+    let strangers = Signer::new(place.files.path(), "stranger").sign("{}");
+    let many = vec![strangers; 70];
+    test_support::image::Signature::push(&client, "me/app", digest, &many).unwrap();
+    let bench = Bench::new(Front::InProcess, &[]);
+    let private = place.signer.private();
+    let sign = ["copy", "-q", "--sign-by-key", &private, &from, &name];
+    bench.run(&sign).success();
+    assert_eq!(signatures(&client, "me/app", digest).len(), 71);
+    place.bench(Front::InProcess, &place.signed("matchExact")).run(&["pull", &name]).success();
+
+    let tag = format!("sha256-{}.sig", digest.hex());
+    small_image(2).push(&client, "me/app", &tag).unwrap();
+    let error = bench.run(&sign).failure();
+    assert!(error.contains(&format!("{tag} is no list of signatures")), "{error}");
+    let there = client.get(&format!("/v2/me/app/manifests/{tag}")).unwrap();
+    assert_eq!(Digest::sha256(&there.body), small_image(2).manifest.digest);
+}
+
+/// What refers to an image and may be one is no image that anybody has vouched for.
+#[test]
+fn a_copy_takes_no_images_along_as_referrers_that_nobody_signed() {
+    if !can_sign() {
+        return;
+    }
+    let place = Place::new();
+    let client = place.client();
+    let target = LocalRegistry::start().unwrap();
+    let image = small_image(1);
+    image.push(&client, "me/app", "1").unwrap();
+    let (name, digest) = (place.name("me/app:1"), &image.manifest.digest);
+    place.sign("me/app", digest, &name);
+    // An SBOM, an image under a tag of cosign's, and an index that says it refers to the image.
+    let sbom = test_support::image::Referrer::new("test/sbom", "an sbom", &image.manifest);
+    sbom.push(&client, "me/app").unwrap();
+    let strangers = small_image(66);
+    strangers.push(&client, "me/app", &format!("sha256-{}.sbom", digest.hex())).unwrap();
+    let index = Index::new(Format::Oci, vec![strangers.clone()]).referring_to(&image.manifest);
+    index.push(&client, "me/app", "stranger").unwrap();
+    let there = |manifest: &test_support::image::Blob| {
+        let place = format!("/v2/copy/manifests/{}", manifest.digest);
+        target.client().get(&place).unwrap().status == 200
+    };
+    let bench = place.bench(Front::InProcess, &place.signed("matchExact"));
+    let copy = ["copy", "-q", "--referrers", &name, &format!("{}/copy:1", target.address())];
+    bench.run(&copy).success();
+    assert!(there(&image.manifest) && there(&sbom.manifest));
+    assert!(!there(&strangers.manifest) && !there(&index.manifest));
+    // Who signs the index wants it.
+    place.sign("me/app", &index.manifest.digest, &name);
+    bench.run(&copy).success();
+    assert!(there(&index.manifest) && there(&strangers.manifest));
+}

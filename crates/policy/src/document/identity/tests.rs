@@ -7,6 +7,7 @@ fn identity(text: &str) -> SignedIdentity {
 #[test]
 fn a_signature_is_for_a_name_as_the_policy_has_it() {
     let by_digest = format!("r.example/app@sha256:{}", "1".repeat(64));
+    let by_both = format!("r.example/app:1@sha256:{}", "1".repeat(64));
     let remap =
         r#"{"type":"remapIdentity","prefix":"m.example:5000/x","signedPrefix":"r.example"}"#;
     let to_hub = r#"{"type":"remapIdentity","prefix":"m.example","signedPrefix":"docker.io"}"#;
@@ -23,6 +24,13 @@ fn a_signature_is_for_a_name_as_the_policy_has_it() {
         (r#"{"type":"matchRepoDigestOrExact"}"#, &by_digest, "r.example/app:2", true),
         (r#"{"type":"matchRepoDigestOrExact"}"#, &by_digest, "r.example/app", false),
         (r#"{"type":"matchRepoDigestOrExact"}"#, &by_digest, "r.example/other:2", false),
+        (r#"{"type":"matchExact"}"#, &by_both, "r.example/app:1", true),
+        (r#"{"type":"matchExact"}"#, &by_both, &by_both, true),
+        (r#"{"type":"matchExact"}"#, &by_both, &by_digest, false),
+        (r#"{"type":"matchExact"}"#, "r.example/app:1", &by_both, false),
+        (r#"{"type":"matchRepoDigestOrExact"}"#, &by_both, "r.example/app:1", true),
+        (r#"{"type":"matchRepoDigestOrExact"}"#, &by_both, "r.example/app:2", false),
+        (r#"{"type":"matchRepoDigestOrExact"}"#, &by_both, &by_digest, false),
         (r#"{"type":"matchRepository"}"#, "r.example/app:1", "r.example/app", true),
         (r#"{"type":"matchRepository"}"#, "r.example/app:1", "r.example/app:2", true),
         (r#"{"type":"matchRepository"}"#, "r.example/app:1", "r.example/app2", false),
