@@ -18,6 +18,7 @@ use crate::{
     http::{
         classify::{body_words, is_unclean_end},
         metrics::Counters,
+        transport::LEAST,
     },
     remote::Source,
 };
@@ -69,9 +70,6 @@ impl Stream for BlobStream {
 }
 
 type Chunks = stream::BoxStream<'static, reqwest::Result<Bytes>>;
-
-/// The least that has to come within the stall timeout: a byte now and then would keep a transfer for years.
-const LEAST: usize = 1 << 10;
 
 /// A body with a known length that notices when nothing comes, or next to nothing.
 pub(crate) struct Body {

@@ -26,6 +26,9 @@ use crate::{
 /// The most that is read of a body that nobody wants, to keep its connection. More, and a new connection is cheaper.
 const MAX_DISCARDED: usize = 16 << 10;
 
+/// The least that has to come within the stall timeout: a byte now and then would keep a transfer for years.
+pub(crate) const LEAST: usize = 1 << 10;
+
 /// Times that every request goes by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {
@@ -255,6 +258,10 @@ pub(crate) struct Answer {
     pub(crate) url: String,
     response: Response,
     stall: Duration,
+    /// What is left of it until enough has come.
+    patience: Duration,
+    /// Bytes that came in it.
+    fresh: usize,
     metrics: Arc<Counters>,
     /// True if the connection ended where only its end can tell the body's, but not as TLS wants it.
     unclean: bool,
@@ -267,7 +274,8 @@ impl Answer {
         stall: Duration,
         metrics: Arc<Counters>,
     ) -> Self {
-        Self { method, url, response, stall, metrics, unclean: false }
+        let (patience, fresh, unclean) = (stall, 0, false);
+        Self { method, url, response, stall, patience, fresh, metrics, unclean }
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -316,9 +324,16 @@ impl Answer {
 
     /// Returns the next bytes of the body; nothing at the end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, RegistryError> {
-        match tokio::time::timeout(self.stall, self.response.chunk()).await {
+        let asked = Instant::now();
+        match tokio::time::timeout(self.patience, self.response.chunk()).await {
             Ok(Ok(chunk)) => {
-                self.metrics.received(chunk.as_ref().map_or(0, Bytes::len));
+                let length = chunk.as_ref().map_or(0, Bytes::len);
+                self.metrics.received(length);
+                self.fresh += length;
+                self.patience = self.patience.saturating_sub(asked.elapsed());
+                if self.fresh >= LEAST {
+                    (self.fresh, self.patience) = (0, self.stall);
+                }
                 Ok(chunk)
             }
             Ok(Err(error)) => {
@@ -413,6 +428,28 @@ mod tests {
         let upload = Upload { watch, patience: PATIENCE, stall: STALL };
         let outcome = upload.wait(sending).await.map_err(|fault| fault.to_string());
         (outcome, begun.elapsed())
+    }
+
+    /// Reads an answer of which a piece comes every so often.
+    async fn collected(every: Duration, piece: usize) -> Result<usize, String> {
+        let pieces = stream::iter(0..100).then(move |_| async move {
+            tokio::time::sleep(every).await;
+            Ok::<_, std::io::Error>(vec![0; piece])
+        });
+        let response = http::Response::new(reqwest::Body::wrap_stream(pieces));
+        let asked = (Method::GET, "/x".to_owned());
+        let answer = Answer::new(asked, response.into(), STALL, Arc::default());
+        let collected = answer.collect("answer", 1 << 20).await;
+        collected.map(|bytes| bytes.len()).map_err(|error| error.to_string())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_byte_by_byte_is_none() {
+        let stalled = || Err("read `/x`: too little data for 30000 ms".to_owned());
+        assert_eq!(collected(Duration::from_secs(2), 1).await, stalled());
+        assert_eq!(collected(Duration::from_secs(31), LEAST).await, stalled());
+        assert_eq!(collected(Duration::from_secs(29), LEAST).await, Ok(100 * LEAST));
+        assert_eq!(collected(Duration::from_millis(200), 1).await, Ok(100));
     }
 
     #[tokio::test(start_paused = true)]
