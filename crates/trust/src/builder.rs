@@ -6,7 +6,6 @@ use jiff::Timestamp;
 
 use crate::metadata::{Delegation, FileMeta, Listing, Root, Signed, Targets, check_hashes, pick};
 use crate::pin::check_root;
-use crate::repository::{Restricted, restrict};
 use crate::{Role, TrustError};
 
 /// The terms by which a document is looked at.
@@ -29,7 +28,7 @@ impl Terms {
 }
 
 /// The documents that were checked so far.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Builder {
     repository: String,
     now: Timestamp,
@@ -48,18 +47,7 @@ pub(crate) struct Builder {
 
 impl Builder {
     pub(crate) fn new(repository: &str, now: Timestamp) -> Builder {
-        Builder {
-            repository: repository.to_owned(),
-            now,
-            previous: None,
-            announced: None,
-            next: None,
-            root: None,
-            root_bytes: Vec::new(),
-            timestamp: None,
-            snapshot: None,
-            targets: BTreeMap::new(),
-        }
+        Builder { repository: repository.to_owned(), now, ..Builder::default() }
     }
 
     /// Returns an empty one, in which only a root counts that this one's root vouches for.
@@ -186,7 +174,7 @@ impl Builder {
 
     fn load_targets(&mut self, role: &Role, bytes: &[u8], terms: Terms) -> Result<(), TrustError> {
         self.check_bytes(role, bytes)?;
-        let targets = Signed::<Targets>::read(bytes, role)?;
+        let mut targets = Signed::<Targets>::read(bytes, role)?;
         if *role == Role::TARGETS {
             let (keys, threshold) = self.trusted()?.document.keys_of(role)?;
             targets.verify(role, &keys, threshold)?;
@@ -200,6 +188,8 @@ impl Builder {
         if !terms.expired {
             targets.verify_expiry(role, self.now)?;
         }
+        // Verified, and never signed again as it is.
+        targets.message = Vec::new();
         self.targets.insert(role.clone(), targets);
         Ok(())
     }
@@ -217,9 +207,17 @@ impl Builder {
         })
     }
 
-    /// Returns the delegations of a role that was loaded, each restricted to what that role may sign itself.
-    pub(crate) fn children(&self, role: &Restricted) -> Vec<Restricted> {
-        let targets = self.targets.get(&role.name);
-        targets.map(|targets| restrict(role, &targets.document)).unwrap_or_default()
+    /// Returns the delegations of a role that was loaded.
+    pub(crate) fn children(&self, role: &Role) -> Vec<Role> {
+        let targets = self.targets.get(role);
+        let children = targets.map(|targets| targets.document.delegations.roles.as_slice());
+        children.unwrap_or_default().iter().map(|child| child.name.clone()).collect()
+    }
+
+    /// Forgets what the tags of a role mean, of a document of which only the version and the keys count.
+    pub(crate) fn forget_tags(&mut self, role: &Role) {
+        if let Some(targets) = self.targets.get_mut(role) {
+            targets.document.tags.clear();
+        }
     }
 }

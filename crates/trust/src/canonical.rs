@@ -3,7 +3,6 @@
 //! It is read strictly. Who signs and who verifies must see the same document, so a key that stands twice, a number that
 //! is no integer and text that is no UTF-8 are refused rather than read in one way or the other.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -23,8 +22,8 @@ pub enum Value {
     Text(String),
     /// Values in an order.
     List(Vec<Value>),
-    /// An object; its keys are in the order of their bytes.
-    Object(BTreeMap<String, Value>),
+    /// An object; its keys are in the order of their bytes, and each stands once.
+    Object(Vec<(String, Value)>),
 }
 
 impl Value {
@@ -53,7 +52,10 @@ impl Value {
     /// Returns a member of an object.
     pub(crate) fn member(&self, name: &str) -> Option<&Value> {
         match self {
-            Value::Object(members) => members.get(name),
+            Value::Object(members) => {
+                let at = members.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
+                Some(&members[at].1)
+            }
             _ => None,
         }
     }
@@ -123,7 +125,9 @@ impl serde::Serialize for Value {
             Value::Integer(value) => serializer.serialize_i64(*value),
             Value::Text(text) => serializer.serialize_str(text),
             Value::List(items) => serializer.collect_seq(items),
-            Value::Object(members) => serializer.collect_map(members),
+            Value::Object(members) => {
+                serializer.collect_map(members.iter().map(|(name, value)| (name, value)))
+            }
         }
     }
 }
@@ -171,13 +175,15 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut object = BTreeMap::new();
-        while let Some(name) = members.next_key::<String>()? {
-            if object.contains_key(&name) {
-                return Err(A::Error::custom(format!("the key {name:?} stands twice")));
-            }
-            object.insert(name, members.next_value()?);
+        let mut object: Vec<(String, Value)> = Vec::new();
+        while let Some(member) = members.next_entry()? {
+            object.push(member);
         }
+        object.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+        if let Some(pair) = object.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(A::Error::custom(format!("the key {:?} stands twice", pair[0].0)));
+        }
+        object.shrink_to_fit();
         Ok(Value::Object(object))
     }
 }

@@ -10,16 +10,19 @@ use jiff::{Timestamp, ToSpan as _};
 
 use crate::builder::{Builder, Terms};
 use crate::cache::Cache;
-use crate::metadata::{FileMeta, Root, Signed, time};
-use crate::repository::{Repository, Restricted};
+use crate::metadata::{FileMeta, Root, Signed, invalid, time};
+use crate::repository::Repository;
 use crate::{Role, TrustError};
 
 /// The largest timestamp, which is docker's bound.
 const MAX_TIMESTAMP: u64 = 1 << 20;
 /// The largest root: each key has some two kilobytes.
 const MAX_ROOT: u64 = 4 << 20;
-/// The largest of the other documents: a tag takes some hundred bytes, so that these are more than two hundred thousand.
-const MAX_DOCUMENT: u64 = 32 << 20;
+/// The most that the other documents have, all together: a tag takes some hundred bytes, so that these are more than two hundred
+/// thousand. In memory each takes ten times as much.
+const MAX_DOCUMENTS: u64 = if cfg!(test) { 1 << 20 } else { 32 << 20 };
+/// The size from which on a document is checked on a thread of its own.
+const LARGE: usize = 256 << 10;
 /// The most delegations that are followed; each costs a request.
 const MAX_ROLES: usize = 256;
 /// The most roots that are gone through between the one that is trusted and the newest.
@@ -47,6 +50,8 @@ struct Update<'a, S> {
     /// The documents that were believed before, for the versions below which nothing is.
     old: Builder,
     new: Builder,
+    /// The bytes that snapshot and targets may still have.
+    left: u64,
     warnings: Vec<String>,
 }
 
@@ -108,7 +113,8 @@ async fn bootstrap<'a, S: Server>(
     let mut least = 1;
     if let Some(bytes) = cache.root(MAX_ROOT)? {
         // It is what is trusted: with one that cannot be relied on, nothing is.
-        old.load(&Role::ROOT, &bytes, Terms::OLD)?;
+        let file = cache.name(&Role::ROOT);
+        old.load(&Role::ROOT, &bytes, Terms::OLD).map_err(|error| error.within(&file))?;
         if new.load(&Role::ROOT, &bytes, Terms::NEW).is_err() {
             // It is past its time, and still says who may sign the next one.
             least = old.version(&Role::ROOT);
@@ -118,11 +124,44 @@ async fn bootstrap<'a, S: Server>(
     if writes || new.root.is_none() {
         let bytes = server.read(Role::ROOT.as_str(), MAX_ROOT).await?;
         if new.root.is_none() {
-            new.load(&Role::ROOT, &bytes, Terms::at_least(least))?;
+            let place = place(server, &Role::ROOT);
+            new.load(&Role::ROOT, &bytes, Terms::at_least(least)).map_err(|e| e.within(&place))?;
             cache.set(&Role::ROOT, &bytes)?;
         }
     }
-    Ok(Update { server, cache, old, new, warnings: Vec::new() })
+    Ok(Update { server, cache, old, new, left: MAX_DOCUMENTS, warnings: Vec::new() })
+}
+
+/// Names a document of a server in messages.
+fn place(server: &impl Server, role: &Role) -> String {
+    format!("{role}.json of {}", server.location())
+}
+
+/// Does what takes its time with large documents, in which signals are to be heard.
+async fn aside<T: Send + 'static>(
+    builder: &mut Builder,
+    bytes: Vec<u8>,
+    work: impl FnOnce(&mut Builder, &[u8]) -> T + Send + 'static,
+) -> (T, Vec<u8>) {
+    if bytes.len() < LARGE {
+        return (work(builder, &bytes), bytes);
+    }
+    let mut taken = std::mem::take(builder);
+    let working = tokio::task::spawn_blocking(move || {
+        let done = work(&mut taken, &bytes);
+        (taken, done, bytes)
+    });
+    match working.await {
+        Ok((taken, done, bytes)) => {
+            *builder = taken;
+            (done, bytes)
+        }
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is going away, and this task with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
 }
 
 /// Returns the size of a document that no honest one has.
@@ -130,13 +169,19 @@ fn bound(role: &Role) -> u64 {
     match role {
         role if *role == Role::TIMESTAMP => MAX_TIMESTAMP,
         role if *role == Role::ROOT => MAX_ROOT,
-        _ => MAX_DOCUMENT,
+        _ => MAX_DOCUMENTS,
     }
+}
+
+/// Says whether a document is one of those that have a size in common. The root has its own: it is asked for when the others fail.
+fn is_counted(role: &Role) -> bool {
+    *role != Role::ROOT && *role != Role::TIMESTAMP
 }
 
 impl<S: Server> Update<'_, S> {
     /// Fetches and checks all but the root.
     async fn documents(&mut self) -> Result<(), TrustError> {
+        self.left = MAX_DOCUMENTS;
         self.timestamp().await?;
         self.known_or_fetched(&Role::SNAPSHOT).await?;
         self.targets().await
@@ -144,7 +189,7 @@ impl<S: Server> Update<'_, S> {
 
     async fn timestamp(&mut self) -> Result<(), TrustError> {
         let role = Role::TIMESTAMP;
-        let cached = self.cached(&role);
+        let cached = self.cached(&role).await;
         let error = match self.fetch(&role).await {
             Err(error) if error.is_absence() => error,
             outcome => return outcome,
@@ -161,24 +206,24 @@ impl<S: Server> Update<'_, S> {
 
     /// Fetches the documents of the roles that sign tags, those above before those below them.
     async fn targets(&mut self) -> Result<(), TrustError> {
-        let mut left = vec![Restricted::targets()];
+        let mut left = vec![Role::TARGETS];
         let mut seen = 0;
         while let Some(role) = left.pop() {
             seen += 1;
             if seen > MAX_ROLES {
                 let reason = format!("more than {MAX_ROLES} delegations");
-                return Err(crate::metadata::invalid(&role.name, reason));
+                return Err(invalid(&role, reason));
             }
-            if self.new.announced(&role.name).is_none() {
+            if self.new.announced(&role).is_none() {
                 continue;
             }
-            match self.known_or_fetched(&role.name).await {
+            match self.known_or_fetched(&role).await {
                 Ok(()) => left.extend(self.new.children(&role).into_iter().rev()),
                 Err(error @ (TrustError::Expired { .. } | TrustError::Threshold(_)))
-                    if role.name != Role::TARGETS =>
+                    if role != Role::TARGETS =>
                 {
                     // What it signed does not count; that is no reason not to hear the others.
-                    self.warnings.push(format!("Error getting {}: {error}", role.name));
+                    self.warnings.push(format!("Error getting {role}: {error}"));
                 }
                 Err(error) => return Err(error),
             }
@@ -188,32 +233,46 @@ impl<S: Server> Update<'_, S> {
 
     /// Takes a document that is here, if it is the one that was announced, or fetches it.
     async fn known_or_fetched(&mut self, role: &Role) -> Result<(), TrustError> {
-        if let Some(cached) = self.cached(role)
-            && self.new.load(role, &cached, Terms::NEW).is_ok()
-        {
-            return Ok(());
+        if let Some(cached) = self.cached(role).await {
+            let (size, name) = (cached.len() as u64, role.clone());
+            let load = move |new: &mut Builder, bytes: &[u8]| new.load(&name, bytes, Terms::NEW);
+            if size <= self.left && aside(&mut self.new, cached, load).await.0.is_ok() {
+                self.left -= size;
+                return Ok(());
+            }
         }
         self.fetch(role).await
     }
 
     /// Returns the document that is here, below whose version none is believed from now on; nor of its delegations, whether or not it
     /// is the newest.
-    fn cached(&mut self, role: &Role) -> Option<Vec<u8>> {
+    async fn cached(&mut self, role: &Role) -> Option<Vec<u8>> {
         // One that is larger than what was announced still says below which version nothing is.
         let cached = self.cache.get(role, bound(role))?;
-        // What was never good says nothing about versions.
-        let _ = self.old.load(role, &cached, Terms::OLD);
-        Some(cached)
+        let name = role.clone();
+        let load = move |old: &mut Builder, bytes: &[u8]| {
+            // What was never good says nothing about versions.
+            let _ = old.load(&name, bytes, Terms::OLD);
+            old.forget_tags(&name);
+        };
+        Some(aside(&mut self.old, cached, load).await.1)
     }
 
     /// Fetches a document, which must not be older than the one that was here.
     async fn fetch(&mut self, role: &Role) -> Result<(), TrustError> {
         let bytes = self.download(role).await?;
-        self.take(role, &bytes)
+        self.take(role, bytes).await
     }
 
     async fn download(&self, role: &Role) -> Result<Vec<u8>, TrustError> {
-        let hash = self.new.announced(role).and_then(FileMeta::sha256);
+        let announced = self.new.announced(role);
+        let size = announced.and_then(|meta| u64::try_from(meta.length).ok()).unwrap_or_default();
+        if is_counted(role) && size > self.left {
+            let most = MAX_DOCUMENTS >> 20;
+            let reason = format!("all documents together have more than {most} MiB");
+            return Err(invalid(role, reason));
+        }
+        let hash = announced.and_then(FileMeta::sha256);
         let name = match hash {
             Some(hash) => format!("{role}.{hash}"),
             None => role.to_string(),
@@ -221,14 +280,20 @@ impl<S: Server> Update<'_, S> {
         self.server.read(&name, self.most(role)).await
     }
 
-    fn take(&mut self, role: &Role, bytes: &[u8]) -> Result<(), TrustError> {
-        self.new.load(role, bytes, Terms::at_least(self.old.version(role)))?;
-        self.cache.set(role, bytes)
+    async fn take(&mut self, role: &Role, bytes: Vec<u8>) -> Result<(), TrustError> {
+        let (name, terms) = (role.clone(), Terms::at_least(self.old.version(role)));
+        let load = move |new: &mut Builder, bytes: &[u8]| new.load(&name, bytes, terms);
+        let (loaded, bytes) = aside(&mut self.new, bytes, load).await;
+        loaded.map_err(|error| error.within(&place(self.server, role)))?;
+        if is_counted(role) {
+            self.left = self.left.saturating_sub(bytes.len() as u64);
+        }
+        self.cache.set(role, &bytes)
     }
 
     /// Returns the size that a document may have: what was announced, within bounds.
     fn most(&self, role: &Role) -> u64 {
-        let bound = bound(role);
+        let bound = if is_counted(role) { self.left } else { bound(role) };
         let announced = self.new.announced(role).map(|meta| meta.length);
         announced.map_or(bound, |length| bound.min(u64::try_from(length).unwrap_or(0)))
     }
@@ -246,7 +311,7 @@ impl<S: Server> Update<'_, S> {
         }
         let bytes = self.download(&role).await?;
         let least = self.old.version(&role);
-        match self.take(&role, &bytes) {
+        match self.take(&role, bytes.clone()).await {
             Err(TrustError::Rotation(_)) => {}
             outcome => return outcome,
         }
@@ -256,11 +321,12 @@ impl<S: Server> Update<'_, S> {
         self.new.load_link(&cached, least)?;
         let newest = Signed::<Root>::read(&bytes, &role)?.document.version;
         if newest.saturating_sub(least) > MAX_ROOTS {
-            return Err(crate::metadata::invalid(&role, "too many versions at once"));
+            return Err(invalid(&role, "too many versions at once"));
         }
         for version in least + 1..newest {
             let link = self.server.read(&format!("{version}.{role}"), MAX_ROOT).await?;
-            self.new.load_link(&link, version)?;
+            let linked = self.new.load_link(&link, version);
+            linked.map_err(|error| error.within(&place(self.server, &role)))?;
         }
         self.new.load_last(&bytes, newest)?;
         self.cache.set(&role, &bytes)

@@ -35,8 +35,8 @@ pub enum TrustError {
     #[error("trust server returned a bad response.")]
     Malicious,
     /// The server does not take what is published.
-    #[error("trust server rejected operation{}", rejection(.0))]
-    Rejected(String),
+    #[error("{}", .0.as_deref().unwrap_or("trust server rejected operation."))]
+    Rejected(Option<String>),
     /// A new root is not signed by the keys that are trusted.
     #[error("could not rotate trust to a new trusted root: {0}")]
     Rotation(&'static str),
@@ -151,10 +151,6 @@ fn unavailable(status: u16) -> String {
     }
 }
 
-fn rejection(reason: &str) -> String {
-    if reason.is_empty() { ".".to_owned() } else { format!(": {reason}") }
-}
-
 fn insufficient(found: usize, needed: usize, missing: &[String]) -> String {
     let count = missing.len();
     let ids = if missing.is_empty() { String::new() } else { format!(" ({})", missing.join(", ")) };
@@ -167,6 +163,14 @@ fn insufficient(found: usize, needed: usize, missing: &[String]) -> String {
 }
 
 impl TrustError {
+    /// Says of what cannot be read where it is.
+    pub(crate) fn within(self, place: &str) -> TrustError {
+        match self {
+            TrustError::Syntax(reason) => TrustError::Syntax(format!("{reason} in {place}")),
+            error => error,
+        }
+    }
+
     /// Returns what docker says of it, about a repository.
     pub fn about(&self, repository: &str) -> String {
         const SUSPECT: &str = "Warning: potential malicious behavior - trust data";

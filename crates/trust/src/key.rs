@@ -7,7 +7,7 @@ use ring::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use serde::{Deserialize, Serialize};
 use x509_cert::Certificate as X509;
 use x509_cert::der::oid::ObjectIdentifier;
-use x509_cert::der::{Decode, Encode, Tag, Tagged};
+use x509_cert::der::{Decode, Encode, Header, SliceReader, Tag, Tagged, asn1::UintRef};
 use x509_cert::ext::pkix::BasicConstraints;
 use x509_cert::spki::SubjectPublicKeyInfoRef;
 
@@ -20,10 +20,17 @@ const ECDSA_X509: &str = "ecdsa-x509";
 const RSA_X509: &str = "rsa-x509";
 const ED25519: &str = "ed25519";
 
-const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
-const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+pub(crate) const EC_PUBLIC_KEY: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+pub(crate) const RSA_ENCRYPTION: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+pub(crate) const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+pub(crate) const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+pub(crate) const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
+/// The bytes of a number of the field of P-521.
+pub(crate) const P521_FIELD: usize = 66;
+/// The shortest RSA keys of certificates, and those whose signatures count.
+const MIN_RSA: usize = 2048;
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 /// Signatures of certificates that count for nothing: RSA, ECDSA and DSA, each with SHA-1.
 const SHA1: [ObjectIdentifier; 3] = [
@@ -39,6 +46,9 @@ pub struct PublicKey {
     keyval: KeyPair,
     #[serde(skip)]
     id: OnceLock<String>,
+    /// Of a certificate, which is read once, however often it is listed.
+    #[serde(skip)]
+    canonical: OnceLock<Option<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +69,8 @@ impl Eq for PublicKey {}
 impl PublicKey {
     pub(crate) fn new(kind: &str, public: Vec<u8>) -> PublicKey {
         let keyval = KeyPair { private: None, public: Bytes(public) };
-        PublicKey { keytype: kind.to_owned(), keyval, id: OnceLock::new() }
+        let (id, canonical) = (OnceLock::new(), OnceLock::new());
+        PublicKey { keytype: kind.to_owned(), keyval, id, canonical }
     }
 
     /// Returns the key with its certificate, in which the role of roots lists it.
@@ -90,7 +101,12 @@ impl PublicKey {
                 let key = SubjectPublicKeyInfoRef::from_der(&der)
                     .map_err(|error| format!("unable to parse pem encoded public key: {error}"))?;
                 let kind = match key.algorithm.oid {
-                    EC_PUBLIC_KEY => ECDSA,
+                    EC_PUBLIC_KEY => match key.algorithm.parameters_oid() {
+                        Ok(P256 | P384 | P521) => ECDSA,
+                        _ => {
+                            return Err("unable to parse pem encoded public key: x509: unsupported elliptic curve".to_owned());
+                        }
+                    },
                     RSA_ENCRYPTION => RSA,
                     _ => return Err("unknown public key format".to_owned()),
                 };
@@ -131,8 +147,11 @@ impl PublicKey {
             RSA_X509 => RSA,
             _ => return Some(self.id()),
         };
-        let certificate = self.certificates()?.into_iter().next()?;
-        Some(PublicKey::new(plain, certificate.key.0).id())
+        let make = || {
+            let certificate = self.certificates()?.into_iter().next()?;
+            Some(PublicKey::new(plain, certificate.key.0).id())
+        };
+        self.canonical.get_or_init(make).clone()
     }
 
     /// Returns the certificates of a key that has some; nothing if one is malformed.
@@ -181,6 +200,16 @@ impl KeyInfo {
         SubjectPublicKeyInfoRef::from_der(&self.0).ok()
     }
 
+    /// Returns the length of an RSA key in bits.
+    fn rsa_bits(&self) -> Option<usize> {
+        let info = self.parsed().filter(|info| info.algorithm.oid == RSA_ENCRYPTION)?;
+        let key = info.subject_public_key.as_bytes()?;
+        let mut reader = SliceReader::new(key).ok()?;
+        Header::decode(&mut reader).ok()?;
+        let modulus = UintRef::decode(&mut reader).ok()?.as_bytes();
+        Some(modulus.len() * 8 - modulus.first()?.leading_zeros() as usize)
+    }
+
     fn algorithm_oid(&self) -> Option<ObjectIdentifier> {
         self.parsed().map(|key| key.algorithm.oid)
     }
@@ -188,18 +217,11 @@ impl KeyInfo {
     fn verifies(&self, method: &str, message: &[u8], signature: &[u8]) -> bool {
         let Some(info) = self.parsed() else { return false };
         let Some(key) = info.subject_public_key.as_bytes() else { return false };
-        let curve = || info.algorithm.parameters_oid().ok();
         match (method, info.algorithm.oid) {
-            ("ecdsa", EC_PUBLIC_KEY) => match curve() {
-                Some(P256) => {
-                    verified(&signature::ECDSA_P256_SHA256_FIXED, key, message, signature)
-                }
-                // ring has the two numbers of this curve only in DER where the hash is SHA-256.
-                Some(P384) => der_signature(signature, 48).is_some_and(|signature| {
-                    verified(&signature::ECDSA_P384_SHA256_ASN1, key, message, &signature)
-                }),
-                _ => false,
-            },
+            ("ecdsa", EC_PUBLIC_KEY) => {
+                let curve = info.algorithm.parameters_oid().ok();
+                curve.is_some_and(|curve| ecdsa_verifies(curve, key, message, signature))
+            }
             ("rsapss", RSA_ENCRYPTION) => {
                 verified(&signature::RSA_PSS_2048_8192_SHA256, key, message, signature)
             }
@@ -209,6 +231,41 @@ impl KeyInfo {
             _ => false,
         }
     }
+}
+
+/// Says whether a signature is one by a point of a curve: two numbers of the size of the field, or, as other programs write
+/// them, in DER.
+fn ecdsa_verifies(curve: ObjectIdentifier, point: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    let size = match curve {
+        P256 => 32,
+        P384 => 48,
+        P521 => P521_FIELD,
+        _ => return false,
+    };
+    let fixed = der_signature(signature, size);
+    let signature = fixed.as_deref().unwrap_or(signature);
+    match curve {
+        P256 => verified(&signature::ECDSA_P256_SHA256_ASN1, point, message, signature),
+        P384 => verified(&signature::ECDSA_P384_SHA256_ASN1, point, message, signature),
+        _ => p521_verifies(point, message, signature),
+    }
+}
+
+/// ring has no P-521.
+fn p521_verifies(point: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    use p521::ecdsa::signature::hazmat::PrehashVerifier as _;
+    use p521::ecdsa::{Signature, VerifyingKey};
+    let hash = p521_number(ring::digest::digest(&ring::digest::SHA256, message).as_ref());
+    let (key, signature) = (VerifyingKey::from_sec1_bytes(point), Signature::from_der(signature));
+    key.is_ok_and(|key| signature.is_ok_and(|good| key.verify_prehash(&hash, &good).is_ok()))
+}
+
+/// Returns a hash in as many bytes as the field has: it is the same number, and the library wants no fewer than half of them.
+pub(crate) fn p521_number(hash: &[u8]) -> [u8; P521_FIELD] {
+    let mut number = [0; P521_FIELD];
+    let start = P521_FIELD.saturating_sub(hash.len());
+    number[start..].copy_from_slice(&hash[..P521_FIELD - start]);
+    number
 }
 
 /// Returns the two numbers of an ECDSA signature, of so many bytes each, in DER.
@@ -315,6 +372,11 @@ impl Certificate {
             return Err(format!(
                 "certificate with CN {name} uses invalid SHA1 signature algorithm"
             ));
+        }
+        if self.key.algorithm_oid() == Some(RSA_ENCRYPTION)
+            && self.key.rsa_bits().is_none_or(|bits| bits < MIN_RSA)
+        {
+            return Err("RSA bit length is too short".to_owned());
         }
         match now.map(Timestamp::as_second) {
             Some(now) if now + DAY < self.not_before || now > self.not_after => {

@@ -10,7 +10,8 @@
 //!
 //! - `canonical`, `metadata`, `role`, `key`: the format, which is notary's and older than that of TUF 1.0
 //! - `pin`, `builder`, `client`: what is believed, and the newest of it; `repository`: what it says
-//! - `cache`, `private`: docker's own directories, so that both programs have the same keys and the same memory
+//! - `cache`, `keystore`: docker's own directories, so that both programs have the same keys and the same memory
+//! - `private`, `sealed`: keys that sign, and what keeps them behind passphrases
 //! - `publish`: what is signed here
 //!
 //! # Trust
@@ -31,12 +32,14 @@ mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod key;
+mod keystore;
 mod metadata;
 mod pin;
 mod private;
 mod publish;
 mod repository;
 mod role;
+mod sealed;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -47,8 +50,9 @@ pub use canonical::Value;
 pub use client::{Server, update};
 pub use error::TrustError;
 pub use key::PublicKey;
+pub use keystore::{Answer, KeyStore, LoadError, Owner, Passphrases, Question};
 pub use metadata::{FileMeta, Signature};
-pub use private::{Answer, KeyStore, LoadError, Owner, Passphrases, PrivateKey, Question};
+pub use private::PrivateKey;
 pub use publish::{Change, Publisher};
 pub use registry::NotaryServer;
 pub use repository::{Repository, RoleKeys, Target};

@@ -189,8 +189,9 @@ const MAX_SIGNATURES: usize = 64;
 impl<T: Document> Signed<T> {
     /// Reads a document. Its structure is checked, its signatures are not.
     pub(crate) fn read(bytes: &[u8], role: &Role) -> Result<Signed<T>, TrustError> {
-        // First, as it refuses what could be read in two ways.
-        let whole = Value::parse(bytes)?;
+        // First, as it refuses what could be read in two ways. Only one of the two trees is kept at a time.
+        let message =
+            Value::parse(bytes)?.member("signed").map(Value::canonical).unwrap_or_default();
         let Envelope { signed, mut signatures } =
             serde_json::from_slice::<Envelope<T>>(bytes).map_err(syntax)?;
         signed.check(role)?;
@@ -200,7 +201,6 @@ impl<T: Document> Signed<T> {
         for signature in &mut signatures {
             signature.method.make_ascii_lowercase();
         }
-        let message = whole.member("signed").map(Value::canonical).unwrap_or_default();
         Ok(Signed { document: signed, signatures, message })
     }
 

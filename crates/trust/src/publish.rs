@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::bytes::Bytes;
-use crate::cache::Cache;
+use crate::cache::{Cache, Staged};
 use crate::canonical::Value;
 use crate::client::{Server, is_near_expiry, update};
+use crate::keystore::{KeyStore, Passphrases};
 use crate::metadata::{
     Delegation, Delegations, Document, FileMeta, Keys, Listing, Root, Signature, Signed, Targets,
     pick, syntax,
 };
-use crate::private::{KeyStore, Passphrases};
 use crate::repository::{Repository, Restricted, RoleKeys, restrict};
 use crate::{PublicKey, Role, TrustError};
 
@@ -83,8 +83,12 @@ impl<S: Server, P: Passphrases> Publisher<'_, S, P> {
         let targets = self.keys.create(Role::TARGETS.as_str(), self.repository).await?;
         let of_server = async |role: &Role| -> Result<PublicKey, TrustError> {
             let bytes = self.server.key(role).await?;
-            Value::parse(&bytes)?;
-            serde_json::from_slice(&bytes).map_err(syntax)
+            let read = || {
+                Value::parse(&bytes)?;
+                serde_json::from_slice(&bytes).map_err(syntax)
+            };
+            let place = || format!("the {role} key of {}", self.server.location());
+            read().map_err(|error| error.within(&place()))
         };
         let timestamp = of_server(&Role::TIMESTAMP).await?;
         let snapshot = of_server(&Role::SNAPSHOT).await?;
@@ -147,14 +151,15 @@ impl<S: Server, P: Passphrases> Publisher<'_, S, P> {
         if let Some(bytes) = self.sign_snapshot(&repository, &files, now).await? {
             files.push((Role::SNAPSHOT, bytes));
         }
-        self.server.publish(&files).await?;
+        let mut staged = Vec::new();
         if initial {
-            // From now on no other root of it is believed.
+            // From now on no other root of it is believed. It is on the disk before anybody else can know of it.
             for (role, bytes) in files.iter().filter(|(role, _)| !role.is_delegation()) {
-                self.cache.set(role, bytes)?;
+                staged.push(self.cache.stage(role, bytes)?);
             }
         }
-        Ok(())
+        self.server.publish(&files).await?;
+        staged.into_iter().try_for_each(Staged::keep)
     }
 
     async fn apply(

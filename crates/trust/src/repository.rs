@@ -18,27 +18,36 @@ pub struct Repository {
 
 /// A role with the beginnings of tags that it may sign.
 #[derive(Clone, Debug)]
-pub(crate) struct Restricted {
+pub(crate) struct Restricted<'a> {
     pub(crate) name: Role,
-    pub(crate) paths: Vec<String>,
+    /// In order, and none is the beginning of another one. There may be as many as fit into a document.
+    paths: Vec<&'a str>,
 }
 
-impl Restricted {
+impl<'a> Restricted<'a> {
+    pub(crate) fn new(name: Role, mut paths: Vec<&'a str>) -> Restricted<'a> {
+        paths.sort_unstable();
+        paths.dedup_by(|path, before| path.starts_with(&**before));
+        Restricted { name, paths }
+    }
+
     /// The role above all delegations, which may sign anything.
-    pub(crate) fn targets() -> Restricted {
-        Restricted { name: Role::TARGETS, paths: vec![String::new()] }
+    pub(crate) fn targets() -> Restricted<'a> {
+        Restricted::new(Role::TARGETS, vec![""])
     }
 
     pub(crate) fn may_sign(&self, tag: &str) -> bool {
-        self.paths.iter().any(|path| tag.starts_with(path.as_str()))
+        // What stands between a beginning of the tag and the tag itself begins like it, and so there is nothing.
+        let after = self.paths.partition_point(|path| *path <= tag);
+        after.checked_sub(1).is_some_and(|at| tag.starts_with(self.paths[at]))
     }
 }
 
 /// Returns the delegations of a document, each restricted to what the role above it may sign itself.
-pub(crate) fn restrict(role: &Restricted, targets: &Targets) -> Vec<Restricted> {
+pub(crate) fn restrict<'a>(role: &Restricted<'_>, targets: &'a Targets) -> Vec<Restricted<'a>> {
     let restricted = targets.delegations.roles.iter().map(|child| {
-        let within = child.paths.iter().filter(|path| role.may_sign(path));
-        Restricted { name: child.name.clone(), paths: within.cloned().collect() }
+        let within = child.paths.iter().map(String::as_str).filter(|path| role.may_sign(path));
+        Restricted::new(child.name.clone(), within.collect())
     });
     restricted.collect()
 }
@@ -83,8 +92,8 @@ impl Repository {
     fn walk<'a>(
         &'a self,
         walk: &'a Walk<'_>,
-    ) -> impl Iterator<Item = (Restricted, &'a Signed<Targets>)> {
-        let mut left = VecDeque::from([Restricted::targets()]);
+    ) -> impl Iterator<Item = (Restricted<'a>, &'a Signed<Targets>)> {
+        let mut left: VecDeque<Restricted<'a>> = VecDeque::from([Restricted::targets()]);
         std::iter::from_fn(move || {
             while let Some(role) = left.pop_front() {
                 let Some(targets) = self.targets.get(&role.name) else { continue };

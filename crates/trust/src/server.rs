@@ -11,7 +11,7 @@ const MAX_KEY: u64 = 256 << 10;
 /// The end of one part of what is published. It is in none: these are JSON in one line.
 const BOUNDARY: &str = "----longshore-trust-data";
 
-/// The errors of a server, of which only the words of the first are of use.
+/// The errors of a server.
 #[derive(Deserialize)]
 struct Failures {
     errors: Vec<Failure>,
@@ -24,6 +24,8 @@ struct Failure {
 
 #[derive(Deserialize)]
 struct Detail {
+    #[serde(rename = "Name", default)]
+    kind: String,
     #[serde(rename = "Error")]
     error: Words,
 }
@@ -36,6 +38,26 @@ enum Words {
         #[serde(rename = "Msg")]
         message: String,
     },
+}
+
+/// Returns what a server says against what was published, in docker's words; nothing if it says nothing, or several things.
+fn rejection(body: &[u8]) -> Option<String> {
+    let [failure] = serde_json::from_slice::<Failures>(body).ok()?.errors.try_into().ok()?;
+    let Failure { detail: Detail { kind, error } } = failure;
+    match error {
+        Words::Plain(words) => Some(words),
+        Words::Object { message } => {
+            let head = match kind.as_str() {
+                "ErrValidation" => "An error occurred during validation",
+                "ErrBadHierarchy" => "Metadata hierarchy is incomplete",
+                "ErrBadRoot" => "The root metadata is invalid",
+                "ErrBadTargets" => "The targets metadata is invalid",
+                "ErrBadSnapshot" => "The snapshot metadata is invalid",
+                _ => return None,
+            };
+            Some(format!("{head}: {message}"))
+        }
+    }
 }
 
 /// Returns the server at a URL for one repository and what is done there (`pull`, or `push,pull`). It need not answer.
@@ -88,14 +110,7 @@ fn found(answer: NotaryAnswer, name: &str) -> Result<Vec<u8>, TrustError> {
         NotaryAnswer::Found(bytes) => Ok(bytes.into()),
         NotaryAnswer::TooLarge => Err(TrustError::Malicious),
         NotaryAnswer::Failed(404, _) => Err(TrustError::NotFound(name.to_owned())),
-        NotaryAnswer::Failed(400, body) => {
-            let failures = serde_json::from_slice::<Failures>(&body).ok();
-            let words = failures.and_then(|failures| failures.errors.into_iter().next());
-            let words = words.map(|failure| match failure.detail.error {
-                Words::Plain(words) | Words::Object { message: words } => words,
-            });
-            Err(TrustError::Rejected(words.unwrap_or_default()))
-        }
+        NotaryAnswer::Failed(400, body) => Err(TrustError::Rejected(rejection(&body))),
         NotaryAnswer::Failed(status, _) => Err(TrustError::Unavailable(status)),
     }
 }

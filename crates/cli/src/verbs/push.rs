@@ -90,7 +90,7 @@ async fn sign(reference: &Reference, notes: &Notes, session: &Session) -> Result
         output::warn_line("No tag specified, skipping trust metadata push");
         return Ok(());
     }
-    sign_pushed(Signing::open(session, reference.repository()), &notes.pushed).await
+    Box::pin(sign_pushed(Signing::open(session, reference.repository()), &notes.pushed)).await
 }
 
 async fn push(

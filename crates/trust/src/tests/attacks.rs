@@ -160,7 +160,7 @@ async fn roots_are_followed_from_each_to_the_next() {
         world.write();
     }
     world.update().await.unwrap();
-    assert_eq!(world.cache().root(1 << 20).unwrap().unwrap(), world.server.bytes("root"));
+    assert_eq!(world.cache().await.root(1 << 20).unwrap().unwrap(), world.server.bytes("root"));
     let asked = world.server.forget();
     assert!(asked.contains(&"2.root".to_owned()) && asked.contains(&"3.root".to_owned()));
     // Without one in between they lead nowhere.
@@ -296,6 +296,9 @@ async fn what_is_no_document_is_refused() {
         world.server.put("timestamp", bytes);
         let said = world.refusal().await;
         assert!(said.starts_with(expected), "{said}");
+        // Of what cannot be read it is said where it is.
+        let is_syntax = !expected.contains("metadata invalid");
+        assert_eq!(said.ends_with(" in timestamp.json of n.example:4443"), is_syntax, "{said}");
     }
     world.server.put("timestamp", &good);
     world.server.put("root", b"<html>");
@@ -364,7 +367,8 @@ async fn what_is_trusted_is_not_forgotten() {
     let good = std::fs::read(&path).unwrap();
     // A root that cannot be read is no reason to trust the next best.
     std::fs::write(&path, &good[..100]).unwrap();
-    assert_eq!(world.refusal().await, "unexpected end of JSON input");
+    let expected = format!("unexpected end of JSON input in {}", path.display());
+    assert_eq!(world.refusal().await, expected);
     std::fs::write(&path, &good).unwrap();
     world.update().await.unwrap();
     // Other documents are only copies.

@@ -17,7 +17,7 @@ struct Owner {
 }
 
 impl Owner {
-    fn new() -> Owner {
+    async fn new() -> Owner {
         let mut world = World::new();
         world.now = Timestamp::now();
         for (role, key) in [(Role::TIMESTAMP, &world.timestamp), (Role::SNAPSHOT, &world.snapshot)]
@@ -25,7 +25,7 @@ impl Owner {
             let bytes = serde_json::to_vec(key.public()).unwrap();
             world.server.keys.lock().unwrap().insert(role, bytes);
         }
-        let cache = world.cache();
+        let cache = world.cache().await;
         let keys = KeyStore::new(world.directory.path(), Always("passphrase"));
         Owner { world, cache, keys }
     }
@@ -61,7 +61,7 @@ fn add(role: Role, tag: &str, byte: u8) -> Change {
 
 #[tokio::test]
 async fn a_repository_is_made_signed_delegated_and_revoked() {
-    let mut owner = Owner::new();
+    let mut owner = Owner::new().await;
     let mut documents = BTreeMap::new();
     let root = owner.keys.create("root", "").await.unwrap().public().id();
     let initialized = owner.publisher().initialize(&root).await.unwrap();

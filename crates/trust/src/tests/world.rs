@@ -203,7 +203,11 @@ impl World {
         root
     }
 
-    fn targets_document(&self, tags: &[(&str, u8)], delegations: Delegations) -> Targets {
+    pub(super) fn targets_document(
+        &self,
+        tags: &[(&str, u8)],
+        delegations: Delegations,
+    ) -> Targets {
         Targets {
             kind: "Targets".into(),
             delegations,
@@ -284,8 +288,9 @@ impl World {
         timestamp.document.meta["snapshot"].clone()
     }
 
-    pub(super) fn cache(&self) -> Cache {
-        Cache::open(self.directory.path(), NAME).unwrap()
+    pub(super) async fn cache(&self) -> Cache {
+        let told = |holder: &str| panic!("{holder} has it");
+        Cache::open(self.directory.path(), NAME, told).await.unwrap()
     }
 
     pub(super) async fn update(&self) -> Result<Repository, TrustError> {
@@ -293,7 +298,7 @@ impl World {
     }
 
     pub(super) async fn update_at(&self, now: Timestamp) -> Result<Repository, TrustError> {
-        update(&self.server, &self.cache(), NAME, now, false).await
+        update(&self.server, &self.cache().await, NAME, now, false).await
     }
 
     /// Returns what is said of an update that must fail.

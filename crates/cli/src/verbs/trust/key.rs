@@ -118,14 +118,18 @@ async fn load(arguments: Load, session: &Session) -> Result<(), CliError> {
         .map_err(|reason| CliError::Trust(format!("refusing to load key from {path}: {reason}")))?;
     let loaded = keys(session).load(&text, if name.is_empty() { "delegation" } else { name }).await;
     loaded.map_err(|error| {
-        let reason = match error {
+        let reason = match &error {
             LoadError::Unsupported => format!(
                 "provided file {path} is not a supported private key - to add a signer's public key use docker trust signer add"
             ),
             LoadError::Undecryptable => {
                 format!("cannot load key from provided file {path}: could not decrypt key")
             }
-            other => other.to_string(),
+            LoadError::Invalid(warning) => {
+                output::warn_line(&format!("WARNING: {warning}"));
+                error.to_string()
+            }
+            LoadError::Kept(_) => error.to_string(),
         };
         CliError::Trust(format!("error importing key from {path}: {reason}"))
     })?;

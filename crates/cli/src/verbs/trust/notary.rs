@@ -67,13 +67,13 @@ impl Notary {
         let scope = (name.as_str(), actions.scope());
         let server = trust::connect(config, &base, scope, &credentials, any_certificate);
         let server = server.await.map_err(|error| CliError::Trust(error.to_string()))?;
-        let (trust, gun) = (directory.join("trust"), name.clone());
-        // Another process may be at it.
-        let opened = tokio::task::spawn_blocking(move || Cache::open(&trust, &gun)).await;
-        let cache = match opened {
-            Ok(cache) => cache.map_err(|error| CliError::Trust(error.about(&name)))?,
-            Err(error) => return Err(CliError::Trust(error.to_string())),
-        };
+        let trust = directory.join("trust");
+        let opened = Cache::open(&trust, &name, |holder| {
+            output::warn_line(&format!(
+                "Waiting for {holder}, which is at the trust data of {name}"
+            ));
+        });
+        let cache = opened.await.map_err(|error| CliError::Trust(error.about(&name)))?;
         Ok(Notary { server, cache, name })
     }
 

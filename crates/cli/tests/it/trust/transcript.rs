@@ -201,6 +201,11 @@ fn a_server_gets_the_token_or_the_password_that_it_asks_for() {
 }
 
 #[test]
+fn keys_of_all_kinds_are_dockers_or_refused_as_docker_refuses_them() {
+    transcript!("keys").check(Place::new);
+}
+
+#[test]
 fn what_another_role_signed_is_told_and_not_pulled() {
     transcript!("roles").check(Place::new);
 }
