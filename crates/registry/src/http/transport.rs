@@ -258,7 +258,7 @@ pub(crate) struct Answer {
     pub(crate) url: String,
     response: Response,
     stall: Duration,
-    /// What is left of it until enough has come.
+    /// The part of it that is left until enough has come.
     patience: Duration,
     /// Bytes that came in it.
     fresh: usize,
