@@ -57,7 +57,7 @@ pub(crate) enum CertificateFault {
     Name { wanted: String, found: String },
     #[error("its certificate is of the issuer {found:?}, and not of {wanted:?}")]
     Issuer { wanted: String, found: String },
-    #[error("its certificate has no key that can be used: {0}")]
+    #[error("its certificate has no usable {0}")]
     Key(#[from] KeyFault),
 }
 

@@ -163,6 +163,12 @@ fn a_copy_is_held_to_the_policy() {
         let file = place.write("files.json", &policy.to_string());
         let bench = Bench::new(Front::InProcess, &["--image-policy", &file]);
         assert_eq!(bench.run(&["copy", "-q", &source, &to]).ok, allowed);
+        // All of a layout are judged as the one is, each under its name.
+        let layout = format!("oci:{}", folder.display());
+        let all = bench.run(&["copy", "-q", "-a", &layout, &format!("{}/all", target.address())]);
+        assert_eq!(all.ok, allowed, "{all:?}");
+        let told = format!("image {source} (");
+        assert!(allowed || all.stderr.contains(&told), "{all:?}");
     }
 }
 
