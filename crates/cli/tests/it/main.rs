@@ -19,6 +19,7 @@ mod copy_places;
 mod crash;
 mod crash_push;
 mod deep;
+mod docs;
 mod durability;
 mod equality;
 mod exchange;

@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use test_support::servers::{LocalRegistry, Process};
@@ -138,6 +139,41 @@ fn metrics_count_what_went_to_and_came_from_each_registry() {
     assert!(whole("longshore_registry_sent_bytes_total", &of) >= manifest, "{text}");
     assert!(text.contains("graphdriver=\"") && text.contains("engine_daemon_events_total"));
     assert!(get(&address, "/").starts_with("HTTP/1.1 404"));
+    every_metric_is_explained(&text);
+}
+
+/// Compares the metrics that are served with those of the page and of the dashboard.
+fn every_metric_is_explained(text: &str) {
+    const OF_A_PRUNE: [&str; 2] =
+        ["longshore_scheduled_prune_freed_bytes", "longshore_scheduled_prune_time_seconds"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let mut served: Vec<&str> = types.filter_map(|line| line.split(' ').next()).collect();
+    served.extend(OF_A_PRUNE);
+    served.sort_unstable();
+    let page = fs::read_to_string(root.join("docs/metrics.md")).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let mut explained: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+    explained.sort_unstable();
+    assert_eq!(explained, served);
+    let board = fs::read_to_string(root.join("contrib/grafana/longshore.json")).unwrap();
+    serde_json::from_str::<serde_json::Value>(&board).unwrap();
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut shown: Vec<&str> = board
+        .split(|c: char| !is_letter(c))
+        .filter(|word| {
+            ["engine_daemon_", "longshore_", "process_"].iter().any(|start| word.starts_with(start))
+        })
+        .map(|word| {
+            ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|end| word.strip_suffix(end))
+                .unwrap_or(word)
+        })
+        .collect();
+    shown.sort_unstable();
+    shown.dedup();
+    assert_eq!(shown, served);
 }
 
 #[test]
