@@ -17,6 +17,7 @@ mod pages;
 mod shell;
 mod sources;
 mod test;
+mod test_dist;
 mod words;
 mod workspace;
 
@@ -45,6 +46,8 @@ Tasks:
   dist         Make what a release has, in `target/dist`: static binary, Debian package, archive with
                an install script, OCI image, list of crates, sums
                [--target TRIPLE] [--target-dir FOLDER]
+  test-dist    Try these in a Debian 12 with nothing else, made by debootstrap, and in an empty folder
+               [--debian FOLDER]: such a Debian that is there already
   facts        Write the fixtures of the conformance suite anew from recordings of a dockerd
                FOLDER
 
@@ -77,6 +80,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ("facts", [folder]) => facts::run(folder.as_ref()),
         ("facts", _) => bail!("`facts` takes the folder of the recordings"),
         ("test", []) => test::run(),
+        ("test-dist", options) => test_dist::run(options),
         ("deny", []) => deny::run(),
         ("mutate-syncs", []) => mutate_syncs::run(),
         ("words", []) => words::run(),
