@@ -225,3 +225,36 @@ fn every_page_is_in_the_summary() {
         }
     }
 }
+
+/// The text of all code but tests.
+fn code() -> String {
+    let (mut code, mut waiting) = (String::new(), vec![root().join("crates")]);
+    while let Some(folder) = waiting.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs")
+                && !path.components().any(|part| part.as_os_str() == "tests")
+            {
+                code.push_str(&fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    code
+}
+
+#[test]
+fn every_message_of_the_page_is_one_of_ours() {
+    let (code, page) =
+        (code(), fs::read_to_string(root().join("docs/troubleshooting.md")).unwrap());
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let mut unknown = Vec::new();
+    for row in &rows {
+        let messages = row.split('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2);
+        let pieces = messages.flat_map(|message| message.split('…')).map(str::trim);
+        unknown.extend(pieces.filter(|piece| !code.contains(piece)));
+    }
+    assert!(unknown.is_empty(), "no code says {unknown:?}");
+    assert!(rows.len() > 10);
+}
