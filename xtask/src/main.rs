@@ -45,7 +45,7 @@ Tasks:
                [--peer NAME]... [--against BINARY]: another build of Longshore
   dist         Make what a release has, in `target/dist`: static binary, Debian package, archive with
                an install script, OCI image, list of crates, sums
-               [--target TRIPLE] [--target-dir FOLDER]
+               [--target TRIPLE] [--target-dir FOLDER] [--binary FILE]: one that is built already
   test-dist    Try these in a Debian 12 with nothing else, made by debootstrap, and in an empty folder
                [--debian FOLDER]: such a Debian that is there already
   facts        Write the fixtures of the conformance suite anew from recordings of a dockerd

@@ -21,15 +21,16 @@ pub(super) struct Commit {
 }
 
 impl Commit {
-    /// Asks git, and the variables where there is none: those of a source archive.
+    /// Asks the variables, as a source archive has no git, and then git.
     pub(super) fn read(workspace: &Workspace) -> Result<Commit> {
         let ask = |arguments: &[&str]| {
             let mut git = Command::new("git");
             shell::output(git.args(arguments).current_dir(&workspace.root))
         };
-        let seconds = match std::env::var("SOURCE_DATE_EPOCH") {
-            Ok(seconds) => seconds,
-            Err(_) => ask(&["log", "-1", "--format=%ct"])
+        let said = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let seconds = match said("SOURCE_DATE_EPOCH") {
+            Some(seconds) => seconds,
+            None => ask(&["log", "-1", "--format=%ct"])
                 .context("without git SOURCE_DATE_EPOCH has to say how old the sources are")?,
         };
         let seconds = seconds
@@ -37,7 +38,9 @@ impl Commit {
             .parse()
             .context("SOURCE_DATE_EPOCH is a number of seconds since 1970")?;
         let time = jiff::Timestamp::from_second(seconds).context("SOURCE_DATE_EPOCH")?.to_string();
-        let name = ask(&["rev-parse", "--short=7", "HEAD"]).unwrap_or_default().trim().to_owned();
+        let name = said("LONGSHORE_COMMIT");
+        let name = name.or_else(|| ask(&["rev-parse", "--short=7", "HEAD"]).ok());
+        let name = name.unwrap_or_default().trim().to_owned();
         if !ask(&["status", "--porcelain", "--untracked-files=no"]).unwrap_or_default().is_empty() {
             println!("The work tree is not as {name} has it: this is no build of that commit.");
         }
@@ -61,6 +64,9 @@ pub(super) fn binary(
     let mut of_c = Vec::new();
     for (path, name) in &renamed {
         flags.push(format!("--remap-path-prefix={}={name}", path.display()));
+    }
+    // No C is built in the toolchain's folder.
+    for (path, name) in &renamed[..2] {
         of_c.push(format!("-ffile-prefix-map={}={name}", path.display()));
     }
     let mut command = cargo();

@@ -26,6 +26,8 @@ pub(crate) struct Options {
     target: Option<String>,
     /// The folder of cargo's own files: another one shows that nothing depends on it.
     target_dir: Option<PathBuf>,
+    /// A binary that is built already, for this machine.
+    binary: Option<PathBuf>,
 }
 
 impl Options {
@@ -38,6 +40,7 @@ impl Options {
             match word.as_str() {
                 "--target" => options.target = Some(value()?),
                 "--target-dir" => options.target_dir = Some(value()?.into()),
+                "--binary" => options.binary = Some(value()?.into()),
                 _ => bail!("`dist` has no option `{word}`"),
             }
         }
@@ -48,7 +51,10 @@ impl Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let workspace = Workspace::read()?;
     let commit = Commit::read(&workspace)?;
-    let targets = Target::choose(options.target.as_deref())?;
+    let mut targets = Target::choose(options.target.as_deref())?;
+    if options.binary.is_some() {
+        targets.truncate(1);
+    }
     let cargo_folder = options.target_dir.clone().unwrap_or_else(|| workspace.target.clone());
     let dist = cargo_folder.join("dist");
     if dist.exists() {
@@ -59,7 +65,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let release = Release { workspace, commit, dist, scratch: scratch.path().to_owned() };
     let mut of_host = None;
     for target in &targets {
-        let built = build::binary(&release.workspace, target, &release.commit, &cargo_folder)?;
+        let built = match &options.binary {
+            Some(built) => built.clone(),
+            None => build::binary(&release.workspace, target, &release.commit, &cargo_folder)?,
+        };
         // What runs here makes pages, completions and archives for all.
         let runs = of_host.get_or_insert(built.clone());
         release.make(target, &built, runs)?;
@@ -146,6 +155,7 @@ mod tests {
         assert_eq!(parse(&[]).unwrap(), Options::default());
         let one = parse(&["--target", "aarch64", "--target-dir", "/x"]).unwrap();
         assert_eq!((one.target.as_deref(), one.target_dir), (Some("aarch64"), Some("/x".into())));
+        assert_eq!(parse(&["--binary", "x"]).unwrap().binary, Some("x".into()));
         assert!(parse(&["--target"]).is_err());
         assert!(parse(&["--all"]).is_err());
     }
