@@ -214,6 +214,13 @@ impl Builder {
         children.unwrap_or_default().iter().map(|child| child.name.clone()).collect()
     }
 
+    /// Says whether a role may sign as it might in another state of the repository, in which it has signed something.
+    pub(crate) fn is_bereft_of(&self, role: &Role, before: &Builder) -> bool {
+        let delegation =
+            |builder: &Builder| builder.delegation(role).ok().map(|(_, found)| found.clone());
+        before.targets.contains_key(role) && delegation(self) == delegation(before)
+    }
+
     /// Forgets what the tags of a role mean, of a document of which only the version and the keys count.
     pub(crate) fn forget_tags(&mut self, role: &Role) {
         if let Some(targets) = self.targets.get_mut(role) {

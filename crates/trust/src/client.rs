@@ -215,6 +215,11 @@ impl<S: Server> Update<'_, S> {
                 return Err(invalid(&role, reason));
             }
             if self.new.announced(&role).is_none() {
+                // The server alone says what is in a snapshot: what somebody else has signed is not for it to leave out.
+                if self.cached(&role).await.is_some() && self.new.is_bereft_of(&role, &self.old) {
+                    let reason = format!("{role} was in an earlier one and is missing");
+                    return Err(invalid(&Role::SNAPSHOT, reason));
+                }
                 continue;
             }
             match self.known_or_fetched(&role).await {

@@ -213,7 +213,12 @@ impl<T: Document> Signed<T> {
     /// Returns the document as it is sent and kept.
     pub(crate) fn bytes(&self) -> Result<Vec<u8>, TrustError> {
         let signatures = serde_json::to_vec(&self.signatures).map_err(syntax)?;
-        Ok([b"{\"signed\":", &self.message[..], b",\"signatures\":", &signatures, b"}"].concat())
+        let mut signed = self.message.clone();
+        if signed.iter().any(u8::is_ascii_control) {
+            // The canonical form leaves line ends in texts as they are, which JSON has not got so.
+            signed = serde_json::to_vec(&self.document).map_err(syntax)?;
+        }
+        Ok([b"{\"signed\":", &signed[..], b",\"signatures\":", &signatures, b"}"].concat())
     }
 
     /// Checks that so many of these keys have signed as must.

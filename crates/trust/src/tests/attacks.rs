@@ -90,6 +90,33 @@ async fn older_releases_below_the_same_targets_are_refused() {
 }
 
 #[tokio::test]
+async fn releases_that_a_snapshot_leaves_out_are_missed() {
+    let mut world = World::new();
+    world.releases(&[""], &[("1", 2)]);
+    world.write();
+    assert_eq!(world.update().await.unwrap().target("1", &RELEASED).unwrap().meta, image(2));
+    let (_, root) = world.server.hashed("root");
+    let (_, targets) = world.server.hashed("targets");
+    // Without them the tag would be what the owner signed before there were any.
+    world.version = 2;
+    world.seal(&[(Role::ROOT, root), (Role::TARGETS, targets)]);
+    for _ in 0..2 {
+        let said = world.refusal().await;
+        let expected =
+            "snapshot type metadata invalid: targets/releases was in an earlier one and is missing";
+        assert_eq!(said, expected);
+    }
+    // The owner may let somebody else sign, who has not yet.
+    world.version = 3;
+    world.signers[0].key = key();
+    let targets = world.targets_document(&world.tags, world.delegations());
+    let targets = signed(targets, &[(&world.targets, world.targets.public().id())]);
+    let root = world.server.bytes("root");
+    world.seal(&[(Role::ROOT, root), (Role::TARGETS, targets)]);
+    assert_eq!(world.update().await.unwrap().target("1", &RELEASED).unwrap().meta, image(1));
+}
+
+#[tokio::test]
 async fn an_expired_timestamp_is_refused() {
     let mut world = World::new();
     world.days = -2;

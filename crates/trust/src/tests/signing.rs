@@ -109,6 +109,35 @@ async fn a_repository_is_made_signed_delegated_and_revoked() {
     assert!(matches!(known.signable("2", &owner.keys), Err(TrustError::NoSignableRole)));
 }
 
+/// The disk is tried before anybody can know of what is signed.
+#[tokio::test]
+async fn what_cannot_be_kept_is_not_published() {
+    let owner = Owner::new().await;
+    let root = owner.keys.create("root", "").await.unwrap().public().id();
+    let initialized = owner.publisher().initialize(&root).await.unwrap();
+    let folder = owner.world.directory.path().join("tuf").join(NAME).join("metadata");
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::write(&folder, "").unwrap();
+    let error = owner.publisher().publish(Some(initialized), &[]).await.unwrap_err();
+    assert!(matches!(error, TrustError::File { .. }), "{error}");
+    assert!(owner.world.server.taken.lock().unwrap().is_empty());
+    // On a disk that takes it, it is there afterwards.
+    std::fs::remove_file(&folder).unwrap();
+    let initialized = owner.publisher().initialize(&root).await.unwrap();
+    owner.publisher().publish(Some(initialized), &[]).await.unwrap();
+    assert!(folder.join("root.json").exists() && folder.join("targets.json").exists());
+}
+
+/// The canonical form is no JSON where a text has line ends.
+#[tokio::test]
+async fn texts_with_line_ends_are_published_as_json() {
+    let mut world = World::new();
+    world.releases(&["a\r\n-b"], &[("a\r\n-b1", 2)]);
+    world.write();
+    let repository = world.update().await.unwrap();
+    assert_eq!(repository.target("a\r\n-b1", &RELEASED).unwrap().meta, image(2));
+}
+
 #[tokio::test]
 async fn keys_are_kept_behind_their_passphrase() {
     let directory = tempfile::tempdir().unwrap();

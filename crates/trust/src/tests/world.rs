@@ -217,7 +217,7 @@ impl World {
         }
     }
 
-    fn delegations(&self) -> Delegations {
+    pub(super) fn delegations(&self) -> Delegations {
         let mut delegations = Delegations::default();
         for signer in &self.signers {
             let key = signer.key.public();
