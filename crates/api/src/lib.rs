@@ -59,3 +59,6 @@ pub const FREED_HEADER: &str = "longshore-space-freed";
 
 /// The header by which a client names a request, to ask afterwards why its answer was broken off.
 pub const OPERATION_HEADER: &str = "longshore-operation";
+
+/// The header by which a client that is in the daemon's own process names a file that it has handed over in place of a body.
+pub const FILE_HEADER: &str = "longshore-file";

@@ -18,6 +18,7 @@ use crate::errors::operations::OperationErrors;
 use crate::lock::lock;
 use crate::machine::Machine;
 use crate::metrics::actions::Actions;
+use crate::request::handed::HandedFiles;
 
 /// The largest `engine-id` that is believed, in bytes. A UUID has 36, the hash of a key that old ones are 59.
 const MAX_ID_SIZE: u64 = 128;
@@ -67,6 +68,7 @@ struct Shared {
     event_streams: Arc<()>,
     actions: Arc<Actions>,
     operation_errors: OperationErrors,
+    handed_files: HandedFiles,
     /// Turns true when the daemon stops: answers without an end of their own end then.
     closing: watch::Sender<bool>,
 }
@@ -95,6 +97,7 @@ impl Daemon {
             event_streams: Arc::new(()),
             actions: Arc::default(),
             operation_errors: OperationErrors::default(),
+            handed_files: HandedFiles::default(),
             closing: watch::Sender::new(false),
         }))
     }
@@ -173,6 +176,16 @@ impl Daemon {
     /// The errors of answers that were broken off.
     pub(crate) fn operation_errors(&self) -> &OperationErrors {
         &self.0.operation_errors
+    }
+
+    /// Takes a file of this process in place of the body of a request to come, which names it by what is returned, in the header
+    /// [`api::FILE_HEADER`].
+    pub fn hand_over(&self, file: File) -> String {
+        self.0.handed_files.put(file)
+    }
+
+    pub(crate) fn handed_files(&self) -> &HandedFiles {
+        &self.0.handed_files
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {

@@ -22,6 +22,8 @@ pub(crate) struct Coming<'a> {
     pub(crate) blob: Option<&'a Digest>,
     /// Its size in bytes as it comes.
     pub(crate) size: u64,
+    /// The bytes of its blob that are copied from elsewhere.
+    pub(crate) copied: u64,
 }
 
 /// Fails if layers cannot fit on the disk, whatever is in them. Blocking.
@@ -31,7 +33,7 @@ pub(crate) fn require(store: &Store, layers: &[Coming<'_>]) -> Result<()> {
     let mut needed = Room::default();
     let mut keep = Vec::new();
     for layer in layers {
-        let (mut to_fetch, mut to_unpack) = (0, layer.size);
+        let (mut to_fetch, mut to_unpack) = (layer.copied, layer.size);
         if let Some(digest) = layer.blob {
             let (present, is_held) = store.partial_blob(digest)?;
             if is_held {
@@ -225,8 +227,11 @@ mod tests {
         let unpacked = crate::testing::Fixture::unpacked(&[]);
         for fixture in packed.iter().chain(&unpacked) {
             let is_packed = fixture.store().driver() == DriverKind::Packed;
-            let coming =
-                |blob: Option<usize>, size| Coming { blob: blob.map(|at| &blobs[at]), size };
+            let coming = |blob: Option<usize>, size| Coming {
+                blob: blob.map(|at| &blobs[at]),
+                size,
+                copied: 0,
+            };
             for (layers, fits) in [
                 (vec![], true),
                 (vec![coming(Some(0), 1)], true),
@@ -262,7 +267,7 @@ mod tests {
         let fixture = crate::testing::Fixture::new(&[]);
         let lease = fixture.store().lease().unwrap();
         let digest = Digest::sha256(b"huge");
-        let layers = [Coming { blob: Some(&digest), size: TOO_MUCH }];
+        let layers = [Coming { blob: Some(&digest), size: TOO_MUCH, copied: 0 }];
         assert!(require(fixture.store(), &layers).is_err());
         let ingest = fixture.store().ingest(&lease, &digest, 10).unwrap();
         assert!(require(fixture.store(), &layers).is_ok());

@@ -21,6 +21,8 @@ mod transport;
 mod tunnel;
 mod upload;
 
+use std::fs::File;
+
 use api::{ApiVersion, Query, escape_path};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request};
@@ -32,6 +34,7 @@ pub(crate) use host::{Host, HostError};
 pub(crate) use response::{Messages, Response};
 pub(crate) use tls::{TlsMaterial, public_tls};
 use transport::{Connection, Connector};
+use upload::handed_over;
 pub(crate) use upload::{Feed, RequestBody, Source, body_by, body_of};
 
 pub(crate) use transport::{Local, Pipe};
@@ -73,6 +76,8 @@ pub(crate) struct Call {
     pub(crate) registry_auth: Option<String>,
     /// True to be told facts in a progress stream, too.
     pub(crate) facts: bool,
+    /// The token of a file that was handed over in place of a body.
+    pub(crate) file: Option<String>,
     /// A name by which the daemon can be asked afterwards why its answer was broken off.
     pub(crate) operation: Option<String>,
 }
@@ -196,6 +201,20 @@ impl Client {
         self.send(request.map(|_| body)).await?.checked(path).await
     }
 
+    /// Makes a body of a file: an engine in this process gets the file itself.
+    pub(crate) async fn body_of_file(
+        &self,
+        file: File,
+        name: String,
+        size: u64,
+    ) -> Result<(RequestBody, Source), CliError> {
+        if let Some(token) = self.connector.hand_over(&file).await? {
+            return Ok(handed_over(token, name, size));
+        }
+        let (body, source) = body_of(file, name);
+        Ok((body, source.of_size(Some(size))))
+    }
+
     /// Returns why an answer was broken off, if the daemon can tell, else the error that was seen of it.
     pub(crate) async fn explain(&self, operation: &str, error: CliError) -> CliError {
         if !matches!(error, CliError::Transport(_)) {
@@ -265,6 +284,9 @@ impl Client {
         }
         if let Some(operation) = &call.operation {
             request = request.header(HeaderName::from_static(api::OPERATION_HEADER), operation);
+        }
+        if let Some(file) = &call.file {
+            request = request.header(HeaderName::from_static(api::FILE_HEADER), file);
         }
         if call.facts {
             request = request.header(HeaderName::from_static(api::message::FACTS_HEADER), "1");

@@ -1,5 +1,6 @@
 //! Connections: to a socket, to an address, or to the engine in this process.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -109,8 +110,12 @@ impl Local {
         Ok(daemon::Daemon::new(engine, info))
     }
 
+    async fn daemon(&self) -> Result<&daemon::Daemon, CliError> {
+        self.daemon.get_or_try_init(|| self.open()).await
+    }
+
     async fn dial(&self) -> Result<DuplexStream, CliError> {
-        let daemon = self.daemon.get_or_try_init(|| self.open()).await?.clone();
+        let daemon = self.daemon().await?.clone();
         let (near, far) = tokio::io::duplex(PIPE_SIZE);
         self.connections.lock().await.spawn(async move { daemon.serve_connection(far).await });
         Ok(near)
@@ -135,6 +140,14 @@ impl Connector {
             Connector::Local(local) => local.config.data_root.join("image").is_dir(),
             Connector::Remote(_) => true,
         }
+    }
+
+    /// Hands a file to the engine in this process, in place of a body; `None` if it is in another.
+    pub(super) async fn hand_over(&self, file: &File) -> Result<Option<String>, CliError> {
+        let Connector::Local(local) = self else { return Ok(None) };
+        let daemon = local.daemon().await?;
+        // Where the process may open no more, the file is sent.
+        Ok(file.try_clone().ok().map(|file| daemon.hand_over(file)))
     }
 
     /// Opens a connection.

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Body, Frame};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -29,9 +29,16 @@ pub(crate) struct Source {
     read: Arc<AtomicU64>,
     /// The size of a file.
     pub(crate) size: Option<u64>,
+    /// The token of a file that was handed over: there is nothing to send.
+    pub(crate) handed: Option<String>,
 }
 
 impl Source {
+    /// Returns it with the size of a file; a pipe has none.
+    pub(crate) fn of_size(self, size: Option<u64>) -> Source {
+        Source { size, ..self }
+    }
+
     /// Returns the number of bytes that were read so far.
     pub(crate) fn so_far(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
@@ -66,6 +73,13 @@ pub(crate) fn body_of(
     })
 }
 
+/// Makes the empty body of a file that was handed over.
+pub(super) fn handed_over(token: String, name: String, size: u64) -> (RequestBody, Source) {
+    let (read, handed) = (Arc::new(size.into()), Some(token));
+    let source = Source { name, read, size: Some(size), handed };
+    (Empty::new().map_err(|never| match never {}).boxed_unsync(), source)
+}
+
 /// Makes a body of what `work` sends; its failure breaks the request off.
 ///
 /// It runs on a thread of its own: nothing can take back a blocking read, so it must not hold the runtime, nor keep
@@ -94,7 +108,7 @@ impl Feed {
     /// Makes a body that is called `name` in messages.
     pub(crate) fn new(name: impl Into<String>) -> (Feed, RequestBody, Source) {
         let (sender, receiver) = channel(WAITING);
-        let source = Source { name: name.into(), read: Arc::default(), size: None };
+        let source = Source { name: name.into(), read: Arc::default(), size: None, handed: None };
         let feed = Feed { sender, read: Arc::clone(&source.read) };
         (feed, Upload(receiver).boxed_unsync(), source)
     }

@@ -7,7 +7,7 @@ use api::message::Message;
 use api::{ApiVersion, Query};
 use spec::Reference;
 
-use super::load::{STDIN, open, upload};
+use super::load::{STDIN, open_file, upload};
 use super::transfer;
 use crate::client::{Call, body_of};
 use crate::error::CliError;
@@ -58,7 +58,11 @@ async fn import(
     let body = match source.as_str() {
         _ if is_url => None,
         "-" => Some(body_of(io::stdin(), STDIN)),
-        path => Some(open(Path::new(path))?),
+        path => {
+            let (file, size) = open_file(Path::new(path))?;
+            let (body, source) = body_of(file, path);
+            Some((body, source.of_size(size)))
+        }
     };
     if !name.is_empty() {
         Reference::parse_familiar(&name)?;

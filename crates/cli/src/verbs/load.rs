@@ -3,8 +3,9 @@
 mod directory;
 mod url;
 
-use std::fs::File;
-use std::io;
+use std::fs::{File, Metadata};
+use std::io::{self, Seek as _};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -65,13 +66,13 @@ async fn load(
         Some(path) => match path.to_str().filter(|input| url::is_url(input)) {
             Some(input) => url::open(input).await?,
             None if path.is_dir() => directory::open(&path)?,
-            None => open(&path)?,
+            None => open(&path, session).await?,
         },
         None if terminal::reads_terminal() => {
             let message = "requested load from stdin, but stdin is empty";
             return Err(CliError::Refused(message.to_owned()));
         }
-        None => body_of(io::stdin(), STDIN),
+        None => stdin(session).await?,
     };
     // As docker, which wants to hear of layers where it shows them.
     query.add("quiet", if display.wants_facts() { "0" } else { "1" });
@@ -96,7 +97,8 @@ pub(super) async fn upload(
     display: &mut Display,
 ) -> Result<Option<Message>, CliError> {
     let sent = async {
-        let call = Call { query, facts: display.wants_facts(), ..Call::default() };
+        let file = source.handed.clone();
+        let call = Call { query, facts: display.wants_facts(), file, ..Call::default() };
         let answer = session.client.upload(path, call, body);
         let answer = sending(answer, &source, display).await??;
         transfer::follow(answer.messages(), display).await
@@ -111,6 +113,9 @@ async fn sending<T>(
     display: &mut Display,
 ) -> Result<T, CliError> {
     let mut answer = std::pin::pin!(answer);
+    if source.handed.is_some() {
+        return Ok(answer.await);
+    }
     let mut is_shown = false;
     loop {
         if let Ok(answer) = tokio::time::timeout(SENDING_INTERVAL, &mut answer).await {
@@ -125,8 +130,30 @@ async fn sending<T>(
     }
 }
 
-/// Begins to read a file for a request.
-pub(super) fn open(path: &Path) -> Result<(RequestBody, Source), CliError> {
+/// Makes a request's body of an archive that is a file or a pipe.
+async fn open(path: &Path, session: &Session) -> Result<(RequestBody, Source), CliError> {
+    let name = path.display().to_string();
+    match open_file(path)? {
+        (file, Some(size)) => session.client.body_of_file(file, name, size).await,
+        (pipe, None) => Ok(body_of(pipe, name)),
+    }
+}
+
+/// Makes a request's body of standard input, which may be a file of which nothing was read.
+async fn stdin(session: &Session) -> Result<(RequestBody, Source), CliError> {
+    let whole = || {
+        let mut file = File::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
+        let metadata = file.metadata().ok().filter(Metadata::is_file)?;
+        (file.stream_position().ok()? == 0).then_some((file, metadata.len()))
+    };
+    match whole() {
+        Some((file, size)) => session.client.body_of_file(file, STDIN.to_owned(), size).await,
+        None => Ok(body_of(io::stdin(), STDIN)),
+    }
+}
+
+/// Opens a file for a request, with its size; a pipe has none.
+pub(super) fn open_file(path: &Path) -> Result<(File, Option<u64>), CliError> {
     let failed = |error: &io::Error| {
         CliError::Refused(format!("open {}: {}", path.display(), in_go_words(error)))
     };
@@ -135,8 +162,5 @@ pub(super) fn open(path: &Path) -> Result<(RequestBody, Source), CliError> {
     if metadata.is_dir() {
         return Err(CliError::Refused(format!("read {}: is a directory", path.display())));
     }
-    let (body, mut source) = body_of(file, path.display().to_string());
-    // A pipe has none.
-    source.size = metadata.is_file().then_some(metadata.len());
-    Ok((body, source))
+    Ok((file, metadata.is_file().then_some(metadata.len())))
 }

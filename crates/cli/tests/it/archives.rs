@@ -1,6 +1,6 @@
 //! `save` and `load`: what comes back, and what archives that nobody should trust are answered.
 
-use std::io::Write as _;
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -346,6 +346,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("nothing", Vec::new(), "invalid archive: does not contain a manifest.json"),
         ("no tar", b"garbage\n".to_vec(), "unexpected EOF"),
         ("cut", whole[..whole.len() / 2].to_vec(), "unexpected EOF"),
+        ("cut within a layer", whole[..whole.len() - 40_000].to_vec(), "unexpected EOF"),
         ("an empty tar", tar(&[]), "invalid archive: does not contain a manifest.json"),
         ("null", tar(&[Entry::file("manifest.json", *b"null")]), "manifest cannot be null"),
         ("no JSON", tar(&[Entry::file("manifest.json", *b"[{")]), "failed to decode manifest.json"),
@@ -415,6 +416,29 @@ fn hostile_archives_are_refused_and_leave_nothing() {
         let said = load(&home, &archive, &[]).failure();
         assert!(said.contains(expected), "{what}: {said}");
         assert_empty(&home, what);
+        // A file is not sent, but read where it lies.
+        let file = home.path().join("archive.tar");
+        std::fs::write(&file, &archive).unwrap();
+        let said = home.run(&["load", "-i", text(&file)]).failure();
+        assert!(said.contains(expected), "{what}, in place: {said}");
+        assert_empty(&home, what);
+        assert!(std::fs::read(&file).unwrap() == archive, "{what}: it is the user's");
+    }
+}
+
+/// Of a file as standard input, what was read already is no part of the archive.
+#[test]
+fn standard_input_that_is_a_file_is_read_from_where_it_is() {
+    let archive = old_archive(&small_image(1), &["x:1"]);
+    for before in [0, 512] {
+        let home = Home::new();
+        let path = home.path().join("archive.tar");
+        std::fs::write(&path, [vec![b'x'; before], archive.clone()].concat()).unwrap();
+        let mut file = std::fs::File::open(&path).unwrap();
+        file.seek(SeekFrom::Start(before as u64)).unwrap();
+        let done = home.longshore().arg("load").stdin(file).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stdout);
+        assert_eq!(said, "Loaded image: x:1\n", "{}", String::from_utf8_lossy(&done.stderr));
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod body;
+pub(crate) mod handed;
 pub(crate) mod parameters;
 pub(crate) mod route;
 

@@ -71,10 +71,14 @@ pub(super) fn failure(daemon: &Daemon, request: &ApiRequest) -> Answer {
 pub(super) async fn load(daemon: &Daemon, request: &ApiRequest, body: Incoming) -> Answer {
     let platforms = wanted(request)?;
     let quiet = !request.query.contains("quiet") || request.query.boolean("quiet");
+    let file = daemon.handed_files().take(&request.headers)?;
     let engine = daemon.engine().clone();
     let mut body = body.into_data_stream().map(|chunk| chunk.map_err(io::Error::other));
     let load = Operation::start(|progress| async move {
         let request = LoadRequest { platforms, quiet };
+        if let Some(file) = file {
+            return engine.load_file(request, file, progress).await.map_err(HttpError::from);
+        }
         let result = engine.load(request, &mut body, progress).await;
         if result.is_err() {
             drain(&mut body).await;

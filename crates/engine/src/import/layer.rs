@@ -6,7 +6,7 @@ use archive::{ArchiveError, Compression, GzipEncoder, LAYER_LEVEL, Unpacked};
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use registry::Download;
-use spec::DiffId;
+use spec::{Algorithm, DiffId};
 use store::{BlobWriter, Commit, DriverKind, LayerRecord, Lease, StagedLayer, Store, VerifiedBlob};
 
 use crate::progress::ProgressEvent;
@@ -59,7 +59,7 @@ pub(super) fn stage(store: &Store, lease: &Lease, mut source: impl Read + Send) 
             let compression = Compression::detect(&prefix);
             let source = BufReader::with_capacity(BUFFER, Cursor::new(prefix).chain(source));
             let tar = archive::decoder(compression, source).map_err(failed)?;
-            let writer = store.blob_writer(lease)?;
+            let writer = store.blob_writer(lease, Algorithm::Sha256)?;
             let (unpacked, writer) = pack(writer, tar, options.max_tar_size).map_err(failed)?;
             (unpacked, Some(writer.finish()))
         }

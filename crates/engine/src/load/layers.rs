@@ -11,7 +11,7 @@ use store::{DriverKind, LayerRecord, StagedLayer, VerifiedBlob};
 
 use super::operation::Load;
 use super::plan::PlannedLayer;
-use super::tree::StoredFile;
+use super::stored::StoredFile;
 use crate::cancel::CancelOnDrop;
 use crate::error::{BadArchive, Missing};
 use crate::save::documents::blob_path;
@@ -39,14 +39,8 @@ impl Load<'_> {
 
     pub(super) async fn layers(&self, layers: Vec<PlannedLayer>) -> Result<Vec<LoadedLayer>> {
         let needed: Vec<_> = layers.into_iter().filter(|layer| !layer.is_ready()).collect();
-        let sizes = sizes(&needed);
-        self.engine
-            .on_disk(move |store| {
-                let coming: Vec<_> =
-                    sizes.into_iter().map(|size| Coming { blob: None, size }).collect();
-                space::require(store, &coming)
-            })
-            .await?;
+        let coming = coming(&needed);
+        self.engine.on_disk(move |store| space::require(store, &coming)).await?;
         try_join_all(needed.into_iter().map(|layer| self.layer(layer))).await
     }
 
@@ -62,23 +56,26 @@ impl Load<'_> {
                 let keeps_blob = planned.keep || store.driver() == DriverKind::Packed;
                 let algorithm = planned.expected.as_ref().map(Digest::algorithm);
                 let algorithm = algorithm.or(keeps_blob.then_some(Algorithm::Sha256));
-                let mut source = file.reader(algorithm)?;
+                let mut source = match algorithm.filter(|_| keeps_blob) {
+                    Some(algorithm) => file.blob_reader(store, &lease, algorithm)?,
+                    None => file.reader(algorithm)?,
+                };
                 let guarded = cancelled.guard(&mut source);
                 let digest = planned.diff_id.digest();
                 if planned.present {
                     let unpacked = layer::inspect(store, guarded, digest, &|_| {})?;
-                    let blob = source.finish()?;
-                    planned.check(&unpacked, blob.as_ref())?;
-                    return Ok(LoadedLayer { staged: None, blob });
+                    let read = source.finish()?;
+                    planned.check(&unpacked, read.digest.as_ref())?;
+                    return Ok(LoadedLayer { staged: None, blob: read.blob });
                 }
                 let staged = store.stage(&lease)?;
                 let (label, total) = (digest.short(), file.size());
                 let report =
                     |current| progress.layer(&label, LayerState::Loading { current, total });
                 let unpacked = layer::unpack(store, &staged, guarded, digest, &report)?;
-                let blob = source.finish()?;
-                planned.check(&unpacked, blob.as_ref())?;
-                let blob = blob.filter(|_| keeps_blob);
+                let read = source.finish()?;
+                planned.check(&unpacked, read.digest.as_ref())?;
+                let blob = read.blob.filter(|_| keeps_blob);
                 let record = LayerRecord {
                     diff_id: planned.diff_id.clone(),
                     parent: planned.parent.clone(),
@@ -118,12 +115,13 @@ impl Load<'_> {
     async fn blob(&self, digest: Digest, file: StoredFile) -> Result<LoadedLayer> {
         let _permit = self.engine.unpacker().await?;
         let (_cancel, cancelled) = CancelOnDrop::new();
+        let lease = Arc::clone(&self.lease);
         self.engine
-            .on_disk(move |_| {
-                let mut source = file.reader(Some(digest.algorithm()))?;
+            .on_disk(move |store| {
+                let mut source = file.blob_reader(store, &lease, digest.algorithm())?;
                 let read = io::copy(&mut cancelled.guard(&mut source), &mut io::sink());
                 read.map_err(|error| EngineError::ArchiveRead(ArchiveError::Read(error)))?;
-                let blob = source.finish()?.filter(|blob| *blob.digest() == digest);
+                let blob = source.finish()?.blob.filter(|blob| *blob.digest() == digest);
                 let fault = || EngineError::BadArchive(BadArchive::Content(blob_path(&digest)));
                 Ok(LoadedLayer { staged: None, blob: Some(blob.ok_or_else(fault)?) })
             })
@@ -133,14 +131,14 @@ impl Load<'_> {
 
 impl PlannedLayer {
     /// Compares what was unpacked, and the file if it was hashed, with what they should be.
-    fn check(&self, unpacked: &Unpacked, blob: Option<&VerifiedBlob>) -> Result<()> {
+    fn check(&self, unpacked: &Unpacked, digest: Option<&Digest>) -> Result<()> {
         let actual = &unpacked.applied.diff_id;
         if *actual != self.diff_id {
             let (index, expected) = (self.index, self.diff_id.clone());
             let fault = BadArchive::DiffId { index, expected, actual: actual.clone() };
             return Err(EngineError::BadArchive(fault));
         }
-        match (&self.expected, blob.map(VerifiedBlob::digest)) {
+        match (&self.expected, digest) {
             (Some(expected), Some(actual)) if expected != actual => {
                 Err(EngineError::LayerVerification {
                     digest: expected.clone(),
@@ -152,8 +150,14 @@ impl PlannedLayer {
     }
 }
 
-/// The sizes of those that are to be unpacked, as they lie in the archive.
-fn sizes(layers: &[PlannedLayer]) -> Vec<u64> {
-    let new = layers.iter().filter(|layer| !layer.present);
-    new.filter_map(|layer| layer.file.as_ref()).map(StoredFile::size).collect()
+/// Lists what takes room on the disk: layers that are to be unpacked, and files that are kept and not there yet.
+fn coming(layers: &[PlannedLayer]) -> Vec<Coming<'static>> {
+    let files = layers.iter().filter_map(|layer| Some((layer, layer.file.as_ref()?)));
+    files
+        .map(|(layer, file)| Coming {
+            blob: None,
+            size: if layer.present { 0 } else { file.size() },
+            copied: if layer.keep && file.is_in_place() { file.size() } else { 0 },
+        })
+        .collect()
 }

@@ -4,7 +4,7 @@
 //! layouts; of any compression, with their entries in any order.
 //!
 //! # Flow
-//! body → [`crate::receive`] → files in `staging/`, small ones in memory ([`tree`]) → what they are ([`contents`]) and whether all is
+//! body → [`crate::receive`] → files in `staging/`, small ones in memory ([`tree`]); of an archive that is a file, places in it ([`stored`]) → what they are ([`contents`]) and whether all is
 //! there or here ([`lacking`]) → for each image, and what else its index lists ([`whole`]), its missing layers, unpacked at once
 //! ([`layers`]) → one commit, or one for many images that need no layer. What was loaded before an
 //! error stays.
@@ -22,6 +22,7 @@ mod origin;
 mod plan;
 mod platforms;
 mod publish;
+mod stored;
 mod tree;
 mod whole;
 
@@ -29,13 +30,14 @@ mod whole;
 pub(crate) use lacking::fuzz as fuzz_left_out;
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::Stream;
 use spec::ImageId;
-use store::Store;
+use store::{Lease, Store};
 
 use crate::cancel::CancelOnDrop;
 use crate::engine::blocking;
@@ -79,7 +81,30 @@ impl Engine {
         let (_cancel, cancelled) = CancelOnDrop::new();
         let read = self.on_disk(move |store| Tree::read(store, &held, input, cancelled));
         let (tree, ()) = tokio::join!(read, receive::pump(body, sender, place));
-        let tree = tree?;
+        self.load_tree(request, lease, tree?, progress).await
+    }
+
+    /// Loads the images of an archive that is a file; as [`Engine::load`], but that nothing of it is copied that need not be.
+    pub async fn load_file(
+        &self,
+        request: LoadRequest,
+        file: File,
+        progress: Progress,
+    ) -> Result<LoadedImages> {
+        let lease = self.lease().await?;
+        let held = Arc::clone(&lease);
+        let (_cancel, cancelled) = CancelOnDrop::new();
+        let tree = self.on_disk(move |store| Tree::open(store, &held, file, cancelled)).await?;
+        self.load_tree(request, lease, tree, progress).await
+    }
+
+    async fn load_tree(
+        &self,
+        request: LoadRequest,
+        lease: Arc<Lease>,
+        tree: Tree,
+        progress: Progress,
+    ) -> Result<LoadedImages> {
         let contents = Arc::new(blocking(move || Contents::read(tree)).await?);
         let layer_progress = if request.quiet { Progress::silent() } else { progress.clone() };
         let platforms = request.platforms;

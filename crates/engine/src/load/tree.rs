@@ -1,19 +1,23 @@
-//! The files of an archive, by their paths, on the disk or in memory.
+//! The files of an archive, by their paths: in memory, where they lie in the archive, or aside on the disk.
 //!
 //! Nothing of an archive becomes a path of ours: its names are keys of a map, and its links are followed in that map alone.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
-use std::io::{self, Cursor, Read, Write as _};
+use std::io::{Read, Write as _};
+use std::sync::Arc;
 
-use archive::{ArchiveEntry, ArchiveError, EntryContent, EntryKind, read_entries};
+use archive::{
+    ArchiveEntry, ArchiveError, Compression, EntryContent, EntryKind, read_entries,
+    read_entries_in_place,
+};
 use bytes::Bytes;
-use spec::{Algorithm, Digest};
-use store::{Lease, StagedFile, StagedFileReader, Store, VerifiedBlob};
+use spec::Digest;
+use store::{Lease, Store};
 
+use super::stored::{Place, StoredFile};
 use crate::cancel::Cancelled;
 use crate::error::BadArchive;
-use crate::receive::Input;
 use crate::save::documents::blob_path;
 use crate::space::MAX_TAR_SIZE;
 use crate::{EngineError, Result, space};
@@ -30,21 +34,6 @@ const MAX_PATH: usize = 4096;
 /// The most links that lead to a file, as in Linux.
 const MAX_LINKS: usize = 40;
 
-/// A file of an archive.
-#[derive(Clone, Debug)]
-pub(super) enum StoredFile {
-    Memory(Bytes),
-    Disk(StagedFile),
-}
-
-/// A file of an archive that is being read.
-#[derive(Debug)]
-pub(super) enum StoredReader {
-    Memory(Cursor<Bytes>, Algorithm),
-    Plain(File),
-    Hashed(StagedFileReader),
-}
-
 #[derive(Clone, Debug)]
 enum Node {
     File(StoredFile),
@@ -58,69 +47,10 @@ pub(super) struct Tree {
     entries: usize,
     names: usize,
     memory: u64,
+    /// The archive, if what is in it can be read where it lies.
+    file: Option<Arc<File>>,
     /// Nobody wants it any more.
     cancelled: Cancelled,
-}
-
-impl StoredFile {
-    pub(super) fn size(&self) -> u64 {
-        match self {
-            Self::Memory(bytes) => bytes.len() as u64,
-            Self::Disk(file) => file.size(),
-        }
-    }
-
-    /// Opens the file; with an algorithm to hash it by, reading it to its end makes a blob of it.
-    pub(super) fn reader(&self, algorithm: Option<Algorithm>) -> Result<StoredReader> {
-        Ok(match (self, algorithm) {
-            (Self::Memory(bytes), algorithm) => StoredReader::Memory(
-                Cursor::new(bytes.clone()),
-                algorithm.unwrap_or(Algorithm::Sha256),
-            ),
-            (Self::Disk(file), Some(algorithm)) => StoredReader::Hashed(file.reader(algorithm)?),
-            (Self::Disk(file), None) => StoredReader::Plain(file.open()?),
-        })
-    }
-
-    /// Reads a file of at most `max` bytes.
-    pub(super) fn read(&self, name: &str, max: u64) -> Result<Bytes> {
-        if self.size() > max {
-            let (name, size) = (name.to_owned(), self.size());
-            return Err(EngineError::BadArchive(BadArchive::FileTooLarge { name, size, max }));
-        }
-        match self {
-            Self::Memory(bytes) => Ok(bytes.clone()),
-            Self::Disk(file) => {
-                let mut bytes = Vec::new();
-                let read = file.open()?.take(max).read_to_end(&mut bytes);
-                read.map_err(|error| EngineError::ArchiveRead(ArchiveError::Read(error)))?;
-                Ok(bytes.into())
-            }
-        }
-    }
-}
-
-impl StoredReader {
-    /// Makes a blob of what was read to its end, if it was hashed.
-    pub(super) fn finish(self) -> Result<Option<VerifiedBlob>> {
-        Ok(match self {
-            Self::Memory(bytes, algorithm) => {
-                Some(VerifiedBlob::hash(bytes.into_inner(), algorithm))
-            }
-            Self::Plain(_) => None,
-            Self::Hashed(reader) => Some(reader.verify()?),
-        })
-    }
-}
-
-impl Read for StoredReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Memory(bytes, _) => bytes.read(buffer),
-            Self::Plain(file) => file.read(buffer),
-            Self::Hashed(reader) => reader.read(buffer),
-        }
-    }
 }
 
 impl Tree {
@@ -130,21 +60,39 @@ impl Tree {
     pub(super) fn read(
         store: &Store,
         lease: &Lease,
-        input: Input,
+        input: impl Read + Send,
         cancelled: Cancelled,
     ) -> Result<Self> {
         let mut tree = Self { cancelled, ..Self::default() };
-        let limit = store.free_space()?.saturating_add(store.partial_downloads()?);
-        let limit = limit.min(MAX_TAR_SIZE);
-        let read =
-            read_entries(input, limit, |entry, content| tree.add(store, lease, entry, content));
-        read.map_err(|Failure(error)| match &error {
-            EngineError::ArchiveRead(cause) => {
-                let what = || "failed to store the archive".to_owned();
-                space::no_space(what, store.root(), cause).unwrap_or(error)
-            }
-            _ => error,
-        })?;
+        let read = limit(store).map_err(Failure).and_then(|limit| {
+            read_entries(input, limit, |entry, content| tree.add(store, lease, entry, content))
+        });
+        read.map_err(|failure| failure.told(store))?;
+        Ok(tree)
+    }
+
+    /// Reads an archive that is a file. What of it is neither small nor compressed is left where it lies. Blocking.
+    pub(super) fn open(
+        store: &Store,
+        lease: &Lease,
+        file: File,
+        cancelled: Cancelled,
+    ) -> Result<Self> {
+        let file = Arc::new(file);
+        let mut prefix = Vec::new();
+        let begin = Place { file: Arc::clone(&file), start: 0, size: u64::MAX }.reader();
+        let read = begin.take(Compression::PREFIX).read_to_end(&mut prefix);
+        // One that is shorter is found out by who reads it.
+        if read.is_ok() && Compression::detect(&prefix) != Compression::None {
+            return Self::read(store, lease, &*file, cancelled);
+        }
+        let mut tree = Self { cancelled, file: Some(Arc::clone(&file)), ..Self::default() };
+        let read = limit(store).map_err(Failure).and_then(|limit| {
+            read_entries_in_place(&file, limit, |entry, content| {
+                tree.add(store, lease, entry, content)
+            })
+        });
+        read.map_err(|failure| failure.told(store))?;
         Ok(tree)
     }
 
@@ -155,6 +103,7 @@ impl Tree {
         entry: ArchiveEntry,
         content: &mut EntryContent<'_, '_>,
     ) -> Result<(), Failure> {
+        self.cancelled.check().map_err(Failure)?;
         self.entries += 1;
         self.names += entry.path.len();
         if self.entries > MAX_ENTRIES || self.names > MAX_NAMES {
@@ -180,19 +129,32 @@ impl Tree {
                 self.memory += bytes.len() as u64;
                 Node::File(StoredFile::Memory(bytes.into()))
             }
-            EntryKind::File => {
-                let mut staged = store.staged_file(lease).map_err(|error| Failure(error.into()))?;
-                content.copy(|piece| {
-                    // A few bytes of a bomb keep one busy for long.
-                    self.cancelled.check().map_err(Failure)?;
-                    let written = staged.write_all(piece);
-                    written.map_err(|error| Failure(written_badly(&entry.path, error)))
-                })?;
-                Node::File(StoredFile::Disk(staged.finish()))
-            }
+            EntryKind::File => Node::File(self.large(store, lease, &entry, content)?),
         };
         self.nodes.insert(entry.path, node);
         Ok(())
+    }
+
+    /// Takes a file that is not kept in memory: where it lies if that can be, else aside.
+    fn large(
+        &self,
+        store: &Store,
+        lease: &Lease,
+        entry: &ArchiveEntry,
+        content: &mut EntryContent<'_, '_>,
+    ) -> Result<StoredFile, Failure> {
+        if let (Some(file), Some(start)) = (&self.file, content.start()) {
+            let file = Arc::clone(file);
+            return Ok(StoredFile::Place(Place { file, start, size: entry.size }));
+        }
+        let mut staged = store.staged_file(lease).map_err(|error| Failure(error.into()))?;
+        content.copy(|piece| {
+            // A few bytes of a bomb keep one busy for long.
+            self.cancelled.check().map_err(Failure)?;
+            let written = staged.write_all(piece);
+            written.map_err(|error| Failure(written_badly(&entry.path, error)))
+        })?;
+        Ok(StoredFile::Disk(staged.finish()))
     }
 
     /// Finds a file by its path, through links.
@@ -283,9 +245,29 @@ fn written_badly(path: &[u8], error: std::io::Error) -> EngineError {
     EngineError::ArchiveRead(ArchiveError::Io { action: "store", path, source: error })
 }
 
+/// Returns the most bytes that an archive may put on the disk.
+fn limit(store: &Store) -> Result<u64> {
+    let room = store.free_space()?.saturating_add(store.partial_downloads()?);
+    Ok(room.min(MAX_TAR_SIZE))
+}
+
 /// An error on the way through the reader of archives.
 #[derive(Debug)]
 struct Failure(EngineError);
+
+impl Failure {
+    /// Returns the error, that of a full disk in its own words.
+    fn told(self, store: &Store) -> EngineError {
+        let Self(error) = self;
+        match &error {
+            EngineError::ArchiveRead(cause) => {
+                let what = || "failed to store the archive".to_owned();
+                space::no_space(what, store.root(), cause).unwrap_or(error)
+            }
+            _ => error,
+        }
+    }
+}
 
 impl From<ArchiveError> for Failure {
     fn from(error: ArchiveError) -> Self {
@@ -300,6 +282,7 @@ impl From<ArchiveError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Fixture;
 
     fn tree(nodes: &[(&str, &str)]) -> Tree {
         let node = |text: &str| match text.strip_prefix("-> ") {
@@ -308,6 +291,65 @@ mod tests {
         };
         let nodes = nodes.iter().map(|(path, text)| (path.as_bytes().to_vec(), node(text)));
         Tree { nodes: nodes.collect(), ..Tree::default() }
+    }
+
+    /// Names, contents and links of an archive's files.
+    fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut tar = archive::TarWriter::new(Vec::new());
+        for (name, content) in files {
+            let size = content.len() as u64;
+            tar.start(&archive::TarEntry { name, mode: 0o644, modified: 0, size }).unwrap();
+            tar.write_content(content).unwrap();
+        }
+        tar.finish().unwrap()
+    }
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        std::io::Seek::rewind(&mut file).unwrap();
+        file
+    }
+
+    #[test]
+    fn what_is_large_stays_in_a_file_where_it_lies_and_of_one_name_the_last_counts() {
+        let fixture = Fixture::new(&[]);
+        let store = fixture.store();
+        let lease = store.lease().unwrap();
+        let large = vec![7; usize::try_from(MAX_SMALL).unwrap() + 1];
+        let other = vec![8; large.len()];
+        let plain = archive(&[("layer", &large), ("list", b"[]"), ("layer", &other)]);
+        let staged = || std::fs::read_dir(store.root().join("longshore/staging")).unwrap().count();
+        for (bytes, is_in_place) in [
+            (plain.clone(), true),
+            (archive::compress_gzip(&plain[..], Vec::new(), 1, 1).unwrap(), false),
+        ] {
+            let cancelled = Cancelled::default();
+            let tree = Tree::open(store, &lease, file(&bytes), cancelled.clone()).unwrap();
+            let layer = tree.find("layer").unwrap();
+            assert_eq!((layer.is_in_place(), staged() == 0), (is_in_place, is_in_place));
+            assert!(layer.read("layer", 1 << 20).unwrap() == other);
+            assert_eq!(tree.find("list").unwrap().read("list", 9).unwrap(), "[]");
+            let streamed = Tree::read(store, &lease, &bytes[..], cancelled).unwrap();
+            assert!(!streamed.find("layer").unwrap().is_in_place());
+        }
+        assert_eq!(staged(), 0, "it goes with the tree");
+    }
+
+    /// Whoever reads the place later would find less, or what somebody put there.
+    #[test]
+    fn content_that_a_file_has_not_all_of_is_refused() {
+        let fixture = Fixture::new(&[]);
+        let lease = fixture.store().lease().unwrap();
+        let whole = archive(&[("layer", &[7; 100_000])]);
+        for length in [512 + 99_999, 700, 511, 1] {
+            let file = file(&whole[..length]);
+            let read = Tree::open(fixture.store(), &lease, file, Cancelled::default());
+            assert!(
+                matches!(read, Err(EngineError::BadArchive(BadArchive::CutOff))),
+                "{length}: {read:?}"
+            );
+        }
     }
 
     #[test]

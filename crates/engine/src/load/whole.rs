@@ -13,7 +13,7 @@ use spec::{
 use store::{Lease, Store};
 
 use super::contents::{Contents, MAX_DOCUMENTS, MAX_INDEX_DEPTH};
-use super::tree::StoredFile;
+use super::stored::StoredFile;
 use crate::error::BadArchive;
 use crate::kept::{self, ManifestKind, Platforms};
 use crate::save::documents::blob_path;

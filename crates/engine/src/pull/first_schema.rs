@@ -117,8 +117,11 @@ impl Pull {
         self.engine
             .on_disk(move |store| {
                 let coming = coming.iter();
-                let coming =
-                    coming.map(|blob| Coming { blob: Some(&blob.digest), size: blob.size });
+                let coming = coming.map(|blob| Coming {
+                    blob: Some(&blob.digest),
+                    size: blob.size,
+                    copied: 0,
+                });
                 space::require(store, &coming.collect::<Vec<_>>())
             })
             .await?;

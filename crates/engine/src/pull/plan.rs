@@ -67,7 +67,7 @@ pub(crate) fn require_room(store: &Store, layers: &[PlannedLayer]) -> Result<()>
     for layer in layers.iter().filter(|layer| !layer.present) {
         let Descriptor { digest, size, .. } = &layer.descriptor;
         let is_kept = store.blob(digest)?.is_some();
-        coming.push(Coming { blob: Some(digest).filter(|_| !is_kept), size: *size });
+        coming.push(Coming { blob: Some(digest).filter(|_| !is_kept), size: *size, copied: 0 });
     }
     space::require(store, &coming)
 }
@@ -107,8 +107,10 @@ pub(super) fn absent(
     }
     // Before the first byte. Some may be here under a blob that was never seen: where all of them have no room, the plan,
     // which knows, decides.
-    let coming: Vec<_> =
-        absent.iter().map(|layer| Coming { blob: Some(&layer.digest), size: layer.size }).collect();
+    let coming: Vec<_> = absent
+        .iter()
+        .map(|layer| Coming { blob: Some(&layer.digest), size: layer.size, copied: 0 })
+        .collect();
     match space::require(store, &coming) {
         Ok(()) => Ok(absent),
         Err(EngineError::Store(StoreError::TooFull { .. })) => Ok(Vec::new()),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use archive::{GzipEncoder, LAYER_LEVEL};
 use registry::{Mounted, Presence, UploadSession};
-use spec::{Descriptor, Digest, MediaType, Repository};
+use spec::{Algorithm, Descriptor, Digest, MediaType, Repository};
 use store::{BlobWriter, HmacKey, Lease, Source, Store};
 
 use super::content::MOUNT_ATTEMPTS;
@@ -218,7 +218,7 @@ fn make_blob(
 ) -> Result<(Descriptor, BlobWriter)> {
     let missing = || EngineError::Missing(Missing::LayerContent(layer.diff_id.clone()));
     let kept = store.layer(&layer.chain_id)?.and_then(|layer| layer.blob);
-    let writer = store.blob_writer(lease)?;
+    let writer = store.blob_writer(lease, Algorithm::Sha256)?;
     let digest = layer.diff_id.digest();
     let failed = |error| space::layer_failed("compress", digest, store.root(), error);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

@@ -1,4 +1,4 @@
-//! A blob that is made here, for a registry or for a commit.
+//! A blob that is made here, or copied, for a registry or for a commit.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -17,8 +17,12 @@ pub struct BlobWriter {
 
 impl Store {
     /// Creates an empty file for a blob.
-    pub fn blob_writer(&self, lease: &Lease) -> Result<BlobWriter, StoreError> {
-        Ok(BlobWriter { file: self.staged_file(lease)?, hasher: Hasher::new(Algorithm::Sha256) })
+    pub fn blob_writer(
+        &self,
+        lease: &Lease,
+        algorithm: Algorithm,
+    ) -> Result<BlobWriter, StoreError> {
+        Ok(BlobWriter { file: self.staged_file(lease)?, hasher: Hasher::new(algorithm) })
     }
 }
 
@@ -63,7 +67,7 @@ mod tests {
     fn knows_what_was_written_and_goes_when_dropped() {
         let root = Root::packed();
         let lease = root.store.lease().unwrap();
-        let mut writer = root.store.blob_writer(&lease).unwrap();
+        let mut writer = root.store.blob_writer(&lease, Algorithm::Sha256).unwrap();
         assert_eq!(writer.identity(), (Digest::sha256(b""), 0));
         writer.write_all(b"ab").unwrap();
         writer.write_all(b"c").unwrap();

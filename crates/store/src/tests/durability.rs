@@ -115,7 +115,7 @@ fn a_staged_file_and_a_restored_layer_are_lost_with_their_operation() {
         image().pull(store).unwrap();
         let lease = store.lease().unwrap();
         disk.fail().unwrap();
-        let mut writer = store.blob_writer(&lease).unwrap();
+        let mut writer = store.blob_writer(&lease, spec::Algorithm::Sha256).unwrap();
         writer.write_all(&vec![1; 1 << 20]).unwrap();
         let blob = writer.finish();
         let mut commit = Sample::new("other:1", &["x"]).prepare(store, &lease).unwrap();

@@ -188,7 +188,7 @@ fn load(sample: &Sample, store: &Store) {
     let mut commit = Commit::default();
     let chain = sample.chain();
     for (number, word) in sample.words.iter().enumerate() {
-        let mut blob = store.blob_writer(&lease).unwrap();
+        let mut blob = store.blob_writer(&lease, spec::Algorithm::Sha256).unwrap();
         blob.write_all(word.as_bytes()).unwrap();
         let staged = store.stage(&lease).unwrap();
         if store.driver() == DriverKind::Overlay2 {
