@@ -14,6 +14,7 @@ mod json;
 mod manifest;
 mod media_type;
 mod mentioned;
+mod nearest;
 mod platform;
 mod raw;
 mod reference;
@@ -28,6 +29,7 @@ pub use manifest::{
 };
 pub use media_type::{LayerCompression, MediaType};
 pub use mentioned::Mentioned;
+pub use nearest::nearest;
 pub use platform::{Platform, PlatformError};
 pub use raw::Raw;
 pub use reference::{Reference, ReferenceError, Repository, Tag};

@@ -126,11 +126,8 @@ fn unknown(found: String, root: Option<&Node>) -> Fault {
     {
         return Fault::Skopeo;
     }
-    let distance = |key: &str| strsim::osa_distance(&found, key);
-    // Longer ones are no slip, and each costs the product of the lengths.
     let keys = if root.is_some() { &["copy"][..] } else { &KEYS };
-    let near = (found.len() <= 20).then(|| keys.iter().copied().min_by_key(|key| distance(key)));
-    let near = near.flatten().filter(|key| distance(key) <= 2);
+    let near = spec::nearest(&found, keys.iter().copied());
     Fault::Key { found, near }
 }
 
