@@ -208,7 +208,7 @@ impl Client {
         for warning in file.iter().flat_map(|file| &file.warnings) {
             let mut said = lock(&self.inner.warnings);
             if said.len() < MAX_WARNINGS && said.insert(warning.clone()) {
-                tracing::warn!("{warning}");
+                tracing::warn!(target: crate::NOTICES, "{warning}");
             }
         }
         Ok(file)

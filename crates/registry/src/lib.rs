@@ -79,6 +79,7 @@ pub use crate::http::{
     metrics::{HostMetrics, Metrics},
     proxy::ProxyConfig,
     retry::{Attempts, LEAST_BROUGHT},
+    tls::Validity,
 };
 pub use auth::{
     credentials::{CredentialSource, Credentials, CredentialsUnavailable, FoundCredentials, GIVEN},
@@ -102,6 +103,7 @@ pub use error::{
 };
 pub use hosts::{
     access::Access,
+    survey::{Surveyed, survey},
     waits::{Wait, Waits},
 };
 pub use jws::{SigningKey, error::SignatureError};

@@ -5,4 +5,5 @@ pub(crate) mod candidate;
 pub(crate) mod configured;
 pub(crate) mod file;
 pub(crate) mod insecure;
+pub(crate) mod survey;
 pub(crate) mod waits;

@@ -21,7 +21,7 @@ pub(crate) use tables::{HostTable, HostsFile, Server, Settings};
 use crate::SettingsError;
 
 /// The file's name.
-const NAME: &str = "hosts.toml";
+pub(super) const NAME: &str = "hosts.toml";
 /// The directory for registries without one of their own.
 const DEFAULT: &str = "_default";
 /// The largest file that is read, in bytes. A host takes some hundred.
@@ -68,7 +68,7 @@ fn names(registry: &str) -> Vec<String> {
 }
 
 /// Reads a file; one that is not there, and one without content, is none.
-fn read(path: &Path) -> Result<Option<HostsFile>, SettingsError> {
+pub(super) fn read(path: &Path) -> Result<Option<HostsFile>, SettingsError> {
     use io::{ErrorKind as Kind, Read};
     let failed = |source| SettingsError::ReadHosts { path: path.into(), source };
     let metadata = match std::fs::metadata(path) {

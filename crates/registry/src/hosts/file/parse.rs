@@ -20,6 +20,12 @@ const MAX_HOSTS: usize = 32;
 /// The most entries of any list of a host.
 const MAX_ENTRIES: usize = 64;
 
+/// The keys of a host, and of the file itself.
+const HOST_KEYS: [&str; 7] =
+    ["capabilities", "ca", "client", "skip_verify", "override_path", "header", "dial_timeout"];
+/// The keys that only the file itself has.
+const FILE_KEYS: [&str; 2] = ["server", "host"];
+
 type Value<'i> = Spanned<DeValue<'i>>;
 
 /// Parses a file that lies at `path`.
@@ -154,8 +160,11 @@ impl<'a> Parser<'a> {
                 _ => {
                     if !other(self, key, value)? {
                         let place = if host.is_empty() { "" } else { " of " };
-                        let key = shown_key(key);
-                        self.warn(offset, &format!("unknown key {key}{place}{host}"));
+                        let own = if host.is_empty() { &FILE_KEYS[..] } else { &[] };
+                        let meant = spec::nearest(key, HOST_KEYS.iter().chain(own).copied());
+                        let meant = meant.map(|meant| format!(": did you mean {meant:?}?"));
+                        let (key, meant) = (shown_key(key), meant.unwrap_or_default());
+                        self.warn(offset, &format!("unknown key {key}{place}{host}{meant}"));
                     }
                 }
             }

@@ -19,6 +19,17 @@ pub(crate) struct HostsFile {
     pub(crate) warnings: Vec<String>,
 }
 
+impl HostsFile {
+    /// Returns the settings of all hosts.
+    pub(crate) fn settings(&self) -> impl Iterator<Item = &Settings> {
+        let server = match &self.server {
+            Server::Named(host) => &host.settings,
+            Server::Itself(settings) => settings,
+        };
+        self.hosts.iter().map(|host| &host.settings).chain([server])
+    }
+}
+
 /// The server, which is asked after all hosts.
 #[derive(Clone, Debug)]
 pub(crate) enum Server {

@@ -148,7 +148,11 @@ fn what_is_wrong_is_told_by_line_and_key() {
 #[test]
 fn what_does_nothing_is_named() {
     for (text, expected) in [
-        ("serve = \"x\"", "hosts.toml:1: unknown key \"serve\""),
+        ("serve = \"x\"", "hosts.toml:1: unknown key \"serve\": did you mean \"server\"?"),
+        (
+            "[host.\"https://m\"]\ncapabilites = [\"pull\"]",
+            "hosts.toml:2: unknown key \"capabilites\" of \"https://m/\": did you mean \"capabilities\"?",
+        ),
         (
             "[host.\"https://m\"]\ncapability = []",
             "hosts.toml:2: unknown key \"capability\" of \"https://m/\"",

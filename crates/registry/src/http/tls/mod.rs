@@ -47,6 +47,23 @@ pub(crate) struct Material {
     identities: Vec<Pair>,
 }
 
+/// The time in which a certificate is valid, in seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// Its first second.
+    pub not_before: i64,
+    /// Its last one.
+    pub not_after: i64,
+}
+
+impl Validity {
+    /// Reads that of a certificate; nothing if it is malformed.
+    pub(crate) fn of(der: &[u8]) -> Option<Self> {
+        let Certificate { not_before, not_after, .. } = Certificate::parse(der)?;
+        Some(Self { not_before, not_after })
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Pair {
     certificate: (PathBuf, Vec<u8>),
@@ -91,6 +108,15 @@ impl Material {
     /// Returns the files with authorities.
     pub(crate) fn authorities(&self) -> impl Iterator<Item = &Path> {
         self.authorities.iter().map(|(path, _)| path.as_path())
+    }
+
+    /// Returns the files with certificates, with their content.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&Path, &[u8])> {
+        let of_clients = self.identities.iter().map(|pair| &pair.certificate);
+        self.authorities
+            .iter()
+            .chain(of_clients)
+            .map(|(path, pem)| (path.as_path(), pem.as_slice()))
     }
 
     /// Returns the files with client certificates.
@@ -202,7 +228,11 @@ pub(crate) fn secure(
                 .filter(|der| Certificate::parse(der).is_some()),
         );
         if own.len() == before {
-            tracing::warn!(path = %path.display(), "no certificate in this file");
+            tracing::warn!(
+                target: crate::NOTICES,
+                "{}: no certificate in this file (PEM, from -----BEGIN CERTIFICATE----- on)",
+                path.display()
+            );
         }
     }
     let own = Authorities::new(own);

@@ -1,0 +1,139 @@
+//! A look over the directories with certificates and hosts of registries: what is in them, and what of it does nothing.
+
+use std::path::{Path, PathBuf};
+
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+
+use super::file;
+use crate::http::tls::{Material, Validity};
+
+/// The most registries of one directory that are looked at.
+const MAX_REGISTRIES: usize = 1024;
+
+/// What was found in the directory of one registry.
+#[derive(Clone, Debug)]
+pub struct Surveyed {
+    /// The directory.
+    pub directory: PathBuf,
+    /// The registry that it is for, as images' names have it.
+    pub registry: String,
+    /// Faults, each of which names its file.
+    pub faults: Vec<String>,
+    /// Certificates, with their files.
+    pub certificates: Vec<(PathBuf, Validity)>,
+    /// True if there is a file with hosts.
+    pub has_hosts: bool,
+}
+
+/// Looks over directories as `certs.d`. Blocking; asks nobody.
+pub fn survey(directories: &[PathBuf]) -> Vec<Surveyed> {
+    let mut found = Vec::new();
+    for directory in directories {
+        let Ok(entries) = std::fs::read_dir(directory) else { continue };
+        let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
+        let mut registries: Vec<PathBuf> =
+            paths.filter(|path| path.is_dir()).take(MAX_REGISTRIES).collect();
+        registries.sort_unstable();
+        found.extend(registries.iter().filter_map(|path| one(directory, path)));
+    }
+    found
+}
+
+fn one(directory: &Path, path: &Path) -> Option<Surveyed> {
+    let name = path.file_name()?.to_str()?;
+    let mut found = Surveyed {
+        directory: path.to_owned(),
+        // `host_port_` is another way to write `host:port`.
+        registry: name
+            .strip_suffix('_')
+            .map_or_else(|| name.to_owned(), |name| name.replace('_', ":")),
+        faults: Vec::new(),
+        certificates: Vec::new(),
+        has_hosts: false,
+    };
+    let mut material = match Material::load(&[directory.to_owned()], name) {
+        Ok(material) => material,
+        Err(fault) => {
+            found.faults.push(fault.to_string());
+            Material::default()
+        }
+    };
+    match file::read(&path.join(file::NAME)) {
+        Ok(None) => {}
+        Ok(Some(hosts)) => {
+            found.has_hosts = true;
+            found.faults.extend(hosts.warnings.iter().cloned());
+            for settings in hosts.settings() {
+                if let Err(fault) = material.add(settings) {
+                    found.faults.push(fault.to_string());
+                }
+            }
+        }
+        Err(fault) => found.faults.push(fault.to_string()),
+    }
+    for (path, pem) in material.files() {
+        let certificates = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
+        let dates: Vec<_> = certificates.filter_map(|der| Validity::of(&der)).collect();
+        if dates.is_empty() {
+            found.faults.push(format!(
+                "{}: no certificate in this file (PEM, from -----BEGIN CERTIFICATE----- on)",
+                path.display()
+            ));
+        }
+        found.certificates.extend(dates.into_iter().map(|dates| (path.to_owned(), dates)));
+    }
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use test_support::scripted::Identity;
+
+    use super::*;
+
+    #[test]
+    fn what_does_nothing_is_named_and_certificates_have_their_dates() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_owned();
+        let identity = Identity::new(&["r.example"]).unwrap();
+        for (path, text) in [
+            ("a.example/ca.crt", identity.authority.as_str()),
+            ("b.example_5000_/ca.crt", "hello"),
+            (
+                "b.example_5000_/hosts.toml",
+                "[host.\"https://m\"]\nskip_verfy = true\nca = \"ca.crt\"",
+            ),
+            ("c.example/hosts.toml", "server = 1"),
+            ("d.example/client.cert", "x"),
+            ("no-directory", ""),
+        ] {
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let found = survey(&[root.join("missing"), root]);
+        let names: Vec<_> = found.iter().map(|one| one.registry.as_str()).collect();
+        assert_eq!(names, ["a.example", "b.example:5000", "c.example", "d.example"]);
+        let [a, b, c, d] = &found[..] else { panic!("{found:?}") };
+        let [(_, dates)] = a.certificates[..] else { panic!("{a:?}") };
+        assert!(a.faults.is_empty() && dates.not_before < dates.not_after, "{a:?}");
+        for (one, parts) in [
+            (
+                b,
+                &[
+                    "did you mean \"skip_verify\"",
+                    "ca.crt: no certificate in this file",
+                    "no certificate in this file",
+                ][..],
+            ),
+            (c, &["hosts.toml`:1: `server` is not a string"]),
+            (d, &["missing key client.key"]),
+        ] {
+            assert!(
+                parts.iter().all(|part| one.faults.iter().any(|fault| fault.contains(part))),
+                "{one:?}"
+            );
+        }
+        assert!(b.has_hosts && !a.has_hosts);
+    }
+}
