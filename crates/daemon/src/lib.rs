@@ -42,14 +42,16 @@ mod server;
 pub use config::{
     ConfigError, ConfigFile, DaemonConfig, Defaults, Directive, Directives, Group, KeepBlobs,
     KeepBlobsDirective, ListenAddress, ListenAddressError, LogFormat, Proxies, PruneDirective,
-    PruneSchedule, Reload, TlsFiles, TlsMode, VerifiersDirective, default_address,
+    PruneSchedule, Reload, TlsFiles, TlsMode, UnknownDirective, VerifiersDirective,
+    default_address,
 };
 pub use daemon::{Daemon, DaemonInfo, open_engine};
 pub use process::notify::Notifier;
 pub use process::run::{Activation, Process, RunError, run};
 pub use prune::policy::PolicyError;
 pub use registry::{
-    CredentialSource, Credentials, CredentialsUnavailable, FoundCredentials, NOTICES,
+    CredentialSource, Credentials, CredentialsUnavailable, FoundCredentials, NOTICES, Surveyed,
+    Validity, survey,
 };
 pub use request::parameters::credentials;
 pub use server::listener::{InheritedSocket, ListenError, Listener};

@@ -222,7 +222,7 @@ impl LayerFacts {
     }
 
     /// Takes what is newer.
-    pub(crate) fn learn(&mut self, newer: &Self) {
+    pub fn learn(&mut self, newer: &Self) {
         self.size = newer.size.or(self.size);
         self.present = newer.present.or(self.present);
         if newer.host.is_some() {

@@ -325,4 +325,10 @@ impl Directives {
     pub(super) fn has(key: &str) -> bool {
         Self::TABLE.iter().any(|directive| directive.key() == key)
     }
+
+    /// Returns the directive that may have been meant.
+    pub(super) fn nearest(key: &str) -> Option<String> {
+        let keys: Vec<_> = Self::TABLE.iter().map(Directive::key).collect();
+        spec::nearest(key, keys.iter().map(String::as_str)).map(str::to_owned)
+    }
 }

@@ -9,6 +9,36 @@ use thiserror::Error;
 use super::address::ListenAddressError;
 use crate::prune::policy::PolicyError;
 
+/// A directive that nobody knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownDirective {
+    /// Its name.
+    pub name: String,
+    /// The line of the file that it is in, from 1.
+    pub line: usize,
+    /// The directive that may have been meant.
+    pub meant: Option<String>,
+}
+
+fn names(unknown: &[UnknownDirective]) -> String {
+    unknown.iter().map(|directive| directive.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+impl ConfigError {
+    /// Returns where the directives are that nobody knows, and which may have been meant: below dockerd's words, which do not
+    /// say.
+    pub fn advice(&self) -> Option<String> {
+        let Self::File { path, source } = self else { return None };
+        let Self::Unknown(unknown) = source.as_ref() else { return None };
+        let told = unknown.iter().map(|directive| {
+            let meant = directive.meant.as_deref();
+            let meant = meant.map(|meant| format!(": did you mean {meant:?}?")).unwrap_or_default();
+            format!("{:?} stands in line {}{meant}", directive.name, directive.line)
+        });
+        Some(format!("{}: {}", path.display(), told.collect::<Vec<_>>().join("; ")))
+    }
+}
+
 /// Fault of a configuration. Texts of faults that dockerd knows are dockerd's.
 #[derive(Debug, Error)]
 pub enum ConfigError {
@@ -34,12 +64,22 @@ pub enum ConfigError {
     /// The file is larger than any that makes sense.
     #[error("larger than {0} bytes")]
     TooLarge(u64),
-    /// The file is no JSON object, or a directive has a value of another type than its own.
+    /// The file is no JSON object.
     #[error("invalid JSON: {0}")]
     Json(#[source] serde_json::Error),
     /// The file has directives that nobody knows.
-    #[error("the following directives don't match any configuration option: {}", .0.join(", "))]
-    Unknown(Vec<String>),
+    #[error("the following directives don't match any configuration option: {}", names(.0))]
+    Unknown(Vec<UnknownDirective>),
+    /// A directive has a value of another type than its own.
+    #[error("invalid JSON: {name} (line {line}): {source}")]
+    Type {
+        /// Name of the directive.
+        name: String,
+        /// The line that it is in, from 1.
+        line: usize,
+        /// Fault of the value.
+        source: serde_json::Error,
+    },
     /// Directives are in the file and on the command line.
     #[error(
         "the following directives are specified both as a flag and in the configuration file: {}",

@@ -4,7 +4,7 @@ use serde::de::Error as _;
 use serde_json::{Map, Value};
 
 use super::directives::Directives;
-use super::error::ConfigError;
+use super::error::{ConfigError, UnknownDirective};
 use super::proxies::mask_credentials;
 
 /// The object in a file that may hold the directives of proxies.
@@ -131,7 +131,11 @@ impl Merged {
             if FOREIGN.binary_search(&name.as_str()).is_ok() {
                 ignored.push(name.clone());
             } else if !Directives::has(name) {
-                unknown.push(name.clone());
+                unknown.push(UnknownDirective {
+                    name: name.clone(),
+                    line: line_of(file, name),
+                    meant: Directives::nearest(name),
+                });
             }
         }
         if !unknown.is_empty() {
@@ -153,20 +157,28 @@ impl Merged {
         merged.retain(|name, _| !ignored.contains(name));
         merged.extend(flags);
         let directives = serde_json::from_value(Value::Object(merged.clone()))
-            .map_err(|error| ConfigError::Json(with_name(merged, error)))?;
+            .map_err(|error| wrong_type(file, merged, error))?;
         Ok(Self { directives, ignored })
     }
 }
 
-/// Puts the name of the directive whose value was refused before the error.
-fn with_name(merged: Map<String, Value>, error: serde_json::Error) -> serde_json::Error {
+/// Returns the line in which a file has a key.
+fn line_of(file: &str, key: &str) -> usize {
+    let quoted = format!("{key:?}");
+    let is_key = |(at, _): &(usize, &str)| file[at + quoted.len()..].trim_start().starts_with(':');
+    let at = file.match_indices(&quoted).find(is_key).map_or(0, |(at, _)| at);
+    file[..at].lines().count().max(1) + usize::from(file[..at].ends_with('\n'))
+}
+
+/// Names the directive whose value was refused.
+fn wrong_type(file: &str, merged: Map<String, Value>, error: serde_json::Error) -> ConfigError {
     let refused = merged.into_iter().find_map(|(name, value)| {
         let alone = Value::Object(Map::from_iter([(name.clone(), value)]));
         serde_json::from_value::<Directives>(alone).err().map(|error| (name, error))
     });
     match refused {
-        Some((name, error)) => serde_json::Error::custom(format!("{name}: {error}")),
-        None => error,
+        Some((name, source)) => ConfigError::Type { line: line_of(file, &name), name, source },
+        None => ConfigError::Json(error),
     }
 }
 
@@ -208,12 +220,26 @@ mod tests {
 
     #[test]
     fn a_value_of_the_wrong_type_is_told_with_its_name() {
-        let file = r#"{"debug": true, "max-concurrent-downloads": "3"}"#;
+        let file = "{\n  \"debug\": true,\n\n  \"max-concurrent-downloads\": \"3\"}";
         let error = merge(file, &Directives::default()).unwrap_err().to_string();
         assert_eq!(
             error,
-            "invalid JSON: max-concurrent-downloads: invalid type: string \"3\", expected i64"
+            "invalid JSON: max-concurrent-downloads (line 4): invalid type: string \"3\", expected i64"
         );
+    }
+
+    #[test]
+    fn a_typo_is_told_with_its_line_and_what_was_meant() {
+        let file = "{\n  \"labels\": [\"debg=1\", \"debg\"],\r\n\t\"debg\" : true, \"proxies\": {\"htp-proxy\": \"\"},\n\"zzz\": 1}";
+        let error = merge(file, &Directives::default()).unwrap_err();
+        let path = "/d.json".into();
+        let advice = ConfigError::File { path, source: Box::new(error) }.advice().unwrap();
+        assert_eq!(
+            advice,
+            "/d.json: \"debg\" stands in line 3: did you mean \"debug\"?; \"htp-proxy\" stands in line 3: did you mean \
+             \"http-proxy\"?; \"zzz\" stands in line 4"
+        );
+        assert_eq!([line_of("", "x"), line_of("{\"x\":1}", "x")], [1, 1]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use registry::{ProxyConfig, RegistryConfig};
 
 pub use address::{ListenAddress, ListenAddressError, default_address};
 pub use directives::{DaemonConfig, Directive, Directives, Reload};
-pub use error::ConfigError;
+pub use error::{ConfigError, UnknownDirective};
 use file::Merged;
 pub use proxies::Proxies;
 pub(crate) use proxies::mask_credentials;

@@ -10,6 +10,7 @@ use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 use http::{HeaderMap, Response, StatusCode};
 use tokio::task::{JoinError, JoinHandle};
 
+use super::journal::Journal;
 use super::words::{Ending, messages};
 use crate::errors::HttpError;
 use crate::response::{self, Body};
@@ -26,6 +27,7 @@ pub(crate) struct Operation {
     state: State,
     /// True if the client asked for what is no line of docker's.
     tells_facts: bool,
+    journal: Option<Journal>,
 }
 
 enum State {
@@ -53,7 +55,13 @@ impl Operation {
         let (sender, progress) = Progress::channel();
         let work = run(sender);
         let task = tokio::spawn(async move { Ok(encoded(&work.await?.messages())) });
-        Self { progress, state: State::Running(task), tells_facts: false }
+        Self { progress, state: State::Running(task), tells_facts: false, journal: None }
+    }
+
+    /// Writes a line into the log when it is over.
+    pub(crate) fn logged(mut self, journal: Journal) -> Self {
+        self.journal = Some(journal);
+        self
     }
 
     /// Tells facts, too, if the request asks for them.
@@ -121,7 +129,15 @@ impl Operation {
     /// The next report that the client wants, then once the end, then nothing.
     async fn step(&mut self) -> Option<Step> {
         loop {
-            match self.any_step().await {
+            let step = self.any_step().await;
+            if let Some(journal) = &mut self.journal {
+                match &step {
+                    Some(Step::Report(event)) => journal.note(event),
+                    Some(Step::Over(ended)) => journal.write(ended.as_ref().map(drop)),
+                    None => {}
+                }
+            }
+            match step {
                 Some(Step::Report(ProgressEvent::Facts { .. })) if !self.tells_facts => {}
                 step => return step,
             }

@@ -13,7 +13,7 @@ use crate::daemon::Daemon;
 use crate::documents::image_inspect;
 use crate::documents::images::{removed, summary};
 use crate::errors::{Answer, HttpError};
-use crate::progress::Operation;
+use crate::progress::{Journal, Operation};
 use crate::prune::policy::moment;
 use crate::request::ApiRequest;
 use crate::request::parameters::{header_credentials, platform, written_platform};
@@ -38,8 +38,10 @@ pub(super) async fn create(daemon: &Daemon, request: &ApiRequest) -> Answer {
         caller: Caller::of_request(&request.headers),
     };
     let engine = daemon.engine().clone();
+    let registry = pull.reference.repository().domain();
+    let journal = Journal::new("pull", pull.reference.to_string(), registry);
     let pull = Operation::start(|progress| async move { engine.pull(pull, progress).await });
-    pull.asked_by(&request.headers).answer().await
+    pull.logged(journal).asked_by(&request.headers).answer().await
 }
 
 /// Parts of an index to keep beside the image that the name means: Longshore's own parameter `parts`, which may come several times, is
@@ -166,8 +168,10 @@ pub(super) fn push(daemon: &Daemon, request: &ApiRequest, name: &str) -> Answer 
         caller: Caller::of_request(&request.headers),
     };
     let engine = daemon.engine().clone();
+    let registry = reference.repository().domain();
+    let journal = Journal::new("push", reference.to_string(), registry);
     let push = Operation::start(|progress| async move { engine.push(push, progress).await });
-    Ok(push.asked_by(&request.headers).answer_now())
+    Ok(push.logged(journal).asked_by(&request.headers).answer_now())
 }
 
 /// `POST /images/{name}/tag`.
