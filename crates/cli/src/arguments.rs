@@ -6,10 +6,11 @@
 use clap::{Parser, Subcommand};
 
 use crate::globals::Globals;
+use crate::hints::Subject;
 use crate::verbs::{
-    check, completion, copy, daemon, df, dial_stdio, diff, events, help, history, images, import,
-    info, inspect, load, login, logout, man, manifest, mount, prune, pull, push, registry, rmi,
-    save, search, sync, tag, trust, unpack, verify, version,
+    check, completion, copy, daemon, df, dial_stdio, diff, doctor, events, help, history, images,
+    import, info, inspect, load, login, logout, man, manifest, mount, prune, pull, push, registry,
+    rmi, save, search, sync, tag, trust, unpack, verify, version,
 };
 
 /// The whole command line.
@@ -90,6 +91,7 @@ pub(crate) enum Verb {
     )]
     System(SystemVerb),
     Daemon(Box<daemon::Arguments>),
+    Doctor(doctor::Arguments),
     Registry(registry::Arguments),
     Completion(completion::Arguments),
     Man(man::Arguments),
@@ -141,6 +143,23 @@ impl Verb {
                 | Verb::Verify(_)
                 | Verb::Version(_)
         )
+    }
+}
+
+impl Verb {
+    /// Returns what the verb is about, for hints.
+    pub(crate) fn subject(&self) -> Subject {
+        match self {
+            Verb::Pull(arguments) | Verb::Image(ImageVerb::Pull(arguments)) => {
+                Subject::image(&arguments.name)
+            }
+            Verb::Push(arguments) | Verb::Image(ImageVerb::Push(arguments)) => {
+                Subject::push(&arguments.name)
+            }
+            Verb::Login(arguments) => Subject::registry(arguments.server.as_deref()),
+            Verb::Search(_) => Subject::registry(None),
+            _ => Subject::default(),
+        }
     }
 }
 

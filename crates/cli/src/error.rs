@@ -104,9 +104,6 @@ pub(crate) enum CliError {
     /// The data root of this process could not be opened.
     #[error("{0}")]
     DataRoot(String),
-    /// A disk is full that a pull writes to.
-    #[error("{0}")]
-    DiskFull(Box<CliError>),
     /// The daemon or the registry server ended with an error.
     #[error("{0}")]
     Serve(String),
@@ -307,12 +304,6 @@ impl CliError {
         )
     }
 
-    /// Returns whether a disk is full: such failures come in the system's words only.
-    pub(crate) fn is_disk_full(&self) -> bool {
-        matches!(self, CliError::Daemon { message, .. } | CliError::Stream(message)
-            if message.contains("No space left on device"))
-    }
-
     /// Returns whether the daemon may have found the end of what it was sent too early.
     pub(crate) fn is_truncation(&self) -> bool {
         const WORDS: [&str; 4] = [
@@ -324,107 +315,11 @@ impl CliError {
         matches!(self, CliError::Daemon { message, .. } | CliError::Stream(message)
             if WORDS.iter().any(|words| message.contains(words)))
     }
-
-    /// Returns advice that helps with this failure, where there is some.
-    pub(crate) fn hint(&self) -> Option<String> {
-        match self {
-            CliError::Connect(_) => Some(
-                "longshore needs no daemon: without -H, LONGSHORE_HOST and DOCKER_HOST it works on its own \
-                 data root"
-                    .to_owned(),
-            ),
-            // What a server with TLS answers to plain HTTP is no HTTP.
-            CliError::Transport(error) if error.is_parse() => {
-                Some("is the daemon one with TLS? Then use --tlsverify".to_owned())
-            }
-            CliError::ConnectPermission(_) => {
-                Some("the socket belongs to a group, `docker` or `longshore`: join it, or become root".to_owned())
-            }
-            CliError::DataRoot(message)
-                if message.contains("Permission denied") || message.contains("Read-only file system") =>
-            {
-                Some("choose another folder with --data-root, or run as root".to_owned())
-            }
-            CliError::DiskFull(_) => Some(
-                "what was downloaded is kept for the next try; free space, or give it up with `longshore prune`"
-                    .to_owned(),
-            ),
-            CliError::Daemon { message, .. } | CliError::Stream(message) => denied_hint(message),
-            CliError::Truncated { name, size, .. } => Some(format!(
-                "{name} ends after {size} bytes: is it complete?"
-            )),
-            CliError::Advised { hint, .. } => Some(hint.clone()),
-            CliError::Several(errors) => errors.iter().find_map(CliError::hint),
-            _ => None,
-        }
-    }
-}
-
-/// Advises on names that a registry does not show to this user.
-fn denied_hint(message: &str) -> Option<String> {
-    let rest = message.split_once("pull access denied for ")?.1;
-    let name = rest.split_once(", repository does not exist")?.0;
-    let repository = spec::Repository::parse_familiar(name).ok()?;
-    if !repository.is_docker_hub() {
-        return Some(format!("log in with `longshore login {}`", repository.domain()));
-    }
-    Some(format!(
-        "`{name}` means `{repository}`; for another registry write its host first, as in `ghcr.io/owner/name`"
-    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hints_are_given_where_they_help() {
-        let denied = |name: &str| CliError::Daemon {
-            status: 404,
-            message: format!(
-                "pull access denied for {name}, repository does not exist or may require 'docker login': denied"
-            ),
-        };
-        for (error, expected) in [
-            (denied("alpin"), Some("`alpin` means `docker.io/library/alpin`")),
-            (denied("r.example/x"), Some("longshore login r.example")),
-            (
-                CliError::Several(vec![CliError::BrokenPipe, denied("alpin")]),
-                Some("docker.io/library/alpin"),
-            ),
-            (CliError::Connect(Host::parse("unix:///x").unwrap()), Some("needs no daemon")),
-            (CliError::Stream("connection refused".to_owned()), None),
-            (
-                CliError::DataRoot("create `/x`: Permission denied (os error 13)".to_owned()),
-                Some("--data-root"),
-            ),
-            (CliError::DataRoot("`/x` is in use".to_owned()), None),
-            (CliError::DiskFull(Box::new(CliError::BrokenPipe)), Some("`longshore prune`")),
-            (CliError::Interrupted(2), None),
-        ] {
-            let hint = error.hint();
-            match expected {
-                Some(part) => assert!(
-                    hint.as_deref().is_some_and(|hint| hint.contains(part)),
-                    "{error}: {hint:?}"
-                ),
-                None => assert_eq!(hint, None, "{error}"),
-            }
-        }
-    }
-
-    #[test]
-    fn a_full_disk_is_known_by_the_systems_words() {
-        for (message, expected) in [
-            ("write `/x`: No space left on device (os error 28)", true),
-            ("write `/x`: Input/output error (os error 5)", false),
-        ] {
-            assert_eq!(CliError::Stream(message.to_owned()).is_disk_full(), expected, "{message}");
-            let daemon = CliError::Daemon { status: 500, message: message.to_owned() };
-            assert_eq!(daemon.is_disk_full(), expected, "{message}");
-        }
-        assert!(!CliError::DataRoot("No space left on device".to_owned()).is_disk_full());
-    }
 
     #[test]
     fn daemons_of_others_are_told_from_failures() {

@@ -1,7 +1,12 @@
 //! Log lines on standard error.
 
+use std::fmt::{self, Debug};
+
 use tracing::Level;
+use tracing::field::Field;
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -42,8 +47,49 @@ pub(crate) fn start(level: Level, json: bool) -> Threshold {
         .with_writer(|| output::Log)
         .with_target(false)
         .with_ansi(false);
-    let lines = if json { lines.json().boxed() } else { lines.boxed() };
+    let lines = if json {
+        lines.json().boxed()
+    } else {
+        lines.fmt_fields(debug_fn(field).delimited(" ")).boxed()
+    };
     // A second start in one process would fail: there is one only.
     let _ = tracing_subscriber::registry().with(threshold).with(lines).try_init();
     Threshold(handle)
+}
+
+/// Writes one field of a line: a value that is no plain word stands in quotes, so that programs find where it ends.
+fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
+    if field.name() == "message" {
+        return write!(writer, "{value:?}");
+    }
+    write!(writer, "{}={}", field.name(), quoted(format!("{value:?}")))
+}
+
+fn quoted(value: String) -> String {
+    let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '"' | '=');
+    let is_quoted = value.len() > 1 && value.starts_with('"') && value.ends_with('"');
+    if is_quoted || !value.is_empty() && value.chars().all(is_plain) {
+        return value;
+    }
+    format!("{value:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_with_spaces_stand_in_quotes() {
+        for (value, expected) in [
+            ("12", "12"),
+            ("tcp://127.0.0.1:1", "tcp://127.0.0.1:1"),
+            ("\"a b\"", "\"a b\""),
+            ("No such file (os error 2)", "\"No such file (os error 2)\""),
+            ("Get \"http://x\": EOF", r#""Get \"http://x\": EOF""#),
+            ("a=b", "\"a=b\""),
+            ("", "\"\""),
+        ] {
+            assert_eq!(quoted(value.to_owned()), expected);
+        }
+    }
 }

@@ -23,6 +23,7 @@ mod credentials;
 mod environment;
 mod error;
 mod globals;
+mod hints;
 mod input;
 mod limits;
 mod logging;
@@ -49,9 +50,9 @@ use session::Session;
 use usage::Request;
 use verbs::images::CalledAs;
 use verbs::{
-    check, completion, copy, daemon, df, dial_stdio, diff, events, history, images, import, info,
-    inspect, load, login, logout, man, manifest, mount, prune, pull, push, registry, rmi, save,
-    search, sync, tag, trust, unpack, verify, version,
+    check, completion, copy, daemon, df, dial_stdio, diff, doctor, events, history, images, import,
+    info, inspect, load, login, logout, man, manifest, mount, prune, pull, push, registry, rmi,
+    save, search, sync, tag, trust, unpack, verify, version,
 };
 
 /// The time to clean up for work that was told to stop.
@@ -59,16 +60,20 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     names::need_no_modules();
-    let ended = usage::parse(std::env::args_os()).and_then(answer);
-    match ended {
+    let request = usage::parse(std::env::args_os());
+    let subject = match &request {
+        Ok(Request::Run(line)) => line.verb.as_ref().map(Verb::subject),
+        _ => None,
+    };
+    match request.and_then(answer) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let text = error.to_string();
             if !text.is_empty() {
                 output::warn_line(&text);
             }
-            if let Some(hint) = error.hint() {
-                output::warn_line(&format!("hint: {hint}"));
+            if let Some(hint) = hints::hint(&error, &subject.unwrap_or_default()) {
+                output::hint(&hint);
             }
             ExitCode::from(error.status())
         }
@@ -103,6 +108,7 @@ fn run(line: CommandLine) -> Result<(), CliError> {
         match verb {
             // These serve until a signal comes, and end in their own way.
             Verb::Daemon(arguments) => daemon::run(*arguments, &globals, environment).await,
+            Verb::Doctor(arguments) => doctor::run(arguments, &globals, environment).await,
             Verb::Completion(arguments) => completion::run(&arguments),
             Verb::Man(arguments) => man::run(&arguments, &usage::tree()),
             verb => {
@@ -212,6 +218,8 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Umount(arguments) => session.plainly(mount::unmount(arguments, session).await),
         Verb::Unpack(arguments) => session.plainly(unpack::run(arguments, session).await),
         Verb::Verify(arguments) => verify::run(arguments, session).await,
-        Verb::Daemon(_) | Verb::Completion(_) | Verb::Man(_) | Verb::Help(_) => Ok(()),
+        Verb::Daemon(_) | Verb::Doctor(_) | Verb::Completion(_) | Verb::Man(_) | Verb::Help(_) => {
+            Ok(())
+        }
     }
 }

@@ -50,6 +50,11 @@ pub(crate) fn warn_line(text: &str) {
     warn(&format!("{text}\n"));
 }
 
+/// Writes advice to standard error: never where the output of a command goes.
+pub(crate) fn hint(text: &str) {
+    warn_line(&format!("hint: {text}"));
+}
+
 /// Writes text with the program's own colours and movements of the cursor to standard error, as [`print_drawn`].
 pub(crate) fn warn_drawn(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());

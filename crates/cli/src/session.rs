@@ -12,6 +12,7 @@ use crate::credentials::{Keyring, Store};
 use crate::environment::Environment;
 use crate::error::CliError;
 use crate::globals::{EngineFlags, Globals};
+use crate::hints::{self, Subject};
 use crate::output;
 use crate::settings;
 
@@ -104,6 +105,11 @@ impl Session {
         if self.is_daemon { refuse_policy(&self.engine) } else { Ok(()) }
     }
 
+    /// Says whether the engine is not in this process.
+    pub(crate) fn asks_daemon(&self) -> bool {
+        self.is_daemon
+    }
+
     /// Takes what came of a verb that docker has not: where no daemon is asked, none is spoken of.
     pub(crate) fn plainly(&self, ended: Result<(), CliError>) -> Result<(), CliError> {
         if self.is_daemon { ended } else { ended.map_err(CliError::without_daemon) }
@@ -151,6 +157,7 @@ impl Session {
     pub(crate) fn credentials_to_read(&self) -> Store {
         Store::open(&self.config_directory).unwrap_or_else(|error| {
             output::warn_line(&format!("WARNING: Error {error}"));
+            hints::hint(&error, &Subject::default()).inspect(|hint| output::hint(hint));
             Store::empty(&self.config_directory)
         })
     }

@@ -74,7 +74,7 @@ pub(crate) fn daemon(
     directives.image_policy = policy.as_ref().map(text);
     let file = config_file(flags);
     let config = DaemonConfig::load(&file, &directives, defaults(environment));
-    let mut config = config.map_err(|error| CliError::Serve(error.to_string()))?;
+    let mut config = config.map_err(|error| advised(CliError::Serve(error.to_string()), &error))?;
     if flags.data_root.is_none()
         && let Some(data_root) = &environment.data_root
     {
@@ -140,7 +140,15 @@ fn config_file(flags: &EngineFlags) -> ConfigFile {
 }
 
 fn engine_error(error: &daemon::ConfigError) -> CliError {
-    CliError::Engine(error.to_string())
+    advised(CliError::Engine(error.to_string()), error)
+}
+
+/// Says below a configuration's error what may have been meant.
+fn advised(told: CliError, error: &daemon::ConfigError) -> CliError {
+    match error.advice() {
+        Some(hint) => CliError::Advised { error: Box::new(told), hint },
+        None => told,
+    }
 }
 
 #[cfg(test)]

@@ -160,6 +160,7 @@ impl Body for Upload {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hints::{Subject, hint};
 
     /// Gives a byte, then fails.
     struct Failing(bool);
@@ -181,10 +182,10 @@ mod tests {
         assert_eq!(body.collect().await.unwrap().to_bytes(), content);
         let told = source.explain(CliError::Stream("unexpected EOF".to_owned()));
         assert_eq!(told.to_string(), "unexpected EOF");
-        let hint = told.hint().unwrap();
-        assert!(hint.contains("x.tar ends after 600000 bytes"), "{hint}");
+        let advice = hint(&told, &Subject::default()).unwrap();
+        assert!(advice.contains("x.tar ends after 600000 bytes"), "{advice}");
         let other = source.explain(CliError::Stream("no such file".to_owned()));
-        assert_eq!(other.hint(), None);
+        assert_eq!(hint(&other, &Subject::default()), None);
 
         let (body, _) = body_of(Failing(false), "x.tar");
         assert_eq!(body.collect().await.unwrap_err().to_string(), "read x.tar: torn");

@@ -3,6 +3,7 @@
 //! Only what this program knows is looked at; everything else in the file is kept as it is when the file is
 //! written again.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -141,6 +142,14 @@ impl ConfigFile {
         // An empty name for a server keeps it in the file, whatever holds for all others.
         let name = own.or_else(|| self.document.get("credsStore")).and_then(Value::as_str);
         name.filter(|name| !name.is_empty())
+    }
+
+    /// Returns the helpers that are configured, for all servers and for single ones.
+    pub(crate) fn helpers(&self) -> BTreeSet<&str> {
+        let of_servers = self.document.get("credHelpers").and_then(Value::as_object);
+        let names =
+            of_servers.into_iter().flat_map(Map::values).chain(self.document.get("credsStore"));
+        names.filter_map(Value::as_str).filter(|name| !name.is_empty()).collect()
     }
 
     /// Returns whether the file says anything about credentials.

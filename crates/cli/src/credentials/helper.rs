@@ -43,6 +43,13 @@ struct Secret {
     password: String,
 }
 
+/// Says whether a helper of this name is on the `PATH`.
+pub(crate) fn is_helper_installed(name: &str) -> bool {
+    let program = Helper::named(name).program;
+    let directories = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&directories).any(|directory| directory.join(&program).is_file())
+}
+
 impl Helper {
     /// Returns the helper of a name, as `credsStore` and `credHelpers` have it.
     pub(super) fn named(name: &str) -> Helper {

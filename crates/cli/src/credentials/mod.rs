@@ -16,6 +16,7 @@ mod server;
 mod store;
 
 pub(crate) use config_file::ConfigFile;
+pub(crate) use helper::is_helper_installed;
 pub(crate) use hub::{Hub, Pending, user_of};
 pub(crate) use keyring::Keyring;
 pub(crate) use prompt::ask_for_login;

@@ -9,6 +9,7 @@ use super::config_file::{ConfigFile, read_entry};
 use super::helper::Helper;
 use super::server::host_of;
 use crate::error::CliError;
+use crate::hints::{self, Subject};
 use crate::output;
 
 /// The credentials of a user.
@@ -70,6 +71,7 @@ impl Store {
     pub(crate) async fn get_or_warn(&self, server: &str) -> AuthConfig {
         self.get(server).await.unwrap_or_else(|error| {
             output::warn_line(&format!("WARNING: {error}"));
+            hints::hint(&error, &Subject::default()).inspect(|hint| output::hint(hint));
             AuthConfig::default()
         })
     }

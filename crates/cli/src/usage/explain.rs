@@ -6,6 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 use spec::go::quoted;
 
+use super::absent;
 use crate::error::CliError;
 use crate::pflag::is_boolean;
 
@@ -31,7 +32,7 @@ pub(super) fn explain(
     let fail = |message: &str| flag_error(message, command, path);
     match (error.kind(), flag) {
         (ErrorKind::UnknownArgument, _) if argument.starts_with('-') && !words.is_empty() => {
-            fail(&unknown_flag(&argument, &word))
+            advised(fail(&unknown_flag(&argument, &word)), nearest_flag(&argument, command))
         }
         (ErrorKind::InvalidSubcommand, _) => {
             unknown_command(&text(ContextKind::InvalidSubcommand), command, path)
@@ -143,13 +144,35 @@ fn unknown_command(name: &str, command: &Command, path: &[String]) -> CliError {
     } else {
         format!("Usage:  {}\n\n", usage_line(command, path))
     };
+    let hint = absent::advice(&path[1..], name).or_else(|| nearest_command(name, command, path));
     let path = path.join(" ");
-    CliError::Usage {
-        message: format!(
-            "{program}: unknown command: {path} {name}\n\n{usage}Run '{path} --help' for more information"
-        ),
-        status: 1,
+    let message = format!(
+        "{program}: unknown command: {path} {name}\n\n{usage}Run '{path} --help' for more information"
+    );
+    advised(CliError::Usage { message, status: 1 }, hint)
+}
+
+/// Puts a hint below an error, where there is one.
+fn advised(error: CliError, hint: Option<String>) -> CliError {
+    match hint {
+        Some(hint) => CliError::Advised { error: Box::new(error), hint },
+        None => error,
     }
+}
+
+/// Asks whether a flag was meant that is written almost so.
+fn nearest_flag(argument: &str, command: &Command) -> Option<String> {
+    let name = argument.strip_prefix("--")?;
+    let known = command.get_arguments().filter(|arg| !arg.is_hide_set());
+    let nearest = spec::nearest(name, known.filter_map(Arg::get_long))?;
+    Some(format!("did you mean `--{nearest}`?"))
+}
+
+/// Asks whether a command was meant that is written almost so.
+fn nearest_command(name: &str, command: &Command, path: &[String]) -> Option<String> {
+    let known = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+    let nearest = spec::nearest(name, known.map(Command::get_name))?;
+    Some(format!("did you mean `{} {nearest}`?", path.join(" ")))
 }
 
 /// Says how many arguments a verb takes.
@@ -267,6 +290,40 @@ mod tests {
     fn refused(line: &str) -> (String, u8) {
         let error = parse(format!("longshore {line}").split(' ').map(OsString::from)).unwrap_err();
         (error.to_string(), error.status())
+    }
+
+    #[test]
+    fn what_was_meant_is_asked_below_dockers_words() {
+        for (line, expected) in [
+            ("pul x", Some("did you mean `longshore pull`?")),
+            ("image pus x", Some("did you mean `longshore image push`?")),
+            ("pull --platfrom x y", Some("did you mean `--platform`?")),
+            ("pull --all-tag x", Some("did you mean `--all-tags`?")),
+            ("xyzzy", None),
+            ("pull --xyzzy x", None),
+            ("run -it alpine", Some("does not run containers")),
+            ("build .", Some("does not build them")),
+            ("image build .", Some("does not build them")),
+            ("compose up -d", Some("does not run containers")),
+            ("network ls", Some("does not manage networks")),
+            ("system prune", Some("`longshore prune`")),
+        ] {
+            let words = format!("longshore {line}");
+            let error = parse(words.split(' ').map(OsString::from)).unwrap_err();
+            let hint = crate::hints::hint(&error, &crate::hints::Subject::default());
+            match expected {
+                Some(part) => assert!(
+                    hint.as_deref().is_some_and(|hint| hint.contains(part)),
+                    "{line}: {hint:?}"
+                ),
+                None => assert_eq!(hint, None, "{line}"),
+            }
+            assert!(
+                error.to_string().starts_with("unknown flag: ")
+                    || error.to_string().starts_with("longshore: unknown command: "),
+                "{line}: {error}"
+            );
+        }
     }
 
     #[test]

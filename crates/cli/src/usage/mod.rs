@@ -4,7 +4,9 @@
 //! arguments), and Docker's order: a flag that is wrong comes before a request for help, and that before a command that is
 //! unknown or an argument that is missing.
 
+mod absent;
 mod explain;
+pub(crate) mod texts;
 
 use std::ffi::OsString;
 
@@ -12,6 +14,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Command, CommandFactory as _, FromArgMatches as _, ValueEnum as _};
 
 use explain::explain;
+use texts::{grouped, with_ends};
 
 use crate::arguments::{CommandLine, Verb};
 use crate::error::CliError;
@@ -147,6 +150,9 @@ fn deprecated(error: CliError) -> CliError {
         CliError::Usage { message, status } => {
             CliError::Usage { message: format!("{DEPRECATED}{message}"), status }
         }
+        CliError::Advised { error, hint } => {
+            CliError::Advised { error: Box::new(deprecated(*error)), hint }
+        }
         error => error,
     }
 }
@@ -208,7 +214,7 @@ fn detailed() -> Command {
             None => arg,
         }
     }
-    built(detailed(pflag::shown(CommandLine::command())))
+    with_ends(built(detailed(pflag::shown(CommandLine::command()))), &[])
 }
 
 /// Joins the lines of each paragraph, which a terminal breaks where it is full. Lines that are set in, as examples are, stay.
@@ -252,7 +258,10 @@ fn help_about(topic: &[String]) -> Result<Request, CliError> {
 }
 
 fn shown(command: &Command) -> String {
-    command.clone().render_help().to_string()
+    let is_root = command.get_name() == "longshore";
+    let mut command = if is_root { grouped(command) } else { command.clone() };
+    let help = command.render_help().to_string();
+    help.trim_end().to_owned() + "\n"
 }
 
 /// Returns the command at the end of a path of names, the program's first.
@@ -277,7 +286,7 @@ mod tests {
     #[test]
     fn help_fits_a_terminal_of_common_size_and_says_what_a_command_does() {
         fn check(command: &Command) {
-            let help = command.clone().render_help().to_string();
+            let help = shown(command);
             let name = command.get_name();
             for line in help.lines() {
                 assert!(line.chars().count() <= WIDTH, "{name}: {line}");
@@ -287,6 +296,82 @@ mod tests {
         }
         check(&tree());
         check(&detailed());
+    }
+
+    /// Calls `each` with every command that is shown, and its path.
+    fn walk(command: &Command, path: &[&str], each: &mut impl FnMut(&Command, &[&str])) {
+        each(command, path);
+        for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+            walk(verb, &[path, &[verb.get_name()]].concat(), each);
+        }
+    }
+
+    #[test]
+    fn every_command_is_in_a_group_and_has_examples_that_are_right() {
+        let tree = tree();
+        let grouped: Vec<&str> =
+            texts::GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
+        walk(&tree, &[], &mut |command, path| {
+            if let [name] = path {
+                assert!(grouped.contains(name), "{name} is in no group");
+            }
+            let examples = texts::examples(path);
+            assert_eq!(examples.is_empty(), command.has_subcommands(), "examples of {path:?}");
+            for example in examples {
+                assert!(example.contains("longshore"), "{example}");
+            }
+        });
+        for name in &grouped {
+            assert!(tree.find_subcommand(name).is_some(), "{name}");
+        }
+        for example in texts::all_examples() {
+            let line = example.split(" | ").find(|part| part.contains("longshore ")).unwrap();
+            let line = &line[line.find("longshore ").unwrap()..];
+            let line = line.split([')', '<', '>']).next().unwrap().trim();
+            // What stands in quotes is one word.
+            let mut words = Vec::new();
+            for (at, part) in line.split('\'').enumerate() {
+                if at % 2 == 1 {
+                    words.push(OsString::from(part));
+                } else {
+                    words.extend(part.split_whitespace().map(OsString::from));
+                }
+            }
+            if words.contains(&OsString::from("--help")) {
+                continue;
+            }
+            let read = parse(words);
+            assert!(matches!(read, Ok(Request::Run(_))), "{example}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn the_program_shows_its_commands_in_groups() {
+        for line in ["longshore --help", "longshore help"] {
+            let Request::Help(help) = parse(words(line)).unwrap() else { panic!("{line}") };
+            for part in [
+                "\nImages:\n  pull       Download an image from a registry\n",
+                "\nRegistries:\n  login ",
+                "\nStore and daemon:\n  daemon ",
+                "\nExit status:\n  0    done\n",
+            ] {
+                assert!(help.contains(part), "{part}\n{help}");
+            }
+            assert!(
+                help.ends_with(
+                    "Run 'longshore COMMAND --help' for more information on a command.\n"
+                ),
+                "{help}"
+            );
+        }
+        let Request::Help(help) = parse(words("longshore image ls --help")).unwrap() else {
+            panic!()
+        };
+        for part in
+            ["\nExamples:\n  longshore image ls --tree\n", "\nKeys:\n  --filter: before, dangling"]
+        {
+            assert!(help.contains(part), "{help}");
+        }
     }
 
     #[test]

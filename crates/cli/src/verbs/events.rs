@@ -57,6 +57,11 @@ static ACTOR: Type = Type {
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
     let template = template(arguments.format.as_deref())?;
     let query = query(&arguments, Timestamp::now(), &TimeZone::system())?;
+    if !session.asks_daemon() {
+        output::warn_line(
+            "No daemon is asked: this process will see no events but its own (-H names a daemon)",
+        );
+    }
     let mut events = session.client.get("/events", Call::query(query)).await?.messages::<Json>();
     while let Some(event) = events.next().await? {
         let line = match &template {

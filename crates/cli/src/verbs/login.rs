@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     #[arg(short = 'u', long, value_name = "string")]
     username: Option<String>,
     #[arg(hide = true)]
-    server: Option<String>,
+    pub(crate) server: Option<String>,
 }
 
 impl std::fmt::Debug for Arguments {

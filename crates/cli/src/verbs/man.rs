@@ -88,9 +88,19 @@ fn page(command: &Command, path: &[String]) -> String {
     if !options.is_empty() {
         text.extend([".SH OPTIONS\n", &options]);
     }
+    let names: Vec<&str> = path.iter().skip(1).map(String::as_str).collect();
+    for (title, lines) in crate::usage::texts::sections(&names) {
+        text.extend([
+            ".SH ",
+            &title.to_uppercase(),
+            "\n.nf\n",
+            &escaped(&lines.join("\n")),
+            "\n.fi\n",
+        ]);
+    }
     if !is_root {
         text.push_str(
-            ".SH SEE ALSO\n\\fBlongshore\\fR(1), for the options that every command has\n",
+            ".SH SEE ALSO\n\\fBlongshore\\fR(1), for the options that every command has, and exit statuses\n",
         );
     }
     text
@@ -144,6 +154,9 @@ mod tests {
             ("longshore-pull", "\\fB\\-a\\fR, \\fB\\-\\-all\\-tags\\fR"),
             ("longshore-image-ls", ".B longshore image ls [OPTIONS] [REPOSITORY[:TAG]]"),
             ("longshore-daemon", ".SH SEE ALSO"),
+            ("longshore", ".SH EXIT STATUS\n.nf\n0    done\n"),
+            ("longshore-pull", ".SH EXAMPLES\n.nf\nlongshore pull alpine:3.20\n"),
+            ("longshore-image-ls", ".SH KEYS\n.nf\n\\-\\-filter: before"),
         ] {
             assert!(page(name).contains(part), "{name}: {part}\n{}", page(name));
         }

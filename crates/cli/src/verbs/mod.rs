@@ -8,6 +8,7 @@ pub(crate) mod daemon;
 pub(crate) mod df;
 pub(crate) mod dial_stdio;
 pub(crate) mod diff;
+pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod help;
 pub(crate) mod history;

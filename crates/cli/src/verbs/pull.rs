@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     #[arg(short = 'q', long)]
     quiet: bool,
     #[arg(hide = true, value_name = "NAME")]
-    name: String,
+    pub(crate) name: String,
 }
 
 /// Pulls an image, or all tags of a repository.
@@ -94,9 +94,7 @@ async fn fetch(
     }
     let path = "/images/create".to_owned();
     let transfer = Transfer { verb: "pull", repository, path, query };
-    transfer.run(session, display).await.map(drop).map_err(|error| {
-        if error.is_disk_full() { CliError::DiskFull(Box::new(error)) } else { error }
-    })
+    transfer.run(session, display).await.map(drop)
 }
 
 /// Returns the parameters that say for which platform the image is, and what else of its index is kept.

@@ -48,7 +48,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     signing: signing::Signing,
     #[arg(hide = true, value_name = "NAME")]
-    name: String,
+    pub(crate) name: String,
 }
 
 /// Pushes an image, or all tags of a repository.

@@ -25,6 +25,7 @@ mod equality;
 mod exchange;
 mod faults;
 mod first_schema;
+mod hints;
 mod hosts;
 mod import;
 mod interchange;

@@ -1,0 +1,198 @@
+//! Hints: the one thing that a user can do about a failure.
+//!
+//! What an error says is Docker's contract; a hint stands below it, on standard error. The engine speaks through the Engine
+//! API, which has words and no types, so most hints go by words: one [table](table::RULES).
+
+mod table;
+
+use spec::Reference;
+
+use crate::error::CliError;
+
+/// The image or the registry that a command is about, as far as the command line says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Subject {
+    /// The image's name, as it was written.
+    name: Option<String>,
+    /// Host and port of the registry.
+    host: Option<String>,
+    is_push: bool,
+}
+
+impl Subject {
+    /// A command about an image of this name.
+    pub(crate) fn image(name: &str) -> Self {
+        let reference = Reference::parse_familiar(name).ok();
+        let host = reference.map(|reference| reference.repository().domain().to_owned());
+        Self { name: Some(name.to_owned()), host, is_push: false }
+    }
+
+    /// A command that pushes what has this name.
+    pub(crate) fn push(name: &str) -> Self {
+        Self { is_push: true, ..Self::image(name) }
+    }
+
+    /// A command about a registry; none is Docker Hub.
+    pub(crate) fn registry(host: Option<&str>) -> Self {
+        Self { host: Some(host.unwrap_or(HUB).to_owned()), ..Self::default() }
+    }
+}
+
+/// The registry of names without a host.
+const HUB: &str = "docker.io";
+
+/// A failure, as a hint sees it.
+struct Failure<'a> {
+    text: &'a str,
+    subject: &'a Subject,
+}
+
+impl Failure<'_> {
+    /// The host that the failure is about: that of its URL, else that of the command.
+    fn host(&self) -> &str {
+        let url = self.text.split_once("://").map(|(_, rest)| rest);
+        let of_url = url.and_then(|rest| rest.split(['/', '"', '`', ' ', '?']).next());
+        of_url.filter(|host| !host.is_empty()).unwrap_or_else(|| self.registry())
+    }
+
+    /// The registry that the command asked.
+    fn registry(&self) -> &str {
+        self.subject.host.as_deref().unwrap_or("the registry")
+    }
+
+    /// The image, in the user's words.
+    fn image(&self) -> &str {
+        self.subject.name.as_deref().unwrap_or("NAME")
+    }
+
+    /// The image's repository, in the user's words.
+    fn repository(&self) -> String {
+        let reference = Reference::parse_familiar(self.image());
+        reference.map_or_else(|_| "NAME".to_owned(), |named| named.repository().familiar())
+    }
+
+    /// The command that logs in where the failure happened.
+    fn login(&self) -> String {
+        match self.subject.host.as_deref().unwrap_or_else(|| self.host()) {
+            HUB | "registry-1.docker.io" | "index.docker.io" => "longshore login".to_owned(),
+            host => format!("longshore login {host}"),
+        }
+    }
+
+    /// The text between two others in the failure's words.
+    fn between(&self, before: &str, after: &str) -> Option<&str> {
+        let rest = self.text.split_once(before)?.1;
+        if after.is_empty() { Some(rest) } else { Some(rest.split_once(after)?.0) }
+    }
+}
+
+/// Returns advice that helps with this failure of a command about `subject`, where there is some.
+pub(crate) fn hint(error: &CliError, subject: &Subject) -> Option<String> {
+    match error {
+        CliError::Advised { hint, .. } => Some(hint.clone()),
+        CliError::Several(errors) => errors.iter().find_map(|error| hint(error, subject)),
+        CliError::Connect(_) => Some(
+            "longshore needs no daemon: without -H, LONGSHORE_HOST and DOCKER_HOST it works on its own data root; \
+             `longshore daemon` starts one"
+                .to_owned(),
+        ),
+        CliError::ConnectPermission(_) => Some(
+            "the socket belongs to a group, `docker` or `longshore`: join it, or become root"
+                .to_owned(),
+        ),
+        // What a server with TLS answers to plain HTTP is no HTTP.
+        CliError::Transport(error) if error.is_parse() => {
+            Some("is the daemon one with TLS? Then use --tlsverify".to_owned())
+        }
+        CliError::Tls { authority, .. } => Some(format!(
+            "--tlscacert names the authority of {authority}'s certificate; --tlscert and --tlskey yours, if it wants one"
+        )),
+        // No tar is as small as one block.
+        CliError::Truncated { name, size, .. } if *size < 512 => Some(format!(
+            "{name} has {size} bytes and is no archive: `longshore save IMAGE -o FILE` makes one"
+        )),
+        CliError::Truncated { name, size, .. } => {
+            Some(format!("{name} ends after {size} bytes: is it complete?"))
+        }
+        CliError::Interrupted(_) | CliError::BrokenPipe => None,
+        error => of_text(&error.to_string(), subject),
+    }
+}
+
+/// Returns advice that helps with what a text tells of.
+pub(crate) fn of_text(text: &str, subject: &Subject) -> Option<String> {
+    let failure = Failure { text, subject };
+    let told = |rule: &&table::Rule| rule.words.iter().all(|words| text.contains(words));
+    table::RULES.iter().filter(told).find_map(|rule| (rule.hint)(&failure))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Host;
+
+    #[track_caller]
+    fn check(error: &CliError, subject: &Subject, expected: Option<&str>) {
+        let found = hint(error, subject);
+        match expected {
+            Some(part) => {
+                let has_part = found.as_deref().is_some_and(|found| found.contains(part));
+                assert!(has_part, "{error}: {found:?}, not {part}");
+            }
+            None => assert_eq!(found, None, "{error}"),
+        }
+    }
+
+    #[test]
+    fn failures_of_this_side_are_known_by_their_kind() {
+        let truncated = |size| CliError::Truncated {
+            error: Box::new(CliError::Stream("unexpected EOF".to_owned())),
+            name: "a.tar".to_owned(),
+            size,
+        };
+        let denied = "pull access denied for alpin, repository does not exist or may require 'docker login': denied";
+        for (error, expected) in [
+            (CliError::Connect(Host::parse("unix:///x").unwrap()), Some("needs no daemon")),
+            (CliError::ConnectPermission(Host::parse("unix:///x").unwrap()), Some("group")),
+            (truncated(600), Some("a.tar ends after 600 bytes")),
+            (truncated(12), Some("is no archive")),
+            (
+                CliError::Several(vec![CliError::BrokenPipe, CliError::Stream(denied.to_owned())]),
+                Some("docker.io/library/alpin"),
+            ),
+            (CliError::Interrupted(2), None),
+            (CliError::Stream("something else".to_owned()), None),
+        ] {
+            check(&error, &Subject::default(), expected);
+        }
+    }
+
+    /// Each failure's words are what the real things say; the subject is `@HOST` for a login, `>NAME` for a push.
+    #[test]
+    fn failures_of_others_are_known_by_their_words() {
+        for line in include_str!("words.txt").lines().filter(|line| !line.starts_with('#')) {
+            let columns: Vec<&str> = line.split(" | ").map(str::trim).collect();
+            let [subject, words, expected] = columns[..] else { panic!("{line}") };
+            let subject = match (subject.strip_prefix('@'), subject.strip_prefix('>')) {
+                (Some(host), _) => Subject::registry(Some(host).filter(|host| !host.is_empty())),
+                (None, Some(name)) => Subject::push(name),
+                (None, None) => Subject::image(subject),
+            };
+            check(&CliError::Stream(words.to_owned()), &subject, Some(expected));
+        }
+    }
+
+    #[test]
+    fn the_host_is_that_of_the_url_else_that_of_the_name() {
+        let subject = Subject::image("r.example:5000/a/b:1");
+        for (text, expected) in [
+            (r#"Get "https://other.example:1/v2/": EOF"#, "other.example:1"),
+            ("unauthorized: authentication required", "r.example:5000"),
+            ("http://", "r.example:5000"),
+        ] {
+            assert_eq!(Failure { text, subject: &subject }.host(), expected);
+        }
+        assert_eq!(Failure { text: "x", subject: &Subject::default() }.host(), "the registry");
+        assert_eq!(Failure { text: "x", subject: &Subject::default() }.repository(), "NAME");
+    }
+}

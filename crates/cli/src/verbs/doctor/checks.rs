@@ -1,0 +1,408 @@
+//! The checks, each of one part.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use api::Query;
+use api::registry::RegistryCheck;
+use api::system::Info;
+use daemon::{DaemonConfig, Surveyed};
+use jiff::{Timestamp, ToSpan as _};
+use spec::go::binary_size;
+
+use super::{Finding, State};
+use crate::build_info::BUILD_TIME;
+use crate::client::Call;
+use crate::credentials::{ConfigFile, is_helper_installed, key_of_domain};
+use crate::environment::Environment;
+use crate::error::CliError;
+use crate::globals::Globals;
+use crate::hints::{self, Subject};
+use crate::session::Session;
+use crate::settings;
+
+/// The room below which a pull of a common image may fail.
+const LEAST_ROOM: u64 = 512 << 20;
+/// The files below which it may.
+const LEAST_INODES: u64 = 10_000;
+/// The days before its end in which a certificate is told of.
+const SOON: i64 = 30;
+/// The path of docker's own daemon.
+const DOCKER_SOCKET: &str = "/var/run/docker.sock";
+
+/// What the checks look at.
+struct Patient {
+    session: Session,
+    config: DaemonConfig,
+    surveyed: Vec<Surveyed>,
+    now: Timestamp,
+}
+
+/// A check.
+#[derive(Clone, Copy)]
+enum Check {
+    Configuration,
+    Engine,
+    Space,
+    Sockets,
+    Registries,
+    Credentials,
+    Certificates,
+    Clock,
+    Network,
+}
+
+const CHECKS: [Check; 9] = [
+    Check::Configuration,
+    Check::Engine,
+    Check::Space,
+    Check::Sockets,
+    Check::Registries,
+    Check::Credentials,
+    Check::Certificates,
+    Check::Clock,
+    Check::Network,
+];
+
+/// Does all checks.
+pub(super) async fn all(
+    globals: &Globals,
+    environment: Environment,
+    network: bool,
+) -> Vec<Finding> {
+    let config = settings::engine(&globals.engine, &environment);
+    let session = Session::new(globals, environment, true);
+    let (config, session) = match (config, session) {
+        (Ok(config), Ok(session)) => (config, session),
+        // Everything else goes by it.
+        (Err(error), _) | (_, Err(error)) => {
+            return vec![failed(Check::Configuration.name(), &error)];
+        }
+    };
+    let directories = config.certs_dirs.clone();
+    let surveyed = tokio::task::spawn_blocking(move || daemon::survey(&directories)).await;
+    let surveyed = surveyed.unwrap_or_default();
+    let patient = Patient { session, config, surveyed, now: Timestamp::now() };
+    let mut findings = Vec::new();
+    for check in CHECKS {
+        if network || !matches!(check, Check::Network) {
+            findings.extend(check.look(&patient).await);
+        }
+    }
+    patient.session.client.close().await;
+    findings
+}
+
+impl Check {
+    fn name(self) -> &'static str {
+        match self {
+            Check::Configuration => "configuration",
+            Check::Engine => "engine",
+            Check::Space => "space",
+            Check::Sockets => "sockets",
+            Check::Registries => "registries",
+            Check::Credentials => "credentials",
+            Check::Certificates => "certificates",
+            Check::Clock => "clock",
+            Check::Network => "network",
+        }
+    }
+
+    async fn look(self, patient: &Patient) -> Vec<Finding> {
+        match self {
+            Check::Configuration => self.configuration(patient),
+            Check::Engine => vec![self.engine(patient).await],
+            Check::Space => self.space(patient).into_iter().collect(),
+            Check::Sockets => self.sockets(patient),
+            Check::Registries => self.registries(patient),
+            Check::Credentials => self.credentials(patient),
+            Check::Certificates => self.certificates(patient),
+            Check::Clock => vec![self.clock(patient)],
+            Check::Network => self.network(patient).await,
+        }
+    }
+
+    fn found(self, state: State, said: String, advice: Option<String>) -> Finding {
+        Finding { check: self.name(), state, said, advice }
+    }
+
+    fn well(self, said: String) -> Finding {
+        self.found(State::Well, said, None)
+    }
+
+    fn bad(self, said: String, advice: impl Into<String>) -> Finding {
+        self.found(State::Bad, said, Some(advice.into()))
+    }
+
+    fn configuration(self, patient: &Patient) -> Vec<Finding> {
+        let folder = patient.session.config_directory().display();
+        let said = format!("client files in {folder}, context {}", patient.session.context);
+        let warnings = patient.config.warnings.iter();
+        let warnings = warnings.map(|warning| self.found(State::Note, warning.clone(), None));
+        [self.well(said)].into_iter().chain(warnings).collect()
+    }
+
+    /// Asks the daemon, or opens the data root, as any command would.
+    async fn engine(self, patient: &Patient) -> Finding {
+        let root = patient.config.data_root.display();
+        if !patient.session.asks_daemon() && !patient.session.client.has_store() {
+            let said = format!("no images yet in {root}");
+            return match writable(&patient.config.data_root) {
+                Ok(()) => self.well(said + ": the first pull makes it"),
+                Err(fault) => self.bad(
+                    format!("{said}, and it cannot be made: {fault}"),
+                    "choose another folder with --data-root, or run as root",
+                ),
+            };
+        }
+        let asked = async {
+            let answer = patient.session.client.get("/info", Call::default()).await?;
+            answer.json::<Info>().await
+        };
+        match asked.await {
+            Ok(info) => self.well(format!(
+                "{}: {} images in {}, driver {}",
+                if patient.session.asks_daemon() { "a daemon answers" } else { "this process" },
+                info.images,
+                info.docker_root_dir,
+                info.driver
+            )),
+            Err(error) => failed(self.name(), &error),
+        }
+    }
+
+    fn space(self, patient: &Patient) -> Option<Finding> {
+        if patient.session.asks_daemon() {
+            return None;
+        }
+        let root = &patient.config.data_root;
+        let stat = root.ancestors().find_map(|path| rustix::fs::statvfs(path).ok())?;
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        let all = stat.f_blocks.saturating_mul(stat.f_frsize);
+        let size = |bytes: u64| binary_size(i64::try_from(bytes).unwrap_or(i64::MAX));
+        let said = format!("{} of {} free for {}", size(free), size(all), root.display());
+        let advice =
+            "`longshore system df` tells what takes how much, `longshore prune --all` removes it";
+        if free < LEAST_ROOM {
+            return Some(self.bad(said, advice));
+        }
+        if stat.f_files > 0 && stat.f_favail < LEAST_INODES {
+            return Some(self.bad(format!("{said}, and only {} inodes", stat.f_favail), advice));
+        }
+        Some(self.well(said))
+    }
+
+    fn sockets(self, patient: &Patient) -> Vec<Finding> {
+        let environment = &patient.session.environment;
+        let runtime = environment.runtime_directory.as_deref();
+        let own = daemon::default_address(environment.is_root, runtime).into_iter();
+        let own = own.filter_map(|address| match address {
+            daemon::ListenAddress::Unix(path) => Some(path),
+            _ => None,
+        });
+        let known = own.chain(["/run/longshore.sock", DOCKER_SOCKET].map(PathBuf::from));
+        let known: BTreeSet<PathBuf> = known.collect();
+        let mut found: Vec<Finding> = known.iter().filter_map(|path| self.socket(path)).collect();
+        if found.is_empty() {
+            found.push(self.well("no daemon on this machine, and none is needed".to_owned()));
+        }
+        found
+    }
+
+    fn socket(self, path: &Path) -> Option<Finding> {
+        let is_socket = fs::metadata(path).is_ok_and(|file| file.file_type().is_socket());
+        if !is_socket {
+            return None;
+        }
+        let path = path.display();
+        Some(match UnixStream::connect(path.to_string()) {
+            Ok(_) => self.well(format!("unix://{path}: a daemon listens")),
+            Err(error) => {
+                let advice = match error.kind() {
+                    std::io::ErrorKind::PermissionDenied => {
+                        "the socket belongs to a group, `docker` or `longshore`: join it to use that daemon"
+                    }
+                    _ => "nobody listens there any more: start its daemon, or remove the file",
+                };
+                let said = format!("unix://{path}: {error}");
+                self.found(State::Note, said, Some(advice.to_owned()))
+            }
+        })
+    }
+
+    fn registries(self, patient: &Patient) -> Vec<Finding> {
+        let config = &patient.config;
+        let mut found = Vec::new();
+        if !config.registry_mirrors.is_empty() {
+            let mirrors = config.registry_mirrors.join(", ");
+            found.push(self.well(format!("mirrors of Docker Hub: {mirrors}")));
+        }
+        for name in &config.insecure_registries {
+            let said = format!("{name} is asked without a check of who answers");
+            found.push(self.found(State::Note, said, None));
+        }
+        for one in &patient.surveyed {
+            let directory = one.directory.display();
+            let faults = one.faults.iter();
+            found.extend(
+                faults.map(|fault| self.bad(fault.clone(), format!("correct it in {directory}"))),
+            );
+            if one.has_hosts && one.faults.is_empty() {
+                found.push(self.well(format!("{}: hosts by {directory}/hosts.toml", one.registry)));
+            }
+        }
+        if found.is_empty() {
+            found.push(
+                self.well("no mirrors, no hosts.toml: each registry is asked itself".to_owned()),
+            );
+        }
+        found
+    }
+
+    fn credentials(self, patient: &Patient) -> Vec<Finding> {
+        let file = match ConfigFile::load(patient.session.config_directory()) {
+            Ok(file) => file,
+            Err(error) => return vec![failed(self.name(), &error)],
+        };
+        let path = file.path().display().to_string();
+        let mut found = Vec::new();
+        for name in file.helpers() {
+            found.push(if is_helper_installed(name) {
+                self.well(format!("helper docker-credential-{name} is installed"))
+            } else {
+                self.bad(
+                    format!("{path} names the helper {name}, and there is no docker-credential-{name} in $PATH"),
+                    "install it, or take `credsStore` or `credHelpers` out of the file",
+                )
+            });
+        }
+        let kept = file.servers();
+        if kept.is_empty() {
+            found.push(self.well(format!("no logins in {path}")));
+            return found;
+        }
+        let mode = fs::metadata(file.path()).map_or(0, |file| file.permissions().mode());
+        let said = format!("logins in {path}: {}", kept.join(", "));
+        found.push(if mode & 0o077 == 0 {
+            self.well(said)
+        } else {
+            self.bad(format!("{said}; others may read it"), format!("chmod 600 {path}"))
+        });
+        found
+    }
+
+    fn certificates(self, patient: &Patient) -> Vec<Finding> {
+        let now = patient.now;
+        let mut found = Vec::new();
+        let all = patient.surveyed.iter().flat_map(|one| &one.certificates);
+        for (path, dates) in all {
+            let (Ok(from), Ok(to)) =
+                (Timestamp::from_second(dates.not_before), Timestamp::from_second(dates.not_after))
+            else {
+                continue;
+            };
+            let path = path.display();
+            found.push(if now < from {
+                self.bad(
+                    format!("{path} is valid from {from} on only"),
+                    "is the clock slow? (`date`)",
+                )
+            } else if now > to {
+                self.bad(format!("{path} was valid to {to}"), "put a new certificate there")
+            } else if now + (SOON * 24).hours() > to {
+                let advice = Some("put a new certificate there before".to_owned());
+                self.found(State::Note, format!("{path} is valid to {to}"), advice)
+            } else {
+                self.well(format!("{path} is valid to {to}"))
+            });
+        }
+        if found.is_empty() {
+            found.push(self.well("none but the system's authorities".to_owned()));
+        }
+        found
+    }
+
+    /// A clock that is before what surely was has lost its time.
+    fn clock(self, patient: &Patient) -> Finding {
+        let now = patient.now;
+        let built = BUILD_TIME.parse::<Timestamp>().ok();
+        let changed = fs::metadata(&patient.config.data_root).and_then(|root| root.modified());
+        let changed = changed.ok().and_then(|time| Timestamp::try_from(time).ok());
+        let advice =
+            "set the clock (`timedatectl set-ntp true`): certificates and dates of images go by it";
+        for (what, then) in
+            [("this program was built", built), ("the data root was changed", changed)]
+        {
+            if let Some(then) = then.filter(|then| now + 5.minutes() < *then) {
+                return self.bad(format!("it is {now}, and {what} {then}"), advice);
+            }
+        }
+        self.well(now.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+    }
+
+    /// Asks each registry that something is configured for.
+    async fn network(self, patient: &Patient) -> Vec<Finding> {
+        let client = match patient.session.in_process() {
+            Ok(client) => client,
+            Err(error) => return vec![failed(self.name(), &error)],
+        };
+        let file = ConfigFile::load(patient.session.config_directory());
+        let servers = file.map(|file| file.servers()).unwrap_or_default();
+        let of_files = patient.surveyed.iter().map(|one| one.registry.clone());
+        let mut hosts: BTreeSet<String> = of_files.filter(|name| name != "_default").collect();
+        let servers = servers.into_iter().filter(|server| server != key_of_domain("docker.io"));
+        hosts.extend(servers);
+        hosts.insert("docker.io".to_owned());
+        let mut found = Vec::new();
+        for host in hosts {
+            let asked = async {
+                let query = Query::new().with("name", format!("{host}/"));
+                let answer = client.get("/longshore/registry/check", Call::query(query)).await?;
+                answer.json::<RegistryCheck>().await
+            };
+            match asked.await {
+                Ok(check) => found.extend(self.answers(&host, &check)),
+                Err(error) => found.push(failed(self.name(), &error)),
+            }
+        }
+        client.close().await;
+        found
+    }
+
+    fn answers(self, host: &str, check: &RegistryCheck) -> Vec<Finding> {
+        let endpoints = check.endpoints.iter();
+        endpoints
+            .map(|endpoint| {
+                let said = if endpoint.mirror {
+                    format!("{}, for {host}", endpoint.url)
+                } else {
+                    endpoint.url.clone()
+                };
+                if endpoint.works {
+                    return self.well(format!("{said}: answers"));
+                }
+                let last = endpoint.requests.last();
+                let fault = last.and_then(|last| last.error.clone());
+                let fault = fault.unwrap_or_else(|| "it does not work".to_owned());
+                let advice = hints::of_text(&fault, &Subject::registry(Some(host)));
+                let all = format!("`longshore registry check {host}` shows each step");
+                self.bad(format!("{said}: {fault}"), advice.unwrap_or(all))
+            })
+            .collect()
+    }
+}
+
+/// Returns what is found where something cannot be asked.
+fn failed(check: &'static str, error: &CliError) -> Finding {
+    let advice = hints::hint(error, &Subject::default());
+    Finding { check, state: State::Bad, said: error.to_string(), advice }
+}
+
+/// Says whether a folder could be made, by the first of those around it that there is.
+fn writable(path: &Path) -> rustix::io::Result<()> {
+    let existing = path.ancestors().find(|path| path.exists()).unwrap_or(path);
+    rustix::fs::access(existing, rustix::fs::Access::WRITE_OK)
+}
