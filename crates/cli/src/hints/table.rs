@@ -12,6 +12,9 @@ pub(super) struct Rule {
 
 /// A rule; the text may hold what [`Failure`] tells.
 macro_rules! rule {
+    ([$($words:literal),+], $hint:ident) => {
+        Rule { words: &[$($words),+], hint: |at| Some($hint(at)) }
+    };
     ([$($words:literal),+], |$at:pat_param| $($text:tt)+) => {
         Rule { words: &[$($words),+], hint: |$at| Some(format!($($text)+)) }
     };
@@ -89,11 +92,11 @@ pub(super) const RULES: &[Rule] = &[
         |at| "nobody listens at {}: check host and port, and that the registry runs",
         at.host()
     ),
-    Rule { words: &["no route to host"], hint: no_way },
-    Rule { words: &["network is unreachable"], hint: no_way },
-    Rule { words: &["i/o timeout"], hint: no_answer },
-    Rule { words: &["TLS handshake timeout"], hint: no_answer },
-    Rule { words: &["timeout awaiting response headers"], hint: no_answer },
+    rule!(["no route to host"], no_way),
+    rule!(["network is unreachable"], no_way),
+    rule!(["i/o timeout"], no_answer),
+    rule!(["TLS handshake timeout"], no_answer),
+    rule!(["timeout awaiting response headers"], no_answer),
     // What is there instead of an image, or of a registry.
     rule!(
         ["error unmarshalling content", "a web page"],
@@ -128,14 +131,14 @@ pub(super) const RULES: &[Rule] = &[
               `allow-schema1` in daemon.json",
         at.image()
     ),
-    Rule { words: &["Permission denied (os error 13)"], hint: not_allowed_here },
+    rule!(["Permission denied (os error 13)"], not_allowed_here),
     // Who asks.
     Rule { words: &["pull access denied for "], hint: pull_denied },
     Rule { words: &["denied"], hint: push_without_host },
     Rule { words: &["unauthorized"], hint: push_without_host },
     Rule { words: &["no basic auth credentials"], hint: push_without_host },
-    Rule { words: &["login attempt to ", "401"], hint: wrong_password },
-    Rule { words: &["incorrect username or password"], hint: wrong_password },
+    rule!(["login attempt to ", "401"], wrong_password),
+    rule!(["incorrect username or password"], wrong_password),
     rule!(
         ["no basic auth credentials"],
         |at| "{} wants to know who asks: `{}`",
@@ -170,9 +173,9 @@ pub(super) const RULES: &[Rule] = &[
         at.image()
     ),
     rule!(["no matching manifest for "], |_| "choose one of these platforms with --platform"),
-    Rule { words: &["manifest unknown"], hint: no_tag },
-    Rule { words: &["manifest for ", " not found"], hint: no_tag },
-    Rule { words: &["name unknown"], hint: no_repository },
+    rule!(["manifest unknown"], no_tag),
+    rule!(["manifest for ", " not found"], no_tag),
+    rule!(["name unknown"], no_repository),
     rule!(
         ["An image does not exist locally with the tag: "],
         |at| "`longshore images` lists what is here; `longshore tag IMAGE {}` gives an image this name",
@@ -200,9 +203,9 @@ pub(super) const RULES: &[Rule] = &[
         at.image()
     ),
     // The store.
-    Rule { words: &["no space left on device"], hint: no_space },
-    Rule { words: &["No space left on device"], hint: no_space },
-    Rule { words: &["disk quota exceeded"], hint: no_space },
+    rule!(["no space left on device"], no_space),
+    rule!(["No space left on device"], no_space),
+    rule!(["disk quota exceeded"], no_space),
     rule!(
         ["data root `", " is in use by dockerd"],
         |_| "to use that dockerd's images: `longshore -H unix:///var/run/docker.sock images`"
@@ -263,47 +266,45 @@ fn lowercase(name: &str) -> String {
     name[..end].to_lowercase() + &name[end..]
 }
 
-fn no_way(at: &Failure<'_>) -> Option<String> {
-    Some(format!(
+fn no_way(at: &Failure<'_>) -> String {
+    format!(
         "no network of this machine leads to {}: check VPN and routes, or set HTTPS_PROXY where a proxy does",
         at.host()
-    ))
+    )
 }
 
-fn no_answer(at: &Failure<'_>) -> Option<String> {
-    Some(format!(
+fn no_answer(at: &Failure<'_>) -> String {
+    format!(
         "{} does not answer: check host and port and the firewalls on the way, or set HTTPS_PROXY where a proxy is needed",
         at.host()
-    ))
+    )
 }
 
-fn wrong_password(at: &Failure<'_>) -> Option<String> {
-    Some(format!(
+fn wrong_password(at: &Failure<'_>) -> String {
+    format!(
         "{} does not know this user name with this password; many registries want an access token in its place",
         at.registry()
-    ))
+    )
 }
 
-fn no_tag(at: &Failure<'_>) -> Option<String> {
+fn no_tag(at: &Failure<'_>) -> String {
     let repository = at.repository();
-    Some(format!("`longshore registry tags {repository}` lists the tags of {repository}"))
+    format!("`longshore registry tags {repository}` lists the tags of {repository}")
 }
 
-fn no_repository(at: &Failure<'_>) -> Option<String> {
-    Some(format!(
+fn no_repository(at: &Failure<'_>) -> String {
+    format!(
         "{host} has no repository {name}, or does not show it to you: check the name, or `{login}`",
         host = at.host(),
         name = at.repository(),
         login = at.login()
-    ))
+    )
 }
 
-fn no_space(_: &Failure<'_>) -> Option<String> {
-    Some(
-        "what was downloaded is kept for the next try; free space, or give it up with `longshore prune`; \
+fn no_space(_: &Failure<'_>) -> String {
+    "what was downloaded is kept for the next try; free space, or give it up with `longshore prune`; \
          `longshore system df` tells what takes how much"
-            .to_owned(),
-    )
+            .to_owned()
 }
 
 /// Advises on names that a registry does not show to this user.
@@ -334,6 +335,6 @@ fn push_without_host(at: &Failure<'_>) -> Option<String> {
     ))
 }
 
-fn not_allowed_here(_: &Failure<'_>) -> Option<String> {
-    Some("choose another folder with --data-root, or run as root".to_owned())
+fn not_allowed_here(_: &Failure<'_>) -> String {
+    "choose another folder with --data-root, or run as root".to_owned()
 }

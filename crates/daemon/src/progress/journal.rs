@@ -8,7 +8,7 @@ use spec::Digest;
 
 use crate::errors::HttpError;
 
-/// What is told of a pull or a push once it is over.
+/// A pull or a push, as it is told once it is over.
 #[derive(Debug)]
 pub(crate) struct Journal {
     verb: &'static str,

@@ -10,7 +10,7 @@ use crate::http::tls::{Material, Validity};
 /// The most registries of one directory that are looked at.
 const MAX_REGISTRIES: usize = 1024;
 
-/// What was found in the directory of one registry.
+/// The findings in the directory of one registry.
 #[derive(Clone, Debug)]
 pub struct Surveyed {
     /// The directory.

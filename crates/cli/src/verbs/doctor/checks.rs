@@ -33,7 +33,7 @@ const SOON: i64 = 30;
 /// The path of docker's own daemon.
 const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 
-/// What the checks look at.
+/// The things that the checks look at.
 struct Patient {
     session: Session,
     config: DaemonConfig,
@@ -284,9 +284,10 @@ impl Check {
             found.push(self.well(format!("no logins in {path}")));
             return found;
         }
+        // The six lowest bits are those of group and others.
         let mode = fs::metadata(file.path()).map_or(0, |file| file.permissions().mode());
         let said = format!("logins in {path}: {}", kept.join(", "));
-        found.push(if mode & 0o077 == 0 {
+        found.push(if mode.trailing_zeros() >= 6 {
             self.well(said)
         } else {
             self.bad(format!("{said}; others may read it"), format!("chmod 600 {path}"))

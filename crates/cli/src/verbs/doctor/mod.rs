@@ -2,6 +2,8 @@
 
 mod checks;
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use crate::environment::Environment;
@@ -35,7 +37,7 @@ enum State {
     Bad,
 }
 
-/// What was found of one thing.
+/// A finding about one thing.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Finding {
@@ -43,7 +45,7 @@ struct Finding {
     check: &'static str,
     state: State,
     said: String,
-    /// What can be done about it.
+    /// A remedy.
     #[serde(skip_serializing_if = "Option::is_none")]
     advice: Option<String>,
 }
@@ -87,9 +89,9 @@ fn text(findings: &[Finding]) -> String {
         };
         // What a daemon or a registry says may have several lines.
         let said = said.trim_end().replace('\n', "\n                     ");
-        text.push_str(&format!("{state:<5} {check:<14} {said}\n"));
+        let _ = writeln!(text, "{state:<5} {check:<14} {said}"); // Writing to a String cannot fail.
         if let Some(advice) = advice {
-            text.push_str(&format!("{:21}-> {advice}\n", ""));
+            let _ = writeln!(text, "{:21}-> {advice}", "");
         }
     }
     text
