@@ -93,7 +93,7 @@ fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Checks the examples and the units with the programs that read them.
+/// Has the binary check the example of its configuration.
 pub(super) fn check(root: &Path, binary: &Path) -> Result<()> {
     let mut command = Command::new(binary);
     command.args(["daemon", "--validate", "--config-file"]);
