@@ -177,7 +177,6 @@ impl Test {
             )
         };
         pull("127.0.0.1")?;
-        pull("localhost")?;
         fs::write(root.join("etc/hosts"), "127.0.0.1 localhost of-a-file.localhost\n")?;
         pull("localhost")?;
         pull("of-a-file.localhost")?;
