@@ -1,6 +1,7 @@
-//! Bytes from a thread that decompresses to one that reads the tar.
+//! Bytes from a thread that decompresses to one that reads the tar, by way of others that look at them.
 //!
-//! [`BUFFERS`] buffers go round and round between the two, so memory stays flat and the faster one waits.
+//! [`BUFFERS`] buffers go round and round between them, so memory stays flat and the faster ones wait. A buffer is handed on, never
+//! copied.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -8,8 +9,9 @@ use crate::ArchiveError;
 use crate::source::CHUNK_SIZE;
 use crate::tar::Chunks;
 
-/// Buffers between the threads, of [`CHUNK_SIZE`] each.
-const BUFFERS: usize = 4;
+/// Buffers between the threads, of [`CHUNK_SIZE`] each: enough that who is slow with small files and who is slow with large ones
+/// seldom wait for each other, and little enough for as many layers as are unpacked at once.
+const BUFFERS: usize = 16;
 
 /// A filled buffer with its length, or why there is none.
 type Filled = Result<(Vec<u8>, usize), ArchiveError>;
@@ -41,6 +43,37 @@ impl Sending {
                 return;
             }
         }
+    }
+}
+
+/// A stage between the two ends.
+pub(crate) struct Passing {
+    chunks: Receiver<Filled>,
+    full: SyncSender<Filled>,
+}
+
+impl Passing {
+    /// Shows `look` all bytes on their way, until they end, it fails, or nobody reads any more.
+    pub(crate) fn run(self, mut look: impl FnMut(&[u8]) -> Result<(), ArchiveError>) {
+        while let Ok(filled) = self.chunks.recv() {
+            let seen = filled.and_then(|(buffer, length)| {
+                look(&buffer[..length])?;
+                Ok((buffer, length))
+            });
+            let is_last = !matches!(seen, Ok((_, 1..)));
+            if self.full.send(seen).is_err() || is_last {
+                return;
+            }
+        }
+    }
+}
+
+impl Received {
+    /// Puts a stage before this end.
+    pub(crate) fn after_stage(self) -> (Passing, Received) {
+        let (full, chunks) = sync_channel(BUFFERS);
+        let passing = Passing { chunks: self.chunks, full };
+        (passing, Received { chunks, ..self })
     }
 }
 

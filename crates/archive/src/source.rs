@@ -11,7 +11,7 @@ use crate::{ArchiveError, Compression};
 /// Compressed bytes that are read at once.
 pub(crate) const INPUT_SIZE: usize = 256 << 10;
 /// Uncompressed bytes that are handed on at once.
-pub(crate) const CHUNK_SIZE: usize = 512 << 10;
+pub(crate) const CHUNK_SIZE: usize = 256 << 10;
 
 /// Reads the compressed stream with a large buffer and counts what it reads.
 pub(crate) struct Input<'a, R> {
@@ -124,7 +124,8 @@ impl Tally {
         Self { hasher: Sha256::new(), size: 0, limit: limit.unwrap_or(u64::MAX) }
     }
 
-    fn add(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
+    /// Adds the next bytes; fails if there are more than the bound.
+    pub(crate) fn add(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
         self.size += bytes.len() as u64;
         if self.size > self.limit {
             return Err(ArchiveError::TarTooLarge { limit: self.limit });
@@ -140,20 +141,15 @@ impl Tally {
     }
 }
 
-/// Uncompressed bytes in pieces of up to [`CHUNK_SIZE`], tallied.
+/// Uncompressed bytes in pieces of up to [`CHUNK_SIZE`].
 pub(crate) struct Decoded<'a> {
     decoder: Box<dyn Read + Send + 'a>,
     compression: Compression,
-    pub(crate) tally: Tally,
 }
 
 impl<'a> Decoded<'a> {
-    pub(crate) fn new(
-        decoder: Box<dyn Read + Send + 'a>,
-        compression: Compression,
-        tally: Tally,
-    ) -> Self {
-        Self { decoder, compression, tally }
+    pub(crate) fn new(decoder: Box<dyn Read + Send + 'a>, compression: Compression) -> Self {
+        Self { decoder, compression }
     }
 
     /// Fills `buffer` as far as the stream goes; returns how far.
@@ -170,22 +166,22 @@ impl<'a> Decoded<'a> {
                 }
             }
         }
-        self.tally.add(&buffer[..filled])?;
         Ok(filled)
     }
 }
 
-/// [`Chunks`] that are decompressed where they are wanted, on the same thread.
+/// [`Chunks`] that are decompressed where they are wanted, on the same thread, and tallied.
 pub(crate) struct Inline<'a> {
-    pub(crate) decoded: Decoded<'a>,
+    decoded: Decoded<'a>,
+    pub(crate) tally: Tally,
     buffer: Vec<u8>,
     position: usize,
     filled: usize,
 }
 
 impl<'a> Inline<'a> {
-    pub(crate) fn new(decoded: Decoded<'a>) -> Self {
-        Self { decoded, buffer: vec![0; CHUNK_SIZE], position: 0, filled: 0 }
+    pub(crate) fn new(decoded: Decoded<'a>, tally: Tally) -> Self {
+        Self { decoded, tally, buffer: vec![0; CHUNK_SIZE], position: 0, filled: 0 }
     }
 }
 
@@ -194,7 +190,9 @@ impl Chunks for &mut Inline<'_> {
         if self.position == self.filled {
             self.position = 0;
             self.filled = 0;
-            self.filled = self.decoded.fill(&mut self.buffer)?;
+            let filled = self.decoded.fill(&mut self.buffer)?;
+            self.tally.add(&self.buffer[..filled])?;
+            self.filled = filled;
         }
         Ok(&self.buffer[self.position..self.filled])
     }

@@ -1,9 +1,8 @@
-//! A layer from its compressed bytes to its directory, in one pass and on two threads.
+//! A layer from its compressed bytes to its directory, in one pass and on three threads.
 //!
 //! # Flow
-//! The second thread reads the source, decompresses it and hashes the tar; the caller's thread parses the tar
-//! and writes files and tar-split ([`relay`]). A layer that fits into one read of the source is not worth a thread and is done on
-//! the caller's.
+//! The first reads the source and decompresses it, the second hashes the tar, and the caller's parses the tar and writes files and
+//! tar-split ([`relay`]). A layer that fits into one read of the source is not worth a thread and is done on the caller's.
 
 use std::io::{Read, Write};
 use std::os::fd::BorrowedFd;
@@ -135,9 +134,10 @@ fn run_inline<R: Read + Send, W: Write>(
     tally: Tally,
     visit: Visit<'_, W, impl Visitor>,
 ) -> Result<(u64, Tally), ArchiveError> {
-    let mut inline = Inline::new(Decoded::new(decoder(compression, input)?, compression, tally));
+    let decoded = Decoded::new(decoder(compression, input)?, compression);
+    let mut inline = Inline::new(decoded, tally);
     let entries = visit.walk(&mut inline)?;
-    Ok((entries, inline.decoded.tally))
+    Ok((entries, inline.tally))
 }
 
 fn run_threaded<R: Read + Send, W: Write>(
@@ -146,19 +146,24 @@ fn run_threaded<R: Read + Send, W: Write>(
     tally: Tally,
     visit: Visit<'_, W, impl Visitor>,
 ) -> Result<(u64, Tally), ArchiveError> {
-    let mut decoded = Decoded::new(decoder(compression, input)?, compression, tally);
+    let mut decoded = Decoded::new(decoder(compression, input)?, compression);
     let (sending, received) = relay();
+    let (hashing, received) = received.after_stage();
     scope(|scope| {
-        let producer = Builder::new()
-            .name("decompress".to_owned())
+        let thread = |name: &str| Builder::new().name(name.to_owned());
+        thread("decompress")
+            .spawn_scoped(scope, move || sending.run(|buffer| decoded.fill(buffer)))
+            .map_err(ArchiveError::Read)?;
+        let hasher = thread("hash")
             .spawn_scoped(scope, move || {
-                sending.run(|buffer| decoded.fill(buffer));
-                decoded.tally
+                let mut tally = tally;
+                hashing.run(|bytes| tally.add(bytes));
+                tally
             })
             .map_err(ArchiveError::Read)?;
         let entries = visit.walk(received);
-        // The channels are closed now, so the producer ends in any case.
-        let tally = producer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        // The channels are closed now, so the others end in any case.
+        let tally = hasher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         entries.map(|entries| (entries, tally))
     })
 }
