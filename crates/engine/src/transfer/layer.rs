@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use archive::Unpacked;
 use registry::Remote;
 use spec::Digest;
 use store::{HashingReader, IngestReader, LayerRecord, Lease, StoreError};
+use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::blob::{Blob, Download};
@@ -21,6 +23,9 @@ use crate::{Engine, EngineError, LayerFacts, LayerState, Result, layer};
 
 /// Attempts at a layer when what arrives is not what the manifest says.
 const VERIFICATION_ATTEMPTS: u32 = 3;
+/// Compressed bytes after which what was unpacked of a layer begins its way to the disk: three to four times as many, so that the
+/// sync of the commit has little left to wait for, and a sync of the file system is rare enough not to be felt.
+const FLUSHED: u64 = 16 << 20;
 
 /// The work on one layer.
 pub(crate) struct LayerJob {
@@ -130,12 +135,22 @@ impl LayerJob {
         let (_cancel, cancelled) = CancelOnDrop::new();
         let lease = Arc::clone(&self.lease);
         let (planned, watchers) = (self.planned.clone(), Arc::clone(&self.watchers));
+        let (engine, runtime) = (self.engine.clone(), Handle::current());
         self.engine
             .on_disk(move |store| {
                 let mut source = open()?;
                 let staged = store.stage(&lease)?;
                 let total = planned.descriptor.size;
-                let progress = |current| watchers.report(LayerState::Extracting { current, total });
+                let next_flush = AtomicU64::new(FLUSHED);
+                let progress = |current| {
+                    watchers.report(LayerState::Extracting { current, total });
+                    if current >= next_flush.load(Ordering::Relaxed) {
+                        next_flush.store(current + FLUSHED, Ordering::Relaxed);
+                        // The thread that reads is none of the runtime's.
+                        let _entered = runtime.enter();
+                        engine.flush_soon();
+                    }
+                };
                 let guarded = cancelled.guard(&mut source);
                 let digest = &planned.descriptor.digest;
                 let unpacked = layer::unpack(store, &staged, guarded, digest, &progress)?;
