@@ -11,7 +11,7 @@ use crate::{ArchiveError, Compression};
 /// Compressed bytes that are read at once.
 pub(crate) const INPUT_SIZE: usize = 256 << 10;
 /// Uncompressed bytes that are handed on at once.
-pub(crate) const CHUNK_SIZE: usize = 256 << 10;
+pub(crate) const CHUNK_SIZE: usize = 128 << 10;
 
 /// Reads the compressed stream with a large buffer and counts what it reads.
 pub(crate) struct Input<'a, R> {
