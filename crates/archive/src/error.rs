@@ -152,8 +152,7 @@ pub(crate) fn failed(
     action: &'static str,
     path: &[u8],
 ) -> impl FnOnce(rustix::io::Errno) -> ArchiveError {
-    let path = path_buf(path);
-    move |errno| ArchiveError::Io { action, path, source: io::Error::from(errno) }
+    move |errno| ArchiveError::Io { action, path: path_buf(path), source: io::Error::from(errno) }
 }
 
 pub(crate) fn path_buf(path: &[u8]) -> PathBuf {

@@ -63,6 +63,7 @@ pub fn extract<R: Read + Send>(
     let source =
         Source { input, compression, limit: options.max_tar_size, repeats: Repeats::Taken };
     let mut unpacked = source.run(SplitWriter::disabled(), &mut extractor)?;
+    extractor.wait()?;
     let marked = extractor.marked;
     stage.merge(options.owners, marked, &mut |path, name, errno| {
         extractor.leave_out(path, name, errno)

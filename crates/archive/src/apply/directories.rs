@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
@@ -23,9 +23,9 @@ const PLAIN: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXE
 /// A path keeps its meaning until a directory or symlink is removed; [`forget`](Self::forget) must be called then.
 #[derive(Debug)]
 pub(crate) struct Directories {
-    root: Rc<OwnedFd>,
+    root: Arc<OwnedFd>,
     // The one used last comes first.
-    kept: Vec<(Vec<u8>, Rc<OwnedFd>)>,
+    kept: Vec<(Vec<u8>, Arc<OwnedFd>)>,
 }
 
 impl Directories {
@@ -42,7 +42,7 @@ impl Directories {
 
     /// Takes a root that is open for reading.
     pub(crate) fn within(root: OwnedFd) -> Self {
-        Self { root: Rc::new(root), kept: Vec::with_capacity(KEPT) }
+        Self { root: Arc::new(root), kept: Vec::with_capacity(KEPT) }
     }
 
     pub(crate) fn root(&self) -> BorrowedFd<'_> {
@@ -50,7 +50,7 @@ impl Directories {
     }
 
     /// Opens a directory by its path from the root (empty: the root itself). `None` if a part of it does not exist.
-    pub(crate) fn find(&mut self, path: &[u8]) -> Result<Option<Rc<OwnedFd>>, ArchiveError> {
+    pub(crate) fn find(&mut self, path: &[u8]) -> Result<Option<Arc<OwnedFd>>, ArchiveError> {
         match self.look_up(path, ResolveFlags::empty()) {
             Ok(directory) => Ok(Some(directory)),
             Err(Errno::NOENT) => Ok(None),
@@ -61,7 +61,7 @@ impl Directories {
     /// Opens a directory by a path without symlinks. `None` if there is none, or a symlink on the way.
     ///
     /// Not to be mixed with [`find`](Self::find): what that keeps may have a symlink in its path.
-    pub(crate) fn find_plain(&mut self, path: &[u8]) -> Result<Option<Rc<OwnedFd>>, ArchiveError> {
+    pub(crate) fn find_plain(&mut self, path: &[u8]) -> Result<Option<Arc<OwnedFd>>, ArchiveError> {
         match self.look_up(path, ResolveFlags::NO_SYMLINKS) {
             Ok(directory) => Ok(Some(directory)),
             Err(Errno::NOENT | Errno::LOOP) => Ok(None),
@@ -80,7 +80,7 @@ impl Directories {
     pub(super) fn find_remaining(
         &mut self,
         path: &[u8],
-    ) -> Result<Option<Rc<OwnedFd>>, ArchiveError> {
+    ) -> Result<Option<Arc<OwnedFd>>, ArchiveError> {
         match self.look_up(path, ResolveFlags::NO_SYMLINKS) {
             Ok(directory) => Ok(Some(directory)),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
@@ -94,7 +94,7 @@ impl Directories {
         &mut self,
         parent: &OwnedFd,
         path: &[u8],
-    ) -> Result<Rc<OwnedFd>, Errno> {
+    ) -> Result<Arc<OwnedFd>, Errno> {
         if let Some(directory) = self.kept(path) {
             return Ok(directory);
         }
@@ -102,9 +102,9 @@ impl Directories {
         Ok(self.keep(path, directory))
     }
 
-    fn look_up(&mut self, path: &[u8], how: ResolveFlags) -> Result<Rc<OwnedFd>, Errno> {
+    fn look_up(&mut self, path: &[u8], how: ResolveFlags) -> Result<Arc<OwnedFd>, Errno> {
         if path.is_empty() {
-            return Ok(Rc::clone(&self.root));
+            return Ok(Arc::clone(&self.root));
         }
         if let Some(directory) = self.kept(path) {
             return Ok(directory);
@@ -113,10 +113,10 @@ impl Directories {
         Ok(self.keep(path, directory))
     }
 
-    fn kept(&mut self, path: &[u8]) -> Option<Rc<OwnedFd>> {
+    fn kept(&mut self, path: &[u8]) -> Option<Arc<OwnedFd>> {
         let index = self.kept.iter().position(|(kept, _)| kept == path)?;
         self.kept[..=index].rotate_right(1);
-        Some(Rc::clone(&self.kept[0].1))
+        Some(Arc::clone(&self.kept[0].1))
     }
 
     /// Opens a directory so that its attributes can be set.
@@ -130,13 +130,13 @@ impl Directories {
         self.kept.clear();
     }
 
-    fn keep(&mut self, path: &[u8], directory: OwnedFd) -> Rc<OwnedFd> {
-        let directory = Rc::new(directory);
+    fn keep(&mut self, path: &[u8], directory: OwnedFd) -> Arc<OwnedFd> {
+        let directory = Arc::new(directory);
         let mut slot = if self.kept.len() == KEPT { self.kept.pop() } else { None };
         let mut name = slot.take().map(|(name, _)| name).unwrap_or_default();
         name.clear();
         name.extend_from_slice(path);
-        self.kept.insert(0, (name, Rc::clone(&directory)));
+        self.kept.insert(0, (name, Arc::clone(&directory)));
         directory
     }
 

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, ftruncate, linkat, makedev,
-    mkdirat, mknodat, openat, readlinkat, statat, symlinkat,
+    AtFlags, FileType, Gid, Mode, Uid, fchmod, fchown, fstat, ftruncate, linkat, makedev, mkdirat,
+    mknodat, openat, readlinkat, statat, symlinkat,
 };
 use rustix::io::Errno;
 
@@ -19,6 +19,7 @@ use crate::resolve::{Found, Walked, resolve};
 use crate::tar::{Chunks, Header, Kind, MAX_ENTRIES};
 use crate::walk::Content;
 
+use super::beside::{self, NEW_FILE, SmallFile};
 use super::metadata::{Defaults, change_mode, set_times};
 use super::{Extractor, NO_FOLLOW, Place};
 
@@ -32,11 +33,11 @@ impl Extractor<'_> {
         header: &Header,
         content: &mut Content<'_, C, W>,
     ) -> Result<(), ArchiveError> {
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = self.create(place, "create", || {
-            openat(place, place.name, flags, Defaults::creation_mode(header.mode))
-        })?;
+        if self.may_wait(header) {
+            return self.hand_on(place, header, content);
+        }
+        let mode = Defaults::creation_mode(header.mode);
+        let file = self.create(place, "create", || openat(place, place.name, NEW_FILE, mode))?;
         if header.sparse.is_some() {
             write_sparse(self.options, &file, place, header, content)?;
         } else {
@@ -44,6 +45,45 @@ impl Extractor<'_> {
             content
                 .copy(|bytes| write_all(options, &file, bytes).map_err(place.failed("write")))?;
         }
+        self.count(place, header, content);
+        self.finish_file(&file, place, header)
+    }
+
+    /// Says whether a file that nothing is in the place of may be made later.
+    fn may_wait(&self, header: &Header) -> bool {
+        // Attributes decide on what comes after them.
+        let is_plain = header.sparse.is_none() && header.xattrs.is_empty();
+        self.is_new && is_plain && header.size <= beside::LARGEST
+    }
+
+    fn hand_on<C: Chunks, W: Write>(
+        &mut self,
+        place: &Place<'_>,
+        header: &Header,
+        content: &mut Content<'_, C, W>,
+    ) -> Result<(), ArchiveError> {
+        let file = SmallFile {
+            directory: Arc::clone(&place.directory),
+            creation_mode: Defaults::creation_mode(header.mode),
+            last: self.last(header),
+        };
+        self.beside.add(&place.path, file, |bytes| {
+            content.copy(|piece| {
+                bytes.extend_from_slice(piece);
+                Ok(())
+            })
+        })?;
+        self.count(place, header, content);
+        Ok(())
+    }
+
+    /// Takes note of a file whose content was read.
+    fn count<C: Chunks, W: Write>(
+        &mut self,
+        place: &Place<'_>,
+        header: &Header,
+        content: &mut Content<'_, C, W>,
+    ) {
         self.size = self.size.saturating_add(u64::try_from(header.size).unwrap_or(0));
         if content.is_kept() {
             if matches!(place.path, Cow::Owned(_)) {
@@ -51,7 +91,6 @@ impl Extractor<'_> {
             }
             self.aside.expect(&place.path, content.is_renamed());
         }
-        self.finish_file(&file, place, header)
     }
 
     pub(super) fn directory(
@@ -179,7 +218,7 @@ impl Extractor<'_> {
 }
 
 impl Walked for Extractor<'_> {
-    type Directory = Rc<OwnedFd>;
+    type Directory = Arc<OwnedFd>;
 
     fn at(&mut self, path: &[u8]) -> Result<Self::Directory, ArchiveError> {
         let missing = || failed("open the directory", path)(Errno::NOENT);
@@ -219,6 +258,7 @@ impl Walked for Extractor<'_> {
         if self.implied > MAX_ENTRIES {
             return Err(ArchiveError::TooManyEntries { limit: MAX_ENTRIES });
         }
+        self.made.insert(path);
         mkdirat(directory, split(path).1, Mode::from_raw_mode(IMPLIED_MODE))
             .map_err(failed("create the directory", path))?;
         let made = self.directories.open_child(directory, path);
@@ -239,7 +279,11 @@ pub(crate) fn device_number(header: &Header) -> Result<u64, ArchiveError> {
     })
 }
 
-fn write_all(options: &ApplyOptions, file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
+pub(super) fn write_all(
+    options: &ApplyOptions,
+    file: &OwnedFd,
+    mut bytes: &[u8],
+) -> Result<(), Errno> {
     while !bytes.is_empty() {
         match options.with_room(|| rustix::io::write(file, bytes)) {
             Ok(written) => bytes = &bytes[written..],

@@ -92,6 +92,17 @@ pub(super) fn times(header: &Header) -> Timestamps {
 }
 
 impl Extractor<'_> {
+    /// Finds out what is to be set on a new file besides its attributes.
+    pub(super) fn last(&self, header: &Header) -> Final {
+        let chown = self.options.owners && self.defaults.owner_differs(header);
+        let chmod = self.defaults.mode_differs(header.mode) || !header.xattrs.is_empty();
+        Final {
+            owner: chown.then(|| owner(header)),
+            mode: chmod.then(|| Mode::from_raw_mode(header.mode)),
+            times: times(header),
+        }
+    }
+
     /// Sets everything on a file that was just created, by its descriptor.
     pub(super) fn finish_file(
         &mut self,
@@ -99,19 +110,12 @@ impl Extractor<'_> {
         place: &Place<'_>,
         header: &Header,
     ) -> Result<(), ArchiveError> {
-        let chown = self.options.owners && self.defaults.owner_differs(header);
-        if chown {
-            let (uid, gid) = owner(header);
-            fchown(file, uid, gid).map_err(place.failed("change the owner of"))?;
-        }
-        let had_attributes = self.set_attributes(header, place, |name, value| {
+        let last = self.last(header);
+        last.owner(file, &place.path)?;
+        self.set_attributes(header, place, |name, value| {
             fsetxattr(file, name, value, XattrFlags::empty())
         })?;
-        if had_attributes || self.defaults.mode_differs(header.mode) {
-            let mode = Mode::from_raw_mode(header.mode);
-            fchmod(file, mode).map_err(place.failed("change the mode of"))?;
-        }
-        futimens(file, &times(header)).map_err(place.failed("set the times of"))
+        last.mode_and_times(file, &place.path)
     }
 
     /// Sets owner and attributes of a symlink or node that was just created, which cannot be opened.
@@ -253,6 +257,30 @@ impl Extractor<'_> {
     }
 }
 
+/// What the kernel did not give a new file by itself.
+#[derive(Debug)]
+pub(super) struct Final {
+    owner: Option<(Option<Uid>, Option<Gid>)>,
+    mode: Option<Mode>,
+    times: Timestamps,
+}
+
+impl Final {
+    /// Sets the owner, which takes attributes away and so comes before them.
+    pub(super) fn owner(&self, file: &OwnedFd, path: &[u8]) -> Result<(), ArchiveError> {
+        let Some((uid, gid)) = self.owner else { return Ok(()) };
+        fchown(file, uid, gid).map_err(failed("change the owner of", path))
+    }
+
+    /// Sets what comes after the attributes.
+    pub(super) fn mode_and_times(&self, file: &OwnedFd, path: &[u8]) -> Result<(), ArchiveError> {
+        if let Some(mode) = self.mode {
+            fchmod(file, mode).map_err(failed("change the mode of", path))?;
+        }
+        futimens(file, &self.times).map_err(failed("set the times of", path))
+    }
+}
+
 pub(super) fn change_owner(place: &Place<'_>, header: &Header) -> Result<(), ArchiveError> {
     let (uid, gid) = owner(header);
     chownat(place, place.name, uid, gid, NO_FOLLOW).map_err(place.failed("change the owner of"))
@@ -304,11 +332,11 @@ impl LeftOut {
 pub(super) struct Finals {
     // One buffer for all paths: a layer can have very many directories.
     paths: Vec<u8>,
-    directories: Vec<Final>,
+    directories: Vec<Late>,
 }
 
 #[derive(Debug)]
-struct Final {
+struct Late {
     path_length: usize,
     times: Timestamps,
     mode: Option<Mode>,
@@ -317,7 +345,7 @@ struct Final {
 impl Finals {
     fn push(&mut self, path: &[u8], times: Timestamps, mode: Option<Mode>) {
         self.paths.extend_from_slice(path);
-        self.directories.push(Final { path_length: path.len(), times, mode });
+        self.directories.push(Late { path_length: path.len(), times, mode });
     }
 
     /// Sets all of them in the tar's order, so that of several entries of a directory the last one counts.
@@ -362,7 +390,7 @@ impl Finals {
         Ok(())
     }
 
-    fn each(&self) -> impl Iterator<Item = (&[u8], &Final)> {
+    fn each(&self) -> impl Iterator<Item = (&[u8], &Late)> {
         let mut rest = &self.paths[..];
         self.directories.iter().map(move |directory| {
             let (path, others) = rest.split_at(directory.path_length);

@@ -11,6 +11,7 @@
 //! files are unpacked, and holes are left as holes.
 
 mod aside;
+mod beside;
 mod directories;
 mod entry;
 mod metadata;
@@ -21,20 +22,22 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Mode, XattrFlags, fsetxattr, makedev, mknodat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, XattrFlags, fsetxattr, makedev, mknodat};
 
 use crate::ArchiveError;
 use crate::error::{failed, printable};
 use crate::options::{ApplyOptions, Whiteouts};
 use crate::path::split;
 use crate::resolve::{append, resolve};
+use crate::seen::Seen;
 use crate::tar::{Chunks, Header, Kind};
 use crate::walk::{Content, OPAQUE, Visitor, WHITEOUT_PREFIX};
 
 use aside::Aside;
 pub(crate) use aside::Replaced;
+use beside::Beside;
 pub(crate) use directories::Directories;
 pub(crate) use entry::device_number;
 use metadata::{Defaults, Finals, LeftOut, change_owner};
@@ -49,6 +52,13 @@ pub(crate) struct Extractor<'a> {
     defaults: Defaults,
     finals: Finals,
     aside: Aside,
+    beside: Beside,
+    /// The paths, without symlinks, where something was made, be it still there or not.
+    made: Seen,
+    /// Set if the layer's directory was empty, so that they are all that is in it.
+    was_empty: bool,
+    /// Set if nothing was made yet in the place of the entry that is being unpacked.
+    is_new: bool,
     left_out: LeftOut,
     size: u64,
     /// The number of directories that the tar left out.
@@ -61,7 +71,7 @@ pub(crate) struct Extractor<'a> {
 /// The place that an entry goes to: a directory and a name in it that is never followed.
 #[derive(Clone, Debug)]
 struct Place<'a> {
-    directory: Rc<OwnedFd>,
+    directory: Arc<OwnedFd>,
     name: &'a [u8],
     /// From the root, without symlinks. Borrowed if it is the entry's name.
     path: Cow<'a, [u8]>,
@@ -95,12 +105,17 @@ impl<'a> Extractor<'a> {
 
     fn with(directories: Directories, options: &'a ApplyOptions) -> Result<Self, ArchiveError> {
         let defaults = Defaults::probe(directories.root())?;
+        let was_empty = is_empty(directories.root()).map_err(failed("list", b"."))?;
         Ok(Self {
             options,
             directories,
             defaults,
             finals: Finals::default(),
             aside: Aside::default(),
+            beside: Beside::new(options),
+            made: Seen::default(),
+            was_empty,
+            is_new: false,
             left_out: LeftOut::default(),
             size: 0,
             implied: 0,
@@ -117,9 +132,15 @@ impl<'a> Extractor<'a> {
     /// Sets what had to wait for the last entry; returns the layer's size as dockerd counts it, and what became of content
     /// that the tar-split counts on.
     pub(crate) fn finish(mut self) -> Result<(u64, Replaced), ArchiveError> {
+        self.wait()?;
         self.finals.apply(&mut self.directories)?;
         self.left_out.warn();
         Ok((self.size, self.aside.finish()))
+    }
+
+    /// Waits for files that are made beside.
+    pub(crate) fn wait(&mut self) -> Result<(), ArchiveError> {
+        self.beside.wait()
     }
 
     /// Sets what had to wait in the directory that the layer has become part of; returns its size.
@@ -135,6 +156,8 @@ impl<'a> Extractor<'a> {
         if let Some(directory) = self.directories.find_plain(parent)? {
             return Ok(Place { directory, name, path: Cow::Borrowed(path) });
         }
+        // What is not there may be on its way, as something else.
+        self.wait()?;
         let missing = || failed("open the directory", parent)(rustix::io::Errno::NOENT);
         let (directory, mut real) = resolve(self, parent, true)?.ok_or_else(missing)?;
         append(&mut real, name)?;
@@ -158,6 +181,9 @@ impl<'a> Extractor<'a> {
         // What stands where the whiteout's own name is goes, as for any entry.
         self.remove_if_present(place)?;
         let target = Place { name: hidden, ..place.clone() };
+        let mut path = split(&place.path).0.to_vec();
+        append(&mut path, hidden)?;
+        self.made.insert(&path);
         let made = match self.options.whiteouts {
             Whiteouts::Overlay { .. } => {
                 let kind = FileType::CharacterDevice;
@@ -221,7 +247,13 @@ impl Visitor for Extractor<'_> {
             return Ok(());
         }
         let place = self.place(path)?;
-        if let Some(hidden) = place.name.strip_prefix(WHITEOUT_PREFIX) {
+        let hidden = place.name.strip_prefix(WHITEOUT_PREFIX);
+        self.is_new = self.made.insert(&place.path) && self.was_empty;
+        let only_adds = matches!(header.kind, Kind::Regular | Kind::Directory | Kind::Symlink);
+        if !self.is_new || !only_adds || hidden.is_some() {
+            self.wait()?;
+        }
+        if let Some(hidden) = hidden {
             return self.whiteout(&place, header, hidden);
         }
         match header.kind {
@@ -252,6 +284,15 @@ fn owned(root: BorrowedFd<'_>) -> Result<Directories, ArchiveError> {
         source,
     })?;
     Ok(Directories::within(root))
+}
+
+fn is_empty(directory: BorrowedFd<'_>) -> Result<bool, rustix::io::Errno> {
+    for entry in Dir::read_from(directory)? {
+        if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Does not follow the last component.

@@ -127,3 +127,32 @@ fn trees_of_any_depth_are_replaced() {
     assert_eq!(fixture.apply(&tar(entries)).unwrap().applied.size, 2);
     assert_eq!(fixture.read("d/x"), "y");
 }
+
+#[test]
+fn small_files_are_there_before_whoever_meets_them() {
+    let fixture = Fixture::new();
+    let names: Vec<String> = (0..500).map(|number| format!("d/{number}")).collect();
+    let mut entries = vec![directory("d")];
+    entries.extend(names.iter().map(|name| file(name, name)));
+    // By another name for a path of before, by a link, by what is under it, and by a removal of all.
+    entries.push(file("/d/7", "replaced"));
+    entries.extend(names.iter().map(|name| hard_link(&format!("{name}-link"), name)));
+    let layer = fixture.apply(&tar(entries.clone())).unwrap();
+    assert_eq!(layer.applied.size, fixture.walked_size());
+    assert_eq!(fixture.read("d/499-link"), "d/499");
+    assert_eq!(
+        (fixture.read("d/7"), fixture.read("d/7-link")),
+        ("replaced".into(), "replaced".into())
+    );
+
+    let beneath = Fixture::new();
+    entries.push(file("d/8/x", "beneath a file"));
+    assert!(beneath.apply(&tar(entries.clone())).is_err());
+
+    let removed = Fixture::new();
+    entries.pop();
+    entries.push(symlink("/d", "elsewhere"));
+    let layer = removed.apply(&tar(entries)).unwrap();
+    assert!(removed.stat("d").is_symlink());
+    assert_eq!(layer.applied.size, removed.walked_size());
+}
