@@ -16,7 +16,7 @@ use crate::events::{EventKind, Events};
 use crate::lock::lock;
 use crate::receive::Receivers;
 use crate::resolve;
-use crate::transfer::{Downloads, LayerJobs, Transfers, UploadJobs};
+use crate::transfer::{Downloads, LayerJobs, RANGES_PER_DOWNLOAD, Transfers, UploadJobs};
 use crate::{EngineError, Progress, ProgressEvent, Result};
 
 /// The settings of an engine.
@@ -105,16 +105,20 @@ pub(crate) struct Network {
     pub(crate) trust: policy::Settings,
     pub(crate) limits: Limits,
     pub(crate) downloads: Arc<Semaphore>,
+    /// Ranges of blobs in flight.
+    pub(crate) ranges: Arc<Semaphore>,
     pub(crate) uploads: Arc<Semaphore>,
 }
 
 impl Network {
     fn new(registry: RegistryConfig, trust: policy::Settings, limits: Limits) -> Result<Self> {
+        let downloads = limits.downloads.clamp(1, Semaphore::MAX_PERMITS / RANGES_PER_DOWNLOAD);
         Ok(Self {
             client: Client::new(registry).map_err(EngineError::Registry)?,
             trust,
             limits,
-            downloads: Arc::new(Semaphore::new(limits.downloads.max(1))),
+            downloads: Arc::new(Semaphore::new(downloads)),
+            ranges: Arc::new(Semaphore::new(downloads * RANGES_PER_DOWNLOAD)),
             uploads: Arc::new(Semaphore::new(limits.uploads.max(1))),
         })
     }

@@ -14,6 +14,7 @@ use futures_util::{StreamExt, TryStreamExt, stream::FuturesUnordered};
 use registry::{Attempts, BlobStream, LEAST_BROUGHT, Recovery, RegistryError, Remote, Source};
 use spec::Descriptor;
 use store::{Ingest, Lease, SegmentWriter};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::blob::{Blob, Download, Sources};
 use super::watchers::{Watcher, Watchers};
@@ -25,10 +26,13 @@ use crate::{Engine, EngineError, LayerFacts, LayerState, Result};
 /// Bytes that one request asks for. Large enough that a round trip is nothing beside it, small enough that the
 /// prefix that is being unpacked grows steadily.
 const SEGMENT: u64 = store::SEGMENT_SIZE;
-/// Ranges of one blob that are in flight. One TCP connection rarely fills a long link; more would be impolite.
-const RANGES: usize = 4;
+/// Ranges of one blob that are in flight, as far as [`RANGES_PER_DOWNLOAD`] lets it. One TCP connection rarely fills a long link.
+const RANGES: usize = 8;
+/// Ranges in flight of all blobs together, for each blob that may be downloaded at once; more would be impolite. One blob alone
+/// takes those of others.
+pub(crate) const RANGES_PER_DOWNLOAD: usize = 4;
 /// Bytes that are collected before a write to the disk, per range in flight.
-const WRITE_SIZE: usize = 512 << 10;
+const WRITE_SIZE: usize = 256 << 10;
 /// The longest wait of bytes for more to be written with, on a slow link.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -56,6 +60,9 @@ impl Engine {
         self.0.downloads.start(descriptor.digest.clone(), watcher, prepare).await
     }
 }
+
+/// A range that arrives, and the right to it among all.
+type Begun = (BlobStream, OwnedSemaphorePermit);
 
 /// One download.
 struct Job {
@@ -97,7 +104,7 @@ impl Job {
         let mut attempts = Attempts::new(network.limits.attempts);
         loop {
             let missing_before = self.missing();
-            let error = match self.fetch_missing().await {
+            let error = match self.fetch_missing(&network.ranges).await {
                 Ok(()) if self.missing() == 0 => break,
                 // The server has turned out to know no ranges after all.
                 Ok(()) if self.missing() < missing_before => continue,
@@ -127,21 +134,21 @@ impl Job {
     }
 
     /// Fetches what is not on the disk.
-    async fn fetch_missing(&self) -> Result<(), Failure> {
+    async fn fetch_missing(&self, ranges: &Arc<Semaphore>) -> Result<(), Failure> {
         let mut segments = cut(&self.ingest.missing());
         let Some(first) = segments.pop_front() else { return Ok(()) };
-        let stream = self.remote.blob(&self.descriptor, first.clone()).await?;
-        if !stream.ranged {
+        let begun = self.request(ranges, &first).await?;
+        if !begun.0.ranged {
             // The server knows no ranges: one stream brings all, and the writer skips what is here.
-            return self.write_range(stream, 0..self.descriptor.size).await;
+            return self.write_range(begun.0, 0..self.descriptor.size).await;
         }
         let queue = Mutex::new(segments);
         let next = || lock(&queue).pop_front();
-        let follow = |mut current: Option<(Range<u64>, Option<BlobStream>)>| async move {
-            while let Some((range, stream)) = current {
-                let stream = match stream {
-                    Some(stream) => stream,
-                    None => self.remote.blob(&self.descriptor, range.clone()).await?,
+        let follow = |mut current: Option<(Range<u64>, Option<Begun>)>| async move {
+            while let Some((range, begun)) = current {
+                let (stream, _turn) = match begun {
+                    Some(begun) => begun,
+                    None => self.request(ranges, &range).await?,
                 };
                 if !stream.ranged {
                     // All at once from here on, and not once for each range.
@@ -158,13 +165,20 @@ impl Job {
             }
             Ok::<_, Failure>(())
         };
-        let mut ranges: FuturesUnordered<_> =
+        let mut all: FuturesUnordered<_> =
             (1..RANGES).map_while(|_| next()).map(|range| follow(Some((range, None)))).collect();
-        ranges.push(follow(Some((first, Some(stream)))));
-        while let Some(result) = ranges.next().await {
+        all.push(follow(Some((first, Some(begun)))));
+        while let Some(result) = all.next().await {
             result?;
         }
         Ok(())
+    }
+
+    /// Asks for a range when it is its turn.
+    async fn request(&self, ranges: &Arc<Semaphore>, range: &Range<u64>) -> Result<Begun, Failure> {
+        let turn = Arc::clone(ranges).acquire_owned().await;
+        let turn = turn.map_err(|error| EngineError::Internal(Defect::Semaphore(error)))?;
+        Ok((self.remote.blob(&self.descriptor, range.clone()).await?, turn))
     }
 
     /// Takes a part that was cut to next to nothing for one that broke off there.
@@ -202,6 +216,10 @@ impl Job {
                     // Read to its end: only then its connection serves the next request, and only then a registry that sends too
                     // much is found out.
                     let bytes = &bytes[..clamp(wanted, bytes.len())];
+                    if buffer.len() + bytes.len() > WRITE_SIZE && !buffer.is_empty() {
+                        (writer, buffer) = self.write(writer, buffer).await?;
+                        written = Instant::now();
+                    }
                     buffer.extend_from_slice(bytes);
                     wanted -= bytes.len() as u64;
                 }
@@ -217,7 +235,7 @@ impl Job {
                     });
                 }
             }
-            if buffer.len() >= WRITE_SIZE || written.elapsed() >= WRITE_INTERVAL {
+            if written.elapsed() >= WRITE_INTERVAL {
                 (writer, buffer) = self.write(writer, buffer).await?;
                 written = Instant::now();
             }
