@@ -7,6 +7,9 @@
 //! with a journal, on a loop device with direct I/O: ext4 without a journal does not reuse the
 //! inodes that were deleted in the last minutes and scans past them, which makes the unpacking
 //! after a deletion slower by ten times and more.
+//!
+//! `--wan 20,25,200` has pulls go over a link with a round trip of 20 ms, 25 MB/s a connection and 200 MB/s in all; `--cores
+//! 1,2,all` runs the same with so many cores for everything, one table each.
 
 mod copy;
 mod images;
@@ -18,12 +21,14 @@ mod peers;
 mod rebuild;
 mod table;
 mod transfers;
+mod wan;
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::geteuid;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use test_support::servers::{DockerRegistry, find_program};
 
 use self::mount::Mount;
@@ -53,9 +58,23 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let all = [Operation::Pull, Operation::Push, Operation::Rebuild, Operation::List];
     if all.into_iter().any(|operation| options.includes(operation)) {
-        stores(&workspace, &folder, &mount, options)?;
+        let every = sched_getaffinity(None).context("cannot see which cores there are")?;
+        for count in &options.cores {
+            limit(&every, *count)?;
+            stores(&workspace, &folder, &mount, options)?;
+        }
     }
     Ok(())
+}
+
+/// Gives this process, and so all that it starts, only so many of the cores.
+fn limit(every: &CpuSet, count: Option<usize>) -> Result<()> {
+    let mut few = CpuSet::new();
+    let cores = (0..CpuSet::MAX_CPU).filter(|core| every.is_set(*core));
+    for core in cores.take(count.unwrap_or(CpuSet::MAX_CPU)) {
+        few.set(core);
+    }
+    sched_setaffinity(None, &few).context("cannot choose cores")
 }
 
 /// Measures those that have a store.
@@ -73,11 +92,15 @@ fn stores(workspace: &Workspace, folder: &Path, mount: &Mount, options: &Options
         DockerRegistry::builder().storage(&target_storage).start().context("docker-registry")?;
     let peers = peers::start(workspace, mount.path(), options)?;
 
+    let address = match options.wan {
+        Some(link) => link.start(source.address())?.to_string(),
+        None => source.address().to_owned(),
+    };
     let mut results = Results::default();
     for recipe in &recipes {
         // The registry's disk is not what is measured.
         images::read_all(&cache)?;
-        let bench = Bench { source: &source, target: &target, recipe, options };
+        let bench = Bench { source: &address, target: &target, recipe, options };
         if options.includes(Operation::Pull) {
             bench.pull(&peers, &mut results);
         }

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::wan::Link;
+
 const IMAGES: [&str; 5] = ["app", "app-zstd", "one", "many", "tenth"];
 
-pub(super) const PEERS: [&str; 5] =
-    ["longshore", "longshore-daemon", "dockerd", "podman", "skopeo"];
+pub(super) const PEERS: [&str; 6] =
+    ["longshore", "longshore-daemon", "dockerd", "containerd", "podman", "skopeo"];
 
 /// Those that copy between registries; crane is in no package of Debian's.
 pub(super) const COPIERS: [&str; 3] = ["longshore", "skopeo", "crane"];
@@ -26,7 +28,7 @@ pub(crate) enum Operation {
 }
 
 /// Tasks, images and programs to measure, and the scale of the images.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Options {
     /// Runs of each task; the table has medians.
     pub(super) runs: usize,
@@ -39,6 +41,10 @@ pub(crate) struct Options {
     peers: Vec<String>,
     /// Another build of Longshore, to be compared with this one.
     against: Option<PathBuf>,
+    /// The link between the pulls and their registry.
+    pub(super) wan: Option<Link>,
+    /// Numbers of cores that everything has, the registries too; of `None` as many as there are.
+    pub(super) cores: Vec<Option<usize>>,
 }
 
 impl Options {
@@ -51,6 +57,8 @@ impl Options {
             images: Vec::new(),
             peers: Vec::new(),
             against: None,
+            wan: None,
+            cores: Vec::new(),
         };
         let mut rest = arguments.iter();
         while let Some(option) = rest.next() {
@@ -80,11 +88,16 @@ impl Options {
                 "--image" => options.images.push(known(value()?, &IMAGES)?),
                 "--peer" => options.peers.push(known(value()?, &[&PEERS[..], &COPIERS].concat())?),
                 "--against" => options.against = Some(value()?.into()),
+                "--wan" => options.wan = Some(Link::parse(value()?)?),
+                "--cores" => options.cores = cores(value()?)?,
                 other => bail!("`bench` has no option `{other}`"),
             }
         }
         if options.runs == 0 {
             options.runs = if options.quick { 1 } else { 5 };
+        }
+        if options.cores.is_empty() {
+            options.cores.push(None);
         }
         Ok(options)
     }
@@ -104,6 +117,18 @@ impl Options {
     pub(super) fn includes_peer(&self, name: &str) -> bool {
         self.peers.is_empty() || self.peers.iter().any(|peer| peer == name)
     }
+}
+
+/// Reads a list as `1,2,all`.
+fn cores(value: &str) -> Result<Vec<Option<usize>>> {
+    let one = |text: &str| match text {
+        "all" => Ok(None),
+        number => match number.parse() {
+            Ok(count @ 1..) => Ok(Some(count)),
+            _ => bail!("`--cores` needs numbers from 1 upwards or `all`, not `{number}`"),
+        },
+    };
+    value.split(',').map(one).collect()
 }
 
 fn known(value: &str, names: &[&str]) -> Result<String> {
@@ -139,6 +164,9 @@ mod tests {
         let copy = parse("--only copy --peer crane").unwrap();
         assert!(copy.includes(Operation::Copy) && !copy.includes(Operation::Pull));
         assert_eq!(parse("--quick --runs 3").unwrap().runs, 3);
+        assert_eq!((all.wan, all.cores), (None, vec![None]));
+        assert_eq!(parse("--cores 1,2,all").unwrap().cores, [Some(1), Some(2), None]);
+        assert!(parse("--wan 20,25,200 --peer containerd").unwrap().wan.is_some());
         for wrong in [
             "--runs",
             "--runs 0",
@@ -147,6 +175,9 @@ mod tests {
             "--image x",
             "--peer x",
             "--against",
+            "--wan 20",
+            "--cores 0",
+            "--cores 1,,2",
             "y",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");

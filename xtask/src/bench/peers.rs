@@ -39,6 +39,8 @@ enum Kind {
     Daemon { binary: PathBuf, folder: PathBuf, process: Process, runtime: TempDir },
     /// The stock client and dockerd.
     Dockerd(Dockerd),
+    /// containerd by its own client.
+    Containerd { process: Process, runtime: TempDir },
     /// podman with the kernel's overlay, as root has it.
     Podman { runtime: TempDir },
     /// skopeo to an OCI layout, which unpacks nothing.
@@ -78,6 +80,7 @@ fn start_one(name: &'static str, binary: &Path, folder: &Path) -> Result<Peer> {
         "longshore" => Kind::InProcess { binary: binary.to_owned(), folder: folder.to_owned() },
         "longshore-daemon" => start_daemon(binary, folder, &store)?,
         "dockerd" => Kind::Dockerd(Dockerd::builder().data_root(&store).start()?),
+        "containerd" => start_containerd(folder, &store)?,
         "podman" => Kind::Podman { runtime: runtime_folder()? },
         _ => Kind::Skopeo,
     };
@@ -93,6 +96,21 @@ fn start_daemon(binary: &Path, folder: &Path, store: &Path) -> Result<Kind> {
     let ready = || UnixStream::connect(&socket).is_ok();
     let process = Process::start(command, &folder.join("log"), ready)?;
     Ok(Kind::Daemon { binary: binary.to_owned(), folder: folder.to_owned(), process, runtime })
+}
+
+fn start_containerd(folder: &Path, store: &Path) -> Result<Kind> {
+    let runtime = runtime_folder()?;
+    let socket = runtime.path().join(SOCKET);
+    // Its default plugin for Kubernetes would listen and look for networks.
+    let config = folder.join("config.toml");
+    fs::write(&config, "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n")
+        .context("cannot write containerd's configuration")?;
+    let mut command = Command::new("containerd");
+    command.arg("--config").arg(&config).arg("--root").arg(store);
+    command.arg("--state").arg(runtime.path().join("state")).arg("--address").arg(&socket);
+    let ready = || UnixStream::connect(&socket).is_ok();
+    let process = Process::start(command, &folder.join("log"), ready)?;
+    Ok(Kind::Containerd { process, runtime })
 }
 
 /// A folder with a short path: a socket's has to fit into 108 bytes, podman's into 50.
@@ -113,7 +131,7 @@ impl Peer {
     /// The process that works for its client.
     pub(super) fn daemon(&self) -> Option<u32> {
         match &self.kind {
-            Kind::Daemon { process, .. } => Some(process.id()),
+            Kind::Daemon { process, .. } | Kind::Containerd { process, .. } => Some(process.id()),
             Kind::Dockerd(daemon) => Some(daemon.process().id()),
             _ => None,
         }
@@ -128,6 +146,7 @@ impl Peer {
         let program = match &self.kind {
             Kind::InProcess { binary, .. } | Kind::Daemon { binary, .. } => binary.clone(),
             Kind::Dockerd(_) => find_program("dockerd").unwrap_or_default(),
+            Kind::Containerd { .. } => "containerd".into(),
             Kind::Podman { .. } => "podman".into(),
             Kind::Skopeo => "skopeo".into(),
         };
@@ -152,6 +171,10 @@ impl Peer {
                 command = Command::new("docker");
                 command.arg("--host").arg(daemon.host());
             }
+            Kind::Containerd { runtime, .. } => {
+                command = Command::new("ctr");
+                command.arg("--address").arg(runtime.path().join(SOCKET));
+            }
             Kind::Podman { runtime } => {
                 command = Command::new("podman");
                 command.arg("--root").arg(&self.store).arg("--runroot").arg(runtime.path());
@@ -168,6 +191,9 @@ impl Peer {
     pub(super) fn pull(&self, name: &str) -> Result<Command> {
         let mut command = self.client()?;
         match &self.kind {
+            Kind::Containerd { .. } => {
+                command.args(["images", "pull", "--plain-http", name]);
+            }
             Kind::Podman { .. } => {
                 command.args(["pull", "--quiet", "--tls-verify=false", name]);
             }
@@ -200,12 +226,20 @@ impl Peer {
         if matches!(self.kind, Kind::Skopeo) {
             return Ok(());
         }
-        output(self.client()?.args(["tag", name, target])).map(drop)
+        let words: &[&str] = if matches!(self.kind, Kind::Containerd { .. }) {
+            &["images", "tag"]
+        } else {
+            &["tag"]
+        };
+        output(self.client()?.args(words).args([name, target])).map(drop)
     }
 
     pub(super) fn push(&self, target: &str) -> Result<Command> {
         let mut command = self.client()?;
         match &self.kind {
+            Kind::Containerd { .. } => {
+                command.args(["images", "push", "--plain-http", target]);
+            }
             Kind::Podman { .. } => {
                 command.args(["push", "--quiet", "--tls-verify=false", target]);
             }
@@ -230,6 +264,14 @@ impl Peer {
                 ids.dedup();
                 if !ids.is_empty() {
                     output(self.client()?.args(["rmi", "--force"]).args(ids))?;
+                }
+                Ok(())
+            }
+            Kind::Containerd { .. } => {
+                let images = output(self.client()?.args(["images", "list", "--quiet"]))?;
+                let names: Vec<&str> = images.split_whitespace().collect();
+                if !names.is_empty() {
+                    output(self.client()?.args(["images", "remove", "--sync"]).args(names))?;
                 }
                 Ok(())
             }

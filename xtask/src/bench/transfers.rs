@@ -16,7 +16,8 @@ const PUSHED: &str = "bench/pushed:1";
 
 /// One image between two registries.
 pub(super) struct Bench<'a> {
-    pub(super) source: &'a DockerRegistry,
+    /// The address that is pulled from.
+    pub(super) source: &'a str,
     pub(super) target: &'a DockerRegistry,
     pub(super) recipe: &'a Recipe,
     pub(super) options: &'a Options,
@@ -89,7 +90,7 @@ impl Bench<'_> {
     }
 
     pub(super) fn source_name(&self) -> String {
-        format!("{}/{}", self.source.address(), self.recipe.reference())
+        format!("{}/{}", self.source, self.recipe.reference())
     }
 
     pub(super) fn target_name(&self) -> String {
