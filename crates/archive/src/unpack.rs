@@ -16,6 +16,7 @@ use crate::options::{Applied, ApplyOptions, Unpacked};
 use crate::relay::relay;
 use crate::source::{Decoded, Inline, Input, Tally};
 use crate::split::{SplitWriter, settle};
+use crate::steps::Step;
 use crate::tar::Chunks;
 use crate::walk::{Repeats, Visitor, walk};
 use crate::{ArchiveError, Compression};
@@ -111,6 +112,9 @@ impl<R: Read + Send> Source<'_, R> {
         };
         let (entries, tally) = result.map_err(|error| input.classify(error))?;
         let (diff_id, tar_size) = tally.finish();
+        Step::Inflate.count(input.size());
+        Step::Hash.count(tar_size);
+        Step::Apply.count(entries);
         let applied = Applied { diff_id, size: 0, tar_size, entries };
         Ok(Unpacked { compressed_size: input.size(), compression, applied })
     }
@@ -125,6 +129,7 @@ struct Visit<'a, W: Write, V> {
 
 impl<W: Write, V: Visitor> Visit<'_, W, V> {
     fn walk(self, chunks: impl Chunks) -> Result<u64, ArchiveError> {
+        let _meter = Step::Apply.meter();
         walk(chunks, self.split, self.visitor, self.repeats)
     }
 }
@@ -153,10 +158,14 @@ fn run_threaded<R: Read + Send, W: Write>(
     scope(|scope| {
         let thread = |name: &str| Builder::new().name(name.to_owned());
         thread("decompress")
-            .spawn_scoped(scope, move || sending.run(|buffer| decoded.fill(buffer)))
+            .spawn_scoped(scope, move || {
+                let _meter = Step::Inflate.meter();
+                sending.run(|buffer| decoded.fill(buffer));
+            })
             .map_err(ArchiveError::Read)?;
         let hasher = thread("hash")
             .spawn_scoped(scope, move || {
+                let _meter = Step::Hash.meter();
                 let mut tally = tally;
                 hashing.run(|bytes| tally.add(bytes));
                 tally

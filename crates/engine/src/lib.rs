@@ -62,7 +62,7 @@ mod transfer;
 mod unpack;
 mod verified;
 
-pub use archive::{FileKind, LayerFile};
+pub use archive::{FileKind, LayerFile, Step};
 pub use check::{CheckOutcome, CheckRequest, Checked, Repair};
 pub use diff::{Aspect, Change, DiffLayer, DiffRequest, ImageDiff, Sum, Totals};
 pub use engine::{Engine, EngineConfig, EngineInfo, Limits};
@@ -92,6 +92,6 @@ pub use registries::{
 };
 pub use registry::{HostMetrics, Wait};
 pub use save::{IncompleteImage, SaveRequest, SavedImages};
-pub use store::{ImageUse, Remedy, Subject};
+pub use store::{ImageUse, Remedy, Subject, file_system_syncs};
 pub use unpack::UnpackRequest;
 pub use verified::Verified;

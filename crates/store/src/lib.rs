@@ -98,6 +98,7 @@ pub use collect::{ImageUse, Lease, RemovedImage};
 pub use commit::{Commit, Committed, Moved, NewImage, NewPart};
 pub use content::blob::{Blob, VerifiedBlob};
 pub use content::hashing::HashingReader;
+pub use disk::file_system_syncs;
 pub use distribution::{Credentials, Hmac, HmacKey, Source, UploadNote};
 pub use driver::{DriverKind, UnknownDriver};
 pub use error::StoreError;

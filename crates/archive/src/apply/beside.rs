@@ -16,6 +16,7 @@ use crate::ArchiveError;
 use crate::error::failed;
 use crate::options::ApplyOptions;
 use crate::path::split;
+use crate::steps::Step;
 
 use super::entry::write_all;
 use super::metadata::Final;
@@ -125,7 +126,9 @@ impl Thread {
         let (batches, queue) = channel::<Batch>();
         let (results, done) = channel();
         let work = move || {
+            let _meter = Step::SmallFiles.meter();
             while let Ok(mut batch) = queue.recv() {
+                Step::SmallFiles.count(batch.files.len() as u64);
                 let made = batch.make(&options).map(|()| batch);
                 let has_failed = made.is_err();
                 if results.send(made).is_err() || has_failed {

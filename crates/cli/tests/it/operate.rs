@@ -132,6 +132,11 @@ fn metrics_count_what_went_to_and_came_from_each_registry() {
     let blobs: u64 = image.blobs().map(|blob| blob.size).sum();
     assert!(whole("longshore_registry_received_bytes_total", &of) >= blobs, "{text}");
     assert_eq!(whole("longshore_registry_received_blobs_total", &of), 3, "two layers and a config");
+    for name in ["longshore_layer_entries_total", "longshore_file_system_syncs_total"] {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        assert!(line.unwrap().parse::<u64>().unwrap() > 0, "{name}: {text}");
+    }
+    assert!(text.contains("longshore_layer_stage_cpu_seconds_total{stage=\"apply\"}"), "{text}");
     // The one that is not 0 for a registry without TLS: HTTPS is asked first.
     assert!(whole("longshore_registry_failures_total", &of) <= 1, "{text}");
     assert_eq!(whole("longshore_registry_retries_total", &of), 0);

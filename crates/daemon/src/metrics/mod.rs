@@ -10,7 +10,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use engine::HostMetrics;
+use engine::{HostMetrics, Step, file_system_syncs};
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -148,8 +148,41 @@ pub(crate) async fn document(daemon: &Daemon) -> String {
         text.single("longshore_scheduled_prune_freed_bytes", "gauge", help, last.freed as f64);
     }
     process(&mut text);
+    layers(&mut text);
     registries(daemon, &mut text);
     text.finish()
+}
+
+/// Writes the work of the stages of unpacking, by which the one that is the limit on a machine is found.
+#[expect(clippy::cast_precision_loss, reason = "the format has no other numbers")]
+fn layers(text: &mut Text) {
+    let name = "longshore_layer_stage_cpu_seconds_total";
+    let help = "Processor time for layers, by stage; of small layers all is in apply";
+    text.family(name, "counter", help);
+    for stage in Step::ALL {
+        let label = match stage {
+            Step::Inflate => "inflate",
+            Step::Hash => "hash",
+            Step::Apply => "apply",
+            Step::SmallFiles => "small_files",
+        };
+        text.sample(name, &[("stage", label)], stage.work().cpu.as_secs_f64());
+    }
+    for (stage, name, help) in [
+        (Step::Inflate, "compressed_bytes", "Compressed bytes of layers that were read"),
+        (Step::Hash, "tar_bytes", "Bytes of the tars of layers"),
+        (Step::Apply, "entries", "Entries of the tars of layers"),
+        (Step::SmallFiles, "small_files", "Files that a thread of their own made"),
+    ] {
+        let name = format!("longshore_layer_{name}_total");
+        text.single(&name, "counter", help, stage.work().count as f64);
+    }
+    let (syncs, waited) = file_system_syncs();
+    let help = "Syncs of the data root's file system, beside operations and at their ends";
+    text.single("longshore_file_system_syncs_total", "counter", help, syncs as f64);
+    let help = "Time that these syncs took";
+    let name = "longshore_file_system_sync_seconds_total";
+    text.single(name, "counter", help, waited.as_secs_f64());
 }
 
 /// Reads one number of a registry's traffic.

@@ -16,6 +16,8 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::panic::Location;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 pub(crate) use self::durability::{Durability, sync_all};
 pub(crate) use self::operations::{Extent, Operations, System};
@@ -248,7 +250,12 @@ impl Disk {
     /// opened or last told.
     #[track_caller]
     fn sync_file_system(&self, file: &File) -> io::Result<()> {
-        self.0.sync(Extent::FileSystem(file), Location::caller())
+        let began = Instant::now();
+        let answer = self.0.sync(Extent::FileSystem(file), Location::caller());
+        let waited = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        SYNCS.fetch_add(1, Ordering::Relaxed);
+        WAITED.fetch_add(waited, Ordering::Relaxed);
+        answer
     }
 
     /// Has all of the file system of `root` go to the disk, without a sync of somebody else missing a failure.
@@ -267,6 +274,15 @@ impl Disk {
     ) -> Result<()> {
         self.0.sync(extent, site).map_err(|error| StoreError::io("sync", path, error))
     }
+}
+
+static SYNCS: AtomicU64 = AtomicU64::new(0);
+static WAITED: AtomicU64 = AtomicU64::new(0);
+
+/// Returns how often this process has synced a file system, for a commit or beside one, and how long that took together.
+pub fn file_system_syncs() -> (u64, Duration) {
+    let waited = Duration::from_nanos(WAITED.load(Ordering::Relaxed));
+    (SYNCS.load(Ordering::Relaxed), waited)
 }
 
 /// The names of files in `staging/` that [`Disk::replace`] has not put in their places. They belong to whoever holds the lock.
