@@ -1,4 +1,4 @@
-//! A layer from its compressed bytes to its directory, in one pass and on three threads.
+//! A layer from its compressed bytes to its directory, in one pass and on three threads, or four with small files.
 //!
 //! # Flow
 //! The first reads the source and decompresses it, the second hashes the tar, and the caller's parses the tar and writes files and
