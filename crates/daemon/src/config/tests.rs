@@ -81,7 +81,7 @@ fn senseless_values_are_refused_in_dockerds_words() {
         (r#"{"keep-blobs":"some"}"#, "invalid keep-blobs \"some\": use all or manifests"),
         (r#"{"image-policy":""}"#, "invalid image-policy: there is no file"),
         (r#"{"image-policy":"p.json"}"#, "invalid image-policy p.json: the path is not absolute"),
-        (r#"{"keep-blobs":7}"#, "invalid JSON: keep-blobs: expected all or manifests"),
+        (r#"{"keep-blobs":7}"#, "invalid JSON: keep-blobs (line 1): expected all or manifests"),
         (
             r#"{"prune":{"interval":"1s"}}"#,
             "prune: invalid interval \"1s\": give a time of at least a minute, as in 24h or 7d",
@@ -323,7 +323,10 @@ fn a_schedule_is_a_policy_and_a_time() {
     assert_eq!((daily.interval, daily.filters.encode()), (Duration::from_hours(24), None));
     assert_eq!(load(r#"{"prune": null}"#).unwrap().prune, None);
     let error = load(r#"{"prune": {"keep_last": 3}}"#).unwrap_err().to_string();
-    assert!(error.starts_with("invalid JSON: prune: unknown field `keep_last`"), "{error}");
+    assert!(
+        error.starts_with("invalid JSON: prune (line 1): unknown field `keep_last`"),
+        "{error}"
+    );
 }
 
 #[test]
