@@ -16,8 +16,12 @@ use crate::events::{EventKind, Events};
 use crate::lock::lock;
 use crate::receive::Receivers;
 use crate::resolve;
-use crate::transfer::{Downloads, LayerJobs, RANGES_PER_DOWNLOAD, Transfers, UploadJobs};
+use crate::transfer::{Downloads, LayerJobs, Transfers, UploadJobs};
 use crate::{EngineError, Progress, ProgressEvent, Result};
+
+/// Ranges in flight of all blobs together, for each blob that may be downloaded at once; more would be impolite. One blob alone
+/// takes those of others.
+const RANGES_PER_DOWNLOAD: usize = 4;
 
 /// The settings of an engine.
 #[derive(Clone, Debug)]

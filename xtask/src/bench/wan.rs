@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 const FIRST_WINDOW: f64 = 14_480.0;
 /// The pause after which TCP starts slowly again.
 const IDLE: Duration = Duration::from_millis(250);
-/// What is read at once.
+/// Bytes that are read at once.
 const PIECE: usize = 64 << 10;
 /// Pieces on their way at once; more than any round trip here needs.
 const UNDERWAY: usize = 256;

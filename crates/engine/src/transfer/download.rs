@@ -26,11 +26,8 @@ use crate::{Engine, EngineError, LayerFacts, LayerState, Result};
 /// Bytes that one request asks for. Large enough that a round trip is nothing beside it, small enough that the
 /// prefix that is being unpacked grows steadily.
 const SEGMENT: u64 = store::SEGMENT_SIZE;
-/// Ranges of one blob that are in flight, as far as [`RANGES_PER_DOWNLOAD`] lets it. One TCP connection rarely fills a long link.
+/// Ranges of one blob that are in flight, as far as the bound on those of all lets it. One TCP connection rarely fills a long link.
 const RANGES: usize = 8;
-/// Ranges in flight of all blobs together, for each blob that may be downloaded at once; more would be impolite. One blob alone
-/// takes those of others.
-pub(crate) const RANGES_PER_DOWNLOAD: usize = 4;
 /// Bytes that are collected before a write to the disk, per range in flight.
 const WRITE_SIZE: usize = 256 << 10;
 /// The longest wait of bytes for more to be written with, on a slow link.

@@ -13,7 +13,6 @@ mod unpackers;
 mod watchers;
 
 pub(crate) use blob::{Blob, Download, Downloads};
-pub(crate) use download::RANGES_PER_DOWNLOAD;
 pub(crate) use jobs::{Transfer, Transfers};
 pub(crate) use layer::LayerJob;
 pub(crate) use ready::{LayerJobs, PlannedLayer, ReadyLayer};
