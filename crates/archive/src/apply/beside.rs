@@ -10,16 +10,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{Gid, Mode, OFlags, Timestamps, Uid, fchmod, fchown, futimens, openat};
+use rustix::io::Errno;
 
 use crate::ArchiveError;
 use crate::error::failed;
 use crate::options::ApplyOptions;
 use crate::path::split;
 use crate::steps::Step;
-
-use super::entry::write_all;
-use super::metadata::Final;
 
 /// The largest content that is handed on: that of larger files is not worth the copy.
 pub(super) const LARGEST: i64 = 64 << 10;
@@ -196,9 +194,48 @@ fn make(
     file.last.mode_and_times(&made, path)
 }
 
-/// How a file is made where nothing is.
+/// Owner, mode and times, as far as the kernel did not give them to a new file by itself.
+#[derive(Debug)]
+pub(super) struct Final {
+    pub(super) owner: Option<(Option<Uid>, Option<Gid>)>,
+    pub(super) mode: Option<Mode>,
+    pub(super) times: Timestamps,
+}
+
+impl Final {
+    /// Sets the owner, which takes attributes away and so comes before them.
+    pub(super) fn owner(&self, file: &OwnedFd, path: &[u8]) -> Result<(), ArchiveError> {
+        let Some((uid, gid)) = self.owner else { return Ok(()) };
+        fchown(file, uid, gid).map_err(failed("change the owner of", path))
+    }
+
+    /// Sets what comes after the attributes.
+    pub(super) fn mode_and_times(&self, file: &OwnedFd, path: &[u8]) -> Result<(), ArchiveError> {
+        if let Some(mode) = self.mode {
+            fchmod(file, mode).map_err(failed("change the mode of", path))?;
+        }
+        futimens(file, &self.times).map_err(failed("set the times of", path))
+    }
+}
+
+/// Makes a file where nothing is.
 pub(super) const NEW_FILE: OFlags = OFlags::WRONLY
     .union(OFlags::CREATE)
     .union(OFlags::EXCL)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
+
+pub(super) fn write_all(
+    options: &ApplyOptions,
+    file: &OwnedFd,
+    mut bytes: &[u8],
+) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match options.with_room(|| rustix::io::write(file, bytes)) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}

@@ -19,7 +19,7 @@ use crate::resolve::{Found, Walked, resolve};
 use crate::tar::{Chunks, Header, Kind, MAX_ENTRIES};
 use crate::walk::Content;
 
-use super::beside::{self, NEW_FILE, SmallFile};
+use super::beside::{self, NEW_FILE, SmallFile, write_all};
 use super::metadata::{Defaults, change_mode, set_times};
 use super::{Extractor, NO_FOLLOW, Place};
 
@@ -277,21 +277,6 @@ pub(crate) fn device_number(header: &Header) -> Result<u64, ArchiveError> {
         major: header.major,
         minor: header.minor,
     })
-}
-
-pub(super) fn write_all(
-    options: &ApplyOptions,
-    file: &OwnedFd,
-    mut bytes: &[u8],
-) -> Result<(), Errno> {
-    while !bytes.is_empty() {
-        match options.with_room(|| rustix::io::write(file, bytes)) {
-            Ok(written) => bytes = &bytes[written..],
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
 }
 
 /// Writes a sparse file's fragments where they belong and leaves the rest a hole.

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags,
-    chmodat, chownat, fchmod, fchown, fsetxattr, fstat, fstatvfs, futimens, lsetxattr, openat,
-    statat, unlinkat, utimensat,
+    chmodat, chownat, fchmod, fsetxattr, fstat, fstatvfs, lsetxattr, openat, statat, unlinkat,
+    utimensat,
 };
 use rustix::io::Errno;
 
@@ -16,6 +16,7 @@ use crate::error::{failed, printable};
 use crate::path::split;
 use crate::tar::Header;
 
+use super::beside::Final;
 use super::{Directories, Extractor, NO_FOLLOW, Place};
 
 const PERMISSIONS: u32 = 0o777;
@@ -254,30 +255,6 @@ impl Extractor<'_> {
         let same = is(shared.st_atime, shared.st_atime_nsec, wanted.last_access)
             && is(shared.st_mtime, shared.st_mtime_nsec, wanted.last_modification);
         if same { Ok(()) } else { set_times(place, header) }
-    }
-}
-
-/// What the kernel did not give a new file by itself.
-#[derive(Debug)]
-pub(super) struct Final {
-    owner: Option<(Option<Uid>, Option<Gid>)>,
-    mode: Option<Mode>,
-    times: Timestamps,
-}
-
-impl Final {
-    /// Sets the owner, which takes attributes away and so comes before them.
-    pub(super) fn owner(&self, file: &OwnedFd, path: &[u8]) -> Result<(), ArchiveError> {
-        let Some((uid, gid)) = self.owner else { return Ok(()) };
-        fchown(file, uid, gid).map_err(failed("change the owner of", path))
-    }
-
-    /// Sets what comes after the attributes.
-    pub(super) fn mode_and_times(&self, file: &OwnedFd, path: &[u8]) -> Result<(), ArchiveError> {
-        if let Some(mode) = self.mode {
-            fchmod(file, mode).map_err(failed("change the mode of", path))?;
-        }
-        futimens(file, &self.times).map_err(failed("set the times of", path))
     }
 }
 
