@@ -77,6 +77,11 @@ impl Notary {
         self.servers.script.as_ref().map(|(script, ..)| script)
     }
 
+    /// Returns what asks the server behind a script.
+    pub fn client(&self) -> Option<&Client> {
+        self.servers.script.as_ref().map(|(_, client, _)| client)
+    }
+
     /// Asks for this user and password, as Basic authentication, before one that is behind a script.
     pub fn ask_for_password(&self, user: &str, password: &str) {
         let Some((script, client, _)) = &self.servers.script else { return };

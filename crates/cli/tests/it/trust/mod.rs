@@ -1,6 +1,8 @@
 //! Docker Content Trust with the real notary: what docker signed is pulled here, what is signed here is pulled by docker, and
 //! both say the same.
 
+mod attacks;
+mod terminal;
 mod transcript;
 
 use std::path::Path;

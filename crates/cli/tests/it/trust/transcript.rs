@@ -105,10 +105,11 @@ fn prepare(bench: &Bench, place: &Place, keys: &Path, words: &[&str]) {
     }
 }
 
-/// Puts warnings of docker's log as Longshore has them: once, and without the time. Its other lines are no words to a user.
-fn without_log(text: &str) -> String {
+/// Puts warnings of docker's log as Longshore has them: once, and without the time. Its other lines are no words to a user,
+/// and Longshore's hints are not docker's.
+pub(super) fn without_log(text: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
-    for line in text.split_inclusive('\n') {
+    for line in text.split_inclusive('\n').filter(|line| !line.starts_with("hint: ")) {
         let Some((_, logged)) =
             line.split_once("\" level=").filter(|_| line.starts_with("time=\""))
         else {
@@ -125,11 +126,11 @@ fn without_log(text: &str) -> String {
 
 /// Names for what is another at each run: digests, IDs of keys and of layers.
 #[derive(Default)]
-struct Names(BTreeMap<String, usize>);
+pub(super) struct Names(BTreeMap<String, usize>);
 
 impl Names {
     /// Puts names for digits; the same digits, or the beginning of them, have the same name.
-    fn normal(&mut self, text: &str) -> String {
+    pub(super) fn normal(&mut self, text: &str) -> String {
         let mut out = String::new();
         let mut rest = text;
         while let Some(start) =
