@@ -1,5 +1,6 @@
 //! Lists: one row a line, by a template, as a table, or as JSON.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use super::error::TemplateError;
@@ -17,8 +18,11 @@ pub struct Listing<'a> {
 }
 
 impl Listing<'_> {
-    /// Returns the text of the list.
-    pub fn render(self, rows: &[Value]) -> Result<String, TemplateError> {
+    /// Returns the text of the list. Each row is wanted when its turn comes, and not again.
+    pub fn render(
+        self,
+        rows: impl IntoIterator<Item = impl Borrow<Value>>,
+    ) -> Result<String, TemplateError> {
         let table = self.format.strip_prefix("table");
         let source = match self.format {
             "json" => "{{json .}}",
@@ -28,7 +32,7 @@ impl Listing<'_> {
         let template = Template::parse(&source)?;
         let mut text = String::new();
         for row in rows {
-            text.push_str(&template.execute(row, Execution::Values)?);
+            text.push_str(&template.execute(row.borrow(), Execution::Values)?);
             text.push('\n');
         }
         if table.is_none() {

@@ -188,8 +188,8 @@ fn text(
         digest_rows: arguments.digests,
         split_by_digest: arguments.digests || format.contains("{{.Digest}}"),
     };
-    let rows: Vec<Value> = images.iter().flat_map(|image| list.rows(image)).collect();
-    Ok(Listing { format: &format, headers: &HEADERS }.render(&rows)?)
+    let rows = images.iter().flat_map(|image| list.rows(image));
+    Ok(Listing { format: &format, headers: &HEADERS }.render(rows)?)
 }
 
 /// Returns the template for what `--format`, `--quiet` and `--digests` say.

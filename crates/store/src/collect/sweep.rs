@@ -1,7 +1,9 @@
 //! Tidying up after processes that died, when a data root is opened.
 
 use std::collections::HashSet;
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::driver::{Driver, packed};
 use crate::ingest::sweep as downloads;
@@ -126,12 +128,8 @@ fn is_tidy(store: &Store) -> Result<bool, StoreError> {
             return Ok(false);
         }
     }
-    // The last image that went did so before the list of manifests was written: it was Longshore that removed it.
-    let changed = |path: &Path| {
-        std::fs::metadata(path)
-            .and_then(|metadata| metadata.modified())
-            .map_err(|error| StoreError::io("look at", path, error))
-    };
+    // The last image that went did so before the list of manifests was written, or dated: it was Longshore that removed it, or a sweep
+    // has seen it.
     Ok(changed(&paths.configs())? <= changed(&paths.content_index())?)
 }
 
@@ -141,6 +139,7 @@ fn forget_removed_images(
     transaction: &Transaction,
     trash: &mut Trash,
 ) -> Result<(), StoreError> {
+    let seen = changed(&store.paths().configs())?;
     let mut listed = match store.listed_images() {
         Ok(listed) => listed,
         Err(error) => {
@@ -159,5 +158,31 @@ fn forget_removed_images(
         let gone: Vec<_> = listed.into_iter().map(|id| Entry::Pending(Item::Image(id))).collect();
         store.collect(transaction, &gone, None, trash)?;
     }
+    note_tidy(store, seen);
     Ok(())
+}
+
+/// Notes that of the images that were removed until then nothing is left, so that no start looks again. It is said by the date of the
+/// list of manifests: where it is lost, or cannot be said, the next start looks again.
+fn note_tidy(store: &Store, until: SystemTime) {
+    let path = store.paths().content_index();
+    let noted = changed(&path).map(|listed| listed >= until).and_then(|is_noted| {
+        if is_noted {
+            return Ok(());
+        }
+        let file = store.disk().open(&path, OpenOptions::new().write(true));
+        file.and_then(|file| file.set_modified(until))
+            .map_err(|error| StoreError::io("date", &path, error))
+    });
+    if let Err(error) = noted {
+        let error: &dyn std::error::Error = &error;
+        tracing::debug!(error, "the next start looks for removed images again");
+    }
+}
+
+/// Returns when a file or directory was changed.
+fn changed(path: &Path) -> Result<SystemTime, StoreError> {
+    std::fs::metadata(path)
+        .and_then(|metadata| metadata.modified())
+        .map_err(|error| StoreError::io("look at", path, error))
 }

@@ -225,3 +225,28 @@ fn a_repair_leaves_what_a_mount_stands_on() {
     assert_eq!(left.len(), 1, "{left:?}");
     assert!(store.mend(&left[0]).unwrap() && !note.exists());
 }
+
+/// Images that were loaded have no manifest, so that the list of manifests is older than they are, for ever.
+#[test]
+fn a_start_looks_for_removed_images_once() {
+    for driver in drivers() {
+        let root = Root::new(driver);
+        old().pull(&root.store).unwrap();
+        let (configs, index) = (root.store.paths().configs(), root.store.paths().content_index());
+        let note = root.store.paths().last_uses().join("0".repeat(64));
+        let date = |path: &Path, seconds: u64| {
+            let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            File::open(path).unwrap().set_modified(time).unwrap();
+        };
+        date(&index, 1000);
+        fs::create_dir_all(root.store.paths().last_uses()).unwrap();
+        // By whom an image was removed, and when; whether a start finds the note about an image that is gone.
+        for (removed, looks) in [(2000, true), (2000, false), (3000, true)] {
+            date(&configs, removed);
+            File::create(&note).unwrap();
+            root.reopen();
+            assert_eq!(note.exists(), !looks, "{removed}");
+        }
+        assert_sound(&root.store);
+    }
+}
