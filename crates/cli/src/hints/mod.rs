@@ -62,7 +62,13 @@ impl Failure<'_> {
 
     /// The image, in the user's words.
     fn image(&self) -> &str {
-        self.subject.name.as_deref().unwrap_or("NAME")
+        // Verbs about several images name the one that they speak of.
+        let told = self
+            .text
+            .split(": ")
+            .next()
+            .filter(|name| name.contains('/') && Reference::parse_familiar(name).is_ok());
+        self.subject.name.as_deref().or(told).unwrap_or("NAME")
     }
 
     /// The image's repository, in the user's words.
@@ -193,6 +199,8 @@ mod tests {
             assert_eq!(Failure { text, subject: &subject }.host(), expected);
         }
         assert_eq!(Failure { text: "x", subject: &Subject::default() }.host(), "the registry");
-        assert_eq!(Failure { text: "x", subject: &Subject::default() }.repository(), "NAME");
+        let told = |text| Failure { text, subject: &Subject::default() }.repository();
+        assert_eq!(told("x"), "NAME");
+        assert_eq!(told("r.example:1/a/b:2: manifest unknown"), "r.example:1/a/b");
     }
 }

@@ -152,6 +152,14 @@ fn unknown_command(name: &str, command: &Command, path: &[String]) -> CliError {
     advised(CliError::Usage { message, status: 1 }, hint)
 }
 
+/// Says below an error of a flag that the command it is of is docker's, and not here.
+pub(super) fn of_absent(error: CliError, verb: &str) -> CliError {
+    match error {
+        error @ CliError::Advised { .. } => error,
+        error => advised(error, absent::advice(&[], verb)),
+    }
+}
+
 /// Puts a hint below an error, where there is one.
 fn advised(error: CliError, hint: Option<String>) -> CliError {
     match hint {
@@ -320,6 +328,7 @@ mod tests {
             }
             assert!(
                 error.to_string().starts_with("unknown flag: ")
+                    || error.to_string().starts_with("unknown shorthand flag: ")
                     || error.to_string().starts_with("longshore: unknown command: "),
                 "{line}: {error}"
             );

@@ -96,7 +96,15 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
             return Ok(Request::Nothing(help(&path)));
         }
-        _ => explain(&error, at(&grammar, &path), &path, &arguments[from..]),
+        _ => {
+            let told = explain(&error, at(&grammar, &path), &path, &arguments[from..]);
+            // docker complains of a flag before it looks whose it is.
+            let verb = arguments[1..from].iter().find(|word| !is_flag(word));
+            match verb.filter(|_| path.len() == 1) {
+                Some(verb) => explain::of_absent(told, &verb.to_string_lossy()),
+                None => told,
+            }
+        }
     };
     // Of these flags it also tells at once that a letter is out of use.
     let end = (1..=from)

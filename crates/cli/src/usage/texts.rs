@@ -88,8 +88,12 @@ pub(super) fn all_examples() -> impl Iterator<Item = &'static str> {
 
 /// Returns examples of a command, without the program's name in its path.
 pub(super) fn examples(path: &[&str]) -> &'static [&'static str] {
-    let path = path.strip_prefix(&["image"]).unwrap_or(path).join(" ");
-    let found = EXAMPLES.iter().find(|(command, _)| *command == path);
+    let of = |path: &[&str]| {
+        let path = path.join(" ");
+        EXAMPLES.iter().find(|(command, _)| *command == path)
+    };
+    // `image pull` and `system info` are `pull` and `info`.
+    let found = of(path).or_else(|| of(path.get(1..)?));
     found.map_or(&[], |(_, examples)| examples)
 }
 
@@ -124,7 +128,8 @@ const KEYS: [(&[&str], &str); 9] = [
     (&["diff"], "--format: .Layer .DiffID .Added .Changed .Removed .CreatedBy"),
 ];
 
-const EXAMPLES: [(&str, &[&str]); 52] = [
+const EXAMPLES: [(&str, &[&str]); 53] = [
+    ("man", &["longshore man /usr/local/share/man/man1", "longshore man ."]),
     (
         "pull",
         &[
@@ -250,7 +255,7 @@ const EXAMPLES: [(&str, &[&str]); 52] = [
         "registry rm",
         &[
             "longshore registry rm registry.example/app:old",
-            "longshore registry rm registry.example/app@sha256:…",
+            "longshore registry rm registry.example/app@sha256:DIGEST",
         ],
     ),
     ("registry referrers", &["longshore registry referrers registry.example/app:1"]),
@@ -258,7 +263,13 @@ const EXAMPLES: [(&str, &[&str]); 52] = [
         "registry check",
         &["longshore registry check alpine", "longshore registry check registry.example"],
     ),
-    ("registry serve", &["longshore registry serve", "longshore registry serve --help"]),
+    (
+        "registry serve",
+        &[
+            "longshore registry serve --root /srv/registry",
+            "longshore registry serve --root . --listen 127.0.0.1:5000",
+        ],
+    ),
     (
         "trust inspect",
         &[

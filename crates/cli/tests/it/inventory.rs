@@ -7,11 +7,13 @@ use test_support::servers::{DockerRegistry, Dockerd, LocalRegistry, installed};
 use test_support::tar::Entry;
 
 use super::equality::docker_is_the_recorded_one;
-use super::support::{Bench, Done, FRONTS, Front, Home, is_root, noise, run, small_image};
+use super::support::{
+    Bench, Done, FRONTS, Front, Home, is_root, noise, run, small_image, without_hints,
+};
 
 /// The answer of the same command to, or about, different daemons; the names of the programs are not compared.
 fn said(done: &Done) -> String {
-    let text = format!("{}\n{}\n{}", done.ok, done.stdout, done.stderr);
+    let text = format!("{}\n{}\n{}", done.ok, done.stdout, without_hints(&done.stderr));
     text.replace("docker", "longshore")
 }
 

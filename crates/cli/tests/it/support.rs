@@ -47,6 +47,11 @@ impl Done {
     }
 }
 
+/// Drops the advice below errors, which docker has not.
+pub(crate) fn without_hints(text: &str) -> String {
+    text.split_inclusive('\n').filter(|line| !line.starts_with("hint: ")).collect()
+}
+
 /// Runs a program with `input` on its standard input.
 pub(crate) fn run(command: &mut Command, input: &str) -> Done {
     let mut child = command

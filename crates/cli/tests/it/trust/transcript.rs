@@ -11,7 +11,7 @@ use test_support::servers::Notary;
 
 use super::{Place, REPOSITORY, can_run, import};
 use crate::equality::docker_is_the_recorded_one;
-use crate::support::{Bench, Front, run};
+use crate::support::{Bench, Front, run, without_hints};
 
 /// The transcripts: a table of command lines, and what docker says to them.
 ///
@@ -57,7 +57,7 @@ fn transcript(lines: &str, place: &Place, front: Front) -> String {
         let said = run(place.trusting(&mut command).args(&words), "");
         let end = if said.ok { "succeeds" } else { "fails" };
         writeln!(text, "$ {line}\n{end}").unwrap();
-        for (mark, said) in [('|', &said.stdout), ('!', &said.stderr)] {
+        for (mark, said) in [('|', &said.stdout), ('!', &without_hints(&said.stderr))] {
             let said = said.replace(place.registry.address(), "REGISTRY");
             let said = said.replace(place.notary.address(), "NOTARY");
             let said = without_log(&said.replace(&keys.display().to_string(), "$K"));
