@@ -116,7 +116,7 @@ pub(super) const RULES: &[Rule] = &[
     rule!(
         ["toomanyrequests"],
         |at| "{} allows fewer pulls to who is not logged in: `{}`, wait, or pull from a mirror (--registry-mirror)",
-        at.host(),
+        at.registry(),
         at.login()
     ),
     rule!(
@@ -301,10 +301,13 @@ fn no_repository(at: &Failure<'_>) -> String {
     )
 }
 
-fn no_space(_: &Failure<'_>) -> String {
-    "what was downloaded is kept for the next try; free space, or give it up with `longshore prune`; \
-         `longshore system df` tells what takes how much"
-            .to_owned()
+fn no_space(at: &Failure<'_>) -> String {
+    // A pull alone names an image, and goes on where it was.
+    let is_pull = at.subject.name.is_some() && !at.subject.is_push;
+    let kept = if is_pull { "what was downloaded is kept for the next try; " } else { "" };
+    format!(
+        "{kept}free space, as with `longshore prune`; `longshore system df` tells what takes how much"
+    )
 }
 
 /// Advises on names that a registry does not show to this user.
