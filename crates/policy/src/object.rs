@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-/// What is written as an object. Its own reader would take a list of its fields, too, which nobody else reads so.
+/// A value that is written as an object. Its own reader would take a list of its fields, too, which nobody else reads so.
 #[derive(Debug)]
 pub(crate) struct Object<T>(pub(crate) T);
 

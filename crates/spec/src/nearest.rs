@@ -1,4 +1,4 @@
-//! What may have been meant by a word that is none.
+//! The word that may have been meant by one that is none.
 
 /// The longest word that is compared, in bytes: longer ones are no slip, and each costs the product of the lengths.
 const MAX_WORD: usize = 40;

@@ -2,7 +2,7 @@
 
 use spec::Repository;
 
-use super::Failure;
+use super::failure::Failure;
 
 /// Words of a failure, all of which it must have, and what can be done about it.
 pub(super) struct Rule {

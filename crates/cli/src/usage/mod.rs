@@ -14,7 +14,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Command, CommandFactory as _, FromArgMatches as _, ValueEnum as _};
 
 use explain::explain;
-use texts::{grouped, with_ends};
+use texts::{WIDTH, grouped, with_ends};
 
 use crate::arguments::{CommandLine, Verb};
 use crate::error::CliError;
@@ -28,8 +28,6 @@ const COMPLETE: &str = "__complete";
 const WITHOUT_LATE_FLAGS: [&str; 2] = ["longshore tag", "longshore image tag"];
 
 const DEPRECATED: &str = "Flag shorthand -h has been deprecated, use --help\n";
-/// The columns of a help text, at most.
-const WIDTH: usize = 80;
 const HELP_TEMPLATE: &str = "Usage:  {usage}\n\n{about-with-newline}\n{all-args}{after-help}\n";
 
 /// A command line, read.

@@ -1,6 +1,9 @@
-//! What help and manual pages say beside the flags: the groups of commands, examples, keys, exit statuses.
+//! The words of help and manual pages beside the flags: the groups of commands, examples, keys, exit statuses.
 
 use clap::Command;
+
+/// The columns of a help text, at most.
+pub(super) const WIDTH: usize = 80;
 
 /// The commands as `--help` lists them, in groups.
 pub(super) const GROUPS: [(&str, &[&str]); 6] = [
@@ -55,7 +58,7 @@ pub(super) fn grouped(command: &Command) -> Command {
             let about = about.lines().next().unwrap_or_default();
             let mut line = format!("  {:<10}", verb.get_name());
             for word in about.split(' ') {
-                if line.chars().count() + word.chars().count() >= super::WIDTH {
+                if line.chars().count() + word.chars().count() >= WIDTH {
                     groups.extend([line.as_str(), "\n"]);
                     line = " ".repeat(12);
                 }

@@ -1,4 +1,4 @@
-//! What stands below an error: the one thing to do, on standard error alone, and docker's words above it as they are.
+//! Hints below an error: the one thing to do, on standard error alone, and docker's words above it as they are.
 
 use std::fs;
 use std::os::unix::net::UnixListener;

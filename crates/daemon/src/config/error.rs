@@ -12,7 +12,7 @@ use crate::prune::policy::PolicyError;
 /// A directive that nobody knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownDirective {
-    /// Its name.
+    /// The word that the file has.
     pub name: String,
     /// The line of the file that it is in, from 1.
     pub line: usize,

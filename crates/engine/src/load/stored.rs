@@ -53,7 +53,7 @@ pub(super) enum StoredReader {
 pub(super) struct WasRead {
     /// Its digest, if it was hashed.
     pub(super) digest: Option<Digest>,
-    /// What a commit may take, if it is to be kept.
+    /// A blob that a commit may take, if it is to be kept.
     pub(super) blob: Option<VerifiedBlob>,
 }
 

@@ -86,7 +86,7 @@ async fn whoever_hangs_dies_or_floods_does_not_allow_it() {
     rustix::process::kill_process(helper, Signal::KILL).unwrap();
 }
 
-/// What a verifier says may come from a registry, and goes to a terminal.
+/// The words of a verifier may come from a registry, and go to a terminal.
 #[tokio::test]
 async fn letters_that_are_none_are_written_out() {
     let told = refusal(&[("red", "printf 'one\\n\\tt\\033[31mred\\r'; exit 1")]).await;

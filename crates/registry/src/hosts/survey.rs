@@ -13,7 +13,7 @@ const MAX_REGISTRIES: usize = 1024;
 /// The findings in the directory of one registry.
 #[derive(Clone, Debug)]
 pub struct Surveyed {
-    /// The directory.
+    /// The directory, as it was looked at.
     pub directory: PathBuf,
     /// The registry that it is for, as images' names have it.
     pub registry: String,

@@ -13,7 +13,7 @@ use daemon::{DaemonConfig, Surveyed};
 use jiff::{Timestamp, ToSpan as _};
 use spec::go::binary_size;
 
-use super::{Finding, State};
+use super::finding::{Finding, State};
 use crate::build_info::BUILD_TIME;
 use crate::client::Call;
 use crate::credentials::{ConfigFile, is_helper_installed, key_of_domain};
@@ -41,7 +41,7 @@ struct Patient {
     now: Timestamp,
 }
 
-/// A check.
+/// A check, in the order in which a report has them.
 #[derive(Clone, Copy)]
 enum Check {
     Configuration,

@@ -1,9 +1,11 @@
 //! `longshore doctor`: what is well, what is not, and what to do.
 
 mod checks;
+mod finding;
 
 use std::fmt::Write as _;
 
+use finding::{Finding, State};
 use serde::Serialize;
 
 use crate::environment::Environment;
@@ -25,29 +27,6 @@ pub(crate) struct Arguments {
     /// Ask each registry that is configured, and its mirrors, whether it answers
     #[arg(long)]
     network: bool,
-}
-
-/// The state of one thing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    Well,
-    /// It is as it should be, and worth a word.
-    Note,
-    Bad,
-}
-
-/// A finding about one thing.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Finding {
-    /// The check that found it.
-    check: &'static str,
-    state: State,
-    said: String,
-    /// A remedy.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    advice: Option<String>,
 }
 
 /// The findings as a document.

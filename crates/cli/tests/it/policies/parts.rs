@@ -1,4 +1,4 @@
-//! What is kept beside an image, and sent on with it: nothing for which nobody has vouched.
+//! Things that are kept beside an image, and sent on with it: none for which nobody has vouched.
 
 use spec::Platform;
 use test_support::image::{Format, Image, Index, Signature};
@@ -6,7 +6,7 @@ use test_support::image::{Format, Image, Index, Signature};
 use super::super::support::{Bench, Front, small_image};
 use super::{FRONTS, Place, can_sign, index_of_two};
 
-/// Who may move a tag, and has no key, lists a signed image beside one of his own.
+/// Somebody who may move a tag, and has no key, lists a signed image beside one of his own.
 #[test]
 fn of_an_index_that_nobody_signed_only_the_signed_image_goes_on() {
     if !can_sign() {

@@ -258,7 +258,7 @@ fn a_signature_of_ones_own_comes_first_and_nothing_else_is_mixed_with_it() {
     assert_eq!(Digest::sha256(&there.body), small_image(2).manifest.digest);
 }
 
-/// What refers to an image and may be one is no image that anybody has vouched for.
+/// A referrer that may be an image is none that anybody has vouched for.
 #[test]
 fn a_copy_takes_no_images_along_as_referrers_that_nobody_signed() {
     if !can_sign() {

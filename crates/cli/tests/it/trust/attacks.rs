@@ -36,7 +36,7 @@ impl Forged {
             bytes.unwrap().expect(200).unwrap().text()
         };
         let (before, now) = (push("one"), push("two"));
-        Forged { name, before, now, place }
+        Forged { place, name, before, now }
     }
 
     fn script(&self) -> &Scripted {
@@ -140,7 +140,7 @@ fn other_targets_than_those_of_the_snapshot_are_refused() {
     assert!(said.starts_with("sha256 checksum for targets did not match: expected "), "{said}");
 }
 
-/// What is known costs a look at the server and one for the newest timestamp.
+/// A repository that is known costs a look at the server and one for the newest timestamp.
 #[test]
 fn a_pull_of_what_is_known_costs_two_requests_more() {
     if !can_run() {

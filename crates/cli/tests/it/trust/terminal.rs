@@ -109,10 +109,8 @@ fn questions(front: Front) -> String {
             command.env_remove(format!("DOCKER_CONTENT_TRUST_{variable}_PASSPHRASE"));
         }
         let lines = at_terminal(&command, answers);
-        text += &format!(
-            "$ {}\n",
-            arguments[..3].join(" ").replace(place.registry.address(), "REGISTRY")
-        );
+        let shown = arguments[..3].join(" ").replace(place.registry.address(), "REGISTRY");
+        text.extend(["$ ", shown.as_str(), "\n"]);
         // The summary of a push is Longshore's own.
         let lines: Vec<_> =
             lines.iter().filter(|line| !line.starts_with("Moved: ")).cloned().collect();
