@@ -28,6 +28,8 @@ pub struct Version {
     pub components: Vec<Component>,
     /// The commit that the daemon was built from.
     pub git_commit: String,
+    /// The Go that a dockerd was built by; empty here. Docker's document always has the field, and clients read it unasked.
+    pub go_version: String,
     /// The release of the running kernel.
     pub kernel_version: String,
     /// Moment at which the binary was made.
@@ -317,8 +319,7 @@ mod tests {
             ("1.55", "1.40")
         );
         assert_eq!(version.components[0].details["ApiVersion"], "1.55");
-        let written = serde_json::to_string(&version).unwrap();
-        assert_eq!(written, recorded.replace(r#""GoVersion":"go1.27.3","#, ""));
+        assert_eq!(serde_json::to_string(&version).unwrap(), recorded);
     }
 
     #[test]

@@ -108,7 +108,7 @@ pub(crate) const KNOWN: &[Known] = &[
 
 const SERVER: &str = "`Server:` is `Longshore/<version> (linux)`";
 const BUILDER: &str = "`Builder-Version` is 1: without a builder";
-const GO: &str = "there is no `GoVersion`";
+const GO: &str = "says nothing of Go (`GoVersion` is empty)";
 const CONTAINERS: &str = "`info` leaves out cgroups, runtimes and the bridge";
 const PAST: &str = "had containers, and a layer that an earlier one had left";
 const ARCHIVE: &str =

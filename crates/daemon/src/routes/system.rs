@@ -74,6 +74,7 @@ pub(super) fn version(daemon: &Daemon) -> Response<Body> {
         arch,
         components: vec![engine],
         git_commit: daemon.git_commit().to_owned(),
+        go_version: String::new(),
         kernel_version: kernel,
         build_time: daemon.build_time().to_owned(),
     };
