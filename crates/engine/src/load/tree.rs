@@ -341,7 +341,8 @@ mod tests {
     fn content_that_a_file_has_not_all_of_is_refused() {
         let fixture = Fixture::new(&[]);
         let lease = fixture.store().lease().unwrap();
-        let whole = archive(&[("layer", &[7; 100_000])]);
+        let content = vec![7; 100_000];
+        let whole = archive(&[("layer", &content)]);
         for length in [512 + 99_999, 700, 511, 1] {
             let file = file(&whole[..length]);
             let read = Tree::open(fixture.store(), &lease, file, Cancelled::default());
