@@ -67,7 +67,9 @@ fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Resu
 
 fn quoted(value: String) -> String {
     let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '"' | '=');
-    let is_quoted = value.len() > 1 && value.starts_with('"') && value.ends_with('"');
+    let inner = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let is_quoted =
+        inner.is_some_and(|inner| !inner.replace("\\\\", "").replace("\\\"", "").contains('"'));
     if is_quoted || !value.is_empty() && value.chars().all(is_plain) {
         return value;
     }

@@ -19,9 +19,8 @@ use crate::resolve;
 use crate::transfer::{Downloads, LayerJobs, Transfers, UploadJobs};
 use crate::{EngineError, Progress, ProgressEvent, Result};
 
-/// Ranges in flight of all blobs together, for each blob that may be downloaded at once; more would be impolite. One blob alone
-/// takes those of others.
-const RANGES_PER_DOWNLOAD: usize = 4;
+/// Ranges in flight beyond the few that each download has of its own, of all downloads together: more would be impolite.
+const EXTRA_RANGES: usize = 4;
 
 /// The settings of an engine.
 #[derive(Clone, Debug)]
@@ -109,20 +108,20 @@ pub(crate) struct Network {
     pub(crate) trust: policy::Settings,
     pub(crate) limits: Limits,
     pub(crate) downloads: Arc<Semaphore>,
-    /// Ranges of blobs in flight.
-    pub(crate) ranges: Arc<Semaphore>,
+    /// Ranges in flight beyond those that each download has of its own.
+    pub(crate) extra_ranges: Arc<Semaphore>,
     pub(crate) uploads: Arc<Semaphore>,
 }
 
 impl Network {
     fn new(registry: RegistryConfig, trust: policy::Settings, limits: Limits) -> Result<Self> {
-        let downloads = limits.downloads.clamp(1, Semaphore::MAX_PERMITS / RANGES_PER_DOWNLOAD);
+        let downloads = limits.downloads.clamp(1, Semaphore::MAX_PERMITS);
         Ok(Self {
             client: Client::new(registry).map_err(EngineError::Registry)?,
             trust,
             limits,
             downloads: Arc::new(Semaphore::new(downloads)),
-            ranges: Arc::new(Semaphore::new(downloads * RANGES_PER_DOWNLOAD)),
+            extra_ranges: Arc::new(Semaphore::new(EXTRA_RANGES)),
             uploads: Arc::new(Semaphore::new(limits.uploads.max(1))),
         })
     }

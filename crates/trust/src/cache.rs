@@ -142,7 +142,10 @@ impl Staged {
     /// Puts it in its place, at once.
     pub(crate) fn keep(self) -> Result<(), TrustError> {
         let Staged { file, path } = self;
-        file.persist(&path).map(drop).map_err(|error| failed(&path)(error.error))
+        file.persist(&path).map_err(|error| failed(&path)(error.error))?;
+        // A new name is on the disk only with its directory.
+        let directory = path.parent().unwrap_or(&path);
+        File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed(directory))
     }
 }
 

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
-use rustix::fs::{Gid, Mode, OFlags, Timestamps, Uid, fchmod, fchown, futimens, openat};
+use rustix::fs::{
+    AtFlags, Gid, Mode, OFlags, Timestamps, Uid, fchmod, fchown, futimens, openat, unlinkat,
+};
 use rustix::io::Errno;
 
 use crate::ArchiveError;
@@ -188,7 +190,15 @@ fn make(
 ) -> Result<(), ArchiveError> {
     let name = split(path).1;
     let create = || openat(&file.directory, name, NEW_FILE, file.creation_mode);
-    let made = options.with_room(create).map_err(failed("create", path))?;
+    let made = match options.with_room(create) {
+        // The file system takes two names for one: as elsewhere, the last one counts.
+        Err(Errno::EXIST) => {
+            unlinkat(&file.directory, name, AtFlags::empty()).map_err(failed("remove", path))?;
+            create()
+        }
+        made => made,
+    };
+    let made = made.map_err(failed("create", path))?;
     write_all(options, &made, content).map_err(failed("write", path))?;
     file.last.owner(&made, path)?;
     file.last.mode_and_times(&made, path)

@@ -60,7 +60,7 @@ impl Defaults {
         Mode::from_raw_mode(mode & PERMISSIONS)
     }
 
-    fn owner_differs(&self, header: &Header) -> bool {
+    pub(super) fn owner_differs(&self, header: &Header) -> bool {
         self.inherited || header.uid != self.uid || header.gid != self.gid
     }
 

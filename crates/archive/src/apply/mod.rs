@@ -201,7 +201,7 @@ impl<'a> Extractor<'a> {
             }
             Err(errno) => return Err(place.failed("create the whiteout")(errno)),
         }
-        if self.options.owners && (header.uid, header.gid) != (0, 0) {
+        if self.options.owners && self.defaults.owner_differs(header) {
             change_owner(&target, header)?;
         }
         Ok(())

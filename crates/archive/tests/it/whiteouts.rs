@@ -37,6 +37,18 @@ fn whiteouts_become_overlay_s() {
     assert_eq!(diff_id, layer.applied.diff_id, "a whiteout's content is in the tar-split");
 }
 
+/// A directory with the set-group-ID bit gives its group to what is made in it.
+#[test]
+fn a_whiteout_has_its_own_group() {
+    if !is_root() {
+        return;
+    }
+    let fixture = Fixture::new();
+    let local = directory("local").owner(0, 50).mode(0o2775);
+    fixture.apply(&tar([local, file("local/.wh.x", "").owner(0, 0)])).unwrap();
+    assert_eq!(fixture.stat("local/x").gid(), 0);
+}
+
 #[test]
 fn opaque_directories_get_the_attribute() {
     let fixture = Fixture::new();

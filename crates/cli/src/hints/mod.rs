@@ -109,6 +109,13 @@ mod tests {
     }
 
     #[test]
+    fn a_mirror_without_a_login_is_named() {
+        let asked = "Get \"https://registry-1.docker.io/v2/\": EOF\n  https://m.example:5000 (mirror): Head \"https://m.example:5000/v2/\": no basic auth credentials";
+        let error = CliError::Stream(asked.to_owned());
+        check(&error, &Subject::image("alpine"), Some("`longshore login m.example:5000`"));
+    }
+
+    #[test]
     fn the_host_is_that_of_the_url_else_that_of_the_name() {
         let subject = Subject::image("r.example:5000/a/b:1");
         for (text, expected) in [

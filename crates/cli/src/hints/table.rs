@@ -39,11 +39,9 @@ pub(super) const RULES: &[Rule] = &[
         |at| "{}'s certificate has expired: its administrator must renew it, unless this machine's clock (`date`) is fast",
         at.host()
     ),
-    rule!(
-        ["x509: "],
-        |at| "{}'s certificate is for other names: ask the registry by one of them, or have the certificate made for this one",
-        at.host()
-    ),
+    rule!(["x509: certificate is "], for_other_names),
+    rule!(["x509: certificate relies on legacy Common Name"], for_other_names),
+    rule!(["x509: cannot validate certificate for "], for_other_names),
     rule!(
         ["server gave HTTP response to HTTPS client"],
         |at| "{host} speaks plain HTTP; if you trust the network to it: --insecure-registry {host}, or \
@@ -56,6 +54,7 @@ pub(super) const RULES: &[Rule] = &[
         at.host()
     ),
     // The way to the host.
+    Rule { words: &[" (mirror): "], hint: mirror_wants_login },
     rule!(
         [" (mirror): "],
         |at| "neither the mirrors nor {} could help: mend the mirrors or take them out of --registry-mirror, \
@@ -134,6 +133,7 @@ pub(super) const RULES: &[Rule] = &[
     rule!(["Permission denied (os error 13)"], not_allowed_here),
     // Who asks.
     Rule { words: &["pull access denied for "], hint: pull_denied },
+    Rule { words: &["permission denied"], hint: file_not_allowed },
     Rule { words: &["denied"], hint: push_without_host },
     Rule { words: &["unauthorized"], hint: push_without_host },
     Rule { words: &["no basic auth credentials"], hint: push_without_host },
@@ -339,5 +339,27 @@ fn push_without_host(at: &Failure<'_>) -> Option<String> {
 }
 
 fn not_allowed_here(_: &Failure<'_>) -> String {
-    "choose another folder with --data-root, or run as root".to_owned()
+    "run it as a user who may, or as root; for a store of your own: --data-root".to_owned()
+}
+
+fn for_other_names(at: &Failure<'_>) -> String {
+    format!(
+        "{}'s certificate is for other names: ask the registry by one of them, or have the certificate made for this one",
+        at.host()
+    )
+}
+
+/// A mirror of the list of those who were asked, if it is one without a login.
+fn mirror_wants_login(at: &Failure<'_>) -> Option<String> {
+    let mut asked = at.text.lines().filter_map(|line| line.trim_start().split_once(" (mirror): "));
+    let is_login = |said: &str| said.contains("no basic auth") || said.contains("unauthorized");
+    let (url, _) = asked.find(|(_, said)| is_login(said))?;
+    let host = url.split_once("://").map_or(url, |(_, host)| host);
+    Some(format!("the mirror {host} wants to know who asks: `longshore login {host}`"))
+}
+
+/// A file or a folder that may not be opened; what a registry denies has a URL.
+fn file_not_allowed(at: &Failure<'_>) -> Option<String> {
+    let is_here = !at.text.contains("://");
+    is_here.then(|| "the user that runs this may not open it: see `ls -ld`".to_owned())
 }

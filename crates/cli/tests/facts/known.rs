@@ -42,7 +42,6 @@ pub(crate) const KNOWN: &[Known] = &[
     // Who answers.
     known(Recorded, "*", "header server", SERVER),
     known(Recorded, "ping", "header builder-version", BUILDER),
-    known(Recorded, "*", "$.GoVersion", GO),
     known(Recorded, "*info*", "$.CgroupVersion", CONTAINERS),
     // The daemon of the recordings had a past and containers.
     known(Recorded, "pull-first", "stream", PAST),
@@ -75,7 +74,6 @@ pub(crate) const KNOWN: &[Known] = &[
     known(Installed, "*", "header server", SERVER),
     known(Installed, "*", "header api-version", NEWEST),
     known(Installed, "ping", "header *", NEWEST),
-    known(Installed, "*", "$.GoVersion", GO),
     known(Installed, "*", "$.BuildTime", GO),
     known(Installed, "*info*", "$.*", CONTAINERS),
     known(Installed, "pull-badref", "*", NEWEST),

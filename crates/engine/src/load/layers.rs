@@ -39,7 +39,7 @@ impl Load<'_> {
 
     pub(super) async fn layers(&self, layers: Vec<PlannedLayer>) -> Result<Vec<LoadedLayer>> {
         let needed: Vec<_> = layers.into_iter().filter(|layer| !layer.is_ready()).collect();
-        let coming = coming(&needed);
+        let coming = coming(&needed, self.engine.store().driver());
         self.engine.on_disk(move |store| space::require(store, &coming)).await?;
         try_join_all(needed.into_iter().map(|layer| self.layer(layer))).await
     }
@@ -53,7 +53,7 @@ impl Load<'_> {
         let loaded = self
             .engine
             .on_disk(move |store| {
-                let keeps_blob = planned.keep || store.driver() == DriverKind::Packed;
+                let keeps_blob = keeps_blob(&planned, store.driver());
                 let algorithm = planned.expected.as_ref().map(Digest::algorithm);
                 let algorithm = algorithm.or(keeps_blob.then_some(Algorithm::Sha256));
                 let mut source = match algorithm.filter(|_| keeps_blob) {
@@ -109,6 +109,9 @@ impl Load<'_> {
 
     /// Makes blobs of files that no layer of the image is made of. They are named by what index and manifests say, and hashed.
     pub(super) async fn blobs(&self, files: Vec<(Digest, StoredFile)>) -> Result<Vec<LoadedLayer>> {
+        let copied = files.iter().map(|(_, file)| file.bytes_to_copy());
+        let coming: Vec<_> = copied.map(|copied| Coming { blob: None, size: 0, copied }).collect();
+        self.engine.on_disk(move |store| space::require(store, &coming)).await?;
         try_join_all(files.into_iter().map(|(digest, file)| self.blob(digest, file))).await
     }
 
@@ -120,7 +123,13 @@ impl Load<'_> {
             .on_disk(move |store| {
                 let mut source = file.blob_reader(store, &lease, digest.algorithm())?;
                 let read = io::copy(&mut cancelled.guard(&mut source), &mut io::sink());
-                read.map_err(|error| EngineError::ArchiveRead(ArchiveError::Read(error)))?;
+                read.map_err(|error| {
+                    let error = ArchiveError::Read(error);
+                    // What is in the archive is written, too.
+                    let what = || "failed to store the archive".to_owned();
+                    space::no_space(what, store.root(), &error)
+                        .unwrap_or(EngineError::ArchiveRead(error))
+                })?;
                 let blob = source.finish()?.blob.filter(|blob| *blob.digest() == digest);
                 let fault = || EngineError::BadArchive(BadArchive::Content(blob_path(&digest)));
                 Ok(LoadedLayer { staged: None, blob: Some(blob.ok_or_else(fault)?) })
@@ -150,14 +159,19 @@ impl PlannedLayer {
     }
 }
 
+/// Says whether a layer's file becomes a blob of the store.
+fn keeps_blob(layer: &PlannedLayer, driver: DriverKind) -> bool {
+    layer.keep || driver == DriverKind::Packed
+}
+
 /// Lists what takes room on the disk: layers that are to be unpacked, and files that are kept and not there yet.
-fn coming(layers: &[PlannedLayer]) -> Vec<Coming<'static>> {
+fn coming(layers: &[PlannedLayer], driver: DriverKind) -> Vec<Coming<'static>> {
     let files = layers.iter().filter_map(|layer| Some((layer, layer.file.as_ref()?)));
     files
         .map(|(layer, file)| Coming {
             blob: None,
             size: if layer.present { 0 } else { file.size() },
-            copied: if layer.keep && file.is_in_place() { file.size() } else { 0 },
+            copied: if keeps_blob(layer, driver) { file.bytes_to_copy() } else { 0 },
         })
         .collect()
 }

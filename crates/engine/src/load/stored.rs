@@ -66,9 +66,12 @@ impl StoredFile {
         }
     }
 
-    /// Says whether keeping it takes room on the disk that it has not taken yet.
-    pub(super) fn is_in_place(&self) -> bool {
-        matches!(self, Self::Place(_))
+    /// Returns the bytes that keeping it takes on the disk, beyond those that it has taken there.
+    pub(super) fn bytes_to_copy(&self) -> u64 {
+        match self {
+            Self::Place(place) => place.size,
+            Self::Memory(_) | Self::Disk(_) => 0,
+        }
     }
 
     /// Opens the file, to hash it by an algorithm or not.

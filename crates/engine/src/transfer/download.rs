@@ -14,7 +14,7 @@ use futures_util::{StreamExt, TryStreamExt, stream::FuturesUnordered};
 use registry::{Attempts, BlobStream, LEAST_BROUGHT, Recovery, RegistryError, Remote, Source};
 use spec::Descriptor;
 use store::{Ingest, Lease, SegmentWriter};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::blob::{Blob, Download, Sources};
 use super::watchers::{Watcher, Watchers};
@@ -26,8 +26,10 @@ use crate::{Engine, EngineError, LayerFacts, LayerState, Result};
 /// Bytes that one request asks for. Large enough that a round trip is nothing beside it, small enough that the
 /// prefix that is being unpacked grows steadily.
 const SEGMENT: u64 = store::SEGMENT_SIZE;
-/// Ranges of one blob that are in flight, as far as the bound on those of all lets it. One TCP connection rarely fills a long link.
-const RANGES: usize = 8;
+/// Ranges of one blob that are in flight, whatever else is downloaded: a slow registry keeps none from another.
+const RANGES: usize = 4;
+/// Ranges of one blob at most, where other downloads leave some over. One TCP connection rarely fills a long link.
+const MOST_RANGES: usize = 8;
 /// Bytes that are collected before a write to the disk, per range in flight.
 const WRITE_SIZE: usize = 256 << 10;
 /// The longest wait of bytes for more to be written with, on a slow link.
@@ -57,9 +59,6 @@ impl Engine {
         self.0.downloads.start(descriptor.digest.clone(), watcher, prepare).await
     }
 }
-
-/// A range that arrives, and the right to it among all.
-type Begun = (BlobStream, OwnedSemaphorePermit);
 
 /// One download.
 struct Job {
@@ -101,7 +100,7 @@ impl Job {
         let mut attempts = Attempts::new(network.limits.attempts);
         loop {
             let missing_before = self.missing();
-            let error = match self.fetch_missing(&network.ranges).await {
+            let error = match self.fetch_missing(&network.extra_ranges).await {
                 Ok(()) if self.missing() == 0 => break,
                 // The server has turned out to know no ranges after all.
                 Ok(()) if self.missing() < missing_before => continue,
@@ -131,21 +130,21 @@ impl Job {
     }
 
     /// Fetches what is not on the disk.
-    async fn fetch_missing(&self, ranges: &Arc<Semaphore>) -> Result<(), Failure> {
+    async fn fetch_missing(&self, extra: &Semaphore) -> Result<(), Failure> {
         let mut segments = cut(&self.ingest.missing());
         let Some(first) = segments.pop_front() else { return Ok(()) };
-        let begun = self.request(ranges, &first).await?;
-        if !begun.0.ranged {
+        let begun = self.remote.blob(&self.descriptor, first.clone()).await?;
+        if !begun.ranged {
             // The server knows no ranges: one stream brings all, and the writer skips what is here.
-            return self.write_range(begun.0, 0..self.descriptor.size).await;
+            return self.write_range(begun, 0..self.descriptor.size).await;
         }
         let queue = Mutex::new(segments);
         let next = || lock(&queue).pop_front();
-        let follow = |mut current: Option<(Range<u64>, Option<Begun>)>| async move {
+        let follow = |mut current: Option<(Range<u64>, Option<BlobStream>)>| async move {
             while let Some((range, begun)) = current {
-                let (stream, _turn) = match begun {
+                let stream = match begun {
                     Some(begun) => begun,
-                    None => self.request(ranges, &range).await?,
+                    None => self.remote.blob(&self.descriptor, range.clone()).await?,
                 };
                 if !stream.ranged {
                     // All at once from here on, and not once for each range.
@@ -162,20 +161,18 @@ impl Job {
             }
             Ok::<_, Failure>(())
         };
-        let mut all: FuturesUnordered<_> =
-            (1..RANGES).map_while(|_| next()).map(|range| follow(Some((range, None)))).collect();
+        // Nobody waits for a further range: who has one keeps it to the end.
+        let further: Vec<_> =
+            (RANGES..MOST_RANGES).map_while(|_| extra.try_acquire().ok()).collect();
+        let mut all: FuturesUnordered<_> = (1..RANGES + further.len())
+            .map_while(|_| next())
+            .map(|range| follow(Some((range, None))))
+            .collect();
         all.push(follow(Some((first, Some(begun)))));
         while let Some(result) = all.next().await {
             result?;
         }
         Ok(())
-    }
-
-    /// Asks for a range when it is its turn.
-    async fn request(&self, ranges: &Arc<Semaphore>, range: &Range<u64>) -> Result<Begun, Failure> {
-        let turn = Arc::clone(ranges).acquire_owned().await;
-        let turn = turn.map_err(|error| EngineError::Internal(Defect::Semaphore(error)))?;
-        Ok((self.remote.blob(&self.descriptor, range.clone()).await?, turn))
     }
 
     /// Takes a part that was cut to next to nothing for one that broke off there.

@@ -83,7 +83,9 @@ impl Document {
     pub(super) fn size(&self) -> Option<u64> {
         match &self.content {
             Content::Image { image, .. } => Some(sum(&image.layers)),
-            Content::Index(entries) => entries.iter().map(|(_, size)| *size).sum(),
+            Content::Index(entries) => {
+                entries.iter().try_fold(0_u64, |all, (_, size)| Some(all.saturating_add((*size)?)))
+            }
             Content::Other => None,
         }
     }

@@ -165,6 +165,10 @@ fn forget_removed_images(
 /// Notes that of the images that were removed until then nothing is left, so that no start looks again. It is said by the date of the
 /// list of manifests: where it is lost, or cannot be said, the next start looks again.
 fn note_tidy(store: &Store, until: SystemTime) {
+    if until > SystemTime::now() {
+        // The clock was ahead: what is removed from now on would count as seen.
+        return;
+    }
     let path = store.paths().content_index();
     let noted = changed(&path).map(|listed| listed >= until).and_then(|is_noted| {
         if is_noted {

@@ -16,7 +16,8 @@ use crate::output;
 /// Look over what images need here, and say what to do about what is not well
 ///
 /// The configuration, the data root and its room, the daemon's sockets, registries and mirrors, credentials and their
-/// helpers, certificates and the clock. Nothing is changed, and nobody outside of this machine is asked without --network.
+/// helpers, certificates and the clock. Nothing is changed, but that rests of what was interrupted go, as at
+/// every start; nobody outside of this machine is asked without --network.
 /// Fails if something is not well.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "longshore doctor [OPTIONS]")]
