@@ -243,7 +243,6 @@ fn forward(
             return Ok(());
         }
         let before = exchange.begin();
-        to.write_all(&head)?;
         let request = Request::of(&String::from_utf8_lossy(&head));
         counts.count(|counts| {
             if let Some((request, length)) = before {
@@ -252,6 +251,8 @@ fn forward(
             *counts.requests.entry(request.kind).or_default() += 1;
             counts.sent += head.len() as u64;
         });
+        // Counted first: who has an answer finds its request among the counts.
+        to.write_all(&head)?;
         let mut length = 0;
         let whole = body(from, to, request.length, &mut |piece| length += piece);
         counts.count(|counts| {
