@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use archive::{ApplyOptions, ArchiveError, MakeRoom};
-use spec::Digest;
+use spec::{Descriptor, Digest};
 use store::{DriverKind, Image, Room, Store, StoreError};
 
 use crate::{EngineError, Result};
@@ -24,6 +24,13 @@ pub(crate) struct Coming<'a> {
     pub(crate) size: u64,
     /// The bytes of its blob that are copied from elsewhere.
     pub(crate) copied: u64,
+}
+
+impl<'a> Coming<'a> {
+    /// A layer whose blob is fetched.
+    pub(crate) fn fetched(blob: &'a Descriptor) -> Self {
+        Self { blob: Some(&blob.digest), size: blob.size, copied: 0 }
+    }
 }
 
 /// Fails if layers cannot fit on the disk, whatever is in them. Blocking.

@@ -74,16 +74,16 @@ pub struct Owner {
     pub repository: String,
 }
 
+type Opened = std::sync::Arc<PrivateKey>;
+
 /// The private keys of a user.
 #[derive(Debug)]
 pub struct KeyStore<P> {
     directory: PathBuf,
     passphrases: P,
     /// Keys that were opened, so that each passphrase is asked for once.
-    open: Mutex<BTreeMap<String, std::sync::Arc<PrivateKey>>>,
+    open: Mutex<BTreeMap<String, Opened>>,
 }
-
-type Opened = std::sync::Arc<PrivateKey>;
 
 impl<P: Passphrases> KeyStore<P> {
     /// Returns the keys below a trust directory.

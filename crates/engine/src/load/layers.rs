@@ -11,7 +11,7 @@ use store::{DriverKind, LayerRecord, StagedLayer, VerifiedBlob};
 
 use super::operation::Load;
 use super::plan::PlannedLayer;
-use super::stored::StoredFile;
+use super::stored::{StoredFile, not_taken_in};
 use crate::cancel::CancelOnDrop;
 use crate::error::{BadArchive, Missing};
 use crate::save::documents::blob_path;
@@ -123,13 +123,7 @@ impl Load<'_> {
             .on_disk(move |store| {
                 let mut source = file.blob_reader(store, &lease, digest.algorithm())?;
                 let read = io::copy(&mut cancelled.guard(&mut source), &mut io::sink());
-                read.map_err(|error| {
-                    let error = ArchiveError::Read(error);
-                    // What is in the archive is written, too.
-                    let what = || "failed to store the archive".to_owned();
-                    space::no_space(what, store.root(), &error)
-                        .unwrap_or(EngineError::ArchiveRead(error))
-                })?;
+                read.map_err(|error| not_taken_in(store, ArchiveError::Read(error)))?;
                 let blob = source.finish()?.blob.filter(|blob| *blob.digest() == digest);
                 let fault = || EngineError::BadArchive(BadArchive::Content(blob_path(&digest)));
                 Ok(LoadedLayer { staged: None, blob: Some(blob.ok_or_else(fault)?) })

@@ -11,7 +11,7 @@ use spec::{Algorithm, Digest};
 use store::{BlobWriter, HashingReader, Lease, StagedFile, StagedFileReader, Store, VerifiedBlob};
 
 use crate::error::BadArchive;
-use crate::{EngineError, Result};
+use crate::{EngineError, Result, space};
 
 /// A file of an archive.
 #[derive(Clone, Debug)]
@@ -55,6 +55,12 @@ pub(super) struct WasRead {
     pub(super) digest: Option<Digest>,
     /// A blob that a commit may take, if it is to be kept.
     pub(super) blob: Option<VerifiedBlob>,
+}
+
+/// Returns the error of an archive that is read and written at once: that of a full disk in its own words.
+pub(super) fn not_taken_in(store: &Store, error: ArchiveError) -> EngineError {
+    let what = || "failed to store the archive".to_owned();
+    space::no_space(what, store.root(), &error).unwrap_or(EngineError::ArchiveRead(error))
 }
 
 impl StoredFile {

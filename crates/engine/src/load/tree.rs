@@ -15,12 +15,12 @@ use bytes::Bytes;
 use spec::Digest;
 use store::{Lease, Store};
 
-use super::stored::{Place, StoredFile};
+use super::stored::{Place, StoredFile, not_taken_in};
 use crate::cancel::Cancelled;
 use crate::error::BadArchive;
 use crate::save::documents::blob_path;
 use crate::space::MAX_TAR_SIZE;
-use crate::{EngineError, Result, space};
+use crate::{EngineError, Result};
 
 /// The most entries: an archive has three for each layer, and nobody has 30,000 layers.
 const MAX_ENTRIES: usize = 100_000;
@@ -258,13 +258,9 @@ struct Failure(EngineError);
 impl Failure {
     /// Returns the error, that of a full disk in its own words.
     fn told(self, store: &Store) -> EngineError {
-        let Self(error) = self;
-        match &error {
-            EngineError::ArchiveRead(cause) => {
-                let what = || "failed to store the archive".to_owned();
-                space::no_space(what, store.root(), cause).unwrap_or(error)
-            }
-            _ => error,
+        match self.0 {
+            EngineError::ArchiveRead(cause) => not_taken_in(store, cause),
+            error => error,
         }
     }
 }

@@ -116,13 +116,8 @@ impl Pull {
         }
         self.engine
             .on_disk(move |store| {
-                let coming = coming.iter();
-                let coming = coming.map(|blob| Coming {
-                    blob: Some(&blob.digest),
-                    size: blob.size,
-                    copied: 0,
-                });
-                space::require(store, &coming.collect::<Vec<_>>())
+                let coming: Vec<_> = coming.iter().map(Coming::fetched).collect();
+                space::require(store, &coming)
             })
             .await?;
         // As many as may be under way, and one that waits: a file is open for each.

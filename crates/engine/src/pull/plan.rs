@@ -107,10 +107,7 @@ pub(super) fn absent(
     }
     // Before the first byte. Some may be here under a blob that was never seen: where all of them have no room, the plan,
     // which knows, decides.
-    let coming: Vec<_> = absent
-        .iter()
-        .map(|layer| Coming { blob: Some(&layer.digest), size: layer.size, copied: 0 })
-        .collect();
+    let coming: Vec<_> = absent.iter().map(Coming::fetched).collect();
     match space::require(store, &coming) {
         Ok(()) => Ok(absent),
         Err(EngineError::Store(StoreError::TooFull { .. })) => Ok(Vec::new()),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use super::file;
-use crate::http::tls::{Material, Validity};
+use crate::http::tls::{Material, Validity, without_certificate};
 
 /// The most registries of one directory that are looked at.
 const MAX_REGISTRIES: usize = 1024;
@@ -75,10 +75,7 @@ fn one(directory: &Path, path: &Path) -> Option<Surveyed> {
         let certificates = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
         let dates: Vec<_> = certificates.filter_map(|der| Validity::of(&der)).collect();
         if dates.is_empty() {
-            found.faults.push(format!(
-                "{}: no certificate in this file (PEM, from -----BEGIN CERTIFICATE----- on)",
-                path.display()
-            ));
+            found.faults.push(without_certificate(path));
         }
         found.certificates.extend(dates.into_iter().map(|dates| (path.to_owned(), dates)));
     }

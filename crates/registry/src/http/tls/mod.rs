@@ -64,6 +64,14 @@ impl Validity {
     }
 }
 
+/// Says of a file of certificates that there is none in it.
+pub(crate) fn without_certificate(path: &Path) -> String {
+    format!(
+        "{}: no certificate in this file (PEM, from -----BEGIN CERTIFICATE----- on)",
+        path.display()
+    )
+}
+
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Pair {
     certificate: (PathBuf, Vec<u8>),
@@ -228,11 +236,7 @@ pub(crate) fn secure(
                 .filter(|der| Certificate::parse(der).is_some()),
         );
         if own.len() == before {
-            tracing::warn!(
-                target: crate::NOTICES,
-                "{}: no certificate in this file (PEM, from -----BEGIN CERTIFICATE----- on)",
-                path.display()
-            );
+            tracing::warn!(target: crate::NOTICES, "{}", without_certificate(path));
         }
     }
     let own = Authorities::new(own);
