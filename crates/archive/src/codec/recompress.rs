@@ -18,7 +18,7 @@ const MAX_TAR: u64 = 1 << 40;
 /// A compression to write, and its level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// zlib's level, 1 to 9.
+    /// libdeflate's level, 1 to 9.
     Gzip(u8),
     /// zstd's level, 1 to 19: those above need more memory than readers have to allow.
     Zstd(u8),
@@ -34,7 +34,7 @@ pub fn recompress<R: Read + Send, W: Write>(
 ) -> Result<DiffId, ArchiveError> {
     match encoding {
         Encoding::Gzip(level) => {
-            let encoder = GzipEncoder::new(sink, level.into(), threads);
+            let encoder = GzipEncoder::new(sink, level, threads);
             let mut encoder = Bounded::new(encoder.map_err(ArchiveError::Sink)?);
             let diff_id = decompress(source, &mut encoder)?;
             encoder.inner.finish().map_err(ArchiveError::Sink)?;
