@@ -4,7 +4,7 @@
 //! second thread.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::thread::{Builder, scope};
 
 use crate::codec::decoder;
@@ -43,13 +43,15 @@ pub struct ArchiveEntry {
 
 /// The content of an entry. What is left unread is passed over.
 pub struct EntryContent<'a, 'b> {
-    stream: &'a mut Stream<Box<dyn Chunks + 'b>>,
+    stream: &'a mut Stream<Box<dyn Chunks + Send + 'b>>,
     /// The places of the pieces of a sparse file.
     fragments: std::vec::IntoIter<Fragment>,
     /// The rest of the current piece.
     fragment: u64,
     position: u64,
     size: u64,
+    /// The error of a read, until it is told in full.
+    failed: Option<ArchiveError>,
 }
 
 /// Zeros, handed out in pieces: for the holes of sparse files, and for content that nobody looks at.
@@ -68,33 +70,74 @@ impl EntryContent<'_, '_> {
         is_whole.then(|| self.stream.offset())
     }
 
-    /// Hands the content to `take`, piece by piece; holes of a sparse file as zeros.
+    /// Hands the content to `take`, piece by piece; holes of a sparse file as zeros. An error that a read met is returned first.
     pub fn copy<E: From<ArchiveError>>(
         &mut self,
         mut take: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
+        if let Some(error) = self.failed.take() {
+            return Err(error.into());
+        }
         loop {
-            while self.fragment > 0 {
-                // The map was checked to cover all of the content.
-                let Some(bytes) = self.stream.content()? else { break };
+            let piece = self.peek()?;
+            let length = piece.len();
+            if length == 0 {
+                return Ok(());
+            }
+            take(piece)?;
+            self.consume(length);
+        }
+    }
+
+    /// The next bytes of the content; none at its end.
+    fn peek(&mut self) -> Result<&[u8], ArchiveError> {
+        loop {
+            // The map was checked to cover all of the content.
+            if self.fragment > 0 && self.stream.remaining() > 0 {
                 let left = usize::try_from(self.fragment).unwrap_or(usize::MAX);
-                let length = bytes.len().min(left);
-                take(&bytes[..length])?;
-                self.stream.consume_content(length);
-                self.fragment -= length as u64;
-                self.position += length as u64;
+                let piece = self.stream.content()?.unwrap_or_default();
+                return Ok(&piece[..piece.len().min(left)]);
             }
-            let next = self.fragments.next();
-            let hole_end = next.map_or(self.size, |fragment| fragment.offset);
-            while self.position < hole_end {
-                let left = usize::try_from(hole_end - self.position).unwrap_or(usize::MAX);
-                let zeros = &ZEROS[..left.min(ZEROS.len())];
-                take(zeros)?;
-                self.position += zeros.len() as u64;
+            self.fragment = 0;
+            let next = self.fragments.as_slice().first();
+            let end = next.map_or(self.size, |fragment| fragment.offset);
+            let hole = end.saturating_sub(self.position);
+            if hole > 0 {
+                let length = usize::try_from(hole).unwrap_or(usize::MAX);
+                return Ok(&ZEROS[..length.min(ZEROS.len())]);
             }
-            match next {
+            match self.fragments.next() {
                 Some(fragment) => self.fragment = fragment.length,
-                None => return Ok(()),
+                None => return Ok(&[]),
+            }
+        }
+    }
+
+    fn consume(&mut self, count: usize) {
+        if self.fragment > 0 {
+            self.stream.consume_content(count);
+            self.fragment -= count as u64;
+        }
+        self.position += count as u64;
+    }
+}
+
+/// Once a read fails, [`EntryContent::copy`] says why.
+impl Read for EntryContent<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.failed.is_some() {
+            return Err(io::Error::other("the archive cannot be read"));
+        }
+        match self.peek() {
+            Ok(piece) => {
+                let length = piece.len().min(buffer.len());
+                buffer[..length].copy_from_slice(&piece[..length]);
+                self.consume(length);
+                Ok(length)
+            }
+            Err(error) => {
+                self.failed = Some(error);
+                Err(io::Error::other("the archive cannot be read"))
             }
         }
     }
@@ -139,7 +182,7 @@ pub fn read_entries_in_place<E: From<ArchiveError>>(
 }
 
 fn walk<'b, E: From<ArchiveError>>(
-    chunks: Box<dyn Chunks + 'b>,
+    chunks: Box<dyn Chunks + Send + 'b>,
     max_size: u64,
     visit: &mut impl FnMut(ArchiveEntry, &mut EntryContent<'_, 'b>) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -181,13 +224,14 @@ fn walk<'b, E: From<ArchiveError>>(
         }
         let fragments = fragments.into_iter();
         let stream = &mut tar.stream;
-        let mut content = EntryContent { stream, fragments, fragment, position: 0, size };
+        let (position, failed) = (0, None);
+        let mut content = EntryContent { stream, fragments, fragment, position, size, failed };
         visit(ArchiveEntry { path, kind, size }, &mut content)?;
         content.stream.pass_over()?;
     }
 }
 
-impl Chunks for Box<dyn Chunks + '_> {
+impl Chunks for Box<dyn Chunks + Send + '_> {
     fn peek(&mut self) -> Result<&[u8], ArchiveError> {
         (**self).peek()
     }

@@ -66,6 +66,7 @@ pub use options::{Applied, ApplyOptions, MakeRoom, Unpacked, Whiteouts, XattrNam
 pub use read::read_file;
 pub use rebuild::{decompress, rebuild, rebuilt_size};
 pub use steps::{Step, Work};
+pub use tar::is_tar;
 pub use unpack::{apply, extract, unpack};
 pub use verify::{Damage, Verified, verify};
 pub use writer::{TarEntry, TarWriter};

@@ -79,6 +79,14 @@ pub(crate) enum CliError {
     /// The daemon's progress stream ended in an error.
     #[error("{0}")]
     Stream(String),
+    /// An archive has no image for the platform.
+    #[error("{name}: {error}")]
+    Archive {
+        /// The archive.
+        name: String,
+        /// The daemon's own words.
+        error: Box<CliError>,
+    },
     /// A body for the daemon that ends too early.
     #[error("{error}")]
     Truncated {
@@ -302,6 +310,12 @@ impl CliError {
                 | CliError::Engine(_)
                 | CliError::DataRoot(_)
         )
+    }
+
+    /// Returns whether the daemon has found no image for the platform that is wanted.
+    pub(crate) fn is_wrong_platform(&self) -> bool {
+        matches!(self, CliError::Daemon { message, .. } | CliError::Stream(message)
+            if message.starts_with("no matching manifest for "))
     }
 
     /// Returns whether the daemon may have found the end of what it was sent too early.

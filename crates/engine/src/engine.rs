@@ -21,6 +21,8 @@ use crate::{EngineError, Progress, ProgressEvent, Result};
 
 /// Ranges in flight beyond the few that each download has of its own, of all downloads together: more would be impolite.
 const EXTRA_RANGES: usize = 4;
+/// Layers that are unpacked while their archives arrive: as many as may be at work with what is here, at some 3 MiB each.
+const MAX_ARRIVALS: usize = 8;
 
 /// The settings of an engine.
 #[derive(Clone, Debug)]
@@ -88,6 +90,9 @@ pub(crate) struct Shared {
     /// Archives that are read while somebody sends them. None of these threads is one of the unpackers, for pulls must go on
     /// meanwhile.
     pub(crate) receivers: Arc<Receivers>,
+    /// Layers that are unpacked while an archive with them arrives. A sender may take its time: who comes when all are taken has its
+    /// layers put aside first.
+    pub(crate) arrivals: Semaphore,
     /// One pull publishes at a time: a layer that two of them staged is then taken by the first and found by the second.
     pub(crate) publishing: tokio::sync::Mutex<()>,
     /// Set while a prune is at work.
@@ -147,6 +152,7 @@ impl Engine {
             layer_jobs: Transfers::default(),
             upload_jobs: Transfers::default(),
             unpackers: Arc::new(Semaphore::new(cores.clamp(2, 8))),
+            arrivals: Semaphore::new(MAX_ARRIVALS),
             receivers: Arc::default(),
             publishing: tokio::sync::Mutex::new(()),
             pruning: Arc::default(),

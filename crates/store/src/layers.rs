@@ -1,6 +1,6 @@
 //! The layer database: one entry a layer, which never changes once it is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -95,6 +95,20 @@ impl Store {
         let Driver::Overlay2(_) = self.layer_driver() else { return Ok(None) };
         let layer = self.layer(chain)?;
         Ok(layer.map(|layer| self.paths().overlay_layer(&layer.cache_id).join("diff")))
+    }
+
+    /// Returns a layer for each diff ID that any has. Its entry was not looked at any further.
+    pub fn layers_by_diff_id(&self) -> Result<HashMap<DiffId, ChainId>, StoreError> {
+        let mut found = HashMap::new();
+        for name in files::names(&self.paths().layers())? {
+            // dockerd's entries on the way out have other names.
+            let Ok(chain) = format!("sha256:{name}").parse::<ChainId>() else { continue };
+            let diff_id = files::read_note(&self.paths().layer(&chain).join("diff"));
+            if let Some(diff_id) = diff_id.and_then(|text| text.parse().ok()) {
+                found.insert(diff_id, chain);
+            }
+        }
+        Ok(found)
     }
 
     /// Opens the gzipped tar-split of a layer; `None` if the layer has none.

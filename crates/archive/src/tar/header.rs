@@ -3,7 +3,7 @@
 use super::number::{decimal, numeric, octal, string};
 use super::pax::{Key, Pax};
 use super::sparse::Fragment;
-use super::{Block, MAX_NAME};
+use super::{BLOCK_SIZE, Block, MAX_NAME};
 
 /// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -141,6 +141,11 @@ impl Format {
             _ => Self::V7,
         })
     }
+}
+
+/// Says whether a stream begins as a tar does: with a header whose checksum is right.
+pub fn is_tar(prefix: &[u8]) -> bool {
+    prefix.first_chunk::<BLOCK_SIZE>().is_some_and(|block| Format::of(block).is_some())
 }
 
 /// The sum of the block's bytes as POSIX has it, and with signed bytes as Sun's tar did.

@@ -14,6 +14,7 @@ mod pax;
 mod reader;
 mod sparse;
 
+pub use header::is_tar;
 pub(crate) use header::{Header, Kind, Timestamp};
 #[cfg(any(test, fuzzing))]
 pub(crate) use pax::fuzz as fuzz_pax;

@@ -59,7 +59,7 @@ async fn import(
         _ if is_url => None,
         "-" => Some(body_of(io::stdin(), STDIN)),
         path => {
-            let (file, size) = open_file(Path::new(path))?;
+            let (file, size) = open_file(Path::new(path)).await?;
             let (body, source) = body_of(file, path);
             Some((body, source.of_size(size)))
         }

@@ -79,10 +79,8 @@ async fn load(
     let loaded = upload("/images/load", query, input, session, display).await;
     loaded.map_err(|error| match error {
         // The daemon does not know which archive it is.
-        CliError::Stream(message) | CliError::Daemon { message, .. }
-            if message.starts_with("no matching manifest for ") =>
-        {
-            CliError::Stream(format!("{name}: {message}"))
+        error if error.is_wrong_platform() => {
+            CliError::Archive { name, error: Box::new(error.without_daemon()) }
         }
         error => error,
     })
@@ -133,7 +131,7 @@ async fn sending<T>(
 /// Makes a request's body of an archive that is a file or a pipe.
 async fn open(path: &Path, session: &Session) -> Result<(RequestBody, Source), CliError> {
     let name = path.display().to_string();
-    match open_file(path)? {
+    match open_file(path).await? {
         (file, Some(size)) => session.client.body_of_file(file, name, size).await,
         (pipe, None) => Ok(body_of(pipe, name)),
     }
@@ -153,11 +151,18 @@ async fn stdin(session: &Session) -> Result<(RequestBody, Source), CliError> {
 }
 
 /// Opens a file for a request, with its size; a pipe has none.
-pub(super) fn open_file(path: &Path) -> Result<(File, Option<u64>), CliError> {
+///
+/// A named pipe opens when somebody writes to it. Nothing can take that back, so it is waited for on a thread that keeps neither a
+/// signal nor the end of the command waiting.
+pub(super) async fn open_file(path: &Path) -> Result<(File, Option<u64>), CliError> {
     let failed = |error: &io::Error| {
         CliError::Refused(format!("open {}: {}", path.display(), in_go_words(error)))
     };
-    let file = File::open(path).map_err(|error| failed(&error))?;
+    let (sender, opened) = tokio::sync::oneshot::channel();
+    let named = path.to_owned();
+    std::thread::spawn(move || sender.send(File::open(named)));
+    let file = opened.await.unwrap_or_else(|gone| Err(io::Error::other(gone)));
+    let file = file.map_err(|error| failed(&error))?;
     let metadata = file.metadata().map_err(|error| failed(&error))?;
     if metadata.is_dir() {
         return Err(CliError::Refused(format!("read {}: is a directory", path.display())));

@@ -71,7 +71,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     }
     display.finish(ended)?;
     for note in notes.without_index.iter().filter(|_| !is_json) {
-        // Docker colours them in pipes, too.
+        // Docker colours them in pipes and with `NO_COLOR`, too.
         let text = without_index(note, |colour, digest| format!("\x1b[{colour}m{digest}\x1b[0m"));
         output::print_drawn(&render::note(&text, terminal::writes_terminal()))?;
     }

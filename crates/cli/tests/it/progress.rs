@@ -2,28 +2,36 @@
 //!
 //! `progress/` has the captures; what is chance in them (ports, times) is written as a word in braces.
 
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use test_support::image::Image;
 use test_support::servers::{LocalRegistry, installed};
 use test_support::terminal::Terminal;
 
+use super::archives::{doubled_image, old_archive};
 use super::support::{Bench, Done, FRONTS, Front, Home, run, small_image};
 
-/// Runs a command at a terminal of this size and returns what is on it then.
-fn at_terminal(command: &Command, columns: usize, rows: usize) -> Terminal {
+/// Prepares to run a command at a terminal of this size; `input` is where it reads from.
+fn terminal_of(command: &Command, (columns, rows): (usize, usize), input: &str) -> Command {
     let quoted = |word: &std::ffi::OsStr| format!("'{}'", word.to_str().unwrap());
     let words: Vec<String> =
         [command.get_program()].into_iter().chain(command.get_args()).map(quoted).collect();
-    let line = format!("stty columns {columns} rows {rows}; {}", words.join(" "));
+    let line = format!("stty columns {columns} rows {rows}; {} {input}", words.join(" "));
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env_clear();
     for (name, value) in command.get_envs() {
         script.env(name, value.unwrap_or_default());
     }
-    let written = run(&mut script, "").success();
+    script
+}
+
+/// Runs a command at a terminal of this size and returns what is on it then.
+fn at_terminal(command: &Command, columns: usize, rows: usize) -> Terminal {
+    let written = run(&mut terminal_of(command, (columns, rows), ""), "").success();
     assert!(!written.contains('m') || !written.contains("\x1b[1m"), "no colours: {written:?}");
     let mut terminal = Terminal::new(columns, rows);
     // The end of the input of a terminal is shown as what it is typed as.
@@ -235,6 +243,47 @@ fn archives_tell_their_size_and_what_of_them_was_new() {
         assert!(anew.starts_with("Moved: 2 layers, "), "{anew}");
         let quiet = bench.run(&["load", "--progress=quiet", "-i", path]);
         assert_eq!((quiet.success(), anew.lines().count()), (format!("Loaded image: {name}\n"), 1));
+    }
+}
+
+/// Nobody knows how much there is in a pipe, and the first layer may be long in coming.
+#[test]
+fn a_terminal_is_told_how_much_of_a_pipe_has_come() {
+    if !installed(&["script", "stty", "mkfifo"]) {
+        println!("skipped: needs script, stty and mkfifo");
+        return;
+    }
+    let archive = old_archive(&doubled_image(), &["x:1"]);
+    for front in [Front::InProcess, Front::Longshore] {
+        let bench = Bench::new(front, &[]);
+        let pipe = bench.home.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let mut command = bench.command();
+        command.arg("load");
+        let mut script = terminal_of(&command, (80, 24), &format!("< '{}'", pipe.display()));
+        let script = script.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = script.spawn().unwrap();
+        let mut sending = File::options().write(true).open(&pipe).unwrap();
+        sending.write_all(&archive[..50_000]).unwrap();
+        // Nothing more comes before that is seen.
+        let mut shown = child.stdout.take().unwrap();
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains("50kB") {
+            let mut piece = [0; 1000];
+            let length = shown.read(&mut piece).unwrap();
+            assert_ne!(length, 0, "{}", String::from_utf8_lossy(&seen));
+            seen.extend_from_slice(&piece[..length]);
+        }
+        sending.write_all(&archive[50_000..]).unwrap();
+        drop(sending);
+        shown.read_to_end(&mut seen).unwrap();
+        assert!(child.wait().unwrap().success());
+        let mut terminal = Terminal::new(80, 24);
+        terminal.write(&String::from_utf8(seen).unwrap());
+        let lines = terminal.lines();
+        let counts = lines[0].strip_prefix("Sending  ").and_then(|line| line.split_once('/'));
+        assert!(counts.is_some_and(|(sent, all)| sent == all), "{lines:#?}");
+        assert!(lines.contains(&"Loaded image: x:1".to_owned()), "{lines:#?}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Pulls that are told to end.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -72,6 +72,30 @@ fn a_pull_in_this_process_ends_cleanly() {
         send(pull.id(), signal);
         assert_eq!(ended(pull).code(), Some(status));
         halfway.finish(&home);
+    }
+}
+
+/// Says whether a process has a handler of its own for a signal.
+fn catches(process: u32, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() >> (signal.as_raw() - 1) & 1 == 1
+}
+
+#[test]
+fn a_load_from_a_pipe_that_nobody_writes_to_ends_at_the_first_signal() {
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let home = Home::new();
+        let pipe = home.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let mut load = home.longshore();
+        load.arg("load").arg("-i").arg(&pipe).stdout(Stdio::null()).stderr(Stdio::null());
+        let load = load.spawn().unwrap();
+        while !catches(load.id(), signal) {
+            std::thread::yield_now();
+        }
+        send(load.id(), signal);
+        assert_eq!(ended(load).code(), Some(status));
     }
 }
 

@@ -163,7 +163,7 @@ fn platforms_are_chosen_when_they_are_saved_and_loaded() {
             &archive,
             &["--platform", "linux/arm64,linux/386"],
             None,
-            "no matching manifest for linux/386",
+            "layout.tar: no matching manifest for linux/386 in the archive, which has linux/",
         ),
         (
             &archive,

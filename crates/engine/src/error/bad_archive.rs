@@ -59,6 +59,9 @@ pub enum BadArchive {
     /// A file is not what its path says.
     #[error("invalid archive: the content of {0} does not match its digest")]
     Content(String),
+    /// A document is a tar.
+    #[error("invalid archive: {0} is an archive itself")]
+    Layer(String),
     /// A file is larger than any of its kind.
     #[error("invalid archive: {name} has {size} bytes, more than the {max} that are accepted")]
     FileTooLarge {

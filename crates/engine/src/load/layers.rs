@@ -4,19 +4,19 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use archive::{ArchiveError, Unpacked};
+use archive::{ArchiveError, Compression, Unpacked};
 use futures_util::future::try_join_all;
 use spec::{Algorithm, Digest};
-use store::{DriverKind, LayerRecord, StagedLayer, VerifiedBlob};
+use store::{DriverKind, LayerRecord, Lease, StagedLayer, Store, VerifiedBlob};
 
 use super::operation::Load;
 use super::plan::PlannedLayer;
-use super::stored::{StoredFile, not_taken_in};
-use crate::cancel::CancelOnDrop;
+use super::stored::{PlainFile, StoredFile, not_taken_in};
+use crate::cancel::{CancelOnDrop, Cancelled};
 use crate::error::{BadArchive, Missing};
 use crate::save::documents::blob_path;
 use crate::space::Coming;
-use crate::{EngineError, LayerFacts, LayerState, Result, layer, space};
+use crate::{EngineError, LayerFacts, LayerState, Progress, Result, layer, space};
 
 /// The outcome of a layer.
 #[derive(Debug)]
@@ -39,9 +39,35 @@ impl Load<'_> {
 
     pub(super) async fn layers(&self, layers: Vec<PlannedLayer>) -> Result<Vec<LoadedLayer>> {
         let needed: Vec<_> = layers.into_iter().filter(|layer| !layer.is_ready()).collect();
+        let needed = self.with_own_files(needed).await?;
         let coming = coming(&needed, self.engine.store().driver());
         self.engine.on_disk(move |store| space::require(store, &coming)).await?;
         try_join_all(needed.into_iter().map(|layer| self.layer(layer))).await
+    }
+
+    /// Of layers that are one file, unpacked already, the last takes it: the others get it put together again.
+    async fn with_own_files(&self, mut layers: Vec<PlannedLayer>) -> Result<Vec<PlannedLayer>> {
+        let lease = Arc::clone(&self.lease);
+        let is_same = |a: &PlannedLayer, b: &PlannedLayer| {
+            let (a, b) = (a.file.as_ref(), b.file.as_ref());
+            let both = a.and_then(StoredFile::arrived).zip(b.and_then(StoredFile::arrived));
+            both.is_some_and(|(a, b)| Arc::ptr_eq(a, b))
+        };
+        self.engine
+            .on_disk(move |store| {
+                for index in 0..layers.len() {
+                    let (layer, others) = layers[index..].split_at_mut(1);
+                    let layer = &mut layer[0];
+                    if others.iter().any(|other| is_same(layer, other))
+                        && let Some(file) = &mut layer.file
+                    {
+                        *file =
+                            StoredFile::Plain(file.plain(store, &lease, layer.diff_id.digest())?);
+                    }
+                }
+                Ok(layers)
+            })
+            .await
     }
 
     async fn layer(&self, planned: PlannedLayer) -> Result<LoadedLayer> {
@@ -53,15 +79,17 @@ impl Load<'_> {
         let loaded = self
             .engine
             .on_disk(move |store| {
+                if let Some(loaded) = planned.take(store, &lease, &file, &progress)? {
+                    return Ok(loaded);
+                }
+                let digest = planned.diff_id.digest();
+                let file = file.plain(store, &lease, digest)?;
                 let keeps_blob = keeps_blob(&planned, store.driver());
-                let algorithm = planned.expected.as_ref().map(Digest::algorithm);
-                let algorithm = algorithm.or(keeps_blob.then_some(Algorithm::Sha256));
-                let mut source = match algorithm.filter(|_| keeps_blob) {
-                    Some(algorithm) => file.blob_reader(store, &lease, algorithm)?,
-                    None => file.reader(algorithm)?,
+                let mut source = match planned.algorithm(keeps_blob) {
+                    Some(algorithm) if keeps_blob => file.blob_reader(store, &lease, algorithm)?,
+                    algorithm => file.reader(algorithm)?,
                 };
                 let guarded = cancelled.guard(&mut source);
-                let digest = planned.diff_id.digest();
                 if planned.present {
                     let unpacked = layer::inspect(store, guarded, digest, &|_| {})?;
                     let read = source.finish()?;
@@ -76,12 +104,7 @@ impl Load<'_> {
                 let read = source.finish()?;
                 planned.check(&unpacked, read.digest.as_ref())?;
                 let blob = read.blob.filter(|_| keeps_blob);
-                let record = LayerRecord {
-                    diff_id: planned.diff_id.clone(),
-                    parent: planned.parent.clone(),
-                    size: unpacked.applied.size,
-                    blob: blob.as_ref().map(|blob| blob.digest().clone()),
-                };
+                let record = planned.record(&unpacked, blob.as_ref());
                 Ok(LoadedLayer { staged: Some((staged, record)), blob })
             })
             .await?;
@@ -121,10 +144,9 @@ impl Load<'_> {
         let lease = Arc::clone(&self.lease);
         self.engine
             .on_disk(move |store| {
-                let mut source = file.blob_reader(store, &lease, digest.algorithm())?;
-                let read = io::copy(&mut cancelled.guard(&mut source), &mut io::sink());
-                read.map_err(|error| not_taken_in(store, ArchiveError::Read(error)))?;
-                let blob = source.finish()?.blob.filter(|blob| *blob.digest() == digest);
+                let file = file.plain(store, &lease, &digest)?;
+                let blob = whole_blob(store, &lease, &file, digest.algorithm(), cancelled)?;
+                let blob = blob.filter(|blob| *blob.digest() == digest);
                 let fault = || EngineError::BadArchive(BadArchive::Content(blob_path(&digest)));
                 Ok(LoadedLayer { staged: None, blob: Some(blob.ok_or_else(fault)?) })
             })
@@ -133,7 +155,47 @@ impl Load<'_> {
 }
 
 impl PlannedLayer {
-    /// Compares what was unpacked, and the file if it was hashed, with what they should be.
+    /// Takes what the file was unpacked to when it came; `None` if it was not, or another layer has that.
+    fn take(
+        &self,
+        store: &Store,
+        lease: &Lease,
+        file: &StoredFile,
+        progress: &Progress,
+    ) -> Result<Option<LoadedLayer>> {
+        let Some(arrived) = file.arrived().filter(|_| !self.present) else { return Ok(None) };
+        let digest = self.diff_id.digest();
+        let mut blob = None;
+        if let Some(algorithm) = self.algorithm(true).filter(|_| self.keep) {
+            let file = file.plain(store, lease, digest)?;
+            blob = whole_blob(store, lease, &file, algorithm, Cancelled::default())?;
+        }
+        let taken = arrived.take(store, &self.chain_id, digest)?;
+        let Some((staged, unpacked, actual)) = taken else { return Ok(None) };
+        self.check(&unpacked, Some(&actual))?;
+        let total = arrived.size();
+        progress.layer(&digest.short(), LayerState::Loading { current: total, total });
+        let record = self.record(&unpacked, blob.as_ref());
+        Ok(Some(LoadedLayer { staged: Some((staged, record)), blob }))
+    }
+
+    fn record(&self, unpacked: &Unpacked, blob: Option<&VerifiedBlob>) -> LayerRecord {
+        LayerRecord {
+            diff_id: self.diff_id.clone(),
+            parent: self.parent.clone(),
+            size: unpacked.applied.size,
+            blob: blob.map(|blob| blob.digest().clone()),
+        }
+    }
+
+    /// Returns how the file must be hashed, beyond what finding out its diff ID takes.
+    fn algorithm(&self, keeps_blob: bool) -> Option<Algorithm> {
+        let expected = self.expected.as_ref().map(Digest::algorithm);
+        let is_diff_id = self.expected.as_ref() == Some(self.diff_id.digest());
+        expected.filter(|_| keeps_blob || !is_diff_id).or(keeps_blob.then_some(Algorithm::Sha256))
+    }
+
+    /// Compares what was unpacked, and the file by its digest if it was hashed, with what they should be.
     fn check(&self, unpacked: &Unpacked, digest: Option<&Digest>) -> Result<()> {
         let actual = &unpacked.applied.diff_id;
         if *actual != self.diff_id {
@@ -141,16 +203,34 @@ impl PlannedLayer {
             let fault = BadArchive::DiffId { index, expected, actual: actual.clone() };
             return Err(EngineError::BadArchive(fault));
         }
-        match (&self.expected, digest) {
-            (Some(expected), Some(actual)) if expected != actual => {
-                Err(EngineError::LayerVerification {
-                    digest: expected.clone(),
-                    detail: format!("its bytes in the archive hash to {actual}"),
-                })
-            }
-            _ => Ok(()),
+        let plain = (unpacked.compression == Compression::None).then(|| actual.digest());
+        let (Some(expected), digest) = (&self.expected, digest.or(plain)) else { return Ok(()) };
+        if digest == Some(expected) {
+            return Ok(());
         }
+        let detail = match digest {
+            Some(digest) => format!("its bytes in the archive hash to {digest}"),
+            None => format!(
+                "it is that of the layer before it was compressed ({})",
+                unpacked.compression
+            ),
+        };
+        Err(EngineError::LayerVerification { digest: expected.clone(), detail })
     }
+}
+
+/// Reads a file to its end, which makes a blob of it. Blocking.
+fn whole_blob(
+    store: &Store,
+    lease: &Lease,
+    file: &PlainFile,
+    algorithm: Algorithm,
+    cancelled: Cancelled,
+) -> Result<Option<VerifiedBlob>> {
+    let mut source = file.blob_reader(store, lease, algorithm)?;
+    let read = io::copy(&mut cancelled.guard(&mut source), &mut io::sink());
+    read.map_err(|error| not_taken_in(store, ArchiveError::Read(error)))?;
+    Ok(source.finish()?.blob)
 }
 
 /// Says whether a layer's file becomes a blob of the store.
@@ -164,7 +244,7 @@ fn coming(layers: &[PlannedLayer], driver: DriverKind) -> Vec<Coming<'static>> {
     files
         .map(|(layer, file)| Coming {
             blob: None,
-            size: if layer.present { 0 } else { file.size() },
+            size: if layer.present { 0 } else { file.bytes_to_unpack() },
             copied: if keeps_blob(layer, driver) { file.bytes_to_copy() } else { 0 },
         })
         .collect()

@@ -4,7 +4,8 @@
 //! layouts; of any compression, with their entries in any order.
 //!
 //! # Flow
-//! body → [`crate::receive`] → files in `staging/`, small ones in memory ([`tree`]); of an archive that is a file, places in it ([`stored`]) → what they are ([`contents`]) and whether all is
+//! body → [`crate::receive`] → layers, unpacked as they come where nothing else is to be kept of them ([`arrived`]), other files in
+//! `staging/`, small ones in memory ([`tree`]); of an archive that is a file, places in it ([`stored`]) → what they are ([`contents`]) and whether all is
 //! there or here ([`lacking`]) → for each image, and what else its index lists ([`whole`]), its missing layers, unpacked at once
 //! ([`layers`]) → one commit, or one for many images that need no layer. What was loaded before an
 //! error stays.
@@ -13,6 +14,7 @@
 //! Nothing is believed: a config is named by its hash, a layer is compared with its diff ID, a blob with the digest that it is
 //! kept under, and a reference by digest counts only if the manifest that it names is in the archive and has the image's config.
 
+mod arrived;
 mod contents;
 mod lacking;
 mod layers;
@@ -79,7 +81,8 @@ impl Engine {
         let (sender, input) = receive::pipe();
         let held = Arc::clone(&lease);
         let (_cancel, cancelled) = CancelOnDrop::new();
-        let read = self.on_disk(move |store| Tree::read(store, &held, input, cancelled));
+        let engine = self.clone();
+        let read = blocking(move || Tree::read(&engine, &held, input, cancelled));
         let (tree, ()) = tokio::join!(read, receive::pump(body, sender, place));
         self.load_tree(request, lease, tree?, progress).await
     }
@@ -94,7 +97,8 @@ impl Engine {
         let lease = self.lease().await?;
         let held = Arc::clone(&lease);
         let (_cancel, cancelled) = CancelOnDrop::new();
-        let tree = self.on_disk(move |store| Tree::open(store, &held, file, cancelled)).await?;
+        let engine = self.clone();
+        let tree = blocking(move || Tree::open(&engine, &held, file, cancelled)).await?;
         self.load_tree(request, lease, tree, progress).await
     }
 
@@ -108,7 +112,15 @@ impl Engine {
         let contents = Arc::new(blocking(move || Contents::read(tree)).await?);
         let layer_progress = if request.quiet { Progress::silent() } else { progress.clone() };
         let platforms = request.platforms;
-        Load { engine: self, lease, platforms, progress, layer_progress }.run(contents).await
+        let load = Load { engine: self, lease, platforms, progress, layer_progress };
+        let loaded = load.run(Arc::clone(&contents)).await;
+        // What no image has taken is deleted with it, which may be much.
+        blocking(move || {
+            drop(contents);
+            Ok(())
+        })
+        .await?;
+        loaded
     }
 }
 
@@ -217,3 +229,6 @@ fn is_parent(store: &Store, id: &ImageId, parent: &ImageId) -> Result<bool> {
     let both_empty = steps.is_empty() && before.is_empty();
     Ok(both_empty || (steps.len() == before.len() + 1 && steps.starts_with(before)))
 }
+
+#[cfg(test)]
+mod tests;

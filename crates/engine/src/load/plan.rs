@@ -193,7 +193,7 @@ fn plan_layers(
         }
         let path = kept.map_or_else(|| listed.layers[index].clone(), blob_path);
         let file = if present { tree.find(&path) } else { Some(tree.require(&path)?) };
-        let expected = named_digest(&path).filter(|digest| digest != diff_id.digest());
+        let expected = file.and_then(|_| named_digest(&path));
         layers.push(PlannedLayer {
             index,
             diff_id: diff_id.clone(),

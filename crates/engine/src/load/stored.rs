@@ -1,4 +1,4 @@
-//! A file of an archive: in memory, where it lies in the archive, or aside on the disk.
+//! A file of an archive: in memory, where it lies in the archive, aside on the disk, or unpacked already.
 
 use std::fs::File;
 use std::io::{self, Cursor, ErrorKind, Read, Write as _};
@@ -10,12 +10,20 @@ use bytes::Bytes;
 use spec::{Algorithm, Digest};
 use store::{BlobWriter, HashingReader, Lease, StagedFile, StagedFileReader, Store, VerifiedBlob};
 
+use super::arrived::Arrived;
 use crate::error::BadArchive;
 use crate::{EngineError, Result, space};
 
 /// A file of an archive.
 #[derive(Clone, Debug)]
 pub(super) enum StoredFile {
+    Plain(PlainFile),
+    Layer(Arc<Arrived>),
+}
+
+/// A file of an archive whose bytes are at hand.
+#[derive(Clone, Debug)]
+pub(super) enum PlainFile {
     Memory(Bytes),
     Place(Place),
     Disk(StagedFile),
@@ -64,6 +72,55 @@ pub(super) fn not_taken_in(store: &Store, error: ArchiveError) -> EngineError {
 }
 
 impl StoredFile {
+    pub(super) fn size(&self) -> u64 {
+        match self {
+            Self::Plain(file) => file.size(),
+            Self::Layer(arrived) => arrived.size(),
+        }
+    }
+
+    /// Returns the bytes that keeping it takes on the disk, beyond those that it has taken there.
+    pub(super) fn bytes_to_copy(&self) -> u64 {
+        match self {
+            Self::Plain(file) => file.bytes_to_copy(),
+            Self::Layer(arrived) => arrived.size(),
+        }
+    }
+
+    /// Returns the bytes that unpacking it takes on the disk, at least.
+    pub(super) fn bytes_to_unpack(&self) -> u64 {
+        match self {
+            Self::Plain(file) => file.size(),
+            Self::Layer(_) => 0,
+        }
+    }
+
+    /// Returns the layer that the file was unpacked to when it came.
+    pub(super) fn arrived(&self) -> Option<&Arc<Arrived>> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Layer(arrived) => Some(arrived),
+        }
+    }
+
+    /// Has the bytes at hand; `wanted` is the name by which a failure tells of them. Blocking.
+    pub(super) fn plain(&self, store: &Store, lease: &Lease, wanted: &Digest) -> Result<PlainFile> {
+        match self {
+            Self::Plain(file) => Ok(file.clone()),
+            Self::Layer(arrived) => Ok(PlainFile::Disk(arrived.spill(store, lease, wanted)?)),
+        }
+    }
+
+    /// Reads a file of at most `max` bytes.
+    pub(super) fn read(&self, name: &str, max: u64) -> Result<Bytes> {
+        match self {
+            Self::Plain(file) => file.read(name, max),
+            Self::Layer(_) => Err(EngineError::BadArchive(BadArchive::Layer(name.to_owned()))),
+        }
+    }
+}
+
+impl PlainFile {
     pub(super) fn size(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
@@ -199,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_place_is_read_from_its_beginning_to_its_end() {
-        let file = StoredFile::Place(place(b"..abc..."));
+        let file = PlainFile::Place(place(b"..abc..."));
         assert_eq!(file.read("x", 3).unwrap(), "abc");
         let refused = file.read("x", 2).unwrap_err();
         assert!(matches!(refused, EngineError::BadArchive(BadArchive::FileTooLarge { .. })));

@@ -1,4 +1,4 @@
-//! The files of an archive, by their paths: in memory, where they lie in the archive, or aside on the disk.
+//! The files of an archive, by their paths: in memory, where they lie in the archive, unpacked, or aside on the disk.
 //!
 //! Nothing of an archive becomes a path of ours: its names are keys of a map, and its links are followed in that map alone.
 
@@ -13,14 +13,15 @@ use archive::{
 };
 use bytes::Bytes;
 use spec::Digest;
-use store::{Lease, Store};
+use store::{DriverKind, Lease, Store};
 
-use super::stored::{Place, StoredFile, not_taken_in};
+use super::arrived::{self, Arrived, KnownLayers};
+use super::stored::{Place, PlainFile, StoredFile, not_taken_in};
 use crate::cancel::Cancelled;
 use crate::error::BadArchive;
 use crate::save::documents::blob_path;
 use crate::space::MAX_TAR_SIZE;
-use crate::{EngineError, Result};
+use crate::{Engine, EngineError, Result};
 
 /// The most entries: an archive has three for each layer, and nobody has 30,000 layers.
 const MAX_ENTRIES: usize = 100_000;
@@ -40,6 +41,13 @@ enum Node {
     Link(Vec<u8>),
 }
 
+impl Node {
+    /// A file in memory.
+    fn of(bytes: impl Into<Bytes>) -> Self {
+        Self::File(StoredFile::Plain(PlainFile::Memory(bytes.into())))
+    }
+}
+
 /// All files of an archive.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
@@ -49,6 +57,7 @@ pub(super) struct Tree {
     memory: u64,
     /// The archive, if what is in it can be read where it lies.
     file: Option<Arc<File>>,
+    known: KnownLayers,
     /// Nobody wants it any more.
     cancelled: Cancelled,
 }
@@ -58,22 +67,22 @@ impl Tree {
     ///
     /// Once cancelled, this ends with an error, as does reading documents of the tree later.
     pub(super) fn read(
-        store: &Store,
+        engine: &Engine,
         lease: &Lease,
         input: impl Read + Send,
         cancelled: Cancelled,
     ) -> Result<Self> {
         let mut tree = Self { cancelled, ..Self::default() };
-        let read = limit(store).map_err(Failure).and_then(|limit| {
-            read_entries(input, limit, |entry, content| tree.add(store, lease, entry, content))
+        let read = limit(engine.store()).map_err(Failure).and_then(|limit| {
+            read_entries(input, limit, |entry, content| tree.add(engine, lease, entry, content))
         });
-        read.map_err(|failure| failure.told(store))?;
+        read.map_err(|failure| failure.told(engine.store()))?;
         Ok(tree)
     }
 
     /// Reads an archive that is a file. What of it is neither small nor compressed is left where it lies. Blocking.
     pub(super) fn open(
-        store: &Store,
+        engine: &Engine,
         lease: &Lease,
         file: File,
         cancelled: Cancelled,
@@ -84,21 +93,21 @@ impl Tree {
         let read = begin.take(Compression::PREFIX).read_to_end(&mut prefix);
         // One that is shorter is found out by who reads it.
         if read.is_ok() && Compression::detect(&prefix) != Compression::None {
-            return Self::read(store, lease, &*file, cancelled);
+            return Self::read(engine, lease, &*file, cancelled);
         }
         let mut tree = Self { cancelled, file: Some(Arc::clone(&file)), ..Self::default() };
-        let read = limit(store).map_err(Failure).and_then(|limit| {
+        let read = limit(engine.store()).map_err(Failure).and_then(|limit| {
             read_entries_in_place(&file, limit, |entry, content| {
-                tree.add(store, lease, entry, content)
+                tree.add(engine, lease, entry, content)
             })
         });
-        read.map_err(|failure| failure.told(store))?;
+        read.map_err(|failure| failure.told(engine.store()))?;
         Ok(tree)
     }
 
     fn add(
         &mut self,
-        store: &Store,
+        engine: &Engine,
         lease: &Lease,
         entry: ArchiveEntry,
         content: &mut EntryContent<'_, '_>,
@@ -127,34 +136,59 @@ impl Tree {
                     Ok::<_, Failure>(())
                 })?;
                 self.memory += bytes.len() as u64;
-                Node::File(StoredFile::Memory(bytes.into()))
+                Node::of(bytes)
             }
-            EntryKind::File => Node::File(self.large(store, lease, &entry, content)?),
+            EntryKind::File => Node::File(self.large(engine, lease, &entry, content)?),
         };
         self.nodes.insert(entry.path, node);
         Ok(())
     }
 
-    /// Takes a file that is not kept in memory: where it lies if that can be, else aside.
+    /// Takes a file that is not kept in memory: where it lies if that can be, in the archive or the store; else unpacked if it is a
+    /// layer; else aside.
     fn large(
-        &self,
-        store: &Store,
+        &mut self,
+        engine: &Engine,
         lease: &Lease,
         entry: &ArchiveEntry,
         content: &mut EntryContent<'_, '_>,
     ) -> Result<StoredFile, Failure> {
         if let (Some(file), Some(start)) = (&self.file, content.start()) {
             let file = Arc::clone(file);
-            return Ok(StoredFile::Place(Place { file, start, size: entry.size }));
+            let place = Place { file, start, size: entry.size };
+            return Ok(StoredFile::Plain(PlainFile::Place(place)));
+        }
+        let store = engine.store();
+        let mut prefix = Vec::new();
+        // Why it fails is told when it is read on.
+        let _ = content.take(arrived::PREFIX).read_to_end(&mut prefix);
+        let known = self.known.find((store, lease), &entry.path, entry.size, &prefix);
+        if let Some(file) = known.map_err(Failure)? {
+            content.copy(|_| self.cancelled.check().map_err(Failure))?;
+            return Ok(file);
+        }
+        if store.driver() == DriverKind::Overlay2
+            && arrived::is_unpacked_at_once(&entry.path, &prefix)
+            && let Ok(_permit) = engine.0.arrivals.try_acquire()
+        {
+            let start = (&*prefix, &mut *content);
+            let arrived = Arrived::unpack(store, lease, start, entry.size, &self.cancelled);
+            let arrived = arrived.map_err(Failure)?;
+            // What no unpacking has read; or why it ended.
+            content.copy(|_| self.cancelled.check().map_err(Failure))?;
+            engine.flush_soon();
+            return Ok(StoredFile::Layer(Arc::new(arrived)));
         }
         let mut staged = store.staged_file(lease).map_err(|error| Failure(error.into()))?;
-        content.copy(|piece| {
+        let mut write = |piece: &[u8]| {
             // A few bytes of a bomb keep one busy for long.
             self.cancelled.check().map_err(Failure)?;
             let written = staged.write_all(piece);
             written.map_err(|error| Failure(written_badly(&entry.path, error)))
-        })?;
-        Ok(StoredFile::Disk(staged.finish()))
+        };
+        write(&prefix)?;
+        content.copy(write)?;
+        Ok(StoredFile::Plain(PlainFile::Disk(staged.finish())))
     }
 
     /// Finds a file by its path, through links.
@@ -208,9 +242,10 @@ impl Tree {
         })
     }
 
-    /// Finds a blob of an image layout.
+    /// Finds a blob of an image layout, if its bytes can be had.
     pub(super) fn blob(&self, digest: &Digest) -> Option<&StoredFile> {
-        self.find(&blob_path(digest))
+        let file = self.find(&blob_path(digest))?;
+        file.arrived().is_none_or(|arrived| arrived.is_plain()).then_some(file)
     }
 
     /// Reads a blob of at most `max` bytes and checks it.
@@ -230,8 +265,7 @@ impl Tree {
 impl Tree {
     /// Makes a tree of files in memory.
     pub(super) fn of(files: Vec<(String, Vec<u8>)>) -> Self {
-        let node = |bytes: Vec<u8>| Node::File(StoredFile::Memory(bytes.into()));
-        let nodes = files.into_iter().map(|(path, bytes)| (path.into_bytes(), node(bytes)));
+        let nodes = files.into_iter().map(|(path, bytes)| (path.into_bytes(), Node::of(bytes)));
         Self { nodes: nodes.collect(), ..Self::default() }
     }
 }
@@ -283,7 +317,7 @@ mod tests {
     fn tree(nodes: &[(&str, &str)]) -> Tree {
         let node = |text: &str| match text.strip_prefix("-> ") {
             Some(target) => Node::Link(target.as_bytes().to_vec()),
-            None => Node::File(StoredFile::Memory(Bytes::from(text.to_owned()))),
+            None => Node::of(text.to_owned()),
         };
         let nodes = nodes.iter().map(|(path, text)| (path.as_bytes().to_vec(), node(text)));
         Tree { nodes: nodes.collect(), ..Tree::default() }
@@ -321,12 +355,13 @@ mod tests {
             (archive::compress_gzip(&plain[..], Vec::new(), 1, 1).unwrap(), false),
         ] {
             let cancelled = Cancelled::default();
-            let tree = Tree::open(store, &lease, file(&bytes), cancelled.clone()).unwrap();
+            let tree =
+                Tree::open(&fixture.engine, &lease, file(&bytes), cancelled.clone()).unwrap();
             let layer = tree.find("layer").unwrap();
             assert_eq!((layer.bytes_to_copy() > 0, staged() == 0), (is_in_place, is_in_place));
             assert!(layer.read("layer", 1 << 20).unwrap() == other);
             assert_eq!(tree.find("list").unwrap().read("list", 9).unwrap(), "[]");
-            let streamed = Tree::read(store, &lease, &bytes[..], cancelled).unwrap();
+            let streamed = Tree::read(&fixture.engine, &lease, &bytes[..], cancelled).unwrap();
             assert_eq!(streamed.find("layer").unwrap().bytes_to_copy(), 0);
         }
         assert_eq!(staged(), 0, "it goes with the tree");
@@ -341,7 +376,7 @@ mod tests {
         let whole = archive(&[("layer", &content)]);
         for length in [512 + 99_999, 700, 511, 1] {
             let file = file(&whole[..length]);
-            let read = Tree::open(fixture.store(), &lease, file, Cancelled::default());
+            let read = Tree::open(&fixture.engine, &lease, file, Cancelled::default());
             assert!(
                 matches!(read, Err(EngineError::BadArchive(BadArchive::CutOff))),
                 "{length}: {read:?}"

@@ -100,7 +100,7 @@ impl Contents {
         if let Platforms::These(wanted) = wish.platforms {
             for platform in wanted.iter().filter(|wanted| !wanted.is_exactly(wish.platform)) {
                 if !found.entries.iter().any(|entry| entry.kind.is_for(platform)) {
-                    return Err(EngineError::NoMatchingManifest(platform.specifier()));
+                    return Err(self.none_for(std::slice::from_ref(platform), &[]));
                 }
             }
             let wanted = found.entries.iter().filter(|entry| entry.is_for_any(wanted));

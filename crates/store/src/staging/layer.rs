@@ -65,6 +65,12 @@ impl StagedLayer {
         self.disk().create_new(&self.entry().join("tar-split.json.gz"), 0o644)
     }
 
+    /// Opens what was written to [`StagedLayer::tar_split`].
+    pub fn written_tar_split(&self) -> Result<File, StoreError> {
+        let path = self.entry().join("tar-split.json.gz");
+        File::open(&path).map_err(|error| StoreError::io("open", path, error))
+    }
+
     /// Returns what is told of failed writes since before the layer was written.
     pub(crate) fn durability(&self) -> &Arc<Durability> {
         &self.durability

@@ -28,7 +28,8 @@ use crate::session::Session;
 /// A place is spelt as skopeo does: `docker://NAME[:TAG|@DIGEST]` is a registry, and NAME alone means the same;
 /// `oci:FOLDER[:NAME]`, `oci-archive:FILE[:NAME]`, `docker-archive:FILE[:NAME]`, `dir:FOLDER` are files, where `-` for a file is
 /// standard input or output; `docker-daemon:NAME` is the daemon, or the store of this process. Nothing is unpacked, and no data
-/// root and no daemon is needed but for the last. A copy has the digest of its source, but for `--compression` and `--format`,
+/// root and no daemon is needed but for the last. An archive of that name which is there is replaced, without a question, once the
+/// copy is whole; to a layout in a folder the image is added. A copy has the digest of its source, but for `--compression` and `--format`,
 /// which make other bytes: a note tells the new digest. What is at the destination is not sent again, and what another
 /// repository of the same registry has is mounted from there. What has to be put aside, as layers that are compressed anew, goes to
 /// `$TMPDIR` (else /tmp).

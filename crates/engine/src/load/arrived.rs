@@ -1,0 +1,218 @@
+//! A file of an archive that need not be written, or not as it is: it is here already, or a layer that is unpacked while the archive
+//! arrives.
+//!
+//! Most archives tell in the end whose layers they have. Until then a file that looks like one is a staged layer of nobody: it is taken by
+//! the first layer that turns out to be made of it, put together again for whoever needs its bytes, and deleted if nobody does.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::sync::{Arc, Mutex};
+
+use archive::{ArchiveError, Compression, EntryContent, Unpacked};
+use spec::{Algorithm, ChainId, DiffId, Digest};
+use store::{DriverKind, HashingReader, Lease, StagedFile, StagedLayer, Store};
+
+use super::contents::named_digest;
+use super::stored::{Place, PlainFile, StoredFile, not_taken_in};
+use crate::cancel::Cancelled;
+use crate::error::Missing;
+use crate::lock::lock;
+use crate::space::{self, apply_options};
+use crate::{EngineError, Result};
+
+/// The first bytes of a file by which it is told what it is: the header of a tar.
+pub(super) const PREFIX: u64 = 512;
+
+/// A layer that was unpacked when its file came, or could not be, or was here before.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    /// The size of the file in bytes.
+    size: u64,
+    /// False if it was compressed: its bytes are gone.
+    is_plain: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// With the digest of the file.
+    Staged(StagedLayer, Unpacked, Digest),
+    /// It is in the store as this layer, or about to be.
+    Here(ChainId, DiffId),
+    /// Told to the first who wants it.
+    Failed(Option<ArchiveError>),
+}
+
+/// The layers of the store by their diff IDs, once somebody has asked for one.
+#[derive(Debug, Default)]
+pub(super) struct KnownLayers(Option<HashMap<DiffId, ChainId>>);
+
+impl KnownLayers {
+    /// Finds what the store has of a file that is named by its digest, and holds it: a blob, or of a tar the layer. The file need not be
+    /// looked at then. Blocking.
+    pub(super) fn find(
+        &mut self,
+        (store, lease): (&Store, &Lease),
+        path: &[u8],
+        size: u64,
+        prefix: &[u8],
+    ) -> Result<Option<StoredFile>> {
+        let Some(digest) = digest_in(path) else { return Ok(None) };
+        if store.blob(&digest)?.is_some_and(|blob| blob.size == size) {
+            lease.hold_blob(&digest)?;
+            let blob = store.blob(&digest)?;
+            // One that cannot be opened is none.
+            if let Some(file) = blob.and_then(|blob| File::open(blob.path).ok()) {
+                let place = Place { file: Arc::new(file), start: 0, size };
+                return Ok(Some(StoredFile::Plain(PlainFile::Place(place))));
+            }
+        }
+        if store.driver() != DriverKind::Overlay2 || !archive::is_tar(prefix) {
+            return Ok(None);
+        }
+        let known = match &mut self.0 {
+            Some(known) => known,
+            none => none.insert(store.layers_by_diff_id()?),
+        };
+        let diff_id = DiffId::new(digest);
+        let Some(chain) = known.get(&diff_id) else { return Ok(None) };
+        lease.hold_layer(chain)?;
+        if store.whole_layer(chain)?.is_none() || store.tar_split(chain)?.is_none() {
+            return Ok(None);
+        }
+        let state = Mutex::new(State::Here(chain.clone(), diff_id));
+        Ok(Some(StoredFile::Layer(Arc::new(Arrived { size, is_plain: true, state }))))
+    }
+}
+
+/// Returns the digest that a file is named by: of a blob, or as podman and skopeo name layers.
+fn digest_in(path: &[u8]) -> Option<Digest> {
+    let path = std::str::from_utf8(path).ok()?;
+    named_digest(path).or_else(|| format!("sha256:{}", path.strip_suffix(".tar")?).parse().ok())
+}
+
+/// Says whether a file of an archive is unpacked when it comes: if it begins as a layer does, and nobody can want its bytes and not have
+/// them. Those of a compressed tar are gone afterwards, and may be a blob of an image layout; other names claim no digest of them.
+pub(super) fn is_unpacked_at_once(path: &[u8], prefix: &[u8]) -> bool {
+    let is_blob = path.starts_with(b"blobs/");
+    match Compression::detect(prefix) {
+        Compression::None => {
+            archive::is_tar(prefix) && (!is_blob || path.starts_with(b"blobs/sha256/"))
+        }
+        _ => !is_blob,
+    }
+}
+
+impl Arrived {
+    /// Unpacks the file that begins with `prefix`. Blocking.
+    ///
+    /// What is no layer is passed over and told to who takes it for one.
+    pub(super) fn unpack(
+        store: &Store,
+        lease: &Lease,
+        (prefix, content): (&[u8], &mut EntryContent<'_, '_>),
+        size: u64,
+        cancelled: &Cancelled,
+    ) -> Result<Self> {
+        let staged = store.stage(lease)?;
+        let options = apply_options(store)?;
+        let split = staged.tar_split()?;
+        let source = cancelled.clone().guard(prefix.chain(content));
+        let is_plain = Compression::detect(prefix) == Compression::None;
+        let unpacked = if is_plain {
+            let unpacked = archive::unpack(source, staged.path(), split, None, &options, &|_| {});
+            unpacked.map(|unpacked| (unpacked.applied.diff_id.digest().clone(), unpacked))
+        } else {
+            let mut source = HashingReader::new(source, Algorithm::Sha256);
+            let path = staged.path();
+            let unpacked = archive::unpack(&mut source, path, split, None, &options, &|_| {});
+            unpacked.map(|unpacked| (source.finish().0, unpacked))
+        };
+        let state = match unpacked {
+            Ok((digest, unpacked)) => State::Staged(staged, unpacked, digest),
+            Err(error) => {
+                cancelled.check()?;
+                let what = || "failed to store the archive".to_owned();
+                if let Some(shortage) = space::no_space(what, store.root(), &error) {
+                    return Err(shortage);
+                }
+                State::Failed(Some(error))
+            }
+        };
+        Ok(Self { size, is_plain, state: Mutex::new(state) })
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Says whether the bytes that came can be had.
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
+    /// Takes the layer, to be published as `chain`; `None` if somebody else has. `digest` is the name by which a failure tells of it.
+    pub(super) fn take(
+        &self,
+        store: &Store,
+        chain: &ChainId,
+        digest: &Digest,
+    ) -> Result<Option<(StagedLayer, Unpacked, Digest)>> {
+        let mut state = lock(&self.state);
+        match std::mem::replace(&mut *state, State::Failed(None)) {
+            State::Staged(staged, unpacked, file) => {
+                *state = State::Here(chain.clone(), unpacked.applied.diff_id.clone());
+                Ok(Some((staged, unpacked, file)))
+            }
+            here @ State::Here(..) => {
+                *state = here;
+                Ok(None)
+            }
+            State::Failed(error) => Err(failed(store, digest, error)),
+        }
+    }
+
+    /// Puts the tar together again, aside. `wanted` is the name by which a failure tells of it. Blocking.
+    pub(super) fn spill(
+        &self,
+        store: &Store,
+        lease: &Lease,
+        wanted: &Digest,
+    ) -> Result<StagedFile> {
+        let mut file = store.staged_file(lease)?;
+        // Nobody takes it meanwhile.
+        let mut state = lock(&self.state);
+        let (root, tar_split, diff_id) = match &mut *state {
+            State::Staged(staged, unpacked, _) => {
+                let diff_id = &unpacked.applied.diff_id;
+                (staged.path().to_owned(), staged.written_tar_split()?, diff_id)
+            }
+            State::Here(chain, diff_id) => {
+                let gone = || EngineError::Missing(Missing::Layer(chain.clone()));
+                let root = store.layer_path(chain)?.ok_or_else(gone)?;
+                (root, store.tar_split(chain)?.ok_or_else(gone)?, &*diff_id)
+            }
+            State::Failed(error) => return Err(failed(store, wanted, error.take())),
+        };
+        let digest = diff_id.digest();
+        let rebuilt =
+            archive::rebuild(tar_split, &root, &mut file).map_err(|error| match error {
+                error @ ArchiveError::Sink(_) => not_taken_in(store, error),
+                source => EngineError::ReadLayer { digest: digest.clone(), source },
+            })?;
+        if rebuilt != *diff_id {
+            let detail = format!("the layer's directory gives {rebuilt}");
+            return Err(EngineError::LayerVerification { digest: digest.clone(), detail });
+        }
+        file.flush().map_err(|error| not_taken_in(store, ArchiveError::Sink(error)))?;
+        Ok(file.finish())
+    }
+}
+
+fn failed(store: &Store, digest: &Digest, error: Option<ArchiveError>) -> EngineError {
+    // Whoever was told first ends the load.
+    error.map_or(EngineError::Cancelled, |error| {
+        space::layer_failed("register", digest, store.root(), error)
+    })
+}
