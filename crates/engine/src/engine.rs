@@ -87,6 +87,8 @@ pub(crate) struct Shared {
     pub(crate) upload_jobs: UploadJobs,
     /// Threads that unpack: more than cores would only cost memory.
     pub(crate) unpackers: Arc<Semaphore>,
+    /// Layers that are compressed, each by several threads.
+    pub(crate) packers: Arc<Semaphore>,
     /// Archives that are read while somebody sends them. None of these threads is one of the unpackers, for pulls must go on
     /// meanwhile.
     pub(crate) receivers: Arc<Receivers>,
@@ -153,6 +155,7 @@ impl Engine {
             upload_jobs: Transfers::default(),
             unpackers: Arc::new(Semaphore::new(cores.clamp(2, 8))),
             arrivals: Semaphore::new(MAX_ARRIVALS),
+            packers: Arc::new(Semaphore::new(cores.clamp(2, 8))),
             receivers: Arc::default(),
             publishing: tokio::sync::Mutex::new(()),
             pruning: Arc::default(),

@@ -5,7 +5,8 @@
 //! cut depends on the input alone: the bytes are the same for any number of threads.
 //!
 //! # Concurrency
-//! The caller's thread reads, orders and writes; the workers only compress. At most two blocks a worker are in flight.
+//! The caller's thread reads, orders and writes; the workers only compress. At most [`AHEAD`] blocks more than there are workers are in
+//! flight, each with its output: less than a megabyte.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -21,8 +22,10 @@ use libdeflater::{CompressionError, CompressionLvl, Compressor};
 pub const LAYER_LEVEL: u8 = 1;
 /// Input bytes of a block. Blocks of twice the size give 0.1 % fewer bytes and hold twice the memory.
 const BLOCK: usize = 512 << 10;
-/// The most threads that are of use: beyond it the one reader and writer is the limit.
-const MAX_THREADS: usize = 64;
+/// The most threads that are of use: with more the one that reads, hashes and writes is the limit.
+const MAX_THREADS: usize = 6;
+/// Blocks that wait for a worker, or for their turn to be written.
+const AHEAD: usize = 2;
 
 /// Compresses all of `source` into `sink`, on `threads` threads beside the caller's.
 ///
@@ -55,7 +58,8 @@ pub struct GzipEncoder<W: Write> {
     submitted: u64,
     written: u64,
     ready: BTreeMap<u64, Done>,
-    spare: Vec<Vec<u8>>,
+    /// Of blocks, and of outputs: these stay as long as they were made, for what is not written to takes no memory.
+    spare: (Vec<Vec<u8>>, Vec<Vec<u8>>),
 }
 
 #[derive(Debug)]
@@ -69,7 +73,9 @@ struct Job {
 struct Done {
     index: u64,
     input: Vec<u8>,
-    member: Result<Vec<u8>, CompressionError>,
+    output: Vec<u8>,
+    /// Length of the member in `output`.
+    member: Result<usize, CompressionError>,
 }
 
 impl<W: Write> GzipEncoder<W> {
@@ -83,7 +89,7 @@ impl<W: Write> GzipEncoder<W> {
             submitted: 0,
             written: 0,
             ready: BTreeMap::new(),
-            spare: Vec::new(),
+            spare: (Vec::new(), Vec::new()),
         })
     }
 
@@ -114,10 +120,10 @@ impl<W: Write> GzipEncoder<W> {
         while self.submitted - self.written >= self.workers.in_flight {
             self.collect()?;
         }
-        let mut next = self.spare.pop().unwrap_or_default();
+        let mut next = self.spare.0.pop().unwrap_or_default();
         next.clear();
         let input = std::mem::replace(&mut self.block, next);
-        let output = self.spare.pop().unwrap_or_default();
+        let output = self.spare.1.pop().unwrap_or_default();
         let job = Job { index: self.submitted, input, output };
         self.submitted += 1;
         self.workers.send(job)
@@ -128,11 +134,11 @@ impl<W: Write> GzipEncoder<W> {
         let done = self.workers.done.recv().map_err(|_| stopped())?;
         self.ready.insert(done.index, done);
         while let Some(done) = self.ready.remove(&self.written) {
-            let member = done.member.map_err(io::Error::other)?;
-            self.sink.write_all(&member)?;
+            let length = done.member.map_err(io::Error::other)?;
+            self.sink.write_all(&done.output[..length])?;
             self.written += 1;
-            self.spare.push(done.input);
-            self.spare.push(member);
+            self.spare.0.push(done.input);
+            self.spare.1.push(done.output);
         }
         Ok(())
     }
@@ -167,7 +173,7 @@ impl Workers {
     fn start(level: u8, count: usize) -> io::Result<Self> {
         let level = CompressionLvl::new(level.into())
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "no level of libdeflate"))?;
-        let in_flight = 2 * count;
+        let in_flight = count + AHEAD;
         let (jobs, queue) = sync_channel(in_flight);
         let (results, done) = channel();
         let queue = Arc::new(Mutex::new(queue));
@@ -215,12 +221,11 @@ fn compress_blocks(level: CompressionLvl, queue: &Mutex<Receiver<Job>>, results:
 /// Makes a member: no name, no time, so that the same content gives the same bytes.
 fn compress_block(compressor: &mut Compressor, job: Job) -> Done {
     let Job { index, input, mut output } = job;
-    output.resize(compressor.gzip_compress_bound(input.len()), 0);
-    let member = compressor.gzip_compress(&input, &mut output).map(|length| {
-        output.truncate(length);
-        output
-    });
-    Done { index, input, member }
+    if output.is_empty() {
+        output = vec![0; compressor.gzip_compress_bound(BLOCK)];
+    }
+    let member = compressor.gzip_compress(&input, &mut output);
+    Done { index, input, output, member }
 }
 
 #[cfg(test)]

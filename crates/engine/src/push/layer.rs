@@ -206,7 +206,13 @@ impl Job {
     /// Makes the layer's blob anew.
     async fn make_blob(&self) -> Result<(Descriptor, BlobWriter)> {
         let (lease, layer) = (Arc::clone(&self.push.lease), self.layer.clone());
-        self.push.engine.on_disk(move |store| make_blob(store, &lease, &layer)).await
+        let permit = self.push.engine.packer().await?;
+        let make = move |store: &Store| {
+            let made = make_blob(store, &lease, &layer);
+            drop(permit);
+            made
+        };
+        self.push.engine.on_disk(make).await
     }
 }
 

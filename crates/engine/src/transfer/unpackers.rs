@@ -1,4 +1,4 @@
-//! The bound on layers that are unpacked at once.
+//! The bounds on layers that are unpacked, and packed, at once.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,6 +13,12 @@ impl Engine {
     /// Waits until one more layer may be unpacked.
     pub(crate) async fn unpacker(&self) -> Result<OwnedSemaphorePermit> {
         let permit = Arc::clone(&self.0.unpackers).acquire_owned().await;
+        permit.map_err(|error| EngineError::Internal(Defect::Semaphore(error)))
+    }
+
+    /// Waits until one more layer may be compressed: a place of its own, as an unpacker's may be kept by a slow download.
+    pub(crate) async fn packer(&self) -> Result<OwnedSemaphorePermit> {
+        let permit = Arc::clone(&self.0.packers).acquire_owned().await;
         permit.map_err(|error| EngineError::Internal(Defect::Semaphore(error)))
     }
 
