@@ -21,8 +21,9 @@ use crate::credentials::Keyring;
 use crate::error::CliError;
 use crate::{build_info, settings};
 
-/// The bytes that an in-memory pipe holds: enough that neither side waits for a progress line.
-const PIPE_SIZE: usize = 64 * 1024;
+/// The bytes that an in-memory pipe holds: two pieces of an archive, so that the one side makes the next while the other takes one. What
+/// is not used takes no memory.
+const PIPE_SIZE: usize = 512 * 1024;
 /// The `Host` header where there is no host, as Docker's own clients send it.
 const LOCAL_HOST_HEADER: &str = "api.moby.localhost";
 /// The same where the host is that of ssh.
