@@ -40,9 +40,9 @@ Tasks:
   fuzz         Send mutated inputs to everything that reads what others wrote; see `fuzz/`
                [TARGET] [--seconds N]
   mutate-syncs Take each sync of the store out in turn: a test of the crash suite fails for each
-  bench        Pull, push, list and copy images, side by side with dockerd, containerd, podman,
+  bench        Pull, push, load, save, list and copy images, side by side with dockerd, containerd, podman,
                skopeo and crane; over a long link (milliseconds, MB/s of a connection and of all)
-               and with so many cores, if asked: [--wan 20,25,200] [--cores 1,2,all] [--quick] [--runs N] [--only pull|push|rebuild|list] [--image NAME]...
+               and with so many cores, if asked: [--wan 20,25,200] [--cores 1,2,all] [--quick] [--runs N] [--only pull|push|rebuild|load|save|clients|list|copy] [--image NAME]...
                [--peer NAME]... [--against BINARY]: another build of Longshore
   dist         Make what a release has, in `target/dist`: static binary, Debian package, archive with
                an install script, OCI image, list of crates, sums

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: pull and push of real images, lists of a thousand, and copies of many between registries, side by
+//! `cargo xtask bench`: pull, push, load and save of real images, lists of a thousand, and copies of many between registries, side by
 //! side with what a user has today.
 //!
 //! Tasks alternate (A B C A B C), each on an emptied store after a `sync`, so that what the machine
@@ -11,6 +11,8 @@
 //! `--wan 20,25,200` has pulls go over a link with a round trip of 20 ms, 25 MB/s a connection and 200 MB/s in all; `--cores
 //! 1,2,all` runs the same with so many cores for everything, one table each.
 
+mod archives;
+mod clients;
 mod copy;
 mod images;
 mod lists;
@@ -32,8 +34,8 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use test_support::servers::{DockerRegistry, find_program};
 
 use self::mount::Mount;
-use self::options::Operation;
 pub(crate) use self::options::Options;
+use self::options::{Operation, TRANSFERS};
 use self::table::Results;
 use self::transfers::Bench;
 use crate::workspace::Workspace;
@@ -56,8 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.includes(Operation::Copy) {
         println!("\n{}", copy::run(&workspace, &folder, mount.path(), options)?);
     }
-    let all = [Operation::Pull, Operation::Push, Operation::Rebuild, Operation::List];
-    if all.into_iter().any(|operation| options.includes(operation)) {
+    if TRANSFERS.into_iter().chain([Operation::List]).any(|operation| options.includes(operation)) {
         let every = sched_getaffinity(None).context("cannot see which cores there are")?;
         for count in &options.cores {
             limit(&every, *count)?;
@@ -81,8 +82,7 @@ fn limit(every: &CpuSet, count: Option<usize>) -> Result<()> {
 fn stores(workspace: &Workspace, folder: &Path, mount: &Mount, options: &Options) -> Result<()> {
     let cache = folder.join("registry");
     let source = DockerRegistry::builder().storage(&cache).start().context("docker-registry")?;
-    let transfers = [Operation::Pull, Operation::Push, Operation::Rebuild];
-    let transfers = transfers.into_iter().any(|operation| options.includes(operation));
+    let transfers = TRANSFERS.into_iter().any(|operation| options.includes(operation));
     let recipes = if transfers { images::selected(options) } else { Vec::new() };
     for recipe in &recipes {
         recipe.prepare(&source, folder)?;
@@ -106,6 +106,17 @@ fn stores(workspace: &Workspace, folder: &Path, mount: &Mount, options: &Options
         }
         if options.includes(Operation::Push) && !recipe.pull_only() {
             bench.push(&peers, &target_storage, &mut results)?;
+        }
+        if recipe.name == archives::IMAGE {
+            if options.includes(Operation::Load) {
+                bench.load(&peers, folder, &mut results)?;
+            }
+            if options.includes(Operation::Save) {
+                bench.save(&peers, mount.path(), &mut results)?;
+            }
+            if options.includes(Operation::Clients) {
+                bench.clients(&peers, &mut results);
+            }
         }
         if options.includes(Operation::Rebuild) && recipe.name == rebuild::IMAGE {
             let places = (&*workspace.release_binary(), mount.path(), &*target_storage);

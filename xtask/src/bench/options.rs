@@ -25,7 +25,23 @@ pub(crate) enum Operation {
     List,
     /// Copies of many repositories between registries.
     Copy,
+    /// Loads of an archive.
+    Load,
+    /// Saves to an archive.
+    Save,
+    /// Pulls of one image by many clients at once.
+    Clients,
 }
+
+/// Those that are of one image each.
+pub(super) const TRANSFERS: [Operation; 6] = [
+    Operation::Pull,
+    Operation::Push,
+    Operation::Rebuild,
+    Operation::Load,
+    Operation::Save,
+    Operation::Clients,
+];
 
 /// Tasks, images and programs to measure, and the scale of the images.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,8 +96,12 @@ impl Options {
                         "rebuild" => Operation::Rebuild,
                         "list" => Operation::List,
                         "copy" => Operation::Copy,
+                        "load" => Operation::Load,
+                        "save" => Operation::Save,
+                        "clients" => Operation::Clients,
                         other => bail!(
-                            "`--only` is `pull`, `push`, `rebuild`, `list` or `copy`, not `{other}`"
+                            "`--only` is `pull`, `push`, `rebuild`, `list`, `copy`, `load`, `save` or \
+                             `clients`, not `{other}`"
                         ),
                     });
                 }
@@ -161,6 +181,12 @@ mod tests {
         assert!(some.includes_peer("skopeo") && !some.includes_peer("podman"));
         assert!(parse("--only rebuild").unwrap().includes(Operation::Rebuild));
         assert!(parse("--only list").unwrap().includes(Operation::List));
+        for (name, operation) in
+            [("load", Operation::Load), ("save", Operation::Save), ("clients", Operation::Clients)]
+        {
+            let one = parse(&format!("--only {name}")).unwrap();
+            assert!(TRANSFERS.into_iter().all(|it| one.includes(it) == (it == operation)));
+        }
         let copy = parse("--only copy --peer crane").unwrap();
         assert!(copy.includes(Operation::Copy) && !copy.includes(Operation::Pull));
         assert_eq!(parse("--quick --runs 3").unwrap().runs, 3);
@@ -171,7 +197,7 @@ mod tests {
             "--runs",
             "--runs 0",
             "--runs x",
-            "--only save",
+            "--only unpack",
             "--image x",
             "--peer x",
             "--against",

@@ -214,6 +214,11 @@ impl Peer {
         matches!(self.kind, Kind::InProcess { .. } | Kind::Daemon { .. } | Kind::Dockerd(_))
     }
 
+    /// Says whether it loads and saves archives by docker's commands.
+    pub(super) fn has_archives(&self) -> bool {
+        !matches!(self.kind, Kind::Skopeo | Kind::Containerd { .. })
+    }
+
     /// The client with a command of docker's.
     pub(super) fn command(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = self.client()?;

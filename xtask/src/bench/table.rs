@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 use super::images::Recipe;
 use super::measure::{Sample, seconds};
-use super::options::Operation;
+use super::options::{Operation, TRANSFERS};
 use super::peers::Peer;
 
 /// Program, as it is named in the table's head.
@@ -30,6 +30,9 @@ impl fmt::Display for Operation {
             Operation::Rebuild => "push from a dockerd's data root",
             Operation::List => "list",
             Operation::Copy => "copy",
+            Operation::Load => "load",
+            Operation::Save => "save",
+            Operation::Clients => "pull by 64 clients at once",
         })
     }
 }
@@ -77,7 +80,7 @@ impl Results {
             let title = format!("{title}, {images} images");
             self.write_table(&mut text, Operation::List, image, &title, &names);
         }
-        for operation in [Operation::Pull, Operation::Push, Operation::Rebuild] {
+        for operation in TRANSFERS {
             for recipe in recipes {
                 let title = format!("{operation} `{}` ({})", recipe.name, recipe.description);
                 self.write_table(&mut text, operation, recipe.name, &title, &names);

@@ -26,7 +26,7 @@ pub(super) struct Bench<'a> {
 impl Bench<'_> {
     pub(super) fn pull(&self, peers: &[Peer], results: &mut Results) {
         let name = self.source_name();
-        self.rounds(Operation::Pull, peers, results, |peer| {
+        self.rounds(Operation::Pull, &peers.iter(), results, |peer| {
             peer.clear()?;
             rustix::fs::sync();
             let sample = measure(peer.pull(&name)?, peer.daemon())?;
@@ -45,7 +45,7 @@ impl Bench<'_> {
                 results.fail(self.key(operation, peer), &error);
             }
         }
-        self.rounds(operation, peers, results, |peer| {
+        self.rounds(operation, &peers.iter(), results, |peer| {
             empty(storage)?;
             rustix::fs::sync();
             measure(peer.push(&target)?, peer.daemon())
@@ -58,15 +58,15 @@ impl Bench<'_> {
 
     /// Runs `task` for each peer in turn, as often as the options say. One that fails is not asked
     /// again.
-    pub(super) fn rounds(
+    pub(super) fn rounds<'p>(
         &self,
         operation: Operation,
-        peers: &[Peer],
+        peers: &(impl Iterator<Item = &'p Peer> + Clone),
         results: &mut Results,
         task: impl Fn(&Peer) -> Result<Sample>,
     ) {
         for round in 1..=self.options.runs {
-            for peer in peers.iter().filter(|peer| peer.takes(self.recipe)) {
+            for peer in peers.clone().filter(|peer| peer.takes(self.recipe)) {
                 let key = self.key(operation, peer);
                 if results.has_failed(&key) {
                     continue;
@@ -99,7 +99,7 @@ impl Bench<'_> {
 }
 
 /// Bytes that a store takes on the disk, as `du` counts.
-fn size_of(folder: &Path) -> Result<u64> {
+pub(super) fn size_of(folder: &Path) -> Result<u64> {
     let mut command = std::process::Command::new("du");
     let text = crate::shell::output(command.arg("-sB1").arg(folder))?;
     let size = text.split_whitespace().next().and_then(|size| size.parse().ok());
