@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256, Sha512};
 
@@ -58,11 +59,17 @@ pub enum DigestError {
 
 /// The digest of some bytes: `sha256:` and 64 lower-case hex digits, or `sha512:` and 128.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Digest {
-    algorithm: Algorithm,
-    // 64 bytes inline would make every descriptor larger for an algorithm that is rare.
-    hash: Box<[u8]>,
+pub struct Digest(Hash);
+
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Hash {
+    // Inline, a hash would make every error that names some larger than a result should be.
+    Sha256(Box<[u8; 32]>),
+    Sha512(Box<[u8; 64]>),
 }
+
+/// The text of a hash, for as many bytes as the longest has.
+type Hex = [u8; 128];
 
 impl Digest {
     /// Hashes `bytes` with SHA-256.
@@ -72,7 +79,7 @@ impl Digest {
 
     /// Wraps a finished SHA-256 hash.
     pub fn from_sha256(hash: [u8; 32]) -> Self {
-        Self { algorithm: Algorithm::Sha256, hash: Box::new(hash) }
+        Self(Hash::Sha256(Box::new(hash)))
     }
 
     /// Hashes `bytes` with this digest's algorithm and says whether they are the bytes meant.
@@ -84,17 +91,28 @@ impl Digest {
 
     /// Returns the algorithm.
     pub fn algorithm(&self) -> Algorithm {
-        self.algorithm
+        match self.0 {
+            Hash::Sha256(_) => Algorithm::Sha256,
+            Hash::Sha512(_) => Algorithm::Sha512,
+        }
     }
 
     /// Returns the hash in lower-case hex, without the algorithm.
     pub fn hex(&self) -> String {
-        let mut hex = String::with_capacity(self.hash.len() * 2);
-        for byte in &self.hash {
-            hex.push(char::from(HEX[usize::from(byte >> 4)]));
-            hex.push(char::from(HEX[usize::from(byte & 15)]));
+        self.written(&mut [0; _]).to_owned()
+    }
+
+    fn written<'a>(&self, hex: &'a mut Hex) -> &'a str {
+        let hash = match &self.0 {
+            Hash::Sha256(hash) => hash.as_slice(),
+            Hash::Sha512(hash) => hash.as_slice(),
+        };
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(hash) {
+            pair[0] = HEX[usize::from(byte >> 4)];
+            pair[1] = HEX[usize::from(byte & 15)];
         }
-        hex
+        // Always ASCII.
+        std::str::from_utf8(&hex[..hash.len() * 2]).unwrap_or_default()
     }
 
     /// Returns the first twelve hex digits, as Docker shows IDs to people.
@@ -106,7 +124,7 @@ impl Digest {
 
     /// Starts a hasher of the same algorithm.
     pub fn hasher(&self) -> Hasher {
-        Hasher::new(self.algorithm)
+        Hasher::new(self.algorithm())
     }
 }
 
@@ -114,7 +132,9 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.algorithm, self.hex())
+        f.write_str(self.algorithm().as_str())?;
+        f.write_str(":")?;
+        f.write_str(self.written(&mut [0; _]))
     }
 }
 
@@ -129,25 +149,27 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
         let (name, hex) = text.split_once(':').ok_or(DigestError::Format)?;
-        if !is_algorithm_name(name) || hex.is_empty() {
-            return Err(DigestError::Format);
-        }
-        let algorithm = match name {
-            "sha256" => Algorithm::Sha256,
-            "sha512" => Algorithm::Sha512,
-            _ => return Err(DigestError::Algorithm),
+        let digest = match name {
+            _ if hex.is_empty() => return Err(DigestError::Format),
+            "sha256" => Hash::Sha256(Box::new(parse_hash(hex)?)),
+            "sha512" => Hash::Sha512(Box::new(parse_hash(hex)?)),
+            name if is_algorithm_name(name) => return Err(DigestError::Algorithm),
+            _ => return Err(DigestError::Format),
         };
-        if hex.len() != algorithm.size() * 2 {
-            return Err(DigestError::Length);
-        }
-        let hash = hex
-            .as_bytes()
-            .chunks_exact(2)
-            .map(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?))
-            .collect::<Option<Box<[u8]>>>()
-            .ok_or(DigestError::Format)?;
-        Ok(Self { algorithm, hash })
+        Ok(Self(digest))
     }
+}
+
+fn parse_hash<const N: usize>(hex: &str) -> Result<[u8; N], DigestError> {
+    if hex.len() != N * 2 {
+        return Err(DigestError::Length);
+    }
+    let mut hash = [0; N];
+    for (byte, pair) in hash.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+        let digit = |at: usize| nibble(pair[at]).ok_or(DigestError::Format);
+        *byte = digit(0)? << 4 | digit(1)?;
+    }
+    Ok(hash)
 }
 
 /// The OCI grammar of the part before the colon: lower-case alphanumeric words joined by one of `+._-`.
@@ -173,8 +195,21 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
-        text.parse().map_err(|error| serde::de::Error::custom(format!("`{text}`: {error}")))
+        deserializer.deserialize_str(DigestVisitor)
+    }
+}
+
+struct DigestVisitor;
+
+impl Visitor<'_> for DigestVisitor {
+    type Value = Digest;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Digest, E> {
+        text.parse().map_err(|error| E::custom(format!("`{text}`: {error}")))
     }
 }
 
@@ -209,9 +244,7 @@ impl Hasher {
     pub fn finish(self) -> Digest {
         match self.0 {
             State::Sha256(hasher) => Digest::from_sha256(hasher.finalize().into()),
-            State::Sha512(hasher) => {
-                Digest { algorithm: Algorithm::Sha512, hash: hasher.finalize().as_slice().into() }
-            }
+            State::Sha512(hasher) => Digest(Hash::Sha512(Box::new(hasher.finalize().into()))),
         }
     }
 }

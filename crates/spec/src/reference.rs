@@ -15,7 +15,8 @@
 //! well-formed one, but could be a component of a path (`under_score.com/app`), all is the path of a repository without a domain, as
 //! in Docker: such names can be given to images, and lead to no registry.
 
-use std::fmt;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use crate::{Digest, DigestError};
@@ -185,7 +186,7 @@ impl Reference {
         let (domain, remainder) = split_domain(input);
         let (name, digest) = match remainder.split_once('@') {
             Some((name, digest)) => (name, Some(digest)),
-            None => (remainder.as_str(), None),
+            None => (&*remainder, None),
         };
         let (path, tag) = match name.split_once(':') {
             Some((path, tag)) => (path, Some(tag)),
@@ -197,8 +198,8 @@ impl Reference {
             return Err(ReferenceError::UpperCase(before_colon.to_owned()));
         }
         let is_path = path.split('/').all(is_path_component);
-        if !is_domain(&domain) {
-            return Self::without_domain(input, &domain, is_path);
+        if !is_domain(domain) {
+            return Self::without_domain(input, domain, is_path);
         }
         if !is_path {
             return Err(ReferenceError::Format);
@@ -208,7 +209,7 @@ impl Reference {
         if path.len() > MAX_PATH {
             return Err(ReferenceError::TooLong);
         }
-        let repository = Repository { domain, path: path.to_owned() };
+        let repository = Repository { domain: domain.to_owned(), path: path.to_owned() };
         Ok(Self { repository, tag, digest })
     }
 
@@ -287,8 +288,8 @@ impl Reference {
             name.push_str(tag.as_str());
         }
         if let Some(digest) = &self.digest {
-            name.push('@');
-            name.push_str(&digest.to_string());
+            // Writing to a text does not fail.
+            let _ = write!(name, "@{digest}");
         }
         name
     }
@@ -307,23 +308,19 @@ impl fmt::Debug for Reference {
 }
 
 /// Splits off the domain, Docker Hub's where there is none, and puts `library/` before a bare name of Docker Hub.
-fn split_domain(input: &str) -> (String, String) {
-    let official = |rest: &str| (DEFAULT_DOMAIN.to_owned(), format!("{OFFICIAL_PREFIX}{rest}"));
+fn split_domain(input: &str) -> (&str, Cow<'_, str>) {
+    let official = |rest: &str| (DEFAULT_DOMAIN, Cow::Owned(format!("{OFFICIAL_PREFIX}{rest}")));
     let Some((first, rest)) = input.split_once('/') else { return official(input) };
     if first == LEGACY_DEFAULT_DOMAIN || first == DEFAULT_DOMAIN {
         return if rest.contains('/') {
-            (DEFAULT_DOMAIN.to_owned(), rest.to_owned())
+            (DEFAULT_DOMAIN, Cow::Borrowed(rest))
         } else {
             official(rest)
         };
     }
     let is_domain =
         first == "localhost" || first.contains(['.', ':']) || first.chars().any(char::is_uppercase);
-    if is_domain {
-        (first.to_owned(), rest.to_owned())
-    } else {
-        (DEFAULT_DOMAIN.to_owned(), input.to_owned())
-    }
+    if is_domain { (first, Cow::Borrowed(rest)) } else { (DEFAULT_DOMAIN, Cow::Borrowed(input)) }
 }
 
 fn is_domain(domain: &str) -> bool {
