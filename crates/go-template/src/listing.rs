@@ -18,6 +18,16 @@ pub struct Listing<'a> {
 }
 
 impl Listing<'_> {
+    /// Returns whether the list may show a field of its rows. The others need not be there.
+    pub fn shows(self, field: &str) -> bool {
+        // A dot without a name, as a variable, stands for a whole row.
+        let is_nameless = |(at, _)| !self.format[at + 1..].starts_with(char::is_alphabetic);
+        self.format == "json"
+            || self.format.contains(field)
+            || self.format.contains('$')
+            || self.format.match_indices('.').any(is_nameless)
+    }
+
     /// Returns the text of the list. Each row is wanted when its turn comes, and not again.
     pub fn render(
         self,

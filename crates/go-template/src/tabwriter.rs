@@ -54,7 +54,7 @@ impl Aligned<'_> {
             let block = line;
             let mut width = self.columns.minimum;
             while line < end && has_cell(&self.lines[line]) {
-                width = width.max(self.lines[line][column].width() + self.columns.padding);
+                width = width.max(columns(self.lines[line][column]) + self.columns.padding);
                 line += 1;
             }
             self.widths.push(width);
@@ -71,7 +71,7 @@ impl Aligned<'_> {
                 self.output.push_str(cell);
                 if let Some(width) = self.widths.get(column) {
                     self.output
-                        .extend(std::iter::repeat_n(' ', width.saturating_sub(cell.width())));
+                        .extend(std::iter::repeat_n(' ', width.saturating_sub(columns(cell))));
                 }
             }
             if index + 1 < self.lines.len() {
@@ -79,6 +79,12 @@ impl Aligned<'_> {
             }
         }
     }
+}
+
+/// Returns the columns of a terminal that a cell takes.
+fn columns(cell: &str) -> usize {
+    let is_plain = cell.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if is_plain { cell.len() } else { cell.width() }
 }
 
 #[cfg(test)]

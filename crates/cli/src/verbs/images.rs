@@ -181,15 +181,17 @@ fn text(
     let given = arguments.format.as_deref().filter(|format| !format.is_empty());
     let format = given.or(configured.filter(|_| !arguments.quiet)).unwrap_or("table");
     let format = template(format, arguments.quiet, arguments.digests);
+    let listing = Listing { format: &format, headers: &HEADERS };
     let list = List {
         now,
         zone: zone.clone(),
         full_ids: arguments.no_trunc,
         digest_rows: arguments.digests,
         split_by_digest: arguments.digests || format.contains("{{.Digest}}"),
+        fields: fields().filter(|field| listing.shows(field)).collect(),
     };
     let rows = images.iter().flat_map(|image| list.rows(image));
-    Ok(Listing { format: &format, headers: &HEADERS }.render(rows)?)
+    Ok(listing.render(rows)?)
 }
 
 /// Returns the template for what `--format`, `--quiet` and `--digests` say.
@@ -223,6 +225,13 @@ pub(super) struct List {
     pub(super) digest_rows: bool,
     /// True if a tag has a row for each digest.
     pub(super) split_by_digest: bool,
+    /// The fields that rows have: of [`fields`] those that are shown.
+    pub(super) fields: Vec<&'static str>,
+}
+
+/// Returns the names of all fields that a row can have.
+pub(super) fn fields() -> impl Iterator<Item = &'static str> {
+    HEADERS.iter().map(|(field, _)| *field)
 }
 
 impl List {
@@ -278,20 +287,22 @@ impl List {
         let shared = image.shared_size.map(signed);
         let long = |size: i64| human_size(size, PROGRESS_DIGITS);
         let not_counted = || "N/A".to_owned();
-        let fields = [
-            ("ID", if self.full_ids { image.id.clone() } else { short_id(&image.id) }),
-            ("Repository", repository.to_owned()),
-            ("Tag", tag.to_owned()),
-            ("Digest", digest.to_owned()),
-            ("CreatedSince", self.created_since(image.created)),
-            ("CreatedAt", self.created_at(image.created)),
-            ("Size", human_size(size, LIST_DIGITS)),
-            ("Containers", image.containers.map_or_else(not_counted, |count| count.to_string())),
-            ("VirtualSize", long(size)),
-            ("SharedSize", shared.map_or_else(not_counted, long)),
-            ("UniqueSize", shared.map_or_else(not_counted, |shared| long(size - shared))),
-        ];
-        row("*formatter.imageContext", fields)
+        let text = |field| match field {
+            "ID" if self.full_ids => image.id.clone(),
+            "ID" => short_id(&image.id),
+            "Repository" => repository.to_owned(),
+            "Tag" => tag.to_owned(),
+            "Digest" => digest.to_owned(),
+            "CreatedSince" => self.created_since(image.created),
+            "CreatedAt" => self.created_at(image.created),
+            "Size" => human_size(size, LIST_DIGITS),
+            "Containers" => image.containers.map_or_else(not_counted, |count| count.to_string()),
+            "VirtualSize" => long(size),
+            "SharedSize" => shared.map_or_else(not_counted, long),
+            // The last of them is `UniqueSize`.
+            _ => shared.map_or_else(not_counted, |shared| long(size - shared)),
+        };
+        row("*formatter.imageContext", self.fields.iter().map(|field| (*field, text(*field))))
     }
 
     fn created_since(&self, created: i64) -> String {

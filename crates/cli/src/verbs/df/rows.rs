@@ -9,7 +9,7 @@ use spec::Reference;
 use spec::go::{LIST_DIGITS, PROGRESS_DIGITS, human_size, quoted};
 
 use crate::cells::{ago, ellipsis, local_time, row, short_id};
-use crate::verbs::images::{List, NONE, is_dangling};
+use crate::verbs::images::{List, NONE, fields, is_dangling};
 
 pub(super) const CONTAINER_HEADERS: [(&str, &str); 8] = [
     ("ID", "CONTAINER ID"),
@@ -89,6 +89,7 @@ pub(super) fn all(usage: DiskUsage, short: bool, now: Timestamp, zone: &TimeZone
         full_ids: !short,
         digest_rows: false,
         split_by_digest: false,
+        fields: fields().collect(),
     };
     let mut records = usage.build_cache.unwrap_or_default();
     records.sort_by_cached_key(|record| (last_used(record), record.id.clone()));
