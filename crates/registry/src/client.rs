@@ -17,6 +17,7 @@ use crate::{
     hosts::{
         candidate::Candidate,
         configured::{self, ConfiguredHost, Security, Setting, is_hub},
+        crowds::Crowds,
         file::{self, HostsFile},
         waits::Listener,
     },
@@ -65,6 +66,7 @@ struct Inner {
     /// Insecure registries that turned out to speak plain HTTP: these are asked so first from then on.
     plain: Mutex<HashSet<String>>,
     tokens: Arc<TokenCache>,
+    crowds: Arc<Crowds>,
     /// Held by who changes a list of referrers that clients keep.
     referrers: tokio::sync::Mutex<()>,
 }
@@ -97,6 +99,7 @@ impl Client {
             warnings: Mutex::default(),
             plain: Mutex::default(),
             tokens: Arc::default(),
+            crowds: Arc::default(),
             referrers: tokio::sync::Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner), listener: None, caller: Arc::default() })
@@ -137,6 +140,10 @@ impl Client {
 
     pub(crate) fn tokens(&self) -> Arc<TokenCache> {
         Arc::clone(&self.inner.tokens)
+    }
+
+    pub(crate) fn crowds(&self) -> &Arc<Crowds> {
+        &self.inner.crowds
     }
 
     /// Lists where a registry can be asked, in order: the hosts of its `hosts.toml`, or the mirrors of Docker Hub; then

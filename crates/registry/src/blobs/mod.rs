@@ -15,7 +15,7 @@ use spec::{Descriptor, Digest};
 use crate::{
     Attempts, RegistryError, Remote,
     auth::session::Session,
-    hosts::access::Need,
+    hosts::{access::Need, crowds::Place},
     http::{
         endpoint::{Call, Redirects},
         transport::Answer,
@@ -59,11 +59,37 @@ impl Remote {
         }
         let part = &range;
         let asked = self.ask(Need::Pull, |session| async move {
-            self.blob_at(&Holder::Registry(&session), blob, part).await
+            let holder = Holder::Registry(&session);
+            self.in_a_place(&session, || self.blob_at(&holder, blob, part)).await
         });
         match asked.await {
-            Ok((stream, source)) => Ok(BlobStream::of(stream, &range, source)),
+            Ok(((stream, place), source)) => {
+                let mut stream = BlobStream::of(stream, &range, source);
+                stream.body.hold(place);
+                Ok(stream)
+            }
             Err(error) => self.elsewhere(blob, &range, error).await,
+        }
+    }
+
+    /// Asks an endpoint for a blob in a place among those that do, which is held until all of it has come. A mirror that has too
+    /// many is none to wait for.
+    async fn in_a_place<T, F>(
+        &self,
+        session: &Session,
+        question: impl Fn() -> F,
+    ) -> Result<(T, Place), RegistryError>
+    where
+        F: Future<Output = Result<T, RegistryError>>,
+    {
+        let host = &session.endpoint.host;
+        let mut place = self.client().crowds().enter(&host.base).await;
+        loop {
+            match question().await {
+                Ok(answer) => return Ok((answer, place)),
+                Err(error) if host.mirror => return Err(error),
+                Err(error) => place = place.refused(error).await?,
+            }
         }
     }
 
@@ -152,10 +178,10 @@ impl Remote {
         let mut attempts = Attempts::of_small_blob(self.client().retry_delay());
         loop {
             let asked = self.ask(Need::Pull, |session| async move {
-                self.blob_bytes_at(&session, blob, max).await
+                self.in_a_place(&session, || self.blob_bytes_at(&session, blob, max)).await
             });
             let error = match asked.await {
-                Ok((bytes, _)) => return Ok(bytes),
+                Ok(((bytes, _), _)) => return Ok(bytes),
                 Err(error) => error,
             };
             let Some(pause) = attempts.pause(&error) else { return Err(error) };

@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::{
     RegistryError,
+    hosts::crowds::Place,
     http::{
         classify::{body_words, is_unclean_end},
         metrics::Counters,
@@ -88,6 +89,8 @@ pub(crate) struct Body {
     ended: bool,
     /// Its counters, and true if the blob's last byte is in it.
     count: Option<(Arc<Counters>, bool)>,
+    /// Given up at its end.
+    place: Option<Place>,
 }
 
 impl Body {
@@ -109,7 +112,13 @@ impl Body {
             waiting: None,
             ended: false,
             count,
+            place: None,
         }
+    }
+
+    /// Keeps a place at the body's host until the body ends or is dropped.
+    pub(crate) fn hold(&mut self, place: Place) {
+        self.place = Some(place);
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, RegistryError>>> {
@@ -136,6 +145,9 @@ impl Body {
             }
         };
         self.ended = !matches!(item, Some(Ok(_)));
+        if self.ended {
+            self.place = None;
+        }
         Poll::Ready(item)
     }
 

@@ -98,7 +98,7 @@ impl Waits {
 }
 
 /// Host and port, by which servers are told apart.
-fn host_of(url: &Url) -> String {
+pub(crate) fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

@@ -1,6 +1,8 @@
 //! Blobs: ranges, redirects, and bodies that do not end as they should.
 
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use registry::{Client, Recovery, RegistryError, Remote};
 use spec::Descriptor;
@@ -435,4 +437,46 @@ async fn a_connection_lost_before_a_blob_begins_is_replaced() {
     let (_, received, _) = read(&remote(&server).await, &blob, 0..1000).await.unwrap();
     assert_eq!(received, bytes);
     assert_eq!(server.count("GET", &path), 2);
+}
+
+#[tokio::test]
+async fn who_is_refused_while_another_is_served_waits_for_it() {
+    let bytes = content(200_000);
+    let blob = descriptor(&bytes);
+    let path = blob_path(&blob);
+    for (refusal, refused) in [
+        (Answer::status(503), 1),
+        (Answer::error(429, "TOOMANYREQUESTS", "one at a time"), 1),
+        (Answer::status(429).header("retry-after", "0"), 1),
+        // A connection that is lost is made anew once, before it counts.
+        (Answer::hang_up(), 2),
+    ] {
+        let server = Scripted::start().await.unwrap();
+        let busy = Arc::new(AtomicBool::new(false));
+        let (serving, all) = (Arc::clone(&busy), bytes.clone());
+        server.reply("GET", &path, move |asked| {
+            if serving.swap(true, Ordering::Relaxed) {
+                return refusal.clone();
+            }
+            let start = if asked.header("range") == Some("bytes=0-99999") { 0 } else { 100_000 };
+            let named = format!("bytes {start}-{}/200000", start + 99_999);
+            let body = all[start..start + 100_000].to_vec();
+            Answer::status(206).header("content-range", named).body(body)
+        });
+        let remote = remote(&server).await;
+        let served = remote.blob(&blob, 0..100_000).await.unwrap();
+        let (asking, wanted) = (remote.clone(), blob.clone());
+        let waiting = tokio::spawn(async move { asking.blob(&wanted, 100_000..200_000).await });
+        while server.count("GET", &path) < 1 + refused {
+            tokio::task::yield_now().await;
+        }
+        let (first, _) = drain(served).await;
+        busy.store(false, Ordering::Relaxed);
+        let (rest, error) = drain(waiting.await.unwrap().unwrap()).await;
+        assert!(error.is_none() && [first, rest].concat() == bytes, "{error:?}");
+        assert_eq!(server.count("GET", &path), 2 + refused);
+        // Nobody else is served now.
+        busy.store(true, Ordering::Relaxed);
+        remote.blob(&blob, 0..100_000).await.unwrap_err();
+    }
 }
