@@ -134,5 +134,9 @@ fn a_client_that_is_told_to_stop_ends_its_pull_in_the_daemon() {
     assert_eq!(ended(pull).code(), Some(130));
     // The daemon stops cleanly, and at once: nothing runs any more.
     let home = bench.into_home();
+    let log = fs::read_to_string(home.path().join("daemon.log")).unwrap();
+    let line = log.lines().find(|line| line.contains("pull cancelled"));
+    let image = format!("image=\"{}\"", halfway.name());
+    assert!(line.is_some_and(|line| line.contains(&image)), "{log}");
     halfway.finish(&home);
 }

@@ -59,9 +59,20 @@ impl Journal {
         (bytes, hosts.into_iter().collect::<Vec<_>>().join(" "))
     }
 
+    /// Writes the line of one that nobody waits for any more. How much of its bytes came is not known.
+    pub(crate) fn write_cancelled(&self) {
+        let ((_, host), took) = (self.moved(), self.took());
+        let (verb, image) = (self.verb, &self.image);
+        tracing::info!(image, ?took, host, "{verb} cancelled");
+    }
+
+    fn took(&self) -> Duration {
+        Duration::from_millis(self.begun.elapsed().as_millis().try_into().unwrap_or(0))
+    }
+
     /// Writes the line.
     pub(crate) fn write(&self, ended: Result<(), &HttpError>) {
-        let took = Duration::from_millis(self.begun.elapsed().as_millis().try_into().unwrap_or(0));
+        let took = self.took();
         let (bytes, host) = self.moved();
         let (verb, image) = (self.verb, &self.image);
         match ended {

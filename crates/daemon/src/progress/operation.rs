@@ -58,7 +58,7 @@ impl Operation {
         Self { progress, state: State::Running(task), tells_facts: false, journal: None }
     }
 
-    /// Writes a line into the log when it is over.
+    /// Writes a line into the log when it is over, or cancelled.
     pub(crate) fn logged(mut self, journal: Journal) -> Self {
         self.journal = Some(journal);
         self
@@ -165,8 +165,22 @@ impl Operation {
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        if let State::Running(task) = &self.state {
-            task.abort();
+        let ended = match std::mem::replace(&mut self.state, State::Over) {
+            State::Running(mut task) => {
+                let ended = (&mut task).now_or_never().map(outcome);
+                task.abort();
+                ended
+            }
+            State::Done(ended) => Some(ended),
+            State::Over => return,
+        };
+        let Some(journal) = &mut self.journal else { return };
+        while let Some(Some(event)) = self.progress.recv().now_or_never() {
+            journal.note(&event);
+        }
+        match ended {
+            Some(ended) => journal.write(ended.as_ref().map(drop)),
+            None => journal.write_cancelled(),
         }
     }
 }
