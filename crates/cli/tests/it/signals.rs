@@ -1,5 +1,6 @@
 //! Pulls that are told to end.
 
+use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;

@@ -365,7 +365,7 @@ impl<'a> Conversions<'a> {
     }
 
     async fn blob(&self, source: &Source, blob: &Descriptor) -> Result<()> {
-        if let Some(outcome) = self.target.blob(self.shared, source, blob).await? {
+        if let Some(outcome) = Box::pin(self.target.blob(self.shared, source, blob)).await? {
             // A blob that is there is mounted like one that is not.
             if matches!(outcome, Outcome::Copied) {
                 self.sent.store(true, Ordering::Relaxed);

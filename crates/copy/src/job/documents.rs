@@ -112,7 +112,7 @@ impl<'a> Job<'a> {
     }
 
     async fn blob(&self, blob: &Descriptor) -> Result<()> {
-        if let Some(outcome) = self.target.blob(self.shared, self.source, blob).await? {
+        if let Some(outcome) = Box::pin(self.target.blob(self.shared, self.source, blob)).await? {
             if matches!(outcome, Outcome::Copied | Outcome::Mounted(_)) {
                 self.sent.store(true, Ordering::Relaxed);
             }

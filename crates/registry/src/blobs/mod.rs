@@ -85,7 +85,8 @@ impl Remote {
         let host = &session.endpoint.host;
         let mut place = self.client().crowds().enter(&host.base).await;
         loop {
-            match question().await {
+            // Boxed, as it is the largest part of what waits for it.
+            match Box::pin(question()).await {
                 Ok(answer) => return Ok((answer, place)),
                 Err(error) if host.mirror => return Err(error),
                 Err(error) => place = place.refused(error).await?,

@@ -41,6 +41,13 @@ pub(crate) enum Entry {
     Orphan(Item),
 }
 
+impl Entry {
+    /// Says whether it is about something that is published or removed, and nobody knows which.
+    pub(crate) fn is_pending(&self) -> bool {
+        matches!(self, Self::Pending(_) | Self::PendingLayer(..))
+    }
+}
+
 /// Reads a lease. A line that a power cut tore, or a newer version wrote, says nothing.
 pub(crate) fn entries(path: &Path) -> Result<Vec<Entry>, StoreError> {
     let bytes = files::read(path, MAX_LEASE)?.unwrap_or_default();

@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::disk::Durability;
 use crate::driver::{Driver, packed};
 use crate::ingest::sweep as downloads;
 use crate::lock::Transaction;
@@ -25,7 +26,7 @@ pub(crate) fn sweep(store: &Store) -> Result<(), StoreError> {
     let transaction = store.removal()?;
     let (living, dead) = journal::list(store)?;
     for id in dead {
-        match end(store, &transaction, &id, false) {
+        match sync_published(store, &id).and_then(|()| end(store, &transaction, &id, false)) {
             Ok(more) => trash.append(more),
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
@@ -60,6 +61,15 @@ pub(crate) fn sweep(store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Syncs what a dead process may have published: once its lease has ended, what is here counts as being on the disk.
+fn sync_published(store: &Store, id: &str) -> Result<(), StoreError> {
+    let entries = files::sound(journal::entries(&store.paths().leases().join(id)).map(Some));
+    if entries.unwrap_or_default().iter().any(Entry::is_pending) {
+        Durability::watch(store.disk(), store.root())?.sync()?;
+    }
+    Ok(())
+}
+
 /// Ends the lease `id`, which is the caller's or a dead process's.
 pub(crate) fn end(
     store: &Store,
@@ -71,8 +81,8 @@ pub(crate) fn end(
     let mut candidates = files::sound(journal::entries(&path).map(Some)).unwrap_or_default();
     candidates.retain(|entry| match entry {
         Entry::Hold(_) => false,
-        Entry::Pending(_) | Entry::PendingLayer(..) => !settled,
         Entry::Orphan(_) => true,
+        entry => !settled && entry.is_pending(),
     });
     let mut trash = Trash::new(store);
     let mut postponed = false;

@@ -9,6 +9,8 @@
 //! before the references leaves blobs, layers and perhaps an image that nothing points to, all noted in the lease, which
 //! the next start ends. The files of an unpublished layer or blob are never found by anybody.
 
+mod present;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use spec::{
     ChainId, Descriptor, DiffId, Digest, ImageConfig, ImageId, MAX_MANIFEST_SIZE, Reference, Tag,
 };
 
+use self::present::tags_of;
 use crate::collect::journal::{Entry, Item};
 use crate::content::blob::{BlobFile, BlobSource};
 use crate::disk::{self, Durability};
@@ -145,6 +148,11 @@ impl Store {
         commits: Vec<Commit>,
     ) -> Result<Vec<Committed>, StoreError> {
         commits.iter().try_for_each(check)?;
+        if let [commit] = &*commits
+            && let Some(committed) = self.present(lease, commit)?
+        {
+            return Ok(vec![committed]);
+        }
         let are_images = commits.iter().all(|commit| commit.image.is_some());
         // Noted is as good as held: what is here from now on stays until this is done.
         let in_memory = commits.iter().flat_map(|commit| &commit.blobs);
@@ -390,9 +398,7 @@ impl Store {
         }
         for prepared in prepared {
             let Some((_, image)) = &prepared.config else { continue };
-            let own = prepared.references.iter().filter(|(_, id)| *id == image.id);
-            let tags = own.filter(|(name, _)| name.digest().is_none());
-            let tags: Vec<String> = tags.map(|(name, _)| name.to_string()).collect();
+            let tags = tags_of(&prepared.references, image);
             let NewImage { id, manifests, parts, .. } = image;
             self.add_manifests(transaction, id, manifests, parts, &tags)?;
             if !prepared.findings.is_empty() {

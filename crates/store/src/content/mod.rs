@@ -199,6 +199,20 @@ impl Store {
         parts: &[NewPart],
         tags: &[String],
     ) -> Result<(), StoreError> {
+        match self.with_manifests(id, manifests, parts, tags)? {
+            Some(index) => self.write_index(transaction, &index),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the list as [`Store::add_manifests`] writes it; nothing if it is so already.
+    pub(crate) fn with_manifests(
+        &self,
+        id: &ImageId,
+        manifests: &[Descriptor],
+        parts: &[NewPart],
+        tags: &[String],
+    ) -> Result<Option<ContentIndex>, StoreError> {
         let mut index = ContentIndex::clone(&*self.content_index()?);
         let own = manifests.iter().map(|manifest| index::entry(id, manifest));
         let part = |part: &NewPart| index::part_entry(id, &part.descriptor, part.tag.as_ref());
@@ -210,10 +224,7 @@ impl Store {
         if let Some(root) = manifests.first().filter(|_| !tags.is_empty()) {
             changed |= index.name(id, &root.digest, tags, &self.tags_of(id)?);
         }
-        if changed {
-            self.write_index(transaction, &index)?;
-        }
-        Ok(())
+        Ok(changed.then_some(index))
     }
 
     /// Notes what was found of manifests of the image `id`.

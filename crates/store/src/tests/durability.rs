@@ -1,9 +1,12 @@
 //! Writes that fail on their way from memory to the disk: everyone who relied on them is told, and nobody uses them.
 
-use spec::Digest;
+use spec::{Digest, Reference};
 use test_support::disk::Disk;
 
 use super::support::{Root, Sample, assert_sound, drivers};
+use crate::collect::journal::{Entry, Item};
+use crate::commit::{Committed, Moved};
+use crate::content::blob::BlobSource;
 use crate::{Commit, DriverKind, Store, StoreError, files};
 
 fn image() -> Sample {
@@ -55,6 +58,45 @@ fn a_commit_is_told_what_a_sync_in_the_background_was_told() {
 
         image().pull(store).unwrap();
         assert_sound(&root.closed_meanwhile(|| disk.remount().unwrap()).store);
+    }
+}
+
+#[test]
+fn a_commit_of_what_is_here_waits_for_no_disk_unless_another_may_not_have() {
+    for driver in drivers() {
+        let Some(disk) = disk() else { return };
+        let root = root_on(&disk, driver);
+        let store = &root.store;
+        let first = image().pull(store).unwrap();
+        disk.fail().unwrap();
+        let again = |change: fn(&mut Commit)| {
+            let lease = store.lease()?;
+            let mut commit = image().prepare(store, &lease)?;
+            commit.layers.clear();
+            commit.blobs.retain(|blob| matches!(blob.source, BlobSource::Bytes(_)));
+            change(&mut commit);
+            store.commit(&lease, commit)
+        };
+        let names = |committed: Committed| {
+            committed.moved.into_iter().map(|moved| moved.reference).collect::<Vec<_>>()
+        };
+        let committed = again(|_| ()).unwrap();
+        let is_same = |moved: &Moved| moved.before == Some(image().id());
+        assert!(committed.moved.iter().all(is_same));
+        assert_eq!(names(committed), names(first));
+        // Another name, another manifest.
+        assert_told(again(|commit| {
+            commit.references[0].0 = Reference::parse_familiar("new:1").unwrap();
+        }));
+        assert_told(again(|commit| {
+            commit.image.as_mut().unwrap().manifests[0].digest = image().id().digest().clone();
+        }));
+        // Somebody publishes, or died when he did.
+        let other = store.lease().unwrap();
+        assert!(again(|_| ()).is_ok());
+        other.note(&[Entry::Pending(Item::Image(image().id()))]).unwrap();
+        assert_told(again(|_| ()));
+        disk.recover().unwrap();
     }
 }
 
