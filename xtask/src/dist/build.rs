@@ -55,9 +55,11 @@ pub(super) fn binary(
     commit: &Commit,
     folder: &Path,
 ) -> Result<PathBuf> {
+    // Of several that a path begins with the last counts: the folder to build in may be in the first.
     let renamed = [
         (workspace.root.clone(), "/longshore"),
         (cargo_home()?, "/cargo"),
+        (folder.to_owned(), "/target"),
         (Path::new(&sysroot()?).join("lib/rustlib/src/rust"), "/rust"),
     ];
     let mut flags = vec!["-C".to_owned(), "target-feature=+crt-static".to_owned()];
@@ -66,7 +68,7 @@ pub(super) fn binary(
         flags.push(format!("--remap-path-prefix={}={name}", path.display()));
     }
     // No C is built in the toolchain's folder.
-    for (path, name) in &renamed[..2] {
+    for (path, name) in &renamed[..3] {
         of_c.push(format!("-ffile-prefix-map={}={name}", path.display()));
     }
     let mut command = cargo();
@@ -83,10 +85,10 @@ pub(super) fn binary(
         .env("SOURCE_DATE_EPOCH", commit.seconds.to_string())
         .env("LONGSHORE_COMMIT", &commit.name)
         .env("LONGSHORE_BUILD_TIME", &commit.time);
-    if !target.is_host() && target.triple.ends_with("-gnu") {
-        let triple = target.triple.to_uppercase().replace('-', "_");
-        let linker = format!("{}-linux-gnu-gcc", target.machine.rust);
-        command.env(format!("CARGO_TARGET_{triple}_LINKER"), linker);
+    if !target.is_host() {
+        let compiler = target.cross_compiler();
+        command.env(target.linker_variable(), &compiler);
+        command.env(target.compiler_variable(), compiler);
     }
     shell::run(&mut command)?;
     Ok(folder.join(&target.triple).join("release/longshore"))

@@ -126,11 +126,17 @@ impl Crates {
     /// The licences of all crates of others, each text once with whose it is.
     pub(super) fn licences(&self, own: &str) -> Result<String> {
         let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut without_text = Vec::new();
         for (package, _) in self.packages.iter().filter(|(package, _)| package.source.is_some()) {
-            let name = format!("{} {}", package.name, package.version);
-            let licence = package.license.clone().unwrap_or_default();
-            for text in licence_texts(package.manifest_path.parent().unwrap_or(Path::new("")))? {
-                texts.entry(text).or_default().push(format!("{name} ({licence})"));
+            let licence = package.license.as_deref().unwrap_or("no licence said");
+            let name = format!("{} {} ({licence})", package.name, package.version);
+            let found = licence_texts(package.manifest_path.parent().unwrap_or(Path::new("")))?;
+            if found.is_empty() {
+                without_text.push(name);
+                continue;
+            }
+            for text in found {
+                texts.entry(text).or_default().push(name.clone());
             }
         }
         let mut texts: Vec<_> = texts.into_iter().map(|(text, of)| (of, text)).collect();
@@ -143,6 +149,13 @@ impl Crates {
                 "=".repeat(72),
                 of.join(",\n"),
                 text.trim_end()
+            )]);
+        }
+        if !without_text.is_empty() {
+            let rule = "=".repeat(72);
+            page.extend([format!(
+                "\n{rule}\nThese come without the text of their licence:\n\n{}\n",
+                without_text.join("\n")
             )]);
         }
         Ok(page)
@@ -253,5 +266,21 @@ mod tests {
         assert_eq!(bill["components"][0]["hashes"][0]["content"], "ff");
         assert_eq!(bill["components"][0]["licenses"][0]["expression"], "MIT OR Apache-2.0");
         assert_eq!(bill["dependencies"][1]["dependsOn"], json!(["pkg:cargo/a@1.0.0"]));
+    }
+
+    #[test]
+    fn a_crate_without_the_text_of_its_licence_is_listed_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut packages = needed(metadata()).unwrap();
+        for (package, _) in &mut packages {
+            let home = folder.path().join(&package.name);
+            fs::create_dir(&home).unwrap();
+            package.manifest_path = home.join("Cargo.toml");
+        }
+        fs::write(folder.path().join("a/LICENSE-MIT"), "of a\n").unwrap();
+        let crates = Crates { packages, checksums: BTreeMap::new() };
+        let page = crates.licences("own\n").unwrap();
+        assert!(page.contains("\na 1.0.0 (MIT/Apache-2.0):\n\nof a\n"), "{page}");
+        assert!(page.ends_with("licence:\n\nb 1.0.0 (MIT/Apache-2.0)\n"), "{page}");
     }
 }

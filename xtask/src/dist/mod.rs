@@ -17,7 +17,7 @@ use spec::Digest;
 use crate::workspace::Workspace;
 use build::Commit;
 use crates::Crates;
-use target::Target;
+use target::{Target, Targets};
 use tree::Installed;
 
 /// The targets to build for, and the folder to build in.
@@ -50,36 +50,59 @@ impl Options {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let workspace = Workspace::read()?;
+    let targets = Targets::choose(options.target.as_deref())?;
+    if options.binary.is_some() && options.target.is_some() {
+        bail!("`--binary` is a binary for this machine: it goes without `--target`");
+    }
     let commit = Commit::read(&workspace)?;
-    let mut targets = Target::choose(options.target.as_deref())?;
-    if options.binary.is_some() {
-        targets.truncate(1);
-    }
-    let cargo_folder = options.target_dir.clone().unwrap_or_else(|| workspace.target.clone());
-    let dist = cargo_folder.join("dist");
-    if dist.exists() {
-        fs::remove_dir_all(&dist).with_context(|| format!("cannot remove `{}`", dist.display()))?;
-    }
-    fs::create_dir_all(&dist).with_context(|| format!("cannot make `{}`", dist.display()))?;
+    let cargo_folder = options.target_dir.as_ref().unwrap_or(&workspace.target);
+    let cargo_folder = std::path::absolute(cargo_folder)?;
+    fs::create_dir_all(&cargo_folder)
+        .with_context(|| format!("cannot make `{}`", cargo_folder.display()))?;
     let scratch = tempfile::Builder::new().prefix("dist-").tempdir_in(&cargo_folder)?;
-    let release = Release { workspace, commit, dist, scratch: scratch.path().to_owned() };
-    let mut of_host = None;
-    for target in &targets {
-        let built = match &options.binary {
-            Some(built) => built.clone(),
-            None => build::binary(&release.workspace, target, &release.commit, &cargo_folder)?,
-        };
-        // What runs here makes pages, completions and archives for all.
-        let runs = of_host.get_or_insert(built.clone());
-        release.make(target, &built, runs)?;
+    let made = scratch.path().join("made");
+    fs::create_dir(&made)?;
+    let release = Release { workspace, commit, made, scratch: scratch.path().to_owned() };
+    let build = |target| build::binary(&release.workspace, target, &release.commit, &cargo_folder);
+    // What runs here makes pages, completions and archives for all.
+    let runs = match &options.binary {
+        Some(built) => built.clone(),
+        None => build(&targets.host)?,
+    };
+    for target in &targets.released {
+        if target.triple == targets.host.triple {
+            release.make(target, &runs, &runs)?;
+        } else if options.binary.is_none() {
+            release.make(target, &build(target)?, &runs)?;
+        }
     }
-    release.sum_up()
+    release.sum_up()?;
+    let dist = cargo_folder.join("dist");
+    put(&release.made, &dist, &release.scratch.join("last"))?;
+    println!("\nIn {}", dist.display());
+    Ok(())
+}
+
+/// Puts the new release where the last one is, which goes to `aside`: whatever fails, one of the two is there.
+fn put(made: &Path, dist: &Path, aside: &Path) -> Result<()> {
+    let had = dist.exists();
+    if had {
+        fs::rename(dist, aside).with_context(|| format!("cannot replace `{}`", dist.display()))?;
+    }
+    if let Err(error) = fs::rename(made, dist) {
+        if had {
+            fs::rename(aside, dist)?;
+        }
+        return Err(error).with_context(|| format!("cannot make `{}`", dist.display()));
+    }
+    Ok(())
 }
 
 struct Release {
     workspace: Workspace,
     commit: Commit,
-    dist: PathBuf,
+    /// Where the release is made, to be put in its place as a whole.
+    made: PathBuf,
     scratch: PathBuf,
 }
 
@@ -104,34 +127,32 @@ impl Release {
         let archive = archives::tar_gz(&format!("{name}/"), &files, seconds)?;
         self.write(&format!("{name}.tar.gz"), &archive)?;
         self.write(&format!("{name}.cdx.json"), bill.as_bytes())?;
-        let image = self.dist.join(format!("{name}.oci.tar"));
+        let image = self.made.join(format!("{name}.oci.tar"));
         let what = (version, target, &self.commit);
         image::write(&image, what, &binary, (runs, &self.scratch))?;
         self.write(&name, &binary)?;
-        set_executable(&self.dist.join(&name))
+        set_executable(&self.made.join(&name))
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let path = self.dist.join(name);
+        let path = self.made.join(name);
         fs::write(&path, bytes).with_context(|| format!("cannot write `{}`", path.display()))
     }
 
     /// Writes the sums, as `sha256sum --check` reads them.
     fn sum_up(&self) -> Result<()> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.dist)? {
+        for entry in fs::read_dir(&self.made)? {
             names.push(entry?.file_name().to_string_lossy().into_owned());
         }
         names.sort();
         let mut sums = String::new();
         for name in names {
-            let digest = Digest::sha256(&tree::read(&self.dist.join(&name))?);
+            let digest = Digest::sha256(&tree::read(&self.made.join(&name))?);
             sums.extend([format!("{}  {name}\n", digest.hex())]);
         }
         print!("\n{sums}");
-        self.write("SHA256SUMS", sums.as_bytes())?;
-        println!("\nIn {}", self.dist.display());
-        Ok(())
+        self.write("SHA256SUMS", sums.as_bytes())
     }
 }
 
@@ -158,5 +179,24 @@ mod tests {
         assert_eq!(parse(&["--binary", "x"]).unwrap().binary, Some("x".into()));
         assert!(parse(&["--target"]).is_err());
         assert!(parse(&["--all"]).is_err());
+    }
+
+    #[test]
+    fn the_last_release_is_there_until_the_new_one_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let (dist, file) = (path("dist"), path("dist/SHA256SUMS"));
+        let make = |name: &str, content: &str| {
+            fs::create_dir(path(name)).unwrap();
+            fs::write(path(name).join("SHA256SUMS"), content).unwrap();
+        };
+        make("made", "1");
+        put(&path("made"), &dist, &path("last")).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "1");
+        assert!(put(&path("none"), &dist, &path("last")).is_err());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "1");
+        make("made", "2");
+        put(&path("made"), &dist, &path("last")).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "2");
     }
 }
