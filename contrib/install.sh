@@ -31,7 +31,14 @@ files() {
 }
 
 if [ -n "$remove" ]; then
+    if [ "$(id -u)" = 0 ] && [ -z "$root" ] && command -v systemctl > /dev/null; then
+        systemctl disable --quiet --now longshore.socket longshore.service 2> /dev/null || true
+    fi
     files | while read -r file; do rm -f "$root$prefix/$file"; done
+    # The folders that are its own, the inner ones first.
+    (cd "$here" && find share -type d -path '*/longshore*' | sort -r) | while read -r folder; do
+        rmdir "$root$prefix/$folder" 2> /dev/null || true
+    done
     echo "Removed from $prefix. Images and /etc/longshore are left."
     exit
 fi

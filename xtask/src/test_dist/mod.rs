@@ -110,9 +110,14 @@ impl Test {
         )?;
         run_in(
             &root,
+            "systemctl enable longshore.socket && test -L /etc/systemd/system/sockets.target.wants/longshore.socket",
+        )?;
+        run_in(
+            &root,
             "dpkg --remove longshore && ! test -e /usr/bin/longshore && test -d /etc/longshore",
         )?;
-        run_in(&root, "dpkg --purge longshore && ! test -e /etc/longshore")
+        run_in(&root, "dpkg --purge longshore && ! test -e /etc/longshore")?;
+        nothing_is_left(&root)
     }
 
     fn archive(&self, debian: &Path) -> Result<()> {
@@ -126,9 +131,16 @@ impl Test {
         )?;
         run_in(
             &root,
-            "systemd-sysusers && systemd-analyze verify longshore.service longshore.socket",
+            "systemd-sysusers && systemd-analyze verify longshore.service longshore.socket && systemctl enable longshore.socket",
         )?;
         run_in(&root, "/u/install.sh --uninstall && ! test -e /usr/local/bin/longshore")?;
+        // It leaves the configuration, which may have been written, and the archive has its own files.
+        run_in(
+            &root,
+            "rm -r /etc/longshore && mv /u /unpacked && tar -C / -cf /u.tar unpacked && rm -r /unpacked",
+        )?;
+        nothing_is_left(&root)?;
+        run_in(&root, "tar -C / -xf /u.tar && mv /unpacked /u")?;
         // As a user, who has no place for units.
         run_in(
             &root,
@@ -165,17 +177,15 @@ impl Test {
         fs::create_dir_all(root.join("etc"))?;
         fs::copy(self.file("x86_64-linux")?, root.join("longshore"))?;
         let port = self.registry.port();
-        let pull = |name: &str| {
+        let pulling = |name: &str| {
             let mut command = Command::new("chroot");
             command.arg(&root).args(["/longshore", "--data-root", "/data"]);
             command.args(["--storage-driver", "packed", "pull"]);
-            shell::run(
-                command
-                    .arg(format!("{name}:{port}/hello:1"))
-                    .env_clear()
-                    .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
-            )
+            command.arg(format!("{name}:{port}/hello:1")).env_clear();
+            command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+            command
         };
+        let pull = |name: &str| shell::run(&mut pulling(name));
         pull("127.0.0.1")?;
         fs::write(root.join("etc/hosts"), "127.0.0.1 localhost of-a-file.localhost\n")?;
         pull("localhost")?;
@@ -185,10 +195,28 @@ impl Test {
         // Plain HTTP is for loopback, so that an address of loopback is what the name has.
         pull(names::NAME)?;
         pull("of-a-file.localhost")?;
-        let unknown = pull("unknown.corp").err().context("a name that nobody knows was found")?;
-        println!("{unknown}");
+        let output = pulling("unknown.corp").output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        println!("\n$ {}\n{said}", shell::line(&pulling("unknown.corp")));
+        ensure!(
+            output.status.code() == Some(1)
+                && said.contains("lookup unknown.corp")
+                && said.contains("no such host"),
+            "a name that nobody knows was to be told, and not: {}",
+            output.status
+        );
         Ok(())
     }
+}
+
+/// Insists that images alone are left of what was installed, used and removed.
+fn nothing_is_left(root: &Path) -> Result<()> {
+    run_in(root, "test -d /var/lib/longshore/image")?;
+    run_in(
+        root,
+        "left=$(find / -xdev -name '*longshore*' ! -path '/var/lib/longshore*' ! -path '/proc/*'); \
+         echo \"$left\"; test -z \"$left\"",
+    )
 }
 
 fn run_in(root: &Path, script: &str) -> Result<()> {
