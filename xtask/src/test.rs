@@ -11,7 +11,7 @@ use crate::workspace::{Workspace, cargo};
 use crate::{check_deps, deny, shell, words};
 
 /// Programs that the tests compare Longshore with, each with the Debian package that it is in.
-const NEEDED: [(&str, &str); 25] = [
+const NEEDED: [(&str, &str); 27] = [
     ("dockerd", "docker.io"),
     ("docker", "docker.io"),
     ("docker-registry", "docker-registry"),
@@ -36,6 +36,8 @@ const NEEDED: [(&str, &str); 25] = [
     ("losetup", "mount"),
     ("strace", "strace"),
     ("script", "bsdutils"),
+    ("fish", "fish"),
+    ("zsh", "zsh"),
     // libFuzzer is C++.
     ("g++", "g++"),
 ];

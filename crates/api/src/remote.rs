@@ -3,7 +3,7 @@
 //! | route | answer |
 //! |---|---|
 //! | `GET /longshore/registry/catalog?registry=…` | [`Catalog`] |
-//! | `GET /longshore/registry/tags?name=…` | [`Tags`] |
+//! | `GET /longshore/registry/tags?name=…&enough=…` | [`Tags`]: all, or those of the first pages until there are enough |
 //! | `GET /longshore/registry/digest?name=…&platform=…` | [`Found`] |
 //! | `GET /longshore/registry/inspect?name=…&platform=…` | [`Inspection`] |
 //! | `GET /longshore/registry/document?name=…&platform=…&config=1` | the bytes of a manifest, or of a config |

@@ -117,9 +117,17 @@ impl Session {
 
     /// Returns a client of an engine in this process that keeps nothing, for what a daemon cannot ask registries.
     pub(crate) fn in_process(&self) -> Result<Client, CliError> {
-        let keyring = Arc::new(Keyring::new(self.config_directory.clone()));
+        self.in_process_with(Keyring::new(self.config_directory.clone()))
+    }
+
+    /// The same, by which no credential helper is asked.
+    pub(crate) fn in_process_without_helpers(&self) -> Result<Client, CliError> {
+        self.in_process_with(Keyring::without_helpers(self.config_directory.clone()))
+    }
+
+    fn in_process_with(&self, keyring: Keyring) -> Result<Client, CliError> {
         let config = settings::engine(&self.engine, &self.environment)?;
-        Ok(Client::local(Local::without_store(config, keyring), None))
+        Ok(Client::local(Local::without_store(config, Arc::new(keyring)), None))
     }
 
     /// Returns how registries are reached from this process, as the engine in it would.

@@ -23,6 +23,7 @@ const CATALOG: List = List {
     max_page_size: 1 << 20,
     max_pages: 1000,
     max_entries: 250_000,
+    enough: usize::MAX,
 };
 
 #[derive(Deserialize)]

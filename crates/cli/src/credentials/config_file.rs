@@ -172,6 +172,20 @@ impl ConfigFile {
                 .is_some_and(|name| !name.is_empty())
     }
 
+    /// Says whether remote tags may be asked for while a command line is typed. The key is in the section that docker
+    /// keeps for programs beside it, whose values are text.
+    pub(crate) fn completes_remotely(&self) -> bool {
+        let own = self.document.get("plugins").and_then(|plugins| plugins.get("longshore"));
+        let said = own.and_then(|own| own.get("remote-completion"));
+        !said.is_some_and(|said| *said == Value::Bool(false) || said.as_str() == Some("false"))
+    }
+
+    /// Names no helpers any more, as if the file named none. It is not to be saved then.
+    pub(super) fn without_helpers(mut self) -> ConfigFile {
+        self.document.retain(|key, _| !matches!(key.as_str(), "credsStore" | "credHelpers"));
+        self
+    }
+
     /// Names the helper for all servers, as if the file did.
     pub(crate) fn set_default_helper(&mut self, name: &str) {
         self.document.insert("credsStore".to_owned(), Value::from(name));

@@ -32,16 +32,19 @@ impl Store {
         {
             file.set_default_helper(name);
         }
-        let ambient = match std::env::var("DOCKER_AUTH_CONFIG") {
-            Ok(text) if !text.is_empty() => ambient(&text).unwrap_or_else(|reason| {
-                output::warn_line(&format!(
-                    "Failed to create credential store from DOCKER_AUTH_CONFIG:  {reason}"
-                ));
-                Vec::new()
-            }),
-            _ => Vec::new(),
-        };
+        let ambient = ambient_variable().unwrap_or_else(|reason| {
+            output::warn_line(&format!(
+                "Failed to create credential store from DOCKER_AUTH_CONFIG:  {reason}"
+            ));
+            Vec::new()
+        });
         Ok(Store { file, ambient, warned: false })
+    }
+
+    /// Reads what is written there, and no more: no helper is asked, which might ask the user.
+    pub(crate) fn without_helpers(directory: &Path) -> Result<Store, CliError> {
+        let file = ConfigFile::load(directory)?.without_helpers();
+        Ok(Store { file, ambient: ambient_variable().unwrap_or_default(), warned: false })
     }
 
     /// Returns a store without credentials.
@@ -118,6 +121,13 @@ impl Store {
             Helper::named(name).erase(server).await?;
         }
         if self.file.remove_entry(server) { self.file.save() } else { Ok(()) }
+    }
+}
+
+fn ambient_variable() -> Result<Vec<AuthConfig>, String> {
+    match std::env::var("DOCKER_AUTH_CONFIG") {
+        Ok(text) if !text.is_empty() => ambient(&text),
+        _ => Ok(Vec::new()),
     }
 }
 

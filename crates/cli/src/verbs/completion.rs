@@ -3,8 +3,10 @@
 //! The scripts know nothing: they hand over the words up to the cursor (`longshore __complete WORD…`) and show what is
 //! printed, a candidate a line with what it is after a tab; `:files` leaves it to the shell.
 
+mod remote;
 mod values;
 
+use std::future::Future;
 use std::time::Duration;
 
 use api::image::ImageSummary;
@@ -18,7 +20,7 @@ use crate::output;
 use crate::pflag::is_boolean;
 use crate::session::Session;
 
-/// The time that names of images may take: who waits longer has typed the name.
+/// The time that names of images, here or at a registry, may take: who waits longer has typed the name.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The word by which a script is told that files are wanted.
 const FILES: &str = ":files";
@@ -57,6 +59,8 @@ enum Wanted {
     Files,
     /// A local image; `prefix` stands before it in the same word.
     Images,
+    /// An image to be had from a registry: a local name, and behind its colon a tag that is there.
+    Remote,
     /// A registry that there are credentials for.
     Registries,
     /// Nothing that is known.
@@ -71,6 +75,10 @@ pub(crate) fn complete(words: &[String], root: &Command) -> Result<(), CliError>
         Wanted::Nothing => return Ok(()),
         Wanted::Words(words) => words,
         Wanted::Images => described(images(root, before), "image"),
+        Wanted::Remote => match remote::Asked::of(current) {
+            Some(asked) => described(remote::tags(&asked, root, before), "tag"),
+            None => described(images(root, before), "image"),
+        },
         Wanted::Registries => described(registries(root, before), "registry"),
     };
     let mut lines = String::new();
@@ -179,11 +187,7 @@ fn value(path: &[&str], arg: &Arg, prefix: &str) -> Wanted {
         .collect();
     let known = if listed.is_empty() { values::of(path, name) } else { listed };
     if known.is_empty() {
-        return if values::is_file(name) && prefix.is_empty() {
-            Wanted::Files
-        } else {
-            Wanted::Nothing
-        };
+        return if values::is_file(name) { Wanted::Files } else { Wanted::Nothing };
     }
     let what = format!("--{name}");
     Wanted::Words(
@@ -194,6 +198,12 @@ fn value(path: &[&str], arg: &Arg, prefix: &str) -> Wanted {
 /// Returns what a command takes as its argument number `position`.
 fn argument(path: &[&str], position: usize) -> Wanted {
     let verb = match path {
+        ["registry", "inspect" | "digest" | "tag" | "referrers"] | ["manifest", "inspect"]
+            if position == 0 =>
+        {
+            return Wanted::Remote;
+        }
+        ["registry", "rm"] => return Wanted::Remote,
         ["image", verb, ..] | [verb, ..] => *verb,
         [] => return Wanted::Nothing,
     };
@@ -201,6 +211,7 @@ fn argument(path: &[&str], position: usize) -> Wanted {
         ("images" | "ls" | "push" | "history" | "unpack" | "mount", 0)
         | ("tag" | "diff", 0 | 1)
         | ("rmi" | "rm" | "save" | "inspect", _) => Wanted::Images,
+        ("pull" | "verify", 0) | ("copy", 0 | 1) => Wanted::Remote,
         ("login" | "logout", 0) => Wanted::Registries,
         ("import" | "umount" | "man" | "sync", 0) | ("unpack" | "mount", 1) => Wanted::Files,
         ("completion", 0) => {
@@ -240,12 +251,7 @@ fn images(root: &Command, before: &[String]) -> Vec<String> {
         session.client.close().await;
         images
     };
-    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
-        return Vec::new();
-    };
-    let found = runtime.block_on(async { tokio::time::timeout(PATIENCE, ask).await });
-    runtime.shutdown_background();
-    let images = found.ok().flatten().unwrap_or_default();
+    let images = patiently(ask).unwrap_or_default();
     let names = images.into_iter().flat_map(|image| image.repo_tags);
     let mut names: Vec<String> = names
         .filter(|name| name != "<none>:<none>")
@@ -254,6 +260,14 @@ fn images(root: &Command, before: &[String]) -> Vec<String> {
         .collect();
     names.sort_unstable();
     names
+}
+
+/// Waits for an answer, but not for long.
+fn patiently<T>(ask: impl Future<Output = Option<T>>) -> Option<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().ok()?;
+    let found = runtime.block_on(async { tokio::time::timeout(PATIENCE, ask).await });
+    runtime.shutdown_background();
+    found.ok().flatten()
 }
 
 fn registries(root: &Command, before: &[String]) -> Vec<String> {
@@ -308,7 +322,14 @@ mod tests {
             ("umount ", &["Files"]),
             ("logout ", &["Registries"]),
             ("completion z", &["zsh"]),
-            ("pull ", &["Nothing"]),
+            ("--data-root=", &["Files"]),
+            ("pull ", &["Remote"]),
+            ("pull a ", &["Nothing"]),
+            ("copy -q a ", &["Remote"]),
+            ("registry inspect ", &["Remote"]),
+            ("registry rm a ", &["Remote"]),
+            ("registry tags ", &["Nothing"]),
+            ("manifest inspect ", &["Remote"]),
             ("frob --x=", &["Nothing"]),
         ] {
             assert_eq!(words(line), expected, "{line}");

@@ -63,7 +63,14 @@ async fn catalog(daemon: &Daemon, request: &ApiRequest) -> Answer {
 
 async fn tags(daemon: &Daemon, request: &ApiRequest) -> Answer {
     let visit = visit(request)?;
-    let found = daemon.engine().registry_tags(&visit).await?;
+    let enough = request.query.get("enough");
+    let enough = if enough.is_empty() {
+        None
+    } else {
+        let invalid = |_| HttpError::invalid(format!("invalid number of tags: {enough:?}"));
+        Some(enough.parse().map_err(invalid)?)
+    };
+    let found = daemon.engine().registry_tags(&visit, enough).await?;
     let name = visit.reference.repository().familiar();
     let tags = found.iter().map(ToString::to_string).collect();
     Ok(response::json(StatusCode::OK, &Tags { name, tags }))

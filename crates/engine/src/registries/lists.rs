@@ -34,10 +34,11 @@ impl Engine {
         Ok(repositories)
     }
 
-    /// Lists the tags of a repository, sorted.
-    pub async fn registry_tags(&self, visit: &Visit) -> Result<Vec<Tag>> {
+    /// Lists the tags of a repository, sorted: all, or those of the first pages until there are enough.
+    pub async fn registry_tags(&self, visit: &Visit, enough: Option<usize>) -> Result<Vec<Tag>> {
         let remote = self.visit(visit, Access::Pull).await?;
-        let mut tags = remote.tags().await.map_err(EngineError::Registry)?;
+        let mut tags =
+            remote.first_tags(enough.unwrap_or(usize::MAX)).await.map_err(EngineError::Registry)?;
         tags.sort_unstable();
         tags.dedup();
         Ok(tags)

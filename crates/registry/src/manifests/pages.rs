@@ -28,6 +28,8 @@ pub(crate) struct List {
     pub(crate) max_pages: usize,
     /// The most entries; a registry may ignore what was asked for.
     pub(crate) max_entries: usize,
+    /// The entries after which no further page is asked for.
+    pub(crate) enough: usize,
 }
 
 impl List {
@@ -63,7 +65,7 @@ impl List {
             if count > self.max_entries {
                 return Err(too_long(self.entries, self.max_entries));
             }
-            let Some(link) = next else { return Ok(()) };
+            let Some(link) = next.filter(|_| count < self.enough) else { return Ok(()) };
             url = self.follow(session, &url, &link)?;
             if !seen.insert(url.clone()) {
                 return Err(self.astray(redact::shown(&url)));

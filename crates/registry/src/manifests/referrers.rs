@@ -36,6 +36,7 @@ const REFERRERS: List = List {
     max_page_size: MAX_MANIFEST_SIZE,
     max_pages: 16,
     max_entries: 10 * PAGE,
+    enough: usize::MAX,
 };
 
 /// A manifest that refers to another one.

@@ -19,6 +19,7 @@ const TAGS: List = List {
     max_page_size: 1 << 20,
     max_pages: 1000,
     max_entries: 1_000_000,
+    enough: usize::MAX,
 };
 
 #[derive(Deserialize)]
@@ -31,11 +32,18 @@ struct Page {
 impl Remote {
     /// Returns all tags, in the registry's order.
     pub async fn tags(&self) -> Result<Vec<Tag>, RegistryError> {
-        let asked = self.ask(Need::Resolve, |session| async move { self.tags_at(&session).await });
+        self.first_tags(usize::MAX).await
+    }
+
+    /// Returns the first pages of tags, until there are so many.
+    pub async fn first_tags(&self, enough: usize) -> Result<Vec<Tag>, RegistryError> {
+        let list = List { enough, ..TAGS };
+        let asked =
+            self.ask(Need::Resolve, |session| async move { self.tags_at(&session, list).await });
         Ok(asked.await?.0)
     }
 
-    async fn tags_at(&self, session: &Session) -> Result<Vec<Tag>, RegistryError> {
+    async fn tags_at(&self, session: &Session, list: List) -> Result<Vec<Tag>, RegistryError> {
         let path = format!("{}/tags/list", self.repository().path());
         let mut url = session.endpoint.reading_url(&path);
         url.query_pairs_mut().append_pair("n", &PAGE.to_string());
@@ -52,7 +60,7 @@ impl Remote {
             }
             Ok(count)
         };
-        TAGS.read(session, url, take).await?;
+        list.read(session, url, take).await?;
         Ok(tags)
     }
 }

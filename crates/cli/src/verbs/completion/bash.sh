@@ -6,7 +6,7 @@ _longshore() {
     [[ $line == *[[:space:]] ]] && words+=("")
     local current=${words[${#words[@]}-1]}
     IFS=$'\n'
-    reply=($("${words[0]}" __complete "${words[@]:1}" 2>/dev/null))
+    reply=($("${words[0]/#\~\//$HOME/}" __complete "${words[@]:1}" 2>/dev/null))
     COMPREPLY=()
     if [[ ${reply[0]} == :files ]]; then
         compopt -o default -o filenames 2>/dev/null

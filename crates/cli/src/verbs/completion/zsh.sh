@@ -3,8 +3,10 @@
 _longshore() {
     local -a lines values
     local line
-    lines=("${(@f)$(${words[1]} __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+    lines=("${(@f)$("${words[1]/#\~\//$HOME/}" __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
     if [[ ${lines[1]} == :files ]]; then
+        # The file begins behind the flag.
+        [[ $PREFIX == --*=* ]] && compset -P '*='
         _files
         return
     fi
@@ -13,4 +15,9 @@ _longshore() {
     done
     _describe longshore values
 }
-compdef _longshore longshore
+# Autoloaded, this file is what the function does the first time.
+if [[ ${funcstack[1]} == _longshore ]]; then
+    _longshore "$@"
+else
+    compdef _longshore longshore
+fi
