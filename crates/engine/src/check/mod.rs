@@ -60,6 +60,32 @@ pub struct Checked {
     pub repair: Repair,
 }
 
+/// Holds what was done against a second look: what is still there was not repaired, and what shows only now is told, too.
+fn proven(
+    findings: &mut Vec<Finding>,
+    mut repairs: Vec<Repair>,
+    left: Vec<Finding>,
+) -> Vec<Repair> {
+    for finding in left {
+        let is_same = |one: &Finding| {
+            (&one.subject, &one.file, &one.problem)
+                == (&finding.subject, &finding.file, &finding.problem)
+        };
+        match findings.iter().position(is_same) {
+            Some(at) if repairs[at] == Repair::Done => {
+                repairs[at] = Repair::Failed("it is still so afterwards".to_owned());
+            }
+            Some(_) => {}
+            None => {
+                findings.push(finding);
+                repairs
+                    .push(Repair::Failed("it showed once other things were repaired".to_owned()));
+            }
+        }
+    }
+    repairs
+}
+
 /// The outcome of the repair of a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Repair {
@@ -77,7 +103,7 @@ impl Engine {
     /// Without `repair` nothing is changed. Dropping the future ends it, if not before the end of a blob.
     pub async fn check(&self, request: CheckRequest, progress: Progress) -> Result<CheckOutcome> {
         let lease = if request.repair { self.lease().await } else { self.reading_lease().await }?;
-        let report = self.look(request.deep, &lease, &progress).await?;
+        let report = self.look(request.deep.then_some(&[][..]), &lease, &progress).await?;
         let mut outcome = CheckOutcome {
             references: report.references,
             images: report.images,
@@ -85,12 +111,16 @@ impl Engine {
             blobs: report.blobs,
             findings: Vec::new(),
         };
+        let mut findings = report.findings;
         let repairs = if request.repair {
-            self.repair(&report.findings, &lease, &progress).await?
+            let repairs = self.repair(&findings, &lease, &progress).await?;
+            let deep = request.deep.then_some(&findings[..]).filter(|all| !all.is_empty());
+            let left = self.look(deep, &lease, &progress).await?.findings;
+            proven(&mut findings, repairs, left)
         } else {
-            vec![Repair::NotTried; report.findings.len()]
+            vec![Repair::NotTried; findings.len()]
         };
-        let told = report.findings.into_iter().zip(repairs);
+        let told = findings.into_iter().zip(repairs);
         outcome.findings.extend(told.map(|(finding, repair)| Checked {
             remedy: finding.remedy(),
             subject: finding.subject,
@@ -101,21 +131,25 @@ impl Engine {
         Ok(outcome)
     }
 
+    /// Looks the metadata over, and, if `deep`, what the findings are about: all, where there are none yet.
     async fn look(
         &self,
-        deep: bool,
+        deep: Option<&[Finding]>,
         lease: &Arc<Lease>,
         progress: &Progress,
     ) -> Result<CheckReport> {
         let mut report = self.on_disk(|store| Ok(store.check()?)).await?;
-        if !deep {
-            return Ok(report);
-        }
-        let layers = match self.store().driver() {
+        let Some(only) = deep else { return Ok(report) };
+        let is_wanted = |subject: Subject| {
+            only.is_empty() || only.iter().any(|finding| finding.subject == subject)
+        };
+        let mut layers = match self.store().driver() {
             DriverKind::Overlay2 => report.whole_layers().to_vec(),
             DriverKind::Packed => Vec::new(),
         };
-        let blobs: Vec<_> = report.kept_blobs().cloned().collect();
+        layers.retain(|layer| is_wanted(Subject::Layer(layer.chain_id.clone())));
+        let kept = report.kept_blobs().filter(|digest| is_wanted(Subject::Blob((*digest).clone())));
+        let blobs: Vec<_> = kept.cloned().collect();
         let total = layers.len() + blobs.len();
         let (_cancel, cancelled) = CancelOnDrop::new();
         let tell = |number: usize, part: CheckedPart| {

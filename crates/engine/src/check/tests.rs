@@ -156,6 +156,22 @@ fn damaged_layers_are_made_again_from_kept_blobs() {
 
 /// Files that are nobody's may be the only copy of those of a layer whose entry is damaged.
 #[test]
+fn what_is_still_there_was_not_repaired() {
+    let fixture = Fixture::new(&["web tags=web:1 kept layers=base,web"]);
+    fs::remove_file(blob(&fixture, "web", 0)).unwrap();
+    let found = fixture.store().check().unwrap().findings;
+    assert_eq!(found.len(), 1, "{found:?}");
+    let done = || vec![Repair::Done];
+    let mut findings = found.clone();
+    assert_eq!(proven(&mut findings, done(), Vec::new()), done());
+    let Repair::Failed(why) = &proven(&mut findings, done(), found.clone())[0] else { panic!() };
+    assert_eq!(why, "it is still so afterwards");
+    let mut findings = Vec::new();
+    let told = proven(&mut findings, Vec::new(), found.clone());
+    assert!(matches!(&told[..], [Repair::Failed(_)]) && findings == found, "{told:?}");
+}
+
+#[test]
 fn what_may_be_a_layers_files_stays_until_every_layer_is_whole() {
     for (harm_blob, done) in [(false, true), (true, false)] {
         let Some(fixture) = Fixture::unpacked(&["web tags=web:1 kept layers=base"]) else { return };
