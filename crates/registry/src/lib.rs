@@ -77,7 +77,7 @@ pub const NOTICES: &str = "registry::notices";
 pub use crate::http::{
     dns::LookupFailed,
     metrics::{HostMetrics, Metrics},
-    proxy::ProxyConfig,
+    proxy::{ProxyConfig, SchemeProxy},
     retry::{Attempts, LEAST_BROUGHT},
     tls::Validity,
 };

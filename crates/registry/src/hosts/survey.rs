@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use super::file;
-use crate::http::tls::{Material, Validity, without_certificate};
+use crate::http::tls::{MAX_FILES, Material, Validity, without_certificate};
 
 /// The most registries of one directory that are looked at.
 const MAX_REGISTRIES: usize = 1024;
@@ -31,10 +31,19 @@ pub fn survey(directories: &[PathBuf]) -> Vec<Surveyed> {
     for directory in directories {
         let Ok(entries) = std::fs::read_dir(directory) else { continue };
         let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
-        let mut registries: Vec<PathBuf> =
-            paths.filter(|path| path.is_dir()).take(MAX_REGISTRIES).collect();
+        let mut registries: Vec<PathBuf> = paths.filter(|path| path.is_dir()).collect();
         registries.sort_unstable();
-        found.extend(registries.iter().filter_map(|path| one(directory, path)));
+        let seen = registries.iter().take(MAX_REGISTRIES);
+        found.extend(seen.filter_map(|path| one(directory, path)));
+        if let (Some(more), Some(last)) =
+            (registries.len().checked_sub(MAX_REGISTRIES + 1), found.last_mut())
+        {
+            let more = more + 1;
+            last.faults.push(format!(
+                "{}: {more} more directories of registries are not looked at",
+                directory.display()
+            ));
+        }
     }
     found
 }
@@ -71,6 +80,8 @@ fn one(directory: &Path, path: &Path) -> Option<Surveyed> {
         }
         Err(fault) => found.faults.push(fault.to_string()),
     }
+    let used: Vec<&Path> = material.files().map(|(path, _)| path).collect();
+    found.faults.extend(unused(path, &used));
     for (path, pem) in material.files() {
         let certificates = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
         let dates: Vec<_> = certificates.filter_map(|der| Validity::of(&der)).collect();
@@ -80,6 +91,45 @@ fn one(directory: &Path, path: &Path) -> Option<Surveyed> {
         found.certificates.extend(dates.into_iter().map(|dates| (path.to_owned(), dates)));
     }
     Some(found)
+}
+
+/// Names the files of a registry's directory that hold certificates and have a name by which nobody reads them.
+fn unused(directory: &Path, used: &[&Path]) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let mut names: Vec<PathBuf> =
+        entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    names.sort_unstable();
+    let mut faults = Vec::new();
+    if names.len() > MAX_FILES {
+        faults.push(format!(
+            "{}: more than {MAX_FILES} files, of which some are passed over",
+            directory.display()
+        ));
+    }
+    for path in names.iter().take(MAX_FILES) {
+        let has_name = path.extension().is_some_and(|end| end == "crt" || end == "cert");
+        if !has_name && !used.contains(&path.as_path()) && holds_certificate(path) {
+            faults.push(format!(
+                "{}: nobody reads it, as an authority's file ends in .crt, and a client's in .cert",
+                path.display()
+            ));
+        }
+    }
+    faults
+}
+
+/// Tells whether the first bytes of a file, as many as comments before it may take, hold the beginning of a certificate.
+fn holds_certificate(path: &Path) -> bool {
+    use std::io::Read as _;
+
+    if !path.is_file() {
+        return false;
+    }
+    let mut begin = Vec::new();
+    let read =
+        std::fs::File::open(path).and_then(|file| file.take(64 << 10).read_to_end(&mut begin));
+    let mark = b"-----BEGIN CERTIFICATE-----";
+    read.is_ok() && begin.windows(mark.len()).any(|window| window == mark)
 }
 
 #[cfg(test)]
@@ -102,6 +152,9 @@ mod tests {
             ),
             ("c.example/hosts.toml", "server = 1"),
             ("d.example/client.cert", "x"),
+            ("e.example/ca.pem", identity.authority.as_str()),
+            ("e.example/named.pem", identity.authority.as_str()),
+            ("e.example/hosts.toml", "ca = \"named.pem\""),
             ("no-directory", ""),
         ] {
             let path = root.join(path);
@@ -110,8 +163,8 @@ mod tests {
         }
         let found = survey(&[root.join("missing"), root]);
         let names: Vec<_> = found.iter().map(|one| one.registry.as_str()).collect();
-        assert_eq!(names, ["a.example", "b.example:5000", "c.example", "d.example"]);
-        let [a, b, c, d] = &found[..] else { panic!("{found:?}") };
+        assert_eq!(names, ["a.example", "b.example:5000", "c.example", "d.example", "e.example"]);
+        let [a, b, c, d, e] = &found[..] else { panic!("{found:?}") };
         let [(_, dates)] = a.certificates[..] else { panic!("{a:?}") };
         assert!(a.faults.is_empty() && dates.not_before < dates.not_after, "{a:?}");
         for (one, parts) in [
@@ -132,5 +185,25 @@ mod tests {
             );
         }
         assert!(b.has_hosts && !a.has_hosts);
+        let [fault] = &e.faults[..] else { panic!("{e:?}") };
+        assert!(fault.contains("ca.pem: nobody reads it") && e.certificates.len() == 1, "{e:?}");
+    }
+
+    #[test]
+    fn what_is_too_much_to_look_at_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for number in 0..=MAX_REGISTRIES {
+            std::fs::create_dir(root.join(format!("r{number:04}"))).unwrap();
+        }
+        for number in 0..=MAX_FILES {
+            std::fs::write(root.join(format!("r0000/{number}")), "").unwrap();
+        }
+        let found = survey(&[root.to_owned()]);
+        assert_eq!(found.len(), MAX_REGISTRIES);
+        let faults = |one: &Surveyed| one.faults.join(" ");
+        assert!(faults(&found[0]).contains("more than 128 files"), "{:?}", found[0]);
+        let last = faults(found.last().unwrap());
+        assert!(last.contains(": 1 more directories of registries"), "{last}");
     }
 }

@@ -37,6 +37,29 @@ impl fmt::Debug for ProxyConfig {
     }
 }
 
+/// What the settings come to for the URLs of one scheme.
+#[derive(Debug)]
+pub struct SchemeProxy {
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// The proxy's URL, without its user, if there is one.
+    pub proxy: Result<Option<String>, SettingsError>,
+}
+
+impl ProxyConfig {
+    /// Returns which proxy is asked for which URLs.
+    pub fn by_scheme(&self) -> [SchemeProxy; 2] {
+        [("http", &self.http), ("https", &self.https)].map(|(scheme, own)| {
+            let proxy = parse_proxy(given(own.as_ref()).or_else(|| given(self.all.as_ref())));
+            SchemeProxy { scheme, proxy: proxy.map(|url| url.as_ref().map(shown)) }
+        })
+    }
+}
+
+fn given(address: Option<&String>) -> Option<String> {
+    address.filter(|address| !address.trim().is_empty()).cloned()
+}
+
 /// The proxy settings, parsed.
 #[derive(Clone)]
 pub(crate) struct Proxies {
@@ -70,14 +93,12 @@ enum Exception {
 
 impl Proxies {
     pub(crate) fn new(config: &ProxyConfig) -> Result<Self, SettingsError> {
-        let given =
-            |address: &Option<String>| address.clone().filter(|address| !address.trim().is_empty());
-        let all = given(&config.all);
-        let own = |address: &Option<String>| given(address).or_else(|| all.clone());
+        let all = given(config.all.as_ref());
+        let own = |address: Option<&String>| given(address).or_else(|| all.clone());
         let list = config.no_proxy.as_deref().unwrap_or_default();
         Ok(Self {
-            http: parse_proxy(own(&config.http))?,
-            https: parse_proxy(own(&config.https))?,
+            http: parse_proxy(own(config.http.as_ref()))?,
+            https: parse_proxy(own(config.https.as_ref()))?,
             exceptions: list.split(',').filter_map(Exception::parse).collect(),
         })
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
 
 use api::Query;
 use api::registry::RegistryCheck;
@@ -28,39 +28,39 @@ use crate::settings;
 const LEAST_ROOM: u64 = 512 << 20;
 /// The files below which it may.
 const LEAST_INODES: u64 = 10_000;
-/// The days before its end in which a certificate is told of.
-const SOON: i64 = 30;
-/// The path of docker's own daemon.
-const DOCKER_SOCKET: &str = "/var/run/docker.sock";
+/// The time in which a daemon tells of itself.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The things that the checks look at.
-struct Patient {
-    session: Session,
+pub(super) struct Patient {
+    pub(super) session: Session,
     config: DaemonConfig,
-    surveyed: Vec<Surveyed>,
-    now: Timestamp,
+    pub(super) surveyed: Vec<Surveyed>,
+    pub(super) now: Timestamp,
 }
 
 /// A check, in the order in which a report has them.
 #[derive(Clone, Copy)]
-enum Check {
+pub(super) enum Check {
     Configuration,
     Engine,
     Space,
     Sockets,
     Registries,
+    Proxies,
     Credentials,
     Certificates,
     Clock,
     Network,
 }
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     Check::Configuration,
     Check::Engine,
     Check::Space,
     Check::Sockets,
     Check::Registries,
+    Check::Proxies,
     Check::Credentials,
     Check::Certificates,
     Check::Clock,
@@ -97,13 +97,14 @@ pub(super) async fn all(
 }
 
 impl Check {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Check::Configuration => "configuration",
             Check::Engine => "engine",
             Check::Space => "space",
             Check::Sockets => "sockets",
             Check::Registries => "registries",
+            Check::Proxies => "proxies",
             Check::Credentials => "credentials",
             Check::Certificates => "certificates",
             Check::Clock => "clock",
@@ -116,8 +117,9 @@ impl Check {
             Check::Configuration => self.configuration(patient),
             Check::Engine => vec![self.engine(patient).await],
             Check::Space => self.space(patient).into_iter().collect(),
-            Check::Sockets => self.sockets(patient),
+            Check::Sockets => self.sockets(patient).await,
             Check::Registries => self.registries(patient),
+            Check::Proxies => self.proxies(patient),
             Check::Credentials => self.credentials(patient),
             Check::Certificates => self.certificates(patient),
             Check::Clock => vec![self.clock(patient)],
@@ -125,15 +127,15 @@ impl Check {
         }
     }
 
-    fn found(self, state: State, said: String, advice: Option<String>) -> Finding {
+    pub(super) fn found(self, state: State, said: String, advice: Option<String>) -> Finding {
         Finding { check: self.name(), state, said, advice }
     }
 
-    fn well(self, said: String) -> Finding {
+    pub(super) fn well(self, said: String) -> Finding {
         self.found(State::Well, said, None)
     }
 
-    fn bad(self, said: String, advice: impl Into<String>) -> Finding {
+    pub(super) fn bad(self, said: String, advice: impl Into<String>) -> Finding {
         self.found(State::Bad, said, Some(advice.into()))
     }
 
@@ -162,7 +164,11 @@ impl Check {
             let answer = patient.session.client.get("/info", Call::default()).await?;
             answer.json::<Info>().await
         };
-        match asked.await {
+        let Ok(asked) = tokio::time::timeout(PATIENCE, asked).await else {
+            let said = format!("no answer within {} s", PATIENCE.as_secs());
+            return self.bad(said, "look at the daemon's log, and start it again");
+        };
+        match asked {
             Ok(info) => self.well(format!(
                 "{}: {} images in {}, driver {}",
                 if patient.session.asks_daemon() { "a daemon answers" } else { "this process" },
@@ -193,44 +199,6 @@ impl Check {
             return Some(self.bad(format!("{said}, and only {} inodes", stat.f_favail), advice));
         }
         Some(self.well(said))
-    }
-
-    fn sockets(self, patient: &Patient) -> Vec<Finding> {
-        let environment = &patient.session.environment;
-        let runtime = environment.runtime_directory.as_deref();
-        let own = daemon::default_address(environment.is_root, runtime).into_iter();
-        let own = own.filter_map(|address| match address {
-            daemon::ListenAddress::Unix(path) => Some(path),
-            _ => None,
-        });
-        let known = own.chain(["/run/longshore.sock", DOCKER_SOCKET].map(PathBuf::from));
-        let known: BTreeSet<PathBuf> = known.collect();
-        let mut found: Vec<Finding> = known.iter().filter_map(|path| self.socket(path)).collect();
-        if found.is_empty() {
-            found.push(self.well("no daemon on this machine, and none is needed".to_owned()));
-        }
-        found
-    }
-
-    fn socket(self, path: &Path) -> Option<Finding> {
-        let is_socket = fs::metadata(path).is_ok_and(|file| file.file_type().is_socket());
-        if !is_socket {
-            return None;
-        }
-        let path = path.display();
-        Some(match UnixStream::connect(path.to_string()) {
-            Ok(_) => self.well(format!("unix://{path}: a daemon listens")),
-            Err(error) => {
-                let advice = match error.kind() {
-                    std::io::ErrorKind::PermissionDenied => {
-                        "the socket belongs to a group, `docker` or `longshore`: join it to use that daemon"
-                    }
-                    _ => "nobody listens there any more: start its daemon, or remove the file",
-                };
-                let said = format!("unix://{path}: {error}");
-                self.found(State::Note, said, Some(advice.to_owned()))
-            }
-        })
     }
 
     fn registries(self, patient: &Patient) -> Vec<Finding> {
@@ -292,37 +260,6 @@ impl Check {
         } else {
             self.bad(format!("{said}; others may read it"), format!("chmod 600 {path}"))
         });
-        found
-    }
-
-    fn certificates(self, patient: &Patient) -> Vec<Finding> {
-        let now = patient.now;
-        let mut found = Vec::new();
-        let all = patient.surveyed.iter().flat_map(|one| &one.certificates);
-        for (path, dates) in all {
-            let (Ok(from), Ok(to)) =
-                (Timestamp::from_second(dates.not_before), Timestamp::from_second(dates.not_after))
-            else {
-                continue;
-            };
-            let path = path.display();
-            found.push(if now < from {
-                self.bad(
-                    format!("{path} is valid from {from} on only"),
-                    "is the clock slow? (`date`)",
-                )
-            } else if now > to {
-                self.bad(format!("{path} was valid to {to}"), "put a new certificate there")
-            } else if now + (SOON * 24).hours() > to {
-                let advice = Some("put a new certificate there before".to_owned());
-                self.found(State::Note, format!("{path} is valid to {to}"), advice)
-            } else {
-                self.well(format!("{path} is valid to {to}"))
-            });
-        }
-        if found.is_empty() {
-            found.push(self.well("none but the system's authorities".to_owned()));
-        }
         found
     }
 
@@ -397,7 +334,7 @@ impl Check {
 }
 
 /// Returns what is found where something cannot be asked.
-fn failed(check: &'static str, error: &CliError) -> Finding {
+pub(super) fn failed(check: &'static str, error: &CliError) -> Finding {
     let advice = hints::hint(error, &Subject::default());
     Finding { check, state: State::Bad, said: error.to_string(), advice }
 }
@@ -405,5 +342,24 @@ fn failed(check: &'static str, error: &CliError) -> Finding {
 /// Says whether a folder could be made, by the first of those around it that there is.
 fn writable(path: &Path) -> rustix::io::Result<()> {
     let existing = path.ancestors().find(|path| path.exists()).unwrap_or(path);
+    if !existing.is_dir() {
+        return Err(rustix::io::Errno::NOTDIR);
+    }
     rustix::fs::access(existing, rustix::fs::Access::WRITE_OK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_no_place_for_a_data_root() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert_eq!(writable(&folder.path().join("a/b")), Ok(()));
+        for path in [file.clone(), file.join("below")] {
+            assert_eq!(writable(&path), Err(rustix::io::Errno::NOTDIR));
+        }
+    }
 }

@@ -1,7 +1,10 @@
 //! `longshore doctor`: what is well, what is not, and what to do.
 
+mod certificates;
 mod checks;
 mod finding;
+mod proxies;
+mod sockets;
 
 use std::fmt::Write as _;
 
@@ -15,8 +18,8 @@ use crate::output;
 
 /// Look over what images need here, and say what to do about what is not well
 ///
-/// The configuration, the data root and its room, the daemon's sockets, registries and mirrors, credentials and their
-/// helpers, certificates and the clock. Nothing is changed, but that rests of what was interrupted go, as at
+/// The configuration, the data root and its room, the daemon's sockets, registries, mirrors and proxies, credentials and
+/// their helpers, certificates and the clock. Nothing is changed, but that rests of what was interrupted go, as at
 /// every start; nobody outside of this machine is asked without --network.
 /// Fails if something is not well.
 #[derive(Debug, clap::Args)]
@@ -68,9 +71,10 @@ fn text(findings: &[Finding]) -> String {
             State::Bad => "BAD",
         };
         // What a daemon or a registry says may have several lines.
-        let said = said.trim_end().replace('\n', "\n                     ");
+        let said = output::printable(said.trim_end()).replace('\n', "\n                     ");
         let _ = writeln!(text, "{state:<5} {check:<14} {said}"); // Writing to a String cannot fail.
         if let Some(advice) = advice {
+            let advice = output::printable(advice);
             let _ = writeln!(text, "{:21}-> {advice}", "");
         }
     }
@@ -91,14 +95,14 @@ mod tests {
         };
         let findings = [
             finding(State::Well, "much", None),
-            finding(State::Bad, "none\nat all", Some("`longshore prune`")),
+            finding(State::Bad, "none\nat \u{1b}[2Jall", Some("`longshore prune`")),
         ];
-        let expected = "ok    space          much\nBAD   space          none\n                     at all\n                     -> `longshore prune`\n";
+        let expected = "ok    space          much\nBAD   space          none\n                     at \u{fffd}[2Jall\n                     -> `longshore prune`\n";
         assert_eq!(text(&findings), expected);
         let report = Report { well: false, findings: &findings };
         assert_eq!(
             serde_json::to_string(&report).unwrap(),
-            r#"{"Well":false,"Findings":[{"Check":"space","State":"well","Said":"much"},{"Check":"space","State":"bad","Said":"none\nat all","Advice":"`longshore prune`"}]}"#
+            r#"{"Well":false,"Findings":[{"Check":"space","State":"well","Said":"much"},{"Check":"space","State":"bad","Said":"none\nat \u001b[2Jall","Advice":"`longshore prune`"}]}"#
         );
     }
 }

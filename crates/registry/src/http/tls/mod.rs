@@ -37,7 +37,7 @@ pub(crate) use x509::public_key;
 /// The largest certificate or key file that is read; bundles of all public authorities have a quarter of it.
 const MAX_PEM: u64 = 1 << 20;
 /// The most files read from one directory.
-const MAX_FILES: usize = 128;
+pub(crate) const MAX_FILES: usize = 128;
 
 /// The files of `certs.d` for one registry, as bytes: equal material makes equal connections, so that they can be shared,
 /// and a file that was put there after the start is seen, as dockerd sees it.
