@@ -222,11 +222,13 @@ impl Inner {
         Ok(Arc::clone(session))
     }
 
-    /// Returns the failure of the endpoint that was asked last, with those of the mirrors before it.
+    /// Returns the failure of the endpoint that was asked last, with those of the mirrors before it. Where there are none, and
+    /// HTTP was only tried because the proxy for HTTPS failed, it is the proxy's.
     fn verdict(&self, need: Need, mut failures: Vec<(usize, RegistryError)>) -> RegistryError {
         let Some((last, failure)) = failures.pop() else { return self.nobody(need) };
         if !failures.iter().any(|(index, _)| self.candidates[*index].is_mirror()) {
-            return failure;
+            let mut before = failures.into_iter().map(|(_, error)| error);
+            return before.find(RegistryError::is_of_proxy).unwrap_or(failure);
         }
         let url = |index: usize| {
             let endpoint = &self.candidates[index].endpoint;

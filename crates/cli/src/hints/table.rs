@@ -62,18 +62,22 @@ pub(super) const RULES: &[Rule] = &[
         at.host()
     ),
     rule!(
+        ["invalid proxy address"],
+        |_| "a proxy is written http://HOST:PORT: in HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, or in `proxies` of daemon.json"
+    ),
+    rule!(
         ["proxy authorization required"],
         |_| "put user and password into the proxy's address: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
+    ),
+    rule!(
+        ["proxyconnect tcp: ", " refused to connect to "],
+        |at| "the proxy refuses to connect to {host}: have it allowed there, or name {host} in NO_PROXY",
+        host = at.host()
     ),
     rule!(
         ["proxyconnect tcp: "],
         |at| "the proxy does not answer: correct HTTPS_PROXY (or `proxies` in daemon.json), or name {} in NO_PROXY",
         at.host()
-    ),
-    rule!(
-        ["tunnel error: "],
-        |at| "the proxy refuses to connect to {host}: have it allowed there, or name {host} in NO_PROXY",
-        host = at.host()
     ),
     rule!(
         ["no such host"],

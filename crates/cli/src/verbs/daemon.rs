@@ -1,5 +1,6 @@
 //! `longshore daemon`
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use daemon::{
@@ -128,8 +129,12 @@ impl Arguments {
         fn some<T, L: Default + PartialEq + FromIterator<T>>(items: Vec<T>) -> Option<L> {
             Some(L::from_iter(items)).filter(|items| *items != L::default())
         }
+        // Said before the verb it is the same: where a client would connect, the daemon listens.
+        let hosts = globals.host.iter().cloned().chain(self.hosts).collect();
+        let tls = &globals.tls;
+        let path = |path: Option<&PathBuf>| path.map(|path| path.display().to_string());
         Directives {
-            hosts: some(self.hosts),
+            hosts: some(hosts),
             keep_blobs: self.keep_blobs.map(KeepBlobsDirective::Word),
             storage_opts: some(self.storage_opts),
             max_concurrent_downloads: self.max_concurrent_downloads,
@@ -139,11 +144,11 @@ impl Arguments {
             http_proxy: self.http_proxy,
             https_proxy: self.https_proxy,
             no_proxy: self.no_proxy,
-            tls: self.tls,
-            tlsverify: self.tlsverify,
-            tlscacert: self.tlscacert,
-            tlscert: self.tlscert,
-            tlskey: self.tlskey,
+            tls: self.tls.or(tls.tls.then_some(true)),
+            tlsverify: self.tlsverify.or(tls.tlsverify),
+            tlscacert: self.tlscacert.or_else(|| path(tls.tlscacert.as_ref())),
+            tlscert: self.tlscert.or_else(|| path(tls.tlscert.as_ref())),
+            tlskey: self.tlskey.or_else(|| path(tls.tlskey.as_ref())),
             metrics_addr: self.metrics_addr,
             labels: some(self.labels),
             features: some(self.features),

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use serde_json::Value;
 use test_support::image::Image;
 use test_support::scripted::{Answer, Scripted};
-use test_support::servers::{LocalRegistry, free_port};
+use test_support::servers::{LocalRegistry, Process, free_port};
 use tokio::runtime::Runtime;
 
 use super::support::{Bench, Done, Front, Home, run, small_image};
@@ -224,6 +224,61 @@ fn a_doctor_says_what_is_not_well() {
     }
     let told = done.failure();
     assert!(told.trim_end().ends_with("things are not well"), "{told}");
+}
+
+#[test]
+fn a_doctor_takes_no_file_for_a_data_root_and_no_word_for_a_proxy() {
+    let home = Home::new();
+    fs::write(home.data_root(), "").unwrap();
+    let mut command = home.longshore();
+    command.arg("doctor").env("HTTPS_PROXY", "me:s3cret@p:1").env("NO_PROXY", "a.example");
+    let done = run(&mut command, "");
+    for part in [
+        format!("BAD   engine         no images yet in {}, and it", home.data_root().display()),
+        "ok    proxies        https:// goes by the proxy http://p:1/\n".to_owned(),
+        "ok    proxies        without a proxy (NO_PROXY): this machine, a.example\n".to_owned(),
+    ] {
+        assert!(done.stdout.contains(&part), "no {part:?} in {done:?}");
+    }
+    done.failure();
+    let done = run(home.longshore().arg("doctor").env("HTTPS_PROXY", "ftp://p"), "");
+    let expected =
+        "BAD   configuration  invalid proxy address `ftp://p/`: must be http, https or socks5\n";
+    let (said, advice) = done.stdout.split_once("-> ").unwrap();
+    assert!(said.starts_with(expected) && advice.contains("http://HOST:PORT"), "{done:?}");
+}
+
+#[test]
+fn a_doctor_speaks_of_the_daemon_that_is_asked() {
+    let bench = Bench::new(Front::Longshore, &[]);
+    let told = bench.run(&["doctor"]).success();
+    assert!(told.contains("a daemon answers: 0 images"), "{told}");
+    assert!(!told.contains("none is needed"), "{told}");
+}
+
+#[test]
+fn a_daemon_listens_where_the_flag_before_the_verb_says() {
+    let home = Home::new();
+    let socket = home.path().join("before.sock");
+    let host = format!("unix://{}", socket.display());
+    let mut command = home.longshore();
+    command.args(["-H", &host, "daemon"]);
+    let ready = || std::os::unix::net::UnixStream::connect(&socket).is_ok();
+    let daemon = Process::start(command, &home.path().join("log"), ready).unwrap();
+    run(home.clean(env!("CARGO_BIN_EXE_longshore")).args(["-H", &host, "images"]), "").success();
+    drop(daemon);
+}
+
+#[test]
+fn a_registry_that_cannot_listen_says_why_and_what_to_do() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (home, address) = (Home::new(), taken.local_addr().unwrap());
+    let root = home.path().join("registry").display().to_string();
+    let serve = ["registry", "serve", "--root", &root, "--listen", &address.to_string()];
+    let told = home.run(&serve).failure();
+    let expected = format!("cannot listen on {address}: another program listens there\nhint: ");
+    assert!(told.contains(&expected) && told.contains("--listen 127.0.0.1:"), "{told}");
+    assert!(!home.path().join("registry").exists());
 }
 
 #[test]

@@ -162,12 +162,43 @@ impl Merged {
     }
 }
 
-/// Returns the line in which a file has a key.
-fn line_of(file: &str, key: &str) -> usize {
-    let quoted = format!("{key:?}");
-    let is_key = |(at, _): &(usize, &str)| file[at + quoted.len()..].trim_start().starts_with(':');
-    let at = file.match_indices(&quoted).find(is_key).map_or(0, |(at, _)| at);
-    file[..at].lines().count().max(1) + usize::from(file[..at].ends_with('\n'))
+/// Returns the line in which a file, which is JSON, has a directive: the last of that name, which counts, and one of
+/// `proxies` before those beside it. Keys further inside are values' own.
+fn line_of(file: &str, directive: &str) -> usize {
+    let bytes = file.as_bytes();
+    let (mut at, mut depth, mut outer) = (0, 0_usize, String::new());
+    let (mut beside, mut inside) = (None, None);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => {
+                let begin = at;
+                at += 1;
+                while bytes.get(at).is_some_and(|byte| *byte != b'"') {
+                    at += if bytes[at] == b'\\' { 2 } else { 1 };
+                }
+                let is_key =
+                    file.get(at + 1..).is_some_and(|rest| rest.trim_start().starts_with(':'));
+                let name = file.get(begin..=at).filter(|_| is_key && depth <= 2);
+                let name = name.and_then(|text| serde_json::from_str::<String>(text).ok());
+                match (name, depth) {
+                    (Some(name), 1) => {
+                        beside = if name == directive { Some(begin) } else { beside };
+                        outer = name;
+                    }
+                    (Some(name), 2) if name == directive && outer == PROXIES => {
+                        inside = Some(begin)
+                    }
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    let before = &file[..inside.or(beside).unwrap_or(0)];
+    before.lines().count().max(1) + usize::from(before.ends_with('\n'))
 }
 
 /// Names the directive whose value was refused.
@@ -226,6 +257,18 @@ mod tests {
             error,
             "invalid JSON: max-concurrent-downloads (line 4): invalid type: string \"3\", expected i64"
         );
+        // A key of the same name may be in a value, and the last of several counts.
+        for (file, line) in [
+            ("{\"log-opts\":\n {\"debug\": \"x\"},\n\"debug\": \"yes\"}", 3),
+            ("{\"debug\": true,\n\"labels\": [\"a\\\"{\"],\n\"debug\": \"yes\"}", 3),
+            ("{\n\"deb\\u0075g\": \"yes\"}", 2),
+        ] {
+            let error = merge(file, &Directives::default()).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("invalid JSON: debug (line {line}): ")), "{error}");
+        }
+        let file = "{\"runtimes\": {\"http-proxy\": 1},\n\"proxies\": {\n\"http-proxy\": 1},\n\"dns\": []}";
+        let error = merge(file, &Directives::default()).unwrap_err().to_string();
+        assert!(error.starts_with("invalid JSON: http-proxy (line 3): "), "{error}");
     }
 
     #[test]

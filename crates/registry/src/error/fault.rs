@@ -45,6 +45,11 @@ impl RequestFailed {
 }
 
 impl RegistryError {
+    /// Tells whether it is the proxy that failed.
+    pub(crate) fn is_of_proxy(&self) -> bool {
+        matches!(self, Self::Request(failed) if failed.fault.is_of_proxy())
+    }
+
     /// Tells whether the failure is that nobody said anything in time.
     pub(crate) fn is_timeout(&self) -> bool {
         matches!(self, Self::Request(failed) if failed.fault.is_timeout())
@@ -168,6 +173,14 @@ pub enum RequestFault {
         /// The proxy, without user and password.
         proxy: String,
     },
+    /// The proxy answered, and made no connection.
+    #[error("proxyconnect tcp: {proxy} refused to connect to {host}")]
+    ProxyRefused {
+        /// The proxy, without user and password.
+        proxy: String,
+        /// The host that was to be reached.
+        host: String,
+    },
     /// TLS did not begin in time.
     #[error("net/http: TLS handshake timeout")]
     TlsTimeout,
@@ -205,6 +218,17 @@ impl RequestFault {
         }
     }
 
+    /// Tells whether the proxy is to blame, and not the host behind it.
+    pub(crate) fn is_of_proxy(&self) -> bool {
+        matches!(
+            self,
+            Self::Lookup { proxied: true, .. }
+                | Self::Dial { proxied: true, .. }
+                | Self::ProxyLogin { .. }
+                | Self::ProxyRefused { .. }
+        )
+    }
+
     pub(crate) fn is_unreachable(&self) -> bool {
         match self {
             Self::Lookup { .. }
@@ -216,6 +240,7 @@ impl RequestFault {
             | Self::ResponseTimeout
             | Self::TlsTimeout
             | Self::ProxyLogin { .. }
+            | Self::ProxyRefused { .. }
             | Self::SendTimeout { .. }
             | Self::Transport { .. } => true,
             Self::Token(error) => error.is_unreachable(),

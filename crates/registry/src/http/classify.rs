@@ -12,10 +12,13 @@ use crate::{
         fault::{DIAL_TIMEOUT, RequestFault},
         redact::shown,
     },
+    http::links::host_and_port,
 };
 
 /// The library's words for a 407 to a tunnel; its type is not for others.
 const TUNNEL_LOGIN: &str = "proxy authorization required";
+/// The same of a proxy that made no connection, whatever its answer was.
+const TUNNEL: &str = "tunnel error: ";
 
 /// Turns a failure of the HTTP library into Go's words. `proxy` is the proxy that the request went to, if any.
 ///
@@ -41,6 +44,10 @@ pub(crate) async fn classify(
     }
     if let Some(hyper) = chain.hyper {
         return hyper;
+    }
+    if let Some(proxy) = proxy.filter(|_| chain.last.contains(TUNNEL)) {
+        let (host, port) = host_and_port(url);
+        return RequestFault::ProxyRefused { proxy: shown(proxy), host: format!("{host}:{port}") };
     }
     let reason = match chain.io {
         Some(kind) => io_words(kind, dialling),

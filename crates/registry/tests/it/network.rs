@@ -145,6 +145,38 @@ async fn a_proxy_that_wants_a_login_is_named_without_the_password() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_refuses_or_is_not_there_is_to_blame_and_not_the_host() {
+    let tunnel = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let refusing = tunnel.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = tunnel.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(client.read_u8().await.unwrap());
+            }
+            client.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await.ok();
+        }
+    });
+    let dead = "127.0.0.1:1".to_owned();
+    for (proxy, fault) in [
+        (refusing.to_string(), format!("http://{refusing}/ refused to connect to reg.invalid:443")),
+        (dead, "dial tcp 127.0.0.1:1: connect: connection refused".to_owned()),
+    ] {
+        // An insecure registry is asked by HTTP, too, and has no address.
+        for insecure in [vec![], vec!["reg.invalid".to_owned()]] {
+            let https = Some(format!("http://ann:s3cret@{proxy}"));
+            let proxy = ProxyConfig { https, ..ProxyConfig::default() };
+            let client = Client::new(RegistryConfig { proxy, insecure, ..config() }).unwrap();
+            let repository = Repository::parse_familiar("reg.invalid/me/app").unwrap();
+            let remote = client.remote(&repository, &ann(), Access::Pull).await.unwrap();
+            let error = remote.manifest(&tag()).await.unwrap_err().to_string();
+            let expected = format!(r#"Get "https://reg.invalid/v2/": proxyconnect tcp: {fault}"#);
+            assert_eq!(error, expected);
+        }
+    }
+}
+
+#[tokio::test]
 async fn tls_that_ends_without_a_word_has_brought_what_proves_itself() {
     let identity = Identity::new(&["127.0.0.1"]).unwrap();
     let server = Scripted::start_tls_abrupt(&identity).await.unwrap();

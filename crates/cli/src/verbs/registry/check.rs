@@ -151,10 +151,28 @@ fn describe(text: &mut String, at: usize, endpoint: &Endpoint) {
     }
 }
 
+/// Returns what a status means that is not 200, in words for whoever has to do something about it.
+fn meaning(status: u16, request: &str) -> &'static str {
+    // The first question is asked without a login: that one is wanted is no fault.
+    let is_first = request.ends_with("/v2/");
+    match status {
+        401 if is_first => ", it wants a token or a login",
+        401 => ", it wants a login, or another one: `longshore login`",
+        403 => ", this login may not",
+        404 if is_first => ", this is no registry",
+        404 => ", there is no such image, or not for this login",
+        429 => ", too many requests: later",
+        500.. => ", it fails itself",
+        _ => "",
+    }
+}
+
 fn outcome(request: &Request) -> String {
     let mut line = format!("{} -> ", request.request);
     match (request.status, &request.error) {
-        (Some(status), None) => line.push_str(&status.to_string()),
+        (Some(status), None) => {
+            let _ = write!(line, "{status}{}", meaning(status, &request.request));
+        }
         (Some(status), Some(error)) => {
             let _ = write!(line, "{status}: {error}");
         }

@@ -1,5 +1,6 @@
 //! `longshore registry serve`
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,13 +32,38 @@ impl Arguments {
     }
 }
 
+/// Names the address, the cause and the way out.
+fn cannot_listen(listen: SocketAddr, error: &io::Error) -> CliError {
+    let port = listen.port();
+    let (cause, hint) = match error.kind() {
+        io::ErrorKind::AddrInUse => (
+            "another program listens there",
+            format!(
+                "`ss -ltnp sport = :{port}` shows which; end it, or take another address: --listen {}",
+                SocketAddr::new(listen.ip(), port.checked_add(1).unwrap_or_default())
+            ),
+        ),
+        io::ErrorKind::PermissionDenied => (
+            "ports below 1024 are root's",
+            format!("take another port: --listen {}", SocketAddr::new(listen.ip(), LISTEN.port())),
+        ),
+        io::ErrorKind::AddrNotAvailable => (
+            "no network interface of this machine has this address",
+            "`ip address` lists them; 0.0.0.0 means all: anyone who reaches the port may then push"
+                .to_owned(),
+        ),
+        _ => return CliError::Serve(format!("cannot listen on {listen}: {error}")),
+    };
+    let error = Box::new(CliError::Serve(format!("cannot listen on {listen}: {cause}")));
+    CliError::Advised { error, hint }
+}
+
 /// Serves until a signal ends it.
 pub(crate) async fn run(Arguments { listen, root }: Arguments) -> Result<(), CliError> {
     let shutdown = signals::termination()?;
     let failed = |error: String| CliError::Serve(error);
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(|error| failed(format!("listen on {listen}: {error}")))?;
+    let listener =
+        TcpListener::bind(listen).await.map_err(|error| cannot_listen(listen, &error))?;
     let address =
         listener.local_addr().map_err(|error| failed(format!("listen on {listen}: {error}")))?;
     let opened =
