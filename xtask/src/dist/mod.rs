@@ -63,17 +63,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let made = scratch.path().join("made");
     fs::create_dir(&made)?;
     let release = Release { workspace, commit, made, scratch: scratch.path().to_owned() };
-    let build = |target| build::binary(&release.workspace, target, &release.commit, &cargo_folder);
+    let make = |target| build::binary(&release.workspace, target, &release.commit, &cargo_folder);
     // What runs here makes pages, completions and archives for all.
     let runs = match &options.binary {
         Some(built) => built.clone(),
-        None => build(&targets.host)?,
+        None => make(&targets.host)?,
     };
     for target in &targets.released {
         if target.triple == targets.host.triple {
             release.make(target, &runs, &runs)?;
         } else if options.binary.is_none() {
-            release.make(target, &build(target)?, &runs)?;
+            release.make(target, &make(target)?, &runs)?;
         }
     }
     release.sum_up()?;
