@@ -63,11 +63,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let made = scratch.path().join("made");
     fs::create_dir(&made)?;
     let release = Release { workspace, commit, made, scratch: scratch.path().to_owned() };
-    let make = |target| build::binary(&release.workspace, target, &release.commit, &cargo_folder);
+    let compile =
+        |target| build::binary(&release.workspace, target, &release.commit, &cargo_folder);
     // What runs here makes pages, completions and archives for all.
     let runs = match &options.binary {
         Some(built) => built.clone(),
-        None => make(&targets.host)?,
+        None => compile(&targets.host)?,
     };
     for target in &targets.released {
         if target.triple == targets.host.triple {

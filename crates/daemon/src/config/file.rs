@@ -188,7 +188,7 @@ fn line_of(file: &str, directive: &str) -> usize {
                         outer = name;
                     }
                     (Some(name), 2) if name == directive && outer == PROXIES => {
-                        inside = Some(begin)
+                        inside = Some(begin);
                     }
                     _ => {}
                 }

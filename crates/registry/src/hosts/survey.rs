@@ -164,7 +164,7 @@ mod tests {
         let found = survey(&[root.join("missing"), root]);
         let names: Vec<_> = found.iter().map(|one| one.registry.as_str()).collect();
         assert_eq!(names, ["a.example", "b.example:5000", "c.example", "d.example", "e.example"]);
-        let [a, b, c, d, e] = &found[..] else { panic!("{found:?}") };
+        let ([a, b, c, d], pem) = (&found[..4], &found[4]) else { panic!("{found:?}") };
         let [(_, dates)] = a.certificates[..] else { panic!("{a:?}") };
         assert!(a.faults.is_empty() && dates.not_before < dates.not_after, "{a:?}");
         for (one, parts) in [
@@ -185,8 +185,11 @@ mod tests {
             );
         }
         assert!(b.has_hosts && !a.has_hosts);
-        let [fault] = &e.faults[..] else { panic!("{e:?}") };
-        assert!(fault.contains("ca.pem: nobody reads it") && e.certificates.len() == 1, "{e:?}");
+        let [fault] = &pem.faults[..] else { panic!("{pem:?}") };
+        assert!(
+            fault.contains("ca.pem: nobody reads it") && pem.certificates.len() == 1,
+            "{pem:?}"
+        );
     }
 
     #[test]
