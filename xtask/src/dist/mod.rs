@@ -74,7 +74,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if target.triple == targets.host.triple {
             release.make(target, &runs, &runs)?;
         } else if options.binary.is_none() {
-            release.make(target, &make(target)?, &runs)?;
+            release.make(target, &compile(target)?, &runs)?;
         }
     }
     release.sum_up()?;
