@@ -32,6 +32,8 @@ const RANGES: usize = 4;
 const MOST_RANGES: usize = 8;
 /// Bytes that are collected before a write to the disk, per range in flight.
 const WRITE_SIZE: usize = 256 << 10;
+/// A chunk of this size is written as it is: to collect it would copy it, and take its memory once more for each range.
+const LARGE_CHUNK: usize = 64 << 10;
 /// The longest wait of bytes for more to be written with, on a slow link.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -201,21 +203,27 @@ impl Job {
             }
         }
         let mut writer = self.ingest.writer(range.clone())?;
-        let mut buffer = BytesMut::with_capacity(WRITE_SIZE);
+        let mut collected = BytesMut::new();
         let mut written = Instant::now();
         let mut wanted = range.end - range.start;
         let end = loop {
             match stream.try_next().await {
-                Ok(Some(bytes)) => {
+                Ok(Some(mut bytes)) => {
                     // Read to its end: only then its connection serves the next request, and only then a registry that sends too
                     // much is found out.
-                    let bytes = &bytes[..clamp(wanted, bytes.len())];
-                    if buffer.len() + bytes.len() > WRITE_SIZE && !buffer.is_empty() {
-                        (writer, buffer) = self.write(writer, buffer).await?;
+                    bytes.truncate(clamp(wanted, bytes.len()));
+                    wanted -= bytes.len() as u64;
+                    let is_large = bytes.len() >= LARGE_CHUNK;
+                    if is_large || collected.len() + bytes.len() > WRITE_SIZE {
+                        (writer, collected) = self.write(writer, collected).await?;
+                        collected.clear();
                         written = Instant::now();
                     }
-                    buffer.extend_from_slice(bytes);
-                    wanted -= bytes.len() as u64;
+                    if is_large {
+                        (writer, _) = self.write(writer, bytes).await?;
+                    } else {
+                        collected.extend_from_slice(&bytes);
+                    }
                 }
                 Ok(None) => break Ok(()),
                 Err(error) => {
@@ -230,24 +238,27 @@ impl Job {
                 }
             }
             if written.elapsed() >= WRITE_INTERVAL {
-                (writer, buffer) = self.write(writer, buffer).await?;
+                (writer, collected) = self.write(writer, collected).await?;
+                collected.clear();
                 written = Instant::now();
             }
         };
         // What came before a failure counts as well.
-        self.write(writer, buffer).await?;
+        self.write(writer, collected).await?;
         end
     }
 
-    async fn write(
+    async fn write<B: AsRef<[u8]> + Send + 'static>(
         &self,
         mut writer: SegmentWriter,
-        mut buffer: BytesMut,
-    ) -> Result<(SegmentWriter, BytesMut), Failure> {
+        bytes: B,
+    ) -> Result<(SegmentWriter, B), Failure> {
+        if bytes.as_ref().is_empty() {
+            return Ok((writer, bytes));
+        }
         let written = blocking(move || {
-            writer.write(&buffer)?;
-            buffer.clear();
-            Ok((writer, buffer))
+            writer.write(bytes.as_ref())?;
+            Ok((writer, bytes))
         })
         .await?;
         let total = self.descriptor.size;
