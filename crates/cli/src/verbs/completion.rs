@@ -3,15 +3,14 @@
 //! The scripts know nothing: they hand over the words up to the cursor (`longshore __complete WORD…`) and show what is
 //! printed, a candidate a line with what it is after a tab; `:files` leaves it to the shell.
 
+mod patience;
 mod remote;
 mod values;
-
-use std::future::Future;
-use std::time::Duration;
 
 use api::image::ImageSummary;
 use clap::{Arg, Command, FromArgMatches as _};
 
+use self::patience::patiently;
 use crate::client::Call;
 use crate::environment::Environment;
 use crate::error::CliError;
@@ -20,8 +19,6 @@ use crate::output;
 use crate::pflag::is_boolean;
 use crate::session::Session;
 
-/// The time that names of images, here or at a registry, may take: who waits longer has typed the name.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// The word by which a script is told that files are wanted.
 const FILES: &str = ":files";
 
@@ -76,7 +73,11 @@ pub(crate) fn complete(words: &[String], root: &Command) -> Result<(), CliError>
         Wanted::Words(words) => words,
         Wanted::Images => described(images(root, before), "image"),
         Wanted::Remote => match remote::Asked::of(current) {
-            Some(asked) => described(remote::tags(&asked, root, before), "tag"),
+            Some(asked) => {
+                let session = session(root, before);
+                let tags = session.map(|session| remote::tags(&asked, &session));
+                described(tags.unwrap_or_default(), "tag")
+            }
             None => described(images(root, before), "image"),
         },
         Wanted::Registries => described(registries(root, before), "registry"),
@@ -260,14 +261,6 @@ fn images(root: &Command, before: &[String]) -> Vec<String> {
         .collect();
     names.sort_unstable();
     names
-}
-
-/// Waits for an answer, but not for long.
-fn patiently<T>(ask: impl Future<Output = Option<T>>) -> Option<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().ok()?;
-    let found = runtime.block_on(async { tokio::time::timeout(PATIENCE, ask).await });
-    runtime.shutdown_background();
-    found.ok().flatten()
 }
 
 fn registries(root: &Command, before: &[String]) -> Vec<String> {

@@ -4,17 +4,14 @@
 //! Most archives tell in the end whose layers they have. Until then a file that looks like one is a staged layer of nobody: it is taken by
 //! the first layer that turns out to be made of it, put together again for whoever needs its bytes, and deleted if nobody does.
 
-use std::collections::HashMap;
-use std::fs::File;
 use std::io::{Read, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use archive::{ArchiveError, Compression, EntryContent, Unpacked};
 use spec::{Algorithm, ChainId, DiffId, Digest};
-use store::{DriverKind, HashingReader, Lease, StagedFile, StagedLayer, Store};
+use store::{HashingReader, Lease, StagedFile, StagedLayer, Store};
 
-use super::contents::named_digest;
-use super::stored::{Place, PlainFile, StoredFile, not_taken_in};
+use super::plain::not_taken_in;
 use crate::cancel::Cancelled;
 use crate::error::Missing;
 use crate::lock::lock;
@@ -44,54 +41,6 @@ enum State {
     Failed(Option<ArchiveError>),
 }
 
-/// The layers of the store by their diff IDs, once somebody has asked for one.
-#[derive(Debug, Default)]
-pub(super) struct KnownLayers(Option<HashMap<DiffId, ChainId>>);
-
-impl KnownLayers {
-    /// Finds what the store has of a file that is named by its digest, and holds it: a blob, or of a tar the layer. The file need not be
-    /// looked at then. Blocking.
-    pub(super) fn find(
-        &mut self,
-        (store, lease): (&Store, &Lease),
-        path: &[u8],
-        size: u64,
-        prefix: &[u8],
-    ) -> Result<Option<StoredFile>> {
-        let Some(digest) = digest_in(path) else { return Ok(None) };
-        if store.blob(&digest)?.is_some_and(|blob| blob.size == size) {
-            lease.hold_blob(&digest)?;
-            let blob = store.blob(&digest)?;
-            // One that cannot be opened is none.
-            if let Some(file) = blob.and_then(|blob| File::open(blob.path).ok()) {
-                let place = Place { file: Arc::new(file), start: 0, size };
-                return Ok(Some(StoredFile::Plain(PlainFile::Place(place))));
-            }
-        }
-        if store.driver() != DriverKind::Overlay2 || !archive::is_tar(prefix) {
-            return Ok(None);
-        }
-        let known = match &mut self.0 {
-            Some(known) => known,
-            none => none.insert(store.layers_by_diff_id()?),
-        };
-        let diff_id = DiffId::new(digest);
-        let Some(chain) = known.get(&diff_id) else { return Ok(None) };
-        lease.hold_layer(chain)?;
-        if store.whole_layer(chain)?.is_none() || store.tar_split(chain)?.is_none() {
-            return Ok(None);
-        }
-        let state = Mutex::new(State::Here(chain.clone(), diff_id));
-        Ok(Some(StoredFile::Layer(Arc::new(Arrived { size, is_plain: true, state }))))
-    }
-}
-
-/// Returns the digest that a file is named by: of a blob, or as podman and skopeo name layers.
-fn digest_in(path: &[u8]) -> Option<Digest> {
-    let path = std::str::from_utf8(path).ok()?;
-    named_digest(path).or_else(|| format!("sha256:{}", path.strip_suffix(".tar")?).parse().ok())
-}
-
 /// Says whether a file of an archive is unpacked when it comes: if it begins as a layer does, and nobody can want its bytes and not have
 /// them. Those of a compressed tar are gone afterwards, and may be a blob of an image layout; other names claim no digest of them.
 pub(super) fn is_unpacked_at_once(path: &[u8], prefix: &[u8]) -> bool {
@@ -105,6 +54,11 @@ pub(super) fn is_unpacked_at_once(path: &[u8], prefix: &[u8]) -> bool {
 }
 
 impl Arrived {
+    /// A tar of `size` bytes whose layer is in the store and held.
+    pub(super) fn here(size: u64, chain: ChainId, diff_id: DiffId) -> Self {
+        Self { size, is_plain: true, state: Mutex::new(State::Here(chain, diff_id)) }
+    }
+
     /// Unpacks the file that begins with `prefix`. Blocking.
     ///
     /// What is no layer is passed over and told to who takes it for one.

@@ -13,7 +13,7 @@ use super::list::{self, Listed};
 use super::tree::Tree;
 use crate::error::BadArchive;
 use crate::kept::Platforms;
-use crate::save::documents::{NAME_ANNOTATION, REF_NAME_ANNOTATION, blob_path};
+use crate::save::documents::{NAME_ANNOTATION, REF_NAME_ANNOTATION, blob_path, named_digest};
 use crate::{EngineError, Result};
 
 /// The largest `manifest.json` or `index.json`: room for some 10,000 images.
@@ -307,12 +307,6 @@ fn paths(layers: &[Descriptor]) -> Result<Vec<String>> {
         Some(odd) => Err(EngineError::UnsupportedMediaType(odd.media_type.clone())),
         None => Ok(layers.iter().map(|layer| blob_path(&layer.digest)).collect()),
     }
-}
-
-/// Returns the digest that a blob of an image layout is named by.
-pub(super) fn named_digest(path: &str) -> Option<Digest> {
-    let (algorithm, hex) = path.strip_prefix("blobs/")?.split_once('/')?;
-    format!("{algorithm}:{hex}").parse().ok()
 }
 
 /// Returns the name of an entry of an index, with the tag `latest` where it has none. What is no name is passed over, as is

@@ -7,9 +7,10 @@ use std::collections::{BTreeSet, HashMap};
 use spec::{ChainId, Digest, ImageConfig, MAX_CONFIG_SIZE, Reference};
 use store::Store;
 
-use super::contents::{Contents, named_digest};
+use super::contents::Contents;
 use super::list::Listed;
 use crate::error::{BadArchive, LeftOutLayers};
+use crate::save::documents::named_digest;
 use crate::save::left_out::{BaseImage, LEFT_OUT, LeftOut, MAX_LEFT_OUT};
 use crate::{EngineError, Platforms, Result};
 

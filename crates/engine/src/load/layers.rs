@@ -10,8 +10,9 @@ use spec::{Algorithm, Digest};
 use store::{DriverKind, LayerRecord, Lease, StagedLayer, Store, VerifiedBlob};
 
 use super::operation::Load;
+use super::plain::{PlainFile, not_taken_in};
 use super::plan::PlannedLayer;
-use super::stored::{PlainFile, StoredFile, not_taken_in};
+use super::stored::StoredFile;
 use crate::cancel::{CancelOnDrop, Cancelled};
 use crate::error::{BadArchive, Missing};
 use crate::save::documents::blob_path;

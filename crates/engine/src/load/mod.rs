@@ -5,7 +5,7 @@
 //!
 //! # Flow
 //! body → [`crate::receive`] → layers, unpacked as they come where nothing else is to be kept of them ([`arrived`]), other files in
-//! `staging/`, small ones in memory ([`tree`]); of an archive that is a file, places in it ([`stored`]) → what they are ([`contents`]) and whether all is
+//! `staging/`, small ones in memory ([`tree`]); of an archive that is a file, places in it ([`plain`]) → what they are ([`contents`]) and whether all is
 //! there or here ([`lacking`]) → for each image, and what else its index lists ([`whole`]), its missing layers, unpacked at once
 //! ([`layers`]) → one commit, or one for many images that need no layer. What was loaded before an
 //! error stays.
@@ -21,6 +21,7 @@ mod layers;
 mod list;
 mod operation;
 mod origin;
+mod plain;
 mod plan;
 mod platforms;
 mod publish;

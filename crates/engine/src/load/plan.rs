@@ -7,14 +7,14 @@ use spec::{
 };
 use store::{DriverKind, Lease, Store};
 
-use super::contents::{Contents, named_digest};
+use super::contents::Contents;
 use super::list::Listed;
 use super::origin::Origin;
 use super::stored::StoredFile;
 use super::tree::Tree;
 use super::whole::{Whole, Wish};
 use crate::error::{BadArchive, Mistake};
-use crate::save::documents::blob_path;
+use crate::save::documents::{blob_path, named_digest};
 use crate::{EngineError, Platforms, Result};
 
 /// An image that is to be loaded, and what of it is here.

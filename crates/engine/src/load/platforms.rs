@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use spec::{Digest, ImageConfig, MAX_CONFIG_SIZE, Platform};
 
-use super::contents::{Contents, named_digest};
+use super::contents::Contents;
 use super::list::Listed;
 use crate::error::BadArchive;
 use crate::kept::Platforms;
-use crate::save::documents::blob_path;
+use crate::save::documents::{blob_path, named_digest};
 use crate::{EngineError, Result};
 
 /// The images that are looked at for a list of platforms that a message has.

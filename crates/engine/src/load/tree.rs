@@ -15,8 +15,9 @@ use bytes::Bytes;
 use spec::Digest;
 use store::{DriverKind, Lease, Store};
 
-use super::arrived::{self, Arrived, KnownLayers};
-use super::stored::{Place, PlainFile, StoredFile, not_taken_in};
+use super::arrived::{self, Arrived};
+use super::plain::{Place, PlainFile, not_taken_in};
+use super::stored::{KnownLayers, StoredFile};
 use crate::cancel::Cancelled;
 use crate::error::BadArchive;
 use crate::save::documents::blob_path;

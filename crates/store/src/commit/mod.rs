@@ -10,6 +10,7 @@
 //! the next start ends. The files of an unpublished layer or blob are never found by anybody.
 
 mod present;
+mod tags;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ use spec::{
     ChainId, Descriptor, DiffId, Digest, ImageConfig, ImageId, MAX_MANIFEST_SIZE, Reference, Tag,
 };
 
-use self::present::tags_of;
+use self::tags::tags_of;
 use crate::collect::journal::{Entry, Item};
 use crate::content::blob::{BlobFile, BlobSource};
 use crate::disk::{self, Durability};
@@ -398,7 +399,7 @@ impl Store {
         }
         for prepared in prepared {
             let Some((_, image)) = &prepared.config else { continue };
-            let tags = tags_of(&prepared.references, image);
+            let tags = tags_of(&prepared.references, &image.id);
             let NewImage { id, manifests, parts, .. } = image;
             self.add_manifests(transaction, id, manifests, parts, &tags)?;
             if !prepared.findings.is_empty() {

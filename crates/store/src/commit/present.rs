@@ -1,7 +1,8 @@
 //! Commits of what is here already, as of a pull of an image that did not change: nothing is written, and nothing is waited for.
 
-use spec::{ChainId, ImageConfig, ImageId, Reference};
+use spec::{ChainId, ImageConfig};
 
+use super::tags::tags_of;
 use super::{Commit, Committed, Moved, NewImage};
 use crate::collect::journal::{self, Entry};
 use crate::content::blob::BlobSource;
@@ -65,7 +66,7 @@ impl Store {
                 return Ok(false);
             }
         }
-        let tags = tags_of(&commit.references, image);
+        let tags = tags_of(&commit.references, &image.id);
         let listed = self.with_manifests(&image.id, &image.manifests, &image.parts, &tags)?;
         Ok(listed.is_none())
     }
@@ -81,11 +82,4 @@ impl Store {
         }
         Ok(false)
     }
-}
-
-/// Returns the tags among references that an image gets.
-pub(super) fn tags_of(references: &[(Reference, ImageId)], image: &NewImage) -> Vec<String> {
-    let own = references.iter().filter(|(_, id)| *id == image.id);
-    let tags = own.filter(|(name, _)| name.digest().is_none());
-    tags.map(|(name, _)| name.to_string()).collect()
 }

@@ -7,13 +7,13 @@
 
 use api::Query;
 use api::remote::Tags;
-use clap::Command;
 use copy::Place;
 use spec::Repository;
 
-use super::{patiently, session};
+use super::patience::patiently;
 use crate::client::Call;
 use crate::credentials::{Store, key_of_domain};
+use crate::session::Session;
 
 /// As many tags are worth a look; registries give this many at once.
 const ENOUGH: usize = 1000;
@@ -46,8 +46,7 @@ impl Asked {
 }
 
 /// Returns what the word may become. Whatever goes wrong, that is nothing.
-pub(super) fn tags(asked: &Asked, root: &Command, before: &[String]) -> Vec<String> {
-    let Some(session) = session(root, before) else { return Vec::new() };
+pub(super) fn tags(asked: &Asked, session: &Session) -> Vec<String> {
     let Ok(store) = Store::without_helpers(session.config_directory()) else { return Vec::new() };
     if !store.file().completes_remotely() {
         return Vec::new();
