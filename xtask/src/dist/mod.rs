@@ -102,7 +102,7 @@ fn put(made: &Path, dist: &Path, aside: &Path) -> Result<()> {
 struct Release {
     workspace: Workspace,
     commit: Commit,
-    /// Where the release is made, to be put in its place as a whole.
+    /// The folder in which the release is made, to be put in its place as a whole.
     made: PathBuf,
     scratch: PathBuf,
 }

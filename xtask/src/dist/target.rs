@@ -58,16 +58,16 @@ impl Target {
     }
 }
 
-/// What is built: for this machine always, as the binary itself writes the pages and completions of all.
+/// The machines to build for: for this machine always, as the binary itself writes the pages and completions of all.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Targets {
     pub(super) host: Target,
-    /// What the release is for.
+    /// The machine that the release is for.
     pub(super) released: Vec<Target>,
 }
 
 impl Targets {
-    /// What `asked` names, else all that this toolchain has a standard library for. What cannot be
+    /// Reads what `asked` names, else takes all that this toolchain has a standard library for. What cannot be
     /// built is refused here, before anything is.
     pub(super) fn choose(asked: Option<&str>) -> Result<Targets> {
         let libraries = Path::new(&sysroot()?).join("lib/rustlib");

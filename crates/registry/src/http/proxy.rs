@@ -37,7 +37,7 @@ impl fmt::Debug for ProxyConfig {
     }
 }
 
-/// What the settings come to for the URLs of one scheme.
+/// The outcome of the settings for the URLs of one scheme.
 #[derive(Debug)]
 pub struct SchemeProxy {
     /// `http` or `https`.
