@@ -24,6 +24,8 @@ done
 case $prefix in /*) ;; *) echo "install.sh: the prefix has to begin with a slash: $prefix" >&2; exit 64 ;; esac
 here=$(cd "$(dirname "$0")" && pwd)
 root=${DESTDIR:-}
+# fish looks for what an administrator adds here, and not below /usr/local.
+fish=$root/etc/fish/completions/longshore.fish
 
 # Each file of a folder of this archive, as a path in it. Units are for root.
 files() {
@@ -35,6 +37,7 @@ if [ -n "$remove" ]; then
         systemctl disable --quiet --now longshore.socket longshore.service 2> /dev/null || true
     fi
     files | while read -r file; do rm -f "$root$prefix/$file"; done
+    if [ "$(id -u)" = 0 ]; then rm -f "$fish"; fi
     # The folders that are its own, the inner ones first.
     (cd "$here" && find share -type d -path '*/longshore*' | sort -r) | while read -r folder; do
         rmdir "$root$prefix/$folder" 2> /dev/null || true
@@ -51,6 +54,8 @@ done
 if [ "$(id -u)" = 0 ]; then
     unit=$root$prefix/lib/systemd/system/longshore.service
     sed "s|^ExecStart=/usr/bin/|ExecStart=$prefix/bin/|" "$here/lib/systemd/system/longshore.service" > "$unit"
+    mkdir -p "$(dirname "$fish")"
+    cp "$here/share/fish/vendor_completions.d/longshore.fish" "$fish"
     (cd "$here/etc" && find . -type f) | while read -r file; do
         file=${file#./}
         if [ ! -e "$root/etc/$file" ]; then

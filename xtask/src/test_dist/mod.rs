@@ -214,7 +214,7 @@ fn nothing_is_left(root: &Path) -> Result<()> {
     run_in(root, "test -d /var/lib/longshore/image")?;
     run_in(
         root,
-        "left=$(find / -xdev -name '*longshore*' ! -path '/var/lib/longshore*' ! -path '/proc/*'); \
+        "left=$(find / -xdev -name '*longshore*' ! -path '/var/lib/longshore*' ! -path '/var/cache/*' ! -path '/proc/*'); \
          echo \"$left\"; test -z \"$left\"",
     )
 }
