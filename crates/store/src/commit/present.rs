@@ -19,12 +19,14 @@ impl Store {
         commit: &Commit,
     ) -> Result<Option<Committed>, StoreError> {
         let Some(image) = &commit.image else { return Ok(None) };
+        // First what is known without a look at the disk: most commits bring something.
+        if !commit.layers.is_empty() || !commit.findings.is_empty() {
+            return Ok(None);
+        }
         let _shared = self.no_transaction()?;
         let references = self.references()?;
         let is_named = |name| references.get(name).as_ref() == Some(&image.id);
-        let is_here = commit.layers.is_empty()
-            && commit.findings.is_empty()
-            && commit.references.iter().all(|(name, id)| *id == image.id && is_named(name))
+        let is_here = commit.references.iter().all(|(name, id)| *id == image.id && is_named(name))
             && commit.while_named.as_ref().is_none_or(is_named)
             && self.has_blobs(commit)?
             && self.has_image(commit, image)?
