@@ -60,6 +60,16 @@ pub struct Checked {
     pub repair: Repair,
 }
 
+/// The layers and blobs whose content is read.
+#[derive(Clone, Copy)]
+enum Depth<'a> {
+    /// None.
+    Metadata,
+    All,
+    /// Those that the findings are about.
+    Of(&'a [Finding]),
+}
+
 /// Holds what was done against a second look: what is still there was not repaired, and what shows only now is told, too.
 fn proven(
     findings: &mut Vec<Finding>,
@@ -103,7 +113,8 @@ impl Engine {
     /// Without `repair` nothing is changed. Dropping the future ends it, if not before the end of a blob.
     pub async fn check(&self, request: CheckRequest, progress: Progress) -> Result<CheckOutcome> {
         let lease = if request.repair { self.lease().await } else { self.reading_lease().await }?;
-        let report = self.look(request.deep.then_some(&[][..]), &lease, &progress).await?;
+        let depth = if request.deep { Depth::All } else { Depth::Metadata };
+        let report = self.look(depth, &lease, &progress).await?;
         let mut outcome = CheckOutcome {
             references: report.references,
             images: report.images,
@@ -112,10 +123,10 @@ impl Engine {
             findings: Vec::new(),
         };
         let mut findings = report.findings;
-        let repairs = if request.repair {
+        let repairs = if request.repair && !findings.is_empty() {
             let repairs = self.repair(&findings, &lease, &progress).await?;
-            let deep = request.deep.then_some(&findings[..]).filter(|all| !all.is_empty());
-            let left = self.look(deep, &lease, &progress).await?.findings;
+            let depth = if request.deep { Depth::Of(&findings) } else { Depth::Metadata };
+            let left = self.look(depth, &lease, &progress).await?.findings;
             proven(&mut findings, repairs, left)
         } else {
             vec![Repair::NotTried; findings.len()]
@@ -131,18 +142,22 @@ impl Engine {
         Ok(outcome)
     }
 
-    /// Looks the metadata over, and, if `deep`, what the findings are about: all, where there are none yet.
+    /// Looks the metadata over, and content as deep as is asked for.
     async fn look(
         &self,
-        deep: Option<&[Finding]>,
+        depth: Depth<'_>,
         lease: &Arc<Lease>,
         progress: &Progress,
     ) -> Result<CheckReport> {
         let mut report = self.on_disk(|store| Ok(store.check()?)).await?;
-        let Some(only) = deep else { return Ok(report) };
-        let is_wanted = |subject: Subject| {
-            only.is_empty() || only.iter().any(|finding| finding.subject == subject)
+        let is_wanted = |subject: Subject| match depth {
+            Depth::Metadata => false,
+            Depth::All => true,
+            Depth::Of(findings) => findings.iter().any(|finding| finding.subject == subject),
         };
+        if matches!(depth, Depth::Metadata) {
+            return Ok(report);
+        }
         let mut layers = match self.store().driver() {
             DriverKind::Overlay2 => report.whole_layers().to_vec(),
             DriverKind::Packed => Vec::new(),
