@@ -1,6 +1,10 @@
 //! `daemon.json` and the flags together: one set of directives, each said once.
 
-use serde::de::Error as _;
+use std::fmt;
+
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::directives::Directives;
@@ -165,40 +169,44 @@ impl Merged {
 /// Returns the line in which a file, which is JSON, has a directive: the last of that name, which counts, and one of
 /// `proxies` before those beside it. Keys further inside are values' own.
 fn line_of(file: &str, directive: &str) -> usize {
-    let bytes = file.as_bytes();
-    let (mut at, mut depth, mut outer) = (0, 0_usize, String::new());
-    let (mut beside, mut inside) = (None, None);
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b'"' => {
-                let begin = at;
-                at += 1;
-                while bytes.get(at).is_some_and(|byte| *byte != b'"') {
-                    at += if bytes[at] == b'\\' { 2 } else { 1 };
-                }
-                let is_key =
-                    file.get(at + 1..).is_some_and(|rest| rest.trim_start().starts_with(':'));
-                let name = file.get(begin..=at).filter(|_| is_key && depth <= 2);
-                let name = name.and_then(|text| serde_json::from_str::<String>(text).ok());
-                match (name, depth) {
-                    (Some(name), 1) => {
-                        beside = if name == directive { Some(begin) } else { beside };
-                        outer = name;
-                    }
-                    (Some(name), 2) if name == directive && outer == PROXIES => {
-                        inside = Some(begin);
-                    }
-                    _ => {}
-                }
-            }
-            _ => {}
-        }
-        at += 1;
+    let members = |object| serde_json::from_str::<Members<'_>>(object).unwrap_or_default().0;
+    let last = |members: &[(String, &RawValue)]| {
+        let found = members.iter().rfind(|(name, _)| name == directive);
+        found.map(|(_, value)| value.get().as_ptr())
+    };
+    let beside = members(file);
+    let proxies = beside.iter().filter(|(name, _)| name == PROXIES);
+    let inside: Vec<_> = proxies.flat_map(|(_, value)| members(value.get())).collect();
+    let value = last(&inside).or(last(&beside));
+    // A value is a part of the file, and its key stands before the colon before it.
+    let before = value.map_or("", |value| &file[..value.addr() - file.as_ptr().addr()]);
+    let key = before.rsplit_once(':').map_or("", |(key, _)| key.trim_end());
+    key.matches('\n').count() + 1
+}
+
+/// The members of an object as they stand in a text, repeated ones too.
+#[derive(Default)]
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self::default())
     }
-    let before = &file[..inside.or(beside).unwrap_or(0)];
-    before.lines().count().max(1) + usize::from(before.ends_with('\n'))
+}
+
+impl<'de: 'a, 'a> Visitor<'de> for Members<'a> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(mut self, mut map: M) -> Result<Self, M::Error> {
+        while let Some(member) = map.next_entry()? {
+            self.0.push(member);
+        }
+        Ok(self)
+    }
 }
 
 /// Names the directive whose value was refused.
