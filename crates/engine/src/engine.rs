@@ -147,15 +147,16 @@ impl Engine {
         let network = Network::new(config.registry, config.trust, config.limits)?;
         let store = blocking(move || Ok(Store::open(options)?)).await?;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let at_work = || Arc::new(Semaphore::new(cores.clamp(2, 8)));
         Ok(Self(Arc::new(Shared {
             store,
             events: Events::default(),
             downloads: Downloads::default(),
             layer_jobs: Transfers::default(),
             upload_jobs: Transfers::default(),
-            unpackers: Arc::new(Semaphore::new(cores.clamp(2, 8))),
+            unpackers: at_work(),
             arrivals: Semaphore::new(MAX_ARRIVALS),
-            packers: Arc::new(Semaphore::new(cores.clamp(2, 8))),
+            packers: at_work(),
             receivers: Arc::default(),
             publishing: tokio::sync::Mutex::new(()),
             pruning: Arc::default(),

@@ -11,7 +11,7 @@ use archive::{ArchiveError, Compression, EntryContent, Unpacked};
 use spec::{Algorithm, ChainId, DiffId, Digest};
 use store::{HashingReader, Lease, StagedFile, StagedLayer, Store};
 
-use super::plain::not_taken_in;
+use super::plain::{not_taken_in, shortage};
 use crate::cancel::Cancelled;
 use crate::error::Missing;
 use crate::lock::lock;
@@ -87,8 +87,7 @@ impl Arrived {
             Ok((digest, unpacked)) => State::Staged(staged, unpacked, digest),
             Err(error) => {
                 cancelled.check()?;
-                let what = || "failed to store the archive".to_owned();
-                if let Some(shortage) = space::no_space(what, store.root(), &error) {
+                if let Some(shortage) = shortage(store, &error) {
                     return Err(shortage);
                 }
                 State::Failed(Some(error))

@@ -59,8 +59,12 @@ pub(super) struct WasRead {
 
 /// Returns the error of an archive that is read and written at once: that of a full disk in its own words.
 pub(super) fn not_taken_in(store: &Store, error: ArchiveError) -> EngineError {
-    let what = || "failed to store the archive".to_owned();
-    space::no_space(what, store.root(), &error).unwrap_or(EngineError::ArchiveRead(error))
+    shortage(store, &error).unwrap_or(EngineError::ArchiveRead(error))
+}
+
+/// Returns the error of an archive for which the disk has no room, if that is behind `error`.
+pub(super) fn shortage(store: &Store, error: &ArchiveError) -> Option<EngineError> {
+    space::no_space(|| "failed to store the archive".to_owned(), store.root(), error)
 }
 
 impl PlainFile {

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::future::{Either, select};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Defect;
 use crate::{Engine, EngineError, Result};
@@ -12,14 +12,12 @@ use crate::{Engine, EngineError, Result};
 impl Engine {
     /// Waits until one more layer may be unpacked.
     pub(crate) async fn unpacker(&self) -> Result<OwnedSemaphorePermit> {
-        let permit = Arc::clone(&self.0.unpackers).acquire_owned().await;
-        permit.map_err(|error| EngineError::Internal(Defect::Semaphore(error)))
+        place(&self.0.unpackers).await
     }
 
     /// Waits until one more layer may be compressed: a place of its own, as an unpacker's may be kept by a slow download.
     pub(crate) async fn packer(&self) -> Result<OwnedSemaphorePermit> {
-        let permit = Arc::clone(&self.0.packers).acquire_owned().await;
-        permit.map_err(|error| EngineError::Internal(Defect::Semaphore(error)))
+        place(&self.0.packers).await
     }
 
     /// As [`Engine::unpacker`], unless the layer's download fails before: that is told at once, however long the layers of others take.
@@ -34,6 +32,12 @@ impl Engine {
             Either::Right((Err(error), _)) => Err(error),
         }
     }
+}
+
+/// Waits for one of a number of places.
+pub(super) async fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
+    let permit = Arc::clone(places).acquire_owned().await;
+    permit.map_err(|error| EngineError::Internal(Defect::Semaphore(error)))
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use registry::{Attempts, RegistryError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::error::Defect;
+use super::unpackers::place;
 use crate::lock::lock;
-use crate::{EngineError, LayerFacts, LayerState, Progress, Result};
+use crate::{LayerFacts, LayerState, Progress, Result};
 
 /// A watcher of a job's progress.
 #[derive(Clone, Debug)]
@@ -104,8 +104,7 @@ impl Watchers {
             return Ok(permit);
         }
         self.report(LayerState::Waiting);
-        let permit = Arc::clone(places).acquire_owned().await;
-        permit.map_err(|error| EngineError::Internal(Defect::Semaphore(error)))
+        place(places).await
     }
 
     /// Waits before another attempt at a transfer, or gives the error back if there is to be none.

@@ -49,15 +49,17 @@ pub struct SchemeProxy {
 impl ProxyConfig {
     /// Returns which proxy is asked for which URLs.
     pub fn by_scheme(&self) -> [SchemeProxy; 2] {
-        [("http", &self.http), ("https", &self.https)].map(|(scheme, own)| {
-            let proxy = parse_proxy(given(own.as_ref()).or_else(|| given(self.all.as_ref())));
-            SchemeProxy { scheme, proxy: proxy.map(|url| url.as_ref().map(shown)) }
+        [("http", &self.http), ("https", &self.https)].map(|(scheme, own)| SchemeProxy {
+            scheme,
+            proxy: self.parsed(own.as_ref()).map(|url| url.as_ref().map(shown)),
         })
     }
-}
 
-fn given(address: Option<&String>) -> Option<String> {
-    address.filter(|address| !address.trim().is_empty()).cloned()
+    /// Returns the proxy for a scheme that has `own`: where that is not given, the one for all.
+    fn parsed(&self, own: Option<&String>) -> Result<Option<Url>, SettingsError> {
+        let mut given = [own, self.all.as_ref()].into_iter().flatten();
+        parse_proxy(given.find(|address| !address.trim().is_empty()).cloned())
+    }
 }
 
 /// The proxy settings, parsed.
@@ -93,12 +95,10 @@ enum Exception {
 
 impl Proxies {
     pub(crate) fn new(config: &ProxyConfig) -> Result<Self, SettingsError> {
-        let all = given(config.all.as_ref());
-        let own = |address: Option<&String>| given(address).or_else(|| all.clone());
         let list = config.no_proxy.as_deref().unwrap_or_default();
         Ok(Self {
-            http: parse_proxy(own(config.http.as_ref()))?,
-            https: parse_proxy(own(config.https.as_ref()))?,
+            http: config.parsed(config.http.as_ref())?,
+            https: config.parsed(config.https.as_ref())?,
             exceptions: list.split(',').filter_map(Exception::parse).collect(),
         })
     }

@@ -62,13 +62,17 @@ impl StagedLayer {
     /// Creates the file that takes the gzipped tar-split of the layer, from which its tar is rebuilt. `packed` has no use
     /// for one.
     pub fn tar_split(&self) -> Result<File, StoreError> {
-        self.disk().create_new(&self.entry().join("tar-split.json.gz"), 0o644)
+        self.disk().create_new(&self.tar_split_path(), 0o644)
     }
 
     /// Opens what was written to [`StagedLayer::tar_split`].
     pub fn written_tar_split(&self) -> Result<File, StoreError> {
-        let path = self.entry().join("tar-split.json.gz");
+        let path = self.tar_split_path();
         File::open(&path).map_err(|error| StoreError::io("open", path, error))
+    }
+
+    fn tar_split_path(&self) -> PathBuf {
+        self.entry().join("tar-split.json.gz")
     }
 
     /// Returns what is told of failed writes since before the layer was written.
