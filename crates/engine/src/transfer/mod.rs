@@ -8,6 +8,7 @@ mod content;
 mod download;
 mod jobs;
 mod layer;
+mod places;
 mod ready;
 mod unpackers;
 mod watchers;

@@ -1,13 +1,12 @@
 //! The bounds on layers that are unpacked, and packed, at once.
 
 use std::pin::pin;
-use std::sync::Arc;
 
 use futures_util::future::{Either, select};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
-use crate::error::Defect;
-use crate::{Engine, EngineError, Result};
+use super::places::place;
+use crate::{Engine, Result};
 
 impl Engine {
     /// Waits until one more layer may be unpacked.
@@ -34,12 +33,6 @@ impl Engine {
     }
 }
 
-/// Waits for one of a number of places.
-pub(super) async fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
-    let permit = Arc::clone(places).acquire_owned().await;
-    permit.map_err(|error| EngineError::Internal(Defect::Semaphore(error)))
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
@@ -47,6 +40,7 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
+    use crate::EngineError;
     use crate::testing::Fixture;
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use registry::{Attempts, RegistryError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::unpackers::place;
+use super::places::place;
 use crate::lock::lock;
 use crate::{LayerFacts, LayerState, Progress, Result};
 
