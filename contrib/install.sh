@@ -34,10 +34,16 @@ files() {
 
 if [ -n "$remove" ]; then
     if [ "$(id -u)" = 0 ] && [ -z "$root" ] && command -v systemctl > /dev/null; then
-        systemctl disable --quiet --now longshore.socket longshore.service 2> /dev/null || true
+        for unit in longshore.socket longshore.service; do
+            # That of another installation goes on.
+            if [ "$(systemctl show -p FragmentPath --value "$unit" 2> /dev/null)" = "$prefix/lib/systemd/system/$unit" ]; then
+                systemctl disable --quiet --now "$unit" 2> /dev/null || true
+            fi
+        done
     fi
+    # The one that was put there with these.
+    if [ "$(id -u)" = 0 ] && cmp -s "$root$prefix/share/fish/vendor_completions.d/longshore.fish" "$fish"; then rm -f "$fish"; fi
     files | while read -r file; do rm -f "$root$prefix/$file"; done
-    if [ "$(id -u)" = 0 ]; then rm -f "$fish"; fi
     # The folders that are its own, the inner ones first.
     (cd "$here" && find share -type d -path '*/longshore*' | sort -r) | while read -r folder; do
         rmdir "$root$prefix/$folder" 2> /dev/null || true

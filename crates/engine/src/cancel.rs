@@ -1,6 +1,6 @@
 //! Telling a blocking thread that nobody wants its work any more: it cannot be stopped otherwise.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -41,24 +41,40 @@ impl Cancelled {
         Ok(())
     }
 
-    /// Makes a source that ends with an error once it is cancelled.
-    pub(crate) fn guard<R: Read>(self, source: R) -> Cancellable<R> {
-        Cancellable { source, cancelled: self }
+    /// Makes a source or a sink that fails once it is cancelled.
+    pub(crate) fn guard<T>(self, inner: T) -> Cancellable<T> {
+        Cancellable { inner, cancelled: self }
     }
 }
 
-/// A source that ends with an error once nobody wants the bytes any more.
+/// A source or a sink that fails once nobody wants the bytes any more.
 #[derive(Debug)]
-pub(crate) struct Cancellable<R> {
-    source: R,
+pub(crate) struct Cancellable<T> {
+    inner: T,
     cancelled: Cancelled,
+}
+
+impl<T> Cancellable<T> {
+    fn inner(&mut self) -> io::Result<&mut T> {
+        if self.cancelled.is_set() {
+            return Err(io::Error::other("cancelled"));
+        }
+        Ok(&mut self.inner)
+    }
 }
 
 impl<R: Read> Read for Cancellable<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.cancelled.is_set() {
-            return Err(io::Error::other("cancelled"));
-        }
-        self.source.read(buffer)
+        self.inner()?.read(buffer)
+    }
+}
+
+impl<W: Write> Write for Cancellable<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.inner()?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner()?.flush()
     }
 }

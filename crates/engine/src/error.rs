@@ -70,7 +70,7 @@ pub enum EngineError {
     #[error("no suitable export target found for platform {0}")]
     NoExportTarget(spec::Platform),
     /// An archive of images is not what it should be.
-    #[error("{0}")]
+    #[error(transparent)]
     BadArchive(BadArchive),
     /// An archive of images cannot be read.
     #[error("invalid archive")]

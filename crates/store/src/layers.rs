@@ -97,15 +97,15 @@ impl Store {
         Ok(layer.map(|layer| self.paths().overlay_layer(&layer.cache_id).join("diff")))
     }
 
-    /// Returns a layer for each diff ID that any has. Its entry was not looked at any further.
-    pub fn layers_by_diff_id(&self) -> Result<HashMap<DiffId, ChainId>, StoreError> {
-        let mut found = HashMap::new();
+    /// Returns the layers by their diff IDs. Their entries were not looked at any further.
+    pub fn layers_by_diff_id(&self) -> Result<HashMap<DiffId, Vec<ChainId>>, StoreError> {
+        let mut found: HashMap<_, Vec<_>> = HashMap::new();
         for name in files::names(&self.paths().layers())? {
             // dockerd's entries on the way out have other names.
             let Ok(chain) = format!("sha256:{name}").parse::<ChainId>() else { continue };
             let diff_id = files::read_note(&self.paths().layer(&chain).join("diff"));
             if let Some(diff_id) = diff_id.and_then(|text| text.parse().ok()) {
-                found.insert(diff_id, chain);
+                found.entry(diff_id).or_default().push(chain);
             }
         }
         Ok(found)

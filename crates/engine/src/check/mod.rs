@@ -71,7 +71,7 @@ enum Depth<'a> {
 }
 
 /// Holds what was done against a second look: what is still there was not repaired, and what shows only now is told, too.
-fn proven(
+fn look_again(
     findings: &mut Vec<Finding>,
     mut repairs: Vec<Repair>,
     left: Vec<Finding>,
@@ -127,7 +127,7 @@ impl Engine {
             let repairs = self.repair(&findings, &lease, &progress).await?;
             let depth = if request.deep { Depth::Of(&findings) } else { Depth::Metadata };
             let left = self.look(depth, &lease, &progress).await?.findings;
-            proven(&mut findings, repairs, left)
+            look_again(&mut findings, repairs, left)
         } else {
             vec![Repair::NotTried; findings.len()]
         };

@@ -56,6 +56,14 @@ pub enum BadArchive {
     /// A name without a tag.
     #[error("invalid tag \"{0}\"")]
     Tag(String),
+    /// The bytes of a layer came in a stream, and neither what was unpacked of them nor what is here gives them once more.
+    #[error("the bytes of layer {digest} have gone by: load the archive from a file")]
+    GoneBy {
+        /// The digest that they are wanted by.
+        digest: Digest,
+        /// The fault in what there is.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A file is not what its path says.
     #[error("invalid archive: the content of {0} does not match its digest")]
     Content(String),

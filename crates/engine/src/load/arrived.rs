@@ -13,7 +13,7 @@ use store::{HashingReader, Lease, StagedFile, StagedLayer, Store};
 
 use super::plain::{not_taken_in, shortage};
 use crate::cancel::Cancelled;
-use crate::error::Missing;
+use crate::error::{BadArchive, Missing};
 use crate::lock::lock;
 use crate::space::{self, apply_options};
 use crate::{EngineError, Result};
@@ -29,6 +29,8 @@ pub(super) struct Arrived {
     /// False if it was compressed: its bytes are gone.
     is_plain: bool,
     state: Mutex<State>,
+    /// Its bytes, once somebody needed them.
+    spilled: Mutex<Option<StagedFile>>,
 }
 
 #[derive(Debug)]
@@ -56,7 +58,7 @@ pub(super) fn is_unpacked_at_once(path: &[u8], prefix: &[u8]) -> bool {
 impl Arrived {
     /// A tar of `size` bytes whose layer is in the store and held.
     pub(super) fn here(size: u64, chain: ChainId, diff_id: DiffId) -> Self {
-        Self { size, is_plain: true, state: Mutex::new(State::Here(chain, diff_id)) }
+        Self::new(size, true, State::Here(chain, diff_id))
     }
 
     /// Unpacks the file that begins with `prefix`. Blocking.
@@ -93,7 +95,11 @@ impl Arrived {
                 State::Failed(Some(error))
             }
         };
-        Ok(Self { size, is_plain, state: Mutex::new(state) })
+        Ok(Self::new(size, is_plain, state))
+    }
+
+    fn new(size: u64, is_plain: bool, state: State) -> Self {
+        Self { size, is_plain, state: Mutex::new(state), spilled: Mutex::default() }
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -126,12 +132,31 @@ impl Arrived {
         }
     }
 
-    /// Puts the tar together again, aside. `wanted` is the name by which a failure tells of it. Blocking.
+    /// Says whether the layer is somebody's already.
+    pub(super) fn is_taken(&self) -> bool {
+        matches!(&*lock(&self.state), State::Here(..))
+    }
+
+    /// Puts the tar together again, aside, for the first who asks. `wanted` is the name by which a failure tells of it. Blocking.
     pub(super) fn spill(
         &self,
-        store: &Store,
-        lease: &Lease,
+        (store, lease): (&Store, &Lease),
         wanted: &Digest,
+        cancelled: &Cancelled,
+    ) -> Result<StagedFile> {
+        let mut spilled = lock(&self.spilled);
+        if let Some(file) = &*spilled {
+            return Ok(file.clone());
+        }
+        let file = self.rebuild((store, lease), wanted, cancelled)?;
+        Ok(spilled.insert(file).clone())
+    }
+
+    fn rebuild(
+        &self,
+        (store, lease): (&Store, &Lease),
+        wanted: &Digest,
+        cancelled: &Cancelled,
     ) -> Result<StagedFile> {
         let mut file = store.staged_file(lease)?;
         // Nobody takes it meanwhile.
@@ -146,21 +171,31 @@ impl Arrived {
                 let root = store.layer_path(chain)?.ok_or_else(gone)?;
                 (root, store.tar_split(chain)?.ok_or_else(gone)?, &*diff_id)
             }
-            State::Failed(error) => return Err(failed(store, wanted, error.take())),
+            State::Failed(error) => {
+                return Err(gone_by(wanted, failed(store, wanted, error.take())));
+            }
         };
         let digest = diff_id.digest();
-        let rebuilt =
-            archive::rebuild(tar_split, &root, &mut file).map_err(|error| match error {
-                error @ ArchiveError::Sink(_) => not_taken_in(store, error),
-                source => EngineError::ReadLayer { digest: digest.clone(), source },
-            })?;
+        let rebuilt = archive::rebuild(tar_split, &root, cancelled.clone().guard(&mut file));
+        cancelled.check()?;
+        let rebuilt = rebuilt.map_err(|error| match error {
+            error @ ArchiveError::Sink(_) => not_taken_in(store, error),
+            source => gone_by(wanted, EngineError::ReadLayer { digest: digest.clone(), source }),
+        })?;
         if rebuilt != *diff_id {
-            let detail = format!("the layer's directory gives {rebuilt}");
-            return Err(EngineError::LayerVerification { digest: digest.clone(), detail });
+            let (digest, detail) =
+                (digest.clone(), format!("the layer's directory gives {rebuilt}"));
+            let fault = EngineError::LayerVerification { digest, detail };
+            return Err(gone_by(wanted, fault));
         }
         file.flush().map_err(|error| not_taken_in(store, ArchiveError::Sink(error)))?;
         Ok(file.finish())
     }
+}
+
+fn gone_by(wanted: &Digest, fault: EngineError) -> EngineError {
+    let (digest, source) = (wanted.clone(), Box::new(fault));
+    EngineError::BadArchive(BadArchive::GoneBy { digest, source })
 }
 
 fn failed(store: &Store, digest: &Digest, error: Option<ArchiveError>) -> EngineError {

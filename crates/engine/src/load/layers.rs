@@ -9,6 +9,7 @@ use futures_util::future::try_join_all;
 use spec::{Algorithm, Digest};
 use store::{DriverKind, LayerRecord, Lease, StagedLayer, Store, VerifiedBlob};
 
+use super::arrived::Arrived;
 use super::operation::Load;
 use super::plain::{PlainFile, not_taken_in};
 use super::plan::PlannedLayer;
@@ -49,6 +50,7 @@ impl Load<'_> {
     /// Of layers that are one file, unpacked already, the last takes it: the others get it put together again.
     async fn with_own_files(&self, mut layers: Vec<PlannedLayer>) -> Result<Vec<PlannedLayer>> {
         let lease = Arc::clone(&self.lease);
+        let (_cancel, cancelled) = CancelOnDrop::new();
         let is_same = |a: &PlannedLayer, b: &PlannedLayer| {
             let (a, b) = (a.file.as_ref(), b.file.as_ref());
             let both = a.and_then(StoredFile::arrived).zip(b.and_then(StoredFile::arrived));
@@ -62,8 +64,9 @@ impl Load<'_> {
                     if others.iter().any(|other| is_same(layer, other))
                         && let Some(file) = &mut layer.file
                     {
+                        let digest = layer.diff_id.digest();
                         *file =
-                            StoredFile::Plain(file.plain(store, &lease, layer.diff_id.digest())?);
+                            StoredFile::Plain(file.plain((store, &lease), digest, &cancelled)?);
                     }
                 }
                 Ok(layers)
@@ -80,11 +83,14 @@ impl Load<'_> {
         let loaded = self
             .engine
             .on_disk(move |store| {
-                if let Some(loaded) = planned.take(store, &lease, &file, &progress)? {
+                if let Some(arrived) = file.arrived().filter(|_| !planned.present)
+                    && let Some(loaded) =
+                        planned.take((store, &lease), arrived, &progress, &cancelled)?
+                {
                     return Ok(loaded);
                 }
                 let digest = planned.diff_id.digest();
-                let file = file.plain(store, &lease, digest)?;
+                let file = file.plain((store, &lease), digest, &cancelled)?;
                 let keeps_blob = keeps_blob(&planned, store.driver());
                 let mut source = match planned.algorithm(keeps_blob) {
                     Some(algorithm) if keeps_blob => file.blob_reader(store, &lease, algorithm)?,
@@ -145,7 +151,7 @@ impl Load<'_> {
         let lease = Arc::clone(&self.lease);
         self.engine
             .on_disk(move |store| {
-                let file = file.plain(store, &lease, &digest)?;
+                let file = file.plain((store, &lease), &digest, &cancelled)?;
                 let blob = whole_blob(store, &lease, &file, digest.algorithm(), cancelled)?;
                 let blob = blob.filter(|blob| *blob.digest() == digest);
                 let fault = || EngineError::BadArchive(BadArchive::Content(blob_path(&digest)));
@@ -156,20 +162,22 @@ impl Load<'_> {
 }
 
 impl PlannedLayer {
-    /// Takes what the file was unpacked to when it came; `None` if it was not, or another layer has that.
+    /// Takes what the file was unpacked to when it came; `None` if another layer has that.
     fn take(
         &self,
-        store: &Store,
-        lease: &Lease,
-        file: &StoredFile,
+        (store, lease): (&Store, &Lease),
+        arrived: &Arrived,
         progress: &Progress,
+        cancelled: &Cancelled,
     ) -> Result<Option<LoadedLayer>> {
-        let Some(arrived) = file.arrived().filter(|_| !self.present) else { return Ok(None) };
+        if arrived.is_taken() {
+            return Ok(None);
+        }
         let digest = self.diff_id.digest();
         let mut blob = None;
         if let Some(algorithm) = self.algorithm(true).filter(|_| self.keep) {
-            let file = file.plain(store, lease, digest)?;
-            blob = whole_blob(store, lease, &file, algorithm, Cancelled::default())?;
+            let file = PlainFile::Disk(arrived.spill((store, lease), digest, cancelled)?);
+            blob = whole_blob(store, lease, &file, algorithm, cancelled.clone())?;
         }
         let taken = arrived.take(store, &self.chain_id, digest)?;
         let Some((staged, unpacked, actual)) = taken else { return Ok(None) };

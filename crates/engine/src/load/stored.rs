@@ -10,6 +10,7 @@ use store::{DriverKind, Lease, Store};
 
 use super::arrived::Arrived;
 use super::plain::{Place, PlainFile};
+use crate::cancel::Cancelled;
 use crate::error::BadArchive;
 use crate::save::documents::named_digest;
 use crate::{EngineError, Result};
@@ -54,10 +55,17 @@ impl StoredFile {
     }
 
     /// Has the bytes at hand; `wanted` is the name by which a failure tells of them. Blocking.
-    pub(super) fn plain(&self, store: &Store, lease: &Lease, wanted: &Digest) -> Result<PlainFile> {
+    pub(super) fn plain(
+        &self,
+        (store, lease): (&Store, &Lease),
+        wanted: &Digest,
+        cancelled: &Cancelled,
+    ) -> Result<PlainFile> {
         match self {
             Self::Plain(file) => Ok(file.clone()),
-            Self::Layer(arrived) => Ok(PlainFile::Disk(arrived.spill(store, lease, wanted)?)),
+            Self::Layer(arrived) => {
+                Ok(PlainFile::Disk(arrived.spill((store, lease), wanted, cancelled)?))
+            }
         }
     }
 
@@ -72,7 +80,7 @@ impl StoredFile {
 
 /// The layers of the store by their diff IDs, once somebody has asked for one.
 #[derive(Debug, Default)]
-pub(super) struct KnownLayers(Option<HashMap<DiffId, ChainId>>);
+pub(super) struct KnownLayers(Option<HashMap<DiffId, Vec<ChainId>>>);
 
 impl KnownLayers {
     /// Finds what the store has of a file that is named by its digest, and holds it: a blob, or of a tar the layer. The file need not be
@@ -102,12 +110,20 @@ impl KnownLayers {
             none => none.insert(store.layers_by_diff_id()?),
         };
         let diff_id = DiffId::new(digest);
-        let Some(chain) = known.get(&diff_id) else { return Ok(None) };
-        lease.hold_layer(chain)?;
-        if store.whole_layer(chain)?.is_none() || store.tar_split(chain)?.is_none() {
-            return Ok(None);
+        for chain in known.get(&diff_id).into_iter().flatten() {
+            lease.hold_layer(chain)?;
+            if store.whole_layer(chain)?.is_none() {
+                continue;
+            }
+            // A file that is not as large as its tar is another, whatever its name says.
+            let tar_split = store.tar_split(chain)?;
+            let tar_size = tar_split.and_then(|tar_split| archive::rebuilt_size(tar_split).ok());
+            if tar_size == Some(size) {
+                let here = Arrived::here(size, chain.clone(), diff_id);
+                return Ok(Some(StoredFile::Layer(Arc::new(here))));
+            }
         }
-        Ok(Some(StoredFile::Layer(Arc::new(Arrived::here(size, chain.clone(), diff_id)))))
+        Ok(None)
     }
 }
 

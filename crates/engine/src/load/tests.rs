@@ -8,7 +8,7 @@ use test_support::image::{Compression, Format, Image, Index, Layer};
 use test_support::tar::{Entry, Writer};
 
 use super::*;
-use crate::cancel::Cancelled;
+use crate::cancel::{CancelOnDrop, Cancelled};
 use crate::testing::Fixture;
 
 /// Bytes that no compression makes less of, and too many to be kept in memory.
@@ -180,9 +180,17 @@ fn what_is_here_already_is_not_written() {
         assert_eq!(staged(&fixture).is_empty(), is_here, "{path}");
         let file = tree.find(path).unwrap();
         assert_eq!(file.size(), layer.blob.size);
-        let plain = file.plain(fixture.store(), &lease, layer.diff_id.digest()).unwrap();
+        let plain = file
+            .plain((fixture.store(), &lease), layer.diff_id.digest(), &Cancelled::default())
+            .unwrap();
         assert!(plain.read(path, 1 << 20).unwrap() == layer.blob.read().unwrap(), "{path}");
     }
+    // Of another size it is another file, whatever its name says.
+    let mut short = x.blob.read().unwrap();
+    short.truncate(short.len() - 512);
+    let tree = read(&fixture, &lease, &tar(&[Entry::file(&*x_path, short)]));
+    assert!(!staged(&fixture).is_empty());
+    drop(tree);
     // On another base they are other layers.
     let turned = image(&[&z, &y, &x, &gzip]);
     load(&fixture, &archive(&[("b", &turned)])).unwrap();
@@ -209,6 +217,49 @@ fn layers_that_were_unpacked_are_those_of_all_images_that_have_them() {
         let name = Reference::parse_familiar(&format!("{name}:1")).unwrap();
         assert_eq!(fixture.store().references().unwrap().get(&name), Some(image.id()));
     }
+    assert!(staged(&fixture).is_empty());
+}
+
+/// Bytes that were not written cannot be read again; who has the archive as a file is told that this helps.
+#[test]
+fn what_has_gone_by_and_cannot_be_had_here_is_told() {
+    let [x, y] = ["x", "y"].map(|word| layer(Compression::None, word));
+    let Some(fixture) = Fixture::unpacked(&[]) else { return };
+    let first = image(&[&x]);
+    load(&fixture, &archive(&[("a", &first)])).unwrap();
+    let chain = &fixture.store().image(&first.id()).unwrap().unwrap().layers[0];
+    fs::write(fixture.store().layer_path(chain).unwrap().unwrap().join("x"), "other").unwrap();
+    let second = archive(&[("b", &image(&[&y, &x]))]);
+    let told = load(&fixture, &second).unwrap_err().message();
+    let digest = x.diff_id.digest();
+    let expected =
+        format!("the bytes of layer {digest} have gone by: load the archive from a file: ");
+    assert!(told.starts_with(&expected) && told.contains("file `x`"), "{told}");
+    let mut file = tempfile::tempfile().unwrap();
+    io::Write::write_all(&mut file, &second).unwrap();
+    let request = LoadRequest::default();
+    fixture.run(fixture.engine.load_file(request, file, Progress::silent())).unwrap();
+}
+
+#[test]
+fn a_layer_is_put_together_again_once_and_by_nobody_who_has_gone() {
+    let x = layer(Compression::None, "x");
+    let Some(fixture) = Fixture::unpacked(&[]) else { return };
+    let lease = fixture.store().lease().unwrap();
+    let path = hex_path(&x);
+    let tree = read(&fixture, &lease, &tar(&[file_of(&path, &x)]));
+    let file = tree.find(&path).unwrap();
+    let plain = |cancelled| file.plain((fixture.store(), &lease), x.diff_id.digest(), &cancelled);
+    let (cancel, cancelled) = CancelOnDrop::new();
+    drop(cancel);
+    assert!(matches!(plain(cancelled), Err(EngineError::Cancelled)));
+    assert_eq!(staged(&fixture).len(), 1, "the layer alone");
+    let plain = [0, 1].map(|_| plain(Cancelled::default()).unwrap());
+    assert_eq!(staged(&fixture).len(), 2, "the layer, and its bytes once");
+    for plain in plain {
+        assert!(plain.read(&path, 1 << 20).unwrap() == x.blob.read().unwrap());
+    }
+    drop(tree);
     assert!(staged(&fixture).is_empty());
 }
 

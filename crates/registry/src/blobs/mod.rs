@@ -15,7 +15,7 @@ use spec::{Descriptor, Digest};
 use crate::{
     Attempts, RegistryError, Remote,
     auth::session::Session,
-    hosts::{access::Need, crowds::Place},
+    hosts::{access::Need, crowds::Turn},
     http::{
         endpoint::{Call, Redirects},
         transport::Answer,
@@ -27,6 +27,9 @@ use stream::{BlobStream, Body};
 
 /// The least that a registry may cut a range to: less at a time would be no download but a siege.
 const MIN_PART: u64 = 64 << 10;
+
+/// The most refusals for which a request waits until others are done: one that is always refused would keep them from each other.
+const MAX_REFUSALS: u32 = 3;
 
 /// The part that a `Content-Range` names, and the whole blob's size, if it is said.
 type Sent = (Range<u64>, Option<u64>);
@@ -60,37 +63,39 @@ impl Remote {
         let part = &range;
         let asked = self.ask(Need::Pull, |session| async move {
             let holder = Holder::Registry(&session);
-            self.in_a_place(&session, || self.blob_at(&holder, blob, part)).await
+            self.in_turn(&session, || self.blob_at(&holder, blob, part)).await
         });
         match asked.await {
-            Ok(((stream, place), source)) => {
+            Ok(((stream, turn), source)) => {
                 let mut stream = BlobStream::of(stream, &range, source);
-                stream.body.hold(place);
+                stream.body.hold(turn);
                 Ok(stream)
             }
             Err(error) => self.elsewhere(blob, &range, error).await,
         }
     }
 
-    /// Asks an endpoint for a blob in a place among those that do, which is held until all of it has come. A mirror that has too
+    /// Asks an endpoint for a blob, in a turn that is held until all of it has come. A mirror that has too
     /// many is none to wait for.
-    async fn in_a_place<T, F>(
+    async fn in_turn<T, F>(
         &self,
         session: &Session,
         question: impl Fn() -> F,
-    ) -> Result<(T, Place), RegistryError>
+    ) -> Result<(T, Turn), RegistryError>
     where
         F: Future<Output = Result<T, RegistryError>>,
     {
         let host = &session.endpoint.host;
-        let mut place = self.client().crowds().enter(&host.base).await;
+        let mut turn = self.client().crowds().enter(&host.base).await;
+        let mut refusals = 0;
         loop {
             // Boxed, as it is the largest part of what waits for it.
             match Box::pin(question()).await {
-                Ok(answer) => return Ok((answer, place)),
-                Err(error) if host.mirror => return Err(error),
-                Err(error) => place = place.refused(error).await?,
+                Ok(answer) => return Ok((answer, turn)),
+                Err(error) if host.mirror || refusals == MAX_REFUSALS => return Err(error),
+                Err(error) => turn = turn.refused(error).await?,
             }
+            refusals += 1;
         }
     }
 
@@ -179,7 +184,7 @@ impl Remote {
         let mut attempts = Attempts::of_small_blob(self.client().retry_delay());
         loop {
             let asked = self.ask(Need::Pull, |session| async move {
-                self.in_a_place(&session, || self.blob_bytes_at(&session, blob, max)).await
+                self.in_turn(&session, || self.blob_bytes_at(&session, blob, max)).await
             });
             let error = match asked.await {
                 Ok(((bytes, _), _)) => return Ok(bytes),

@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::{
     RegistryError,
-    hosts::crowds::Place,
+    hosts::crowds::Turn,
     http::{
         classify::{body_words, is_unclean_end},
         metrics::Counters,
@@ -90,7 +90,7 @@ pub(crate) struct Body {
     /// Its counters, and true if the blob's last byte is in it.
     count: Option<(Arc<Counters>, bool)>,
     /// Given up at its end.
-    place: Option<Place>,
+    turn: Option<Turn>,
 }
 
 impl Body {
@@ -112,13 +112,13 @@ impl Body {
             waiting: None,
             ended: false,
             count,
-            place: None,
+            turn: None,
         }
     }
 
-    /// Keeps a place at the body's host until the body ends or is dropped.
-    pub(crate) fn hold(&mut self, place: Place) {
-        self.place = Some(place);
+    /// Keeps a turn at the body's host until the body ends or is dropped.
+    pub(crate) fn hold(&mut self, turn: Turn) {
+        self.turn = Some(turn);
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, RegistryError>>> {
@@ -146,7 +146,7 @@ impl Body {
         };
         self.ended = !matches!(item, Some(Ok(_)));
         if self.ended {
-            self.place = None;
+            self.turn = None;
         }
         Poll::Ready(item)
     }

@@ -25,7 +25,7 @@ const REMEMBERED: Duration = Duration::from_mins(1);
 #[derive(Debug, Default)]
 pub(crate) struct Crowds {
     hosts: Mutex<HashMap<String, Crowd>>,
-    /// Told of every place that is given up.
+    /// Told of every turn that is given up.
     left: Notify,
 }
 
@@ -43,20 +43,20 @@ impl Crowd {
     }
 }
 
-/// A place among those that ask a host, until it is dropped.
+/// A turn among those that ask a host, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Turn {
     crowds: Arc<Crowds>,
     host: String,
 }
 
 impl Crowds {
-    /// Waits for a place among those that ask a URL's host.
-    pub(crate) async fn enter(self: &Arc<Self>, url: &Url) -> Place {
+    /// Waits for a turn among those that ask a URL's host.
+    pub(crate) async fn enter(self: &Arc<Self>, url: &Url) -> Turn {
         self.enter_host(host_of(url)).await
     }
 
-    async fn enter_host(self: &Arc<Self>, host: String) -> Place {
+    async fn enter_host(self: &Arc<Self>, host: String) -> Turn {
         loop {
             let mut left = std::pin::pin!(self.left.notified());
             left.as_mut().enable();
@@ -68,16 +68,16 @@ impl Crowds {
                 crowd.count += usize::from(full.is_none());
                 full.map(|(_, end)| end)
             };
-            let Some(end) = full_until else { return Place { crowds: Arc::clone(self), host } };
+            let Some(end) = full_until else { return Turn { crowds: Arc::clone(self), host } };
             let _ = timeout_at(end, left).await;
         }
     }
 }
 
-impl Place {
-    /// Gives the place up as the host refused the request in it, and waits for another if that may have been because of the
+impl Turn {
+    /// Gives the turn up as the host refused the request in it, and waits for another if that may have been because of the
     /// others that it serves; returns the failure if there is nobody else.
-    pub(crate) async fn refused(self, error: RegistryError) -> Result<Place, RegistryError> {
+    pub(crate) async fn refused(self, error: RegistryError) -> Result<Turn, RegistryError> {
         if !is_of_crowds(&error) {
             return Err(error);
         }
@@ -94,7 +94,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Turn {
     fn drop(&mut self) {
         if let Some(crowd) = lock(&self.crowds.hosts).get_mut(&self.host) {
             crowd.count = crowd.count.saturating_sub(1);
@@ -147,7 +147,7 @@ mod tests {
         tokio::task::yield_now().await;
         assert_eq!(count(&crowds), 2, "one there, one elsewhere");
         drop(first);
-        // One of the two gets the place, and the other gets it after that.
+        // One of the two gets the turn, and the other gets it after that.
         let (one, rest) = futures_util::future::select(third, second).await.factor_first();
         assert_eq!(count(&crowds), 2);
         drop(one.unwrap().unwrap());

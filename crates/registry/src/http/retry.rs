@@ -6,10 +6,11 @@
 //! | a status with a `Retry-After` of up to a minute | the same again after it, twice at the most |
 //! | nothing, as the connection was lost | the same again at once, by a new connection, once, also for what stores |
 //! | nothing in time | it is the answer |
+//! | of a part of a blob 429, 503 or a lost connection, while the host serves others of ours | the same again when one of these is done, three times at the most |
 //!
 //! A blob is a transfer: whoever reads or sends it begins again with what is missing, after growing pauses, as often as
-//! [`Attempts`] allows. Its requests are sent without a wait of their own, so that no second loop lies under the first. A mirror is
-//! asked once for everything: there is somebody else to ask.
+//! [`Attempts`] allows. Its requests are sent without a wait for a `Retry-After` of their own. A mirror is asked once for everything:
+//! there is somebody else to ask.
 
 use std::time::Duration;
 

@@ -480,3 +480,29 @@ async fn who_is_refused_while_another_is_served_waits_for_it() {
         remote.blob(&blob, 0..100_000).await.unwrap_err();
     }
 }
+
+/// It would keep them from each other, and itself from its error, as long as there are any.
+#[tokio::test]
+async fn who_is_always_refused_does_not_wait_for_all_others() {
+    let server = Scripted::start().await.unwrap();
+    let (good, bad) = (content(1000), content(2000));
+    let (good_blob, bad_blob) = (descriptor(&good), descriptor(&bad));
+    let path = blob_path(&bad_blob);
+    server.reply("GET", &blob_path(&good_blob), move |_| Answer::status(200).body(good.clone()));
+    server.reply("GET", &path, |_| Answer::status(503));
+    let remote = remote(&server).await;
+    let mut served = Vec::new();
+    for _ in 0..100 {
+        served.push(remote.blob(&good_blob, 0..1000).await.unwrap());
+    }
+    let (asking, wanted) = (remote.clone(), bad_blob.clone());
+    let refused = tokio::spawn(async move { asking.blob(&wanted, 0..2000).await });
+    while !refused.is_finished() {
+        served.pop();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+    refused.await.unwrap().unwrap_err();
+    assert_eq!((server.count("GET", &path), served.is_empty()), (4, false));
+}

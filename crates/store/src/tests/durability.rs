@@ -1,5 +1,7 @@
 //! Writes that fail on their way from memory to the disk: everyone who relied on them is told, and nobody uses them.
 
+use std::fs;
+
 use spec::{Digest, Reference};
 use test_support::disk::Disk;
 
@@ -93,6 +95,12 @@ fn a_commit_of_what_is_here_waits_for_no_disk_unless_another_may_not_have() {
         }));
         // Somebody publishes, or died when he did.
         let other = store.lease().unwrap();
+        assert!(again(|_| ()).is_ok());
+        // One whose lease cannot be read may.
+        let unreadable = store.paths().leases().join("junk");
+        fs::create_dir(&unreadable).unwrap();
+        assert_told(again(|_| ()));
+        fs::remove_dir(&unreadable).unwrap();
         assert!(again(|_| ()).is_ok());
         other.note(&[Entry::Pending(Item::Image(image().id()))]).unwrap();
         assert_told(again(|_| ()));

@@ -6,7 +6,7 @@ _longshore() {
     lines=("${(@f)$("${words[1]/#\~\//$HOME/}" __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
     if [[ ${lines[1]} == :files ]]; then
         # The file begins behind the flag.
-        [[ $PREFIX == --*=* ]] && compset -P '*='
+        [[ $PREFIX == --*=* ]] && compset -P 1 '*='
         _files
         return
     fi
