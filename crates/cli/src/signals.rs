@@ -13,8 +13,12 @@ const INTERRUPT: u8 = 2;
 /// SIGTERM's number.
 const TERMINATE: u8 = 15;
 
+/// SIGXFSZ's number.
+const FILE_TOO_LARGE: i32 = 25;
+
 /// Takes over SIGINT and SIGTERM of this process. The future resolves at the first, to its number; a second one ends
-/// the process at once, even while the command hangs in a call that blocks.
+/// the process at once, even while the command hangs in a call that blocks. SIGXFSZ no longer kills it: a write beyond `ulimit -f`
+/// fails, and is told with the name of the file.
 ///
 /// Signals are waited for on a thread of their own: the runtime of the command is gone while the second one counts.
 pub(crate) fn termination() -> Result<impl Future<Output = u8>, CliError> {
@@ -22,6 +26,7 @@ pub(crate) fn termination() -> Result<impl Future<Output = u8>, CliError> {
     let (mut interrupt, mut terminate) = {
         let _context = runtime.enter();
         let hear = |kind| signal(kind).map_err(CliError::Start);
+        drop(hear(SignalKind::from_raw(FILE_TOO_LARGE))?);
         (hear(SignalKind::interrupt())?, hear(SignalKind::terminate())?)
     };
     let (sender, receiver) = oneshot::channel();

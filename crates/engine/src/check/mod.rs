@@ -7,9 +7,10 @@
 mod restore_blob;
 mod restore_layer;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use spec::ChainId;
 use store::{CheckReport, DriverKind, Finding, Lease, Remedy, Store, Subject, Want};
 
 use crate::cancel::{CancelOnDrop, Cancelled};
@@ -207,10 +208,9 @@ impl Engine {
         lease: &Arc<Lease>,
         progress: &Progress,
     ) -> Result<Vec<Repair>> {
-        let wants: BTreeSet<&Want> = findings.iter().filter_map(Finding::want).collect();
-        let mut brought: BTreeMap<&Want, Repair> = BTreeMap::new();
-        for want in wants {
-            let repair = self.bring(want, lease, progress).await;
+        let mut brought: BTreeMap<Want, Repair> = BTreeMap::new();
+        for want in self.wants(findings).await? {
+            let repair = self.bring(&want, lease, progress).await;
             brought.insert(want, repair);
         }
         // Files that are nobody's may be those of a layer whose entry is damaged, and the only copy.
@@ -225,27 +225,39 @@ impl Engine {
                 None => self.mend(finding).await,
             });
         }
-        let mut tried: BTreeSet<Want> = brought.into_keys().cloned().collect();
+        let mut tried: BTreeSet<Want> = brought.into_keys().collect();
         for _ in 0..ROUNDS {
             let left = self.on_disk(|store| Ok(store.check()?)).await?.findings;
             let mut done = 0;
-            for finding in &left {
-                let repair = match finding.want() {
-                    // A manifest that was brought tells of blobs that are gone.
-                    Some(want) if tried.insert(want.clone()) => {
-                        self.bring(want, lease, progress).await
-                    }
-                    Some(_) => continue,
-                    None if finding.removes_files() && !is_whole => continue,
-                    None => self.mend(finding).await,
-                };
-                done += usize::from(repair == Repair::Done);
+            // A manifest that was brought tells of blobs that are gone.
+            for want in self.wants(&left).await? {
+                if tried.insert(want.clone()) {
+                    done += usize::from(self.bring(&want, lease, progress).await == Repair::Done);
+                }
+            }
+            for finding in left.iter().filter(|finding| finding.want().is_none()) {
+                if is_whole || !finding.removes_files() {
+                    done += usize::from(self.mend(finding).await == Repair::Done);
+                }
             }
             if done == 0 {
                 break;
             }
         }
         Ok(repairs)
+    }
+
+    /// Lists what has to be brought, each once and what others need before these: of layers the lower ones.
+    async fn wants(&self, findings: &[Finding]) -> Result<Vec<Want>> {
+        let wants: BTreeSet<Want> = findings.iter().filter_map(Finding::want).cloned().collect();
+        let depths = self.on_disk(depths).await?;
+        let mut wants: Vec<Want> = wants.into_iter().collect();
+        // Layers come last, and keep that place.
+        wants.sort_by_key(|want| match want {
+            Want::Layer(chain) => depths.get(chain).map_or(usize::MAX, |depth| depth + 1),
+            Want::Blob(_) | Want::Config(_) => 0,
+        });
+        Ok(wants)
     }
 
     async fn mend(&self, finding: &Finding) -> Repair {
@@ -268,6 +280,18 @@ impl Engine {
             Err(error) => Repair::Failed(error.message()),
         }
     }
+}
+
+/// Tells how many layers are below each layer of an image. Blocking.
+fn depths(store: &Store) -> Result<HashMap<ChainId, usize>> {
+    let mut depths = HashMap::new();
+    for id in store.images()? {
+        // A damaged image tells nothing; another may.
+        if let Ok(Some(image)) = store.image(&id) {
+            depths.extend(image.layers.iter().cloned().zip(0..));
+        }
+    }
+    Ok(depths)
 }
 
 /// Compares the files of one layer with its tar. Blocking.

@@ -47,6 +47,13 @@ impl Engine {
             let chain_id = chain.clone();
             lost = self.on_disk(move |store| find(store, &chain_id)).await?;
         }
+        if let Some(parent) = lost.parent.clone() {
+            self.on_disk(move |store| match store.whole_layer(&parent)? {
+                Some(_) => Ok(()),
+                None => Err(EngineError::Missing(Missing::WholeLayer(parent))),
+            })
+            .await?;
+        }
         let mut failure = EngineError::Missing(Missing::OriginOfLayer);
         // Without a repository, a kept blob may still do.
         let mut remotes = Vec::new();

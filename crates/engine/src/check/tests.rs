@@ -154,6 +154,20 @@ fn damaged_layers_are_made_again_from_kept_blobs() {
     }
 }
 
+/// Whatever their digests are: those below are brought first, as what stands on a layer that is not there cannot be.
+#[test]
+fn all_layers_of_an_image_come_back() {
+    let Some(fixture) =
+        Fixture::unpacked(&["web tags=web:1 kept layers=a,b,c,d,e,f,g,h", "one layers=a kept"])
+    else {
+        return;
+    };
+    fs::remove_dir_all(entry(&fixture, "web", 0).parent().unwrap()).unwrap();
+    let lines = check(&fixture, false, true);
+    assert!(lines.len() >= 8 && lines.iter().all(|line| line.ends_with(" Done")), "{lines:?}");
+    assert_eq!(check(&fixture, true, false), [""; 0]);
+}
+
 #[test]
 fn what_is_still_there_was_not_repaired() {
     let fixture = Fixture::new(&["web tags=web:1 kept layers=base,web"]);

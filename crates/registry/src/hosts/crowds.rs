@@ -1,7 +1,7 @@
 //! Hosts that serve fewer at once than ask them: who is refused while others are served waits until one of these is done.
 //!
 //! How many a host serves is learnt from its refusals alone, and forgotten after a while. Who is refused while nobody else of this
-//! process is served is refused indeed.
+//! process is served is refused indeed, unless the host has been found to serve few: it may not know yet that the one before is done.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use std::{
 use reqwest::Url;
 use tokio::{
     sync::Notify,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 
 use super::waits::host_of;
@@ -20,6 +20,9 @@ use crate::{Recovery, RegistryError, error::fault::RequestFault, lock::lock};
 
 /// The time for which a host is asked for no more at once than it served: it may have been busy with others.
 const REMEMBERED: Duration = Duration::from_mins(1);
+
+/// The time after which a host that serves few has seen that the last of these is done.
+const SETTLED: Duration = Duration::from_millis(250);
 
 /// The hosts that blobs are fetched from.
 #[derive(Debug, Default)]
@@ -81,11 +84,19 @@ impl Turn {
         if !is_of_crowds(&error) {
             return Err(error);
         }
-        {
+        let is_alone = {
             let mut hosts = lock(&self.crowds.hosts);
-            let others = hosts.get_mut(&self.host).filter(|crowd| crowd.count > 1);
-            let Some(crowd) = others else { return Err(error) };
-            crowd.bound = Some((crowd.count - 1, Instant::now() + REMEMBERED));
+            let Some(crowd) = hosts.get_mut(&self.host) else { return Err(error) };
+            let is_alone = crowd.count == 1;
+            if is_alone && crowd.bound().is_none() {
+                return Err(error);
+            }
+            crowd.bound = Some((crowd.count.max(2) - 1, Instant::now() + REMEMBERED));
+            is_alone
+        };
+        if is_alone {
+            sleep(SETTLED).await;
+            return Ok(self);
         }
         tracing::info!(host = self.host, %error, "asked for less at once");
         let (crowds, host) = (Arc::clone(&self.crowds), self.host.clone());
@@ -153,9 +164,11 @@ mod tests {
         drop(one.unwrap().unwrap());
         let last = rest.await.unwrap().unwrap();
         assert_eq!((count(&crowds), begun.elapsed()), (2, Duration::ZERO));
-        // Alone, it is refused indeed.
-        last.refused(refusal()).await.unwrap_err();
-        drop(other);
+        // Alone, it may have come too early, and is refused indeed where nothing says that this host serves few.
+        let last = last.refused(refusal()).await.unwrap();
+        assert_eq!((count(&crowds), begun.elapsed()), (2, SETTLED));
+        drop(last);
+        other.refused(refusal()).await.unwrap_err();
         assert_eq!(count(&crowds), 0);
     }
 
