@@ -17,6 +17,21 @@ fn write_tar(path: &Path) {
     std::fs::write(path, writer.finish().unwrap()).unwrap();
 }
 
+/// `ulimit -f`: the signal that comes with it would kill the command before it could say which file it is.
+#[test]
+fn a_write_beyond_the_limit_of_file_sizes_is_told() {
+    let home = Home::new();
+    let (tar, saved) = (home.path().join("fs.tar"), home.path().join("saved.tar"));
+    write_tar(&tar);
+    home.run(&["import", &tar.to_string_lossy(), "app:1"]).success();
+    let mut limited = home.clean("sh");
+    limited.args(["-c", "ulimit -f 200; exec \"$@\"", "sh"]).arg(home.longshore().get_program());
+    limited.args(home.longshore().get_args()).args(["save", "-o"]).arg(&saved).arg("app:1");
+    let told = run(&mut limited, "").failure();
+    assert!(told.contains("saved.tar") && told.contains("file too large"), "{told}");
+    assert!(!saved.exists());
+}
+
 /// Compresses with a program that keeps its input; `None` if it is not installed.
 fn compress(program: &str, arguments: &[&str], tar: &Path) -> Option<Vec<u8>> {
     if !installed(&[program]) {
