@@ -82,6 +82,11 @@ impl Digest {
         Self(Hash::Sha256(Box::new(hash)))
     }
 
+    /// Reads the 64 lower-case hex digits of a SHA-256 hash, as the files of images and layers are named.
+    pub fn from_sha256_hex(hex: &str) -> Result<Self, DigestError> {
+        parse_hash(hex).map(Self::from_sha256)
+    }
+
     /// Hashes `bytes` with this digest's algorithm and says whether they are the bytes meant.
     pub fn matches(&self, bytes: &[u8]) -> bool {
         let mut hasher = self.hasher();
@@ -165,26 +170,33 @@ fn parse_hash<const N: usize>(hex: &str) -> Result<[u8; N], DigestError> {
         return Err(DigestError::Length);
     }
     let mut hash = [0; N];
+    let mut all = 0;
     for (byte, pair) in hash.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-        let digit = |at: usize| nibble(pair[at]).ok_or(DigestError::Format);
-        *byte = digit(0)? << 4 | digit(1)?;
+        let (high, low) = (DIGITS[usize::from(pair[0])], DIGITS[usize::from(pair[1])]);
+        *byte = high << 4 | low;
+        all |= high | low;
     }
-    Ok(hash)
+    if all == NO_DIGIT { Err(DigestError::Format) } else { Ok(hash) }
 }
+
+/// The value of what is no digit: more than any that is one, and all bits of those.
+const NO_DIGIT: u8 = 0xff;
+/// The value of each byte as a digit: lists of thousands of images read nothing as often as hashes.
+const DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        digits[HEX[value as usize] as usize] = value;
+        value += 1;
+    }
+    digits
+};
 
 /// The OCI grammar of the part before the colon: lower-case alphanumeric words joined by one of `+._-`.
 fn is_algorithm_name(name: &str) -> bool {
     name.split(['+', '.', '_', '-']).all(|word| {
         !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
     })
-}
-
-fn nibble(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    }
 }
 
 impl Serialize for Digest {
@@ -338,6 +350,13 @@ mod tests {
             assert_eq!(good.parse::<Digest>().unwrap().to_string(), good);
         }
         let hex = &EMPTY[7..];
+        assert_eq!(Digest::from_sha256_hex(hex), EMPTY.parse());
+        assert_eq!(Digest::from_sha256_hex(EMPTY), Err(DigestError::Length));
+        for byte in 0..=u8::MAX {
+            let hex = format!("{}{}", &hex[2..], char::from(byte).to_string().repeat(2));
+            let is_hex = matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+            assert_eq!(Digest::from_sha256_hex(&hex).is_ok(), is_hex, "{byte}");
+        }
         for (bad, why) in [
             ("", DigestError::Format),
             (hex, DigestError::Format),
