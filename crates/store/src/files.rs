@@ -10,6 +10,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
+use spec::Digest;
 
 use crate::StoreError;
 pub(crate) use crate::error::is_missing;
@@ -90,22 +91,32 @@ pub(crate) fn sound<T>(read: Result<Option<T>>) -> Option<T> {
 
 /// Lists the names in a directory that are UTF-8, as all of the store's are; nothing if it does not exist.
 pub(crate) fn names(path: &Path) -> Result<Vec<String>> {
-    Ok(all_names(path)?.into_iter().filter_map(|name| name.into_string().ok()).collect())
+    list(path, |name| name.into_string().ok())
+}
+
+/// Lists the hashes among the names in a directory; nothing if it does not exist.
+pub(crate) fn hashes(path: &Path) -> Result<Vec<Digest>> {
+    list(path, |name| Digest::from_sha256_hex(name.to_str()?).ok())
 }
 
 /// Lists all names in a directory, also those that nobody should have made; nothing if it does not exist.
 pub(crate) fn all_names(path: &Path) -> Result<Vec<OsString>> {
+    list(path, Some)
+}
+
+/// Lists what names in a directory mean.
+fn list<T>(path: &Path, meaning: impl Fn(OsString) -> Option<T>) -> Result<Vec<T>> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if is_missing(&error) => return Ok(Vec::new()),
         Err(error) => return Err(StoreError::io("list", path, error)),
     };
-    let mut names = Vec::new();
+    let mut listed = Vec::new();
     for entry in entries {
         let entry = entry.map_err(|error| StoreError::io("list", path, error))?;
-        names.push(entry.file_name());
+        listed.extend(meaning(entry.file_name()));
     }
-    Ok(names)
+    Ok(listed)
 }
 
 /// Says whether something by this name exists, be it a dangling link.
@@ -189,6 +200,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
     use super::*;
 
     #[test]
@@ -201,5 +214,27 @@ mod tests {
         let error = read(&path, 2).unwrap_err().to_string();
         assert!(error.contains("has 3 bytes, more than the 2"), "{error}");
         assert_eq!(read(&path.join("below a file"), 3).unwrap(), None);
+    }
+
+    #[test]
+    fn every_name_of_a_directory_is_listed_once() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(names(&dir.path().join("missing")).unwrap().is_empty());
+        let mut hexes: Vec<String> =
+            (0..1500_u32).map(|number| Digest::sha256(&number.to_be_bytes()).hex()).collect();
+        for hex in &hexes {
+            fs::write(dir.path().join(hex), "").unwrap();
+        }
+        fs::create_dir(dir.path().join("a".repeat(255))).unwrap();
+        let no_text = OsString::from_vec(b"no\xfftext".to_vec());
+        fs::write(dir.path().join(no_text), "").unwrap();
+        let file = dir.path().join(&hexes[0]);
+        assert!(names(&file).unwrap().is_empty(), "it is no directory");
+        hexes.sort_unstable();
+        let mut found: Vec<String> = hashes(dir.path()).unwrap().iter().map(Digest::hex).collect();
+        found.sort_unstable();
+        assert_eq!(found, hexes);
+        assert_eq!(names(dir.path()).unwrap().len(), 1501);
+        assert_eq!(all_names(dir.path()).unwrap().len(), 1502);
     }
 }

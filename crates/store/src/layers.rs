@@ -100,9 +100,8 @@ impl Store {
     /// Returns the layers by their diff IDs. Their entries were not looked at any further.
     pub fn layers_by_diff_id(&self) -> Result<HashMap<DiffId, Vec<ChainId>>, StoreError> {
         let mut found: HashMap<_, Vec<_>> = HashMap::new();
-        for name in files::names(&self.paths().layers())? {
-            // dockerd's entries on the way out have other names.
-            let Ok(chain) = format!("sha256:{name}").parse::<ChainId>() else { continue };
+        // dockerd's entries on the way out have other names.
+        for chain in files::hashes(&self.paths().layers())?.into_iter().map(ChainId::new) {
             let diff_id = files::read_note(&self.paths().layer(&chain).join("diff"));
             if let Some(diff_id) = diff_id.and_then(|text| text.parse().ok()) {
                 found.entry(diff_id).or_default().push(chain);
@@ -155,8 +154,7 @@ impl Store {
     /// Lists all layers with their parents. dockerd's entries on the way out (`…-removing`) are not counted.
     pub(crate) fn layer_parents(&self) -> Result<BTreeMap<ChainId, Option<ChainId>>, StoreError> {
         let mut parents = BTreeMap::new();
-        for name in files::names(&self.paths().layers())? {
-            let Ok(chain) = format!("sha256:{name}").parse::<ChainId>() else { continue };
+        for chain in files::hashes(&self.paths().layers())?.into_iter().map(ChainId::new) {
             match self.known_layer(&chain) {
                 Ok(Some(known)) => _ = parents.insert(chain, known.parent),
                 Ok(None) => {}

@@ -3,6 +3,7 @@
 mod descriptions;
 mod naming;
 pub(crate) mod references;
+mod sorted;
 mod uses;
 
 use std::collections::HashMap;
@@ -61,9 +62,9 @@ impl Store {
 
     /// Lists all images, in no particular order.
     pub fn images(&self) -> Result<Vec<ImageId>, StoreError> {
-        let names = files::names(&self.paths().configs())?;
         // dockerd's files on the way in have other names.
-        Ok(names.iter().filter_map(|name| format!("sha256:{name}").parse().ok()).collect())
+        let hashes = files::hashes(&self.paths().configs())?;
+        Ok(hashes.into_iter().map(ImageId::new).collect())
     }
 
     /// Finds the image whose ID starts with these hex digits.

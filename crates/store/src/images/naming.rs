@@ -12,9 +12,7 @@ impl Store {
     pub fn references(&self) -> Result<Arc<References>, StoreError> {
         let path = self.paths().repositories();
         self.reference_snapshot().load(&path, |bytes| {
-            spec::from_go_json(bytes)
-                .map(References::new)
-                .map_err(|error| StoreError::damaged(&path, error))
+            References::read(bytes).map_err(|error| StoreError::damaged(&path, error))
         })
     }
 

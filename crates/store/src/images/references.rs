@@ -8,12 +8,13 @@
 //!
 //! Names are familiar ones. What does not parse is kept, as dockerd does, but means nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 use spec::{ImageId, Reference, Repository};
 
+use super::sorted::Sorted;
 use crate::StoreError;
 
 /// All references at one moment.
@@ -24,9 +25,10 @@ pub struct References {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Document {
     #[serde(rename = "Repositories")]
-    repositories: BTreeMap<String, BTreeMap<String, String>>,
+    repositories: Sorted<Sorted<Box<str>>>,
 }
 
 /// References that are being changed in a transaction.
@@ -67,15 +69,23 @@ impl References {
         &self,
     ) -> impl Iterator<Item = (&str, &str, Option<(Reference, ImageId)>)> + '_ {
         let written = self.document.repositories.values().flatten();
-        written.map(|pair| (pair.0.as_str(), pair.1.as_str(), parse(pair)))
+        written.map(|pair| (pair.0, &**pair.1, parse(pair)))
     }
 
-    pub(super) fn new(document: Document) -> Self {
-        let mut by_image: HashMap<ImageId, Vec<Reference>> = HashMap::new();
+    /// Reads the document: in one pass if it is as dockerd writes it, else as Go reads it.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        let usual = serde_json::from_slice(bytes);
+        usual.or_else(|_| spec::from_go_json(bytes)).map(Self::new)
+    }
+
+    fn new(document: Document) -> Self {
+        let mut by_image: HashMap<ImageId, Vec<Reference>> =
+            HashMap::with_capacity(document.repositories.len());
         for (reference, id) in document.repositories.values().flatten().filter_map(parse) {
-            by_image.entry(id).or_default().push(reference);
+            // Nearly all images have one name, or two.
+            by_image.entry(id).or_insert_with(|| Vec::with_capacity(1)).push(reference);
         }
-        for references in by_image.values_mut() {
+        for references in by_image.values_mut().filter(|references| references.len() > 1) {
             references.sort_by_cached_key(Reference::to_string);
         }
         Self { document, by_image }
@@ -106,8 +116,8 @@ impl ReferencesMut {
         if let (Some(digest), Some(_)) = (reference.digest(), &before) {
             return Err(StoreError::DigestTaken(digest.clone()));
         }
-        let repository = self.references.document.repositories.entry(name).or_default();
-        repository.insert(key, id.to_string());
+        let repository = self.references.document.repositories.entry(&name);
+        *repository.entry(&key) = id.to_string().into();
         self.unlink(reference, before.as_ref());
         let references = self.references.by_image.entry(id.clone()).or_default();
         references.push(reference.clone().by_digest());
@@ -156,17 +166,18 @@ fn keys(reference: &Reference) -> (String, String) {
     (reference.repository().familiar(), reference.clone().by_digest().familiar())
 }
 
-fn parse((reference, id): (&String, &String)) -> Option<(Reference, ImageId)> {
+fn parse<T: Deref<Target = str>>((reference, id): (&str, &T)) -> Option<(Reference, ImageId)> {
     Some((Reference::parse_familiar(reference).ok()?, id.parse().ok()?))
 }
 
 /// Fuzz target: each reference that is found by a repository's or an image's name means that image, and changes are seen.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(data: &[u8]) {
-    let Ok(document) = spec::from_go_json::<Document>(data) else { return };
-    let references = References::new(document);
+    let as_go = spec::from_go_json(data).map(References::new);
+    let Ok(references) = References::read(data) else { return };
+    assert_eq!(as_go.expect("Go cannot read what is read here"), references);
     let bytes = serde_json::to_vec(&references.document).expect("references cannot be written");
-    let again = spec::from_go_json(&bytes).map(References::new);
+    let again = References::read(&bytes);
     assert_eq!(again.expect("what was written cannot be read"), references);
     let all: Vec<_> = references.iter().collect();
     for (reference, id) in &all {
@@ -197,7 +208,7 @@ mod tests {
     }
 
     fn changing(document: &str) -> ReferencesMut {
-        let references = References::new(spec::from_go_json(document.as_bytes()).unwrap());
+        let references = References::read(document.as_bytes()).unwrap();
         ReferencesMut { references, targets: BTreeSet::new() }
     }
 
@@ -205,7 +216,7 @@ mod tests {
     fn reads_and_writes_what_dockerd_wrote() {
         // Recorded from dockerd 20.10 after `import`, `load`, `tag`, `push` and `pull`.
         let recorded = include_str!("../testdata/repositories.json");
-        let references = References::new(spec::from_go_json(recorded.as_bytes()).unwrap());
+        let references = References::read(recorded.as_bytes()).unwrap();
         assert_eq!(serde_json::to_string(&references.document).unwrap(), recorded);
 
         let image: ImageId =
@@ -237,10 +248,18 @@ mod tests {
     fn odd_documents_are_kept_and_mean_nothing() {
         let odd =
             r#"{"Repositories":{"UPPER":{"UPPER:1":"sha256:00"},"a":{"a:1":"none","a:2":""}}}"#;
-        let references = References::new(spec::from_go_json(odd.as_bytes()).unwrap());
+        let references = References::read(odd.as_bytes()).unwrap();
         assert_eq!(references.iter().count(), 0);
         assert_eq!(references.get(&reference("a:1")), None);
         assert_eq!(serde_json::to_string(&references.document).unwrap(), odd);
+        // As Go reads it.
+        let target = id("x");
+        let odd =
+            format!(r#"{{"x":1,"rePOSitories":{{"a":null,"a":{{"a:2":null,"a:1":"{target}"}}}}}}"#);
+        assert_eq!(changing(&odd).get(&reference("a:1")), Some(target));
+        for wrong in ["", "[]", r#"{"Repositories":{"a":{"a:1":1}}}"#, r#"{"Repositories":{}} x"#] {
+            assert!(References::read(wrong.as_bytes()).is_err(), "{wrong}");
+        }
         for empty in ["{}", r#"{"Repositories":null}"#, r#"{"Repositories":{"a":null}}"#] {
             assert_eq!(changing(empty).iter().count(), 0, "{empty}");
         }

@@ -90,8 +90,7 @@ impl Store {
 
     /// Forgets the uses of images that a dockerd has removed.
     pub(crate) fn sweep_uses(&self) -> Result<(), StoreError> {
-        for name in files::names(&self.paths().last_uses())? {
-            let Ok(id) = format!("sha256:{name}").parse::<ImageId>() else { continue };
+        for id in files::hashes(&self.paths().last_uses())?.into_iter().map(ImageId::new) {
             if !files::exists(&self.paths().config(&id))? {
                 self.forget_use(&id);
             }
