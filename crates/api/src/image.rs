@@ -1,12 +1,13 @@
 //! The documents of the image routes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use spec::{Descriptor, Platform};
 
 use crate::identity::Identity;
-use crate::wire::{minus_one, null_as_default};
+use crate::wire::{minus_one, null_as_default, shared};
 
 /// The time that Go prints for "never": what `Metadata.LastTagTime` of an image without a local tag holds.
 pub const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
@@ -23,7 +24,8 @@ pub struct ImageSummary {
     /// The image ID, `sha256:…`.
     pub id: String,
     /// The labels of the image's config; `null` where it has none.
-    pub labels: Option<BTreeMap<String, String>>,
+    #[serde(with = "shared")]
+    pub labels: Option<Arc<BTreeMap<String, String>>>,
     /// The ID of the image that this one was built on here, or empty.
     pub parent_id: String,
     /// The manifests that the image's names lead to, for clients that ask.

@@ -6,27 +6,37 @@ use api::image::{
     ManifestSummary, UnpackedSize,
 };
 use engine::{HistoryStep, KeptManifest, ManifestKind, Removed};
+use serde::{Serialize, Serializer};
 
 /// The ID of a step in a history that is no image here.
 const MISSING: &str = "<missing>";
 
+/// A list, for a client that speaks `version`: of thousands of images one after the other becomes a document.
+pub(crate) struct Summaries<'a>(pub(crate) &'a [engine::ImageSummary], pub(crate) ApiVersion);
+
+impl Serialize for Summaries<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|image| summary(image, self.1)))
+    }
+}
+
 /// An image of a list, for a client that speaks `version`.
-pub(crate) fn summary(image: engine::ImageSummary, version: ApiVersion) -> ImageSummary {
-    let (mut repo_tags, mut repo_digests) = (image.repo_tags, image.repo_digests);
+pub(crate) fn summary(image: &engine::ImageSummary, version: ApiVersion) -> ImageSummary {
+    let (mut repo_tags, mut repo_digests) = (image.repo_tags.clone(), image.repo_digests.clone());
     if !version.at_least(43) && repo_tags.is_empty() && repo_digests.is_empty() {
         repo_tags.push("<none>:<none>".to_owned());
         repo_digests.push("<none>@<none>".to_owned());
     }
     // Whoever asks for manifests is told what they take, and all of it together.
     let size = image.size.saturating_add(image.content);
-    let manifests: Vec<_> = image.manifests.into_iter().map(manifest).collect();
+    let manifests: Vec<_> = image.manifests.iter().cloned().map(manifest).collect();
     ImageSummary {
         // Older versions never counted; from 1.51 on the count is always there, and there are no containers.
         containers: version.at_least(51).then_some(0),
         created: image.created,
         id: image.id.to_string(),
-        labels: image.labels,
-        parent_id: image.parent.map(|parent| parent.to_string()).unwrap_or_default(),
+        labels: image.labels.clone(),
+        parent_id: image.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
         manifests: Some(manifests).filter(|manifests| !manifests.is_empty()),
         repo_digests,
         repo_tags,

@@ -35,7 +35,7 @@ pub(super) async fn disk_usage(daemon: &Daemon, request: &ApiRequest) -> Answer 
     let partial = signed(usage.partial_downloads);
     let images: Vec<_> = usage
         .images
-        .into_iter()
+        .iter()
         .map(|image| {
             let image = summary(image, ApiVersion::CURRENT);
             // There are no containers, which is said here in every version.

@@ -11,7 +11,7 @@ use spec::{Digest, Platform, Reference, Tag};
 
 use crate::daemon::Daemon;
 use crate::documents::image_inspect;
-use crate::documents::images::{removed, summary};
+use crate::documents::images::{Summaries, removed, summary};
 use crate::errors::{Answer, HttpError};
 use crate::progress::{Journal, Operation};
 use crate::prune::policy::moment;
@@ -86,13 +86,11 @@ pub(super) async fn list(daemon: &Daemon, request: &ApiRequest) -> Answer {
         return Err(HttpError::invalid("conflicting options: identity requires manifests=1"));
     }
     let images = daemon.engine().list(options).await?;
-    let documents: Vec<_> =
-        images.into_iter().map(|image| summary(image, request.version)).collect();
     if request.version.at_least(43) {
-        return Ok(response::json(StatusCode::OK, &documents));
+        return Ok(response::json(StatusCode::OK, &Summaries(&images, request.version)));
     }
     // Older versions have `null` for an image with tags and no digests, or the other way round.
-    let documents = documents.iter().map(api::image::ImageSummary::with_null_names);
+    let documents = images.iter().map(|image| summary(image, request.version).with_null_names());
     match documents.collect::<Result<Vec<_>, _>>() {
         Ok(documents) => Ok(response::json(StatusCode::OK, &documents)),
         Err(error) => Err(HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),

@@ -59,7 +59,7 @@ pub struct ImageSummary {
     /// Those of these bytes that belong to other images, too, if that was asked for.
     pub shared_size: Option<u64>,
     /// Its labels, if its config has such an object.
-    pub labels: Option<BTreeMap<String, String>>,
+    pub labels: Option<Arc<BTreeMap<String, String>>>,
     /// The manifests that its names lead to, if they were asked for.
     pub manifests: Vec<KeptManifest>,
     /// The bytes of these and of what they mention, as far as they are here.
@@ -105,13 +105,13 @@ impl<'a> Listing<'a> {
         let mut documents =
             if options.manifests { self.store.manifests_by_image()? } else { HashMap::new() };
         let mut summaries = Vec::new();
-        for image in &self.images {
+        for (created, image) in self.youngest_first() {
             let id = &image.id;
             let is_parent = parents.contains(id);
             if !window.contains(image.created) || (filters.dangling == Some(true) && is_parent) {
                 continue;
             }
-            if !filters.labels.iter().all(|wanted| has_label(image.labels.as_ref(), wanted)) {
+            if !filters.labels.iter().all(|wanted| has_label(image.labels.as_deref(), wanted)) {
                 continue;
             }
             let (repo_tags, repo_digests) = self.names(id, &patterns)?;
@@ -126,7 +126,7 @@ impl<'a> Listing<'a> {
                 parent: self.parents.get(id).cloned(),
                 repo_tags,
                 repo_digests,
-                created: image.created.map_or(0, Timestamp::as_second),
+                created,
                 size,
                 shared_size,
                 labels: image.labels.clone(),
@@ -134,8 +134,18 @@ impl<'a> Listing<'a> {
                 content: kept.bytes(self.store)?,
             });
         }
-        summaries.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
         Ok(summaries)
+    }
+
+    /// Returns the images, each with the second of its making, in the order of the list.
+    fn youngest_first(&self) -> Vec<(i64, &Description)> {
+        let dated = |image: &'_ Arc<Description>| image.created.map_or(0, Timestamp::as_second);
+        let mut images: Vec<(i64, &Description)> =
+            self.images.iter().map(|image| (dated(image), &**image)).collect();
+        images.sort_unstable_by(|(first, one), (second, other)| {
+            second.cmp(first).then_with(|| one.id.cmp(&other.id))
+        });
+        images
     }
 
     fn kept(&self, id: &ImageId, documents: Vec<Descriptor>) -> Result<Kept> {

@@ -255,7 +255,7 @@ fn survey(store: &Store, policy: Option<&PrunePolicy>) -> Result<Survey> {
     let mut images = store.describe_images()?;
     let ledger = store.ledger(&images)?;
     images.retain(|image| {
-        let may_go = |policy: &PrunePolicy| policy.includes(image.created, image.labels.as_ref());
+        let may_go = |policy: &PrunePolicy| policy.includes(image.created, image.labels.as_deref());
         !policy.is_some_and(may_go) || is_readable(store, image)
     });
     let parents = store.parents()?;

@@ -28,7 +28,7 @@ pub struct Description {
     /// The time at which it was made, if it says so.
     pub created: Option<Timestamp>,
     /// Its labels, if its config has such an object.
-    pub labels: Option<BTreeMap<String, String>>,
+    pub labels: Option<Arc<BTreeMap<String, String>>>,
     /// Its layers, the bottom one first.
     pub layers: Vec<ChainId>,
 }
@@ -138,11 +138,13 @@ impl Catalog {
                 return;
             }
         };
+        self.images.reserve(document.images.len());
         for (id, created, labels, numbers) in document.images {
             let layer = |number: usize| Some(document.layers.get(number)?.0.clone());
             let layers: Option<Vec<_>> = numbers.into_iter().map(layer).collect();
             let created = created.map(|(second, nanosecond)| Timestamp::new(second, nanosecond));
             if let (Some(layers), Ok(created)) = (layers, created.transpose()) {
+                let labels = labels.map(Arc::new);
                 let description = Description { id: id.clone(), created, labels, layers };
                 self.images.insert(id, Arc::new(description));
             }
@@ -197,7 +199,8 @@ impl Catalog {
             if row.len() == image.layers.len() {
                 let created =
                     image.created.map(|time| (time.as_second(), time.subsec_nanosecond()));
-                document.images.push((image.id.clone(), created, image.labels.clone(), row));
+                let labels = image.labels.as_deref().cloned();
+                document.images.push((image.id.clone(), created, labels, row));
             }
         }
         let body = serde_json::to_vec(&document)?;
@@ -250,7 +253,7 @@ mod tests {
                 id: id.clone(),
                 created: Timestamp::new(i64::from(number), 5).ok().filter(|_| number > 0),
                 labels: (number > 1)
-                    .then(|| BTreeMap::from([("a".to_owned(), number.to_string())])),
+                    .then(|| Arc::new(BTreeMap::from([("a".to_owned(), number.to_string())]))),
                 layers: vec![chain(100), chain(number)],
             };
             catalog.images.insert(id, Arc::new(description));

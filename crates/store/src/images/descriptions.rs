@@ -28,16 +28,15 @@ impl Store {
         Ok(Some(Description {
             id: id.clone(),
             created: config.created.as_deref().and_then(|text| text.parse().ok()),
-            labels: config.labels(),
+            labels: config.labels().map(Arc::new),
             layers: image.layers.clone(),
         }))
     }
 
     /// Returns the sizes of those layers of described images that are there, in bytes.
     pub fn described_sizes(&self) -> Result<HashMap<ChainId, u64>, StoreError> {
-        let names = files::names(&self.paths().layers())?;
+        let there = files::hashes(&self.paths().layers())?.into_iter().map(ChainId::new);
         let catalog = self.catalog();
-        let there = names.iter().filter_map(|name| format!("sha256:{name}").parse().ok());
         Ok(there.filter_map(|id| catalog.size(&id).map(|size| (id, size))).collect())
     }
 

@@ -5,6 +5,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use spec::go::Glob;
@@ -135,7 +136,7 @@ pub(super) struct Candidate {
     pub(super) names: Vec<Reference>,
     pub(super) created: Option<Timestamp>,
     pub(super) last_used: Timestamp,
-    pub(super) labels: Option<BTreeMap<String, String>>,
+    pub(super) labels: Option<Arc<BTreeMap<String, String>>>,
     /// The image that it was built on, if that is there.
     pub(super) parent: Option<ImageId>,
     pub(super) user: Option<ImageUse>,
@@ -272,7 +273,7 @@ impl PrunePolicy {
         // A step on the way to another image goes with that one.
         if has_children && (!self.all || image.names.is_empty())
             || !self.all && !is_dangling
-            || !self.includes(image.created, image.labels.as_ref())
+            || !self.includes(image.created, image.labels.as_deref())
             || self.unused_for.is_some_and(|time| unused < time)
             || image.names.is_empty() && !self.references.is_empty()
         {

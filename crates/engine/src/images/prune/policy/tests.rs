@@ -57,7 +57,8 @@ fn survey(lines: &[&str], downloads: &[(i64, u64)]) -> (Survey, Vec<String>) {
                 "used" => image.last_used = number(),
                 "at" => image.created = Some(number()),
                 "labels" => {
-                    image.labels = Some(BTreeMap::from([(value.to_owned(), String::new())]));
+                    let labels = BTreeMap::from([(value.to_owned(), String::new())]);
+                    image.labels = Some(Arc::new(labels));
                 }
                 "layers" => sized()
                     .for_each(|(word, size)| add(Thing::Layer(ChainId::new(digest(word))), size)),
