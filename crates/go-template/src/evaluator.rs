@@ -1,5 +1,6 @@
 //! Runs a template over a value.
 
+use std::borrow::Cow;
 use std::iter;
 
 use super::MAX_MADE;
@@ -7,7 +8,7 @@ use super::ast::{Command, Node, Operand, OperandKind, Pipeline, Position};
 use super::error::{TemplateError, failed, failure, not_a_function, within};
 use super::functions::{self, FunctionError};
 use super::parser::{Parsed, parse};
-use super::print::printed;
+use super::print::{nested, print};
 use super::value::Value;
 
 /// The functions that leave the text of a table's header as it is.
@@ -54,9 +55,23 @@ impl Template {
 
     /// Runs the template over `value` and returns what it prints.
     pub fn execute(&self, value: &Value, execution: Execution) -> Result<String, TemplateError> {
+        let mut output = String::new();
+        self.append(value, execution, &mut output)?;
+        Ok(output)
+    }
+
+    /// Runs the template over `value` and puts what it prints behind `output`, which is lost with an error.
+    pub(super) fn append(
+        &self,
+        value: &Value,
+        execution: Execution,
+        output: &mut String,
+    ) -> Result<(), TemplateError> {
         let mut evaluator = self.evaluator(value, execution);
+        evaluator.output = std::mem::take(output);
         evaluator.nodes(&self.parsed.body, value).map_err(|error| error.named(self.name))?;
-        Ok(evaluator.output)
+        *output = evaluator.output;
+        Ok(())
     }
 
     /// Runs the template over the headers of a table's columns; what fails ends it there, as Docker does.
@@ -132,7 +147,7 @@ impl<'a> Evaluator<'a> {
             Node::With { subject, then, otherwise } => {
                 let scope = self.variables.len();
                 let value = self.bound(subject, dot)?;
-                let (body, dot) = if value.truth() { (then, &value) } else { (otherwise, dot) };
+                let (body, dot) = if value.truth() { (then, &*value) } else { (otherwise, dot) };
                 let flow = self.nodes(body, dot)?;
                 self.variables.truncate(scope);
                 return Ok(flow);
@@ -159,15 +174,19 @@ impl<'a> Evaluator<'a> {
     fn action(&mut self, pipeline: &Pipeline, dot: &Value) -> Result<(), TemplateError> {
         let value = self.bound(pipeline, dot)?;
         if pipeline.variables.is_empty() {
-            let text = printed(&value);
-            self.make(text.len(), &pipeline.commands[0].operands[0])?;
-            self.output.push_str(&text);
+            let before = self.output.len();
+            print(&mut self.output, &value);
+            self.make(self.output.len() - before, &pipeline.commands[0].operands[0])?;
         }
         Ok(())
     }
 
     /// Evaluates a pipeline and sets the variable of an `{{$x := …}}`, if there is one.
-    fn bound(&mut self, pipeline: &Pipeline, dot: &Value) -> Result<Value, TemplateError> {
+    fn bound<'v>(
+        &mut self,
+        pipeline: &Pipeline,
+        dot: &'v Value,
+    ) -> Result<Cow<'v, Value>, TemplateError> {
         let value = self.pipeline(pipeline, dot)?;
         if let Some(name) = pipeline.variables.first() {
             self.set(name, &value, pipeline)?;
@@ -193,7 +212,7 @@ impl<'a> Evaluator<'a> {
         dot: &Value,
     ) -> Result<Flow, TemplateError> {
         let scope = self.variables.len();
-        let value = self.pipeline(over, dot)?;
+        let value = self.pipeline(over, dot)?.into_owned();
         let mut items = items(value, over)?.peekable();
         if items.peek().is_none() {
             let flow = self.nodes(otherwise, dot)?;
@@ -239,7 +258,7 @@ impl<'a> Evaluator<'a> {
         dot: &Value,
     ) -> Result<(), TemplateError> {
         let value = match argument {
-            Some(pipeline) => self.pipeline(pipeline, dot)?,
+            Some(pipeline) => self.pipeline(pipeline, dot)?.into_owned(),
             None => Value::Missing,
         };
         let (body, outer) = self.enter(name, &value, position)?;
@@ -271,25 +290,29 @@ impl<'a> Evaluator<'a> {
         Ok((body, std::mem::replace(&mut self.variables, variables)))
     }
 
-    fn pipeline(&mut self, pipeline: &Pipeline, dot: &Value) -> Result<Value, TemplateError> {
+    fn pipeline<'v>(
+        &mut self,
+        pipeline: &Pipeline,
+        dot: &'v Value,
+    ) -> Result<Cow<'v, Value>, TemplateError> {
         let mut last = None;
         for command in &pipeline.commands {
             last = Some(self.command(command, dot, last)?);
         }
-        Ok(last.unwrap_or(Value::Missing))
+        Ok(last.unwrap_or(Cow::Borrowed(&Value::Missing)))
     }
 
-    fn command(
+    fn command<'v>(
         &mut self,
         command: &Command,
-        dot: &Value,
-        last: Option<Value>,
-    ) -> Result<Value, TemplateError> {
+        dot: &'v Value,
+        last: Option<Cow<'v, Value>>,
+    ) -> Result<Cow<'v, Value>, TemplateError> {
         let [first, arguments @ ..] = command.operands.as_slice() else {
-            return Ok(Value::Missing);
+            return Ok(Cow::Borrowed(&Value::Missing));
         };
         if let OperandKind::Function(name) = &first.kind {
-            return self.function(name, command, dot, last);
+            return self.function(name, command, dot, last.map(Cow::into_owned)).map(Cow::Owned);
         }
         if first.kind == OperandKind::Nil {
             return Err(failure(first, "nil is not a command".to_owned()));
@@ -321,7 +344,7 @@ impl<'a> Evaluator<'a> {
             if size > MAX_MADE {
                 return Err(failure(argument, functions::too_much()));
             }
-            values.push(value);
+            values.push(value.into_owned());
         }
         values.extend(last);
         self.apply(name, command, &values)
@@ -366,7 +389,7 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Value, TemplateError> {
         let mut value = Value::Missing;
         for argument in arguments {
-            value = self.operand(argument, dot)?;
+            value = self.operand(argument, dot)?.into_owned();
             if value.truth() == deciding {
                 return Ok(value);
             }
@@ -374,23 +397,29 @@ impl<'a> Evaluator<'a> {
         Ok(last.unwrap_or(value))
     }
 
-    fn operand(&mut self, operand: &Operand, dot: &Value) -> Result<Value, TemplateError> {
-        Ok(match &operand.kind {
-            OperandKind::Dot => dot.clone(),
+    fn operand<'v>(
+        &mut self,
+        operand: &Operand,
+        dot: &'v Value,
+    ) -> Result<Cow<'v, Value>, TemplateError> {
+        Ok(Cow::Owned(match &operand.kind {
+            OperandKind::Dot => return Ok(Cow::Borrowed(dot)),
+            OperandKind::Field(names) => {
+                return self.fields(dot, names, operand).map(Cow::Borrowed);
+            }
+            OperandKind::Pipeline(pipeline) => return self.pipeline(pipeline, dot),
             OperandKind::Nil => Value::Missing,
             OperandKind::Bool(value) => Value::Bool(*value),
             OperandKind::Int(value) => Value::Int(*value),
             OperandKind::Float(value) => Value::Float(*value),
             OperandKind::Text(text) => Value::Text(text.clone()),
             OperandKind::Variable(name) => self.variable(name),
-            OperandKind::Field(names) => self.fields(dot, names, operand)?,
             OperandKind::Chain(base, names) => {
                 let base = self.operand(base, dot)?;
-                self.fields(&base, names, operand)?
+                self.fields(&base, names, operand)?.clone()
             }
             OperandKind::Function(name) => self.alone(name, operand, dot)?,
-            OperandKind::Pipeline(pipeline) => self.pipeline(pipeline, dot)?,
-        })
+        }))
     }
 
     /// Calls a function without arguments.
@@ -411,43 +440,16 @@ impl<'a> Evaluator<'a> {
         found.map_or(Value::Missing, |(_, value)| value.clone())
     }
 
-    fn fields(
+    fn fields<'v>(
         &self,
-        value: &Value,
+        value: &'v Value,
         names: &[String],
         operand: &Operand,
-    ) -> Result<Value, TemplateError> {
-        let step = |value: &Value, name: &String| {
-            self.field(value, name).map_err(|message| failure(operand, message))
-        };
-        let [first, rest @ ..] = names else { return Ok(value.clone()) };
-        rest.iter().try_fold(step(value, first)?, |value, name| step(&value, name))
-    }
-
-    fn field(&self, value: &Value, name: &str) -> Result<Value, String> {
-        match value {
-            Value::Map(members, _) => {
-                match members.as_ref().and_then(|members| members.get(name)) {
-                    Some(member) => Ok(member.clone()),
-                    None if self.execution == Execution::Strict => {
-                        Err(format!("map has no entry for key {name:?}"))
-                    }
-                    None => Ok(Value::Missing),
-                }
-            }
-            Value::Structure(structure) => structure.get(name).cloned().ok_or_else(|| {
-                format!("can't evaluate field {name} in type {}", structure.type_name)
-            }),
-            Value::Missing if self.execution != Execution::Strict => Ok(Value::Missing),
-            Value::Missing | Value::Nil => {
-                Err(format!("nil pointer evaluating interface {{}}.{name}"))
-            }
-            // What is decoded into an interface is one for Go's messages.
-            _ if self.execution == Execution::Strict => {
-                Err(format!("can't evaluate field {name} in type interface {{}}"))
-            }
-            other => Err(format!("can't evaluate field {name} in type {}", other.type_name())),
-        }
+    ) -> Result<&'v Value, TemplateError> {
+        let is_strict = self.execution == Execution::Strict;
+        names.iter().try_fold(value, |value, name| {
+            value.field(name, is_strict).map_err(|message| failure(operand, message))
+        })
     }
 }
 
@@ -469,7 +471,7 @@ fn items(value: Value, over: &Pipeline) -> Result<Items, TemplateError> {
             Box::new(members.into_iter().map(|(key, member)| (Value::Text(key), member)))
         }
         other => {
-            let message = format!("range can't iterate over {}", printed(&other));
+            let message = format!("range can't iterate over {}", nested(&other));
             return Err(failure(&over.commands[0].operands[0], message));
         }
     })

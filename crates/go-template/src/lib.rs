@@ -31,7 +31,7 @@ mod value;
 
 pub use error::TemplateError;
 pub use evaluator::{Execution, Template};
-pub use listing::Listing;
+pub use listing::{Lines, Listing};
 pub use tabwriter::Columns;
 pub use value::{Element, Field, Marshal, Structure, Value};
 

@@ -33,6 +33,15 @@ impl Listing<'_> {
         self,
         rows: impl IntoIterator<Item = impl Borrow<Value>>,
     ) -> Result<String, TemplateError> {
+        let mut lines = self.begin()?;
+        for row in rows {
+            lines.push(row.borrow())?;
+        }
+        Ok(lines.finish())
+    }
+
+    /// Begins a list whose rows are told one after the other.
+    pub fn begin(self) -> Result<Lines, TemplateError> {
         let table = self.format.strip_prefix("table");
         let source = match self.format {
             "json" => "{{json .}}",
@@ -41,19 +50,34 @@ impl Listing<'_> {
         let source = source.trim_matches(' ').replace("\\t", "\t").replace("\\n", "\n");
         let template = Template::parse(&source)?;
         let mut text = String::new();
-        for row in rows {
-            text.push_str(&template.execute(row.borrow(), Execution::Values)?);
+        if table.is_some() {
+            let header = |(field, header): &(&str, &str)| ((*field).to_owned(), (*header).into());
+            let headers: BTreeMap<String, Value> = self.headers.iter().map(header).collect();
+            text.push_str(&template.header(&Value::Map(Some(headers), Element::Text)));
             text.push('\n');
         }
-        if table.is_none() {
-            return Ok(text);
-        }
-        let headers: BTreeMap<String, Value> = self
-            .headers
-            .iter()
-            .map(|(field, header)| ((*field).to_owned(), Value::from(*header)))
-            .collect();
-        let header = template.header(&Value::Map(Some(headers), Element::Text));
-        Ok(Columns::LIST.align(&format!("{header}\n{text}")))
+        Ok(Lines { template, is_table: table.is_some(), text })
+    }
+}
+
+/// A list that has begun.
+#[derive(Debug)]
+pub struct Lines {
+    template: Template,
+    is_table: bool,
+    text: String,
+}
+
+impl Lines {
+    /// Adds a row. After an error nothing of the list is left.
+    pub fn push(&mut self, row: &Value) -> Result<(), TemplateError> {
+        self.template.append(row, Execution::Values, &mut self.text)?;
+        self.text.push('\n');
+        Ok(())
+    }
+
+    /// Returns the text of the list.
+    pub fn finish(self) -> String {
+        if self.is_table { Columns::LIST.align(&self.text) } else { self.text }
     }
 }

@@ -6,11 +6,11 @@ use spec::go::{duration, two_digit_exponent};
 
 use super::value::Value;
 
-/// Returns what an action prints: `<no value>` where there is none.
-pub(super) fn printed(value: &Value) -> String {
+/// Prints as an action does: `<no value>` where there is none.
+pub(super) fn print(text: &mut String, value: &Value) {
     match value {
-        Value::Missing => "<no value>".to_owned(),
-        other => nested(other),
+        Value::Missing => text.push_str("<no value>"),
+        other => write(text, other, false),
     }
 }
 

@@ -124,6 +124,29 @@ impl Value {
         }
     }
 
+    /// Returns the field or member that templates call `name`, or says why there is none; `is_strict` where one has to be there.
+    pub(crate) fn field(&self, name: &str, is_strict: bool) -> Result<&Value, String> {
+        match self {
+            Value::Map(members, _) => {
+                match members.as_ref().and_then(|members| members.get(name)) {
+                    Some(member) => Ok(member),
+                    None if is_strict => Err(format!("map has no entry for key {name:?}")),
+                    None => Ok(&Value::Missing),
+                }
+            }
+            Value::Structure(structure) => structure.get(name).ok_or_else(|| {
+                format!("can't evaluate field {name} in type {}", structure.type_name)
+            }),
+            Value::Missing if !is_strict => Ok(&Value::Missing),
+            Value::Missing | Value::Nil => {
+                Err(format!("nil pointer evaluating interface {{}}.{name}"))
+            }
+            // What is decoded into an interface is one for Go's messages.
+            _ if is_strict => Err(format!("can't evaluate field {name} in type interface {{}}")),
+            other => Err(format!("can't evaluate field {name} in type {}", other.type_name())),
+        }
+    }
+
     /// Returns whether Go takes the value for true: not empty, not zero.
     pub fn truth(&self) -> bool {
         match self {
