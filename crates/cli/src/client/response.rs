@@ -1,12 +1,16 @@
 //! Answers of the daemon.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use api::message::Message;
 use api::{ErrorResponse, JsonStream};
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use serde::de::DeserializeOwned;
+use hyper::body::{Body as _, Incoming};
+use serde::de::{DeserializeOwned, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer as _};
 
 use crate::error::CliError;
 
@@ -76,9 +80,42 @@ impl Response {
         serde_json::from_slice(&self.bytes().await?).map_err(CliError::AnswerJson)
     }
 
+    /// Reads the body as a JSON list and hands over its items one by one, so that they need not all be in memory.
+    pub(crate) async fn each<T: DeserializeOwned>(
+        self,
+        take: impl FnMut(T),
+    ) -> Result<(), CliError> {
+        let bytes = self.bytes().await?;
+        let mut document = serde_json::Deserializer::from_slice(&bytes);
+        let items = Items { take, item: PhantomData };
+        let read = document.deserialize_seq(items).and_then(|()| document.end());
+        read.map_err(CliError::AnswerJson)
+    }
+
     /// Reads the body as a stream of documents: of progress, of events.
     pub(crate) fn messages<T: DeserializeOwned>(self) -> Messages<T> {
         Messages { body: self.inner.into_body(), stream: JsonStream::new() }
+    }
+}
+
+/// Takes the items of a JSON list.
+struct Items<F, T> {
+    take: F,
+    item: PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Items<F, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+        while let Some(item) = items.next_element()? {
+            (self.take)(item);
+        }
+        Ok(())
     }
 }
 
@@ -107,7 +144,9 @@ impl<T: DeserializeOwned> Messages<T> {
 }
 
 async fn body(response: &mut hyper::Response<Incoming>, limit: usize) -> Result<Bytes, CliError> {
-    let mut bytes = BytesMut::new();
+    // Most answers say how long they are.
+    let length = response.body().size_hint().lower();
+    let mut bytes = BytesMut::with_capacity(usize::try_from(length).map_or(0, |n| n.min(limit)));
     while let Some(frame) = response.frame().await {
         let Ok(data) = frame.map_err(CliError::Transport)?.into_data() else { continue };
         if bytes.len() + data.len() > limit {

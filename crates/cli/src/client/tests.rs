@@ -167,3 +167,19 @@ async fn nobody_at_the_socket_is_said_with_its_address() {
         "Cannot connect to the Docker daemon at unix:///no/such.sock. Is the docker daemon running?"
     );
 }
+
+#[tokio::test]
+async fn items_of_a_list_are_handed_over_one_by_one() {
+    const LIST: &str = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n[1,2,3]\n";
+    const NO_LIST: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n[1,2]3";
+    const LATE: &str =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[4,\r\n4\r\n\"x\"]\r\n0\r\n\r\n";
+    let daemon = scripted(&[PING, LIST, NO_LIST, LATE]);
+    let client = Client::remote(daemon.host, None);
+    for (expected, is_list) in [(&[1, 2, 3][..], true), (&[1, 2], false), (&[4], false)] {
+        let mut items: Vec<u64> = Vec::new();
+        let answer = client.get("/images/json", Call::default()).await.unwrap();
+        let read = answer.each(|item| items.push(item)).await;
+        assert_eq!((items.as_slice(), read.is_ok()), (expected, is_list), "{read:?}");
+    }
+}

@@ -215,6 +215,8 @@ impl Connector {
         if let Connector::Local(local) = self {
             let mut connections = local.connections.lock().await;
             while connections.join_next().await.is_some() {}
+            // The process is about to end: to take what was read of thousands of images to pieces would be for nothing.
+            std::mem::forget(local.daemon.get().cloned());
         }
     }
 }

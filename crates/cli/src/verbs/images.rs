@@ -2,11 +2,9 @@
 
 mod tree;
 
-use std::collections::BTreeMap;
-
 use api::image::ImageSummary;
 use api::{ApiVersion, Filters, Query};
-use go_template::{Listing, Value};
+use go_template::{Lines, Listing, TemplateError, Value};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use spec::Reference;
@@ -123,14 +121,19 @@ pub(crate) async fn run(
     if arguments.tree == Some(true) {
         return show_tree(&arguments, query, session).await;
     }
-    let images: Vec<ImageSummary> =
-        session.client.get("/images/json", Call::query(query)).await?.json().await?;
+    let answer = session.client.get("/images/json", Call::query(query)).await?;
     let configured = session.credentials_to_read().file().images_format().map(str::to_owned);
-    let text =
-        text(&arguments, configured.as_deref(), &images, Timestamp::now(), &TimeZone::system())?;
-    output::print(&text)?;
+    let now = Timestamp::now();
+    let mut table = Table::begin(&arguments, configured.as_deref(), now, TimeZone::system);
+    let mut is_empty = true;
+    let taken = answer.each(|image| {
+        is_empty = false;
+        table.add(&image);
+    });
+    taken.await?;
+    output::print(&table.finish()?)?;
     if let Some(name) = &arguments.name
-        && images.is_empty()
+        && is_empty
         && called_as == CalledAs::Images
         && IMAGE_VERBS.contains(&name.as_str())
     {
@@ -170,28 +173,53 @@ async fn show_tree(
     output::print_drawn(&tree::text(images, arguments.all, canvas))
 }
 
-/// Returns the list as text; `configured` is the format that the user's configuration has.
-fn text(
-    arguments: &Arguments,
-    configured: Option<&str>,
-    images: &[ImageSummary],
-    now: Timestamp,
-    zone: &TimeZone,
-) -> Result<String, CliError> {
-    let given = arguments.format.as_deref().filter(|format| !format.is_empty());
-    let format = given.or(configured.filter(|_| !arguments.quiet)).unwrap_or("table");
-    let format = template(format, arguments.quiet, arguments.digests);
-    let listing = Listing { format: &format, headers: &HEADERS };
-    let list = List {
-        now,
-        zone: zone.clone(),
-        full_ids: arguments.no_trunc,
-        digest_rows: arguments.digests,
-        split_by_digest: arguments.digests || format.contains("{{.Digest}}"),
-        fields: fields().filter(|field| listing.shows(field)).collect(),
-    };
-    let rows = images.iter().flat_map(|image| list.rows(image));
-    Ok(listing.render(rows)?)
+/// A list that is being made.
+struct Table {
+    list: List,
+    /// The lines so far, or why there are none.
+    lines: Result<Lines, TemplateError>,
+}
+
+impl Table {
+    /// Begins a list; `configured` is the format that the user's configuration has.
+    fn begin(
+        arguments: &Arguments,
+        configured: Option<&str>,
+        now: Timestamp,
+        zone: fn() -> TimeZone,
+    ) -> Table {
+        let given = arguments.format.as_deref().filter(|format| !format.is_empty());
+        let format = given.or(configured.filter(|_| !arguments.quiet)).unwrap_or("table");
+        let format = template(format, arguments.quiet, arguments.digests);
+        let listing = Listing { format: &format, headers: &HEADERS };
+        let fields: Vec<_> = fields().filter(|field| listing.shows(field)).collect();
+        let list = List {
+            now,
+            // To look it up takes longer than most lists.
+            zone: if fields.contains(&"CreatedAt") { zone() } else { TimeZone::UTC },
+            full_ids: arguments.no_trunc,
+            digest_rows: arguments.digests,
+            split_by_digest: arguments.digests || format.contains("{{.Digest}}"),
+            fields,
+        };
+        Table { list, lines: listing.begin() }
+    }
+
+    /// Adds the rows of an image.
+    fn add(&mut self, image: &ImageSummary) {
+        for row in self.list.rows(image) {
+            if let Ok(lines) = &mut self.lines
+                && let Err(error) = lines.push(&row)
+            {
+                self.lines = Err(error);
+            }
+        }
+    }
+
+    /// Returns the text.
+    fn finish(self) -> Result<String, CliError> {
+        Ok(self.lines?.finish())
+    }
 }
 
 /// Returns the template for what `--format`, `--quiet` and `--digests` say.
@@ -246,14 +274,12 @@ impl List {
         let digests = by_repository(&image.repo_digests, |reference| {
             reference.digest().map(ToString::to_string)
         });
-        let lookup: BTreeMap<&str, &[String]> =
-            digests.iter().map(|(name, digests)| (name.as_str(), digests.as_slice())).collect();
         let mut rows = Vec::new();
         for (repository, tags) in &tags {
-            let digests = lookup.get(repository.as_str()).copied().filter(|_| self.split_by_digest);
+            let split = digests.iter().find(|(name, _)| self.split_by_digest && name == repository);
             for tag in tags {
-                match digests {
-                    Some(digests) => {
+                match split {
+                    Some((_, digests)) => {
                         rows.extend(
                             digests.iter().map(|digest| self.row(image, repository, tag, digest)),
                         );
@@ -376,14 +402,12 @@ mod tests {
     fn list(flags: &[&str], configured: Option<&str>) -> String {
         let line = flags.iter();
         let arguments: Arguments = crate::pflag::verb(line);
-        text(
-            &arguments,
-            configured,
-            &images(),
-            Timestamp::from_second(NOW).unwrap(),
-            &TimeZone::UTC,
-        )
-        .unwrap()
+        let now = Timestamp::from_second(NOW).unwrap();
+        let mut table = Table::begin(&arguments, configured, now, || TimeZone::UTC);
+        for image in images() {
+            table.add(&image);
+        }
+        table.finish().unwrap()
     }
 
     #[test]
