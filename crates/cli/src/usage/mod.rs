@@ -6,6 +6,8 @@
 
 mod absent;
 mod explain;
+#[cfg(test)]
+mod tests;
 pub(crate) mod texts;
 
 use std::ffi::OsString;
@@ -265,210 +267,21 @@ fn help_about(topic: &[String]) -> Result<Request, CliError> {
 
 fn shown(command: &Command) -> String {
     let is_root = command.get_name() == "longshore";
-    let mut command = if is_root { grouped(command) } else { command.clone() };
+    let mut command = if is_root { grouped(command) } else { listing(command) };
     let help = command.render_help().to_string();
     help.trim_end().to_owned() + "\n"
+}
+
+/// Shortens what is told of each command below one to its first line: a list is for finding.
+fn listing(command: &Command) -> Command {
+    command.clone().mut_subcommands(|verb| {
+        let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
+        let first = about.lines().next().unwrap_or_default().to_owned();
+        verb.about(first)
+    })
 }
 
 /// Returns the command at the end of a path of names, the program's first.
 fn at<'a>(root: &'a Command, path: &[String]) -> &'a Command {
     path.iter().skip(1).fold(root, |command, name| command.find_subcommand(name).unwrap_or(command))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn words(line: &str) -> Vec<OsString> {
-        line.split(' ').map(OsString::from).collect()
-    }
-
-    #[test]
-    fn the_tree_of_commands_is_sound() {
-        grammar().debug_assert();
-        tree().debug_assert();
-    }
-
-    #[test]
-    fn help_fits_a_terminal_of_common_size_and_says_what_a_command_does() {
-        fn check(command: &Command) {
-            let help = shown(command);
-            let name = command.get_name();
-            for line in help.lines() {
-                assert!(line.chars().count() <= WIDTH, "{name}: {line}");
-            }
-            assert!(command.get_about().is_some(), "{name}");
-            command.get_subcommands().for_each(check);
-        }
-        check(&tree());
-        check(&detailed());
-    }
-
-    /// Calls `each` with every command that is shown, and its path.
-    fn walk(command: &Command, path: &[&str], each: &mut impl FnMut(&Command, &[&str])) {
-        each(command, path);
-        for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
-            walk(verb, &[path, &[verb.get_name()]].concat(), each);
-        }
-    }
-
-    #[test]
-    fn every_command_is_in_a_group_and_has_examples_that_are_right() {
-        let tree = tree();
-        let grouped: Vec<&str> =
-            texts::GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
-        walk(&tree, &[], &mut |command, path| {
-            if let [name] = path {
-                assert!(grouped.contains(name), "{name} is in no group");
-            }
-            let examples = texts::examples(path);
-            assert_eq!(examples.is_empty(), command.has_subcommands(), "examples of {path:?}");
-            for example in examples {
-                assert!(example.contains("longshore"), "{example}");
-            }
-        });
-        for name in &grouped {
-            assert!(tree.find_subcommand(name).is_some(), "{name}");
-        }
-        for example in texts::all_examples() {
-            let line = example.split(" | ").find(|part| part.contains("longshore ")).unwrap();
-            let line = &line[line.find("longshore ").unwrap()..];
-            let line = line.split([')', '<', '>']).next().unwrap().trim();
-            // What stands in quotes is one word.
-            let mut words = Vec::new();
-            for (at, part) in line.split('\'').enumerate() {
-                if at % 2 == 1 {
-                    words.push(OsString::from(part));
-                } else {
-                    words.extend(part.split_whitespace().map(OsString::from));
-                }
-            }
-            if words.contains(&OsString::from("--help")) {
-                continue;
-            }
-            let read = parse(words);
-            assert!(matches!(read, Ok(Request::Run(_))), "{example}: {read:?}");
-        }
-    }
-
-    #[test]
-    fn the_program_shows_its_commands_in_groups() {
-        for line in ["longshore --help", "longshore help"] {
-            let Request::Help(help) = parse(words(line)).unwrap() else { panic!("{line}") };
-            for part in [
-                "\nImages:\n  pull       Download an image from a registry\n",
-                "\nRegistries:\n  login ",
-                "\nStore and daemon:\n  daemon ",
-                "\nExit status:\n  0    done\n",
-            ] {
-                assert!(help.contains(part), "{part}\n{help}");
-            }
-            assert!(
-                help.ends_with(
-                    "Run 'longshore COMMAND --help' for more information on a command.\n"
-                ),
-                "{help}"
-            );
-        }
-        let Request::Help(help) = parse(words("longshore image ls --help")).unwrap() else {
-            panic!()
-        };
-        for part in
-            ["\nExamples:\n  longshore image ls --tree\n", "\nKeys:\n  --filter: before, dangling"]
-        {
-            assert!(help.contains(part), "{help}");
-        }
-    }
-
-    #[test]
-    fn the_help_that_is_asked_for_by_its_name_tells_all() {
-        for (line, part) in [
-            (
-                "longshore sync --help",
-                "  targets = [\"mirror.example/alpine\", \"oci:/srv/alpine\"]",
-            ),
-            ("longshore copy --help", "oci-archive:FILE"),
-            ("longshore help registry rm", "NAME:TAG deletes the tag alone"),
-        ] {
-            let Request::Help(help) = parse(words(line)).unwrap() else { panic!("{line}") };
-            assert!(help.contains(part), "{line}: {help}");
-            assert!(!help.contains("see more"), "{line}: {help}");
-        }
-        let Request::Help(short) = parse(words("longshore copy -h")).unwrap() else { panic!("-h") };
-        assert!(!short.contains("oci-archive:FILE"), "{short}");
-    }
-
-    #[test]
-    fn global_flags_stand_on_either_side_of_the_verb() {
-        for line in ["longshore --data-root /d images -q", "longshore images -q --data-root /d"] {
-            let Request::Run(parsed) = parse(words(line)).unwrap() else { panic!("{line}") };
-            assert_eq!(
-                parsed.globals.engine.data_root.as_deref(),
-                Some(std::path::Path::new("/d")),
-                "{line}"
-            );
-        }
-    }
-
-    #[test]
-    fn help_names_the_verb_and_its_flags() {
-        for (line, parts) in [
-            ("longshore --help", ["Usage:  longshore [OPTIONS] COMMAND", "pull ", "--data-root"]),
-            (
-                "longshore pull --help",
-                [
-                    "Usage:  longshore pull [OPTIONS] NAME[:TAG|@DIGEST]",
-                    "Download an image",
-                    "-a, --all-tags",
-                ],
-            ),
-            (
-                "longshore image ls --help",
-                [
-                    "Usage:  longshore image ls [OPTIONS] [REPOSITORY[:TAG]]",
-                    "List images",
-                    "--no-trunc",
-                ],
-            ),
-        ] {
-            let Request::Help(help) = parse(words(line)).unwrap() else { panic!("{line}") };
-            for part in parts {
-                assert!(help.contains(part), "{line}: {part}\n{help}");
-            }
-        }
-        for (topic, flag) in [
-            ("longshore help", "longshore --help"),
-            ("longshore help pull", "longshore pull --help"),
-            ("longshore help image pull", "longshore image pull --help"),
-            ("longshore help image", "longshore image --help"),
-        ] {
-            let (Request::Help(topic), Request::Help(flag)) =
-                (parse(words(topic)).unwrap(), parse(words(flag)).unwrap())
-            else {
-                panic!("{topic}")
-            };
-            assert_eq!(topic, flag);
-        }
-        for (line, same) in [
-            ("longshore images a b --help", "longshore images --help"),
-            ("longshore image --help pull", "longshore image pull --help"),
-            ("longshore image frob --help", "longshore image --help"),
-            ("longshore frob --help", "longshore --help"),
-        ] {
-            let (Request::Help(help), Request::Help(same)) =
-                (parse(words(line)).unwrap(), parse(words(same)).unwrap())
-            else {
-                panic!("{line}")
-            };
-            assert_eq!(help, same, "{line}");
-        }
-        let Request::Help(help) = parse(words("longshore tag -h a")).unwrap() else { panic!("-h") };
-        let deprecated =
-            "Flag shorthand -h has been deprecated, use --help\nUsage:  longshore tag ";
-        assert!(help.starts_with(deprecated), "{help}");
-        for line in ["longshore", "longshore -v=false", "longshore -v --version=false"] {
-            assert!(matches!(parse(words(line)).unwrap(), Request::Nothing(_)), "{line}");
-        }
-        assert!(matches!(parse(words("longshore image")).unwrap(), Request::Nothing(_)));
-    }
 }

@@ -155,7 +155,10 @@ mod tests {
             ("longshore-image-ls", ".B longshore image ls [OPTIONS] [REPOSITORY[:TAG]]"),
             ("longshore-daemon", ".SH SEE ALSO"),
             ("longshore", ".SH EXIT STATUS\n.nf\n0    done\n"),
-            ("longshore-pull", ".SH EXAMPLES\n.nf\nlongshore pull alpine:3.20\n"),
+            (
+                "longshore-pull",
+                ".SH EXAMPLES\n.nf\n# An image of Docker Hub\nlongshore pull alpine:3.20\n",
+            ),
             ("longshore-image-ls", ".SH KEYS\n.nf\n\\-\\-filter: before"),
         ] {
             assert!(page(name).contains(part), "{name}: {part}\n{}", page(name));

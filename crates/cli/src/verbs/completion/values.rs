@@ -96,3 +96,25 @@ pub(super) fn is_file(flag: &str) -> bool {
             | "tlskey"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_names_the_keys_of_filters_that_are_offered() {
+        for path in [&["images"][..], &["image", "ls"], &["prune"], &["search"], &["events"]] {
+            let sections = crate::usage::texts::sections(path);
+            let told = sections.iter().flat_map(|(_, lines)| lines);
+            let told: Vec<_> = told.filter(|line| line.starts_with("--filter: ")).collect();
+            let [told] = told[..] else { panic!("{path:?}: {told:?}") };
+            let told: Vec<&str> = told["--filter: ".len()..].split([',', ' ']).collect();
+            let keys = of(path, "filter");
+            assert!(!keys.is_empty(), "{path:?}");
+            for key in keys {
+                let key = key.split('=').next().unwrap_or_default();
+                assert!(told.contains(&key), "{path:?}: {key} is not in {told:?}");
+            }
+        }
+    }
+}
