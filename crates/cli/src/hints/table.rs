@@ -22,6 +22,9 @@ macro_rules! rule {
 
 /// The first rule that fits counts: particular ones stand before general ones.
 pub(super) const RULES: &[Rule] = &[
+    // Of this process, whatever it was about to do.
+    rule!(["Too many open files"], more_files),
+    rule!(["too many open files"], more_files),
     // Certificates.
     rule!(
         ["x509: certificate signed by unknown authority"],
@@ -340,6 +343,12 @@ fn push_without_host(at: &Failure<'_>) -> Option<String> {
         "`{name}` means `{repository}`; give it a registry and a name of yours first, as in `longshore tag {name} \
          ghcr.io/OWNER/{name}`, and push that"
     ))
+}
+
+fn more_files(_: &Failure<'_>) -> String {
+    "let more files be open: `ulimit -n 1024` before the command is enough; of a daemon that is asked, in its own shell, or \
+     LimitNOFILE= in its unit"
+        .to_owned()
 }
 
 fn not_allowed_here(_: &Failure<'_>) -> String {

@@ -80,6 +80,21 @@ fn what_a_registry_says_gets_a_hint() {
 }
 
 #[test]
+fn too_few_files_get_a_hint_and_are_raised_where_they_may_be() {
+    let registry = LocalRegistry::start().unwrap();
+    let name = pushed(&registry, &small_image(7));
+    let pull = |limit: &str| {
+        let home = Home::new();
+        let mut command = home.clean("sh");
+        command.args(["-c", &format!("ulimit {limit} 16 && exec \"$@\""), "sh"]);
+        command.args([env!("CARGO_BIN_EXE_longshore"), "pull", &name]);
+        run(&mut command, "")
+    };
+    check(pull("-n"), "Too many open files", "`ulimit -n 1024` before the command");
+    pull("-S -n").success();
+}
+
+#[test]
 fn what_is_wrong_here_gets_a_hint() {
     let home = Home::new();
     let port = free_port().unwrap();
