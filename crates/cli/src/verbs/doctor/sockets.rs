@@ -2,16 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
-
 use super::checks::{Check, Patient};
 use super::finding::{Finding, State};
+use crate::client::{Client, Host};
+use crate::error::CliError;
 
 /// The path of docker's own daemon.
 const DOCKER_SOCKET: &str = "/var/run/docker.sock";
@@ -49,44 +47,38 @@ impl Check {
         if !is_socket {
             return None;
         }
-        let answered = tokio::time::timeout(PATIENCE, ping(path)).await;
+        // Its version is what a client asks first.
+        let client = Client::remote(Host::Unix(path.to_owned()), None);
+        let answered = tokio::time::timeout(PATIENCE, client.version()).await;
         let path = path.display();
-        let note = |said: String, advice: &str| {
+        let note = |said: &str, advice: &str| {
             self.found(State::Note, format!("unix://{path}: {said}"), Some(advice.to_owned()))
         };
         Some(match answered {
-            Ok(Ok(())) => self.well(format!("unix://{path}: a daemon answers")),
-            Ok(Err(error)) => note(
-                error.to_string(),
-                match error.kind() {
-                    ErrorKind::PermissionDenied => {
-                        "the socket belongs to a group, `docker` or `longshore`: join it to use that daemon"
-                    }
-                    ErrorKind::UnexpectedEof => "what listens there is no daemon of docker's kind",
-                    _ => "nobody listens there any more: start its daemon, or remove the file",
-                },
+            Ok(Ok(_)) => self.well(format!("unix://{path}: a daemon answers")),
+            Ok(Err(CliError::ConnectPermission(_))) => note(
+                "permission denied",
+                "the socket belongs to a group, `docker` or `longshore`: join it to use that daemon",
             ),
+            Ok(Err(CliError::Connect(_))) => note(
+                "connection refused",
+                "nobody listens there any more: start its daemon, or remove the file",
+            ),
+            Ok(Err(error)) => {
+                note(&error.to_string(), "what listens there is no daemon of docker's kind")
+            }
             Err(_) => note(
-                format!("no answer within {} s", PATIENCE.as_secs()),
+                &format!("no answer within {} s", PATIENCE.as_secs()),
                 "its daemon hangs, or is still starting: look at its log",
             ),
         })
     }
 }
 
-/// Asks whether a daemon is there, as `HEAD /_ping` does, and waits for the beginning of the answer.
-async fn ping(path: &Path) -> io::Result<()> {
-    let mut stream = UnixStream::connect(path).await?;
-    stream
-        .write_all(b"HEAD /_ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        .await?;
-    let mut begin = [0; 5];
-    stream.read_exact(&mut begin).await?;
-    if begin == *b"HTTP/" { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     #[tokio::test]
@@ -103,7 +95,7 @@ mod tests {
         };
         for (answer, state, said) in [
             (&b"HTTP/1.1 200 OK\r\n\r\n"[..], State::Well, "a daemon answers"),
-            (b"SSH-2.0-x", State::Note, "end of file"),
+            (b"SSH-2.0-x\r\n", State::Note, "error during connect: "),
         ] {
             let (found, ()) = tokio::join!(Check::Sockets.socket(&path), serve(answer));
             let found = found.unwrap();
