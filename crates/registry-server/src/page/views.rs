@@ -1,6 +1,6 @@
 //! The facts as HTML.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use spec::{Descriptor, REFERENCE_TYPE_ANNOTATION};
 
@@ -37,7 +37,7 @@ pub(super) fn page(facts: &Facts, host: &str) -> String {
     }
     html.raw("</nav><main>");
     match facts {
-        Facts::Repositories { rows, next } => repositories(&mut html, rows, next.as_deref()),
+        Facts::Repositories { rows, next } => repositories(&mut html, host, rows, next.as_deref()),
         Facts::Tags { name, rows, next } => tags(&mut html, name, rows, next.as_deref()),
         Facts::Image { name, reference, document, referrers } => {
             let pulled = pulled(host, name, reference);
@@ -59,10 +59,14 @@ fn title(facts: &Facts) -> String {
     }
 }
 
-fn repositories(html: &mut Html, rows: &[Repository], next: Option<&str>) {
+fn repositories(html: &mut Html, host: &str, rows: &[Repository], next: Option<&str>) {
     html.raw("<h1>Repositories</h1>");
     if rows.is_empty() {
-        html.raw("<p>Nothing is here yet. Push something:<pre>longshore push HOST/NAME:TAG</pre>");
+        html.raw("<p>Nothing is here yet. Push something:<pre>longshore tag IMAGE ")
+            .text(host)
+            .raw("/NAME:TAG\nlongshore push ")
+            .text(host)
+            .raw("/NAME:TAG</pre>");
     }
     html.raw("<ul>");
     for Repository { name, tags, is_cut } in rows {
@@ -89,7 +93,8 @@ fn tags(
     rows: &[(String, Option<Document>)],
     next: Option<&str>,
 ) {
-    html.raw("<h1>").text(name.as_str()).raw("</h1><ul>");
+    heading(html, name.as_str());
+    html.raw("<ul>");
     for (tag, document) in rows {
         html.raw("<li><b><a href='")
             .text(&image_link(name.as_str(), tag))
@@ -105,6 +110,15 @@ fn tags(
     }
     html.raw("</ul>");
     more(html, next.map(|last| format!("{}&last={}", tags_link(name.as_str()), encode(last))));
+}
+
+/// A name as a heading, which is broken between its parts where a screen is narrow.
+fn heading(html: &mut Html, name: &str) {
+    html.raw("<h1>");
+    for part in name.split_inclusive('/') {
+        html.text(part).raw("<wbr>");
+    }
+    html.raw("</h1>");
 }
 
 /// Platforms and size in a few words.
@@ -135,7 +149,7 @@ fn image(
     document: &Document,
     referrers: &[Referrer],
 ) {
-    html.raw("<h1>").text(pulled).raw("</h1>");
+    heading(html, pulled);
     html.raw("<pre>longshore pull ")
         .text(pulled)
         .raw("\ndocker pull ")
@@ -174,13 +188,21 @@ fn image(
 }
 
 fn layer_list(html: &mut Html, layers: &[Descriptor]) {
-    html.raw("<h2>").count(layers.len(), "layer").raw("</h2><ol>");
+    let kinds: BTreeSet<&str> = layers.iter().map(|layer| layer.media_type.as_str()).collect();
+    html.raw("<h2>").count(layers.len(), "layer").raw("</h2>");
+    // What all have in common is said once.
+    let common = kinds.first().filter(|_| kinds.len() == 1);
+    if let Some(kind) = common {
+        html.raw("<p class=dim>").text(&shortened(kind)).raw("</p>");
+    }
+    html.raw("<ol>");
     for layer in layers.iter().take(MAX_SHOWN) {
-        html.raw("<li><b>")
-            .text(&shortened(layer.media_type.as_str()))
-            .raw("</b><span>")
-            .size(layer.size);
-        html.raw("</span><code>").text(&layer.digest.to_string()).raw("</code></li>");
+        html.raw("<li><code>").text(&layer.digest.to_string()).raw("</code>");
+        if common.is_none() {
+            html.raw("<span class=dim>").text(&shortened(layer.media_type.as_str()));
+            html.raw("</span>");
+        }
+        html.raw("<span>").size(layer.size).raw("</span></li>");
     }
     html.raw("</ol>");
     left_out(html, layers.len());

@@ -23,7 +23,9 @@ fn get(client: &Client, path: &str) -> Response {
 fn a_repository_its_tags_and_an_image() {
     let registry = LocalRegistry::start().unwrap();
     let client = registry.client();
-    assert!(get(&client, "/").text().contains("Nothing is here yet"));
+    let empty = get(&client, "/").text();
+    assert!(empty.contains("Nothing is here yet"), "{empty}");
+    assert!(empty.contains(&format!("longshore push {}/NAME:TAG", registry.address())), "{empty}");
     let image = image();
     image.push(&client, "me/app", "1").unwrap();
     let first = get(&client, "/").text();
@@ -40,6 +42,11 @@ fn a_repository_its_tags_and_an_image() {
         for expected in [&pull, &digest, &layer, &image.config.digest.to_string()] {
             assert!(page.contains(expected.as_str()), "{expected} in {page}");
         }
+        let kind = image.layers[0].blob.media_type.as_str();
+        assert!(
+            page.contains(&format!("<p class=dim>{kind}</p><ol><li><code>{layer}</code><span>")),
+            "{page}"
+        );
     }
 }
 
