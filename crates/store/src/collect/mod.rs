@@ -6,6 +6,7 @@ pub(crate) mod journal;
 mod lease;
 mod pins;
 mod remove;
+mod renewal;
 pub(crate) mod sweep;
 pub(crate) mod trash;
 

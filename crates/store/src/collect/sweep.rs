@@ -13,6 +13,7 @@ use crate::paths::is_cache_id;
 use crate::{Store, StoreError, files};
 
 use super::journal::{self, Entry, Item};
+use super::renewal;
 use super::trash::Trash;
 
 /// Ends the leases of dead processes and removes what they were preparing.
@@ -56,6 +57,9 @@ pub(crate) fn sweep(store: &Store) -> Result<(), StoreError> {
         store.collect(&transaction, &blobs, None, &mut trash)?;
     }
     downloads::sweep(store, &transaction, &mut trash)?;
+    if living.is_empty() {
+        renewal::renew(store, &transaction);
+    }
     drop(transaction);
     trash.empty();
     Ok(())
@@ -135,6 +139,11 @@ fn is_tidy(store: &Store) -> Result<bool, StoreError> {
     let paths = store.paths();
     for directory in own_folders(store).into_iter().chain([paths.trash()]) {
         if !files::all_names(&directory)?.is_empty() {
+            return Ok(false);
+        }
+    }
+    for (directory, _) in renewal::growing(store) {
+        if renewal::is_outgrown(&directory)? {
             return Ok(false);
         }
     }
