@@ -86,6 +86,29 @@ pub(super) fn measure(mut command: Command, daemon: Option<u32>) -> Result<Sampl
     })
 }
 
+/// Measures a daemon alone while `work` has it work.
+pub(super) fn measure_daemon(daemon: u32, work: impl FnOnce() -> Result<()>) -> Result<Sample> {
+    let before = tree_time(daemon)?;
+    let ended = AtomicBool::new(false);
+    let (worked, wall, memory) = thread::scope(|scope| {
+        let sampler = scope.spawn(|| peak_memory(&[Some(daemon)], &ended));
+        let began = Instant::now();
+        let worked = work();
+        let wall = began.elapsed();
+        ended.store(true, Ordering::Relaxed);
+        (worked, wall, sampler.join().unwrap_or_default())
+    });
+    worked?;
+    let after = tree_time(daemon)?;
+    Ok(Sample {
+        wall: wall.as_secs_f64(),
+        user: after.user - before.user,
+        system: after.system - before.system,
+        memory,
+        stored: 0,
+    })
+}
+
 /// The CPU time of a process with that of the children that it has reaped, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Time {

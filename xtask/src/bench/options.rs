@@ -14,6 +14,9 @@ pub(super) const PEERS: [&str; 6] =
 /// Those that copy between registries; crane is in no package of Debian's.
 pub(super) const COPIERS: [&str; 3] = ["longshore", "skopeo", "crane"];
 
+/// Clients that pull one image at once.
+pub(super) const CLIENTS: usize = 64;
+
 /// Kind of task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Operation {

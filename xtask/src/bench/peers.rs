@@ -137,6 +137,15 @@ impl Peer {
         }
     }
 
+    /// The socket at which it answers Docker's API, if it does.
+    pub(super) fn api(&self) -> Option<PathBuf> {
+        match &self.kind {
+            Kind::Daemon { runtime, .. } => Some(runtime.path().join(SOCKET)),
+            Kind::Dockerd(daemon) => Some(daemon.host().trim_start_matches("unix://").into()),
+            _ => None,
+        }
+    }
+
     /// Says whether it can take an image at all: dockerd 20.10 knows no zstd.
     pub(super) fn takes(&self, recipe: &Recipe) -> bool {
         !(recipe.is_zstd() && self.version().is_ok_and(|version| version.contains("version 20.")))

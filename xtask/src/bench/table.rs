@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 use super::images::Recipe;
 use super::measure::{Sample, seconds};
-use super::options::{Operation, TRANSFERS};
+use super::options::{CLIENTS, Operation, TRANSFERS};
 use super::peers::Peer;
 
 /// Program, as it is named in the table's head.
@@ -32,7 +32,7 @@ impl fmt::Display for Operation {
             Operation::Copy => "copy",
             Operation::Load => "load",
             Operation::Save => "save",
-            Operation::Clients => "pull by 64 clients at once",
+            Operation::Clients => return write!(f, "pull by {CLIENTS} clients at once"),
         })
     }
 }
