@@ -326,6 +326,12 @@ impl CopyError {
         Self::Registry { place: place.to_string(), source: Box::new(source) }
     }
 
+    /// Says whether what was asked for is not there, whatever the place is.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing { .. })
+            || self.of_registry().is_some_and(RegistryError::is_not_found)
+    }
+
     /// Returns the registry's failure, if it is one.
     pub(crate) fn of_registry(&self) -> Option<&RegistryError> {
         match self {

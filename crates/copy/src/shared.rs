@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use registry::RegistryError;
 use spec::{Digest, Repository};
 use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 
@@ -87,12 +86,7 @@ impl Shared {
     /// such document, that was not true.
     pub(crate) async fn meant(&self, source: &Source, hint: Option<&Digest>) -> Result<Document> {
         match self.fetch(source, hint).await {
-            Err(error)
-                if hint.is_some()
-                    && error.of_registry().is_some_and(RegistryError::is_not_found) =>
-            {
-                self.fetch(source, None).await
-            }
+            Err(error) if hint.is_some() && error.is_missing() => self.fetch(source, None).await,
             fetched => fetched,
         }
     }

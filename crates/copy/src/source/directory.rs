@@ -7,6 +7,7 @@ use std::sync::Arc;
 use spec::{Descriptor, Digest};
 
 use super::read::{document, open_blob};
+use crate::CopyError;
 use crate::document::Document;
 use crate::error::Result;
 use crate::files::tree::Tree;
@@ -34,10 +35,24 @@ impl DirectorySource {
     }
 
     pub(crate) async fn document(&self, digest: Option<&Digest>) -> Result<Document> {
-        let path = digest.map_or_else(|| ROOT.to_owned(), document_name);
-        let bytes = document(&self.tree, &self.place, path, digest).await?;
-        let digest = digest.cloned().unwrap_or_else(|| Digest::sha256(&bytes));
-        Ok(Document { bytes, media_type: None, digest })
+        let Some(digest) = digest else {
+            let bytes = document(&self.tree, &self.place, ROOT.to_owned(), None).await?;
+            let digest = Digest::sha256(&bytes);
+            return Ok(Document { bytes, media_type: None, digest });
+        };
+        let own = document(&self.tree, &self.place, document_name(digest), Some(digest)).await;
+        let bytes = match own {
+            // The root has a digest as all others, and no file of that name.
+            Err(CopyError::Missing { path }) => {
+                let root = document(&self.tree, &self.place, ROOT.to_owned(), None).await?;
+                if !digest.matches(&root) {
+                    return Err(CopyError::Missing { path });
+                }
+                root
+            }
+            own => own?,
+        };
+        Ok(Document { bytes, media_type: None, digest: digest.clone() })
     }
 
     pub(crate) async fn blob(&self, blob: &Descriptor, start: u64) -> Result<Pieces> {

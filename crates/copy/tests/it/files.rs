@@ -121,6 +121,46 @@ async fn a_directory_has_one_image_and_no_more() {
     assert_eq!(copied.digest, new.manifest.digest);
 }
 
+/// The root of an image is asked for by its digest where the target has another one under that name.
+#[tokio::test]
+async fn an_image_of_any_place_takes_the_place_of_another() {
+    let registry = LocalRegistry::start().unwrap();
+    let (one, whole) = (image(2, 10), index(4, 10));
+    one.push(&registry.client(), "app", "one").unwrap();
+    whole.push(&registry.client(), "app", "whole").unwrap();
+    image(6, 10).push(&registry.client(), "app", "old").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |kind: &str, name: &str| format!("{kind}:{}/{name}", folder.path().display());
+    let named = |name: &str| format!("{}/app:{name}", registry.address());
+    for image in ["one", "whole"] {
+        let mut sources = vec![
+            named(image),
+            at("dir", &format!("d-{image}")),
+            at("oci", &format!("l-{image}:x")),
+            at("oci-archive", &format!("a-{image}.tar:x")),
+        ];
+        if image == "one" {
+            sources.push(at("docker-archive", "a.tar:a/b:1"));
+        }
+        for place in &sources[1..] {
+            copy(&sources[0], place).await.unwrap();
+        }
+        for from in &sources {
+            for to in [named("to"), at("oci", "to-l:x"), at("dir", "to-d")] {
+                copy(&named("old"), &to).await.unwrap();
+                let (copied, _) = copy(from, &to).await.unwrap();
+                assert!(!copied.unchanged, "{from} to {to}");
+                let (again, _) = copy(from, &to).await.unwrap();
+                assert_eq!(
+                    (&again.digest, again.unchanged),
+                    (&copied.digest, true),
+                    "{from} to {to}"
+                );
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn copies_to_one_directory_at_once_leave_one_whole_image() {
     let (registry, folder) = (LocalRegistry::start().unwrap(), tempfile::tempdir().unwrap());
