@@ -77,7 +77,10 @@ pub use pattern::{Pattern, PatternError};
 pub use place::{Place, PlaceError, Selection};
 pub use policy::{PrivateKey, PrivateKeyFault, Settings as Trust};
 pub use progress::{Changes, Event, Outcome, Report, Summary};
-pub use registry::{CredentialSource, Credentials, RegistryConfig};
+pub use registry::{
+    Client as RegistryClient, CredentialSource, Credentials, Download, RegistryConfig,
+    RegistryError,
+};
 pub use shared::Mode;
 pub use side::Side;
 pub use source::{Images, Input, Source};

@@ -1,38 +1,143 @@
-//! Files that are no blobs of a registry: what `import` is pointed to.
+//! Files that are no blobs of a registry: what `import` and `load` are pointed to.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use reqwest::Url;
 
 use crate::{
-    Client, Credentials, RegistryError,
+    Attempts, Client, Credentials, RegistryError,
     auth::credentials::basic_header,
     error::refusal::{MAX_ERROR_BODY, status_line},
-    http::endpoint::Call,
+    http::endpoint::{Call, Endpoint},
     http::transport::Answer,
 };
 
-/// A file on its way. A server that breaks off or stalls is an error, where it said how much there is.
+/// The connections in a row that may bring too little.
+const MAX_ATTEMPTS: u32 = 6;
+
+/// A file on its way.
+///
+/// Where a connection breaks off or stalls, the rest comes by another one, if the server tells by an `ETag` or a time that it is still
+/// the same file.
 #[derive(Debug)]
 pub struct Download {
+    /// The address for messages.
+    pub url: String,
     /// The size in bytes, if the server says it.
     pub length: Option<u64>,
-    answer: Answer,
+    asked: Asked,
+    /// The body that comes; nothing after a failure.
+    answer: Option<Answer>,
+    /// The file as the first answer tells it.
+    file: Version,
+    position: u64,
+    /// Bytes of the answer that have come before.
+    known: u64,
+    attempts: Attempts,
+}
+
+/// The request for a file.
+#[derive(Debug)]
+struct Asked {
+    endpoint: Arc<Endpoint>,
+    url: Url,
+    authorization: Option<HeaderValue>,
+}
+
+impl Asked {
+    fn call(&self) -> Call {
+        // A place in what is compressed on the way is no place in the file.
+        Call::new(Method::GET, self.url.clone()).header(header::ACCEPT_ENCODING, "identity")
+    }
 }
 
 impl Download {
-    /// Returns the next bytes; nothing at the end.
+    /// Returns the next bytes; nothing at the end. A server that ends before it has sent all that it announced is an error.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, RegistryError> {
-        self.answer.chunk().await
+        loop {
+            let error = match self.next().await {
+                Ok(chunk) => return Ok(chunk),
+                Err(error) => error,
+            };
+            self.answer = None;
+            let is_known = self.file.validator().is_some();
+            let pause = if is_known { self.attempts.pause(&error) } else { None };
+            let Some(pause) = pause else { return Err(error) };
+            tracing::debug!(url = %self.url, %error, ?pause, at = self.position, "going on");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Returns how much of the file has come.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, RegistryError> {
+        if self.answer.is_none() {
+            let (answer, known) = self.rest().await?;
+            (self.answer, self.known) = (Some(answer), known);
+        }
+        let Some(answer) = &mut self.answer else { return Ok(None) };
+        loop {
+            let Some(mut chunk) = answer.chunk().await? else {
+                let (url, received) = (self.url.clone(), self.position);
+                return match self.length.filter(|expected| received < *expected) {
+                    Some(expected) => Err(RegistryError::Truncated { url, received, expected }),
+                    None => Ok(None),
+                };
+            };
+            let known = chunk.len().min(usize::try_from(self.known).unwrap_or(usize::MAX));
+            self.known -= known as u64;
+            let chunk = chunk.split_off(known);
+            if chunk.is_empty() {
+                continue;
+            }
+            self.position += chunk.len() as u64;
+            self.attempts.brought(chunk.len() as u64);
+            return Ok(Some(chunk));
+        }
+    }
+
+    /// Asks for what has not come yet; returns how much of the answer has.
+    async fn rest(&self) -> Result<(Answer, u64), RegistryError> {
+        let Asked { endpoint, authorization, .. } = &self.asked;
+        let range = format!("bytes={}-", self.position);
+        let mut call = self.asked.call().header(header::RANGE, &range).at_once();
+        if let Some(validator) = self.file.validator() {
+            call.headers.insert(header::IF_RANGE, validator.clone());
+        }
+        let answer = endpoint.exchange(&mut call, authorization.as_ref(), true).await?;
+        let file = Version::of(answer.headers());
+        // Not every server that gives ranges heeds the condition.
+        let is_same = !self.file.differs(&file);
+        let known = match answer.status() {
+            StatusCode::PARTIAL_CONTENT if is_same => match range_of(answer.headers()) {
+                Some((start, size)) if start == self.position && size == self.length => 0,
+                _ => return Err(self.changed()),
+            },
+            // All of it once more, where the server knows no ranges.
+            StatusCode::OK if is_same && file.validator() == self.file.validator() => self.position,
+            StatusCode::PRECONDITION_FAILED | StatusCode::RANGE_NOT_SATISFIABLE => {
+                return Err(self.changed());
+            }
+            status if status.is_success() => return Err(self.changed()),
+            _ => return Err(refused(answer).await),
+        };
+        Ok((answer, known))
+    }
+
+    fn changed(&self) -> RegistryError {
+        RegistryError::DownloadChanged { url: self.url.clone() }
     }
 }
 
 impl Client {
     /// Asks an `http` or `https` URL for what is there, and returns once it begins to arrive.
     ///
-    /// Proxies are as for registries. User name and password in the URL are shown to its own host only, and redirects
+    /// Proxies and certificates are as for registries. User name and password in the URL are shown to its own host only, and redirects
     /// are followed but from https to http.
     pub async fn download(&self, url: &str) -> Result<Download, RegistryError> {
         let bad = |reason: &dyn std::fmt::Display| RegistryError::DownloadUrl {
@@ -51,14 +156,62 @@ impl Client {
         let _ = url.set_username("");
         let _ = url.set_password(None);
         let endpoint = self.plain_endpoint(&url).await?;
-        let mut call = Call::new(Method::GET, url);
-        let answer =
-            Arc::clone(&endpoint).exchange(&mut call, authorization.as_ref(), false).await?;
+        let asked = Asked { endpoint, url, authorization };
+        let call = &mut asked.call();
+        let answer = asked.endpoint.exchange(call, asked.authorization.as_ref(), false).await?;
         if answer.status().as_u16() >= 400 {
             return Err(refused(answer).await);
         }
-        Ok(Download { length: answer.length(), answer })
+        Ok(Download {
+            url: asked.endpoint.shown(&asked.url),
+            length: answer.length(),
+            file: Version::of(answer.headers()),
+            asked,
+            answer: Some(answer),
+            position: 0,
+            known: 0,
+            attempts: Attempts::beginning_with(self.retry_delay(), MAX_ATTEMPTS),
+        })
     }
+}
+
+/// The marks by which an answer tells its file: `ETag` and `Last-Modified`.
+#[derive(Debug)]
+struct Version {
+    tag: Option<HeaderValue>,
+    modified: Option<HeaderValue>,
+}
+
+impl Version {
+    fn of(headers: &HeaderMap) -> Self {
+        let of = |name: HeaderName| headers.get(name).cloned();
+        Self { tag: of(header::ETAG), modified: of(header::LAST_MODIFIED) }
+    }
+
+    /// Returns what tells whether the file is the same later; a weak tag does not.
+    fn validator(&self) -> Option<&HeaderValue> {
+        let is_strong = |tag: &&HeaderValue| !tag.as_bytes().starts_with(b"W/");
+        self.tag.as_ref().filter(is_strong).or(self.modified.as_ref())
+    }
+
+    /// Says whether another answer is from another file, as far as both say anything. A tag may become weak on its way.
+    fn differs(&self, other: &Self) -> bool {
+        fn strong(value: &HeaderValue) -> &[u8] {
+            let bytes = value.as_bytes();
+            bytes.strip_prefix(b"W/").unwrap_or(bytes)
+        }
+        let both = [(&self.tag, &other.tag), (&self.modified, &other.modified)];
+        let said = both.into_iter().filter_map(|(one, other)| one.as_ref().zip(other.as_ref()));
+        said.into_iter().any(|(one, other)| strong(one) != strong(other))
+    }
+}
+
+/// Reads where a part begins, and how large the whole is: `bytes 5-9/10`.
+fn range_of(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
+    let text = headers.get(header::CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes ")?;
+    let (part, size) = text.split_once('/')?;
+    let (start, _) = part.split_once('-')?;
+    Some((start.parse().ok()?, size.parse().ok()))
 }
 
 fn authorization(url: &Url) -> Option<HeaderValue> {

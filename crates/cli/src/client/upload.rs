@@ -2,8 +2,8 @@
 
 use std::io::{self, Read};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -27,6 +27,8 @@ const WAITING: usize = 4;
 pub(crate) struct Source {
     name: String,
     read: Arc<AtomicU64>,
+    /// The failure that broke it off, if one did.
+    failure: Arc<OnceLock<String>>,
     /// The size of a file.
     pub(crate) size: Option<u64>,
     /// The token of a file that was handed over: there is nothing to send.
@@ -44,8 +46,12 @@ impl Source {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// Says of a failure that looks like the end of the source that it is this one that ends, and where.
+    /// Says of a failure that it is the source that failed, or looks like its end, and where.
     pub(crate) fn explain(&self, error: CliError) -> CliError {
+        // The request only tells that its body broke off.
+        if let Some(failure) = self.failure.get() {
+            return CliError::Refused(failure.clone());
+        }
         if !error.is_truncation() {
             return error;
         }
@@ -76,7 +82,8 @@ pub(crate) fn body_of(
 /// Makes the empty body of a file that was handed over.
 pub(super) fn handed_over(token: String, name: String, size: u64) -> (RequestBody, Source) {
     let (read, handed) = (Arc::new(size.into()), Some(token));
-    let source = Source { name, read, size: Some(size), handed };
+    let failure = Arc::default();
+    let source = Source { name, read, failure, size: Some(size), handed };
     (Empty::new().map_err(|never| match never {}).boxed_unsync(), source)
 }
 
@@ -91,6 +98,7 @@ pub(crate) fn body_by(
     let (feed, body, source) = Feed::new(name);
     std::thread::spawn(move || {
         if let Err(error) = work(&feed) {
+            feed.note(&error);
             let _ = feed.sender.blocking_send(Err(error));
         }
     });
@@ -102,14 +110,18 @@ pub(crate) fn body_by(
 pub(crate) struct Feed {
     sender: Sender<io::Result<Bytes>>,
     read: Arc<AtomicU64>,
+    failure: Arc<OnceLock<String>>,
 }
 
 impl Feed {
     /// Makes a body that is called `name` in messages.
     pub(crate) fn new(name: impl Into<String>) -> (Feed, RequestBody, Source) {
         let (sender, receiver) = channel(WAITING);
-        let source = Source { name: name.into(), read: Arc::default(), size: None, handed: None };
-        let feed = Feed { sender, read: Arc::clone(&source.read) };
+        let (read, failure) = (Arc::default(), Arc::default());
+        let name = name.into();
+        let source = Source { name, read, failure, size: None, handed: None };
+        let (read, failure) = (Arc::clone(&source.read), Arc::clone(&source.failure));
+        let feed = Feed { sender, read, failure };
         (feed, Upload(receiver).boxed_unsync(), source)
     }
 
@@ -121,10 +133,16 @@ impl Feed {
 
     /// As [`Self::blocking_send`], within the runtime; an error breaks the request off.
     pub(crate) async fn send(&self, chunk: io::Result<Bytes>) -> bool {
-        if let Ok(chunk) = &chunk {
-            self.read.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        match &chunk {
+            Ok(chunk) => _ = self.read.fetch_add(chunk.len() as u64, Ordering::Relaxed),
+            Err(error) => self.note(error),
         }
         self.sender.send(chunk).await.is_ok()
+    }
+
+    fn note(&self, error: &io::Error) {
+        // The first one counts.
+        let _ = self.failure.set(error.to_string());
     }
 }
 
@@ -187,7 +205,9 @@ mod tests {
         let other = source.explain(CliError::Stream("no such file".to_owned()));
         assert_eq!(hint(&other, &Subject::default()), None);
 
-        let (body, _) = body_of(Failing(false), "x.tar");
+        let (body, source) = body_of(Failing(false), "x.tar");
         assert_eq!(body.collect().await.unwrap_err().to_string(), "read x.tar: torn");
+        let told = source.explain(CliError::Stream("unexpected EOF".to_owned()));
+        assert_eq!(told.to_string(), "read x.tar: torn");
     }
 }

@@ -64,7 +64,7 @@ async fn load(
     let name = path.as_ref().map_or_else(|| STDIN.to_owned(), |path| path.display().to_string());
     let input = match path {
         Some(path) => match path.to_str().filter(|input| url::is_url(input)) {
-            Some(input) => url::open(input).await?,
+            Some(input) => url::open(input, session).await?,
             None if path.is_dir() => directory::open(&path)?,
             None => open(&path, session).await?,
         },

@@ -114,6 +114,12 @@ pub enum RegistryError {
         /// The server's words, cut where they are long.
         body: String,
     },
+    /// A file is not the one any more of which a part has come.
+    #[error("read `{url}`: the file changed while it was read")]
+    DownloadChanged {
+        /// The address, without password.
+        url: String,
+    },
     /// The HTTP client could not be set up.
     #[error("cannot set up the HTTP client")]
     Client {

@@ -47,6 +47,7 @@ impl RegistryError {
             Self::Request(failed) => failed.recovery(),
             Self::Foreign { failures, .. } if failures.iter().any(|failure| failure.retry) => RETRY,
             Self::Refused(refusal) => Recovery::of_status(refusal.status, refusal.retry_after),
+            Self::DownloadRefused { status, .. } => Recovery::of_status(*status, None),
             Self::Stalled { .. }
             | Self::Interrupted { .. }
             | Self::Truncated { .. }

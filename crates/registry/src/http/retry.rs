@@ -47,7 +47,12 @@ impl Attempts {
 
     /// Allows as many as dockerd for a config, with shorter pauses that grow from `first`.
     pub(crate) fn of_small_blob(first: Duration) -> Self {
-        Self { first, ..Self::new(SMALL_BLOB) }
+        Self::beginning_with(first, SMALL_BLOB)
+    }
+
+    /// The same as [`Self::new`], with pauses that grow from `first`.
+    pub(crate) fn beginning_with(first: Duration, most: u32) -> Self {
+        Self { first, ..Self::new(most) }
     }
 
     /// Begins to count anew, as something was transferred.

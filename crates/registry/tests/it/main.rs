@@ -12,6 +12,7 @@ mod blobs;
 mod breaks;
 mod catalog;
 mod check;
+mod downloads;
 mod endpoints;
 mod foreign;
 mod hosts;
