@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use archive::{ApplyOptions, ArchiveError, MakeRoom};
+use spec::go::{PROGRESS_DIGITS, human_bytes};
 use spec::{Descriptor, Digest};
 use store::{DriverKind, Image, Room, Store, StoreError};
 
@@ -158,7 +159,10 @@ const NO_SPACE: &str = "no space left on device";
 /// Says what was needed and what is there.
 fn missing(error: &ArchiveError, root: &Path) -> String {
     let at = match error {
-        ArchiveError::TarTooLarge { limit } => format!("it needs more than {limit} bytes unpacked"),
+        ArchiveError::TarTooLarge { limit } => {
+            let limit = human_bytes(*limit, PROGRESS_DIGITS);
+            format!("it needs more than {limit} unpacked")
+        }
         ArchiveError::Io { action, path, .. } => format!("{action} `{}`", path.display()),
         other => other.to_string(),
     };
@@ -184,7 +188,7 @@ mod tests {
         for (error, expected) in [
             (
                 ArchiveError::TarTooLarge { limit: 10 },
-                "no space left on device: it needs more than 10 bytes unpacked, and ",
+                "no space left on device: it needs more than 10B unpacked, and ",
             ),
             (
                 io_error(io::ErrorKind::StorageFull),

@@ -6,6 +6,7 @@
 //! else may reach a path or a URL. No I/O and no async happens here.
 
 mod config;
+mod counted;
 mod digest;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -21,6 +22,7 @@ mod reference;
 mod schema1;
 
 pub use config::{History, ImageConfig, MAX_CONFIG_SIZE, RootFs, Words};
+pub use counted::counted;
 pub use digest::{Algorithm, ChainId, DiffId, Digest, DigestError, Hasher, ImageId};
 pub use json::{from_first_go_json, from_go_json, to_go_json};
 pub use manifest::{

@@ -102,8 +102,7 @@ fn line(finding: &CheckFinding) -> String {
 
 /// Returns what is left, and what the user can do.
 fn advice(report: &CheckReport, left: usize, arguments: &Arguments) -> String {
-    let problems =
-        if left == 1 { "1 problem is".to_owned() } else { format!("{left} problems are") };
+    let problems = spec::counted(left, "problem is/problems are");
     if arguments.repair {
         return format!("{problems} left");
     }

@@ -31,7 +31,7 @@ fn all_tags_of_archives_and_layouts_are_copied() {
     let archive = format!("oci-archive:{}", file("a.tar"));
     home.run(&["copy", "--all-tags", &at("app"), &archive]).success();
     let done = home.run(&["copy", "--tags", "1.1", &archive, &at("one")]).success();
-    assert!(done.contains("1 images: 1 copied"), "{done}");
+    assert!(done.contains("1 image: 1 copied"), "{done}");
     has(&registry, "one/manifests/1.1", Some(&images[1]));
     has(&registry, "one/manifests/1.0", None);
     let error = home.run(&["copy", "--tags", "2.*", &archive, &at("one")]).failure();

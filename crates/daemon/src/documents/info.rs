@@ -94,7 +94,7 @@ pub(crate) fn describe(
 fn last_prune(last: LastPrune) -> (String, String) {
     let at = Timestamp::try_from(last.at).unwrap_or_default();
     let freed = human_bytes(last.freed, PROGRESS_DIGITS);
-    let told = format!("{at:.0}, {} images, {freed} freed", last.images);
+    let told = format!("{at:.0}, {}, {freed} freed", spec::counted(last.images, "image"));
     ("Last Scheduled Prune".to_owned(), told)
 }
 

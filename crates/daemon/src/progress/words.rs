@@ -118,10 +118,10 @@ fn left_out(digest: &Digest, reason: &PartLeftOut) -> Message {
 
 fn held_off(wait: Wait) -> Message {
     let seconds = wait.left.as_secs();
-    let plural = if seconds == 1 { "" } else { "s" };
+    let told = spec::counted(seconds, "second");
     let Wait { host, status, .. } = wait;
     Message {
-        note: Some(format!("{host} asks to wait {seconds} second{plural} ({status})")),
+        note: Some(format!("{host} asks to wait {told} ({status})")),
         ..Message::layer(
             host,
             format!("Waiting, as it asks ({status})"),
@@ -260,8 +260,7 @@ fn layer(id: String, state: &LayerState) -> Message {
         LayerState::PullComplete => ("Pull complete", nothing),
         LayerState::AlreadyExists => ("Already exists", nothing),
         LayerState::Retrying { seconds } => {
-            let plural = if *seconds == 1 { "" } else { "s" };
-            retrying = format!("Retrying in {seconds} second{plural}");
+            retrying = format!("Retrying in {}", spec::counted(*seconds, "second"));
             (retrying.as_str(), nothing)
         }
         LayerState::Preparing => ("Preparing", nothing),

@@ -7,6 +7,9 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use spec::counted;
+use spec::go::{PROGRESS_DIGITS, human_bytes};
+
 pub use self::ledger::{Ledger, Thing};
 
 /// Room on a file system, or what something takes of it.
@@ -64,9 +67,10 @@ impl Room {
 
 impl fmt::Display for Room {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&human_bytes(self.bytes, PROGRESS_DIGITS))?;
         match self.inodes {
-            Some(inodes) => write!(f, "{} bytes and {inodes} inodes", self.bytes),
-            None => write!(f, "{} bytes", self.bytes),
+            Some(inodes) => write!(f, " and {}", counted(inodes, "inode")),
+            None => Ok(()),
         }
     }
 }
@@ -98,7 +102,7 @@ mod tests {
         ] {
             assert_eq!(available.suffices(needed), enough, "{available} for {needed}");
         }
-        assert_eq!(room(10, Some(3)).to_string(), "10 bytes and 3 inodes");
+        assert_eq!(room(10, Some(3)).to_string(), "10B and 3 inodes");
         assert_eq!(room(10, None).to_string(), "10 bytes");
     }
 }

@@ -69,12 +69,13 @@ impl Manner<'_> {
         let copied = count.saturating_sub(unchanged + failed);
         let moved = totals(&carrier.summary(), self.started.elapsed(), self.dry_run);
         self.painter.say(&format!(
-            "{count} images: {copied} {done}, {unchanged} up to date, {failed} failed; {moved}"
+            "{images}: {copied} {done}, {unchanged} up to date, {failed} failed; {moved}"
         ))?;
         if failures.is_empty() { Ok(()) } else { Err(CliError::Several(failures)) }
     }
 
     /// Says what becomes of an image that is not there.
+        let images = spec::counted(count, "image");
     fn done(self) -> &'static str {
         if self.dry_run { "would be copied" } else { "copied" }
     }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use api::message::{Message, ProgressDetail};
 use copy::{Changes, Conversion, Copied, Event, Images, Outcome, Report, Source, Summary};
-use spec::Digest;
 use spec::go::{PROGRESS_DIGITS, human_bytes};
+use spec::{Digest, counted};
 
 use crate::error::CliError;
 use crate::render::{Display, TICK};
@@ -120,30 +120,23 @@ fn status(outcome: &Outcome) -> String {
 pub(crate) fn note(copied: &Copied, conversion: Option<Conversion>) -> Option<String> {
     let (converted, conversion) = (copied.converted.as_ref()?, conversion?);
     let Changes { layers, retyped, attestations, left } = converted.changes;
-    let several = |count: u64, one: &str, more: &str| match count {
-        1 => format!("1 {one}"),
-        count => format!("{count} {more}"),
-    };
     let mut why = Vec::new();
     if let Some(encoding) = conversion.encoding().filter(|_| layers > 0) {
         why.push(format!(
             "{} by {encoding}",
-            several(layers, "layer compressed", "layers compressed")
+            counted(layers, "layer compressed/layers compressed")
         ));
     }
     if let Some(format) = conversion.format().filter(|_| retyped > 0) {
-        why.push(format!("{} of {format} types", several(retyped, "document", "documents")));
+        why.push(format!("{} of {format} types", counted(retyped, "document")));
     }
     if attestations > 0 {
-        why.push(format!(
-            "{} still of the old digests",
-            several(attestations, "attestation", "attestations")
-        ));
+        why.push(format!("{} still of the old digests", counted(attestations, "attestation")));
     }
     if left > 0 {
         why.push(format!(
             "{} left as they are",
-            several(left, "manifest of no image", "manifests of no images")
+            counted(left, "manifest of no image/manifests of no images")
         ));
     }
     let (from, why) = (&converted.from, why.join(", "));
@@ -158,15 +151,14 @@ pub(crate) fn note(copied: &Copied, conversion: Option<Conversion>) -> Option<St
 pub(crate) fn totals(summary: &Summary, elapsed: Duration, is_dry: bool) -> String {
     let Summary { bytes, copied, existed, mounted, referrers } = *summary;
     let size = human_bytes(bytes, PROGRESS_DIGITS);
-    let blobs = if copied == 1 { "blob" } else { "blobs" };
+    let blobs = counted(copied, "blob");
     let seconds = elapsed.as_secs_f64();
     let moved = if is_dry { "would move" } else { "moved" };
     let referrers = match referrers {
         0 => String::new(),
-        1 => ", 1 referrer".to_owned(),
-        more => format!(", {more} referrers"),
+        some => format!(", {}", counted(some, "referrer")),
     };
     format!(
-        "{moved} {size} in {copied} {blobs}, {existed} already there, {mounted} mounted{referrers}, in {seconds:.1}s"
+        "{moved} {size} in {blobs}, {existed} already there, {mounted} mounted{referrers}, in {seconds:.1}s"
     )
 }

@@ -170,9 +170,9 @@ impl Check {
         };
         match asked {
             Ok(info) => self.well(format!(
-                "{}: {} images in {}, driver {}",
+                "{}: {} in {}, driver {}",
                 if patient.session.asks_daemon() { "a daemon answers" } else { "this process" },
-                info.images,
+                spec::counted(info.images, "image"),
                 info.docker_root_dir,
                 info.driver
             )),
