@@ -277,7 +277,7 @@ impl fmt::Display for Place {
             None => STANDARD.to_owned(),
         };
         match self {
-            Self::Registry(reference) => write!(f, "docker://{reference}"),
+            Self::Registry(reference) => reference.fmt(f),
             Self::Layout(folder, selection) => write!(f, "oci:{}{selection}", folder.display()),
             Self::Directory(folder) => write!(f, "dir:{}", folder.display()),
             Self::OciArchive(file, selection) => {
@@ -302,11 +302,11 @@ mod tests {
     #[test]
     fn places_are_spelt_as_skopeo_does() {
         for (text, expected) in [
-            ("docker://alpine", "docker://docker.io/library/alpine"),
-            ("alpine:3", "docker://docker.io/library/alpine:3"),
+            ("docker://alpine", "docker.io/library/alpine"),
+            ("alpine:3", "docker.io/library/alpine:3"),
             // The image of that name.
-            ("docker:24", "docker://docker.io/library/docker:24"),
-            ("localhost:5000/a:1", "docker://localhost:5000/a:1"),
+            ("docker:24", "docker.io/library/docker:24"),
+            ("localhost:5000/a:1", "localhost:5000/a:1"),
             ("oci:/a/b", "oci:/a/b"),
             ("oci:a@b:x", "oci:a@b:x"),
             ("oci:a:r.example/x:1", "oci:a:r.example/x:1"),

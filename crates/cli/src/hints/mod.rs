@@ -12,11 +12,14 @@ use crate::error::CliError;
 
 pub(crate) use failure::Subject;
 
+/// Hints that stand below several failures.
+const MAX_ADVICE: usize = 5;
+
 /// Returns advice that helps with this failure of a command about `subject`, where there is some.
 pub(crate) fn hint(error: &CliError, subject: &Subject) -> Option<String> {
     match error {
         CliError::Advised { hint, .. } => Some(hint.clone()),
-        CliError::Several(errors) => errors.iter().find_map(|error| hint(error, subject)),
+        CliError::Several(errors) => of_several(errors, subject),
         CliError::Connect(_) => Some(
             "longshore needs no daemon: without -H, LONGSHORE_HOST and DOCKER_HOST it works on its own data root; \
              `longshore daemon` starts one"
@@ -43,6 +46,25 @@ pub(crate) fn hint(error: &CliError, subject: &Subject) -> Option<String> {
         CliError::Interrupted(_) | CliError::BrokenPipe => None,
         error => of_text(&error.to_string(), subject),
     }
+}
+
+/// Returns what helps with several failures. Copies begin with what they are about, which is said with each advice.
+fn of_several(errors: &[CliError], subject: &Subject) -> Option<String> {
+    let are_copies = errors.len() > 1 && errors.iter().all(|it| matches!(it, CliError::Copy(_)));
+    let mut told: Vec<(String, String)> = Vec::new();
+    for error in errors {
+        let Some(advice) = hint(error, subject) else { continue };
+        if !are_copies {
+            return Some(advice);
+        }
+        if told.len() < MAX_ADVICE && told.iter().all(|(_, other)| *other != advice) {
+            let text = error.to_string();
+            let about = text.split_once(": ").map_or(&*text, |(about, _)| about);
+            told.push((about.to_owned(), advice));
+        }
+    }
+    let lines = told.into_iter().map(|(about, advice)| format!("{about}: {advice}"));
+    Some(lines.collect::<Vec<_>>().join("\n      ")).filter(|lines| !lines.is_empty())
 }
 
 /// Returns advice that helps with what a text tells of.

@@ -17,6 +17,20 @@ pub(super) struct Line<'a> {
     event: Event<'a>,
 }
 
+/// The outcome of an image of several that are copied.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct ImageOutcome<'a> {
+    /// The image, where it goes to.
+    pub(crate) image: &'a str,
+    /// Its digest there, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) digest: Option<&'a str>,
+    /// `copied`, `present`, `planned` in a dry run, or `failed`.
+    pub(crate) outcome: &'a str,
+    /// The same in words.
+    pub(crate) text: &'a str,
+}
+
 /// Content of a line.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
@@ -39,6 +53,8 @@ enum Event<'a> {
         id: Option<&'a str>,
         text: &'a str,
     },
+    /// An image was copied, or need not be, or failed.
+    Image(&'a ImageOutcome<'a>),
     /// The last word of the command, as it prints it without `--progress json`.
     Result { text: &'a str },
     /// Sums of what was moved, at the end.
@@ -76,6 +92,11 @@ pub(super) fn message(message: &Message, tally: &Tally) -> String {
     let stream = message.stream.as_deref().map(str::trim_end);
     let text = message.note.as_deref().or(stream).unwrap_or(status);
     if text.is_empty() { String::new() } else { Event::Status { id, text }.encode() }
+}
+
+/// Returns the line for an image.
+pub(super) fn image(image: &ImageOutcome<'_>) -> String {
+    Event::Image(image).encode()
 }
 
 /// Returns the line for the command's last word.

@@ -12,5 +12,6 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use json::ImageOutcome;
 pub(crate) use note::note;
 pub(crate) use progress::{Display, ProgressFlag, Stream, TICK};

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 
 use super::screen::{Screen, Size};
 use super::tally::Tally;
-use super::{json, line, plain};
+use super::{ImageOutcome, json, line, plain};
 use crate::error::CliError;
 use crate::session::Session;
 use crate::{output, terminal};
@@ -151,6 +151,14 @@ impl Display {
     /// Shows a line of the command's own.
     pub(crate) fn say(&mut self, text: &str) -> Result<(), CliError> {
         self.show(&Message::status(text))
+    }
+
+    /// Tells programs what became of an image; false where it is for people, who are told in words.
+    pub(crate) fn tell_image(&mut self, image: &ImageOutcome<'_>) -> Result<bool, CliError> {
+        if !matches!(self.form, Form::Json) {
+            return Ok(false);
+        }
+        self.stream.print(&json::image(image)).map(|()| true)
     }
 
     /// Shows a message of the operation.

@@ -103,8 +103,13 @@ async fn run_shown(
                 painter.tell_untagged(found)?;
             }
             if found.images.is_empty() {
+                let (file, line) = (arguments.file.display(), entry.line);
+                let wanted = match entry.tags.to_string() {
+                    words if words.is_empty() => "there are no tags".to_owned(),
+                    words => format!("no tag there fits ({words})"),
+                };
                 painter.warn(format!(
-                    "WARNING: {}: no tag there fits, and nothing is copied",
+                    "WARNING: {file}: line {line}: {}: {wanted}, and nothing is copied",
                     entry.source
                 ))?;
             }

@@ -124,9 +124,36 @@ fn a_sync_tells_of_what_fits_nothing_and_refuses_streams() {
         home.run(&["sync", file.to_str().unwrap()])
     };
     let none = sync(&format!("target = \"{address}/copy\"\ntags = \"2.*\""));
-    let warning = format!("WARNING: docker://{address}/app: no tag there fits");
+    let warning = format!(
+        "WARNING: {}: line 1: {address}/app: no tag there fits (tags: 2.*), and nothing is copied",
+        file.display()
+    );
     assert!(none.stderr.contains(&warning), "{none:?}");
     assert!(none.success().contains("0 images: 0 copied, 0 up to date, 0 failed"));
+    // Programs are told of each image in fields.
+    let there = format!("{address}/told");
+    for (target, outcome) in
+        [(&*there, "copied"), (&*there, "present"), ("127.0.0.1:1/x", "failed")]
+    {
+        let text = format!("[[copy]]\nsource = \"{address}/app\"\ntarget = \"{target}\"\n");
+        std::fs::write(&file, text).unwrap();
+        let told = home.run(&["sync", "--progress", "json", file.to_str().unwrap()]).stdout;
+        let mut lines = told.lines().map(|line| serde_json::from_str(line).unwrap());
+        let image: serde_json::Value =
+            lines.find(|line: &serde_json::Value| line["type"] == "image").unwrap();
+        let told = (image["image"].as_str().unwrap(), image["outcome"].as_str().unwrap());
+        assert_eq!(told, (&*format!("{target}:1.0"), outcome));
+        assert_eq!(image["digest"].is_string(), outcome != "failed", "{image}");
+        assert!(!image["text"].as_str().unwrap().is_empty());
+    }
+    // Of several failures each has its own advice.
+    let entry = |source: &str| format!("[[copy]]\nsource = \"{source}\"\ntarget = \"{there}\"\n");
+    let (gone, nobody) = (format!("{address}/app:gone"), "127.0.0.1:1/x:1");
+    std::fs::write(&file, entry(&gone) + &entry(nobody)).unwrap();
+    let said = home.run(&["sync", file.to_str().unwrap()]).failure();
+    let hints = said.split_once("hint: ").unwrap().1;
+    assert!(hints.contains(&format!("{gone}: `longshore registry tags ")), "{said}");
+    assert!(hints.contains(&format!("{nobody}: nobody listens at 127.0.0.1:1")), "{said}");
     for target in ["-", "oci-archive:-", "docker-daemon:r.example/x:1"] {
         let error = sync(&format!("targets = [\"{address}/copy\", \"{target}\"]")).failure();
         assert!(error.contains("sync.toml: line 3: ") && error.contains("no daemon"), "{error}");

@@ -47,12 +47,16 @@ const KEYS: [&str; 13] = [
     "targets",
     "versions",
 ];
+/// Those that choose among tags.
+const TAG_KEYS: [&str; 6] = ["except", "except-regex", "latest", "tags", "tags-regex", "versions"];
 /// The keys of a registry in a file of `skopeo sync --src yaml`.
 const SKOPEO_KEYS: [&str; 3] = ["images", "images-by-tag-regex", "images-by-semver"];
 
 /// Images of one source, for some targets.
 #[derive(Clone, Debug)]
 pub struct Entry {
+    /// The line at which it begins.
+    pub line: usize,
     /// The source: an image, or a repository.
     pub source: Place,
     /// The places that its images go to.
@@ -168,6 +172,9 @@ impl Fields {
                 }
                 _ => return Err(SyncError::new(node.line, unknown(name, None))),
             }
+            if TAG_KEYS.contains(&&*name) {
+                read.tags.words.push(format!("{name}: {}", node.words()));
+            }
         }
         Ok(read)
     }
@@ -184,7 +191,7 @@ impl Fields {
             return fault(Fault::Referrers);
         }
         let Self { targets, tags, platforms, referrers, .. } = self;
-        let entry = Entry { source, targets, tags, platforms, referrers, conversion };
+        let entry = Entry { line, source, targets, tags, platforms, referrers, conversion };
         if entry.is_repository() {
             if let Some(target) = entry.targets.iter().find(|target| !target.takes_many()) {
                 return fault(Fault::Target(target.clone()));
@@ -335,7 +342,7 @@ copy:
             assert_eq!(first.platforms.len(), 2);
             assert_eq!(chosen(first, &["1.0", "1.1-rc2", "latest", "2.0"]), ["1.0", "latest"]);
             assert!(first.is_repository() && !second.is_repository());
-            assert_eq!(second.targets[0].to_string(), "docker://m.example/b:2");
+            assert_eq!(second.targets[0].to_string(), "m.example/b:2");
             assert!(first.conversion.is_none() && second.conversion.is_some());
         }
         assert_eq!(Syntax::of(Path::new("a/b.yml")), Syntax::Yaml);
@@ -395,7 +402,7 @@ copy:
             (entry("target = \"a.b/c\"\nreferrers = 1"), "line 4: \"referrers\" is to be true or"),
             (
                 entry("target = \"m.example/a:1\""),
-                "a layout or an oci-archive:, without a tag: docker://m.example/a:1",
+                "a layout or an oci-archive:, without a tag: m.example/a:1",
             ),
             (entry("target = \"m.example/a\"\ntags = [\"[\"]"), "line 4: tags: invalid pattern"),
             (entry("platforms = \"*\""), "line 3: platforms: \"*\": wildcards"),

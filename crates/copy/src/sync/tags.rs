@@ -1,5 +1,7 @@
 //! The tags of a repository that are wanted.
 
+use std::fmt;
+
 use regex_lite::Regex;
 use spec::Tag;
 
@@ -15,6 +17,14 @@ pub struct TagChoice {
     pub(super) except: Vec<Pattern>,
     pub(super) except_regexes: Vec<Regex>,
     pub(super) latest: Option<usize>,
+    /// The keys and their values, as they are told.
+    pub(super) words: Vec<String>,
+}
+
+impl fmt::Display for TagChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words.join("; "))
+    }
 }
 
 impl TagChoice {

@@ -49,6 +49,15 @@ impl Node {
         }
     }
 
+    /// Returns the value as it is told: a text or a number, or a list of such.
+    pub(super) fn words(&self) -> String {
+        match &self.value {
+            Value::Text(text) | Value::Word(text) | Value::Number(text) => text.clone(),
+            Value::List(nodes) => nodes.iter().map(Self::words).collect::<Vec<_>>().join(", "),
+            Value::Bool(_) | Value::Table(_) | Value::Other => String::new(),
+        }
+    }
+
     pub(super) fn count(&self) -> Option<usize> {
         match &self.value {
             Value::Number(text) | Value::Word(text) => text.parse().ok(),

@@ -8,6 +8,7 @@ use spec::Platform;
 
 use super::told::{Painter, note, totals};
 use crate::error::CliError;
+use crate::render::ImageOutcome;
 
 /// Images that are copied together. Hosts have budgets of their own; this bounds what is known of images at a time.
 const AT_ONCE: usize = 16;
@@ -57,7 +58,13 @@ impl Manner<'_> {
                     let done = if copied.unchanged { "up to date" } else { self.done() };
                     self.tell(&target, &copied, done, conversion)?;
                 }
-                Err(error) => failures.push(CliError::from(error)),
+                Err(error) => {
+                    let (image, text) = (target.to_string(), error.to_string());
+                    let outcome = "failed";
+                    let told = ImageOutcome { image: &image, digest: None, outcome, text: &text };
+                    self.painter.tell_failed(&told)?;
+                    failures.push(CliError::from(error));
+                }
             }
             targets.push(target);
         }
@@ -68,6 +75,7 @@ impl Manner<'_> {
         let (failed, done) = (failures.len(), self.done());
         let copied = count.saturating_sub(unchanged + failed);
         let moved = totals(&carrier.summary(), self.started.elapsed(), self.dry_run);
+        let images = spec::counted(count, "image");
         self.painter.say(&format!(
             "{images}: {copied} {done}, {unchanged} up to date, {failed} failed; {moved}"
         ))?;
@@ -75,7 +83,6 @@ impl Manner<'_> {
     }
 
     /// Says what becomes of an image that is not there.
-        let images = spec::counted(count, "image");
     fn done(self) -> &'static str {
         if self.dry_run { "would be copied" } else { "copied" }
     }
@@ -96,7 +103,15 @@ impl Manner<'_> {
         } else {
             copied.digest.to_string()
         };
-        self.painter.say(&format!("{target}: digest: {digest}{cut} {done}{signed}"))?;
+        let outcome = match (copied.unchanged, self.dry_run) {
+            (true, _) => "present",
+            (false, true) => "planned",
+            (false, false) => "copied",
+        };
+        let image = target.to_string();
+        let text = format!("{image}: digest: {digest}{cut} {done}{signed}");
+        let digest = (!is_guess).then_some(&*digest);
+        self.painter.tell_image(&ImageOutcome { image: &image, digest, outcome, text: &text })?;
         match note(copied, conversion) {
             Some(note) => self.painter.say(&note),
             None => Ok(()),

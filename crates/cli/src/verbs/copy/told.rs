@@ -10,7 +10,7 @@ use spec::go::{PROGRESS_DIGITS, human_bytes};
 use spec::{Digest, counted};
 
 use crate::error::CliError;
-use crate::render::{Display, TICK};
+use crate::render::{Display, ImageOutcome, TICK};
 
 /// The time between two pictures of the same blob: more often no eye sees.
 const PICTURE: Duration = Duration::from_millis(100);
@@ -57,6 +57,17 @@ impl Painter {
     /// Shows a line about an image.
     pub(crate) fn say(&self, text: &str) -> Result<(), CliError> {
         self.canvas().display.say(text)
+    }
+
+    /// Tells what became of an image.
+    pub(crate) fn tell_image(&self, image: &ImageOutcome<'_>) -> Result<(), CliError> {
+        let display = &mut self.canvas().display;
+        if display.tell_image(image)? { Ok(()) } else { display.say(image.text) }
+    }
+
+    /// Tells programs of an image that failed. People are told at the end.
+    pub(crate) fn tell_failed(&self, image: &ImageOutcome<'_>) -> Result<(), CliError> {
+        self.canvas().display.tell_image(image).map(|_| ())
     }
 
     /// Shows a line that a user waits for who wants to see nothing else, too.
