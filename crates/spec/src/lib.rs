@@ -6,6 +6,7 @@
 //! else may reach a path or a URL. No I/O and no async happens here.
 
 mod config;
+mod cosign;
 mod counted;
 mod digest;
 #[cfg(any(test, fuzzing))]

@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     /// Leave out the layers that whoever loads the archive has by this image
     #[arg(long, value_name = "IMAGE")]
     since: Vec<String>,
+    /// Save what refers to the images, too: signatures, SBOMs and attestations (see `pull --referrers`)
+    #[arg(long)]
+    referrers: bool,
     #[arg(hide = true, required = true, value_name = "IMAGE")]
     images: Vec<String>,
 }
@@ -58,7 +61,14 @@ async fn save(
     }
     let platforms = Platforms { named: &arguments.platform, all: arguments.all_platforms };
     platforms.add_to(&mut query, session).await?;
-    let narrows = !arguments.since.is_empty();
+    let mut lacks = None;
+    if arguments.referrers {
+        query.add("referrers", "1");
+        lacks = Some("keeps no referrers: save without --referrers");
+    }
+    if !arguments.since.is_empty() {
+        lacks = Some("cannot leave layers out: save without --since");
+    }
     for image in arguments.since {
         query.add("since", image);
     }
@@ -69,14 +79,14 @@ async fn save(
                 "cowardly refusing to save to a terminal. Use the -o flag or redirect".to_owned(),
             ));
         }
-        return receive(session, query, narrows, display, output::print_bytes).await;
+        return receive(session, query, lacks, display, output::print_bytes).await;
     };
     check_destination(&path)?;
     let mut file = Aside::new(&path, 0o600).map_err(|error| refused(in_go_words(&error)))?;
     let failed = |error: io::Error| {
         CliError::Refused(format!("write {}: {}", path.display(), in_go_words(&error)))
     };
-    receive(session, query, narrows, display, |chunk| file.write(chunk).map_err(failed)).await?;
+    receive(session, query, lacks, display, |chunk| file.write(chunk).map_err(failed)).await?;
     file.publish().map_err(failed)
 }
 
@@ -84,7 +94,7 @@ async fn save(
 async fn receive(
     session: &Session,
     query: Query,
-    narrows: bool,
+    lacks: Option<&str>,
     display: &mut Display,
     mut write: impl FnMut(&[u8]) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
@@ -96,12 +106,9 @@ async fn receive(
         // A failure that comes before the head has left the daemon takes that with it.
         Err(error) => return Err(session.client.explain(&operation, error).await),
     };
-    // Any other daemon sends all, and says nothing of the parameter.
-    if narrows && !answer.is_longshores() {
-        return Err(CliError::Refused(
-            "this daemon is not Longshore's and cannot leave layers out: save without --since"
-                .to_owned(),
-        ));
+    // Any other daemon sends what it always does, and says nothing of the parameter.
+    if let Some(lacks) = lacks.filter(|_| !answer.is_longshores()) {
+        return Err(CliError::Refused(format!("this daemon is not Longshore's and {lacks}")));
     }
     if let Some(note) = answer.header(ARCHIVE_NOTE_HEADER) {
         display.show(&Message { note: Some(note.to_owned()), ..Message::default() })?;

@@ -131,23 +131,22 @@ impl LayoutSource {
                 digests.push_back((entry.digest.clone(), is_list));
             }
             while let Some((digest, is_list)) = digests.pop_front() {
-                let document = match self.document(Some(&digest)).await {
+                let path = blob_path(&digest);
+                let bytes = match document(&self.tree, &self.place, path, Some(&digest)).await {
                     // The lists that clients keep outlive what they list.
                     Err(CopyError::Missing { path }) => {
                         tracing::warn!(%path, "what is listed is not there");
                         continue;
                     }
-                    document => document?,
+                    bytes => bytes?,
                 };
-                if let Some(subject) = ::registry::subject(&document.bytes) {
+                if let Some(subject) = ::registry::subject(&bytes) {
                     let listed = found.entry(subject).or_default();
                     if !listed.contains(&digest) {
                         listed.push(digest);
                     }
                 }
-                if is_list
-                    && let Ok(Manifest::Index(index)) = Manifest::parse(None, &document.bytes)
-                {
+                if is_list && let Ok(Manifest::Index(index)) = Manifest::parse(None, &bytes) {
                     digests.extend(index.manifests.into_iter().map(|entry| (entry.digest, false)));
                 }
             }
@@ -156,21 +155,19 @@ impl LayoutSource {
         self.list.referrers.get_or_try_init(find).await
     }
 
-    fn digest(&self) -> Result<Digest> {
+    async fn digest(&self) -> Result<Digest> {
         Ok(match &self.wanted {
             Selection::Digest(digest) => digest.clone(),
-            _ => self.entry()?.digest.clone(),
+            _ => self.entry().await?.digest.clone(),
         })
     }
 
     /// Returns the entry that is meant: the one with the name, or the only one.
-    fn entry(&self) -> Result<&Descriptor> {
+    async fn entry(&self) -> Result<&Descriptor> {
         let List { entries, faults, .. } = &*self.list;
         let found = match &self.wanted {
-            // One image may have several names.
-            Selection::Only => entries.first().filter(|first| {
-                faults.is_empty() && entries.iter().all(|entry| entry.digest == first.digest)
-            }),
+            Selection::Only if faults.is_empty() => self.only().await,
+            Selection::Only => None,
             Selection::Name(wanted) => {
                 entries.iter().find(|entry| names(entry).any(|name| name == wanted))
             }
@@ -189,14 +186,33 @@ impl LayoutSource {
         })
     }
 
+    /// Returns the entry of the only image, which may have several names. What is about it is no other image.
+    async fn only(&self) -> Option<&Descriptor> {
+        let entries = &self.list.entries;
+        let is_one = |images: &[&Descriptor]| images.iter().all(|it| it.digest == images[0].digest);
+        let mut images: Vec<&Descriptor> = entries.iter().collect();
+        if !is_one(&images) {
+            let referrers = self.all_referrers().await.ok()?;
+            let about = |image: &Descriptor| {
+                let mut tags = names(image).filter_map(|name| name.parse::<Tag>().ok());
+                tags.any(|tag| tag.cosign_subject().is_some())
+                    || referrers.values().any(|listed| listed.contains(&image.digest))
+            };
+            images.retain(|image| !about(image));
+        }
+        images.first().copied().filter(|_| is_one(&images))
+    }
+
     pub(crate) async fn document(&self, digest: Option<&Digest>) -> Result<Document> {
         let media_type = match (digest, &self.wanted) {
-            (None, Selection::Only | Selection::Name(_)) => Some(self.entry()?.media_type.clone()),
+            (None, Selection::Only | Selection::Name(_)) => {
+                Some(self.entry().await?.media_type.clone())
+            }
             _ => None,
         };
         let digest = match digest {
             Some(digest) => digest.clone(),
-            None => self.digest()?,
+            None => self.digest().await?,
         };
         let bytes = document(&self.tree, &self.place, blob_path(&digest), Some(&digest)).await?;
         Ok(Document { bytes, media_type, digest })

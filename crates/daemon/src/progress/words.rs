@@ -173,6 +173,18 @@ pub(crate) fn incomplete(images: &[IncompleteImage]) -> String {
     )
 }
 
+/// Tells what is here and refers to images that an archive has without it.
+pub(crate) fn without_referrers(images: &[(String, usize)]) -> String {
+    let of_image = |(name, count): &(String, usize)| {
+        format!("{name} without {}", spec::counted(*count, "referrer"))
+    };
+    let images: Vec<String> = images.iter().take(MAX_TOLD).map(of_image).collect();
+    format!(
+        "saved {} (signatures, SBOMs, attestations) that `pull --referrers` kept: `save --referrers` takes them along",
+        images.join("; ")
+    )
+}
+
 /// A result of an operation, which the last lines of its answer tell.
 pub(crate) trait Ending {
     fn messages(self) -> Vec<Message>;

@@ -16,7 +16,7 @@ use spec::Platform;
 use crate::daemon::Daemon;
 use crate::errors::operations::operation_name;
 use crate::errors::{Answer, HttpError};
-use crate::progress::{Operation, incomplete};
+use crate::progress::{Operation, incomplete, without_referrers};
 use crate::request::ApiRequest;
 use crate::response;
 
@@ -31,11 +31,18 @@ const REST_TIMEOUT: Duration = Duration::from_secs(10);
 /// `GET /images/get` and `GET /images/{name}/get`: save.
 pub(super) async fn save(daemon: &Daemon, request: &ApiRequest, names: Vec<String>) -> Answer {
     let platforms = wanted(request)?;
-    // Ours: images that the reader has.
+    // Ours: images that the reader has, and what refers to those that are saved.
     let since = request.query.all("since").map(str::to_owned).collect();
-    let archive = daemon.engine().save(SaveRequest { names, platforms, since }).await?;
+    let referrers = request.query.boolean("referrers");
+    let archive = daemon.engine().save(SaveRequest { names, platforms, since, referrers }).await?;
     let size = archive.size();
-    let note = (!archive.incomplete().is_empty()).then(|| incomplete(archive.incomplete()));
+    let (without, referrers) = (archive.incomplete(), archive.without_referrers());
+    let notes = [
+        (!without.is_empty()).then(|| incomplete(without)),
+        (!referrers.is_empty()).then(|| without_referrers(referrers)),
+    ];
+    let notes: Vec<String> = notes.into_iter().flatten().collect();
+    let note = (!notes.is_empty()).then(|| notes.join("; "));
     let (daemon, operation) = (daemon.clone(), operation_name(&request.headers));
     let bytes = archive.into_stream().map(move |piece| {
         piece.map_err(|error| {

@@ -10,6 +10,7 @@ use spec::{
 };
 
 use super::list::{self, Listed};
+use super::referrers::Referrers;
 use super::tree::Tree;
 use crate::error::BadArchive;
 use crate::kept::Platforms;
@@ -39,13 +40,16 @@ pub(super) struct Contents {
     pub(super) manifests: HashMap<Digest, Vec<Descriptor>>,
     /// The outermost index that leads to an image, by the digest of its config.
     roots: HashMap<Digest, Descriptor>,
+    /// Manifests that refer to others.
+    pub(super) referrers: Referrers,
 }
 
 impl Contents {
     /// Reads what `index.json` lists, if there is one.
     pub(super) fn read(tree: Tree) -> Result<Self> {
         let (manifests, roots) = (HashMap::new(), HashMap::new());
-        let mut contents = Self { tree, index: Vec::new(), manifests, roots };
+        let (index, referrers) = (Vec::new(), Referrers::default());
+        let mut contents = Self { tree, index, manifests, roots, referrers };
         let Some(file) = contents.tree.find("index.json") else { return Ok(contents) };
         let bytes = file.read("index.json", MAX_LIST)?;
         match from_go_json::<IndexFile>(&bytes) {
@@ -68,6 +72,7 @@ impl Contents {
                 walked => walked?,
             }
         }
+        contents.referrers = Referrers::find(&contents.tree, &contents.index);
         Ok(contents)
     }
 
@@ -187,6 +192,9 @@ impl Contents {
             let Some((manifest, digest)) = self.choose_wanted(descriptor, choice)? else {
                 continue;
             };
+            if [&digest, &descriptor.digest].into_iter().any(|it| self.referrers.is_no_image(it)) {
+                continue;
+            }
             let name = name_of(descriptor);
             if let Some(&position) = known.get(&digest) {
                 let image: &mut Listed = &mut images[position];

@@ -6,7 +6,7 @@
 //! # Flow
 //! body → [`crate::receive`] → layers, unpacked as they come where nothing else is to be kept of them ([`arrived`]), other files in
 //! `staging/`, small ones in memory ([`tree`]); of an archive that is a file, places in it ([`plain`]) → what they are ([`contents`]) and whether all is
-//! there or here ([`lacking`]) → for each image, and what else its index lists ([`whole`]), its missing layers, unpacked at once
+//! there or here ([`lacking`]) → for each image, what else its index lists ([`whole`]) and what refers to it ([`referrers`]), its missing layers, unpacked at once
 //! ([`layers`]) → one commit, or one for many images that need no layer. What was loaded before an
 //! error stays.
 //!
@@ -25,6 +25,7 @@ mod plain;
 mod plan;
 mod platforms;
 mod publish;
+mod referrers;
 mod stored;
 mod tree;
 mod whole;

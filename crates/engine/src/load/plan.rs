@@ -1,6 +1,5 @@
 //! The plan of an image that is to be loaded: what of it is here, and which files of the archive bring the rest.
 
-use bytes::Bytes;
 use spec::{
     Algorithm, ChainId, Descriptor, DiffId, Digest, ImageConfig, ImageId, MAX_CONFIG_SIZE, Raw,
     Reference,
@@ -12,7 +11,7 @@ use super::list::Listed;
 use super::origin::Origin;
 use super::stored::StoredFile;
 use super::tree::Tree;
-use super::whole::{Whole, Wish};
+use super::whole::{Part, Whole, Wish};
 use crate::error::{BadArchive, Mistake};
 use crate::save::documents::{blob_path, named_digest};
 use crate::{EngineError, Platforms, Result};
@@ -27,7 +26,7 @@ pub(super) struct PlannedImage {
     pub(super) layers: Vec<PlannedLayer>,
     pub(super) origin: Option<Origin>,
     /// Manifests and indexes that its index lists beside it, and the files that these need.
-    pub(super) parts: Vec<(Descriptor, Bytes)>,
+    pub(super) parts: Vec<Part>,
     pub(super) blobs: Vec<(Digest, StoredFile)>,
     pub(super) parent: Option<ImageId>,
 }
@@ -117,6 +116,14 @@ pub(super) fn plan(
     let wish = Wish { id: &id, platform: &platform, platforms };
     let root = listed.root.as_ref();
     let mut beside = root.map(|root| contents.whole(store, lease, root, &wish)).transpose()?;
+    let own = contents.manifests.get(id.digest()).into_iter().flatten();
+    let around = beside.iter().flat_map(|it| it.indexes.iter().map(|(index, _)| index));
+    let parts = beside.iter().flat_map(|it| it.parts.iter().map(|part| &part.descriptor));
+    let subjects: Vec<Digest> =
+        own.chain(around).chain(parts).map(|subject| subject.digest.clone()).collect();
+    let mut referring = beside.take().unwrap_or_default();
+    contents.add_referrers((store, lease), subjects, &mut referring)?;
+    beside = Some(referring).filter(|it| root.is_some() || !it.parts.is_empty());
     let has_parts = beside.as_ref().is_some_and(|beside| !beside.parts.is_empty());
     let origin = if store.keep_blobs() || has_parts {
         contents.origin(&id, diff_ids.len(), &claimed, &is_kept, beside.as_ref())?
@@ -124,8 +131,8 @@ pub(super) fn plan(
         None
     };
     if origin.is_none() && has_parts {
-        // Nothing but the image's own manifest leads to them.
-        tracing::warn!(%id, "an archive has other platforms of an image whose manifest is not whole");
+        // Nothing but the image's own manifest leads to it.
+        tracing::warn!(%id, "an archive has more of an image whose manifest is not whole");
         beside = None;
     }
     let Whole { parts, blobs, .. } = beside.unwrap_or_default();

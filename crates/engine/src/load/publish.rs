@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use spec::{ImageId, Reference};
-use store::{Commit, Committed, NewImage, Store, VerifiedBlob};
+use store::{Commit, Committed, NewImage, NewPart, Store, VerifiedBlob};
 
 use super::layers::LoadedLayer;
 use super::operation::Load;
 use super::origin::Origin;
 use super::plan::PlannedImage;
+use super::whole::Part;
 use crate::Result;
 use crate::progress::ProgressEvent;
 
@@ -75,8 +77,9 @@ fn by_tag(name: &Reference) -> Option<Reference> {
 pub(super) fn held(images: &[ReadyImage]) -> usize {
     let held = |planned: &PlannedImage| {
         let documents = planned.origin.iter().flat_map(|origin| &origin.documents);
-        let documents = documents.chain(&planned.parts);
-        let documents: usize = documents.map(|(_, bytes)| bytes.len()).sum();
+        let documents = documents.map(|(_, bytes)| bytes);
+        let documents = documents.chain(planned.parts.iter().map(|part| &part.bytes));
+        let documents: usize = documents.map(Bytes::len).sum();
         planned.config.bytes().len() + documents + planned.names.len() * BYTES_OF_A_NAME
     };
     images.iter().map(|(planned, _)| held(planned)).sum()
@@ -112,9 +115,9 @@ fn commits(store: &Store, images: Vec<ReadyImage>) -> Result<Vec<Commit>> {
             commit.blobs.push(VerifiedBlob::check(id.digest(), config.bytes().clone())?);
         }
         let mut listed = Vec::new();
-        for (descriptor, bytes) in parts {
+        for Part { descriptor, bytes, tag } in parts {
             commit.blobs.push(VerifiedBlob::check(&descriptor.digest, bytes)?);
-            listed.push(descriptor.into());
+            listed.push(NewPart { descriptor, tag });
         }
         commit.references.extend(names.iter().filter_map(by_tag).map(|tag| (tag, id.clone())));
         commit.image =

@@ -2,17 +2,19 @@
 //!
 //! All of it is hostile: what is kept is hashed, as large as it should be, and bounded.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use registry::MAX_REFERRERS;
 use spec::{
     Descriptor, Digest, ImageConfig, ImageId, ImageManifest, MAX_CONFIG_SIZE, MAX_MANIFEST_SIZE,
-    Manifest, Platform,
+    Manifest, Mentioned, Platform, Tag,
 };
 use store::{Lease, Store};
 
 use super::contents::{Contents, MAX_DOCUMENTS, MAX_INDEX_DEPTH};
+use super::referrers::Referrer;
 use super::stored::StoredFile;
 use crate::error::BadArchive;
 use crate::kept::{self, ManifestKind, Platforms};
@@ -25,9 +27,18 @@ pub(super) struct Whole {
     /// The indexes that lead to the image, the outermost first.
     pub(super) indexes: Vec<(Descriptor, Bytes)>,
     /// Other manifests, and indexes, that are kept.
-    pub(super) parts: Vec<(Descriptor, Bytes)>,
+    pub(super) parts: Vec<Part>,
     /// Files of the archive that these need.
     pub(super) blobs: Vec<(Digest, StoredFile)>,
+}
+
+/// A manifest or index that is kept beside an image.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) descriptor: Descriptor,
+    pub(super) bytes: Bytes,
+    /// The tag by which it refers to the image, if that is how.
+    pub(super) tag: Option<Tag>,
 }
 
 /// The choice of what an index lists.
@@ -119,14 +130,23 @@ impl Contents {
                 Platforms::These(_) if images.iter().any(|it| entry.kind.attests(it)) => false,
                 Platforms::These(_) => continue,
             };
-            match self.files(store, lease, &entry)? {
+            let files = match &entry.document {
+                Some(document) => {
+                    self.files((store, lease), &entry.descriptor.digest, &document.mentioned)?
+                }
+                None => None,
+            };
+            match files {
                 Some(files) => {
                     whole
                         .blobs
                         .extend(files.into_iter().filter(|(it, _)| taken.insert(it.clone())));
-                    whole
-                        .parts
-                        .extend(entry.document.map(|document| (entry.descriptor, document.bytes)));
+                    let part = |Document { bytes, .. }| Part {
+                        descriptor: entry.descriptor,
+                        bytes,
+                        tag: None,
+                    };
+                    whole.parts.extend(entry.document.map(part));
                 }
                 None if must => {
                     let fault = BadArchive::Incomplete(name(&entry));
@@ -136,8 +156,11 @@ impl Contents {
             }
         }
         for (descriptor, bytes, leads) in found.indexes {
-            let list = if leads { &mut whole.indexes } else { &mut whole.parts };
-            list.push((descriptor, bytes));
+            if leads {
+                whole.indexes.push((descriptor, bytes));
+            } else {
+                whole.parts.push(Part { descriptor, bytes, tag: None });
+            }
         }
         Ok(whole)
     }
@@ -191,17 +214,58 @@ impl Contents {
         Ok(leads)
     }
 
-    /// Returns the files that a manifest needs and the store has not; `None` if one is neither here nor there.
-    fn files(
+    /// Adds what of the archive refers to these manifests, and to what is added. One of which not all is there stays away. Blocking.
+    pub(super) fn add_referrers(
         &self,
-        store: &Store,
-        lease: &Lease,
-        entry: &Entry,
+        (store, lease): (&Store, &Lease),
+        subjects: impl IntoIterator<Item = Digest>,
+        whole: &mut Whole,
+    ) -> Result<()> {
+        let mut subjects: VecDeque<Digest> = subjects.into_iter().collect();
+        let mut seen: HashSet<Digest> = subjects.iter().cloned().collect();
+        let (mut count, mut size) = (0, 0);
+        while let Some(subject) = subjects.pop_front() {
+            for Referrer { descriptor, tag } in self.referrers.of(&subject) {
+                if !seen.insert(descriptor.digest.clone()) {
+                    continue;
+                }
+                (count, size) = (count + 1, size + descriptor.size);
+                if count > MAX_REFERRERS || size > MAX_DOCUMENTS {
+                    tracing::warn!(%subject, "an archive has more that refers to an image than is kept");
+                    return Ok(());
+                }
+                let read = self.tree.document(&descriptor.digest, MAX_MANIFEST_SIZE)?;
+                let parsed = read.and_then(|bytes| Some((Mentioned::parse(&bytes).ok()?, bytes)));
+                let Some((mentioned, bytes)) = parsed else { continue };
+                let is_index = !mentioned.manifests.is_empty();
+                let needed: Vec<Descriptor> = mentioned.blobs().cloned().collect();
+                let files = self.files((store, lease), &descriptor.digest, &needed)?;
+                let Some(files) = files.filter(|_| !is_index) else {
+                    tracing::warn!(digest = %descriptor.digest, "what refers to an image is not all in the archive");
+                    continue;
+                };
+                let new = files
+                    .into_iter()
+                    .filter(|(digest, _)| whole.blobs.iter().all(|(other, _)| other != digest));
+                let new: Vec<_> = new.collect();
+                whole.blobs.extend(new);
+                whole.parts.push(Part { descriptor: descriptor.clone(), bytes, tag: tag.clone() });
+                subjects.push_back(descriptor.digest.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the files that a manifest needs and the store has not; `None` if one is neither here nor there.
+    pub(super) fn files(
+        &self,
+        (store, lease): (&Store, &Lease),
+        manifest: &Digest,
+        mentioned: &[Descriptor],
     ) -> Result<Option<Vec<(Digest, StoredFile)>>> {
-        let Some(document) = &entry.document else { return Ok(None) };
         let mut files = Vec::new();
-        lease.hold_blob(&entry.descriptor.digest)?;
-        for Descriptor { digest, size, .. } in &document.mentioned {
+        lease.hold_blob(manifest)?;
+        for Descriptor { digest, size, .. } in mentioned {
             lease.hold_blob(digest)?;
             if store.blob(digest)?.is_some_and(|blob| blob.size == *size) {
                 continue;

@@ -110,7 +110,7 @@ pub(crate) fn referrers_of(store: &Store, id: &ImageId, root: &Digest) -> Result
 }
 
 /// Lists what is kept with an image and refers to `root`, to what that lists, and to the referrers. Blocking.
-fn referring(store: &Store, id: &ImageId, root: Digest) -> Result<Vec<Referral>> {
+pub(crate) fn referring(store: &Store, id: &ImageId, root: Digest) -> Result<Vec<Referral>> {
     let mut by_subject: HashMap<Digest, Vec<Descriptor>> = HashMap::new();
     let mut by_tag: HashMap<String, Descriptor> = HashMap::new();
     let tags = store.part_tags(id)?;

@@ -29,7 +29,7 @@ use crate::error::Defect;
 use crate::{Engine, EngineError, Platforms, Result};
 use left_out::Base;
 pub use plan::IncompleteImage;
-use plan::Plan;
+use plan::{Plan, Wish};
 use write::Piece;
 
 /// An order to save.
@@ -41,6 +41,8 @@ pub struct SaveRequest {
     pub platforms: Platforms,
     /// Images, named as those, that whoever reads the archive has: their layers are left out.
     pub since: Vec<String>,
+    /// Save what refers to the images, too: signatures, SBOMs, attestations.
+    pub referrers: bool,
 }
 
 /// An archive that is ready to be written. What it needs stays in the store as long as it lives.
@@ -59,7 +61,8 @@ impl Engine {
         let plan = self.on_disk(move |store| {
             let selection = select::select(store, &held, &request.names)?;
             let base = Base::find(store, &held, &request.since)?;
-            Plan::make(store, &held, &selection, &request.platforms, base)
+            let wish = Wish { platforms: &request.platforms, referrers: request.referrers };
+            Plan::make((store, &held), &selection, &wish, base)
         });
         Ok(SavedImages { engine: self.clone(), plan: plan.await?, lease })
     }
@@ -74,6 +77,11 @@ impl SavedImages {
     /// Lists the images that the archive has without others of their index that are here.
     pub fn incomplete(&self) -> &[IncompleteImage] {
         &self.plan.incomplete
+    }
+
+    /// Lists the images that the archive has without what refers to them and is here, by their names and how many that are.
+    pub fn without_referrers(&self) -> &[(String, usize)] {
+        &self.plan.without_referrers
     }
 
     /// Returns the bytes of the archive as they are made. An error is the last item; dropping the stream ends the work.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use registry::{Referral, RefersBy};
 use serde::Serialize;
-use spec::{Descriptor, Digest, ImageId, Reference, Tag};
+use spec::{Descriptor, Digest, ImageId, MAX_MANIFEST_SIZE, Mentioned, Reference, Tag};
 use store::{Lease, Store};
 
 use super::choice::Choice;
@@ -16,7 +17,8 @@ use super::left_out::{Base, LEFT_OUT, LeftOutFile};
 use super::parts::{LayerSource, Parts};
 use super::select::Selected;
 use super::v1;
-use crate::error::Defect;
+use crate::error::{Defect, Missing};
+use crate::push::referring;
 use crate::{EngineError, Platforms, Result};
 
 /// The file or directory at a path of the archive.
@@ -56,6 +58,15 @@ pub(super) struct Plan {
     pub(super) images: Vec<ImageId>,
     /// Images that are saved without others of their index that are here.
     pub(super) incomplete: Vec<IncompleteImage>,
+    /// Images that are saved without what refers to them and is here, and how many that are.
+    pub(super) without_referrers: Vec<(String, usize)>,
+}
+
+/// The choice of what of an image is saved.
+pub(super) struct Wish<'a> {
+    pub(super) platforms: &'a Platforms,
+    /// True if what refers to the images is saved, too.
+    pub(super) referrers: bool,
 }
 
 /// The mode that dockerd creates layers with.
@@ -69,10 +80,9 @@ const SHA512: &str = "blobs/sha512/";
 impl Plan {
     /// Plans an archive of these images, without the layers of the `base`. Blocking.
     pub(super) fn make(
-        store: &Store,
-        lease: &Lease,
+        (store, lease): (&Store, &Lease),
         selection: &[Selected],
-        platforms: &Platforms,
+        wish: &Wish<'_>,
         base: Base,
     ) -> Result<Self> {
         let mut plan = Self::default();
@@ -86,7 +96,7 @@ impl Plan {
             for chain in &image.layers {
                 lease.hold_layer(chain)?;
             }
-            let choice = Choice::of(store, lease, &image, (&selected.name(), platforms))?;
+            let choice = Choice::of(store, lease, &image, (&selected.name(), wish.platforms))?;
             if let Choice::Own { without } = &choice
                 && !without.is_empty()
             {
@@ -101,6 +111,17 @@ impl Plan {
                 tags.insert(tag_of(tag), top.clone().unwrap_or_default());
             }
             manifests.extend(index_entries(&parts, selected));
+            let referring = referring(store, &selected.id, parts.manifest.digest.clone())?;
+            if wish.referrers {
+                for one in referring {
+                    let entry = plan.add_referrer((store, lease), one)?;
+                    if !manifests.contains(&entry) {
+                        manifests.push(entry);
+                    }
+                }
+            } else if !referring.is_empty() {
+                plan.without_referrers.push((selected.name(), referring.len()));
+            }
             items.push(item(&parts, selected, parent(store, selection, &selected.id)?));
             plan.images.push(selected.id.clone());
         }
@@ -177,6 +198,36 @@ impl Plan {
             let (mode, content) = (DIRECTORY_MODE, Content::Directory);
             self.files.insert(path.to_owned(), PlannedFile { mode, modified, size: 0, content });
         }
+    }
+
+    /// Adds what refers to an image; returns the entry of the index for it.
+    fn add_referrer(
+        &mut self,
+        (store, lease): (&Store, &Lease),
+        Referral { descriptor, by }: Referral,
+    ) -> Result<Descriptor> {
+        let digest = &descriptor.digest;
+        let gone = || EngineError::Missing(Missing::BlobGone(digest.clone()));
+        lease.hold_blob(digest)?;
+        let bytes = store.read_blob(digest, MAX_MANIFEST_SIZE)?.ok_or_else(gone)?;
+        let mentioned = Mentioned::parse(&bytes).map_err(|_| gone())?;
+        for blob in mentioned.blobs() {
+            lease.hold_blob(&blob.digest)?;
+            let missing = || EngineError::Missing(Missing::BlobGone(blob.digest.clone()));
+            let size = store.blob(&blob.digest)?.ok_or_else(missing)?.size;
+            let content = Content::Layer(LayerSource::Blob(blob.digest.clone()));
+            let (mode, modified) = (FILE_MODE, 0);
+            let file = || PlannedFile { mode, modified, size, content };
+            self.files.entry(blob_path(&blob.digest)).or_insert_with(file);
+        }
+        let media_type = Some(mentioned.media_type).filter(|said| !said.as_str().is_empty());
+        let media_type = media_type.unwrap_or_else(|| descriptor.media_type.clone());
+        let mut entry = Descriptor::new(media_type, digest.clone(), bytes.len() as u64);
+        if let RefersBy::Tag(tag) = by {
+            entry.annotations.insert(REF_NAME_ANNOTATION.to_owned(), tag.to_string());
+        }
+        self.bytes(digest, bytes, 0);
+        Ok(entry)
     }
 
     fn bytes(&mut self, digest: &Digest, bytes: Bytes, modified: i64) {

@@ -30,7 +30,8 @@ fn plan_without(
     let lease = fixture.store().reading_lease().unwrap();
     let selection = select(fixture.store(), &lease, &names).unwrap();
     let base = Base::find(fixture.store(), &lease, &since).unwrap();
-    Plan::make(fixture.store(), &lease, &selection, platforms, base)
+    let wish = Wish { platforms, referrers: false };
+    Plan::make((fixture.store(), &lease), &selection, &wish, base)
 }
 
 fn document(plan: &Plan, name: &str) -> Value {
