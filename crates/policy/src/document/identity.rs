@@ -110,6 +110,30 @@ fn check_prefix(prefix: &str) -> Result<(), IdentityFault> {
 }
 
 impl SignedIdentity {
+    /// Says which names a signature may be for, of an image that was asked for as `image`.
+    pub(crate) fn taken(&self, image: Option<&Reference>) -> String {
+        let any_of = |repository: &Repository| format!("any tag of {repository}");
+        let exact_or_any = |image: &Reference| match image.tag() {
+            Some(_) => image.to_string(),
+            None => any_of(image.repository()),
+        };
+        match (self, image) {
+            (Self::Any, _) => "any name".to_owned(),
+            (Self::ExactReference(reference), _) => reference.to_string(),
+            (Self::ExactRepository(repository), _) => any_of(repository),
+            (Self::Exact, Some(image)) => image.to_string(),
+            (Self::RepoDigestOrExact, Some(image)) => exact_or_any(image),
+            (Self::Repository | Self::RepositoryIfNamed, Some(image)) => any_of(image.repository()),
+            (Self::Remapped { prefix, signed }, Some(image)) => {
+                match remapped(image, prefix, signed) {
+                    Some(image) => exact_or_any(&image),
+                    None => "none, as what the prefix makes of it is no name".to_owned(),
+                }
+            }
+            (_, None) => "none, as the image has no name".to_owned(),
+        }
+    }
+
     /// Says whether a signature for `signed`, which may be nothing, is one for an image that was asked for as `image`.
     pub(crate) fn accepts(&self, image: Option<&Reference>, signed: Option<&str>) -> bool {
         let signed = match (self, signed) {

@@ -47,8 +47,10 @@ pub(crate) enum SignatureFault {
     Payload(#[from] PayloadFault),
     #[error("it is for {signed}, and not for {image}")]
     OtherDigest { signed: Digest, image: Digest },
-    #[error("it is for the name {0:?}, which signedIdentity does not accept")]
-    OtherName(String),
+    #[error(
+        "it is for the name {signed:?}, which signedIdentity does not accept: it takes {taken}"
+    )]
+    OtherName { signed: String, taken: String },
     #[error("it is for no name, which signedIdentity does not accept")]
     NoName,
 }

@@ -33,7 +33,11 @@ impl Signature {
             return Err(SignatureFault::OtherDigest { signed, image });
         }
         if !identity.accepts(name, statement.name.as_deref()) {
-            return Err(statement.name.map_or(SignatureFault::NoName, SignatureFault::OtherName));
+            let taken = identity.taken(name);
+            return Err(match statement.name {
+                Some(signed) => SignatureFault::OtherName { signed, taken },
+                None => SignatureFault::NoName,
+            });
         }
         let name = statement.name.unwrap_or_default();
         let (digest, form) = (digest.clone(), self.form);

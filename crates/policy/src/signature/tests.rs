@@ -52,7 +52,7 @@ fn a_signature_counts_for_its_key_its_digest_and_its_name() {
     assert_eq!(signed_by_us(&other), format!("it is for {of}, and not for {image}"));
     assert_eq!(
         signed_by_us(&payload(&digest, "r.example/other:1")),
-        "it is for the name \"r.example/other:1\", which signedIdentity does not accept"
+        "it is for the name \"r.example/other:1\", which signedIdentity does not accept: it takes r.example/app:1"
     );
     let told = signed_by_us(&Bytes::from_static(b"{}"));
     assert!(told.starts_with("what is signed is no statement on an image"), "{told}");

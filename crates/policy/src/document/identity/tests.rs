@@ -65,6 +65,18 @@ fn a_signature_is_for_a_name_as_the_policy_has_it() {
             "{text} {image} {signed}"
         );
     }
+    for (text, image, taken) in [
+        (r#"{"type":"matchExact"}"#, "r.example/app:1", "r.example/app:1"),
+        (r#"{"type":"matchRepoDigestOrExact"}"#, "r.example/app:1", "r.example/app:1"),
+        (r#"{"type":"matchRepoDigestOrExact"}"#, &by_digest, "any tag of r.example/app"),
+        (r#"{"type":"matchRepository"}"#, "r.example/app:1", "any tag of r.example/app"),
+        (r#"{"type":"exactReference","dockerReference":"a:1"}"#, "b:2", "docker.io/library/a:1"),
+        (remap, "m.example:5000/x/app:1", "r.example/app:1"),
+        (remap, "other.example/app:1", "other.example/app:1"),
+    ] {
+        let image = Reference::parse_familiar(image).unwrap();
+        assert_eq!(identity(text).taken(Some(&image)), taken, "{text}");
+    }
     // What has no name.
     assert!(!identity(r#"{"type":"matchRepository"}"#).accepts(None, Some("a:1")));
     assert!(
