@@ -144,9 +144,11 @@ impl fmt::Display for LeftOutLayers {
         )?;
         for (digest, size, id) in &self.layers {
             let size = human_bytes(*size, LIST_DIGITS);
-            write!(formatter, "\n{digest} ({size}) of {id}")?;
-            for name in self.images.get(id).into_iter().flatten() {
-                write!(formatter, " {}", name.familiar())?;
+            write!(formatter, "\nlayer {digest} ({size}) of image {id}")?;
+            let names = self.images.get(id).into_iter().flatten().map(Reference::familiar);
+            let names: Vec<String> = names.collect();
+            if !names.is_empty() {
+                write!(formatter, ", which was called {}", names.join(", "))?;
             }
         }
         match self.count.checked_sub(self.layers.len()) {

@@ -63,7 +63,15 @@ impl Base {
             for chain in &image.layers {
                 base.layers.entry(chain.clone()).or_insert(base.images.len());
             }
-            let names = references.of_image(&selected.id).iter().map(Reference::familiar).collect();
+            // The name that it was called by comes first: the others may be unknown where the archive is loaded.
+            let mut names: Vec<&Reference> =
+                selected.tags.iter().chain(&selected.digests).collect();
+            for other in references.of_image(&selected.id) {
+                if !names.contains(&other) {
+                    names.push(other);
+                }
+            }
+            let names = names.into_iter().map(Reference::familiar).collect();
             base.images.push(BaseImage { id: selected.id, names });
         }
         Ok(base)
