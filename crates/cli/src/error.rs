@@ -318,6 +318,22 @@ impl CliError {
             if message.starts_with("no matching manifest for "))
     }
 
+    /// Returns whether the daemon has found nothing in an archive.
+    pub(crate) fn is_about_nothing(&self) -> bool {
+        matches!(self, CliError::Daemon { message, .. } | CliError::Stream(message)
+            if message.contains("does not contain a manifest.json"))
+    }
+
+    /// Returns the file that the daemon has not found in an archive.
+    pub(crate) fn lacking_file(&self) -> Option<&str> {
+        let (CliError::Daemon { message, .. } | CliError::Stream(message)) = self else {
+            return None;
+        };
+        let (file, rest) =
+            message.strip_prefix("open ")?.split_once(": no such file or directory")?;
+        rest.is_empty().then_some(file)
+    }
+
     /// Returns whether the daemon may have found the end of what it was sent too early.
     pub(crate) fn is_truncation(&self) -> bool {
         const WORDS: [&str; 4] = [

@@ -27,6 +27,8 @@ const WAITING: usize = 4;
 pub(crate) struct Source {
     name: String,
     read: Arc<AtomicU64>,
+    /// True if it is made of the files of a directory.
+    is_folder: bool,
     /// The failure that broke it off, if one did.
     failure: Arc<OnceLock<String>>,
     /// The size of a file.
@@ -41,6 +43,11 @@ impl Source {
         Source { size, ..self }
     }
 
+    /// Returns it as that of a directory, whose files are sent.
+    pub(crate) fn of_folder(self) -> Source {
+        Source { is_folder: true, ..self }
+    }
+
     /// Returns the number of bytes that were read so far.
     pub(crate) fn so_far(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
@@ -52,10 +59,20 @@ impl Source {
         if let Some(failure) = self.failure.get() {
             return CliError::Refused(failure.clone());
         }
+        let (name, size) = (self.name.clone(), self.so_far());
+        if size == 0 && error.is_about_nothing() {
+            let hint =
+                format!("nothing came from {name}: it is empty, or what was to write it failed");
+            return CliError::Advised { error: Box::new(error), hint };
+        }
         if !error.is_truncation() {
             return error;
         }
-        let (name, size) = (self.name.clone(), self.so_far());
+        if self.is_folder {
+            let hint =
+                format!("a file in {name} is not complete: copy the directory here once more");
+            return CliError::Advised { error: Box::new(error), hint };
+        }
         CliError::Truncated { error: Box::new(error), name, size }
     }
 }
@@ -82,8 +99,8 @@ pub(crate) fn body_of(
 /// Makes the empty body of a file that was handed over.
 pub(super) fn handed_over(token: String, name: String, size: u64) -> (RequestBody, Source) {
     let (read, handed) = (Arc::new(size.into()), Some(token));
-    let failure = Arc::default();
-    let source = Source { name, read, failure, size: Some(size), handed };
+    let (failure, is_folder) = (Arc::default(), false);
+    let source = Source { name, read, is_folder, failure, size: Some(size), handed };
     (Empty::new().map_err(|never| match never {}).boxed_unsync(), source)
 }
 
@@ -118,8 +135,8 @@ impl Feed {
     pub(crate) fn new(name: impl Into<String>) -> (Feed, RequestBody, Source) {
         let (sender, receiver) = channel(WAITING);
         let (read, failure) = (Arc::default(), Arc::default());
-        let name = name.into();
-        let source = Source { name, read, failure, size: None, handed: None };
+        let (name, is_folder) = (name.into(), false);
+        let source = Source { name, read, is_folder, failure, size: None, handed: None };
         let (read, failure) = (Arc::clone(&source.read), Arc::clone(&source.failure));
         let feed = Feed { sender, read, failure };
         (feed, Upload(receiver).boxed_unsync(), source)

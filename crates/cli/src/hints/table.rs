@@ -125,6 +125,8 @@ pub(super) const RULES: &[Rule] = &[
         at.registry(),
         at.login()
     ),
+    rule!(["invalid archive: the content of ", " does not match its digest"], damaged_archive),
+    rule!(["verification failed for digest", " in the archive "], damaged_archive),
     rule!(
         ["verification failed for digest"],
         |at| "what {} or a proxy on the way sends is damaged, and nothing of it was kept: try again; if it stays so, the \
@@ -353,6 +355,10 @@ fn more_files(_: &Failure<'_>) -> String {
 
 fn not_allowed_here(_: &Failure<'_>) -> String {
     "run it as a user who may, or as root; for a store of your own: --data-root".to_owned()
+}
+
+fn damaged_archive(_: &Failure<'_>) -> String {
+    "the archive is damaged: copy it here once more, and compare its checksum (`sha256sum`) with the one where it was made".to_owned()
 }
 
 fn for_other_names(at: &Failure<'_>) -> String {

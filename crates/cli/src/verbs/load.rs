@@ -77,13 +77,21 @@ async fn load(
     // As docker, which wants to hear of layers where it shows them.
     query.add("quiet", if display.wants_facts() { "0" } else { "1" });
     let loaded = upload("/images/load", query, input, session, display).await;
-    loaded.map_err(|error| match error {
-        // The daemon does not know which archive it is.
-        error if error.is_wrong_platform() => {
-            CliError::Archive { name, error: Box::new(error.without_daemon()) }
+    loaded.map_err(|error| of_archive(error, name))
+}
+
+/// Says of a failure which archive it is about: the daemon does not know that.
+fn of_archive(error: CliError, name: String) -> CliError {
+    if error.is_wrong_platform() {
+        return CliError::Archive { name, error: Box::new(error.without_daemon()) };
+    }
+    match error.lacking_file() {
+        Some(file) => {
+            let hint = format!("{name} has no {file}: it is not complete, copy it here once more");
+            CliError::Advised { error: Box::new(error), hint }
         }
-        error => error,
-    })
+        None => error,
+    }
 }
 
 /// Sends a file and follows what becomes of it.

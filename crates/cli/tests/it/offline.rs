@@ -156,7 +156,23 @@ fn directories_and_urls_are_loaded() {
     assert_empty(&other, "a layout without a blob");
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
+    let expected = format!("hint: {} has no blobs/sha256/", layout.display());
+    assert!(said.contains(&expected), "{said}");
     let server = runtime.block_on(Scripted::start()).unwrap();
+    let config = layout.join("blobs/sha256").join(image.layers[0].blob.digest.hex());
+    let cut = std::fs::read(&config).unwrap();
+    image.write_layout(&layout, "app:1").unwrap();
+    std::fs::write(&config, &cut[..cut.len() / 2]).unwrap();
+    let said = other.run(&["load", "-i", text(&layout)]).failure();
+    assert!(said.contains("hint: ") && !said.contains("ends after"), "{said}");
+    let said = run(other.longshore().arg("load"), "").failure();
+    assert!(said.contains("hint: nothing came from standard input"), "{said}");
+    // One image as skopeo has it is for `copy`.
+    let folder = home.path().join("dir");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("manifest.json"), image.manifest.read().unwrap()).unwrap();
+    let said = other.run(&["load", "-i", text(&folder)]).failure();
+    assert!(said.contains(&format!("`longshore copy dir:{} ", folder.display())), "{said}");
     let whole = Answer::status(200).header("ETag", "\"1\"").body(std::fs::read(&old).unwrap());
     let rest = std::fs::read(&old).unwrap();
     let range = format!("bytes 100000-{}/{}", rest.len() - 1, rest.len());
@@ -165,7 +181,33 @@ fn directories_and_urls_are_loaded() {
     let said = other.run(&["load", "-i", &format!("{}/old.tar", server.url())]).success();
     assert_eq!(said, "Loaded image: old:1\n");
     let said = other.run(&["load", "-i", &format!("{}/gone.tar", server.url())]).failure();
-    assert_eq!(said, format!("get {}/gone.tar: 404 Not Found\n", server.url()));
+    let expected = format!("get {}/gone.tar: 404 Not Found\n", server.url());
+    assert_eq!(without_hints(&said), expected);
+}
+
+/// Bytes that are not those of their digest are told as that, whatever a reader of tars makes of them.
+#[test]
+fn a_damaged_layer_is_told_as_damaged() {
+    let home = Home::new();
+    let (image, _) = base_and_app();
+    let layout = home.path().join("layout");
+    image.write_layout(&layout, "app:1").unwrap();
+    let path = format!("blobs/sha256/{}", image.layers[0].blob.digest.hex());
+    let mut bytes = std::fs::read(layout.join(&path)).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 600].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    std::fs::write(layout.join(&path), &bytes).unwrap();
+    for driver in DRIVERS {
+        let other = Home::new();
+        let Some(done) = with_driver(&other, driver, &["load", "-i", text(&layout)]) else {
+            continue;
+        };
+        let said = done.failure();
+        let expected =
+            format!("invalid archive: the content of {path} does not match its digest\n");
+        assert!(said.starts_with(&expected), "{said}");
+        assert!(said.contains("hint: the archive is damaged"), "{said}");
+    }
 }
 
 /// A file that one image of an archive lacks is told of before another of it is loaded.
@@ -217,7 +259,7 @@ fn what_is_lost_is_told_apart_from_what_is_left_out() {
     .to_string();
     let home = Home::new();
     let said = |document: &str, layers: &[&test_support::image::Blob]| {
-        load(&home, &archive(document, layers), &[]).failure()
+        without_hints(&load(&home, &archive(document, layers), &[]).failure())
     };
     assert!(said(&document, &[lost]).contains("load or pull base:1 first"));
     let open = |blob: &test_support::image::Blob| {

@@ -83,36 +83,8 @@ impl Load<'_> {
         let loaded = self
             .engine
             .on_disk(move |store| {
-                if let Some(arrived) = file.arrived().filter(|_| !planned.present)
-                    && let Some(loaded) =
-                        planned.take((store, &lease), arrived, &progress, &cancelled)?
-                {
-                    return Ok(loaded);
-                }
-                let digest = planned.diff_id.digest();
-                let file = file.plain((store, &lease), digest, &cancelled)?;
-                let keeps_blob = keeps_blob(&planned, store.driver());
-                let mut source = match planned.algorithm(keeps_blob) {
-                    Some(algorithm) if keeps_blob => file.blob_reader(store, &lease, algorithm)?,
-                    algorithm => file.reader(algorithm)?,
-                };
-                let guarded = cancelled.guard(&mut source);
-                if planned.present {
-                    let unpacked = layer::inspect(store, guarded, digest, &|_| {})?;
-                    let read = source.finish()?;
-                    planned.check(&unpacked, read.digest.as_ref())?;
-                    return Ok(LoadedLayer { staged: None, blob: read.blob });
-                }
-                let staged = store.stage(&lease)?;
-                let (label, total) = (digest.short(), file.size());
-                let report =
-                    |current| progress.layer(&label, LayerState::Loading { current, total });
-                let unpacked = layer::unpack(store, &staged, guarded, digest, &report)?;
-                let read = source.finish()?;
-                planned.check(&unpacked, read.digest.as_ref())?;
-                let blob = read.blob.filter(|_| keeps_blob);
-                let record = planned.record(&unpacked, blob.as_ref());
-                Ok(LoadedLayer { staged: Some((staged, record)), blob })
+                let loaded = planned.load((store, &lease), &file, &cancelled, &progress);
+                loaded.map_err(|error| planned.explain(error, &file, &cancelled))
             })
             .await?;
         self.engine.flush_soon();
@@ -162,6 +134,63 @@ impl Load<'_> {
 }
 
 impl PlannedLayer {
+    /// Unpacks the layer, or looks it through. Blocking.
+    fn load(
+        &self,
+        (store, lease): (&Store, &Lease),
+        file: &StoredFile,
+        cancelled: &Cancelled,
+        progress: &Progress,
+    ) -> Result<LoadedLayer> {
+        if let Some(arrived) = file.arrived().filter(|_| !self.present)
+            && let Some(loaded) = self.take((store, lease), arrived, progress, cancelled)?
+        {
+            return Ok(loaded);
+        }
+        let digest = self.diff_id.digest();
+        let file = file.plain((store, lease), digest, cancelled)?;
+        let keeps_blob = keeps_blob(self, store.driver());
+        let mut source = match self.algorithm(keeps_blob) {
+            Some(algorithm) if keeps_blob => file.blob_reader(store, lease, algorithm)?,
+            algorithm => file.reader(algorithm)?,
+        };
+        let guarded = cancelled.clone().guard(&mut source);
+        if self.present {
+            let unpacked = layer::inspect(store, guarded, digest, &|_| {})?;
+            let read = source.finish()?;
+            self.check(&unpacked, read.digest.as_ref())?;
+            return Ok(LoadedLayer { staged: None, blob: read.blob });
+        }
+        let staged = store.stage(lease)?;
+        let (label, total) = (digest.short(), file.size());
+        let report = |current| progress.layer(&label, LayerState::Loading { current, total });
+        let unpacked = layer::unpack(store, &staged, guarded, digest, &report)?;
+        let read = source.finish()?;
+        self.check(&unpacked, read.digest.as_ref())?;
+        let blob = read.blob.filter(|_| keeps_blob);
+        let record = self.record(&unpacked, blob.as_ref());
+        Ok(LoadedLayer { staged: Some((staged, record)), blob })
+    }
+
+    /// Says of a layer that cannot be unpacked that its file is not what it is called, if that is so. Blocking.
+    fn explain(&self, error: EngineError, file: &StoredFile, cancelled: &Cancelled) -> EngineError {
+        let (EngineError::Layer { .. }, StoredFile::Plain(file)) = (&error, file) else {
+            return error;
+        };
+        let Some(expected) = &self.expected else { return error };
+        let read = || {
+            let mut reader = file.reader(Some(expected.algorithm())).ok()?;
+            io::copy(&mut cancelled.clone().guard(&mut reader), &mut io::sink()).ok()?;
+            reader.finish().ok()?.digest
+        };
+        match read() {
+            Some(actual) if actual != *expected => {
+                EngineError::BadArchive(BadArchive::Content(blob_path(expected)))
+            }
+            _ => error,
+        }
+    }
+
     /// Takes what the file was unpacked to when it came; `None` if another layer has that.
     fn take(
         &self,

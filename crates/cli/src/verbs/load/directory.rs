@@ -53,8 +53,21 @@ pub(super) fn open(path: &Path) -> Result<(RequestBody, Source), CliError> {
             path.display()
         )));
     }
+    if !is_there("index.json") && is_one_image(&root).map_err(|error| failed(&error))? {
+        let shown = path.display();
+        let error = format!("{shown} is no archive but one image as skopeo's `dir:` has it");
+        let hint = format!("`longshore copy dir:{shown} docker-daemon:NAME:TAG` brings it here");
+        return Err(CliError::Advised { error: Box::new(CliError::Refused(error)), hint });
+    }
     let files = files(&root).map_err(|error| failed(&error))?;
-    Ok(body_by(path.display().to_string(), move |feed| send(&root, &files, feed)))
+    let (body, source) = body_by(path.display().to_string(), move |feed| send(&root, &files, feed));
+    Ok((body, source.of_folder()))
+}
+
+/// Says whether `manifest.json` is the manifest of an image, and no list of images.
+fn is_one_image(root: &OwnedFd) -> io::Result<bool> {
+    let document = serde_json::from_slice::<serde_json::Map<_, _>>(&list(root)?);
+    Ok(document.is_ok_and(|document| document.contains_key("schemaVersion")))
 }
 
 /// Lists the files that an archive in a directory has, by their paths, there or not.
@@ -89,15 +102,20 @@ fn files(root: &OwnedFd) -> io::Result<BTreeSet<String>> {
 
 /// Reads which images `manifest.json` lists. Who loads it says what is wrong with it.
 fn listed(root: &OwnedFd) -> io::Result<Vec<Listed>> {
+    let bytes = list(root)?;
+    Ok(spec::from_first_go_json::<Option<Vec<Listed>>>(&bytes).ok().flatten().unwrap_or_default())
+}
+
+/// Reads `manifest.json`; nothing if there is none.
+fn list(root: &OwnedFd) -> io::Result<Vec<u8>> {
     let opened = open_beneath(root, MANIFEST, OFlags::NONBLOCK);
-    let Some(file) = opened.map_err(|error| named(MANIFEST, &error))? else {
-        return Ok(Vec::new());
-    };
     let mut bytes = Vec::new();
-    if file.metadata()?.is_file() {
+    if let Some(file) = opened.map_err(|error| named(MANIFEST, &error))?
+        && file.metadata()?.is_file()
+    {
         file.take(MAX_LIST).read_to_end(&mut bytes)?;
     }
-    Ok(spec::from_first_go_json::<Option<Vec<Listed>>>(&bytes).ok().flatten().unwrap_or_default())
+    Ok(bytes)
 }
 
 /// Returns a path of a list as that of the file which a load takes it for: the directory is all that there is.
