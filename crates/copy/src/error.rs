@@ -332,6 +332,17 @@ impl CopyError {
             || self.of_registry().is_some_and(RegistryError::is_not_found)
     }
 
+    /// Returns the file that could not be written for want of room.
+    pub fn without_room(&self) -> Option<&str> {
+        let is_full = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        };
+        match self {
+            Self::Write { path, source } if is_full(source) => Some(path),
+            _ => None,
+        }
+    }
+
     /// Returns the registry's failure, if it is one.
     pub(crate) fn of_registry(&self) -> Option<&RegistryError> {
         match self {

@@ -56,6 +56,7 @@ async fn save(
 ) -> Result<(), CliError> {
     let output = arguments.output.filter(|path| !path.as_os_str().is_empty());
     let mut query = Query::new();
+    let named = [&arguments.images[..], &arguments.since[..]].concat();
     for image in arguments.images {
         query.add("names", image);
     }
@@ -79,15 +80,20 @@ async fn save(
                 "cowardly refusing to save to a terminal. Use the -o flag or redirect".to_owned(),
             ));
         }
-        return receive(session, query, lacks, display, output::print_bytes).await;
+        let received = receive(session, query, lacks, display, output::print_bytes).await;
+        return match received {
+            Err(error) => Err(naming(error, &named, session).await),
+            Ok(()) => Ok(()),
+        };
     };
     check_destination(&path)?;
     let mut file = Aside::new(&path, 0o600).map_err(|error| refused(in_go_words(&error)))?;
-    let failed = |error: io::Error| {
-        CliError::Refused(format!("write {}: {}", path.display(), in_go_words(&error)))
-    };
-    receive(session, query, lacks, display, |chunk| file.write(chunk).map_err(failed)).await?;
-    file.publish().map_err(failed)
+    let failed = |error: io::Error| not_written(&path, &error);
+    let write = |chunk: &[u8]| file.write(chunk).map_err(failed);
+    match receive(session, query, lacks, display, write).await {
+        Err(error) => Err(naming(error, &named, session).await),
+        Ok(()) => file.publish().map_err(failed),
+    }
 }
 
 /// Hands on the archive while it arrives. What breaks it off later is asked for.
@@ -130,6 +136,37 @@ async fn receive(
             Err(error) => return Err(session.client.explain(&operation, error).await),
         }
     }
+}
+
+fn not_written(path: &Path, error: &io::Error) -> CliError {
+    let path = path.display();
+    let refused = CliError::Refused(format!("write {path}: {}", in_go_words(error)));
+    if !matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        return refused;
+    }
+    let hint = format!(
+        "there is no room where {path} is to be, whatever the store has: make some there, or save elsewhere"
+    );
+    CliError::Advised { error: Box::new(refused), hint }
+}
+
+/// Says which of these images is not here, which the daemon's words do not.
+async fn naming(error: CliError, images: &[String], session: &Session) -> CliError {
+    if !matches!(&error, CliError::Daemon { message, .. } if message == "reference does not exist")
+    {
+        return error;
+    }
+    for image in images {
+        let path = format!("/images/{image}/json");
+        let found = session.client.get(&path, Call::default()).await;
+        if found.is_err_and(|error| error.is_not_found()) {
+            let hint = format!(
+                "{image} is not here: `longshore images` lists what is, `longshore pull {image}` fetches it"
+            );
+            return CliError::Advised { error: Box::new(error), hint };
+        }
+    }
+    error
 }
 
 fn refused(why: impl std::fmt::Display) -> CliError {

@@ -82,6 +82,35 @@ fn removals(name: &str) -> [Vec<&str>; 2] {
     [vec!["rmi", name], vec!["prune", "-a", "-f"]]
 }
 
+/// Nothing in the store is to blame if another disk is full.
+#[test]
+fn a_full_stick_is_told_from_a_full_store() {
+    if !is_root() {
+        println!("skipped: needs the right to mount");
+        return;
+    }
+    let registry = LocalRegistry::start().unwrap();
+    small_image(1).push(&registry.client(), "app", "1").unwrap();
+    let (home, name) = (Home::new(), format!("{}/app:1", registry.address()));
+    home.run(&["pull", "-q", &name]).success();
+    let folder = home.path().join("stick");
+    let stick = Disk::mount(&folder);
+    stick.fill_bytes();
+    let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let archive = at("app.tar");
+    let said = [
+        home.run(&["save", "-o", &archive, &name]),
+        home.run(&["copy", &name, &format!("oci:{}:1", at("layout"))]),
+        home.run(&["copy", &name, &format!("dir:{}", at("dir"))]),
+        home.run(&["copy", &name, &format!("oci-archive:{}", at("oci.tar"))]),
+    ];
+    for said in said.map(Done::failure) {
+        let line = said.lines().find(|line| line.starts_with("hint: ")).unwrap_or_default();
+        assert!(line.contains("there is no room where") && line.contains("stick"), "{said}");
+        assert!(!said.contains("prune"), "{said}");
+    }
+}
+
 #[test]
 fn what_only_reads_works_on_full_and_protected_disks_and_what_writes_says_why() {
     if !is_root() {

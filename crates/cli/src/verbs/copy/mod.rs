@@ -6,7 +6,7 @@ mod sides;
 mod streams;
 pub(super) mod told;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -92,7 +92,35 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     let stream = if places.1.is_standard() { Stream::Error } else { Stream::Output };
     let painter = Painter::new(arguments.progress.start(arguments.quiet, stream, session));
     let copied = run_shown(&arguments, places, session, &painter).await;
-    painter.finish(copied)
+    painter.finish(copied.map_err(|error| advised(error, &arguments)))
+}
+
+/// Says what may be meant by what has failed.
+fn advised(error: CliError, arguments: &Arguments) -> CliError {
+    if let CliError::Copy(cause) = &error
+        && let Some(path) = cause.without_room()
+    {
+        let hint = format!(
+            "there is no room where {path} is to be: make some there, or choose another place"
+        );
+        return CliError::Advised { error: Box::new(error), hint };
+    }
+    // A name is one of an image whatever it looks like.
+    let is_file = |text: &&String| {
+        let path = Path::new(text);
+        matches!(Place::parse(text), Ok(Place::Registry(_)))
+            && (path.extension().is_some_and(|end| end == "tar") || path.exists())
+    };
+    match [&arguments.source, &arguments.destination].into_iter().find(is_file) {
+        Some(text) => {
+            let hint = format!(
+                "{text} is taken for the name of an image: a file is docker-archive:{text} or oci-archive:{text}, a directory \
+                 oci:{text} or dir:{text}"
+            );
+            CliError::Advised { error: Box::new(error), hint }
+        }
+        None => error,
+    }
 }
 
 async fn run_shown(
