@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 
 use serde::Deserialize;
-use spec::{Descriptor, Digest, ImageManifest, Manifest, Platform};
+use spec::{Descriptor, Digest, ImageManifest, Manifest, Platform, Tag};
 
 use crate::error::{IoContext as _, ServerError};
 use crate::name::RepositoryName;
@@ -14,6 +14,8 @@ use crate::storage::{Reference, Storage, StoredManifest};
 const MAX_ROWS: usize = 50;
 /// Tags that are named beside a repository.
 const MAX_NAMED: usize = 8;
+/// The beginning of Go's time of nothing.
+const NO_TIME: &str = "0001-01-01";
 /// Bytes of documents that are read for one page. A manifest may have 4 MiB, and hardly any has 100 KiB: what comes after is
 /// listed without its size.
 const BUDGET: u64 = 8 << 20;
@@ -53,6 +55,23 @@ pub(super) struct Repository {
     pub(super) name: String,
     pub(super) tags: Vec<String>,
     pub(super) is_cut: bool,
+    /// Tags of cosign's among the first, which are no images.
+    pub(super) about: usize,
+}
+
+/// Something about an image that has a tag of its own, as cosign puts it.
+#[derive(Debug)]
+pub(super) struct About {
+    pub(super) kind: &'static str,
+    pub(super) subject: Digest,
+}
+
+impl About {
+    /// Reads what a tag says.
+    pub(super) fn of(tag: &str) -> Option<Self> {
+        let (subject, kind) = tag.parse::<Tag>().ok()?.cosign_subject()?;
+        Some(Self { kind, subject })
+    }
 }
 
 /// A manifest.
@@ -139,7 +158,9 @@ impl Reading<'_> {
             let tags = self.storage.list_tags(&repository, None, MAX_NAMED)?;
             let (tags, is_cut) =
                 tags.map_or((Vec::new(), false), |page| (page.items, page.next.is_some()));
-            rows.push(Repository { name, tags, is_cut });
+            let (about, tags): (Vec<_>, Vec<_>) =
+                tags.into_iter().partition(|tag: &String| About::of(tag).is_some());
+            rows.push(Repository { name, tags, is_cut, about: about.len() });
         }
         Ok(Facts::Repositories { rows, next: page.next })
     }
@@ -178,8 +199,12 @@ impl Reading<'_> {
         let content = match parse(&stored) {
             Some(Manifest::Image(image)) => {
                 let config = self.config(name, &image.config)?;
+                // What is no image may have a config of one that says nothing.
+                let said = |time: &String| !time.starts_with(NO_TIME);
                 let created = config.as_ref().and_then(|config| config.created.clone());
-                let platform = config.map(|config| config.platform);
+                let created = created.filter(said);
+                let named = |platform: &Platform| !matches!(&*platform.os, "" | "unknown");
+                let platform = config.map(|config| config.platform).filter(named);
                 Content::Image { platform, created, image }
             }
             Some(Manifest::Index(index)) => {

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use spec::{Descriptor, REFERENCE_TYPE_ANNOTATION};
+use spec::{Descriptor, ImageManifest, REFERENCE_TYPE_ANNOTATION};
 
-use super::facts::{Content, Document, Facts, Referrer, Repository};
+use super::facts::{About, Content, Document, Facts, Referrer, Repository};
 use super::html::Html;
 use crate::name::RepositoryName;
 use crate::query::encode;
@@ -69,7 +69,7 @@ fn repositories(html: &mut Html, host: &str, rows: &[Repository], next: Option<&
             .raw("/NAME:TAG</pre>");
     }
     html.raw("<ul>");
-    for Repository { name, tags, is_cut } in rows {
+    for Repository { name, tags, is_cut, about } in rows {
         html.raw("<li><b><a href='").text(&tags_link(name)).raw("'>").text(name).raw("</a></b>");
         for tag in tags {
             html.raw("<a class=tag href='")
@@ -80,6 +80,11 @@ fn repositories(html: &mut Html, host: &str, rows: &[Repository], next: Option<&
         }
         if *is_cut {
             html.raw("<span class=dim>…</span>");
+        }
+        if *about > 0 {
+            html.raw("<span class=dim>")
+                .text(&spec::counted(*about, "signature or SBOM/signatures and SBOMs"))
+                .raw("</span>");
         }
         html.raw("</li>");
     }
@@ -96,11 +101,18 @@ fn tags(
     heading(html, name.as_str());
     html.raw("<ul>");
     for (tag, document) in rows {
-        html.raw("<li><b><a href='")
-            .text(&image_link(name.as_str(), tag))
-            .raw("'>")
-            .text(tag)
-            .raw("</a></b>");
+        html.raw("<li><b><a href='").text(&image_link(name.as_str(), tag)).raw("'>");
+        match About::of(tag) {
+            Some(About { kind, subject }) => {
+                let is_of = |(_, row): &&(String, Option<Document>)| {
+                    row.as_ref().is_some_and(|row| row.digest == subject)
+                };
+                let named = rows.iter().find(is_of).map(|(tag, _)| tag.clone());
+                html.text(kind).raw(" of ").text(&named.unwrap_or_else(|| subject.to_string()));
+            }
+            None => _ = html.text(tag),
+        }
+        html.raw("</a></b>");
         if let Some(document) = document {
             html.raw("<span class=dim>");
             summary(html, document);
@@ -128,7 +140,7 @@ fn summary(html: &mut Html, document: &Document) {
             if let Some(platform) = platform {
                 html.text(&platform.to_string()).raw(" · ");
             }
-            html.count(image.layers.len(), "layer");
+            html.count(image.layers.len(), if is_image(image) { "layer" } else { "blob" });
         }
         Content::Index(entries) => {
             let platforms = entries.iter().filter(|(entry, _)| attests(entry).is_none());
@@ -150,11 +162,21 @@ fn image(
     referrers: &[Referrer],
 ) {
     heading(html, pulled);
-    html.raw("<pre>longshore pull ")
-        .text(pulled)
-        .raw("\ndocker pull ")
-        .text(pulled)
-        .raw("</pre><dl>");
+    match about(pulled, document) {
+        Some(About { kind, subject }) => {
+            let subject = subject.to_string();
+            html.raw("<p>").text(kind).raw(" of <a href='");
+            html.text(&image_link(name.as_str(), &subject)).raw("'>").text(&subject);
+            html.raw("</a>, and no image</p><dl>");
+        }
+        None => {
+            html.raw("<pre>longshore pull ")
+                .text(pulled)
+                .raw("\ndocker pull ")
+                .text(pulled)
+                .raw("</pre><dl>");
+        }
+    }
     html.raw("<dt>Digest<dd><code>").text(&document.digest.to_string()).raw("</code><dt>Type<dd>");
     html.text(&document.media_type);
     if let Some(size) = document.size() {
@@ -171,7 +193,7 @@ fn image(
     }
     html.raw("</dl>");
     match &document.content {
-        Content::Image { image, .. } => layer_list(html, &image.layers),
+        Content::Image { image, .. } => layer_list(html, image),
         Content::Index(entries) => platform_list(html, name, entries),
         Content::Other => {}
     }
@@ -187,13 +209,27 @@ fn image(
     annotation_list(html, &document.annotations);
 }
 
-fn layer_list(html: &mut Html, layers: &[Descriptor]) {
-    let kinds: BTreeSet<&str> = layers.iter().map(|layer| layer.media_type.as_str()).collect();
-    html.raw("<h2>").count(layers.len(), "layer").raw("</h2>");
+/// Returns what this is about, if its tag says so and it is no image.
+fn about(pulled: &str, document: &Document) -> Option<About> {
+    let (_, tag) = pulled.rsplit_once(':')?;
+    let found = About::of(tag)?;
+    let is_one = matches!(&document.content, Content::Image { image, .. } if is_image(image));
+    (!is_one).then_some(found)
+}
+
+/// Says whether there is a layer that could be one of an image.
+fn is_image(image: &ImageManifest) -> bool {
+    image.layers.is_empty() || image.layers.iter().any(|layer| layer.media_type.may_be_layer())
+}
+
+fn layer_list(html: &mut Html, image: &ImageManifest) {
+    let (layers, kind) = (&image.layers, if is_image(image) { "layer" } else { "blob" });
+    let types: BTreeSet<&str> = layers.iter().map(|layer| layer.media_type.as_str()).collect();
+    html.raw("<h2>").count(layers.len(), kind).raw("</h2>");
     // What all have in common is said once.
-    let common = kinds.first().filter(|_| kinds.len() == 1);
-    if let Some(kind) = common {
-        html.raw("<p class=dim>").text(&shortened(kind)).raw("</p>");
+    let common = types.first().filter(|_| types.len() == 1);
+    if let Some(media_type) = common {
+        html.raw("<p class=dim>").text(&shortened(media_type)).raw("</p>");
     }
     html.raw("<ol>");
     for layer in layers.iter().take(MAX_SHOWN) {

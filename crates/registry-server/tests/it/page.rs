@@ -50,6 +50,40 @@ fn a_repository_its_tags_and_an_image() {
     }
 }
 
+/// A signature has a tag as images do.
+#[test]
+fn a_signature_is_told_from_an_image() {
+    let registry = LocalRegistry::start().unwrap();
+    let client = registry.client();
+    let image = image();
+    image.push(&client, "me/app", "1").unwrap();
+    let digest = &image.manifest.digest;
+    let blob = |bytes: &[u8]| {
+        let digest = spec::Digest::sha256(bytes);
+        let place = format!("/v2/me/app/blobs/uploads/?digest={digest}");
+        client.send("POST", &place, &[], bytes).unwrap().expect(201).unwrap();
+        serde_json::json!({ "mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": bytes.len() })
+    };
+    let config = blob(br#"{"architecture":"","created":"0001-01-01T00:00:00Z","os":"","rootfs":{"type":"layers","diff_ids":[]}}"#);
+    let mut layer = blob(b"signed");
+    layer["mediaType"] = "application/vnd.dev.cosign.simplesigning.v1+json".into();
+    let kind = "application/vnd.oci.image.manifest.v1+json";
+    let manifest = serde_json::json!({ "schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer] });
+    let tag = format!("sha256-{}.sig", digest.hex());
+    let place = format!("/v2/me/app/manifests/{tag}");
+    let bytes = manifest.to_string().into_bytes();
+    client.send("PUT", &place, &[("Content-Type", kind)], &bytes).unwrap().expect(201).unwrap();
+    let first = get(&client, "/").text();
+    assert!(!first.contains(&tag) && first.contains("1 signature or SBOM"), "{first}");
+    let tags = get(&client, "/?repository=me%2Fapp").text();
+    assert!(tags.contains(">signature of 1</a>") && tags.contains("1 blob · "), "{tags}");
+    let page = get(&client, &format!("/?repository=me/app&reference={tag}")).text();
+    assert!(page.contains(&format!(">{digest}</a>, and no image")), "{page}");
+    for absent in ["docker pull", "0001-01-01", "unknown", "Platform"] {
+        assert!(!page.contains(absent), "{absent} in {page}");
+    }
+}
+
 #[test]
 fn an_index_shows_its_platforms() {
     let registry = LocalRegistry::start().unwrap();
