@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use http::StatusCode;
+use http::{StatusCode, header};
 use reqwest::{Method, Url};
 use spec::{Descriptor, Repository};
 
@@ -200,6 +200,13 @@ struct Probing {
     probes: Vec<Probe>,
 }
 
+/// Says whether an answer is what proxies, portals and wrong addresses answer.
+fn is_page(answer: &Answer) -> bool {
+    answer
+        .header(&header::CONTENT_TYPE)
+        .is_some_and(|value| value.trim_start().starts_with("text/html"))
+}
+
 impl Probing {
     /// Asks one question after the other, as long as the answers allow. Returns whether the last one was good.
     async fn run(&mut self, what: &Checked) -> bool {
@@ -234,7 +241,12 @@ impl Probing {
         let Some(answer) = self.note(&method, &url, begun, answered) else { return false };
         let good = answer.status() == StatusCode::OK;
         let found = described(&answer).filter(|_| good);
+        let is_page = found.is_none() && good && is_page(&answer);
         answer.discard().await;
+        if is_page && matches!(what, Checked::Image(..)) {
+            self.complain("it answers with a web page instead of a manifest".to_owned());
+            return false;
+        }
         if let (Checked::Image(_, TagOrDigest::Digest(wanted)), Some(found)) = (what, &found)
             && found.digest != *wanted
         {

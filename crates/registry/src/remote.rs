@@ -118,7 +118,7 @@ impl Remote {
             return false;
         }
         tracing::info!(mirror = %asked.endpoint.host.base, "mirror passed over: what it sent was wrong");
-        asked.passed_over.store(true, Ordering::Relaxed);
+        asked.pass_over(&"what it sent was wrong");
         true
     }
 
@@ -250,8 +250,13 @@ impl Inner {
 
     /// Takes note that an endpoint helped: those that could not are not asked again.
     fn answered(&self, need: Need, index: usize, failures: &[(usize, RegistryError)]) -> Source {
-        for &(index, _) in failures {
-            self.candidates[index].passed_over.store(true, Ordering::Relaxed);
+        for (index, error) in failures {
+            // A mirror need not have all that there is.
+            if error.is_not_found() {
+                self.candidates[*index].passed_over.store(true, Ordering::Relaxed);
+            } else {
+                self.candidates[*index].pass_over(error);
+            }
         }
         let candidate = &self.candidates[index];
         if !candidate.useful.swap(true, Ordering::Relaxed) {

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on fails, and one that is skipped says so"
 )]
 
+mod advice;
 mod all_tags;
 mod archives;
 mod check;

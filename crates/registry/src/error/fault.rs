@@ -3,8 +3,12 @@
 use std::{error::Error as StdError, fmt, time::Duration};
 
 use http::Method;
+use reqwest::Url;
 
-use super::{RegistryError, redact::quoted};
+use super::{
+    RegistryError,
+    redact::{quoted, shown},
+};
 use crate::http::dns::LookupFailed;
 
 /// A request that got no answer: `Get "https://host/v2/": dial tcp …`.
@@ -167,11 +171,14 @@ pub enum RequestFault {
     },
     /// The proxy wants to know who asks.
     #[error(
-        "proxyconnect tcp: proxy authorization required by {proxy} (407 Proxy Authentication Required)"
+        "proxyconnect tcp: proxy authorization required by {proxy} (407 Proxy Authentication Required){}",
+        if *.has_login { ", with a user and a password" } else { "" }
     )]
     ProxyLogin {
         /// The proxy, without user and password.
         proxy: String,
+        /// True if its address has a user and a password, which it does not know then.
+        has_login: bool,
     },
     /// The proxy answered, and made no connection.
     #[error("proxyconnect tcp: {proxy} refused to connect to {host}")]
@@ -209,6 +216,12 @@ fn via(proxied: bool) -> &'static str {
 }
 
 impl RequestFault {
+    /// A proxy that wants to know who asks, or does not know who does.
+    pub(crate) fn proxy_login(proxy: &Url) -> Self {
+        let has_login = !proxy.username().is_empty() || proxy.password().is_some();
+        Self::ProxyLogin { proxy: shown(proxy), has_login }
+    }
+
     /// Tells whether nobody said anything for as long as they may.
     pub(crate) fn is_timeout(&self) -> bool {
         match self {

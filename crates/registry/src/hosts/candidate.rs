@@ -1,13 +1,16 @@
 //! A candidate: an endpoint that may be asked, and what an operation knows of it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::sync::OnceCell;
 
-use crate::{auth::session::Session, hosts::access::Need, http::endpoint::Endpoint};
+use crate::{NOTICES, auth::session::Session, hosts::access::Need, http::endpoint::Endpoint};
 
 /// An endpoint that may be asked.
 #[derive(Debug)]
@@ -39,6 +42,16 @@ impl Candidate {
 
     pub(crate) fn is_passed_over(&self) -> bool {
         self.passed_over.load(Ordering::Relaxed)
+    }
+
+    /// Has others asked in its place from now on. Whoever waits is told of a mirror that does not do its work, once: a forgotten
+    /// login would go unnoticed.
+    pub(crate) fn pass_over(&self, why: &dyn fmt::Display) {
+        let is_known = self.passed_over.swap(true, Ordering::Relaxed);
+        if self.is_mirror() && !is_known {
+            let mirror = &self.endpoint.host.base;
+            tracing::warn!(target: NOTICES, "the mirror {mirror} does not help, and others are asked: {why}");
+        }
     }
 
     pub(crate) fn allows(&self, need: Need) -> bool {

@@ -40,7 +40,7 @@ pub(crate) async fn classify(
         return tls;
     }
     if let Some(proxy) = proxy.filter(|_| chain.last.contains(TUNNEL_LOGIN)) {
-        return RequestFault::ProxyLogin { proxy: shown(proxy) };
+        return RequestFault::proxy_login(proxy);
     }
     if let Some(hyper) = chain.hyper {
         return hyper;

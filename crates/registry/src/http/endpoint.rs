@@ -388,7 +388,7 @@ impl Endpoint {
                 if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
                     && let Some(proxy) = self.proxies.proxy(url) =>
             {
-                RequestFault::ProxyLogin { proxy: redact::shown(proxy) }
+                RequestFault::proxy_login(proxy)
             }
             Ok(Ok(response)) => {
                 let shown = self.shown(url);

@@ -137,7 +137,7 @@ async fn a_proxy_that_wants_a_login_is_named_without_the_password() {
         let remote = of_hub(hub.to_owned(), RegistryConfig { proxy, ..config() }).await;
         let error = remote.manifest(&tag()).await.unwrap_err();
         let expected = format!(
-            r#"Get "{hub}/v2/": proxyconnect tcp: proxy authorization required by http://{address}/ (407 Proxy Authentication Required)"#
+            r#"Get "{hub}/v2/": proxyconnect tcp: proxy authorization required by http://{address}/ (407 Proxy Authentication Required), with a user and a password"#
         );
         assert_eq!(error.to_string(), expected);
         assert_eq!(error.recovery(), Recovery::Fail);
