@@ -44,7 +44,6 @@ pub struct RegistryCheck {
     /// Index of the endpoint that is asked for content first.
     pub provider: Option<usize>,
     /// The judgement of policy and verifiers on the image, where there are any.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
 }
 

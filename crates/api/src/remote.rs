@@ -55,10 +55,8 @@ pub struct Inspection {
     /// Its bytes.
     pub size: u64,
     /// Kind of its content, of an artifact.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub artifact_type: String,
     /// Digest of the manifest that it refers to.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub subject: String,
     /// Notes in it, by their keys.
     pub annotations: BTreeMap<String, String>,
@@ -83,7 +81,6 @@ pub struct Listed {
     /// The platform, as users write it; empty if there is none.
     pub platform: String,
     /// Kind of its content, of an artifact.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub artifact_type: String,
     /// Notes of the index on it.
     pub annotations: BTreeMap<String, String>,
@@ -104,7 +101,6 @@ pub struct Image {
     /// Time of creation, RFC 3339.
     pub created: String,
     /// Name and address of the maker.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub author: String,
     /// Bytes of all blobs.
     pub size: u64,
@@ -155,7 +151,6 @@ pub struct Referrer {
     /// Keeper of the list that it is in: `registry`, `tag` where clients keep the list, or `cosign`.
     pub listed_by: String,
     /// The tag that it has, where that is how it is found.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub tag: String,
     /// Notes in it, by their keys.
     pub annotations: BTreeMap<String, String>,

@@ -23,7 +23,6 @@ pub struct Verification {
     /// File of the policy; none if no policy holds.
     pub policy: Option<String>,
     /// Place in the policy that holds for the name.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub scope: String,
     /// Requirements of that place.
     pub requirements: Vec<Requirement>,
@@ -56,7 +55,6 @@ pub struct Signature {
     /// Hash of the key's DER.
     pub key: String,
     /// Names in the key's certificate, if it has one.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub signer: String,
 }
 

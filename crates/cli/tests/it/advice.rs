@@ -50,3 +50,17 @@ fn a_mirror_that_does_not_help_is_told_of_and_one_without_the_image_is_not() {
         assert_eq!(done.success(), format!("{name}\n"));
     }
 }
+
+#[test]
+fn a_key_that_a_document_has_not_fails_and_one_that_is_empty_does_not() {
+    let (home, registry) = (Home::new(), LocalRegistry::start().unwrap());
+    small_image(10).push(&registry.client(), "app", "1").unwrap();
+    let name = format!("{}/app:1", registry.address());
+    for verb in [&["registry", "inspect"][..], &["registry", "check"], &["verify"]] {
+        let done = home.run(&[verb, &["--format", "{{.Foo}}", &name]].concat());
+        let told = done.failure();
+        assert!(told.contains("map has no entry for key \"Foo\""), "{told}");
+    }
+    let format = ["--format", "{{.ArtifactType}}{{.Subject}}-", &name];
+    assert_eq!(home.run(&[&["registry", "inspect"][..], &format].concat()).success(), "-\n");
+}

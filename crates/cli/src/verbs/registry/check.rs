@@ -53,7 +53,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         None => output::print(&text(&check))?,
         Some(template) => {
             let json = serde_json::to_value(&check).map_err(CliError::AnswerJson)?;
-            output::print_line(&template.execute(&Value::from_json(&json), Execution::Values)?)?;
+            output::print_line(&template.execute(&Value::from_json(&json), Execution::Strict)?)?;
         }
     }
     if check.resolver.is_some() {

@@ -114,7 +114,7 @@ impl Question {
     }
 }
 
-/// Prints a document by a `--format`; nothing is done if there is none.
+/// Prints a document by a `--format`; nothing is done if there is none. A key that no document has is an error, for scripts.
 pub(in crate::verbs) fn formatted(
     format: Option<&str>,
     document: &impl Serialize,
@@ -129,6 +129,6 @@ pub(in crate::verbs) fn formatted(
     }
     let template = Template::parse(format).map_err(CliError::TemplateArgument)?;
     let json = serde_json::to_value(document).map_err(CliError::AnswerJson)?;
-    output::print_line(&template.execute(&Value::from_json(&json), Execution::Values)?)?;
+    output::print_line(&template.execute(&Value::from_json(&json), Execution::Strict)?)?;
     Ok(true)
 }
