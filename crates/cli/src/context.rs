@@ -55,6 +55,8 @@ pub(crate) fn choose(
     };
     let endpoint = if context == DEFAULT {
         from_flags(globals, environment, config_directory)?
+    } else if config_directory.as_os_str().is_empty() {
+        return Err(CliError::NoConfigDirectory);
     } else {
         Some(stored(&config_directory.join("contexts"), context)?)
     };

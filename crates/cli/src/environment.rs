@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::activation::Variables;
+use crate::home;
 use crate::values::boolean;
 
 /// The parts of the environment that the command line reads, taken once at the start.
@@ -15,7 +16,7 @@ pub(crate) struct Environment {
     pub(crate) own_host: bool,
     /// `LONGSHORE_DATA_ROOT`: what `--data-root` says, unless that is given.
     pub(crate) data_root: Option<PathBuf>,
-    /// `HOME`.
+    /// `HOME`, or else what `/etc/passwd` has for this user.
     pub(crate) home: Option<PathBuf>,
     /// `XDG_DATA_HOME`.
     pub(crate) data_home: Option<PathBuf>,
@@ -124,7 +125,7 @@ impl Environment {
             host: text("LONGSHORE_HOST").or_else(|| text("DOCKER_HOST")),
             own_host: text("LONGSHORE_HOST").is_some(),
             data_root: path("LONGSHORE_DATA_ROOT"),
-            home: path("HOME"),
+            home: path("HOME").or_else(home::of_user),
             // The XDG specification has relative paths ignored.
             data_home: path("XDG_DATA_HOME").filter(|path| path.is_absolute()),
             cache_home: path("XDG_CACHE_HOME").filter(|path| path.is_absolute()),

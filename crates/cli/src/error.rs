@@ -143,6 +143,11 @@ pub(crate) enum CliError {
         /// The cause.
         message: String,
     },
+    /// There is no directory for the configuration.
+    #[error(
+        "there is no directory for config.json: HOME is not set, and /etc/passwd has no home for this user"
+    )]
+    NoConfigDirectory,
     /// The configuration file cannot be written.
     #[error("Error saving credentials: {path}: {source}", path = path.display())]
     ConfigWrite {

@@ -24,6 +24,7 @@ mod environment;
 mod error;
 mod globals;
 mod hints;
+mod home;
 mod input;
 mod limits;
 mod logging;

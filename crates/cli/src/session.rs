@@ -17,10 +17,11 @@ use crate::output;
 use crate::settings;
 
 impl Environment {
-    /// The directory of the command line's configuration, unless a flag says otherwise.
+    /// The directory of the command line's configuration, unless a flag says otherwise. It is empty where there is none: in the
+    /// current directory, be it a checkout, nobody looks for logins.
     pub(crate) fn config_directory(&self) -> PathBuf {
-        let own = || self.home.clone().unwrap_or_default().join(".docker");
-        self.config_directory.clone().unwrap_or_else(own)
+        let own = || self.home.as_ref().map(|home| home.join(".docker"));
+        self.config_directory.clone().or_else(own).unwrap_or_default()
     }
 
     /// The directory of certificates and keys for TLS with a daemon, unless flags say otherwise.
@@ -150,9 +151,17 @@ impl Session {
         Ok(settings::engine(&self.engine, &self.environment)?.trust())
     }
 
-    /// Returns the directory of the command line's configuration.
+    /// Returns the directory of the command line's configuration; an empty path where there is none.
     pub(crate) fn config_directory(&self) -> &Path {
         &self.config_directory
+    }
+
+    /// Returns that directory for a verb that keeps something in it.
+    pub(crate) fn own_directory(&self) -> Result<&Path, CliError> {
+        if self.config_directory.as_os_str().is_empty() {
+            return Err(CliError::NoConfigDirectory);
+        }
+        Ok(&self.config_directory)
     }
 
     /// Reads the configuration file and returns the credentials, for a verb that may write the file: one that cannot

@@ -42,8 +42,11 @@ pub(crate) struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// Reads the file in a directory; there need not be one.
+    /// Reads the file in a directory; there need not be one. An empty path is no directory, and holds nothing.
     pub(crate) fn load(directory: &Path) -> Result<ConfigFile, CliError> {
+        if directory.as_os_str().is_empty() {
+            return Ok(ConfigFile::empty(directory));
+        }
         let path = directory.join(NAME);
         let mut text = Vec::new();
         // A pipe that nobody writes to is empty, and keeps nobody waiting.
@@ -219,6 +222,9 @@ impl ConfigFile {
     /// Writes the file: aside, readable for the user alone, then in the place of the old one. A file that is a
     /// symbolic link stays one.
     pub(crate) fn save(&self) -> Result<(), CliError> {
+        if self.path.parent().is_none_or(|directory| directory.as_os_str().is_empty()) {
+            return Err(CliError::NoConfigDirectory);
+        }
         let failure = |source: io::Error| CliError::ConfigWrite { path: self.path.clone(), source };
         let target = resolve(&self.path).map_err(failure)?;
         let directory = target.parent().unwrap_or(Path::new("."));

@@ -43,6 +43,10 @@ pub(crate) fn hint(error: &CliError, subject: &Subject) -> Option<String> {
         CliError::Truncated { name, size, .. } => {
             Some(format!("{name} ends after {size} bytes: is it complete?"))
         }
+        CliError::NoConfigDirectory => {
+            Some("set DOCKER_CONFIG, or use --config: a folder outside of what is checked in".to_owned())
+        }
+        CliError::SaveCredentials(error) => hint(error, subject),
         CliError::Interrupted(_) | CliError::BrokenPipe => None,
         error => of_text(&error.to_string(), subject),
     }

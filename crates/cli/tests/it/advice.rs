@@ -1,6 +1,10 @@
 //! Advice to whoever is new: where a login is from and goes to, whose fault a failure is, and what `doctor` sees of it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +12,18 @@ use test_support::scripted::{Answer, Received, Scripted, challenge_basic};
 use test_support::servers::LocalRegistry;
 use tokio::runtime::Runtime;
 
-use super::support::{Home, small_image};
+use super::support::{Done, Home, is_root, run, small_image};
+
+/// A user that no machine has.
+const NOBODY: u32 = 54_321;
+
+/// Insists on an error and a hint with these parts.
+#[track_caller]
+fn check(done: Done, error: &str, hint: &str) {
+    let told = done.failure();
+    let (words, hints) = told.split_once("hint: ").unwrap_or_else(|| panic!("no hint: {told}"));
+    assert!(words.contains(error) && hints.contains(hint), "{told}");
+}
 
 /// A registry that knows `ci` with the password `s3cret`, and has nothing.
 fn asking(runtime: &Runtime) -> Scripted {
@@ -23,6 +38,58 @@ fn asking(runtime: &Runtime) -> Scripted {
         }
     });
     server
+}
+
+/// A command of a user without a home, in a folder of its own.
+fn homeless(home: &Home, checkout: &Path) -> Command {
+    // Another user may not read where this was built.
+    let binary = home.path().join("longshore");
+    if !binary.exists() {
+        fs::copy(env!("CARGO_BIN_EXE_longshore"), &binary).unwrap();
+    }
+    for path in [home.path(), binary.as_path()] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    std::os::unix::fs::chown(checkout, Some(NOBODY), Some(NOBODY)).unwrap();
+    let mut command = home.clean(&binary);
+    command.env_remove("HOME").env_remove("DOCKER_CONFIG").env_remove("XDG_RUNTIME_DIR");
+    command.current_dir(checkout).uid(NOBODY).gid(NOBODY);
+    command
+}
+
+#[test]
+fn without_a_home_no_password_lands_where_the_command_runs() {
+    if !is_root() {
+        return;
+    }
+    let runtime = Runtime::new().unwrap();
+    let server = asking(&runtime);
+    let (home, host) = (Home::new(), server.host());
+    let checkout = tempfile::tempdir().unwrap();
+    let homeless = |arguments: &[&str], input: &str| {
+        run(homeless(&home, checkout.path()).args(arguments), input)
+    };
+    let login = ["login", "-u", "ci", "--password-stdin", &host];
+    check(
+        homeless(&login, "s3cret\n"),
+        "Error saving credentials: there is no directory",
+        "DOCKER_CONFIG",
+    );
+    let list = ["manifest", "create", "r.example/l:1", "r.example/a:1"];
+    check(homeless(&list, ""), "there is no directory", "DOCKER_CONFIG");
+    check(
+        homeless(&["trust", "key", "generate", "ann"], ""),
+        "there is no directory",
+        "DOCKER_CONFIG",
+    );
+    let doctor = homeless(&["doctor"], "");
+    assert!(doctor.stdout.contains("BAD   engine         no data root: set HOME"), "{doctor:?}");
+    assert!(doctor.stdout.contains("client files in no folder"), "{doctor:?}");
+    assert_eq!(fs::read_dir(checkout.path()).unwrap().count(), 0, "nothing is written there");
+    let folder = checkout.path().join("elsewhere");
+    let with_folder = [&["--config", folder.to_str().unwrap()][..], &login].concat();
+    homeless(&with_folder, "s3cret\n").success();
+    assert!(folder.join("config.json").is_file());
 }
 
 #[test]

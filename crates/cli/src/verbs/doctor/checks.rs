@@ -140,7 +140,10 @@ impl Check {
     }
 
     fn configuration(self, patient: &Patient) -> Vec<Finding> {
-        let folder = patient.session.config_directory().display();
+        let folder = match patient.session.own_directory() {
+            Ok(folder) => folder.display().to_string(),
+            Err(_) => "no folder".to_owned(),
+        };
         let said = format!("client files in {folder}, context {}", patient.session.context);
         let warnings = patient.config.warnings.iter();
         let warnings = warnings.map(|warning| self.found(State::Note, warning.clone(), None));
@@ -151,6 +154,12 @@ impl Check {
     async fn engine(self, patient: &Patient) -> Finding {
         let root = patient.config.data_root.display();
         if !patient.session.asks_daemon() && !patient.session.client.has_store() {
+            if let Err(error) = settings::require_data_root(&patient.config) {
+                return self.bad(
+                    error.to_string(),
+                    "HOME, LONGSHORE_DATA_ROOT or --data-root names a folder",
+                );
+            }
             let said = format!("no images yet in {root}");
             return match writable(&patient.config.data_root) {
                 Ok(()) => self.well(said + ": the first pull makes it"),
@@ -249,7 +258,14 @@ impl Check {
         }
         let kept = file.servers();
         if kept.is_empty() {
-            found.push(self.well(format!("no logins in {path}")));
+            let is_nowhere = patient.session.own_directory().is_err();
+            found.push(if is_nowhere {
+                let error = CliError::NoConfigDirectory;
+                let advice = hints::hint(&error, &Subject::default());
+                self.found(State::Note, error.to_string(), advice)
+            } else {
+                self.well(format!("no logins in {path}"))
+            });
             return found;
         }
         // The six lowest bits are those of group and others.

@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
 
 /// Changes what a list says of one of its manifests.
 pub(crate) fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
-    let lists = Lists::new(session.config_directory());
+    let lists = Lists::new(session.own_directory()?);
     let parse = |what: &str, name: &str| {
         normalized(name).map_err(|error| {
             CliError::Refused(format!("annotate: error parsing name for {what} {name}: {error}"))

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 
 /// Makes a list of manifests that registries have.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
-    let lists = Lists::new(session.config_directory());
+    let lists = Lists::new(session.own_directory()?);
     let list = normalized(&arguments.list).map_err(|error| {
         let name = &arguments.list;
         CliError::Refused(format!("error parsing name for manifest list {name}: {error}"))

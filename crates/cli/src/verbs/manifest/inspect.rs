@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
 
 /// Shows a list that is made here or one of its manifests, or what a name leads to at its registry.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
-    let lists = Lists::new(session.config_directory());
+    let lists = Lists::new(session.own_directory()?);
     let (list, name) = match &arguments.second {
         Some(second) => (Some(&arguments.first), second),
         None => (None, &arguments.first),

@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
 
 /// Pushes a list, with the manifests that its repository has not.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
-    let lists = Lists::new(session.config_directory());
+    let lists = Lists::new(session.own_directory()?);
     let target = normalized(&arguments.list)?;
     let manifests = lists.all(&target)?.ok_or_else(|| no_such_list(&target))?;
     if manifests.is_empty() {

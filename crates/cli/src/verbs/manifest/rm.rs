@@ -14,7 +14,7 @@ pub(crate) struct Arguments {
 
 /// Removes lists, and tells in the end of those that could not be.
 pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<(), CliError> {
-    let lists = Lists::new(session.config_directory());
+    let lists = Lists::new(session.own_directory()?);
     let remove = |name: &String| {
         let list = normalized(name)?;
         lists.all(&list)?.ok_or_else(|| no_such_list(&list))?;

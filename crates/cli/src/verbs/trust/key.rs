@@ -89,7 +89,7 @@ async fn generate(arguments: Generate, session: &Session) -> Result<(), CliError
     output::print_line(&format!("Generating key for {name}..."))?;
     let failed =
         |error: TrustError| CliError::Trust(format!("failed to generate key for {name}: {error}"));
-    let key = keys(session).create(name, "").await.map_err(failed)?;
+    let key = keys(session)?.create(name, "").await.map_err(failed)?;
     let text = key.public().to_pem(name);
     write_new(&path, &text).map_err(|error| {
         let path = path.display();
@@ -116,7 +116,8 @@ async fn load(arguments: Load, session: &Session) -> Result<(), CliError> {
     output::print_line(&format!("Loading key from \"{path}\"..."))?;
     let text = private(&arguments.file)
         .map_err(|reason| CliError::Trust(format!("refusing to load key from {path}: {reason}")))?;
-    let loaded = keys(session).load(&text, if name.is_empty() { "delegation" } else { name }).await;
+    let loaded =
+        keys(session)?.load(&text, if name.is_empty() { "delegation" } else { name }).await;
     loaded.map_err(|error| {
         let reason = match &error {
             LoadError::Unsupported => format!(

@@ -51,7 +51,7 @@ impl Notary {
     ) -> Result<Notary, CliError> {
         let domain = repository.domain();
         let base = server(session.environment.trust_server.as_deref(), domain)?;
-        let directory = session.config_directory();
+        let directory = session.own_directory()?;
         let config = RegistryConfig {
             certs_dirs: vec![directory.join("tls")],
             credentials: None,

@@ -17,9 +17,9 @@ pub(in crate::verbs) struct Signing {
 }
 
 /// Returns the keys of this user.
-pub(super) fn keys(session: &Session) -> KeyStore<Prompter> {
+pub(super) fn keys(session: &Session) -> Result<KeyStore<Prompter>, CliError> {
     let prompter = Prompter::new(session.environment.passphrases.clone());
-    KeyStore::new(&session.config_directory().join("trust"), prompter)
+    Ok(KeyStore::new(&session.own_directory()?.join("trust"), prompter))
 }
 
 impl Signing {
@@ -28,7 +28,7 @@ impl Signing {
         repository: &Repository,
     ) -> Result<Signing, CliError> {
         let notary = Notary::open(session, repository, Actions::Write).await?;
-        Ok(Signing { notary, keys: keys(session) })
+        Ok(Signing { notary, keys: keys(session)? })
     }
 
     /// Returns the first root key of this user, or a new one.
