@@ -158,6 +158,9 @@ impl Verb {
             }
             Verb::Login(arguments) => Subject::registry(arguments.server.as_deref()),
             Verb::Search(_) => Subject::registry(None),
+            Verb::Copy(arguments) => arguments.subject(),
+            Verb::Verify(arguments) => Subject::image(&arguments.name),
+            Verb::Registry(arguments) => arguments.subject(),
             _ => Subject::default(),
         }
     }

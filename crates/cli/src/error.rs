@@ -250,6 +250,14 @@ impl CliError {
         CliError::Usage { message, status: USAGE_STATUS }
     }
 
+    /// Puts advice below the failure, where there is some.
+    pub(crate) fn advised(self, hint: Option<String>) -> CliError {
+        match hint {
+            Some(hint) => CliError::Advised { error: Box::new(self), hint },
+            None => self,
+        }
+    }
+
     /// Names in a daemon's answer what was asked about, unless it does so itself.
     pub(crate) fn about(self, name: &str) -> CliError {
         match self {

@@ -73,7 +73,8 @@ fn main() -> ExitCode {
             if !text.is_empty() {
                 output::warn_line(&text);
             }
-            if let Some(hint) = hints::hint(&error, &subject.unwrap_or_default()) {
+            let subject = subject.unwrap_or_default().with_ambient(credentials::ambient());
+            if let Some(hint) = hints::hint(&error, &subject) {
                 output::hint(&hint);
             }
             ExitCode::from(error.status())

@@ -145,10 +145,7 @@ fn engine_error(error: &daemon::ConfigError) -> CliError {
 
 /// Says below a configuration's error what may have been meant.
 fn advised(told: CliError, error: &daemon::ConfigError) -> CliError {
-    match error.advice() {
-        Some(hint) => CliError::Advised { error: Box::new(told), hint },
-        None => told,
-    }
+    told.advised(error.advice())
 }
 
 #[cfg(test)]

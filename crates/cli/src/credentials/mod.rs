@@ -7,6 +7,7 @@
 //! The configuration file may have 16 MiB, the answer of a helper 1 MiB: both are the user's own, and a mistake in
 //! them must not fill the memory.
 
+mod ambient;
 mod config_file;
 mod helper;
 mod hub;
@@ -15,6 +16,7 @@ mod prompt;
 mod server;
 mod store;
 
+pub(crate) use ambient::ambient;
 pub(crate) use config_file::ConfigFile;
 pub(crate) use helper::is_helper_installed;
 pub(crate) use hub::{Hub, Pending, user_of};

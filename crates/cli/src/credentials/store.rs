@@ -1,11 +1,11 @@
 //! Getting, keeping and forgetting credentials, wherever they are.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use api::auth::AuthConfig;
 
-use super::config_file::{ConfigFile, read_entry};
+use super::ambient;
+use super::config_file::ConfigFile;
 use super::helper::Helper;
 use super::server::host_of;
 use crate::error::CliError;
@@ -32,10 +32,11 @@ impl Store {
         {
             file.set_default_helper(name);
         }
-        let ambient = ambient_variable().unwrap_or_else(|reason| {
+        let ambient = ambient::entries().unwrap_or_else(|reason| {
             output::warn_line(&format!(
                 "Failed to create credential store from DOCKER_AUTH_CONFIG:  {reason}"
             ));
+            output::hint("correct DOCKER_AUTH_CONFIG; it goes on without its logins");
             Vec::new()
         });
         Ok(Store { file, ambient, warned: false })
@@ -44,7 +45,7 @@ impl Store {
     /// Reads what is written there, and no more: no helper is asked, which might ask the user.
     pub(crate) fn without_helpers(directory: &Path) -> Result<Store, CliError> {
         let file = ConfigFile::load(directory)?.without_helpers();
-        Ok(Store { file, ambient: ambient_variable().unwrap_or_default(), warned: false })
+        Ok(Store { file, ambient: ambient::entries().unwrap_or_default(), warned: false })
     }
 
     /// Returns a store without credentials.
@@ -124,41 +125,6 @@ impl Store {
     }
 }
 
-fn ambient_variable() -> Result<Vec<AuthConfig>, String> {
-    match std::env::var("DOCKER_AUTH_CONFIG") {
-        Ok(text) if !text.is_empty() => ambient(&text),
-        _ => Ok(Vec::new()),
-    }
-}
-
-/// Reads credentials in the form of `config.json`: `{"auths":{SERVER:{"auth":BASE64}}}` and nothing else.
-fn ambient(text: &str) -> Result<Vec<AuthConfig>, String> {
-    #[derive(serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Document {
-        #[serde(default)]
-        auths: BTreeMap<String, Entry>,
-    }
-    #[derive(serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Entry {
-        #[serde(default)]
-        auth: String,
-    }
-    // The place is enough: the text of a syntax error may quote a secret.
-    let document: Document = serde_json::from_str(text)
-        .map_err(|error| format!("invalid JSON at column {}", error.column()))?;
-    let entries = document.auths.into_iter().map(|(server, entry)| {
-        if entry.auth.is_empty() {
-            return Err(format!(
-                "DOCKER_AUTH_CONFIG environment variable is missing key `auth` for {server}"
-            ));
-        }
-        read_entry(&server, &serde_json::json!({"auth": entry.auth}))
-    });
-    entries.collect()
-}
-
 fn unencrypted_warning(path: &Path) -> String {
     format!(
         "\nWARNING! Your credentials are stored unencrypted in '{}'.\n\
@@ -214,40 +180,6 @@ mod tests {
         assert!(store.get("x.example").await.is_err());
         assert!(store.store(&auth("x.example")).await.is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), r#"{"credsStore":"no-such-helper"}"#);
-    }
-
-    #[test]
-    fn ambient_credentials_are_read_strictly() {
-        for (text, expected) in [
-            (r#"{"auths":{"r.example":{"auth":"bWU6cHc="}}}"#, Ok(vec![("r.example", "me", "pw")])),
-            (r#"{"auths":{}}"#, Ok(vec![])),
-            ("{}", Ok(vec![])),
-            (
-                r#"{"auths":{"r.example":{}}}"#,
-                Err("DOCKER_AUTH_CONFIG environment variable is missing key `auth` for r.example"),
-            ),
-            (r#"{"auths":{"r":{"auth":"!"}}}"#, Err("invalid auth configuration for `r`")),
-            (r#"{"auths":{"r":{"password":"s3cret"}}}"#, Err("invalid JSON at column 25")),
-            ("{}{}", Err("invalid JSON at column 3")),
-            ("s3cret", Err("invalid JSON at column 1")),
-        ] {
-            let read = ambient(text);
-            let read = read.as_ref().map(|all| {
-                let parts = |auth: &AuthConfig| {
-                    (auth.serveraddress.clone(), auth.username.clone(), auth.password.clone())
-                };
-                all.iter().map(parts).collect::<Vec<_>>()
-            });
-            let own = |(a, b, c): (&str, &str, &str)| (a.to_owned(), b.to_owned(), c.to_owned());
-            match expected {
-                Ok(expected) => {
-                    assert_eq!(read, Ok(expected.into_iter().map(own).collect()), "{text}");
-                }
-                Err(expected) => {
-                    assert_eq!(read.map_err(String::as_str), Err(expected), "{text}");
-                }
-            }
-        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! What an error says is Docker's contract; a hint stands below it, on standard error. The engine speaks through the Engine
 //! API, which has words and no types, so most hints go by words: one [table](table::RULES).
 
+mod dockerd;
 mod failure;
 mod table;
 
@@ -10,7 +11,7 @@ use failure::Failure;
 
 use crate::error::CliError;
 
-pub(crate) use failure::Subject;
+pub(crate) use failure::{Ambient, Subject};
 
 /// Hints that stand below several failures.
 const MAX_ADVICE: usize = 5;
@@ -33,7 +34,7 @@ pub(crate) fn hint(error: &CliError, subject: &Subject) -> Option<String> {
         CliError::Transport(error) if error.is_parse() => {
             Some("is the daemon one with TLS? Then use --tlsverify".to_owned())
         }
-        CliError::Tls { authority, .. } => Some(format!(
+        CliError::Tls { authority, source } if !source.to_string().contains("CertificateRequired") => Some(format!(
             "--tlscacert names the authority of {authority}'s certificate; --tlscert and --tlskey yours, if it wants one"
         )),
         // No tar is as small as one block.
@@ -119,18 +120,99 @@ mod tests {
         }
     }
 
-    /// Each failure's words are what the real things say; the subject is `@HOST` for a login, `>NAME` for a push.
-    #[test]
-    fn failures_of_others_are_known_by_their_words() {
-        for line in include_str!("words.txt").lines().filter(|line| !line.starts_with('#')) {
+    /// Failures as the real things say them: the subject is `@HOST` for a login, `>NAME` for a push.
+    fn failures() -> impl Iterator<Item = (Subject, &'static str, &'static str)> {
+        let lines = include_str!("words.txt").lines().filter(|line| !line.starts_with('#'));
+        lines.map(|line| {
             let columns: Vec<&str> = line.split(" | ").map(str::trim).collect();
             let [subject, words, expected] = columns[..] else { panic!("{line}") };
             let subject = match (subject.strip_prefix('@'), subject.strip_prefix('>')) {
                 (Some(host), _) => Subject::registry(Some(host).filter(|host| !host.is_empty())),
                 (None, Some(name)) => Subject::push(name),
+                (None, None) if subject == "-" => Subject::default(),
                 (None, None) => Subject::image(subject),
             };
+            (subject, words, expected)
+        })
+    }
+
+    #[test]
+    fn failures_of_others_are_known_by_their_words() {
+        for (subject, words, expected) in failures() {
             check(&CliError::Stream(words.to_owned()), &subject, Some(expected));
+        }
+    }
+
+    /// Nothing unknown is named: a hint with a word in its place is followed to the letter.
+    #[test]
+    fn no_hint_has_a_word_in_place_of_what_it_does_not_know() {
+        let placeholder = |hint: &str| {
+            let words = hint.split(|c: char| !c.is_ascii_alphabetic());
+            let mut words = words.filter(|word| matches!(*word, "NAME" | "DIRECTORY" | "ADDRESS"));
+            let is_command = hint.contains("login the") || hint.contains(" name`");
+            words.next().is_some() || is_command || hint.ends_with(": name")
+        };
+        let about =
+            [Subject::default(), Subject::registry(Some("r.example")), Subject::image("a//b")];
+        for rule in table::RULES {
+            for (before, after) in
+                [("", ""), ("x: ", ": "), ("Get \"http://\": ", " "), ("a/", "/b")]
+            {
+                let text = before.to_owned() + &rule.words.join(" ") + after;
+                for subject in &about {
+                    let hint = (rule.hint)(&Failure { text: &text, subject });
+                    let hint = hint.unwrap_or_default();
+                    assert!(!placeholder(&hint), "{:?} {text:?}: {hint}", rule.words);
+                }
+            }
+        }
+        for (subject, words, _) in failures() {
+            for subject in [&subject, &Subject::default()] {
+                let hint = of_text(words, subject).unwrap_or_default();
+                assert!(!placeholder(&hint), "{words}: {hint}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_login_that_fails_is_corrected_where_it_is_from() {
+        let name = |text: &str| spec::Reference::parse_familiar(text).unwrap();
+        let flags = || {
+            Subject::with_flags(vec![
+                (name("a.example/x"), "--src-creds"),
+                (name("b.example/x:1"), "--dest-creds"),
+            ])
+        };
+        let hosts =
+            |hosts: &[&str]| Ambient::Hosts(hosts.iter().map(ToString::to_string).collect());
+        let image = || Subject::image("b.example/x");
+        for (subject, text, expected) in [
+            (flags(), "a.example/x:1: unauthorized: no", "correct --src-creds"),
+            (flags(), "b.example/x:1: denied", "correct --dest-creds"),
+            (flags(), "Get \"https://b.example/v2/\": unauthorized", "correct --dest-creds"),
+            (flags(), "c.example/x:1: unauthorized: no", "`longshore login c.example`"),
+            (
+                image().with_ambient(Ambient::Unreadable),
+                "unauthorized",
+                "DOCKER_AUTH_CONFIG, which cannot be read",
+            ),
+            (
+                image().with_ambient(hosts(&["b.example"])),
+                "denied",
+                "correct DOCKER_AUTH_CONFIG, which goes before",
+            ),
+            (
+                image().with_ambient(hosts(&["a.example"])),
+                "unauthorized",
+                "`longshore login b.example`",
+            ),
+            (
+                Subject::image("x").with_ambient(hosts(&["index.docker.io"])),
+                "toomanyrequests: no",
+                "correct DOCKER_AUTH_CONFIG",
+            ),
+        ] {
+            check(&CliError::Stream(text.to_owned()), &subject, Some(expected));
         }
     }
 
@@ -149,11 +231,16 @@ mod tests {
             ("unauthorized: authentication required", "r.example:5000"),
             ("http://", "r.example:5000"),
         ] {
-            assert_eq!(Failure { text, subject: &subject }.host(), expected);
+            let found = Failure { text, subject: &subject }.host();
+            assert_eq!(found.as_deref(), Some(expected));
         }
-        assert_eq!(Failure { text: "x", subject: &Subject::default() }.host(), "the registry");
-        let told = |text| Failure { text, subject: &Subject::default() }.repository();
-        assert_eq!(told("x"), "NAME");
-        assert_eq!(told("r.example:1/a/b:2: manifest unknown"), "r.example:1/a/b");
+        let told = |text| {
+            let failure = Failure { text, subject: &Subject::default() };
+            (failure.host(), failure.repository())
+        };
+        assert_eq!(told("x"), (None, None));
+        let (host, repository) = told("r.example:1/a/b:2: manifest unknown");
+        assert_eq!(host.as_deref(), Some("r.example:1"));
+        assert_eq!(repository.as_deref(), Some("r.example:1/a/b"));
     }
 }

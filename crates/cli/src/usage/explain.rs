@@ -32,7 +32,7 @@ pub(super) fn explain(
     let fail = |message: &str| flag_error(message, command, path);
     match (error.kind(), flag) {
         (ErrorKind::UnknownArgument, _) if argument.starts_with('-') && !words.is_empty() => {
-            advised(fail(&unknown_flag(&argument, &word)), nearest_flag(&argument, command))
+            fail(&unknown_flag(&argument, &word)).advised(nearest_flag(&argument, command))
         }
         (ErrorKind::InvalidSubcommand, _) => {
             unknown_command(&text(ContextKind::InvalidSubcommand), command, path)
@@ -149,22 +149,14 @@ fn unknown_command(name: &str, command: &Command, path: &[String]) -> CliError {
     let message = format!(
         "{program}: unknown command: {path} {name}\n\n{usage}Run '{path} --help' for more information"
     );
-    advised(CliError::Usage { message, status: 1 }, hint)
+    CliError::Usage { message, status: 1 }.advised(hint)
 }
 
 /// Says below an error of a flag that the command it is of is docker's, and not here.
 pub(super) fn of_absent(error: CliError, verb: &str) -> CliError {
     match error {
         error @ CliError::Advised { .. } => error,
-        error => advised(error, absent::advice(&[], verb)),
-    }
-}
-
-/// Puts a hint below an error, where there is one.
-fn advised(error: CliError, hint: Option<String>) -> CliError {
-    match hint {
-        Some(hint) => CliError::Advised { error: Box::new(error), hint },
-        None => error,
+        error => error.advised(absent::advice(&[], verb)),
     }
 }
 

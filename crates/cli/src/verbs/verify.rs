@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "string")]
     platform: Option<String>,
     #[arg(hide = true, required = true, value_name = "NAME")]
-    name: String,
+    pub(crate) name: String,
 }
 
 /// Asks for a judgement, and shows it.

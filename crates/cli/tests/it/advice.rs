@@ -93,6 +93,45 @@ fn without_a_home_no_password_lands_where_the_command_runs() {
 }
 
 #[test]
+fn a_hint_names_the_registry_that_wants_a_login_and_where_that_is_from() {
+    let runtime = Runtime::new().unwrap();
+    let server = asking(&runtime);
+    let (home, host) = (Home::new(), server.host());
+    let name = format!("{host}/app:1");
+    let layout = format!("oci:{}:1", home.path().join("layout").display());
+    let login = format!("`longshore login {host}`");
+    check(home.run(&["copy", &name, &layout]), "", &login);
+    check(home.run(&["registry", "tags", &name]), "", &login);
+    check(
+        home.run(&["copy", "--src-creds", "ci:wrong", &name, &layout]),
+        "",
+        "correct --src-creds",
+    );
+    let wrong = STANDARD.encode("ci:wrong");
+    let logins = format!(r#"{{"auths":{{"{host}":{{"auth":"{wrong}"}}}}}}"#);
+    let with_logins = |arguments: &[&str], logins: &str| {
+        run(home.longshore().args(arguments).env("DOCKER_AUTH_CONFIG", logins), "")
+    };
+    check(
+        with_logins(&["pull", &name], &logins),
+        "",
+        "correct DOCKER_AUTH_CONFIG, which goes before",
+    );
+    let keys = format!(r#"{{"auths":{{"{host}":{{"username":"ci","password":"s3cret"}}}}}}"#);
+    let told = with_logins(&["pull", &name], &keys).failure();
+    for part in [
+        "from DOCKER_AUTH_CONFIG:  only \"auth\" (base64 of USER:PASSWORD) is read of a login",
+        "correct DOCKER_AUTH_CONFIG, which cannot be read",
+    ] {
+        assert!(told.contains(part) && !told.contains("s3cret"), "{told}");
+    }
+    let list = home.path().join("list.toml");
+    let source = format!("[[copy]]\nsource = \"{name}\"\ntarget = \"{host}/other\"\n");
+    fs::write(&list, source).unwrap();
+    check(home.run(&["sync", list.to_str().unwrap()]), "", &login);
+}
+
+#[test]
 fn a_mirror_that_does_not_help_is_told_of_and_one_without_the_image_is_not() {
     let runtime = Runtime::new().unwrap();
     let (wants, lacks) = (asking(&runtime), runtime.block_on(Scripted::start()).unwrap());

@@ -20,6 +20,7 @@ use self::told::{Painter, totals};
 use super::signing::Signing;
 use super::trusted;
 use crate::error::CliError;
+use crate::hints::Subject;
 use crate::render::{ProgressFlag, Stream};
 use crate::session::Session;
 
@@ -203,6 +204,13 @@ async fn run_shown(
 }
 
 impl Arguments {
+    /// Returns what the copy is about, for hints.
+    pub(crate) fn subject(&self) -> Subject {
+        let places = (Place::parse(&self.source), Place::parse_target(&self.destination));
+        let (Ok(from), Ok(to)) = places else { return Subject::default() };
+        Subject::with_flags(self.sides.logins(&from, &to))
+    }
+
     /// Says whether one of the places is the store of this process, where there is no daemon.
     pub(crate) fn needs_store(&self) -> bool {
         let is_daemon = |text: &String| matches!(Place::parse(text), Ok(Place::Daemon(_)));

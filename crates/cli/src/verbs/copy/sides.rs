@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use copy::{Credentials, Place, RegistryConfig, Side};
+use spec::Reference;
 
 use crate::error::CliError;
-use crate::input;
 use crate::session::Session;
+use crate::{input, terminal};
 
 /// Flags of the two sides.
 #[derive(Debug, clap::Args)]
@@ -71,6 +72,21 @@ impl Sides {
     }
 }
 
+impl Sides {
+    /// Returns the flags that give logins, with the repositories that they are for.
+    pub(super) fn logins(&self, from: &Place, to: &Place) -> Vec<(Reference, &'static str)> {
+        let given =
+            [(from, &self.src_creds, "--src-creds"), (to, &self.dest_creds, "--dest-creds")];
+        let mut logins = Vec::new();
+        for (place, credentials, flag) in given {
+            if let (Place::Registry(name), Some(_)) = (place, credentials) {
+                logins.push((name.clone(), flag));
+            }
+        }
+        logins
+    }
+}
+
 impl Flags<'_> {
     fn says_something(&self) -> bool {
         self.credentials.is_some() || self.certs_dir.is_some() || self.insecure
@@ -92,6 +108,14 @@ impl Flags<'_> {
 async fn credentials(text: &str) -> Result<Credentials, CliError> {
     let (user, password) = match text.split_once(':') {
         Some((user, password)) => (user, password.to_owned()),
+        None if !terminal::reads_terminal() => {
+            let message =
+                format!("no password of {text} is given, and there is no terminal to ask at");
+            let hint =
+                "write USER:PASSWORD, or log in by `longshore login --password-stdin` before"
+                    .to_owned();
+            return Err(CliError::Refused(message).advised(Some(hint)));
+        }
         None => (text, input::ask_secretly(&format!("Password of {text}: ")).await?),
     };
     if user.is_empty() || password.is_empty() {

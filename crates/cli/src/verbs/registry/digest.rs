@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "string")]
     platform: Option<String>,
     #[arg(hide = true, required = true, value_name = "NAME")]
-    name: String,
+    pub(super) name: String,
 }
 
 /// Prints a digest.

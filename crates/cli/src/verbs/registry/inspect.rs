@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     raw: bool,
     #[arg(hide = true, required = true, value_name = "NAME")]
-    name: String,
+    pub(super) name: String,
 }
 
 /// Shows a summary, or a document as it is.

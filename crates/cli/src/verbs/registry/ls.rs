@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "string")]
     format: Option<String>,
     #[arg(hide = true, required = true, value_name = "HOST")]
-    host: String,
+    pub(super) host: String,
 }
 
 /// Lists repositories, a name a line.

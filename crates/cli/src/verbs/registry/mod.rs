@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 pub(in crate::verbs) use self::question::{Question, formatted};
 use crate::error::CliError;
+use crate::hints::Subject;
 use crate::session::Session;
 
 /// Ask registries what they have, change it there, or run a small one
@@ -67,6 +68,19 @@ impl Arguments {
                 Some(serve::Arguments::new(*listen, root.clone()))
             }
             _ => None,
+        }
+    }
+
+    /// Returns what is asked about, for hints.
+    pub(crate) fn subject(&self) -> Subject {
+        match &self.verb {
+            Some(RegistryVerb::Ls(arguments)) => Subject::registry(Some(&arguments.host)),
+            Some(RegistryVerb::Tags(arguments)) => Subject::image(&arguments.name),
+            Some(RegistryVerb::Inspect(arguments)) => Subject::image(&arguments.name),
+            Some(RegistryVerb::Digest(arguments)) => Subject::image(&arguments.name),
+            Some(RegistryVerb::Referrers(arguments)) => Subject::image(&arguments.name),
+            // The others name what they speak of.
+            _ => Subject::default(),
         }
     }
 

@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "string")]
     platform: Option<String>,
     #[arg(hide = true, required = true, value_name = "NAME")]
-    name: String,
+    pub(super) name: String,
 }
 
 /// Lists referrers.

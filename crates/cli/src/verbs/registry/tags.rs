@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "string")]
     format: Option<String>,
     #[arg(hide = true, required = true, value_name = "NAME")]
-    name: String,
+    pub(super) name: String,
 }
 
 /// Lists tags, one a line.
