@@ -16,7 +16,7 @@ mod prompt;
 mod server;
 mod store;
 
-pub(crate) use ambient::ambient;
+pub(crate) use ambient::{VARIABLE as AMBIENT, ambient, entries as ambient_entries};
 pub(crate) use config_file::ConfigFile;
 pub(crate) use helper::is_helper_installed;
 pub(crate) use hub::{Hub, Pending, user_of};

@@ -79,6 +79,15 @@ pub(crate) fn of_text(text: &str, subject: &Subject) -> Option<String> {
     table::RULES.iter().filter(told).find_map(|rule| (rule.hint)(&failure))
 }
 
+/// Returns advice on what a server answered, by the words of its failure or else by its status.
+pub(crate) fn of_answer(text: &str, status: Option<u16>, subject: &Subject) -> Option<String> {
+    of_text(text, subject).or_else(|| match status? {
+        401 => of_text("unauthorized", subject),
+        403 => of_text("denied", subject),
+        _ => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

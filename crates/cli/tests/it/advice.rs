@@ -132,6 +132,69 @@ fn a_hint_names_the_registry_that_wants_a_login_and_where_that_is_from() {
 }
 
 #[test]
+fn a_doctor_sees_logins_of_the_environment_and_asks_with_those_of_the_file() {
+    let runtime = Runtime::new().unwrap();
+    let server = asking(&runtime);
+    let (home, host) = (Home::new(), server.host());
+    let doctor = |arguments: &[&str], logins: &str| {
+        let mut command = home.longshore();
+        // Docker Hub is nobody's business here.
+        command.env("HTTPS_PROXY", "http://127.0.0.1:1").env("DOCKER_AUTH_CONFIG", logins);
+        run(command.arg("doctor").args(arguments), "").stdout
+    };
+    let good = STANDARD.encode("ci:s3cret");
+    let entry = format!(r#"{{"auths":{{"{host}":{{"auth":"{good}"}}}}}}"#);
+    let told = doctor(&[], &entry);
+    assert!(
+        told.contains(&format!("ok    credentials    logins in DOCKER_AUTH_CONFIG: {host}\n")),
+        "{told}"
+    );
+    assert!(told.contains("ok    network        no registry and no proxy was asked"), "{told}");
+    let told = doctor(&[], "{nope");
+    assert!(told.contains("BAD   credentials    DOCKER_AUTH_CONFIG cannot be read"), "{told}");
+    // A login that works is no fault, and one that does not is told with the host it is for.
+    let config = home.path().join("config");
+    fs::create_dir(&config).unwrap();
+    fs::write(config.join("config.json"), &entry).unwrap();
+    let told = doctor(&["--network"], "");
+    assert!(told.contains(&format!("ok    network        http://{host}/: answers\n")), "{told}");
+    assert!(!told.contains(&format!("https://{host}/")), "{told}");
+    let wrong = STANDARD.encode("ci:wrong");
+    fs::write(config.join("config.json"), entry.replace(&good, &wrong)).unwrap();
+    let told = doctor(&["--network"], "");
+    let expected = format!("BAD   network        http://{host}/: ");
+    assert!(
+        told.contains(&expected) && told.contains(&format!("`longshore login {host}`")),
+        "{told}"
+    );
+    assert!(told.contains("Docker Hub") || told.contains("proxy does not answer"), "{told}");
+}
+
+#[test]
+fn a_doctor_tells_of_a_mirror_once_and_by_its_own_name() {
+    let runtime = Runtime::new().unwrap();
+    let server = asking(&runtime);
+    let (home, mirror) = (Home::new(), server.host());
+    let certs = home.path().join("certs");
+    fs::create_dir_all(certs.join(&mirror)).unwrap();
+    let folder = certs.join("docker.io");
+    fs::create_dir_all(&folder).unwrap();
+    let hosts = format!("[host.\"http://{mirror}\"]\n  capabilities = [\"pull\", \"resolve\"]\n");
+    fs::write(folder.join("hosts.toml"), hosts).unwrap();
+    let mut command = home.longshore();
+    command.args(["--certs-dir", certs.to_str().unwrap(), "doctor", "--network"]);
+    let told = run(command.env("HTTPS_PROXY", "http://127.0.0.1:1"), "").stdout;
+    let lines: Vec<&str> = told.lines().filter(|line| line.contains(&mirror)).collect();
+    let asked: Vec<&&str> = lines.iter().filter(|line| line.contains("network")).collect();
+    assert_eq!(asked.len(), 1, "{told}");
+    assert!(
+        asked[0].contains(&format!("BAD   network        http://{mirror}/, for docker.io: ")),
+        "{told}"
+    );
+    assert!(told.contains(&format!("`longshore login {mirror}`")), "{told}");
+}
+
+#[test]
 fn a_mirror_that_does_not_help_is_told_of_and_one_without_the_image_is_not() {
     let runtime = Runtime::new().unwrap();
     let (wants, lacks) = (asking(&runtime), runtime.block_on(Scripted::start()).unwrap());

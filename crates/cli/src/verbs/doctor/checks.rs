@@ -6,8 +6,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use api::Query;
-use api::registry::RegistryCheck;
 use api::system::Info;
 use daemon::{DaemonConfig, Surveyed};
 use jiff::{Timestamp, ToSpan as _};
@@ -16,7 +14,7 @@ use spec::go::binary_size;
 use super::finding::{Finding, State};
 use crate::build_info::BUILD_TIME;
 use crate::client::Call;
-use crate::credentials::{ConfigFile, is_helper_installed, key_of_domain};
+use crate::credentials::{AMBIENT, ConfigFile, ambient_entries, host_of, is_helper_installed};
 use crate::environment::Environment;
 use crate::error::CliError;
 use crate::globals::Globals;
@@ -88,9 +86,15 @@ pub(super) async fn all(
     let patient = Patient { session, config, surveyed, now: Timestamp::now() };
     let mut findings = Vec::new();
     for check in CHECKS {
-        if network || !matches!(check, Check::Network) {
-            findings.extend(check.look(&patient).await);
-        }
+        findings.extend(match check {
+            Check::Network if !network => {
+                vec![
+                    check
+                        .well("no registry and no proxy was asked: --network asks them".to_owned()),
+                ]
+            }
+            check => check.look(&patient).await,
+        });
     }
     patient.session.client.close().await;
     findings
@@ -231,6 +235,7 @@ impl Check {
                 found.push(self.well(format!("{}: hosts by {directory}/hosts.toml", one.registry)));
             }
         }
+        found.extend(self.near_misses(patient));
         if found.is_empty() {
             found.push(
                 self.well("no mirrors, no hosts.toml: each registry is asked itself".to_owned()),
@@ -239,13 +244,38 @@ impl Check {
         found
     }
 
+    /// Folders of a host without the port that the registry has: they are not looked into for it.
+    fn near_misses(self, patient: &Patient) -> Vec<Finding> {
+        let file = ConfigFile::load(patient.session.config_directory());
+        let mut hosts: BTreeSet<String> =
+            file.map(|file| file.servers()).unwrap_or_default().into_iter().collect();
+        let mirrors = patient.config.registry_mirrors.iter().map(|url| host_of(url).to_owned());
+        hosts.extend(mirrors.chain(patient.config.insecure_registries.iter().cloned()));
+        let folders: BTreeSet<&str> =
+            patient.surveyed.iter().map(|one| one.registry.as_str()).collect();
+        let missed = hosts.iter().filter(|host| !folders.contains(host.as_str()));
+        missed
+            .filter_map(|host| Some((host, host.rsplit_once(':')?.0)))
+            .flat_map(|(host, bare)| {
+                let near = patient.surveyed.iter().filter(move |one| one.registry == bare);
+                near.map(move |one| {
+                    let directory = one.directory.display();
+                    let said =
+                        format!("{directory} is not for {host}: the folder's name lacks the port");
+                    let advice = format!("name it {host}, if it is for that registry");
+                    self.found(State::Note, said, Some(advice))
+                })
+            })
+            .collect()
+    }
+
     fn credentials(self, patient: &Patient) -> Vec<Finding> {
         let file = match ConfigFile::load(patient.session.config_directory()) {
             Ok(file) => file,
             Err(error) => return vec![failed(self.name(), &error)],
         };
         let path = file.path().display().to_string();
-        let mut found = Vec::new();
+        let mut found: Vec<Finding> = self.ambient().into_iter().collect();
         for name in file.helpers() {
             found.push(if is_helper_installed(name) {
                 self.well(format!("helper docker-credential-{name} is installed"))
@@ -279,6 +309,23 @@ impl Check {
         found
     }
 
+    /// The logins of the environment, which go before those of the file.
+    fn ambient(self) -> Option<Finding> {
+        match ambient_entries() {
+            Ok(entries) if entries.is_empty() => None,
+            Ok(entries) => {
+                let hosts: Vec<&str> =
+                    entries.iter().map(|entry| host_of(&entry.serveraddress)).collect();
+                Some(self.well(format!("logins in {AMBIENT}: {}", hosts.join(", "))))
+            }
+            Err(reason) => {
+                let said =
+                    format!("{AMBIENT} cannot be read, and none of its logins count: {reason}");
+                Some(self.bad(said, "correct the variable, or unset it"))
+            }
+        }
+    }
+
     /// A clock that is before what surely was has lost its time.
     fn clock(self, patient: &Patient) -> Finding {
         let now = patient.now;
@@ -295,57 +342,6 @@ impl Check {
             }
         }
         self.well(now.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
-    }
-
-    /// Asks each registry that something is configured for.
-    async fn network(self, patient: &Patient) -> Vec<Finding> {
-        let client = match patient.session.in_process() {
-            Ok(client) => client,
-            Err(error) => return vec![failed(self.name(), &error)],
-        };
-        let file = ConfigFile::load(patient.session.config_directory());
-        let servers = file.map(|file| file.servers()).unwrap_or_default();
-        let of_files = patient.surveyed.iter().map(|one| one.registry.clone());
-        let mut hosts: BTreeSet<String> = of_files.filter(|name| name != "_default").collect();
-        let servers = servers.into_iter().filter(|server| server != key_of_domain("docker.io"));
-        hosts.extend(servers);
-        hosts.insert("docker.io".to_owned());
-        let mut found = Vec::new();
-        for host in hosts {
-            let asked = async {
-                let query = Query::new().with("name", format!("{host}/"));
-                let answer = client.get("/longshore/registry/check", Call::query(query)).await?;
-                answer.json::<RegistryCheck>().await
-            };
-            match asked.await {
-                Ok(check) => found.extend(self.answers(&host, &check)),
-                Err(error) => found.push(failed(self.name(), &error)),
-            }
-        }
-        client.close().await;
-        found
-    }
-
-    fn answers(self, host: &str, check: &RegistryCheck) -> Vec<Finding> {
-        let endpoints = check.endpoints.iter();
-        endpoints
-            .map(|endpoint| {
-                let said = if endpoint.mirror {
-                    format!("{}, for {host}", endpoint.url)
-                } else {
-                    endpoint.url.clone()
-                };
-                if endpoint.works {
-                    return self.well(format!("{said}: answers"));
-                }
-                let last = endpoint.requests.last();
-                let fault = last.and_then(|last| last.error.clone());
-                let fault = fault.unwrap_or_else(|| "it does not work".to_owned());
-                let advice = hints::of_text(&fault, &Subject::registry(Some(host)));
-                let all = format!("`longshore registry check {host}` shows each step");
-                self.bad(format!("{said}: {fault}"), advice.unwrap_or(all))
-            })
-            .collect()
     }
 }
 

@@ -3,6 +3,7 @@
 mod certificates;
 mod checks;
 mod finding;
+mod network;
 mod proxies;
 mod sockets;
 

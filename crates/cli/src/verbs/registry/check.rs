@@ -8,8 +8,9 @@ use go_template::{Execution, Template, Value};
 use spec::Reference;
 
 use crate::client::Call;
-use crate::credentials::key_of_domain;
+use crate::credentials::{DOCKER_HUB_KEY, ambient, host_of, key_of_domain};
 use crate::error::CliError;
+use crate::hints::{self, Subject};
 use crate::output;
 use crate::session::Session;
 use crate::verbs::verify;
@@ -46,11 +47,13 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
             *origin = store.origin(key);
         }
     }
+    // Credentials that nobody came to ask for are there all the same.
+    let held = (!auth.is_empty()).then(|| store.origin(key));
     match template {
         None if format == "json" => {
             output::print_line(&serde_json::to_string(&check).map_err(CliError::AnswerJson)?)?;
         }
-        None => output::print(&text(&check))?,
+        None => output::print(&text(&check, held.as_deref()))?,
         Some(template) => {
             let json = serde_json::to_value(&check).map_err(CliError::AnswerJson)?;
             output::print_line(&template.execute(&Value::from_json(&json), Execution::Strict)?)?;
@@ -59,7 +62,18 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     if check.resolver.is_some() {
         return Ok(());
     }
-    Err(CliError::Refused(format!("{} cannot be resolved", check.name)))
+    Err(CliError::Refused(format!("{} cannot be resolved", check.name)).advised(hint(&check)))
+}
+
+/// Returns advice on the first endpoint that fails for a reason that something can be done about.
+fn hint(check: &RegistryCheck) -> Option<String> {
+    check.endpoints.iter().filter(|endpoint| !endpoint.works).find_map(|endpoint| {
+        let last = endpoint.requests.last()?;
+        let host = if endpoint.mirror { host_of(&endpoint.url) } else { check.registry.as_str() };
+        let fault = last.error.as_deref().unwrap_or_default();
+        let subject = Subject::registry(Some(host)).with_ambient(ambient());
+        hints::of_answer(fault, last.status, &subject)
+    })
 }
 
 /// Returns the registry that a name is of, or is.
@@ -78,7 +92,7 @@ fn foreign(error: CliError) -> CliError {
 }
 
 /// Returns a check as text.
-fn text(check: &RegistryCheck) -> String {
+fn text(check: &RegistryCheck, held: Option<&str>) -> String {
     let mut text = format!("Name:     {}\nRegistry: {}\n", check.name, check.registry);
     let file = check.hosts_file.as_deref().unwrap_or("none for this registry");
     let _ = writeln!(text, "Hosts:    {file}");
@@ -86,7 +100,7 @@ fn text(check: &RegistryCheck) -> String {
         let _ = writeln!(text, "WARNING:  {warning}");
     }
     for (at, endpoint) in check.endpoints.iter().enumerate() {
-        describe(&mut text, at, endpoint);
+        describe(&mut text, (at, endpoint), (&check.registry, held));
     }
     let url = |index: Option<usize>| {
         let endpoint = index.and_then(|index| Some((index, check.endpoints.get(index)?)));
@@ -115,7 +129,11 @@ fn text(check: &RegistryCheck) -> String {
     text
 }
 
-fn describe(text: &mut String, at: usize, endpoint: &Endpoint) {
+fn describe(
+    text: &mut String,
+    (at, endpoint): (usize, &Endpoint),
+    (registry, held): (&str, Option<&str>),
+) {
     let role = if endpoint.mirror { "mirror" } else { "registry" };
     let _ = writeln!(text, "\n{}. {} ({role})", at + 1, endpoint.url);
     let tls = match endpoint.tls.mode.as_str() {
@@ -133,13 +151,15 @@ fn describe(text: &mut String, at: usize, endpoint: &Endpoint) {
         }
     };
     let headers = endpoint.headers.join(", ");
+    let held = held.filter(|_| !endpoint.mirror).map(|held| format!("{held} (not asked for)"));
+    let credentials = endpoint.credentials.as_deref().or(held.as_deref());
     let lines = [
         ("From", Some(endpoint.from.as_str())),
         ("May", Some(&endpoint.capabilities.join(", "))),
         ("Security", Some(&tls)),
         ("Proxy", endpoint.proxy.as_deref()),
         ("Headers", Some(headers.as_str()).filter(|headers| !headers.is_empty())),
-        ("Credentials", Some(endpoint.credentials.as_deref().unwrap_or("none"))),
+        ("Credentials", Some(credentials.unwrap_or("none"))),
     ];
     for (name, value) in lines {
         if let Some(value) = value {
@@ -147,37 +167,46 @@ fn describe(text: &mut String, at: usize, endpoint: &Endpoint) {
         }
     }
     for request in &endpoint.requests {
-        let _ = writeln!(text, "   {}", outcome(request));
+        let host = if endpoint.mirror { host_of(&endpoint.url) } else { registry };
+        let time = request.milliseconds;
+        let _ = writeln!(text, "   {} ({time} ms)", outcome(request, host));
     }
 }
 
 /// Returns what a status means that is not 200, in words for whoever has to do something about it.
-fn meaning(status: u16, request: &str) -> &'static str {
+fn meaning(status: u16, request: &str, host: &str) -> String {
     // The first question is asked without a login: that one is wanted is no fault.
     let is_first = request.ends_with("/v2/");
-    match status {
+    let words = match status {
         401 if is_first => ", it wants a token or a login",
-        401 => ", it wants a login, or another one: `longshore login`",
+        401 => {
+            let host = if key_of_domain(host) == DOCKER_HUB_KEY { "" } else { host };
+            return format!(
+                ", it wants a login, or another one: `{}`",
+                format!("longshore login {host}").trim_end()
+            );
+        }
         403 => ", this login may not",
         404 if is_first => ", this is no registry",
         404 => ", there is no such image, or not for this login",
         429 => ", too many requests: later",
         500.. => ", it fails itself",
         _ => "",
-    }
+    };
+    words.to_owned()
 }
 
-fn outcome(request: &Request) -> String {
+/// Returns a request and what came of it.
+pub(in crate::verbs) fn outcome(request: &Request, host: &str) -> String {
     let mut line = format!("{} -> ", request.request);
     match (request.status, &request.error) {
         (Some(status), None) => {
-            let _ = write!(line, "{status}{}", meaning(status, &request.request));
+            let _ = write!(line, "{status}{}", meaning(status, &request.request, host));
         }
         (Some(status), Some(error)) => {
             let _ = write!(line, "{status}: {error}");
         }
         (None, error) => line.push_str(error.as_deref().unwrap_or("no answer")),
     }
-    let _ = write!(line, " ({} ms)", request.milliseconds);
     line
 }
