@@ -8,6 +8,7 @@ use trust::{Role, Target, TrustError};
 use super::trust::{Actions, Notary};
 use crate::client::Call;
 use crate::error::CliError;
+use crate::hints::{self, Subject};
 use crate::output;
 use crate::render::Display;
 use crate::session::Session;
@@ -42,9 +43,11 @@ pub(super) async fn targets(
 ) -> Result<Vec<Trusted>, CliError> {
     let repository = reference.repository();
     let notary = Notary::open(session, repository, Actions::Read).await.map_err(|error| {
-        CliError::Trust(format!("error establishing connection to trust repository: {error}"))
+        let hint = hints::hint(&error, &Subject::default());
+        let text = format!("error establishing connection to trust repository: {error}");
+        CliError::Trust(text).advised(hint)
     })?;
-    let about = |error: TrustError| CliError::Trust(error.about(&notary.name));
+    let about = |error: TrustError| notary.failed(&error);
     let known = notary.update().await.map_err(about)?;
     let Some(tag) = reference.tag() else {
         return every_tag(repository, known.targets(&RELEASED));

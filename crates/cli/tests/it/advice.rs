@@ -233,3 +233,23 @@ fn a_key_that_a_document_has_not_fails_and_one_that_is_empty_does_not() {
     let format = ["--format", "{{.ArtifactType}}{{.Subject}}-", &name];
     assert_eq!(home.run(&[&["registry", "inspect"][..], &format].concat()).success(), "-\n");
 }
+
+#[test]
+fn a_trust_server_that_is_not_there_is_no_registry() {
+    let registry = LocalRegistry::start().unwrap();
+    let (home, host) = (Home::new(), registry.address().to_string());
+    let name = format!("{host}/app:1");
+    let pull = |server: &str| {
+        let mut command = home.longshore();
+        command.env("DOCKER_CONTENT_TRUST", "1").env("DOCKER_CONTENT_TRUST_SERVER", server);
+        run(command.args(["pull", &name]), "")
+    };
+    let error = "error contacting notary server";
+    check(
+        pull(""),
+        error,
+        &format!("{host} has no trust server: name one in DOCKER_CONTENT_TRUST_SERVER"),
+    );
+    let done = pull("https://127.0.0.1:1");
+    check(done, error, "the trust server https://127.0.0.1:1 does not answer");
+}

@@ -51,7 +51,7 @@ pub(crate) async fn run(verb: TrustVerb, session: &Session) -> Result<(), CliErr
         TrustVerb::Inspect(arguments) => inspect::run(&arguments, session).await,
         TrustVerb::Key(verb) => key::run(verb, session).await,
         TrustVerb::Revoke(arguments) => revoke::run(arguments, session).await,
-        TrustVerb::Sign(arguments) => sign::run(arguments, session).await,
+        TrustVerb::Sign(arguments) => Box::pin(sign::run(arguments, session)).await,
         TrustVerb::Signer(verb) => signer::run(verb, session).await,
     }
 }

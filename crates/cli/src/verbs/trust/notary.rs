@@ -40,6 +40,44 @@ pub(in crate::verbs) struct Notary {
     cache: Cache,
     /// The repository, with its registry.
     pub(in crate::verbs) name: String,
+    address: Address,
+}
+
+/// The address of a server, and whether the user named it.
+#[derive(Debug)]
+struct Address {
+    base: String,
+    domain: String,
+    is_named: bool,
+}
+
+impl Address {
+    /// Puts below a failure to reach the server the one thing to do: it is no registry, and not at the registry's address by
+    /// nature.
+    fn explain(&self, error: CliError) -> CliError {
+        let text = error.to_string();
+        if !text.contains("contacting notary server") {
+            return error;
+        }
+        let Address { base, domain, is_named } = self;
+        let hint = if text.contains("x509: ") || text.contains("certificate") {
+            let host = authority(base);
+            format!(
+                "the trust server's certificate is not accepted: put its authority's certificate at tls/{host}/ca.crt in the folder of \
+                 config.json"
+            )
+        } else if *is_named {
+            format!(
+                "the trust server {base} does not answer: see that it runs, or correct DOCKER_CONTENT_TRUST_SERVER"
+            )
+        } else {
+            format!(
+                "{domain} has no trust server: name one in DOCKER_CONTENT_TRUST_SERVER, or do without signatures by unsetting \
+                 DOCKER_CONTENT_TRUST"
+            )
+        };
+        error.advised(Some(hint))
+    }
 }
 
 impl Notary {
@@ -50,7 +88,11 @@ impl Notary {
         actions: Actions,
     ) -> Result<Notary, CliError> {
         let domain = repository.domain();
-        let base = server(session.environment.trust_server.as_deref(), domain)?;
+        let named = session.environment.trust_server.as_deref();
+        let base = server(named, domain)?;
+        let (domain, is_named) = (domain.to_owned(), named.is_some());
+        let address = Address { base, domain, is_named };
+        let Address { base, domain, .. } = &address;
         let directory = session.own_directory()?;
         let config = RegistryConfig {
             certs_dirs: vec![directory.join("tls")],
@@ -62,11 +104,12 @@ impl Notary {
         let auth = session.credentials_to_read().get_or_warn(key_of_domain(domain)).await;
         let name = repository.to_string();
         // As docker, but only for a server on this very machine: there is nobody in between.
-        let any_certificate = is_local(domain) && is_local(&authority(&base));
+        let any_certificate = is_local(domain) && is_local(&authority(base));
         let credentials = daemon::credentials(auth);
         let scope = (name.as_str(), actions.scope());
-        let server = trust::connect(config, &base, scope, &credentials, any_certificate);
-        let server = server.await.map_err(|error| CliError::Trust(error.to_string()))?;
+        let server = trust::connect(config, base, scope, &credentials, any_certificate);
+        let server =
+            server.await.map_err(|error| address.explain(CliError::Trust(error.to_string())))?;
         let trust = directory.join("trust");
         let opened = Cache::open(&trust, &name, |holder| {
             output::warn_line(&format!(
@@ -74,7 +117,17 @@ impl Notary {
             ));
         });
         let cache = opened.await.map_err(|error| CliError::Trust(error.about(&name)))?;
-        Ok(Notary { server, cache, name })
+        Ok(Notary { server, cache, name, address })
+    }
+
+    /// Tells of a failure at the server in docker's words.
+    pub(in crate::verbs) fn failed(&self, error: &TrustError) -> CliError {
+        self.explain(CliError::Trust(error.about(&self.name)))
+    }
+
+    /// Puts below a failure what can be done about the server, if it is one of the server's.
+    pub(super) fn explain(&self, error: CliError) -> CliError {
+        self.address.explain(error)
     }
 
     /// Fetches what is new, and checks all of it.

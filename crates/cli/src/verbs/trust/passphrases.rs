@@ -65,9 +65,8 @@ impl Prompter {
         };
         let new = if question.new { "new " } else { "" };
         let text = format!("Enter passphrase for {new}{kind} key{id}: ");
-        let Ok(Some(passphrase)) = input::ask_for_secret(&text).await else {
-            return question.new.then_some(Answer::Again);
-        };
+        // Whoever is not there does not answer the next time either.
+        let passphrase = input::ask_for_secret(&text).await.ok().flatten()?;
         if question.new {
             if passphrase.len() < SHORTEST {
                 let text = "Passphrase is too short. Please use a password manager to generate and store a good random \

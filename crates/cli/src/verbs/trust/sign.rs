@@ -38,7 +38,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
         None => return Err(CliError::Refused(format!("no tag specified for {image}"))),
     };
     let signing = Signing::open(session, reference.repository()).await?;
-    let about = |error: TrustError| CliError::Trust(error.about(&signing.notary.name));
+    let about = |error: TrustError| signing.notary.failed(&error);
     let known = match signing.notary.update().await {
         Ok(known) => known,
         Err(error) if error.is_uninitialized() => {
@@ -74,7 +74,7 @@ async fn initialize(
     image: &str,
     session: &Session,
 ) -> Result<(), CliError> {
-    let about = |error: TrustError| CliError::Trust(error.about(&signing.notary.name));
+    let about = |error: TrustError| signing.notary.failed(&error);
     let key = key_of_domain(reference.repository().domain());
     let user = session.credentials_to_read().get_or_warn(key).await.username;
     let role = if user.is_empty() { Role::TARGETS } else { Role::of_signer(&user) };

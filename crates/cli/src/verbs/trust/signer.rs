@@ -118,7 +118,8 @@ async fn add_to(
 ) -> Result<(), CliError> {
     let reference = Reference::parse_familiar(repository)?;
     let signing = Signing::open(session, reference.repository()).await?;
-    let about = |error: TrustError| CliError::Trust(error.about(repository));
+    let about =
+        |error: TrustError| signing.notary.explain(CliError::Trust(error.about(repository)));
     let initialized = match signing.notary.update().await {
         Ok(_) => None,
         Err(error) if error.is_uninitialized() => {

@@ -52,7 +52,7 @@ impl Signing {
     /// Signs what a tag means now, of a repository that need not have been signed before.
     pub(in crate::verbs) async fn sign(&self, tag: &str, meta: FileMeta) -> Result<(), CliError> {
         let name = self.notary.name.as_str();
-        let about = |error: TrustError| CliError::Trust(error.about(name));
+        let about = |error: TrustError| self.notary.failed(&error);
         let failed =
             |error: TrustError| CliError::Trust(format!("failed to sign {name}:{tag}: {error}"));
         let (initialized, roles) = match self.notary.update().await {
