@@ -84,11 +84,19 @@ impl Transfer<'_> {
         let registry = self.repository.domain();
         let answer = with_notice(registry, session.client.post(&self.path, call)).await?;
         let mut notes = Notes::default();
+        let is_quiet = display.is_quiet();
         let note = |message: &Message| match &message.aux {
             Some(Aux::WithoutIndex(note)) => notes.without_index.push(Note::clone(note)),
             Some(Aux::Push(result)) => notes.pushed.push(result.clone()),
             Some(Aux::LayersRemade { .. }) => notes.are_layers_remade = true,
-            _ => {}
+            _ => {
+                // Of another architecture than the one that was asked for docker says nothing here, and scripts go wrong.
+                let warning =
+                    message.status.as_deref().filter(|text| text.starts_with("WARNING: "));
+                if let Some(warning) = warning.filter(|_| is_quiet) {
+                    output::warn_line(warning);
+                }
+            }
         };
         follow_each(answer.messages(), display, note).await?;
         Ok(notes)

@@ -221,6 +221,17 @@ fn a_mirror_that_does_not_help_is_told_of_and_one_without_the_image_is_not() {
 }
 
 #[test]
+fn an_image_of_another_architecture_is_told_of_to_who_wants_no_output() {
+    let (home, registry) = (Home::new(), LocalRegistry::start().unwrap());
+    small_image(9).push(&registry.client(), "app", "1").unwrap();
+    let name = format!("{}/app:1", registry.address());
+    let done = home.run(&["pull", "-q", "--platform", "linux/s390x", &name]);
+    assert!(done.stderr.starts_with("WARNING: image with reference "), "{done:?}");
+    assert_eq!(done.success(), format!("{name}\n"));
+    home.run(&["pull", "-q", &name]).success();
+}
+
+#[test]
 fn a_key_that_a_document_has_not_fails_and_one_that_is_empty_does_not() {
     let (home, registry) = (Home::new(), LocalRegistry::start().unwrap());
     small_image(10).push(&registry.client(), "app", "1").unwrap();
