@@ -147,6 +147,13 @@ impl Verb {
 }
 
 impl Verb {
+    /// Says whether the verb only lists images: where there can be no store, there are none, which is no failure.
+    pub(crate) fn lists_images(&self) -> bool {
+        matches!(self, Verb::Images(_) | Verb::Image(ImageVerb::Ls(_)))
+    }
+}
+
+impl Verb {
     /// Returns what the verb is about, for hints.
     pub(crate) fn subject(&self) -> Subject {
         match self {

@@ -128,7 +128,10 @@ fn run(line: CommandLine) -> Result<(), CliError> {
                 if !verb.is_quick() {
                     limits::open_many_files();
                 }
-                let session = Session::new(&globals, environment, verb.needs_store())?;
+                let mut session = Session::new(&globals, environment.clone(), verb.needs_store())?;
+                if verb.lists_images() && !session.client.could_have_store() {
+                    session = Session::new(&globals, environment, false)?;
+                }
                 until_signal(&session, verb).await
             }
         }

@@ -1,6 +1,6 @@
 //! The engine's settings: `daemon.json`, the flags, and the defaults of this user.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use daemon::{ConfigFile, DaemonConfig, Defaults, Directives, Proxies, default_address};
 
@@ -102,6 +102,15 @@ pub(crate) fn require_data_root(config: &DaemonConfig) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Says whether a folder could be made, by the first of those around it that there is.
+pub(crate) fn writable(path: &Path) -> rustix::io::Result<()> {
+    let existing = path.ancestors().find(|path| path.exists()).unwrap_or(path);
+    if !existing.is_dir() {
+        return Err(rustix::io::Errno::NOTDIR);
+    }
+    rustix::fs::access(existing, rustix::fs::Access::WRITE_OK)
+}
+
 /// Returns what holds where neither file nor flags say anything. The data root is empty where there is no default.
 pub(crate) fn defaults(environment: &Environment) -> Defaults {
     let host = default_address(environment.is_root, environment.runtime_directory.as_deref());
@@ -150,8 +159,6 @@ fn advised(told: CliError, error: &daemon::ConfigError) -> CliError {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn user() -> Environment {
@@ -243,5 +250,16 @@ mod tests {
         assert!(error.contains("both as a flag and in the configuration file"), "{error}");
         let unknown = EngineFlags { storage_driver: Some("aufs".into()), ..flags() };
         assert!(engine(&unknown, &user()).unwrap_err().to_string().contains("aufs"));
+    }
+
+    #[test]
+    fn a_file_is_no_place_for_a_data_root() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(writable(&folder.path().join("a/b")), Ok(()));
+        for path in [file.clone(), file.join("below")] {
+            assert_eq!(writable(&path), Err(rustix::io::Errno::NOTDIR));
+        }
     }
 }

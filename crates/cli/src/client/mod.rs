@@ -311,6 +311,11 @@ impl Client {
         self.connector.has_store()
     }
 
+    /// Says whether one may be there, or could be made.
+    pub(crate) fn could_have_store(&self) -> bool {
+        self.connector.could_have_store()
+    }
+
     /// Ends the connection and, in this process, waits for the engine to stop cleanly.
     pub(crate) async fn close(&self) {
         self.connection.lock().await.take();

@@ -143,6 +143,15 @@ impl Connector {
         }
     }
 
+    /// Says whether there may be a store, or could be one. What cannot be looked at may be one.
+    pub(super) fn could_have_store(&self) -> bool {
+        let Connector::Local(local) = self else { return true };
+        let root = &local.config.data_root;
+        let is_missing =
+            |error: io::Error| error.kind() == io::ErrorKind::NotFound && root.is_absolute();
+        !root.symlink_metadata().is_err_and(is_missing) || settings::writable(root).is_ok()
+    }
+
     /// Hands a file to the engine in this process, in place of a body; `None` if it is in another.
     pub(super) async fn hand_over(&self, file: &File) -> Result<Option<String>, CliError> {
         let Connector::Local(local) = self else { return Ok(None) };

@@ -246,6 +246,28 @@ fn a_key_that_a_document_has_not_fails_and_one_that_is_empty_does_not() {
 }
 
 #[test]
+fn where_no_store_can_be_there_are_no_images() {
+    if !is_root() {
+        return;
+    }
+    let (home, checkout) = (Home::new(), tempfile::tempdir().unwrap());
+    let of_root = home.path().join("of root");
+    fs::create_dir(&of_root).unwrap();
+    let images = |root: &Path| {
+        let mut command = homeless(&home, checkout.path());
+        command.args(["--data-root", root.to_str().unwrap(), "images", "-q"]);
+        run(&mut command, "")
+    };
+    assert_eq!(images(&of_root.join("none")).success(), "");
+    assert_eq!(images(&checkout.path().join("none")).success(), "");
+    // What is there and cannot be looked into may be full of images.
+    for mode in [0o700, 0o755] {
+        fs::set_permissions(&of_root, fs::Permissions::from_mode(mode)).unwrap();
+        images(&of_root).failure();
+    }
+}
+
+#[test]
 fn a_trust_server_that_is_not_there_is_no_registry() {
     let registry = LocalRegistry::start().unwrap();
     let (home, host) = (Home::new(), registry.address().to_string());

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::time::Duration;
 
 use api::system::Info;
@@ -165,7 +164,7 @@ impl Check {
                 );
             }
             let said = format!("no images yet in {root}");
-            return match writable(&patient.config.data_root) {
+            return match settings::writable(&patient.config.data_root) {
                 Ok(()) => self.well(said + ": the first pull makes it"),
                 Err(fault) => self.bad(
                     format!("{said}, and it cannot be made: {fault}"),
@@ -349,29 +348,4 @@ impl Check {
 pub(super) fn failed(check: &'static str, error: &CliError) -> Finding {
     let advice = hints::hint(error, &Subject::default());
     Finding { check, state: State::Bad, said: error.to_string(), advice }
-}
-
-/// Says whether a folder could be made, by the first of those around it that there is.
-fn writable(path: &Path) -> rustix::io::Result<()> {
-    let existing = path.ancestors().find(|path| path.exists()).unwrap_or(path);
-    if !existing.is_dir() {
-        return Err(rustix::io::Errno::NOTDIR);
-    }
-    rustix::fs::access(existing, rustix::fs::Access::WRITE_OK)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_no_place_for_a_data_root() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        fs::write(&file, "").unwrap();
-        assert_eq!(writable(&folder.path().join("a/b")), Ok(()));
-        for path in [file.clone(), file.join("below")] {
-            assert_eq!(writable(&path), Err(rustix::io::Errno::NOTDIR));
-        }
-    }
 }
