@@ -68,7 +68,12 @@ pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), C
     }
     if (user.is_empty() || password.is_empty()) && !terminal::reads_terminal() {
         let message = "Error: Cannot perform an interactive login from a non TTY device";
-        return Err(CliError::Refused(message.to_owned()));
+        let hint = if arguments.password_stdin == Some(true) {
+            "standard input was empty: is the secret of the job set, and for this branch?"
+        } else {
+            "hand the password in: `… | longshore login --username USER --password-stdin`"
+        };
+        return Err(CliError::Refused(message.to_owned()).advised(Some(hint.to_owned())));
     }
     if server == DOCKER_HUB_KEY
         && user.is_empty()

@@ -132,6 +132,17 @@ fn a_hint_names_the_registry_that_wants_a_login_and_where_that_is_from() {
 }
 
 #[test]
+fn a_secret_that_is_not_there_is_told_from_a_terminal_that_is_not() {
+    let home = Home::new();
+    let words = "Error: Cannot perform an interactive login from a non TTY device\n";
+    let done = home.run(&["login", "-u", "ci", "--password-stdin", "127.0.0.1:1"]);
+    check(done, words, "standard input was empty");
+    check(home.run(&["login", "-u", "ci", "127.0.0.1:1"]), words, "--password-stdin");
+    let done = home.run(&["copy", "--dest-creds", "ci", "oci:/nowhere:1", "127.0.0.1:1/x:1"]);
+    check(done, "no password of ci is given", "USER:PASSWORD");
+}
+
+#[test]
 fn a_doctor_sees_logins_of_the_environment_and_asks_with_those_of_the_file() {
     let runtime = Runtime::new().unwrap();
     let server = asking(&runtime);
