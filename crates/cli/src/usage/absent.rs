@@ -11,6 +11,8 @@ const VOLUMES: &str =
 const PLUGINS: &str = "Longshore does not support plugins: those of docker are for its own daemon";
 const SWARM: &str = "Longshore keeps images and does not take part in a swarm: docker does";
 const CONTEXTS: &str = "Longshore uses the contexts of docker (-c NAME, DOCKER_CONTEXT) and leaves making them to `docker context`";
+const DIFF: &str = "Longshore does not run containers, whose changes docker's diff shows; it compares images: `longshore image diff`";
+const LIST: &str = "`longshore images` lists images";
 const SYSTEM_PRUNE: &str = "there is nothing to prune but images: `longshore prune`";
 
 /// The commands without the program's name, and what is said of them.
@@ -32,7 +34,6 @@ const ABSENT: &[(&str, &[&str])] = &[
             "container",
             "compose",
             "cp",
-            "diff",
             "export",
             "logs",
             "pause",
@@ -53,6 +54,8 @@ const ABSENT: &[(&str, &[&str])] = &[
     (SWARM, &["swarm", "config", "node", "secret", "service", "stack"]),
     (CONTEXTS, &["context"]),
     (SYSTEM_PRUNE, &["system prune"]),
+    (DIFF, &["diff"]),
+    (LIST, &["ls", "list"]),
 ];
 
 /// Says of a command of docker's that it is not here, and what to use.

@@ -25,16 +25,18 @@ pub(crate) fn run(arguments: &Arguments, commands: &Command) -> Result<(), CliEr
         CliError::Refused(format!("write {}: {error}", path.display()))
     };
     fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
+    let mut written = Vec::new();
     for (name, page) in pages(commands) {
         let path = directory.join(format!("{name}.1"));
-        let written = Aside::new(&path, 0o644).and_then(|mut file| {
+        let published = Aside::new(&path, 0o644).and_then(|mut file| {
             file.write(page.as_bytes())?;
             file.publish()
         });
-        written.map_err(|error| failed(&path, &error))?;
-        output::print_line(&path.display().to_string())?;
+        published.map_err(|error| failed(&path, &error))?;
+        written.push(path);
     }
-    Ok(())
+    // Whoever has read enough of this list has all pages all the same.
+    written.iter().try_for_each(|path| output::print_line(&path.display().to_string()))
 }
 
 /// Returns the pages by name: `longshore`, `longshore-image-ls`.

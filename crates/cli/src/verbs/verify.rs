@@ -80,7 +80,12 @@ pub(super) fn text(found: &Verification) -> String {
         let _ = writeln!(text, "Digest:    {}", found.digest);
     }
     text.push_str(&findings(found));
-    let verdict = if found.allowed { "allowed" } else { "refused" };
+    let verdict = match found.allowed {
+        // That nobody forbids it is no judgement.
+        _ if !found.is_something() => "nobody was asked",
+        true => "allowed",
+        false => "refused",
+    };
     let _ = writeln!(text, "Verdict:   {verdict}");
     text
 }

@@ -257,6 +257,15 @@ fn a_key_that_a_document_has_not_fails_and_one_that_is_empty_does_not() {
 }
 
 #[test]
+fn nobody_who_is_asked_gives_no_verdict() {
+    let (home, registry) = (Home::new(), LocalRegistry::start().unwrap());
+    small_image(11).push(&registry.client(), "app", "1").unwrap();
+    let done = home.run(&["verify", &format!("{}/app:1", registry.address())]);
+    assert!(done.stdout.contains("Verdict:   nobody was asked\n"), "{done:?}");
+    assert!(done.failure().contains("nobody vouches"));
+}
+
+#[test]
 fn where_no_store_can_be_there_are_no_images() {
     if !is_root() {
         return;
@@ -296,4 +305,15 @@ fn a_trust_server_that_is_not_there_is_no_registry() {
     );
     let done = pull("https://127.0.0.1:1");
     check(done, error, "the trust server https://127.0.0.1:1 does not answer");
+}
+
+#[test]
+fn all_pages_are_written_whoever_reads_the_list_of_them() {
+    let home = Home::new();
+    let folder = home.path().join("man");
+    let mut command = home.clean(env!("CARGO_BIN_EXE_longshore"));
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let status = command.args(["man", folder.to_str().unwrap()]).stdout(full).status().unwrap();
+    assert!(!status.success());
+    assert!(folder.join("longshore-version.1").is_file());
 }
