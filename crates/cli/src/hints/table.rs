@@ -81,7 +81,7 @@ pub(super) const RULES: &[Rule] = &[
         |_| "put user and password into the proxy's address: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
     ),
     rule!(
-        ["proxyconnect tcp: ", " refused to connect to "],
+        ["proxyconnect tcp: ", " to connect to "],
         |at| "the proxy made no connection to {host}, as it may not or cannot reach it: its log says why; or name {host} in \
               NO_PROXY",
         host = at.host()?

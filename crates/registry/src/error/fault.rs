@@ -180,11 +180,13 @@ pub enum RequestFault {
         /// True if its address has a user and a password, which it does not know then.
         has_login: bool,
     },
-    /// The proxy answered, and made no connection.
-    #[error("proxyconnect tcp: {proxy} refused to connect to {host}")]
+    /// The proxy made no connection.
+    #[error("proxyconnect tcp: {proxy} {} to connect to {host}", if *.has_answered { "refused" } else { "hung up when asked" })]
     ProxyRefused {
         /// The proxy, without user and password.
         proxy: String,
+        /// True if it said so.
+        has_answered: bool,
         /// The host that was to be reached.
         host: String,
     },

@@ -18,6 +18,7 @@ use crate::{
 /// The library's words for a 407 to a tunnel; its type is not for others.
 const TUNNEL_LOGIN: &str = "proxy authorization required";
 /// The same of a proxy that made no connection, whatever its answer was.
+const TUNNEL_REFUSED: &str = "unsuccessful";
 const TUNNEL: &str = "tunnel error: ";
 
 /// Turns a failure of the HTTP library into Go's words. `proxy` is the proxy that the request went to, if any.
@@ -47,7 +48,9 @@ pub(crate) async fn classify(
     }
     if let Some(proxy) = proxy.filter(|_| chain.last.contains(TUNNEL)) {
         let (host, port) = host_and_port(url);
-        return RequestFault::ProxyRefused { proxy: shown(proxy), host: format!("{host}:{port}") };
+        let has_answered = chain.last.ends_with(TUNNEL_REFUSED);
+        let host = format!("{host}:{port}");
+        return RequestFault::ProxyRefused { proxy: shown(proxy), has_answered, host };
     }
     let reason = match chain.io {
         Some(kind) => io_words(kind, dialling),

@@ -146,20 +146,26 @@ async fn a_proxy_that_wants_a_login_is_named_without_the_password() {
 
 #[tokio::test]
 async fn a_proxy_that_refuses_or_is_not_there_is_to_blame_and_not_the_host() {
-    let tunnel = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let refusing = tunnel.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = tunnel.accept().await {
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                head.push(client.read_u8().await.unwrap());
+    let mut tunnels = Vec::new();
+    for answer in ["HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", ""] {
+        let tunnel = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        tunnels.push(tunnel.local_addr().unwrap().to_string());
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = tunnel.accept().await {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(client.read_u8().await.unwrap());
+                }
+                client.write_all(answer.as_bytes()).await.ok();
             }
-            client.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await.ok();
-        }
-    });
+        });
+    }
+    let to = "to connect to reg.invalid:443";
+    let [refused, hung_up] = ["refused", "hung up when asked"];
     let dead = "127.0.0.1:1".to_owned();
     for (proxy, fault) in [
-        (refusing.to_string(), format!("http://{refusing}/ refused to connect to reg.invalid:443")),
+        (tunnels[0].clone(), format!("http://{}/ {refused} {to}", tunnels[0])),
+        (tunnels[1].clone(), format!("http://{}/ {hung_up} {to}", tunnels[1])),
         (dead, "dial tcp 127.0.0.1:1: connect: connection refused".to_owned()),
     ] {
         // An insecure registry is asked by HTTP, too, and has no address.
