@@ -146,7 +146,7 @@ fn busy_and_broken_registries_are_tried_again() {
 fn a_layer_of_which_too_much_is_asked_is_given_up() {
     let faulty = Faulty::new();
     // More than are asked within a moment; after them it would come.
-    faulty.first(vec![Answer::error(429, "TOOMANYREQUESTS", "enough"); 3]);
+    faulty.first(vec![Answer::error(429, "TOOMANYREQUESTS", "enough"); 8]);
     faulty.fails("toomanyrequests: enough");
 }
 

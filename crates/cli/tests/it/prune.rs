@@ -333,7 +333,7 @@ fn a_daemon_prunes_by_the_clock() {
     let told = ask(&["events", "--since", "1", "--until", "-1s", "--filter", "event=prune"]);
     assert!(told.contains("image prune"), "{told}");
     let info = ask(&["info", "--format", "{{json .DriverStatus}}"]);
-    assert!(info.contains("Last Scheduled Prune") && info.contains(" 1 images, "), "{info}");
+    assert!(info.contains("Last Scheduled Prune") && info.contains(" 1 image, "), "{info}");
     assert!(fs::metadata(&pruned).unwrap().modified().unwrap() > last + DAY);
     drop(daemon);
     let mut command = home.longshore();

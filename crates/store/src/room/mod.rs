@@ -103,6 +103,6 @@ mod tests {
             assert_eq!(available.suffices(needed), enough, "{available} for {needed}");
         }
         assert_eq!(room(10, Some(3)).to_string(), "10B and 3 inodes");
-        assert_eq!(room(10, None).to_string(), "10 bytes");
+        assert_eq!(room(10, None).to_string(), "10B");
     }
 }
