@@ -74,8 +74,10 @@ impl References {
 
     /// Reads the document: in one pass if it is as dockerd writes it, else as Go reads it.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        let usual = serde_json::from_slice(bytes);
-        usual.or_else(|_| spec::from_go_json(bytes)).map(Self::new)
+        // serde takes a list for a struct, too; Go does not.
+        let is_object = bytes.trim_ascii_start().starts_with(b"{");
+        let usual = is_object.then(|| serde_json::from_slice(bytes).ok()).flatten();
+        usual.map_or_else(|| spec::from_go_json(bytes), Ok).map(Self::new)
     }
 
     fn new(document: Document) -> Self {
@@ -257,7 +259,14 @@ mod tests {
         let odd =
             format!(r#"{{"x":1,"rePOSitories":{{"a":null,"a":{{"a:2":null,"a:1":"{target}"}}}}}}"#);
         assert_eq!(changing(&odd).get(&reference("a:1")), Some(target));
-        for wrong in ["", "[]", r#"{"Repositories":{"a":{"a:1":1}}}"#, r#"{"Repositories":{}} x"#] {
+        for wrong in [
+            "",
+            "[]",
+            "[{}]",
+            r#" [{"a":{"a:1":"x"}}]"#,
+            r#"{"Repositories":{"a":{"a:1":1}}}"#,
+            r#"{"Repositories":{}} x"#,
+        ] {
             assert!(References::read(wrong.as_bytes()).is_err(), "{wrong}");
         }
         for empty in ["{}", r#"{"Repositories":null}"#, r#"{"Repositories":{"a":null}}"#] {
