@@ -132,9 +132,13 @@ impl Arrived {
         }
     }
 
-    /// Says whether the layer is somebody's already.
-    pub(super) fn is_taken(&self) -> bool {
-        matches!(&*lock(&self.state), State::Here(..))
+    /// Says whether the layer is nobody's yet; fails as [`Arrived::take`] does.
+    pub(super) fn is_free(&self, store: &Store, digest: &Digest) -> Result<bool> {
+        match &mut *lock(&self.state) {
+            State::Staged(..) => Ok(true),
+            State::Here(..) => Ok(false),
+            State::Failed(error) => Err(failed(store, digest, error.take())),
+        }
     }
 
     /// Puts the tar together again, aside, for the first who asks. `wanted` is the name by which a failure tells of it. Blocking.
@@ -145,7 +149,10 @@ impl Arrived {
         cancelled: &Cancelled,
     ) -> Result<StagedFile> {
         let mut spilled = lock(&self.spilled);
-        if let Some(file) = &*spilled {
+        // It has another place once it was published as a blob.
+        if let Some(file) = &*spilled
+            && file.open().is_ok()
+        {
             return Ok(file.clone());
         }
         let file = self.rebuild((store, lease), wanted, cancelled)?;

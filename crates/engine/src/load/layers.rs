@@ -199,10 +199,10 @@ impl PlannedLayer {
         progress: &Progress,
         cancelled: &Cancelled,
     ) -> Result<Option<LoadedLayer>> {
-        if arrived.is_taken() {
+        let digest = self.diff_id.digest();
+        if !arrived.is_free(store, digest)? {
             return Ok(None);
         }
-        let digest = self.diff_id.digest();
         let mut blob = None;
         if let Some(algorithm) = self.algorithm(true).filter(|_| self.keep) {
             let file = PlainFile::Disk(arrived.spill((store, lease), digest, cancelled)?);

@@ -307,6 +307,31 @@ fn the_bytes_of_what_was_unpacked_are_kept_where_they_are_wanted() {
     }
 }
 
+/// What was put together again for one image has become a blob of the store when the next wants it.
+#[test]
+fn a_layer_of_two_images_is_there_for_both() {
+    let [a, b, x] = ["a", "b", "x"].map(|word| layer(Compression::None, word));
+    let images = [image(&[&a, &x]), image(&[&b, &x])];
+    let archive = layout(|folder| {
+        let lists = images.each_ref().map(|image| {
+            let index = Index::new(Format::Oci, vec![image.clone()]);
+            index.write_layout(folder, "it:1").unwrap();
+            let list = fs::read(folder.join("index.json")).unwrap();
+            serde_json::from_slice::<serde_json::Value>(&list).unwrap()
+        });
+        let [mut list, other] = lists;
+        let entry = other["manifests"][0].clone();
+        list["manifests"].as_array_mut().unwrap().push(entry);
+        fs::write(folder.join("index.json"), list.to_string()).unwrap();
+    });
+    let Some(fixture) = Fixture::unpacked(&[]) else { return };
+    load(&fixture, &archive).unwrap();
+    for image in &images {
+        assert_is_whole(&fixture, image);
+    }
+    assert!(staged(&fixture).is_empty());
+}
+
 #[test]
 fn what_cannot_be_unpacked_is_refused_where_it_is_a_layer_and_else_passed_over() {
     let x = layer(Compression::None, "x");

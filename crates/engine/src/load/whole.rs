@@ -223,6 +223,8 @@ impl Contents {
     ) -> Result<()> {
         let mut subjects: VecDeque<Digest> = subjects.into_iter().collect();
         let mut seen: HashSet<Digest> = subjects.iter().cloned().collect();
+        let mut taken: HashSet<Digest> =
+            whole.blobs.iter().map(|(digest, _)| digest.clone()).collect();
         let (mut count, mut size) = (0, 0);
         while let Some(subject) = subjects.pop_front() {
             for Referrer { descriptor, tag } in self.referrers.of(&subject) {
@@ -244,11 +246,7 @@ impl Contents {
                     tracing::warn!(digest = %descriptor.digest, "what refers to an image is not all in the archive");
                     continue;
                 };
-                let new = files
-                    .into_iter()
-                    .filter(|(digest, _)| whole.blobs.iter().all(|(other, _)| other != digest));
-                let new: Vec<_> = new.collect();
-                whole.blobs.extend(new);
+                whole.blobs.extend(files.into_iter().filter(|(it, _)| taken.insert(it.clone())));
                 whole.parts.push(Part { descriptor: descriptor.clone(), bytes, tag: tag.clone() });
                 subjects.push_back(descriptor.digest.clone());
             }
