@@ -102,7 +102,7 @@ impl Download {
     }
 
     /// Asks for what has not come yet; returns how much of the answer has.
-    async fn rest(&self) -> Result<(Answer, u64), RegistryError> {
+    async fn rest(&mut self) -> Result<(Answer, u64), RegistryError> {
         let Asked { endpoint, authorization, .. } = &self.asked;
         let range = format!("bytes={}-", self.position);
         let mut call = self.asked.call().header(header::RANGE, &range).at_once();
@@ -110,16 +110,15 @@ impl Download {
             call.headers.insert(header::IF_RANGE, validator.clone());
         }
         let answer = endpoint.exchange(&mut call, authorization.as_ref(), true).await?;
-        let file = Version::of(answer.headers());
         // Not every server that gives ranges heeds the condition.
-        let is_same = !self.file.differs(&file);
+        let is_same = self.file.is_of(answer.headers());
         let known = match answer.status() {
-            StatusCode::PARTIAL_CONTENT if is_same => match range_of(answer.headers()) {
-                Some((start, size)) if start == self.position && size == self.length => 0,
-                _ => return Err(self.changed()),
-            },
+            StatusCode::PARTIAL_CONTENT if is_same => {
+                self.length = Some(self.whole(answer.headers()).ok_or_else(|| self.changed())?);
+                0
+            }
             // All of it once more, where the server knows no ranges.
-            StatusCode::OK if is_same && file.validator() == self.file.validator() => self.position,
+            StatusCode::OK if is_same => self.position,
             StatusCode::PRECONDITION_FAILED | StatusCode::RANGE_NOT_SATISFIABLE => {
                 return Err(self.changed());
             }
@@ -127,6 +126,15 @@ impl Download {
             _ => return Err(refused(answer).await),
         };
         Ok((answer, known))
+    }
+
+    /// Returns how large the file is by a part of it, if that begins where the next bytes are wanted. It may end early, so that somebody
+    /// has to have said it.
+    fn whole(&self, part: &HeaderMap) -> Option<u64> {
+        let (start, size) = range_of(part)?;
+        let whole = size.or(self.length)?;
+        let is_rest = start == self.position && self.length.unwrap_or(whole) == whole;
+        is_rest.then_some(whole)
     }
 
     fn changed(&self) -> RegistryError {
@@ -188,21 +196,20 @@ impl Version {
         Self { tag: of(header::ETAG), modified: of(header::LAST_MODIFIED) }
     }
 
-    /// Returns what tells whether the file is the same later; a weak tag does not.
+    /// Returns what tells whether the file is the same later. A weak tag does not, nor may a date beside it stand in for it.
     fn validator(&self) -> Option<&HeaderValue> {
-        let is_strong = |tag: &&HeaderValue| !tag.as_bytes().starts_with(b"W/");
-        self.tag.as_ref().filter(is_strong).or(self.modified.as_ref())
+        let is_strong = |tag: &HeaderValue| !tag.as_bytes().starts_with(b"W/");
+        match &self.tag {
+            Some(tag) => Some(tag).filter(|tag| is_strong(tag)),
+            None => self.modified.as_ref(),
+        }
     }
 
-    /// Says whether another answer is from another file, as far as both say anything. A tag may become weak on its way.
-    fn differs(&self, other: &Self) -> bool {
-        fn strong(value: &HeaderValue) -> &[u8] {
-            let bytes = value.as_bytes();
-            bytes.strip_prefix(b"W/").unwrap_or(bytes)
-        }
-        let both = [(&self.tag, &other.tag), (&self.modified, &other.modified)];
-        let said = both.into_iter().filter_map(|(one, other)| one.as_ref().zip(other.as_ref()));
-        said.into_iter().any(|(one, other)| strong(one) != strong(other))
+    /// Says whether another answer is of the same file: it has to say so, and not of another time.
+    fn is_of(&self, headers: &HeaderMap) -> bool {
+        let other = Self::of(headers);
+        let times = self.modified.as_ref().zip(other.modified.as_ref());
+        self.validator() == other.validator() && times.is_none_or(|(one, other)| one == other)
     }
 }
 

@@ -179,7 +179,8 @@ fn directories_and_urls_are_loaded() {
     let whole = Answer::status(200).header("ETag", "\"1\"").body(std::fs::read(&old).unwrap());
     let rest = std::fs::read(&old).unwrap();
     let range = format!("bytes 100000-{}/{}", rest.len() - 1, rest.len());
-    let part = Answer::status(206).header("Content-Range", range).body(rest[100_000..].to_vec());
+    let part = Answer::status(206).header("ETag", "\"1\"").header("Content-Range", range);
+    let part = part.body(rest[100_000..].to_vec());
     server.on("GET", "/old.tar", [whole.cut_after(100_000), part]);
     let said = other.run(&["load", "-i", &format!("{}/old.tar", server.url())]).success();
     assert_eq!(said, "Loaded image: old:1\n");

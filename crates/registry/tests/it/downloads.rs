@@ -32,8 +32,13 @@ fn whole(tag: &str) -> Answer {
     Answer::status(200).header("ETag", tag).body(TEXT)
 }
 
-fn part(start: usize, says: &str) -> Answer {
+/// The rest of the file, without a word of which file it is.
+fn nameless(start: usize, says: &str) -> Answer {
     Answer::status(206).header("Content-Range", says).body(&TEXT.as_bytes()[start..])
+}
+
+fn part(start: usize, says: &str) -> Answer {
+    nameless(start, says).header("ETag", "\"1\"")
 }
 
 #[tokio::test]
@@ -41,6 +46,9 @@ async fn a_broken_connection_is_gone_on_with_where_the_file_is_the_same() {
     let cut = || whole("\"1\"").cut_after(5);
     let dated = |day: &str| whole("\"1\"").header("Last-Modified", day);
     let dated_part = |day: &str| part(5, "bytes 5-16/17").header("Last-Modified", day);
+    let rest = || nameless(5, "bytes 5-16/17");
+    let first_part =
+        || Answer::status(206).header("ETag", "\"1\"").header("Content-Range", "bytes 5-8/17");
     let changed = Err("the file changed while it was read");
     let table = [
         (vec![whole("\"1\"")], Ok(TEXT)),
@@ -57,12 +65,21 @@ async fn a_broken_connection_is_gone_on_with_where_the_file_is_the_same() {
         (vec![cut(), part(5, "nonsense")], changed),
         (vec![cut(), Answer::status(416)], changed),
         // Servers that do not heed the condition.
-        (vec![cut(), part(5, "bytes 5-16/17").header("ETag", "\"2\"")], changed),
+        (vec![cut(), rest().header("ETag", "\"2\"")], changed),
+        (vec![cut(), rest()], changed),
+        (vec![cut(), rest().header("ETag", "W/\"1\"")], changed),
+        (vec![cut(), rest().header("Last-Modified", "Mon")], changed),
         (vec![dated("Mon").cut_after(5), dated_part("Tue")], changed),
         (vec![dated("Mon").cut_after(5), dated_part("Mon")], Ok(TEXT)),
-        (vec![cut(), part(5, "bytes 5-16/17").header("ETag", "W/\"1\"")], Ok(TEXT)),
+        // Sizes are compared where both are known, and a part that ends early is not taken for the end.
+        (vec![cut(), part(5, "bytes 5-16/*")], Ok(TEXT)),
+        (vec![cut().chunked(), part(5, "bytes 5-16/17")], Ok(TEXT)),
+        (vec![cut().chunked(), first_part().body("f an"), part(9, "bytes 9-16/17")], Ok(TEXT)),
+        (vec![cut().chunked(), part(5, "bytes 5-16/*")], changed),
         (vec![cut(), Answer::status(403)], Err("403 Forbidden")),
+        // Nothing says which file it is, nor may a date beside a weak tag.
         (vec![whole("W/\"1\"").cut_after(5)], Err("unexpected EOF")),
+        (vec![whole("W/\"1\"").header("Last-Modified", "Mon").cut_after(5)], Err("unexpected EOF")),
         (vec![Answer::status(404)], Err("404 Not Found")),
         (vec![Answer::hang_up()], Err("EOF")),
     ];
@@ -89,6 +106,22 @@ async fn a_broken_connection_is_gone_on_with_where_the_file_is_the_same() {
     }
 }
 
+/// The time of a file without a tag does as well as a tag, if it is repeated.
+#[tokio::test]
+async fn a_time_tells_the_file_where_there_is_no_tag() {
+    let dated = |answer: Answer, day: &str| answer.header("Last-Modified", day);
+    let rest = || nameless(5, "bytes 5-16/17");
+    for (next, is_same) in
+        [(dated(rest(), "Mon"), true), (dated(rest(), "Tue"), false), (rest(), false)]
+    {
+        let server = Scripted::start().await.unwrap();
+        let cut = dated(Answer::status(200).body(TEXT), "Mon").cut_after(5);
+        let got = got(&server, vec![cut, next]).await;
+        assert_eq!(got.as_deref().ok(), is_same.then_some(TEXT), "{got:?}");
+        assert_eq!(server.received()[1].header("if-range"), Some("Mon"));
+    }
+}
+
 /// A server that gives next to nothing with each connection would have a download connect for ever.
 #[tokio::test]
 async fn connections_that_bring_little_have_an_end() {
@@ -99,7 +132,7 @@ async fn connections_that_bring_little_have_an_end() {
         });
         let says = format!("bytes {start}-16/17");
         let answer = if start == 0 { whole("\"1\"") } else { part(start, &says) };
-        answer.header("ETag", "\"1\"").cut_after(1)
+        answer.cut_after(1)
     });
     let url = format!("{}/a.tar", server.url());
     let said = read(config(), &url).await.unwrap_err();
