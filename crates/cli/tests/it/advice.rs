@@ -77,6 +77,14 @@ fn without_a_home_no_password_lands_where_the_command_runs() {
     );
     let list = ["manifest", "create", "r.example/l:1", "r.example/a:1"];
     check(homeless(&list, ""), "there is no directory", "DOCKER_CONFIG");
+    let of_list = ["manifest", "inspect", "r.example/l:1", "r.example/a:1"];
+    check(homeless(&of_list, ""), "there is no directory", "DOCKER_CONFIG");
+    // What is at a registry is read without any.
+    let registry = LocalRegistry::start().unwrap();
+    small_image(1).push(&registry.client(), "app", "1").unwrap();
+    let name = format!("{}/app:1", registry.address());
+    let shown = homeless(&["manifest", "inspect", &name], "").success();
+    assert!(shown.contains("\"schemaVersion\": 2"), "{shown}");
     check(
         homeless(&["trust", "key", "generate", "ann"], ""),
         "there is no directory",

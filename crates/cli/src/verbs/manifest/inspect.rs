@@ -27,19 +27,19 @@ pub(crate) struct Arguments {
 
 /// Shows a list that is made here or one of its manifests, or what a name leads to at its registry.
 pub(crate) async fn run(arguments: Arguments, session: &Session) -> Result<(), CliError> {
-    let lists = Lists::new(session.own_directory()?);
+    let lists = session.own_directory().map(Lists::new);
     let (list, name) = match &arguments.second {
         Some(second) => (Some(&arguments.first), second),
         None => (None, &arguments.first),
     };
     let reference = normalized(name)?;
     if let Some(list) = list {
-        let found = lists.get(&normalized(list)?, &reference)?;
+        let found = lists?.get(&normalized(list)?, &reference)?;
         let found = found.ok_or_else(|| no_such_list(&reference))?;
         return output::print(&text(&[found], false, arguments.verbose)?);
     }
-    // As with docker, what cannot be read is asked for at the registry.
-    if let Ok(Some(found)) = lists.all(&reference) {
+    // As with docker, what cannot be read is asked for at the registry; so is all where there is no place for lists.
+    if let Ok(Some(found)) = lists.and_then(|lists| lists.all(&reference)) {
         return output::print(&text(&found, true, arguments.verbose)?);
     }
     let found = fetch(session, &reference, arguments.insecure).await?;
