@@ -325,3 +325,28 @@ fn all_pages_are_written_whoever_reads_the_list_of_them() {
     assert!(!status.success());
     assert!(folder.join("longshore-version.1").is_file());
 }
+
+#[test]
+fn a_name_that_is_a_file_here_is_told_of_where_its_registry_has_it_not() {
+    let runtime = Runtime::new().unwrap();
+    let server = runtime.block_on(Scripted::start()).unwrap();
+    let (home, host) = (Home::new(), server.host());
+    let (folder, name) = (home.path().join(&host).join("app"), format!("{host}/app"));
+    fs::create_dir_all(&folder).unwrap();
+    let copy = |source: &str, target: &str| {
+        let mut command = home.longshore();
+        run(command.current_dir(home.path()).args(["copy", source, target]), "")
+    };
+    let taken = |name: &str| format!("{name} is taken for the name of an image");
+    let other = Answer::error(404, "NAME_UNKNOWN", "no");
+    server.on("GET", "/v2/other/*", [other.clone()]).on("HEAD", "/v2/other/*", [other]);
+    check(copy(&format!("{host}/other"), &name), "", &format!("{host} has no repository"));
+    for answer in [Answer::error(404, "NAME_UNKNOWN", "no"), Answer::error(403, "DENIED", "no")] {
+        server.on("GET", "/v2/app/*", [answer.clone()]).on("HEAD", "/v2/app/*", [answer]);
+        check(copy(&name, "oci:layout:1"), "", &taken(&name));
+    }
+    // An archive is one whatever is wrong; what fails on the way to a registry is told as that.
+    check(copy("127.0.0.1:1/a.tar", "oci:layout:1"), "", &taken("127.0.0.1:1/a.tar"));
+    fs::create_dir_all(home.path().join("127.0.0.1:1/app")).unwrap();
+    check(copy("127.0.0.1:1/app", "oci:layout:1"), "", "nobody listens at 127.0.0.1:1");
+}

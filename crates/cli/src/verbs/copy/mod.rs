@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use copy::{Conversion, Copier, Mode, Pattern, Place, Summary};
-use spec::{Platform, Tag};
+use copy::{Conversion, Copier, CopyError, Mode, Pattern, Place, Summary};
+use spec::{Platform, Reference, Tag};
 
 use self::batch::{Image, Manner};
 use self::digest_file::DigestFile;
@@ -107,12 +107,8 @@ fn advised(error: CliError, arguments: &Arguments) -> CliError {
         return CliError::Advised { error: Box::new(error), hint };
     }
     // A name is one of an image whatever it looks like.
-    let is_file = |text: &&String| {
-        let path = Path::new(text);
-        matches!(Place::parse(text), Ok(Place::Registry(_)))
-            && (path.extension().is_some_and(|end| end == "tar") || path.exists())
-    };
-    match [&arguments.source, &arguments.destination].into_iter().find(is_file) {
+    match [&arguments.source, &arguments.destination].into_iter().find(|text| is_file(text, &error))
+    {
         Some(text) => {
             let hint = format!(
                 "{text} is taken for the name of an image: a file is docker-archive:{text} or oci-archive:{text}, a directory \
@@ -122,6 +118,22 @@ fn advised(error: CliError, arguments: &Arguments) -> CliError {
         }
         None => error,
     }
+}
+
+/// Says whether a file is meant by a name that a registry was asked for: one that looks like an archive, or one that is here and not there.
+fn is_file(text: &str, error: &CliError) -> bool {
+    let CliError::Copy(cause) = error else { return false };
+    let CopyError::Registry { place, source } = &**cause else { return false };
+    let (Ok(Place::Registry(name)), Ok(asked)) =
+        (Place::parse(text), Reference::parse_familiar(place))
+    else {
+        return false;
+    };
+    let path = Path::new(text);
+    let is_archive = path.extension().is_some_and(|end| end == "tar");
+    // Docker Hub denies what it has not.
+    let is_nowhere = source.is_not_found() || source.is_unauthorized() || source.is_denied();
+    name.repository() == asked.repository() && (is_archive || path.exists() && is_nowhere)
 }
 
 async fn run_shown(
