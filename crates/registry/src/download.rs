@@ -70,6 +70,14 @@ impl Download {
         }
     }
 
+    /// Refuses a success that is not the file: a server may have taken note of the request, have nothing, or give a part.
+    pub async fn whole_file(mut self) -> Result<Self, RegistryError> {
+        match self.answer.take_if(|answer| answer.status() != StatusCode::OK) {
+            Some(answer) => Err(refused(answer).await),
+            None => Ok(self),
+        }
+    }
+
     /// Returns how much of the file has come.
     pub fn position(&self) -> u64 {
         self.position

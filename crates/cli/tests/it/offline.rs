@@ -184,6 +184,16 @@ fn directories_and_urls_are_loaded() {
     server.on("GET", "/old.tar", [whole.cut_after(100_000), part]);
     let said = other.run(&["load", "-i", &format!("{}/old.tar", server.url())]).success();
     assert_eq!(said, "Loaded image: old:1\n");
+    // A success that is not all of the file is none.
+    for (status, line) in
+        [(202, "202 Accepted"), (206, "206 Partial Content"), (204, "204 No Content")]
+    {
+        let answer = Answer::status(status);
+        let body = if status == 204 { Vec::new() } else { std::fs::read(&old).unwrap() };
+        server.on("GET", "/later.tar", [answer.body(body)]);
+        let said = other.run(&["load", "-i", &format!("{}/later.tar", server.url())]).failure();
+        assert_eq!(without_hints(&said), format!("get {}/later.tar: {line}\n", server.url()));
+    }
     let said = other.run(&["load", "-i", &format!("{}/gone.tar", server.url())]).failure();
     let expected = format!("get {}/gone.tar: 404 Not Found\n", server.url());
     assert_eq!(without_hints(&said), expected);

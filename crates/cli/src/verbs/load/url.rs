@@ -16,6 +16,7 @@ pub(super) async fn open(url: &str, session: &Session) -> Result<(RequestBody, S
     let failed = |error: RegistryError| refused(url, &error);
     let client = RegistryClient::new(session.registries()?).map_err(failed)?;
     let download = client.download(url).await.map_err(failed)?;
+    let download = download.whole_file().await.map_err(failed)?;
     let (feed, body, source) = Feed::new(download.url.clone());
     let source = source.of_size(download.length);
     tokio::spawn(send(download, feed));
@@ -46,7 +47,7 @@ fn refused(url: &str, error: &RegistryError) -> CliError {
         return CliError::Refused(with_causes(error));
     };
     let refused = CliError::Refused(format!("get {shown}: {line}"));
-    let (scheme, rest) = shown.split_once("://").unwrap_or(("https", shown));
+    let rest = shown.split("://").nth(1).unwrap_or(shown);
     let host = rest.split('/').next().unwrap_or(rest);
     let authority = url.split("://").nth(1).and_then(|rest| rest.split('/').next());
     let is_named = authority.is_some_and(|authority| authority.contains('@'));
@@ -55,8 +56,8 @@ fn refused(url: &str, error: &RegistryError) -> CliError {
             format!("{host} does not give it to the user in the URL with this password")
         }
         401 | 403 => format!(
-            "{host} wants to know who asks: `load -i {scheme}://USER:PASSWORD@{rest}`; what another program downloads can be piped into \
-             `longshore load`"
+            "{host} wants to know who asks: write USER:PASSWORD@ before {host} in the URL; what another program downloads can be piped \
+             into `longshore load`"
         ),
         404 => format!("{host} has nothing there: check the path"),
         _ => return refused,
@@ -72,21 +73,21 @@ mod tests {
     fn who_may_not_have_it_is_told_how_to_say_who_asks() {
         let said = |url: &str, status: u16| {
             let refused = RegistryError::DownloadRefused {
-                url: "https://files.example:1/a.tar".to_owned(),
+                url: "https://files.example:1/a.tar?token=REDACTED".to_owned(),
                 status,
                 line: "LINE".to_owned(),
                 body: String::new(),
             };
             let error = super::refused(url, &refused);
-            assert_eq!(error.to_string(), "get https://files.example:1/a.tar: LINE");
-            match error {
-                CliError::Advised { hint, .. } => hint,
-                _ => String::new(),
-            }
+            assert_eq!(error.to_string(), "get https://files.example:1/a.tar?token=REDACTED: LINE");
+            let CliError::Advised { hint, .. } = error else { return String::new() };
+            // What is hidden is not to be typed.
+            assert!(!hint.contains("REDACTED"), "{hint}");
+            hint
         };
-        let url = "https://files.example:1/a.tar";
-        let named = "https://ann:secret@files.example:1/a.tar";
-        assert!(said(url, 401).contains("`load -i https://USER:PASSWORD@files.example:1/a.tar`"));
+        let url = "https://files.example:1/a.tar?token=t";
+        let named = "https://ann:secret@files.example:1/a.tar?token=t";
+        assert!(said(url, 401).contains("write USER:PASSWORD@ before files.example:1 in"));
         assert!(said(named, 401).contains("with this password"));
         assert!(!said(named, 403).contains("secret"));
         assert!(said(url, 404).contains("check the path"));
