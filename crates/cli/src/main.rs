@@ -62,9 +62,11 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 fn main() -> ExitCode {
     names::need_no_modules();
     let request = usage::parse(std::env::args_os());
-    let subject = match &request {
-        Ok(Request::Run(line)) => line.verb.as_ref().map(Verb::subject),
-        _ => None,
+    let (subject, config) = match &request {
+        Ok(Request::Run(line)) => {
+            (line.verb.as_ref().map(Verb::subject), line.globals.config.clone())
+        }
+        _ => (None, None),
     };
     match request.and_then(answer) {
         Ok(()) => ExitCode::SUCCESS,
@@ -73,7 +75,9 @@ fn main() -> ExitCode {
             if !text.is_empty() {
                 output::warn_line(&text);
             }
+            let config = config.unwrap_or_else(|| Environment::read().config_directory());
             let subject = subject.unwrap_or_default().with_ambient(credentials::ambient());
+            let subject = subject.with_config(config);
             if let Some(hint) = hints::hint(&error, &subject) {
                 output::hint(&hint);
             }

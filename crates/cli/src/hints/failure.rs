@@ -1,5 +1,7 @@
 //! A failure of a command, as hints see it.
 
+use std::path::PathBuf;
+
 use spec::Reference;
 
 /// The image or the registry that a command is about, as far as the command line says it, and where its logins are from.
@@ -13,6 +15,8 @@ pub(crate) struct Subject {
     /// The flags that give a login, each for a repository.
     flags: Vec<(Reference, &'static str)>,
     ambient: Ambient,
+    /// The folder of the command line's configuration; empty where there is none.
+    config: PathBuf,
 }
 
 /// The logins of `DOCKER_AUTH_CONFIG`.
@@ -52,6 +56,11 @@ impl Subject {
     /// The same command, with logins of the environment.
     pub(crate) fn with_ambient(self, ambient: Ambient) -> Self {
         Self { ambient, ..self }
+    }
+
+    /// The same command, with this folder of the configuration.
+    pub(crate) fn with_config(self, config: PathBuf) -> Self {
+        Self { config, ..self }
     }
 }
 
@@ -136,6 +145,12 @@ impl Failure<'_> {
         let host = self.host()?;
         let found = flags.iter().find(|(place, _)| place.repository().domain() == host);
         found.map(|(_, flag)| *flag)
+    }
+
+    /// Says whether it is about a file in the folder of the configuration.
+    pub(super) fn is_in_config(&self) -> bool {
+        let folder = &self.subject.config;
+        !folder.as_os_str().is_empty() && self.text.contains(&format!("{}/", folder.display()))
     }
 
     /// The text between two others in the failure's words.

@@ -141,7 +141,7 @@ mod tests {
                 (None, None) if subject == "-" => Subject::default(),
                 (None, None) => Subject::image(subject),
             };
-            (subject, words, expected)
+            (subject.with_config("/h/.docker".into()), words, expected)
         })
     }
 

@@ -401,11 +401,12 @@ fn read_only(at: &Failure<'_>) -> String {
     format!("mount that file system for writing; {}", elsewhere(at))
 }
 
-/// The way to another place than the one where it failed: by the words around it, of the configuration, a socket, a copy's
-/// destination or a registry's files; else it is the store.
+/// The way to another place than the one where it failed: by its path if that is in the configuration folder, and by the words
+/// around it, of logins, a socket, a copy's destination or a registry's files; else it is the store.
 fn elsewhere(at: &Failure<'_>) -> &'static str {
     let says = |words: &[&str]| words.iter().any(|word| at.text.contains(word));
-    if says(&["credentials", "config.json", "config file", "manifests/", "trust/"]) {
+    // Words of paths do not count: an image may have a file of any name.
+    if at.is_in_config() || says(&["Error saving credentials", "loading config file"]) {
         "for a configuration folder of your own: --config or DOCKER_CONFIG"
     } else if says(&["listen", "unix socket", "unix://"]) {
         "for a socket of your own leave out -H, or name a folder of yours by it"
