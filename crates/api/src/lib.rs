@@ -54,6 +54,10 @@ pub const ARCHIVE_SIZE_HEADER: &str = "longshore-archive-size";
 /// The header by which a client that saves images learns what of them the archive cannot have.
 pub const ARCHIVE_NOTE_HEADER: &str = "longshore-archive-note";
 
+/// The header by which a client that saves images learns which parameters of ours were heeded, as `since,referrers`: older daemons know
+/// fewer of them, and those of others none.
+pub const ARCHIVE_HEEDED_HEADER: &str = "longshore-archive-heeded";
+
 /// The header by which a client that prunes learns how much of the disk is free now: dockerd's count in the answer is of layers alone.
 pub const FREED_HEADER: &str = "longshore-space-freed";
 

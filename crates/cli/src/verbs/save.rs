@@ -7,7 +7,7 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use api::message::Message;
-use api::{ARCHIVE_NOTE_HEADER, ARCHIVE_SIZE_HEADER, Query};
+use api::{ARCHIVE_HEEDED_HEADER, ARCHIVE_NOTE_HEADER, ARCHIVE_SIZE_HEADER, Query};
 
 use super::parameters::Platforms;
 use crate::aside::Aside;
@@ -16,6 +16,12 @@ use crate::error::{CliError, in_go_words};
 use crate::render::{Display, ProgressFlag, Stream, TICK};
 use crate::session::Session;
 use crate::{output, terminal, values};
+
+/// Parameters that docker has not, and what is to be done about a daemon that heeds them not.
+const OWN: [(&str, &str); 2] = [
+    ("since", "cannot leave layers out: save without --since"),
+    ("referrers", "keeps no referrers: save without --referrers"),
+];
 
 /// Save one or more images to a tar archive (streamed to STDOUT by default)
 #[derive(Debug, clap::Args)]
@@ -62,13 +68,8 @@ async fn save(
     }
     let platforms = Platforms { named: &arguments.platform, all: arguments.all_platforms };
     platforms.add_to(&mut query, session).await?;
-    let mut lacks = None;
     if arguments.referrers {
         query.add("referrers", "1");
-        lacks = Some("keeps no referrers: save without --referrers");
-    }
-    if !arguments.since.is_empty() {
-        lacks = Some("cannot leave layers out: save without --since");
     }
     for image in arguments.since {
         query.add("since", image);
@@ -80,7 +81,7 @@ async fn save(
                 "cowardly refusing to save to a terminal. Use the -o flag or redirect".to_owned(),
             ));
         }
-        let received = receive(session, query, lacks, display, output::print_bytes).await;
+        let received = receive(session, query, display, output::print_bytes).await;
         return match received {
             Err(error) => Err(naming(error, &named, session).await),
             Ok(()) => Ok(()),
@@ -90,7 +91,7 @@ async fn save(
     let mut file = Aside::new(&path, 0o600).map_err(|error| refused(in_go_words(&error)))?;
     let failed = |error: io::Error| not_written(&path, &error);
     let write = |chunk: &[u8]| file.write(chunk).map_err(failed);
-    match receive(session, query, lacks, display, write).await {
+    match receive(session, query, display, write).await {
         Err(error) => Err(naming(error, &named, session).await),
         Ok(()) => file.publish().map_err(failed),
     }
@@ -100,12 +101,12 @@ async fn save(
 async fn receive(
     session: &Session,
     query: Query,
-    lacks: Option<&str>,
     display: &mut Display,
     mut write: impl FnMut(&[u8]) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let operation = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
     let facts = display.wants_facts();
+    let mut own = OWN.into_iter().filter(|(name, _)| query.contains(name)).collect::<Vec<_>>();
     let call = Call { query, facts, operation: Some(operation.clone()), ..Call::default() };
     let mut answer = match session.client.get("/images/get", call).await {
         Ok(answer) => answer,
@@ -113,8 +114,11 @@ async fn receive(
         Err(error) => return Err(session.client.explain(&operation, error).await),
     };
     // Any other daemon sends what it always does, and says nothing of the parameter.
-    if let Some(lacks) = lacks.filter(|_| !answer.is_longshores()) {
-        return Err(CliError::Refused(format!("this daemon is not Longshore's and {lacks}")));
+    let heeded = answer.header(ARCHIVE_HEEDED_HEADER).unwrap_or_default();
+    own.retain(|(name, _)| heeded.split(',').all(|heeded| heeded != *name));
+    if let Some((_, lacks)) = own.first() {
+        let kind = if answer.is_longshores() { "an older one" } else { "not Longshore's" };
+        return Err(CliError::Refused(format!("this daemon is {kind} and {lacks}")));
     }
     if let Some(note) = answer.header(ARCHIVE_NOTE_HEADER) {
         display.show(&Message { note: Some(note.to_owned()), ..Message::default() })?;

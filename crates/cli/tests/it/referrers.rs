@@ -10,7 +10,7 @@ use test_support::scripted::{Answer, Scripted};
 use test_support::servers::{DockerRegistry, LocalRegistry, installed};
 use test_support::tar::Entry;
 
-use super::support::{Bench, Front, noise};
+use super::support::{Bench, Front, Home, noise, run};
 
 const ACCEPTED: &str =
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json";
@@ -430,4 +430,27 @@ fn an_index_of_huge_manifests_is_given_up_at_the_bound() {
     asked.retain(|request| request.starts_with("GET ") && request.contains("/manifests/"));
     // The index, the image's own, nine that are too much together, and those that were under way.
     assert!(asked.len() <= 2 + 9 + 3, "{asked:?}");
+}
+
+/// A daemon that does not know the parameter sends what it always does.
+#[test]
+fn a_save_by_an_older_daemon_is_none() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(Scripted::start()).unwrap();
+    let home = Home::new();
+    let path = home.path().join("a.tar");
+    for (named, flag, expected) in [
+        ("Longshore/0.2.0 (linux)", "--referrers", "is an older one and keeps no referrers"),
+        ("Longshore/0.2.0 (linux)", "--since=b", "is an older one and cannot leave layers out"),
+        ("Docker/28.2.2 (linux)", "--referrers", "is not Longshore's and keeps no referrers"),
+    ] {
+        let answer = || Answer::status(200).header("Server", named).header("Api-Version", "1.41");
+        server.on("HEAD", "/_ping", [answer()]);
+        server.on("GET", "/v1.41/images/get", [answer().body("an archive")]);
+        let host = format!("tcp://{}", server.host());
+        let arguments = ["-H", &host, "save", flag, "-o", path.to_str().unwrap(), "a"];
+        let mut command = home.clean(env!("CARGO_BIN_EXE_longshore"));
+        let told = run(command.args(arguments), "").failure();
+        assert!(told.contains(expected) && !path.exists(), "{told}");
+    }
 }

@@ -4,7 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use api::message::FACTS_HEADER;
-use api::{ARCHIVE_NOTE_HEADER, ARCHIVE_SIZE_HEADER, ApiVersion, decode_platform};
+use api::{
+    ARCHIVE_HEEDED_HEADER, ARCHIVE_NOTE_HEADER, ARCHIVE_SIZE_HEADER, ApiVersion, decode_platform,
+};
 use bytes::Bytes;
 use engine::{LoadRequest, Platforms, SaveRequest};
 use futures_util::{Stream, StreamExt as _};
@@ -57,6 +59,11 @@ pub(super) async fn save(daemon: &Daemon, request: &ApiRequest, names: Vec<Strin
     let mut response = response::fallible_stream("application/x-tar", bytes);
     if request.headers.contains_key(FACTS_HEADER) {
         response.headers_mut().insert(ARCHIVE_SIZE_HEADER, HeaderValue::from(size));
+    }
+    let heeded = ["since", "referrers"].into_iter().filter(|name| request.query.contains(name));
+    let heeded = heeded.collect::<Vec<_>>().join(",");
+    if let Some(heeded) = HeaderValue::try_from(heeded).ok().filter(|names| !names.is_empty()) {
+        response.headers_mut().insert(ARCHIVE_HEEDED_HEADER, heeded);
     }
     // What no header takes is no name of ours.
     if let Some(note) = note.and_then(|note| HeaderValue::try_from(note).ok()) {
