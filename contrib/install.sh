@@ -32,11 +32,17 @@ files() {
     (cd "$here" && find bin share $([ "$(id -u)" = 0 ] && echo lib) -type f | sort)
 }
 
+# Whether systemd reads a unit from here. It may call the folder otherwise: /lib is a link on most systems.
+is_ours() {
+    path=$(systemctl show -p FragmentPath --value "$1" 2> /dev/null) ours=$prefix/lib/systemd/system/$1
+    [ "$path" = "$ours" ] || [ "$path" -ef "$ours" ]
+}
+
 if [ -n "$remove" ]; then
     if [ "$(id -u)" = 0 ] && [ -z "$root" ] && command -v systemctl > /dev/null; then
         for unit in longshore.socket longshore.service; do
             # That of another installation goes on.
-            if [ "$(systemctl show -p FragmentPath --value "$unit" 2> /dev/null)" = "$prefix/lib/systemd/system/$unit" ]; then
+            if is_ours "$unit"; then
                 systemctl disable --quiet --now "$unit" 2> /dev/null || true
             fi
         done

@@ -182,6 +182,44 @@ mod tests {
         assert!(parse(&["--all"]).is_err());
     }
 
+    /// Debian's systemd has read units of /usr/lib below /lib, which is a link.
+    #[test]
+    fn a_unit_of_this_prefix_is_disabled_whatever_systemd_calls_its_folder() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in
+            ["release/bin", "release/share", "release/lib", "usr/lib/systemd/system", "fake"]
+        {
+            fs::create_dir_all(path(name)).unwrap();
+        }
+        std::os::unix::fs::symlink("usr/lib", path("lib")).unwrap();
+        for name in ["longshore.socket", "longshore.service"] {
+            fs::write(path("usr/lib/systemd/system").join(name), "").unwrap();
+        }
+        fs::write(path("release/install.sh"), include_str!("../../../contrib/install.sh")).unwrap();
+        let fake = "#!/bin/sh\ncase $1 in show) echo \"$UNITS/$5\" ;; *) echo \"$@\" >> \"$TOLD\" ;; esac\n";
+        fs::write(path("fake/systemctl"), fake).unwrap();
+        set_executable(&path("fake/systemctl")).unwrap();
+        let told = |units: &str| {
+            let _ = fs::remove_file(path("told"));
+            let search = format!("{}:{}", path("fake").display(), std::env::var("PATH").unwrap());
+            let mut script = std::process::Command::new("sh");
+            script.arg(path("release/install.sh")).arg("--uninstall");
+            script.arg("--prefix").arg(path("usr")).env_remove("DESTDIR").env("PATH", search);
+            script.env("UNITS", path(units)).env("TOLD", path("told"));
+            assert!(script.output().unwrap().status.success());
+            fs::read_to_string(path("told")).unwrap_or_default()
+        };
+        let disabled =
+            "disable --quiet --now longshore.socket\ndisable --quiet --now longshore.service\n";
+        assert_eq!(told("usr/lib/systemd/system"), disabled);
+        assert_eq!(told("lib/systemd/system"), disabled);
+        assert_eq!(told("other/systemd/system"), "");
+    }
+
     #[test]
     fn the_last_release_is_there_until_the_new_one_is() {
         let folder = tempfile::tempdir().unwrap();
