@@ -126,6 +126,11 @@ impl Session {
         self.in_process_with(Keyring::without_helpers(self.config_directory.clone()))
     }
 
+    /// The same, which does not warn of `DOCKER_AUTH_CONFIG`.
+    pub(crate) fn in_process_quietly(&self) -> Result<Client, CliError> {
+        self.in_process_with(Keyring::quiet(self.config_directory.clone()))
+    }
+
     fn in_process_with(&self, keyring: Keyring) -> Result<Client, CliError> {
         let config = settings::engine(&self.engine, &self.environment)?;
         Ok(Client::local(Local::without_store(config, Arc::new(keyring)), None))

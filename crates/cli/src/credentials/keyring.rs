@@ -1,6 +1,6 @@
 //! The credentials of whoever runs the engine, for hosts that no client gives any for: mirrors of registries.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use daemon::{CredentialSource, CredentialsUnavailable, FoundCredentials};
@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 
 use super::server::{DOCKER_HUB_KEY, key_of_domain};
 use super::store::Store;
+use crate::error::CliError;
 
 /// The time that a helper may take. One that asks a user would wait for ever where there is none.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -18,24 +19,29 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) struct Keyring {
     directory: PathBuf,
-    asks_helpers: bool,
+    /// Reads the credentials of that directory.
+    open: fn(&Path) -> Result<Store, CliError>,
 }
 
 impl Keyring {
     /// Makes a keyring over a configuration directory; nothing is read yet.
     pub(crate) fn new(directory: PathBuf) -> Keyring {
-        Keyring { directory, asks_helpers: true }
+        Keyring { directory, open: Store::open }
     }
 
     /// Makes one that asks no helpers.
     pub(crate) fn without_helpers(directory: PathBuf) -> Keyring {
-        Keyring { directory, asks_helpers: false }
+        Keyring { directory, open: Store::without_helpers }
+    }
+
+    /// Makes one for who tells elsewhere that `DOCKER_AUTH_CONFIG` cannot be read.
+    pub(crate) fn quiet(directory: PathBuf) -> Keyring {
+        Keyring { directory, open: Store::open_quietly }
     }
 
     async fn look_up(&self, host: &str) -> Result<FoundCredentials, CredentialsUnavailable> {
         let unavailable = |text: String| CredentialsUnavailable(text);
-        let directory = self.directory.clone();
-        let open = if self.asks_helpers { Store::open } else { Store::without_helpers };
+        let (directory, open) = (self.directory.clone(), self.open);
         let opened = tokio::task::spawn_blocking(move || open(&directory)).await;
         let store = opened.map_err(|error| unavailable(error.to_string()))?;
         let store = store.map_err(|error| unavailable(error.to_string()))?;

@@ -26,12 +26,6 @@ impl Store {
     /// Reads the configuration of a directory. Where it says nothing about credentials yet, a keychain that this
     /// machine has is used.
     pub(crate) fn open(directory: &Path) -> Result<Store, CliError> {
-        let mut file = ConfigFile::load(directory)?;
-        if !file.configures_credentials()
-            && let Some(name) = installed_helper()
-        {
-            file.set_default_helper(name);
-        }
         let ambient = ambient::entries().unwrap_or_else(|reason| {
             output::warn_line(&format!(
                 "Failed to create credential store from DOCKER_AUTH_CONFIG:  {reason}"
@@ -39,6 +33,21 @@ impl Store {
             output::hint("correct DOCKER_AUTH_CONFIG; it goes on without its logins");
             Vec::new()
         });
+        Store::with(directory, ambient)
+    }
+
+    /// The same, for who tells elsewhere that `DOCKER_AUTH_CONFIG` cannot be read.
+    pub(crate) fn open_quietly(directory: &Path) -> Result<Store, CliError> {
+        Store::with(directory, ambient::entries().unwrap_or_default())
+    }
+
+    fn with(directory: &Path, ambient: Vec<AuthConfig>) -> Result<Store, CliError> {
+        let mut file = ConfigFile::load(directory)?;
+        if !file.configures_credentials()
+            && let Some(name) = installed_helper()
+        {
+            file.set_default_helper(name);
+        }
         Ok(Store { file, ambient, warned: false })
     }
 

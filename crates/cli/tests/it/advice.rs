@@ -159,7 +159,10 @@ fn a_doctor_sees_logins_of_the_environment_and_asks_with_those_of_the_file() {
         let mut command = home.longshore();
         // Docker Hub is nobody's business here.
         command.env("HTTPS_PROXY", "http://127.0.0.1:1").env("DOCKER_AUTH_CONFIG", logins);
-        run(command.arg("doctor").args(arguments), "").stdout
+        let done = run(command.arg("doctor").args(arguments), "");
+        // What is wrong is a finding, and not told besides.
+        assert!(!done.stderr.contains("DOCKER_AUTH_CONFIG"), "{}", done.stderr);
+        done.stdout
     };
     let good = STANDARD.encode("ci:s3cret");
     let entry = format!(r#"{{"auths":{{"{host}":{{"auth":"{good}"}}}}}}"#);
@@ -169,8 +172,10 @@ fn a_doctor_sees_logins_of_the_environment_and_asks_with_those_of_the_file() {
         "{told}"
     );
     assert!(told.contains("ok    network        no registry and no proxy was asked"), "{told}");
-    let told = doctor(&[], "{nope");
-    assert!(told.contains("BAD   credentials    DOCKER_AUTH_CONFIG cannot be read"), "{told}");
+    for arguments in [&[][..], &["--network"]] {
+        let told = doctor(arguments, "{nope");
+        assert!(told.contains("BAD   credentials    DOCKER_AUTH_CONFIG cannot be read"), "{told}");
+    }
     // A login that works is no fault, and one that does not is told with the host it is for.
     let config = home.path().join("config");
     fs::create_dir(&config).unwrap();
@@ -211,6 +216,9 @@ fn a_doctor_tells_of_a_mirror_once_and_by_its_own_name() {
         "{told}"
     );
     assert!(told.contains(&format!("`longshore login {mirror}`")), "{told}");
+    // Nor are its logins told of besides.
+    let told = run(command.env("DOCKER_AUTH_CONFIG", "{nope"), "").stderr;
+    assert!(!told.contains("DOCKER_AUTH_CONFIG"), "{told}");
 }
 
 #[test]

@@ -19,13 +19,13 @@ const HUB: &str = "docker.io";
 impl Check {
     /// Asks each registry that something is configured for.
     pub(super) async fn network(self, patient: &Patient) -> Vec<Finding> {
-        let client = match patient.session.in_process() {
+        let client = match patient.session.in_process_quietly() {
             Ok(client) => client,
             Err(error) => return vec![failed(self.name(), &error)],
         };
-        // What is wrong with the file is told above.
+        // What is wrong with the file, or with the logins of the environment, is told above.
         let folder = patient.session.config_directory();
-        let store = Store::open(folder).unwrap_or_else(|_| Store::empty(folder));
+        let store = Store::open_quietly(folder).unwrap_or_else(|_| Store::empty(folder));
         let (mut answered, mut found) = (Vec::new(), Vec::new());
         for host in hosts(patient) {
             match ask(&client, &store, &host).await {
