@@ -91,7 +91,7 @@ pub use registries::{
     RegistryObject, Visit,
 };
 pub use registry::{HostMetrics, Wait};
-pub use save::{IncompleteImage, SaveRequest, SavedImages};
+pub use save::{IncompleteImage, ReferrersLeftOut, SaveRequest, SavedImages, WhyLeftOut};
 pub use store::{ImageUse, Remedy, Subject, file_system_syncs};
 pub use unpack::UnpackRequest;
 pub use verified::Verified;

@@ -12,6 +12,8 @@ use test_support::tar::Entry;
 
 use super::support::{Bench, Front, Home, noise, run};
 
+mod archived;
+
 const ACCEPTED: &str =
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json";
 
@@ -127,40 +129,6 @@ fn they_are_kept_with_an_image_and_pushed_with_it() {
         other.run(&["tag", &target, &next]).success();
         other.run(&["push", "--referrers", &next]).success();
         assert_eq!(signed.there(&last.client(), "you/app", false), [true; 4]);
-    }
-}
-
-/// Without a registry in between they come along as well, from one store to another and from a registry to a store.
-#[test]
-fn they_go_through_an_archive() {
-    let from = LocalRegistry::start().unwrap();
-    let signed = Signed::new();
-    signed.push(&from.client());
-    let source = format!("{}/me/app:1", from.address());
-    for front in [Front::InProcess, Front::Longshore] {
-        let bench = Bench::new(front, &[]);
-        let at = |name: &str| bench.home.path().join(name).to_str().unwrap().to_owned();
-        bench.run(&["pull", "-q", "--referrers", "--all-platforms", &source]).success();
-        let plain = bench.run(&["save", "--all-platforms", "-o", &at("plain.tar"), &source]);
-        assert!(plain.stderr.contains("1 without 4 referrers ("), "{}", plain.stderr);
-        assert!(plain.stderr.contains("`save --referrers`"), "{}", plain.stderr);
-        let saved = bench.run(&["save", "--referrers", "-o", &at("saved.tar"), &source]);
-        assert_eq!(saved.stderr, "");
-        saved.success();
-        let archive = format!("oci-archive:{}", at("copied.tar"));
-        bench.run(&["copy", "-q", "--referrers", &source, &format!("{archive}:1")]).success();
-        let copied = bench.run(&["copy", "-q", &archive, &format!("dir:{}", at("one"))]);
-        copied.success();
-        for (file, there) in [("plain.tar", false), ("saved.tar", true), ("copied.tar", true)] {
-            let (other, to) = (Bench::new(front, &[]), LocalRegistry::start().unwrap());
-            let told = other.run(&["load", "-i", &at(file)]).success();
-            let id = other.run(&["images", "-q", "--no-trunc"]).success();
-            assert_eq!(id.lines().count(), 1, "{file}: {told}{id}");
-            let target = format!("{}/you/app:1", to.address());
-            other.run(&["tag", id.trim(), &target]).success();
-            other.run(&["push", "--referrers", &target]).success();
-            assert_eq!(signed.there(&to.client(), "you/app", false), [there; 4], "{file}");
-        }
     }
 }
 

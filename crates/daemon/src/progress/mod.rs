@@ -6,4 +6,4 @@ mod words;
 
 pub(crate) use journal::Journal;
 pub(crate) use operation::Operation;
-pub(crate) use words::{incomplete, without_referrers};
+pub(crate) use words::{incomplete, referrers_left_out};

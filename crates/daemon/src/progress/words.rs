@@ -5,7 +5,7 @@ use api::message::{
 };
 use engine::{
     CheckOutcome, CheckedPart, IncompleteImage, LayerState, LoadedImages, PartLeftOut, PassedOver,
-    ProgressEvent, Pulled, Wait,
+    ProgressEvent, Pulled, ReferrersLeftOut, Wait, WhyLeftOut,
 };
 use spec::{Digest, ImageId};
 
@@ -173,16 +173,33 @@ pub(crate) fn incomplete(images: &[IncompleteImage]) -> String {
     )
 }
 
-/// Tells what is here and refers to images that an archive has without it.
-pub(crate) fn without_referrers(images: &[(String, usize)]) -> String {
-    let of_image = |(name, count): &(String, usize)| {
-        format!("{name} without {}", spec::counted(*count, "referrer"))
-    };
-    let images: Vec<String> = images.iter().take(MAX_TOLD).map(of_image).collect();
-    format!(
-        "saved {} (signatures, SBOMs, attestations) that `pull --referrers` kept: `save --referrers` takes them along",
-        images.join("; ")
-    )
+/// Tells what is here and refers to images that an archive has without it, for each cause what can be done.
+pub(crate) fn referrers_left_out(left_out: &[ReferrersLeftOut]) -> impl Iterator<Item = String> {
+    let told = [
+        (
+            WhyLeftOut::NotWanted,
+            " that `pull --referrers` kept: `save --referrers` takes them along",
+        ),
+        (
+            WhyLeftOut::OfUnsaved,
+            " of an index or a platform that is not saved: `pull --all-platforms --referrers`, then `save --all-platforms --referrers` \
+             takes them along",
+        ),
+        (
+            WhyLeftOut::OfFormer,
+            ": its manifest is a new one, as its layers are not kept as they came (keep-blobs); `copy --referrers` takes them along from \
+             the registry",
+        ),
+    ];
+    told.into_iter().filter_map(|(why, advice)| {
+        let images = left_out.iter().filter(|one| one.why == why).take(MAX_TOLD);
+        let images = images.map(|ReferrersLeftOut { name, count, .. }| {
+            format!("{name} without {}", spec::counted(*count, "referrer"))
+        });
+        let images: Vec<String> = images.collect();
+        let images = Some(images.join("; ")).filter(|images| !images.is_empty())?;
+        Some(format!("saved {images} (signatures, SBOMs, attestations){advice}"))
+    })
 }
 
 /// A result of an operation, which the last lines of its answer tell.

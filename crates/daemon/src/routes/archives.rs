@@ -18,7 +18,7 @@ use spec::Platform;
 use crate::daemon::Daemon;
 use crate::errors::operations::operation_name;
 use crate::errors::{Answer, HttpError};
-use crate::progress::{Operation, incomplete, without_referrers};
+use crate::progress::{Operation, incomplete, referrers_left_out};
 use crate::request::ApiRequest;
 use crate::response;
 
@@ -38,12 +38,10 @@ pub(super) async fn save(daemon: &Daemon, request: &ApiRequest, names: Vec<Strin
     let referrers = request.query.boolean("referrers");
     let archive = daemon.engine().save(SaveRequest { names, platforms, since, referrers }).await?;
     let size = archive.size();
-    let (without, referrers) = (archive.incomplete(), archive.without_referrers());
-    let notes = [
-        (!without.is_empty()).then(|| incomplete(without)),
-        (!referrers.is_empty()).then(|| without_referrers(referrers)),
-    ];
-    let notes: Vec<String> = notes.into_iter().flatten().collect();
+    let without = archive.incomplete();
+    let incomplete = (!without.is_empty()).then(|| incomplete(without)).into_iter();
+    let notes = incomplete.chain(referrers_left_out(archive.referrers_left_out()));
+    let notes: Vec<String> = notes.collect();
     let note = (!notes.is_empty()).then(|| notes.join("; "));
     let (daemon, operation) = (daemon.clone(), operation_name(&request.headers));
     let bytes = archive.into_stream().map(move |piece| {

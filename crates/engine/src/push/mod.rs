@@ -16,7 +16,7 @@ mod referrers;
 mod upload;
 
 pub use operation::PushRequest;
-pub(crate) use referrers::{referrers_of, referring};
+pub(crate) use referrers::{Referring, referrers_of, referring};
 
 use std::sync::Arc;
 

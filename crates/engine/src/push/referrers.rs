@@ -23,7 +23,7 @@ impl Push {
         let (lease, id, root) = (Arc::clone(&self.lease), id.clone(), root.clone());
         self.engine
             .on_disk(move |store| {
-                let found = referring(store, &id, root)?;
+                let found = referring(store, &id, root)?.of_root;
                 for one in &found {
                     lease.hold_blob(&one.descriptor.digest)?;
                 }
@@ -105,12 +105,20 @@ impl Push {
 
 /// Lists the manifests that are kept with an image and refer to `root`, and to these. Blocking.
 pub(crate) fn referrers_of(store: &Store, id: &ImageId, root: &Digest) -> Result<Vec<Digest>> {
-    let found = referring(store, id, root.clone())?.into_iter();
+    let found = referring(store, id, root.clone())?.of_root.into_iter();
     Ok(found.map(|referral| referral.descriptor.digest).collect())
 }
 
-/// Lists what is kept with an image and refers to `root`, to what that lists, and to the referrers. Blocking.
-pub(crate) fn referring(store: &Store, id: &ImageId, root: Digest) -> Result<Vec<Referral>> {
+/// Manifests that are kept with an image and refer to something.
+pub(crate) struct Referring {
+    /// Those that refer to the root, to what that lists, and to the referrers.
+    pub(crate) of_root: Vec<Referral>,
+    /// The number of those that refer to anything else.
+    pub(crate) of_others: usize,
+}
+
+/// Finds what is kept with an image and refers to `root`, and what refers to anything else. Blocking.
+pub(crate) fn referring(store: &Store, id: &ImageId, root: Digest) -> Result<Referring> {
     let mut by_subject: HashMap<Digest, Vec<Descriptor>> = HashMap::new();
     let mut by_tag: HashMap<String, Descriptor> = HashMap::new();
     let tags = store.part_tags(id)?;
@@ -148,5 +156,8 @@ pub(crate) fn referring(store: &Store, id: &ImageId, root: Digest) -> Result<Vec
             }
         }
     }
-    Ok(found)
+    // An index may list one.
+    let others = by_subject.values().flatten().chain(by_tag.values());
+    let of_others = others.filter(|other| !seen.contains(&other.digest)).count();
+    Ok(Referring { of_root: found, of_others })
 }

@@ -28,7 +28,7 @@ use tokio::sync::mpsc::Receiver;
 use crate::error::Defect;
 use crate::{Engine, EngineError, Platforms, Result};
 use left_out::Base;
-pub use plan::IncompleteImage;
+pub use plan::{IncompleteImage, ReferrersLeftOut, WhyLeftOut};
 use plan::{Plan, Wish};
 use write::Piece;
 
@@ -79,9 +79,9 @@ impl SavedImages {
         &self.plan.incomplete
     }
 
-    /// Lists the images that the archive has without what refers to them and is here, by their names and how many that are.
-    pub fn without_referrers(&self) -> &[(String, usize)] {
-        &self.plan.without_referrers
+    /// Lists what refers to the images and is here, but not in the archive.
+    pub fn referrers_left_out(&self) -> &[ReferrersLeftOut] {
+        &self.plan.referrers_left_out
     }
 
     /// Returns the bytes of the archive as they are made. An error is the last item; dropping the stream ends the work.

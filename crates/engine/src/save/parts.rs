@@ -45,6 +45,8 @@ pub(super) struct Parts {
     /// The manifest, or the index with several, that the index of the archive lists.
     pub(super) manifest: Descriptor,
     pub(super) manifest_bytes: Bytes,
+    /// Set if the manifest is made here, as none that the image came with can be saved.
+    pub(super) is_generated: bool,
     /// Set if all of it is as dockerd saves it: no manifest is kept, and the layers are plain tars.
     pub(super) is_dockerds: bool,
     /// Other manifests of the image and the indexes that list them: what references by digest name.
@@ -133,6 +135,7 @@ impl Parts {
             layers,
             manifest,
             manifest_bytes,
+            is_generated: false,
             is_dockerds: false,
             related,
             others: Vec::new(),
@@ -161,6 +164,7 @@ impl Parts {
                 bytes.len() as u64,
             ),
             manifest_bytes: bytes.into(),
+            is_generated: true,
             is_dockerds,
             related: Vec::new(),
             others: Vec::new(),

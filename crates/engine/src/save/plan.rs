@@ -18,7 +18,7 @@ use super::parts::{LayerSource, Parts};
 use super::select::Selected;
 use super::v1;
 use crate::error::{Defect, Missing};
-use crate::push::referring;
+use crate::push::{Referring, referring};
 use crate::{EngineError, Platforms, Result};
 
 /// The file or directory at a path of the archive.
@@ -49,6 +49,28 @@ pub struct IncompleteImage {
     pub without: Vec<String>,
 }
 
+/// Referrers of an image that are here, and that it is saved without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReferrersLeftOut {
+    /// The image.
+    pub name: String,
+    /// Their number.
+    pub count: usize,
+    /// The cause.
+    pub why: WhyLeftOut,
+}
+
+/// The cause of referrers being left out of an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhyLeftOut {
+    /// They were not asked for.
+    NotWanted,
+    /// They refer to an index or a manifest that is not saved.
+    OfUnsaved,
+    /// They refer to the manifest that the image came with, and it is saved with a new one.
+    OfFormer,
+}
+
 /// All files of an archive, in the order in which they are written.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
@@ -58,8 +80,8 @@ pub(super) struct Plan {
     pub(super) images: Vec<ImageId>,
     /// Images that are saved without others of their index that are here.
     pub(super) incomplete: Vec<IncompleteImage>,
-    /// Images that are saved without what refers to them and is here, and how many that are.
-    pub(super) without_referrers: Vec<(String, usize)>,
+    /// Referrers of the images that are here and not saved.
+    pub(super) referrers_left_out: Vec<ReferrersLeftOut>,
 }
 
 /// The choice of what of an image is saved.
@@ -111,16 +133,20 @@ impl Plan {
                 tags.insert(tag_of(tag), top.clone().unwrap_or_default());
             }
             manifests.extend(index_entries(&parts, selected));
-            let referring = referring(store, &selected.id, parts.manifest.digest.clone())?;
-            if wish.referrers {
-                for one in referring {
-                    let entry = plan.add_referrer((store, lease), one)?;
-                    if !manifests.contains(&entry) {
-                        manifests.push(entry);
-                    }
+            let Referring { of_root, of_others } =
+                referring(store, &selected.id, parts.manifest.digest.clone())?;
+            let mut left_out = |count, why| {
+                let new = ReferrersLeftOut { name: selected.name(), count, why };
+                plan.referrers_left_out.extend(Some(new).filter(|_| count > 0));
+            };
+            left_out(if wish.referrers { 0 } else { of_root.len() }, WhyLeftOut::NotWanted);
+            let (unsaved, former) = (WhyLeftOut::OfUnsaved, WhyLeftOut::OfFormer);
+            left_out(of_others, if parts.is_generated { former } else { unsaved });
+            for one in of_root.into_iter().filter(|_| wish.referrers) {
+                let entry = plan.add_referrer((store, lease), one)?;
+                if !manifests.contains(&entry) {
+                    manifests.push(entry);
                 }
-            } else if !referring.is_empty() {
-                plan.without_referrers.push((selected.name(), referring.len()));
             }
             items.push(item(&parts, selected, parent(store, selection, &selected.id)?));
             plan.images.push(selected.id.clone());
