@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 use spec::Platform;
 use test_support::http::Client;
-use test_support::image::{Compression, Format, Image, Index, Layer, Referrer};
+use test_support::image::{Blob, Compression, Format, Image, Index, Layer, Referrer};
 use test_support::scripted::{Answer, Scripted};
 use test_support::servers::{DockerRegistry, LocalRegistry, installed};
 use test_support::tar::Entry;
@@ -20,6 +20,18 @@ const ACCEPTED: &str =
 fn image(platform: Platform, seed: u64) -> Image {
     let layer = Layer::new(Compression::Gzip, &[Entry::file("file", noise(seed, 5_000))]);
     Image::builder().format(Format::Oci).platform(platform).layer(layer).build()
+}
+
+/// Has a registry answer with a manifest, by a name and by its digest.
+fn serve(registry: &Scripted, name: &str, manifest: &Blob) {
+    let digest = manifest.digest.to_string();
+    let answer = Answer::default().header("Content-Type", manifest.media_type.as_str());
+    let answer = answer.header("Docker-Content-Digest", &digest).body(manifest.read().unwrap());
+    for target in [name, &digest] {
+        for method in ["HEAD", "GET"] {
+            registry.on(method, &format!("/v2/me/app/manifests/{target}"), [answer.clone()]);
+        }
+    }
 }
 
 /// An index, an SBOM of this machine's image, a signature of that, a signature of the index, and one under cosign's tag.
@@ -305,18 +317,8 @@ fn what_an_index_lists_is_kept_or_told() {
         let place = format!("/v2/me/app/blobs/{}", blob.digest);
         registry.on("GET", &place, [Answer::default().body(blob.read().unwrap())]);
     }
-    let put = |tag: &str, kind: &str, bytes: &[u8]| {
-        let digest = spec::Digest::sha256(bytes).to_string();
-        let answer = Answer::default().header("Content-Type", kind);
-        let answer = answer.header("Docker-Content-Digest", &digest).body(bytes.to_vec());
-        for target in [tag, &digest] {
-            for method in ["HEAD", "GET"] {
-                registry.on(method, &format!("/v2/me/app/manifests/{target}"), [answer.clone()]);
-            }
-        }
-    };
     let own = &image.manifest;
-    put(&own.digest.to_string(), own.media_type.as_str(), &own.read().unwrap());
+    serve(&registry, &own.digest.to_string(), own);
     let described = |kind: &str, digest: &spec::Digest, size: u64| {
         let entry = [("mediaType", json!(kind)), ("digest", json!(digest)), ("size", json!(size))];
         entry.into_iter().collect::<std::collections::BTreeMap<_, _>>()
@@ -329,16 +331,16 @@ fn what_an_index_lists_is_kept_or_told() {
         "blobs": [described("test/thing", &blob.digest, blob.size)],
     })
     .to_string();
-    let artifact_digest = spec::Digest::sha256(artifact.as_bytes());
-    put(&artifact_digest.to_string(), artifact_type, artifact.as_bytes());
+    let artifact = Blob::of(artifact_type.into(), artifact.into());
+    serve(&registry, &artifact.digest.to_string(), &artifact);
     let layer = &image.layers[0].blob;
     let kind = "application/vnd.oci.image.index.v1+json";
     let index = json!({ "schemaVersion": 2, "mediaType": kind, "manifests": [
         described(own.media_type.as_str(), &own.digest, own.size),
         described("application/vnd.oci.image.layer.v1.tar+gzip", &layer.digest, layer.size),
-        described(artifact_type, &artifact_digest, artifact.len() as u64),
+        described(artifact_type, &artifact.digest, artifact.size),
     ]});
-    put("1", kind, index.to_string().as_bytes());
+    serve(&registry, "1", &Blob::json(kind.into(), &index));
     let name = format!("{}/me/app:1", registry.host());
     let bench = Bench::new(Front::InProcess, &[]);
     let told = bench.run(&["pull", "--all-platforms", &name]).success();
@@ -349,7 +351,7 @@ fn what_an_index_lists_is_kept_or_told() {
     assert!(told.contains(&line), "{told}");
     let content = bench.home.data_root().join("longshore/content/blobs/sha256");
     assert!(
-        content.join(artifact_digest.hex()).exists() && content.join(blob.digest.hex()).exists()
+        content.join(artifact.digest.hex()).exists() && content.join(blob.digest.hex()).exists()
     );
     assert!(bench.run(&["system", "check", "--deep"]).success().starts_with("0 problems"));
     bench.run(&["rmi", &name]).success();

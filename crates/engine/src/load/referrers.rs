@@ -7,7 +7,7 @@ use registry::MAX_REFERRERS;
 use spec::{Descriptor, Digest, MAX_MANIFEST_SIZE, Mentioned, Tag};
 
 use super::tree::Tree;
-use crate::save::documents::REF_NAME_ANNOTATION;
+use crate::save::documents::{NAME_ANNOTATION, REF_NAME_ANNOTATION};
 
 /// The most bytes of documents that are read for it: a hostile list may name a large one as often as it likes.
 const MAX_READ: u64 = 64 << 20;
@@ -46,7 +46,8 @@ impl Referrers {
 
     /// Looks at one entry. Of a list that clients keep under a tag the entries are returned.
     fn add(&mut self, tree: &Tree, entry: &Descriptor, is_outer: bool) -> Vec<Descriptor> {
-        if !entry.media_type.may_be_manifest() || self.read > MAX_READ {
+        // Whichever type it has: the manifest of an artifact has its own. What is larger is no manifest.
+        if entry.size > MAX_MANIFEST_SIZE || self.read > MAX_READ {
             return Vec::new();
         }
         let bytes = match tree.document(&entry.digest, MAX_MANIFEST_SIZE) {
@@ -73,8 +74,11 @@ impl Referrers {
             (None, Some(subject)) => (subject, None),
             (None, None) => return Vec::new(),
         };
-        // Whatever has a tag of cosign's is about another.
-        if tag.is_some() || !mentioned.may_be_image() {
+        // Whatever has a tag of cosign's is about another, and so is what has no name beside that to which it refers.
+        let names = [NAME_ANNOTATION, REF_NAME_ANNOTATION];
+        let is_named = names.iter().any(|name| entry.annotations.contains_key(*name));
+        let is_beside = is_outer && !is_named && tree.blob(&subject).is_some();
+        if tag.is_some() || is_beside || !mentioned.may_be_image() {
             self.no_images.insert(entry.digest.clone());
         }
         let media_type = if mentioned.media_type.as_str().is_empty() {

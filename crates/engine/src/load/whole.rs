@@ -222,13 +222,13 @@ impl Contents {
         whole: &mut Whole,
     ) -> Result<()> {
         let mut subjects: VecDeque<Digest> = subjects.into_iter().collect();
-        let mut seen: HashSet<Digest> = subjects.iter().cloned().collect();
+        let mut kept: HashSet<Digest> = subjects.iter().cloned().collect();
         let mut taken: HashSet<Digest> =
             whole.blobs.iter().map(|(digest, _)| digest.clone()).collect();
         let (mut count, mut size) = (0, 0);
         while let Some(subject) = subjects.pop_front() {
             for Referrer { descriptor, tag } in self.referrers.of(&subject) {
-                if !seen.insert(descriptor.digest.clone()) {
+                if kept.contains(&descriptor.digest) {
                     continue;
                 }
                 (count, size) = (count + 1, size + descriptor.size);
@@ -239,19 +239,68 @@ impl Contents {
                 let read = self.tree.document(&descriptor.digest, MAX_MANIFEST_SIZE)?;
                 let parsed = read.and_then(|bytes| Some((Mentioned::parse(&bytes).ok()?, bytes)));
                 let Some((mentioned, bytes)) = parsed else { continue };
-                let is_index = !mentioned.manifests.is_empty();
+                let listed = self.listed((store, lease), &mentioned, (&mut count, &mut size))?;
                 let needed: Vec<Descriptor> = mentioned.blobs().cloned().collect();
                 let files = self.files((store, lease), &descriptor.digest, &needed)?;
-                let Some(files) = files.filter(|_| !is_index) else {
+                let Some((mut files, listed)) = files.zip(listed) else {
                     tracing::warn!(digest = %descriptor.digest, "what refers to an image is not all in the archive");
                     continue;
                 };
+                files.extend(listed.blobs);
                 whole.blobs.extend(files.into_iter().filter(|(it, _)| taken.insert(it.clone())));
-                whole.parts.push(Part { descriptor: descriptor.clone(), bytes, tag: tag.clone() });
-                subjects.push_back(descriptor.digest.clone());
+                let own = Part { descriptor: descriptor.clone(), bytes, tag: tag.clone() };
+                for part in [own].into_iter().chain(listed.parts) {
+                    if kept.insert(part.descriptor.digest.clone()) {
+                        subjects.push_back(part.descriptor.digest.clone());
+                        whole.parts.push(part);
+                    }
+                }
             }
         }
         Ok(())
+    }
+
+    /// Finds what a referrer lists if it is an index, and the files that this needs; `None` if not all of it is there, or if it is too
+    /// much. Blocking.
+    fn listed(
+        &self,
+        (store, lease): (&Store, &Lease),
+        referrer: &Mentioned,
+        (count, size): (&mut usize, &mut u64),
+    ) -> Result<Option<Whole>> {
+        let (mut whole, mut seen) = (Whole::default(), HashSet::new());
+        let mut level = referrer.manifests.clone();
+        for _ in 0..=MAX_INDEX_DEPTH {
+            level.retain(|entry| seen.insert(entry.digest.clone()));
+            if level.is_empty() {
+                return Ok(Some(whole));
+            }
+            for entry in std::mem::take(&mut level) {
+                let file = self.tree.blob(&entry.digest);
+                if file.is_none_or(|file| file.size() != entry.size)
+                    || entry.size > MAX_MANIFEST_SIZE
+                {
+                    return Ok(None);
+                }
+                (*count, *size) = (*count + 1, *size + entry.size);
+                if *count > MAX_REFERRERS || *size > MAX_DOCUMENTS {
+                    return Ok(None);
+                }
+                let read = self.tree.document(&entry.digest, MAX_MANIFEST_SIZE)?;
+                let parsed = read.and_then(|bytes| Some((Mentioned::parse(&bytes).ok()?, bytes)));
+                let Some((mentioned, bytes)) = parsed else { return Ok(None) };
+                let needed: Vec<Descriptor> = mentioned.blobs().cloned().collect();
+                let Some(more) = self.files((store, lease), &entry.digest, &needed)? else {
+                    return Ok(None);
+                };
+                whole.blobs.extend(more);
+                level.extend(mentioned.manifests);
+                // Nobody may take it for an image of a platform.
+                let descriptor = Descriptor { platform: None, ..entry };
+                whole.parts.push(Part { descriptor, bytes, tag: None });
+            }
+        }
+        Ok(None)
     }
 
     /// Returns the files that a manifest needs and the store has not; `None` if one is neither here nor there.

@@ -1,6 +1,6 @@
 //! The files of an archive, known before the first byte is sent: a tar says sizes in advance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use registry::{Referral, RefersBy};
@@ -233,27 +233,54 @@ impl Plan {
         Referral { descriptor, by }: Referral,
     ) -> Result<Descriptor> {
         let digest = &descriptor.digest;
-        let gone = || EngineError::Missing(Missing::BlobGone(digest.clone()));
-        lease.hold_blob(digest)?;
-        let bytes = store.read_blob(digest, MAX_MANIFEST_SIZE)?.ok_or_else(gone)?;
-        let mentioned = Mentioned::parse(&bytes).map_err(|_| gone())?;
-        for blob in mentioned.blobs() {
-            lease.hold_blob(&blob.digest)?;
-            let missing = || EngineError::Missing(Missing::BlobGone(blob.digest.clone()));
-            let size = store.blob(&blob.digest)?.ok_or_else(missing)?.size;
-            let content = Content::Layer(LayerSource::Blob(blob.digest.clone()));
-            let (mode, modified) = (FILE_MODE, 0);
-            let file = || PlannedFile { mode, modified, size, content };
-            self.files.entry(blob_path(&blob.digest)).or_insert_with(file);
+        let (size, mentioned) = self.add_kept((store, lease), digest)?;
+        let mut seen = HashSet::from([digest.clone()]);
+        let mut listed = mentioned.manifests;
+        while let Some(entry) = listed.pop() {
+            if !seen.insert(entry.digest.clone()) {
+                continue;
+            }
+            match self.add_kept((store, lease), &entry.digest) {
+                Ok((_, mentioned)) => listed.extend(mentioned.manifests),
+                // An index may list what nobody could fetch.
+                Err(EngineError::Missing(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         let media_type = Some(mentioned.media_type).filter(|said| !said.as_str().is_empty());
         let media_type = media_type.unwrap_or_else(|| descriptor.media_type.clone());
-        let mut entry = Descriptor::new(media_type, digest.clone(), bytes.len() as u64);
+        let mut entry = Descriptor::new(media_type, digest.clone(), size);
         if let RefersBy::Tag(tag) = by {
             entry.annotations.insert(REF_NAME_ANNOTATION.to_owned(), tag.to_string());
         }
-        self.bytes(digest, bytes, 0);
         Ok(entry)
+    }
+
+    /// Adds a kept manifest of any kind with its blobs; returns its size and what it mentions.
+    fn add_kept(
+        &mut self,
+        (store, lease): (&Store, &Lease),
+        digest: &Digest,
+    ) -> Result<(u64, Mentioned)> {
+        let gone = |digest: &Digest| EngineError::Missing(Missing::BlobGone(digest.clone()));
+        lease.hold_blob(digest)?;
+        let blob = store.blob(digest)?.filter(|blob| blob.size <= MAX_MANIFEST_SIZE);
+        let size = blob.ok_or_else(|| gone(digest))?.size;
+        let bytes = store.read_blob(digest, size)?.ok_or_else(|| gone(digest))?;
+        let mentioned = Mentioned::parse(&bytes).map_err(|_| gone(digest))?;
+        let mut files = Vec::new();
+        for blob in mentioned.blobs() {
+            lease.hold_blob(&blob.digest)?;
+            let size = store.blob(&blob.digest)?.ok_or_else(|| gone(&blob.digest))?.size;
+            let content = Content::Layer(LayerSource::Blob(blob.digest.clone()));
+            let file = PlannedFile { mode: FILE_MODE, modified: 0, size, content };
+            files.push((blob_path(&blob.digest), file));
+        }
+        for (path, file) in files {
+            self.files.entry(path).or_insert(file);
+        }
+        self.bytes(digest, bytes, 0);
+        Ok((size, mentioned))
     }
 
     fn bytes(&mut self, digest: &Digest, bytes: Bytes, modified: i64) {

@@ -31,7 +31,8 @@ pub enum Source {
 }
 
 impl Blob {
-    pub(super) fn json(media_type: MediaType, document: &Value) -> Blob {
+    /// Makes one of a document.
+    pub fn json(media_type: MediaType, document: &Value) -> Blob {
         Blob::of(media_type, Bytes::from(document.to_string()))
     }
 
@@ -60,7 +61,8 @@ impl Blob {
         Ok(bytes)
     }
 
-    pub(super) fn descriptor(&self) -> Value {
+    /// Describes it as manifests do.
+    pub fn descriptor(&self) -> Value {
         json!({
             "mediaType": self.media_type.as_str(),
             "digest": self.digest.to_string(),
