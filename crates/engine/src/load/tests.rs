@@ -307,7 +307,7 @@ fn the_bytes_of_what_was_unpacked_are_kept_where_they_are_wanted() {
     }
 }
 
-/// What was put together again for one image has become a blob of the store when the next wants it.
+/// A tar that was put together again for one image has become a blob of the store when the next wants it.
 #[test]
 fn a_layer_of_two_images_is_there_for_both() {
     let [a, b, x] = ["a", "b", "x"].map(|word| layer(Compression::None, word));
