@@ -32,9 +32,13 @@ files() {
     (cd "$here" && find bin share $([ "$(id -u)" = 0 ] && echo lib) -type f | sort)
 }
 
-# Whether systemd reads a unit from here. It may call the folder otherwise: /lib is a link on most systems.
+# Whether systemd reads a unit from here. It may call the folder otherwise: /lib is a link on most systems. Where it does not run, it
+# would read the first of these.
 is_ours() {
     path=$(systemctl show -p FragmentPath --value "$1" 2> /dev/null) ours=$prefix/lib/systemd/system/$1
+    for folder in /etc /run /usr/local/lib /usr/lib /lib; do
+        if [ -z "$path" ] && [ -e "$folder/systemd/system/$1" ]; then path=$folder/systemd/system/$1; fi
+    done
     [ "$path" = "$ours" ] || [ "$path" -ef "$ours" ]
 }
 
