@@ -181,7 +181,10 @@ pub enum RequestFault {
         has_login: bool,
     },
     /// The proxy made no connection.
-    #[error("proxyconnect tcp: {proxy} {} to connect to {host}", if *.has_answered { "refused" } else { "hung up when asked" })]
+    #[error(
+        "proxyconnect tcp: {proxy} {} {host}",
+        if *.has_answered { "refused to connect to" } else { "hung up when asked to connect to" }
+    )]
     ProxyRefused {
         /// The proxy, without user and password.
         proxy: String,
