@@ -115,27 +115,25 @@ pub(super) fn plan(
     };
     let wish = Wish { id: &id, platform: &platform, platforms };
     let root = listed.root.as_ref();
-    let mut beside = root.map(|root| contents.whole(store, lease, root, &wish)).transpose()?;
-    let own = contents.manifests.get(id.digest()).into_iter().flatten();
-    let around = beside.iter().flat_map(|it| it.indexes.iter().map(|(index, _)| index));
-    let parts = beside.iter().flat_map(|it| it.parts.iter().map(|part| &part.descriptor));
-    let subjects: Vec<Digest> =
-        own.chain(around).chain(parts).map(|subject| subject.digest.clone()).collect();
-    let mut referring = beside.take().unwrap_or_default();
-    contents.add_referrers((store, lease), subjects, &mut referring)?;
-    beside = Some(referring).filter(|it| root.is_some() || !it.parts.is_empty());
-    let has_parts = beside.as_ref().is_some_and(|beside| !beside.parts.is_empty());
+    let mut beside = match root {
+        Some(root) => contents.whole(store, lease, root, &wish)?,
+        None => Whole::default(),
+    };
+    let own = contents.manifests.get(id.digest()).map(Vec::as_slice).unwrap_or_default();
+    contents.add_referrers((store, lease), own, &mut beside)?;
+    let has_parts = !beside.parts.is_empty();
+    let listed_beside = (root.is_some() || has_parts).then_some(&beside);
     let origin = if store.keep_blobs() || has_parts {
-        contents.origin(&id, diff_ids.len(), &claimed, &is_kept, beside.as_ref())?
+        contents.origin(&id, diff_ids.len(), &claimed, &is_kept, listed_beside)?
     } else {
         None
     };
     if origin.is_none() && has_parts {
         // Nothing but the image's own manifest leads to it.
         tracing::warn!(%id, "an archive has more of an image whose manifest is not whole");
-        beside = None;
+        beside = Whole::default();
     }
-    let Whole { parts, blobs, .. } = beside.unwrap_or_default();
+    let Whole { parts, blobs, .. } = beside;
     let mut layers =
         plan_layers(store, lease, &contents.tree, listed, &config, (whole, origin.as_ref()))?;
     if let Some(origin) = &origin {

@@ -214,14 +214,18 @@ impl Contents {
         Ok(leads)
     }
 
-    /// Adds what of the archive refers to these manifests, and to what is added. One of which not all is there stays away. Blocking.
+    /// Adds what of the archive refers to an image's own manifests, to the others, and to what is added. One of which not all is there stays
+    /// away. Blocking.
     pub(super) fn add_referrers(
         &self,
         (store, lease): (&Store, &Lease),
-        subjects: impl IntoIterator<Item = Digest>,
+        own: &[Descriptor],
         whole: &mut Whole,
     ) -> Result<()> {
-        let mut subjects: VecDeque<Digest> = subjects.into_iter().collect();
+        let around = whole.indexes.iter().map(|(index, _)| index);
+        let parts = whole.parts.iter().map(|part| &part.descriptor);
+        let mut subjects: VecDeque<Digest> =
+            own.iter().chain(around).chain(parts).map(|subject| subject.digest.clone()).collect();
         let mut kept: HashSet<Digest> = subjects.iter().cloned().collect();
         let mut taken: HashSet<Digest> =
             whole.blobs.iter().map(|(digest, _)| digest.clone()).collect();
