@@ -250,8 +250,12 @@ impl Engine {
     /// Lists what has to be brought, each once and what others need before these: of layers the lower ones.
     async fn wants(&self, findings: &[Finding]) -> Result<Vec<Want>> {
         let wants: BTreeSet<Want> = findings.iter().filter_map(Finding::want).cloned().collect();
-        let depths = self.on_disk(depths).await?;
         let mut wants: Vec<Want> = wants.into_iter().collect();
+        // All configs are read for it.
+        if !wants.iter().any(|want| matches!(want, Want::Layer(_))) {
+            return Ok(wants);
+        }
+        let depths = self.on_disk(depths).await?;
         // Layers come last, and keep that place.
         wants.sort_by_key(|want| match want {
             Want::Layer(chain) => depths.get(chain).map_or(usize::MAX, |depth| depth + 1),
